@@ -1,0 +1,197 @@
+//! Faults of a blueprint that only this back-end knows of: arguments, names, images.
+
+use super::{
+    Operation,
+    container::is_name,
+    convert::Fault,
+    images::{self, Image},
+    params,
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Span, nearest},
+    model::{Blueprint, Node, Operation as ModelOperation, function},
+    syntax::Value,
+};
+use std::{collections::HashMap, path::Path};
+
+/// Checks every container of a blueprint.
+pub fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+    for node in blueprint.nodes.values() {
+        let Some(create) = operation(node, Operation::Create) else { continue };
+        let adopted = is_adopted(node);
+        if adopted {
+            check_adopted(node, create, d);
+        } else {
+            check_image(node, d);
+            check_name(node, create, d);
+        }
+        check_params(node, create, d);
+        for operation in node.operations.values() {
+            check_inputs(operation, d);
+        }
+    }
+    check_names_differ(blueprint, d);
+}
+
+fn operation(node: &Node, wanted: Operation) -> Option<&ModelOperation> {
+    node.operations.values().find(|operation| Operation::of(&operation.plugin, &operation.operation) == Some(wanted))
+}
+
+fn is_adopted(node: &Node) -> bool {
+    node.properties.get("use_external_resource").is_some_and(|value| value.to_json() == true)
+}
+
+/// The name that is given in `params` or as a property, where it is known by now.
+fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Value> {
+    let in_params = create.inputs.get("params").and_then(|params| params.get("name"));
+    in_params.or_else(|| node.properties.get("name")).filter(|name| !name.is_null() && name.as_str() != Some("") && function::call(name).is_none())
+}
+
+fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
+    let named = ["name", "resource_id"].iter().filter_map(|key| node.properties.get(*key)).any(|name| !name.is_null() && name.as_str() != Some(""));
+    if !named {
+        let fault = node.name.span.error(Code::ContainerName, format!("node `{}` adopts a container and does not say which", node.name.node));
+        d.push(fault.hint("give the container's exact name: name: NAME"));
+    }
+    let start = operation(node, Operation::Start);
+    for params in [Some(create), start].into_iter().flatten().filter_map(|operation| operation.inputs.get("params")) {
+        let entries = params.as_map().map(|map| &map.entries[..]).unwrap_or_default();
+        for (key, _) in entries.iter().filter(|(key, _)| key.as_str() != Some("processes_to_wait_for")) {
+            d.push(key.span.warning(Code::NoEffect, format!("`{}` has no effect: an adopted container is never changed", key.to_key())));
+        }
+    }
+}
+
+fn check_image(node: &Node, d: &mut Vec<Diagnostic>) {
+    let Some(image) = node.properties.get("image") else {
+        d.push(node.name.span.error(Code::Image, format!("node `{}` has no `image`", node.name.node)));
+        return;
+    };
+    if function::holds_call(&image.to_json()) {
+        return;
+    }
+    for (key, _) in image.as_map().into_iter().flat_map(|map| &map.entries) {
+        let name = key.to_key();
+        if !images::KEYS.contains(&name.as_str()) {
+            let fault = key.span.error(Code::Image, format!("`image` of node `{}` has no key `{name}`", node.name.node));
+            d.push(fault.did_you_mean(&name, images::KEYS).hint(format!("known keys: {}", images::KEYS.join(", "))));
+        }
+    }
+    if let Err(message) = Image::read(&image.to_json()) {
+        // A default lies in a catalog: the node is the place that its author can change.
+        let written = image.as_map().is_some_and(|map| !map.entries.is_empty());
+        let span = if written { image.span } else { node.name.span };
+        d.push(span.error(Code::Image, format!("node `{}`: {message}", node.name.node)));
+    }
+}
+
+fn check_name(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
+    let Some(name) = given_name(node, create) else { return };
+    if !name.as_str().is_some_and(is_name) {
+        let fault = name.span.error(Code::ContainerName, format!("`{}` cannot be the name of a container", name.to_key()));
+        d.push(fault.hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"));
+    }
+}
+
+/// Create and start are converted together, as they are when the container is made.
+fn check_params(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
+    let start = operation(node, Operation::Start);
+    let inputs = [Some(create), start].map(|operation| operation.and_then(|operation| operation.inputs.get("params")));
+    let [create_params, start_params] = inputs.map(|params| params.map(Value::to_json).unwrap_or_default());
+    let report = |fault: &Fault, d: &mut Vec<Diagnostic>, warning: bool| {
+        let params = if fault.path.first().is_some_and(|first| first == "start") { inputs[1] } else { inputs[0] };
+        d.push(diagnostic(fault, params, node.name.span, &node.name.node, warning));
+    };
+    match params::creation(&create_params, &start_params) {
+        Ok(creation) => creation.warnings.iter().for_each(|fault| report(fault, d, true)),
+        Err(faults) => faults.iter().for_each(|fault| report(fault, d, false)),
+    }
+    for (wanted, convert) in [(Operation::Stop, stop as fn(&serde_json::Value) -> Vec<Fault>), (Operation::Remove, removal)] {
+        let params = operation(node, wanted).and_then(|operation| operation.inputs.get("params"));
+        for fault in params.map(|params| convert(&params.to_json())).unwrap_or_default() {
+            d.push(diagnostic(&fault, params, node.name.span, &node.name.node, false));
+        }
+    }
+}
+
+fn stop(params: &serde_json::Value) -> Vec<Fault> {
+    params::stop(params).err().unwrap_or_default()
+}
+
+fn removal(params: &serde_json::Value) -> Vec<Fault> {
+    params::removal(params).err().unwrap_or_default()
+}
+
+/// The path of a fault is `operation.params.…`; its place is found in the value of `params`.
+fn diagnostic(fault: &Fault, params: Option<&Value>, node_span: Span, node: &str, warning: bool) -> Diagnostic {
+    let span = params.map_or(node_span, |params| params.place(fault.path.get(2..).unwrap_or_default()));
+    let code = match (warning, fault.unknown) {
+        (true, _) => Code::NoEffect,
+        (false, true) => Code::UnknownArgument,
+        (false, false) => Code::ArgumentValue,
+    };
+    let place = fault.path.first().map_or(String::new(), |operation| format!(", {operation}"));
+    let message = format!("node `{node}`{place}: {}", fault.message);
+    let diagnostic = if warning { span.warning(code, message) } else { span.error(code, message) };
+    fault.hint.iter().fold(diagnostic, |diagnostic, hint| diagnostic.hint(hint))
+}
+
+/// Inputs of the operations themselves. Further names are legal in the DSL, and do nothing here.
+fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
+    const KNOWN: [&str; 4] = ["params", "processes_to_wait_for", "retry_interval", "daemon_client"];
+    if Operation::of(&operation.plugin, &operation.operation).is_none() {
+        return;
+    }
+    for (name, value) in &operation.inputs {
+        let json = value.to_json();
+        match name.as_str() {
+            "daemon_client" if json.as_object().is_none_or(|client| !client.is_empty()) && !json.is_null() => {
+                let fault = value.span.error(Code::NotYet, "`daemon_client` is not carried out by this version");
+                d.push(fault.hint("name the engine with --host or DOCKER_HOST"));
+            }
+            "retry_interval" if !function::holds_call(&json) && !json.is_null() && json.as_f64().is_none_or(|seconds| seconds < 0.0) => {
+                d.push(value.span.error(Code::ArgumentValue, "`retry_interval` must be a number of seconds"));
+            }
+            "processes_to_wait_for" if !function::holds_call(&json) => check_processes(value, d),
+            name if !KNOWN.contains(&name) => {
+                let warning = value.span.warning(Code::NoEffect, format!("the input `{name}` has no effect on this operation"));
+                d.push(match nearest(name, KNOWN) {
+                    Some(known) => warning.hint(format!("did you mean `{known}`?")),
+                    None => warning,
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_processes(value: &Value, d: &mut Vec<Diagnostic>) {
+    let is_list_of_names = value.is_null() || value.as_str().is_some() || value.as_list().is_some_and(|list| list.iter().all(|name| name.as_str().is_some()));
+    if !is_list_of_names {
+        d.push(value.span.error(Code::ArgumentValue, "`processes_to_wait_for` must be a list of names of processes"));
+    }
+}
+
+fn check_names_differ(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    for node in blueprint.nodes.values() {
+        let name = operation(node, Operation::Create).and_then(|create| given_name(node, create));
+        let Some((text, span)) = name.and_then(|name| Some((name.as_str()?.trim_start_matches('/'), name.span))) else { continue };
+        if let Some(first) = seen.insert(text, span) {
+            d.push(span.error(Code::SameContainer, format!("two nodes ask for a container named `{text}`")).related(first, "also asked for here"));
+        }
+    }
+}
+
+/// Finds tarballs that are not there.
+pub fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Vec<Diagnostic>) {
+    for node in blueprint.nodes.values().filter(|node| operation(node, Operation::Create).is_some() && !is_adopted(node)) {
+        let Some(src) = node.properties.get("image").and_then(|image| image.get("src")) else { continue };
+        let Some(text) = src.as_str().filter(|text| !text.is_empty() && !images::is_url(text)) else { continue };
+        let path = images::path_of(text, folder);
+        if !path.exists() {
+            let fault = src.span.error(Code::ImageFile, format!("node `{}`: there is no file {}", node.name.node, path.display()));
+            d.push(fault.hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"));
+        }
+    }
+}

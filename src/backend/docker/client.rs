@@ -1,0 +1,295 @@
+//! The connection to one engine: found once, its API version negotiated once.
+//!
+//! Wraps what its library leaves to the caller: paths get the negotiated version, connections are kept,
+//! and calls that were lost on the way are repeated. Creating and inspecting go past the library's own
+//! types, which would drop what they do not know.
+
+use super::wire::Wire;
+use crate::backend::Failure;
+use backon::{ExponentialBuilder, Retryable as _};
+use bollard::{BollardRequest, Docker, body_full, errors::Error};
+use bytes::Bytes;
+use http::Method;
+use http_body_util::BodyExt as _;
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use thiserror::Error;
+
+/// Newest version of the API that dockctl was written for, and the oldest that it speaks.
+const API: (Version, Version) = (Version(1, 24), Version(1, 47));
+/// Longest wait for the first answer.
+const FIRST_CONTACT: Duration = Duration::from_millis(2500);
+/// Longest wait for the head of an ordinary answer, in seconds.
+const ANSWER: u64 = 120;
+
+/// A version of the engine's API.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Version(u32, u32);
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// Address of an engine, and who named it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    /// Such as `unix:///var/run/docker.sock` or `tcp://10.0.0.5:2375`.
+    pub address: String,
+    /// Where the address comes from, for messages.
+    pub origin: String,
+}
+
+impl Host {
+    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current context, the usual socket.
+    ///
+    /// # Errors
+    ///
+    /// If a context is named that does not exist.
+    pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
+        if let Some(address) = host {
+            return Ok(Self { address: address.to_owned(), origin: "--host".into() });
+        }
+        if context.is_none() && let Some(address) = variable("DOCKER_HOST") {
+            return Ok(Self { address, origin: "DOCKER_HOST".into() });
+        }
+        let named = context.map(|name| (name.to_owned(), "--context")).or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
+        let current = named.or_else(|| Some((current_context()?, "current docker context")));
+        match current.filter(|(name, _)| name != "default") {
+            Some((name, origin)) => Self::of_context(&name, origin),
+            None => Ok(Self { address: "unix:///var/run/docker.sock".into(), origin: "default".into() }),
+        }
+    }
+
+    fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
+        let folder = hex(&Sha256::digest(name.as_bytes()));
+        let path = config_folder().unwrap_or_default().join("contexts/meta").join(folder).join("meta.json");
+        let address = read_json(&path).and_then(|meta| meta.pointer("/Endpoints/docker/Host").and_then(Json::as_str).map(str::to_owned));
+        match address {
+            Some(address) => Ok(Self { address, origin: format!("{origin} `{name}`") }),
+            None => Err(ConnectError::Context { name: name.to_owned(), origin: origin.to_owned(), path }),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (from {})", self.address, self.origin)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn config_folder() -> Option<PathBuf> {
+    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+}
+
+fn read_json(path: &Path) -> Option<Json> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn current_context() -> Option<String> {
+    read_json(&config_folder()?.join("config.json"))?.get("currentContext")?.as_str().map(str::to_owned)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Why there is no engine to talk to.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The context is not there.
+    #[error("the docker context `{name}` (from {origin}) does not exist: there is no {}", path.display())]
+    Context {
+        /// Its name.
+        name: String,
+        /// Who named it.
+        origin: String,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The address cannot be used.
+    #[error("the engine's address {host} cannot be used: {reason}")]
+    Address {
+        /// The address.
+        host: Host,
+        /// Why not.
+        reason: String,
+    },
+    /// Nothing answers.
+    #[error("no engine answers at {host}: {reason}")]
+    Silent {
+        /// The address.
+        host: Host,
+        /// What happened.
+        reason: String,
+    },
+    /// It answers in a language that is too old or too new.
+    #[error("the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}", API.0, API.1)]
+    Version {
+        /// The address.
+        host: Host,
+        /// What it speaks.
+        spoken: String,
+    },
+}
+
+/// A connection to one engine.
+pub(super) struct Client {
+    docker: Docker,
+    wire: Arc<Wire>,
+    version: Version,
+}
+
+impl Client {
+    /// Connects and negotiates. Takes at most three seconds.
+    pub(super) async fn connect(host: &Host) -> Result<Self, ConnectError> {
+        let wire = Arc::new(Wire::open(host)?);
+        let silent = |reason: String| ConnectError::Silent { host: host.clone(), reason };
+        let answer = tokio::time::timeout(FIRST_CONTACT, ask(&wire, Method::GET, "/version", None)).await;
+        let answer = answer.map_err(|_| silent(format!("no answer within {} seconds", FIRST_CONTACT.as_secs_f32())))?;
+        let engine = answer.map_err(|error| silent(innermost(&error)))?;
+        let version = negotiate(&engine, host)?;
+        tracing::info!(%host, %version, "connected");
+        let shared = wire.clone();
+        let transport = move |request| shared.send(pinned(request, version));
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), ANSWER, bollard::API_DEFAULT_VERSION);
+        let docker = docker.map_err(|error| silent(error.to_string()))?;
+        Ok(Self { docker, wire, version })
+    }
+
+    /// The library's handle.
+    pub(super) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// The handle for a call whose answer may take `seconds` longer than others.
+    pub(super) fn patient(&self, seconds: u64) -> Docker {
+        self.docker.clone().with_timeout(Duration::from_secs(ANSWER.saturating_add(seconds)))
+    }
+
+    /// Asks for JSON and loses nothing of it.
+    pub(super) async fn get(&self, path: &str) -> Result<Json, Error> {
+        let path = format!("/v{}{path}", self.version);
+        self.repeat(|| self.answered(ask(&self.wire, Method::GET, &path, None))).await
+    }
+
+    /// Sends JSON as it is.
+    pub(super) async fn post(&self, path: &str, body: &Json) -> Result<Json, Error> {
+        let path = format!("/v{}{path}", self.version);
+        self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, Some(body)))).await
+    }
+
+    async fn answered<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout(Duration::from_secs(ANSWER), call).await.unwrap_or(Err(Error::RequestTimeoutError))
+    }
+
+    /// Repeats a call that was lost on the way or met an engine in transition. Only for calls that
+    /// may reach the engine twice.
+    pub(super) async fn repeat<T, F: Future<Output = Result<T, Error>>>(&self, call: impl FnMut() -> F) -> Result<T, Error> {
+        let policy = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(4).with_jitter();
+        call.retry(policy).when(is_passing).notify(|error, delay| tracing::warn!(%error, ?delay, "asking the engine again")).await
+    }
+}
+
+/// The newest version that both sides speak.
+fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
+    let [newest, oldest] = ["ApiVersion", "MinAPIVersion"].map(|field| engine[field].as_str().and_then(Version::parse));
+    let spoken = format!("{} to {}", oldest.unwrap_or(API.0), newest.unwrap_or(API.1));
+    let version = newest.unwrap_or(API.1).min(API.1);
+    if version < oldest.unwrap_or(API.0).max(API.0) {
+        return Err(ConnectError::Version { host: host.clone(), spoken });
+    }
+    Ok(version)
+}
+
+/// Puts the version into the path: the library sends paths without one, and engines then answer in their newest.
+fn pinned(request: BollardRequest, version: Version) -> BollardRequest {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    parts.uri = format!("/v{version}{path}").parse().unwrap_or(parts.uri);
+    BollardRequest::from_parts(parts, body)
+}
+
+async fn ask(wire: &Wire, method: Method, path: &str, body: Option<&Json>) -> Result<Json, Error> {
+    let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let request = http::Request::builder().method(method).uri(path).header("Content-Type", "application/json").body(body_full(bytes))?;
+    let response = wire.send(request).await?;
+    let status_code = response.status().as_u16();
+    let bytes = response.into_body().collect().await?.to_bytes();
+    if !(200..300).contains(&status_code) {
+        let answer: Json = serde_json::from_slice(&bytes).unwrap_or_default();
+        let message = answer["message"].as_str().map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+        return Err(Error::DockerResponseServerError { status_code, message });
+    }
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// Whether an error may pass by itself.
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::DockerResponseServerError { status_code, message } => *status_code >= 502 || (*status_code == 409 && message.contains("in progress")),
+        Error::HyperLegacyError { .. } | Error::HyperResponseError { .. } | Error::IOError { .. } => true,
+        _ => false,
+    }
+}
+
+/// The cause at the bottom of an error: that is what its user can do something about.
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// What the engine's status code is, if it answered.
+pub(super) fn status(error: &Error) -> Option<u16> {
+    if let Error::DockerResponseServerError { status_code, .. } = error { Some(*status_code) } else { None }
+}
+
+/// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person must solve.
+pub(super) fn failure(error: &Error, doing: &str) -> Failure {
+    let (message, recoverable) = match error {
+        Error::DockerResponseServerError { status_code, message } => (message.trim().to_owned(), *status_code >= 500),
+        Error::DockerStreamError { error } => (error.trim().to_owned(), true),
+        Error::RequestTimeoutError => ("the engine did not answer in time".to_owned(), true),
+        other => (format!("the connection to the engine was lost: {}", innermost(other)), true),
+    };
+    let lasting = ["port is already allocated", "address already in use", "executable file not found", "no such host", "connection refused", "server gave HTTP response"];
+    let said = status(error).is_some() || matches!(error, Error::DockerStreamError { .. });
+    let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
+    let failure = Failure { message: format!("{doing}: {message}"), recoverable, ..Failure::default() };
+    if message.contains("port is already allocated") || message.contains("address already in use") {
+        return failure.hint("another program or container holds the port: publish another one, or stop the holder");
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(Version::parse("1.9") < Version::parse("1.41"));
+        assert_eq!(Version::parse("x"), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! A container as the engine describes it.
+
+use crate::backend::ObjectState;
+use serde_json::{Map as JsonMap, Value as Json};
+
+/// What the engine says of a container, whole: types of a library would drop what they do not know.
+pub(super) struct Container {
+    pub json: Json,
+}
+
+impl Container {
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
+        self.json.pointer(pointer)?.as_str()
+    }
+
+    pub(super) fn flag(&self, pointer: &str) -> bool {
+        self.json.pointer(pointer).and_then(Json::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn id(&self) -> String {
+        self.text("/Id").unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn name(&self) -> String {
+        plain_name(self.text("/Name").unwrap_or_default())
+    }
+
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.json.pointer("/Config/Labels")?.get(name)?.as_str()
+    }
+
+    /// When it was started, if it ever was.
+    pub(super) fn started_at(&self) -> Option<&str> {
+        self.text("/State/StartedAt").filter(|at| !at.is_empty() && !at.starts_with("0001"))
+    }
+
+    pub(super) fn state(&self) -> ObjectState {
+        match self.text("/State/Status").unwrap_or_default() {
+            "running" | "restarting" => ObjectState::Running,
+            "paused" => ObjectState::Paused,
+            "exited" | "stopped" => ObjectState::Exited,
+            "created" | "configured" | "" => ObjectState::Created,
+            _ => ObjectState::Dead,
+        }
+    }
+
+    /// Published ports, as `8080→80/tcp`.
+    pub(super) fn published(&self) -> Vec<String> {
+        let ports = self.json.pointer("/NetworkSettings/Ports").and_then(Json::as_object);
+        let of = |(inner, bindings): (&String, &Json)| {
+            let outer = bindings.as_array().into_iter().flatten().filter_map(|binding| binding["HostPort"].as_str());
+            outer.map(|outer| format!("{outer}→{inner}")).collect::<Vec<_>>()
+        };
+        let mut all: Vec<String> = ports.into_iter().flatten().flat_map(of).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The properties that blueprints of the original read: `network_settings`, and `ports` out of it.
+    pub(super) fn network_properties(&self) -> JsonMap<String, Json> {
+        let settings = self.json.get("NetworkSettings").cloned().unwrap_or_default();
+        let ports = settings.get("Ports").cloned().unwrap_or_default();
+        JsonMap::from_iter([("network_settings".to_owned(), settings), ("ports".to_owned(), ports)])
+    }
+}
+
+/// The engine writes names with a leading `/`.
+pub(super) fn plain_name(name: &str) -> String {
+    name.strip_prefix('/').unwrap_or(name).to_owned()
+}
+
+/// The rule of the engine. Names go into paths as they are, so anything else could hit another path.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    let rest = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    chars.next().is_some_and(|c| c.is_ascii_alphanumeric()) && name.len() > 1 && chars.all(rest)
+}

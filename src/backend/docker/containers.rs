@@ -1,0 +1,305 @@
+//! Creating, starting, stopping and removing containers, and adopting those that exist.
+
+use super::{
+    ADOPTED_STATE, Creation,
+    client::{failure, status},
+    container::{Container, is_name, plain_name},
+    convert::Fault,
+    engine::{Engine, label},
+    params,
+};
+use crate::backend::{Call, Exit, Failure, ObjectState, Outputs};
+use bollard::{
+    container::LogOutput,
+    query_parameters::{LogsOptions, RemoveContainerOptions, StopContainerOptions},
+};
+use futures_util::StreamExt as _;
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// Lines of a container's log that a failure shows.
+const LOG_LINES: usize = 20;
+/// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
+const STOP_TIMEOUT: i64 = 10;
+
+/// A request to create a container, complete.
+struct Request {
+    name: String,
+    platform: Option<String>,
+    body: Json,
+    digest: String,
+}
+
+impl Engine {
+    /// Creates the container of an instance. If one of this name is there already and was made for the
+    /// instance from the same request, by a run that died, it is the container.
+    pub(super) async fn create(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
+        let request = self.request(call, creation)?;
+        let created = self.post_create(&request).await;
+        match created {
+            Ok(id) => Ok(container_id(id)),
+            Err(error) if status(&error) == Some(409) => self.take_up(call, &request).await,
+            Err(error) => Err(failure(&error, &format!("creating container `{}`", request.name))),
+        }
+    }
+
+    async fn post_create(&self, request: &Request) -> Result<String, bollard::errors::Error> {
+        let platform = request.platform.as_ref().map(|platform| format!("&platform={}", platform.replace('/', "%2F"))).unwrap_or_default();
+        let created = self.client.post(&format!("/containers/create?name={}{platform}", request.name), &request.body).await?;
+        Ok(created["Id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn take_up(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
+        let Some(found) = self.inspect(&request.name).await? else {
+            return Err(Failure { recoverable: true, ..Failure::fatal(format!("a container named `{}` was there and is gone", request.name)) });
+        };
+        let mine = found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance);
+        if !mine {
+            return Err(name_taken(&request.name, &found));
+        }
+        if found.label(label::REQUEST) == Some(&request.digest) || found.state() != ObjectState::Created {
+            return Ok(container_id(found.id()));
+        }
+        // Made from other parameters and never started: nothing is lost with it.
+        self.delete(&request.name, RemoveContainerOptions { v: true, ..Default::default() }).await?;
+        let created = self.post_create(request).await;
+        created.map(container_id).map_err(|error| failure(&error, &format!("creating container `{}`", request.name)))
+    }
+
+    /// Creates the container anew if what start adds differs from what create knew, as long as it never ran.
+    pub(super) async fn recreate(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
+        let request = self.request(call, creation)?;
+        match self.inspect(&request.name).await? {
+            None => self.create(call, creation).await,
+            Some(found) if found.state() == ObjectState::Created => self.take_up(call, &request).await,
+            Some(found) => Ok(container_id(found.id())),
+        }
+    }
+
+    fn request(&self, call: &Call, creation: &Creation) -> Result<Request, Failure> {
+        let mut converted = params::creation(&creation.create, &creation.start).map_err(|faults| refused(&faults))?;
+        let name = creation.name.as_str().unwrap_or_default().to_owned();
+        check_name(&name)?;
+        let image = converted.image.take().or_else(|| Some(call.properties.get("image_id")?.as_str()?.to_owned()));
+        let image = image.ok_or_else(|| Failure::fatal("the image of the container is not known"))?;
+        let mut body = Json::Object(converted.body);
+        body["Image"] = image.into();
+        set_host_name(&mut body, &name);
+        let digest = self.digest(&body.to_string());
+        self.set_labels(&mut body, call, creation, &digest);
+        Ok(Request { name, platform: converted.platform, body, digest })
+    }
+
+    fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
+        let mut labels: JsonMap<String, Json> = body["Labels"].as_object().cloned().unwrap_or_default();
+        let spec = self.digest(&creation.declaration);
+        let record = creation.record.to_string();
+        for (name, value) in [
+            (label::DEPLOYMENT, call.deployment.as_str()),
+            (label::NODE, &call.node),
+            (label::INSTANCE, &call.instance),
+            (label::GENERATION, "1"),
+            (label::EXECUTION, &call.execution),
+            (label::SPEC, &spec),
+            (label::REQUEST, digest),
+            (label::RECORD, &record),
+        ] {
+            labels.insert(name.to_owned(), value.into());
+        }
+        body["Labels"] = Json::Object(labels);
+    }
+
+    /// Starts the container; one that runs already is started.
+    pub(super) async fn start(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let started = self.client.repeat(|| self.client.docker().start_container(&id, None)).await;
+        if let Err(error) = started {
+            let mut fault = failure(&error, "starting the container");
+            fault.exit = self.exit(&id).await;
+            return Err(fault);
+        }
+        self.network(&id).await
+    }
+
+    /// The properties that the original's blueprints read.
+    async fn network(&self, id: &str) -> Result<Outputs, Failure> {
+        let Some(container) = self.inspect(id).await? else { return Err(Failure::fatal("the container disappeared while it was started")) };
+        Ok(Outputs { set: container.network_properties(), unset: Vec::new() })
+    }
+
+    /// Stops the container; one that does not run, or is gone, is stopped.
+    pub(super) async fn stop(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
+        let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
+        if let Some(id) = call.properties.get("container_id").and_then(Json::as_str) {
+            self.stop_container(id, timeout).await?;
+        } else if let Some(id) = self.made_for(call).await? {
+            self.stop_container(&id, timeout).await?;
+        }
+        Ok(Outputs { unset: vec!["network_settings".into(), "ports".into()], ..Outputs::default() })
+    }
+
+    async fn stop_container(&self, id: &str, timeout: Option<i64>) -> Result<(), Failure> {
+        let seconds = timeout.unwrap_or(STOP_TIMEOUT);
+        let docker = self.client.patient(u64::try_from(seconds).unwrap_or(0));
+        let options = StopContainerOptions { t: Some(i32::try_from(seconds).unwrap_or(i32::MAX)), ..Default::default() };
+        match self.client.repeat(|| docker.stop_container(id, Some(options.clone()))).await {
+            Err(error) if status(&error) != Some(404) => Err(failure(&error, "stopping the container")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the container, with its anonymous volumes unless told otherwise; one that is gone is removed.
+    pub(super) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
+        let removal = params::removal(params).map_err(|faults| refused(&faults))?;
+        let id = match call.properties.get("container_id").and_then(Json::as_str) {
+            Some(id) => Some(id.to_owned()),
+            None => self.made_for(call).await?,
+        };
+        if let Some(id) = id {
+            self.delete(&id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
+        }
+        Ok(Outputs { unset: ["container_id", "image_id", "network_settings", "ports"].map(str::to_owned).to_vec(), ..Outputs::default() })
+    }
+
+    async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
+        match self.client.repeat(|| self.client.docker().remove_container(id, Some(options.clone()))).await {
+            Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the container")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The container that was made for an instance by a run that died before it could write that down.
+    async fn made_for(&self, call: &Call) -> Result<Option<String>, Failure> {
+        let labels = vec![format!("{}={}", label::DEPLOYMENT, call.deployment), format!("{}={}", label::INSTANCE, call.instance)];
+        let options = bollard::query_parameters::ListContainersOptions { all: true, filters: Some([("label".to_owned(), labels)].into()), ..Default::default() };
+        let found = self.client.repeat(|| self.client.docker().list_containers(Some(options.clone()))).await;
+        let found = found.map_err(|error| failure(&error, "looking for the container"))?;
+        Ok(found.into_iter().find_map(|container| container.id))
+    }
+
+    /// Finds a container that exists, by exact name or by id, and remembers how it was found.
+    pub(super) async fn adopt(&self, name: &Json) -> Result<Outputs, Failure> {
+        let Some(name) = name.as_str().map(plain_name).filter(|name| !name.is_empty()) else {
+            return Err(Failure::fatal("`use_external_resource` needs the `name` of the container to adopt"));
+        };
+        let missing = || Failure::fatal(format!("there is no container `{name}` to adopt")).hint("start it first, or remove `use_external_resource` to have it created");
+        let found = self.inspect(&name).await?.ok_or_else(missing)?;
+        // The engine also finds by a part of an id; that is not what the blueprint said.
+        let exact = found.name() == name || found.id() == name;
+        if !exact {
+            return Err(missing());
+        }
+        let set = JsonMap::from_iter([
+            ("container_id".to_owned(), found.id().into()),
+            ("image_id".to_owned(), found.text("/Image").unwrap_or_default().into()),
+            (ADOPTED_STATE.to_owned(), found.state().as_str().into()),
+        ]);
+        Ok(Outputs { set, unset: Vec::new() })
+    }
+
+    /// Starts an adopted container if it is stopped, and lets a paused one go on.
+    pub(super) async fn start_adopted(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let state = self.inspect(&id).await?.as_ref().map(Container::state);
+        match state {
+            None => Err(Failure::fatal("the adopted container is gone")),
+            Some(ObjectState::Paused) => {
+                let done = self.client.repeat(|| self.client.docker().unpause_container(&id)).await;
+                done.map_err(|error| failure(&error, "letting the adopted container go on"))?;
+                self.network(&id).await
+            }
+            Some(ObjectState::Running) => self.network(&id).await,
+            Some(_) => self.start(call).await,
+        }
+    }
+
+    /// Puts an adopted container back into the state it was found in.
+    pub(super) async fn restore(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
+        let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
+        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else { return Ok(Outputs::default()) };
+        let found = call.properties.get(ADOPTED_STATE).and_then(Json::as_str).unwrap_or_default();
+        let now = self.inspect(id).await?.as_ref().map(Container::state);
+        match (found, now) {
+            ("created" | "exited", Some(ObjectState::Running)) => self.stop_container(id, timeout).await?,
+            ("paused", Some(ObjectState::Running)) => {
+                let done = self.client.repeat(|| self.client.docker().pause_container(id)).await;
+                done.map_err(|error| failure(&error, "pausing the adopted container again"))?;
+            }
+            ("running", Some(ObjectState::Exited | ObjectState::Created)) => {
+                let done = self.client.repeat(|| self.client.docker().start_container(id, None)).await;
+                done.map_err(|error| failure(&error, "starting the adopted container again"))?;
+            }
+            _ => {}
+        }
+        Ok(Outputs::default())
+    }
+
+    /// How a container ended, with its last words; none if it runs or never did.
+    pub(super) async fn exit(&self, id: &str) -> Option<Exit> {
+        let container = self.inspect(id).await.ok()??;
+        if container.flag("/State/Running") {
+            return None;
+        }
+        Some(Exit {
+            container: container.name(),
+            code: container.json.pointer("/State/ExitCode").and_then(Json::as_i64).unwrap_or_default(),
+            oom_killed: container.flag("/State/OOMKilled"),
+            log: self.last_lines(id).await,
+        })
+    }
+
+    async fn last_lines(&self, id: &str) -> Vec<String> {
+        let options = LogsOptions { stdout: true, stderr: true, tail: LOG_LINES.to_string(), ..Default::default() };
+        let mut text = Vec::new();
+        let mut logs = std::pin::pin!(self.client.docker().logs(id, Some(options)));
+        while let Some(Ok(output)) = logs.next().await {
+            text.extend_from_slice(&match output {
+                LogOutput::StdErr { message } | LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => message,
+            });
+        }
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].to_vec()
+    }
+}
+
+fn container_id(id: String) -> Outputs {
+    Outputs { set: JsonMap::from_iter([("container_id".to_owned(), id.into())]), unset: Vec::new() }
+}
+
+pub(super) fn known_id(call: &Call) -> Result<String, Failure> {
+    let id = call.properties.get("container_id").and_then(Json::as_str);
+    id.map(str::to_owned).ok_or_else(|| Failure::fatal("the container is not known: it was never created"))
+}
+
+fn refused(faults: &[Fault]) -> Failure {
+    let all: Vec<String> = faults.iter().map(|fault| format!("`{}`: {}", fault.path.join("."), fault.message)).collect();
+    let failure = Failure::fatal(all.join("; "));
+    faults.iter().filter_map(|fault| fault.hint.as_deref()).fold(failure, Failure::hint)
+}
+
+fn name_taken(name: &str, found: &Container) -> Failure {
+    let id: String = found.id().chars().take(12).collect();
+    let image = found.text("/Config/Image").unwrap_or_default();
+    let owner = found.label(label::DEPLOYMENT);
+    let whose = owner.map_or_else(|| "was not made by dockctl".to_owned(), |owner| format!("belongs to the deployment `{owner}`"));
+    Failure::fatal(format!("the name `{name}` is taken by container {id} ({image}), which {whose}; it was not touched"))
+        .hint("to adopt it, add `use_external_resource: true` to the node's properties")
+        .hint("to keep both, give the node another `name`")
+        .hint(format!("to replace it, remove it first: docker rm -f {name}"))
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(Failure::fatal(format!("`{name}` cannot be the name of a container")).hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"))
+}
+
+/// The name is the host name too, unless the blueprint or the network says otherwise, or it is too long for one.
+fn set_host_name(body: &mut Json, name: &str) {
+    let host = &body["HostConfig"];
+    let shared = host["NetworkMode"].as_str().is_some_and(|mode| mode.starts_with("container:")) || host["UTSMode"].as_str() == Some("host");
+    if !shared && name.len() <= 63 && body.get("Hostname").is_none_or(Json::is_null) {
+        body["Hostname"] = json!(name);
+    }
+}

@@ -1,0 +1,153 @@
+//! Carries out steps on one Docker engine.
+
+use super::{
+    Host, Step, adopted_name,
+    client::{Client, ConnectError, failure, hex, status},
+    container::{Container, is_name, plain_name},
+    declaration, is_container,
+};
+use crate::{
+    backend::{self, Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Owner, ProgressSink},
+    model::Deployment,
+};
+use bollard::models::ContainerSummary;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use std::collections::HashSet;
+
+/// Names of the labels on everything that is created.
+pub(super) mod label {
+    pub const DEPLOYMENT: &str = "dockctl.deployment";
+    pub const NODE: &str = "dockctl.node";
+    pub const INSTANCE: &str = "dockctl.instance";
+    pub const GENERATION: &str = "dockctl.generation";
+    pub const EXECUTION: &str = "dockctl.execution";
+    /// Keyed digest of the declaration that the object was made from.
+    pub const SPEC: &str = "dockctl.spec";
+    /// Keyed digest of the request that made it.
+    pub const REQUEST: &str = "dockctl.request";
+    pub const RECORD: &str = "dockctl.record";
+    /// Digest of the tarball that an image was imported from.
+    pub const SOURCE: &str = "dockctl.source";
+}
+
+/// How many objects are looked at at once.
+const LOOKS: usize = 8;
+
+/// One Docker engine.
+pub struct Engine {
+    pub(super) client: Client,
+    key: Vec<u8>,
+}
+
+impl Engine {
+    /// Connects to an engine. `key` makes the digests that go into labels.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, within three seconds.
+    pub async fn connect(host: &Host, key: &[u8]) -> Result<Self, ConnectError> {
+        Ok(Self { client: Client::connect(host).await?, key: key.to_owned() })
+    }
+
+    /// A digest that says nothing about its text to those who lack the key.
+    pub(super) fn digest(&self, text: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key can have any length");
+        mac.update(text.as_bytes());
+        hex(&mac.finalize().into_bytes())[..32].to_owned()
+    }
+
+    /// Looks at one container; none if there is none.
+    pub(super) async fn inspect(&self, id: &str) -> Result<Option<Container>, Failure> {
+        if !is_name(id) {
+            return Ok(None);
+        }
+        match self.client.get(&format!("/containers/{id}/json")).await {
+            Ok(json) => Ok(Some(Container { json })),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failure(&error, "looking at the container")),
+        }
+    }
+
+    fn object(&self, container: &Container, deployment: &Deployment) -> Object {
+        let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name);
+        let owner = container.label(label::INSTANCE).filter(|_| mine).map(|instance| Owner {
+            instance: instance.to_owned(),
+            as_declared: self.declared(deployment, instance).is_none_or(|spec| container.label(label::SPEC) == Some(&spec)),
+        });
+        Object {
+            id: container.id(),
+            name: container.name(),
+            image: container.text("/Config/Image").unwrap_or_default().to_owned(),
+            state: container.state(),
+            health: container.text("/State/Health/Status").filter(|status| !status.is_empty() && *status != "none").map(str::to_owned),
+            started_at: container.started_at().map(str::to_owned),
+            exit_code: container.started_at().filter(|_| !container.flag("/State/Running")).and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
+            ports: container.published(),
+            properties: container.network_properties(),
+            owner,
+            engine: EngineRef::Default,
+        }
+    }
+
+    /// Digest of what the deployment declares for an instance; none if it does not have it.
+    fn declared(&self, deployment: &Deployment, instance: &str) -> Option<String> {
+        let instance = deployment.instance(instance)?;
+        let node = deployment.node(instance).filter(|node| is_container(node))?;
+        Some(self.digest(&declaration(instance, node)))
+    }
+}
+
+impl Backend for Engine {
+    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let backend::Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
+        match step {
+            Step::Image { image, folder, fallback, .. } => self.ensure_image(image, folder, fallback, progress).await,
+            Step::Create(creation) => self.create(call, creation).await,
+            Step::Recreate(creation) => self.recreate(call, creation).await,
+            Step::Start { .. } => self.start(call).await,
+            Step::Wait { processes, interval, .. } => self.wait(call, processes, interval, progress).await,
+            Step::Stop { params, .. } => self.stop(call, params).await,
+            Step::Remove { params, .. } => self.remove(call, params).await,
+            Step::Adopt { name, .. } => self.adopt(name).await,
+            Step::StartAdopted { .. } => self.start_adopted(call).await,
+            Step::Restore { params, .. } => self.restore(call, params).await,
+            Step::Release => Ok(released()),
+        }
+    }
+
+    async fn observe(&self, deployment: &Deployment) -> Result<Observed, Failure> {
+        let all = bollard::query_parameters::ListContainersOptions { all: true, ..Default::default() };
+        let listed = self.client.repeat(|| self.client.docker().list_containers(Some(all.clone()))).await;
+        let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
+        let wanted = wanted_names(deployment);
+        let relevant = listed.iter().filter(|container| is_relevant(container, &deployment.name, &wanted)).filter_map(|container| container.id.as_deref());
+        let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
+        let found: Vec<Option<Container>> = looks.try_collect().await?;
+        let mut objects: Vec<Object> = found.iter().flatten().map(|container| self.object(container, deployment)).collect();
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Observed { objects })
+    }
+}
+
+fn released() -> Outputs {
+    let names = ["container_id", "ports", "network_settings", super::ADOPTED_STATE];
+    Outputs { unset: names.map(str::to_owned).to_vec(), ..Outputs::default() }
+}
+
+/// Names that the deployment wants, adopted ones included.
+fn wanted_names(deployment: &Deployment) -> HashSet<String> {
+    let name = |instance| {
+        let node = deployment.node(instance).filter(|node| is_container(node))?;
+        adopted_name(node).or_else(|| super::container_name(instance, node).as_str().map(str::to_owned))
+    };
+    deployment.instances.iter().filter_map(name).collect()
+}
+
+fn is_relevant(container: &ContainerSummary, deployment: &str, wanted: &HashSet<String>) -> bool {
+    let mine = container.labels.as_ref().and_then(|labels| labels.get(label::DEPLOYMENT)).is_some_and(|owner| owner == deployment);
+    let named = container.names.iter().flatten().any(|name| wanted.contains(&plain_name(name)));
+    let by_id = container.id.as_ref().is_some_and(|id| wanted.contains(id));
+    mine || named || by_id
+}

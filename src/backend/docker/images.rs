@@ -1,0 +1,408 @@
+//! Images: pulled from a registry, imported or loaded from a tarball.
+
+use super::{
+    client::{failure, hex, status},
+    engine::{Engine, label},
+};
+use crate::{
+    backend::{Failure, Outputs, Progress, ProgressSink},
+    model::function::holds_call,
+};
+use bollard::{
+    body_try_stream,
+    errors::Error,
+    models::{BuildInfo, CreateImageInfo, ImageInspect, ProgressDetail},
+    query_parameters::{CreateImageOptions, ImportImageOptions, TagImageOptions},
+};
+use flate2::read::GzDecoder;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use serde_json::{Map as JsonMap, Value as Json};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read, Seek as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio_util::io::ReaderStream;
+
+/// Longest manifest that is read, in bytes.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// A node's `image`, read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Image {
+    pub src: Option<String>,
+    pub repository: Option<String>,
+    pub tag: Option<String>,
+    pub pull: PullPolicy,
+}
+
+/// When an image is pulled; dockctl's extension.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PullPolicy {
+    Missing,
+    Always,
+    Never,
+}
+
+/// Keys of `image`.
+pub(super) const KEYS: [&str; 4] = ["src", "repository", "tag", "pull_policy"];
+
+impl Image {
+    pub(super) fn read(image: &Json) -> Result<Self, String> {
+        let text = |key: &str| match &image[key] {
+            Json::Null => Ok(None),
+            Json::String(text) if text.is_empty() => Ok(None),
+            Json::String(text) => Ok(Some(text.clone())),
+            Json::Number(number) => Ok(Some(number.to_string())),
+            _ => Err(format!("`{key}` of `image` must be a string")),
+        };
+        let pull = match text("pull_policy")?.as_deref() {
+            None | Some("missing") => PullPolicy::Missing,
+            Some("always") => PullPolicy::Always,
+            Some("never") => PullPolicy::Never,
+            Some(other) => return Err(format!("there is no pull policy `{other}`: it is missing, always or never")),
+        };
+        let image = Self { src: text("src")?, repository: text("repository")?, tag: text("tag")?, pull };
+        match (&image.src, &image.repository) {
+            (None, None) => Err("`image` needs a `repository` to pull or a `src` to import".to_owned()),
+            (_, Some(repository)) if repository.contains("://") => Err(format!("the repository `{repository}` must not start with a scheme")),
+            _ => Ok(image),
+        }
+    }
+
+    /// Repository and tag or digest, as the engine takes them. A tag of its own beats one in the repository.
+    fn reference(&self, fallback: &str) -> (String, String) {
+        let repository = self.repository.as_deref().unwrap_or(fallback);
+        if let Some((name, digest)) = repository.split_once('@') {
+            return (name.to_owned(), digest.to_owned());
+        }
+        let in_repository = repository.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        let (name, tag) = in_repository.map_or((repository, None), |(name, tag)| (name, Some(tag)));
+        (name.to_owned(), self.tag.as_deref().or(tag).unwrap_or("latest").to_owned())
+    }
+}
+
+/// Repository and tag as one text.
+fn joined(repository: &str, tag: &str) -> String {
+    let separator = if tag.starts_with("sha256:") { '@' } else { ':' };
+    format!("{repository}{separator}{tag}")
+}
+
+/// An image as a plan shows it.
+pub(super) fn shown(image: &Json) -> String {
+    if holds_call(image) {
+        return "(known after install)".to_owned();
+    }
+    match Image::read(image) {
+        Ok(Image { src: Some(src), .. }) => format!("from {src}"),
+        Ok(image) => {
+            let (repository, tag) = image.reference("");
+            joined(&repository, &tag)
+        }
+        Err(_) => image.to_string(),
+    }
+}
+
+/// Where a tarball is looked for: as given if absolute, else beside the blueprint.
+pub(super) fn path_of(src: &str, folder: &Path) -> PathBuf {
+    folder.join(src.strip_prefix("file://").unwrap_or(src))
+}
+
+pub(super) fn is_url(src: &str) -> bool {
+    src.starts_with("http://") || src.starts_with("https://")
+}
+
+/// What a tarball is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tarball {
+    /// A root file system, to be imported.
+    FileSystem,
+    /// A saved image, to be loaded.
+    SavedImage,
+}
+
+impl Engine {
+    /// Sees to it that an image is there; `image_id` says which it is.
+    pub(super) async fn ensure_image(&self, image: &Json, folder: &str, fallback: &str, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let image = Image::read(image).map_err(Failure::fatal)?;
+        let (repository, tag) = image.reference(fallback);
+        let found = match &image.src {
+            Some(src) if is_url(src) => self.import_url(src, &repository, &tag, progress).await?,
+            Some(src) => self.bring_file(&path_of(src, Path::new(folder)), &repository, &tag, image.repository.is_some(), progress).await?,
+            None => self.pull(&repository, &tag, image.pull, progress).await?,
+        };
+        let id = found.id.ok_or_else(|| Failure::fatal(format!("the engine names no id for image {}", joined(&repository, &tag))))?;
+        Ok(Outputs { set: JsonMap::from_iter([("image_id".to_owned(), id.into())]), unset: Vec::new() })
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageInspect>, Failure> {
+        match self.client.repeat(|| self.client.docker().inspect_image(reference)).await {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failure(&error, &format!("looking for image {reference}"))),
+        }
+    }
+
+    async fn expect_image(&self, reference: &str) -> Result<ImageInspect, Failure> {
+        self.image(reference).await?.ok_or_else(|| Failure::fatal(format!("image {reference} is not there although the engine said that it is done")))
+    }
+
+    async fn pull(&self, repository: &str, tag: &str, policy: PullPolicy, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+        let reference = joined(repository, tag);
+        let there = self.image(&reference).await?;
+        match (there, policy) {
+            (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
+            (None, PullPolicy::Never) => return Err(Failure::fatal(format!("image {reference} is not there, and `pull_policy: never` forbids to pull it"))),
+            _ => {}
+        }
+        progress(Progress::Note(format!("pulling {reference}")));
+        let options = CreateImageOptions { from_image: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..Default::default() };
+        let mut layers = Layers::default();
+        let mut lines = std::pin::pin!(self.client.docker().create_image(Some(options), None, None));
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|error| cannot_pull(&error, &reference))?;
+            if let Some(bytes) = layers.add(&line) {
+                progress(bytes);
+            }
+        }
+        self.expect_image(&reference).await
+    }
+
+    async fn import_url(&self, src: &str, repository: &str, tag: &str, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+        progress(Progress::Note(format!("importing {src}")));
+        let options = CreateImageOptions { from_src: Some(src.to_owned()), repo: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..Default::default() };
+        drain(self.client.docker().create_image(Some(options), None, None)).await.map_err(|error| cannot_import(&error, src))?;
+        self.expect_image(&joined(repository, tag)).await
+    }
+
+    /// Imports or loads a file, unless the image that it makes is there already.
+    async fn bring_file(&self, path: &Path, repository: &str, tag: &str, named: bool, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+        progress(Progress::Note(format!("reading {}", path.display())));
+        let (kind, digest) = blocking(path, |path| Ok((recognise(path)?, digest(path)?))).await?;
+        match kind {
+            Tarball::FileSystem => self.import(path, repository, tag, &digest, progress).await,
+            Tarball::SavedImage => self.load(path, repository, tag, named, progress).await,
+        }
+    }
+
+    async fn import(&self, path: &Path, repository: &str, tag: &str, digest: &str, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+        let reference = joined(repository, tag);
+        if let Some(image) = self.image(&reference).await? {
+            let labels = image.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+            if labels.get(label::SOURCE).is_some_and(|source| source == digest) {
+                return Ok(image);
+            }
+        }
+        let options = CreateImageOptions {
+            from_src: Some("-".to_owned()),
+            repo: Some(repository.to_owned()),
+            tag: Some(tag.to_owned()),
+            changes: vec![format!("LABEL {}={digest}", label::SOURCE)],
+            ..Default::default()
+        };
+        let upload = Upload::open(path).await?;
+        let lines = self.client.docker().create_image(Some(options), Some(body_try_stream(upload.stream)), None);
+        watched(drain(lines), &upload.sent, upload.size, progress).await.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        self.expect_image(&reference).await
+    }
+
+    async fn load(&self, path: &Path, repository: &str, tag: &str, named: bool, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+        let upload = Upload::open(path).await?;
+        let lines = self.client.docker().import_image_stream(ImportImageOptions::default(), upload.stream, None);
+        let loaded = watched(lines.try_collect::<Vec<BuildInfo>>(), &upload.sent, upload.size, progress).await;
+        let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        let name = loaded.iter().filter_map(|line| line.stream.as_deref()).find_map(loaded_name);
+        let name = name.ok_or_else(|| Failure::fatal(format!("{} holds no image that the engine could load", path.display())))?;
+        if named {
+            let options = TagImageOptions { repo: Some(repository.to_owned()), tag: Some(tag.to_owned()) };
+            let tagged = self.client.repeat(|| self.client.docker().tag_image(&name, Some(options.clone()))).await;
+            tagged.map_err(|error| failure(&error, &format!("naming the image {}", joined(repository, tag))))?;
+        }
+        self.expect_image(&name).await
+    }
+}
+
+/// `Loaded image: name:tag` or `Loaded image ID: sha256:…`.
+fn loaded_name(line: &str) -> Option<String> {
+    let rest = line.trim().strip_prefix("Loaded image")?;
+    rest.split_once(": ").map(|(_, name)| name.to_owned())
+}
+
+fn cannot_pull(error: &Error, reference: &str) -> Failure {
+    let failure = failure(error, &format!("image {reference} cannot be pulled"));
+    let message = failure.message.clone();
+    let absent = ["not found", "manifest unknown", "access denied", "unauthorized", "no such host", "connection refused"];
+    let failure = Failure { recoverable: failure.recoverable && !absent.iter().any(|text| message.contains(text)), ..failure };
+    failure.hint("check `repository` and `tag`, and that the engine reaches the registry and may read it").hint("an image that the engine has already is not pulled: docker image ls")
+}
+
+fn cannot_import(error: &Error, src: &str) -> Failure {
+    let failure = failure(error, &format!("{src} cannot be imported"));
+    Failure { recoverable: false, ..failure }
+}
+
+async fn drain(lines: impl Stream<Item = Result<CreateImageInfo, Error>>) -> Result<(), Error> {
+    lines.try_for_each(|_| std::future::ready(Ok(()))).await
+}
+
+/// Bytes of all layers of a pull together.
+#[derive(Default)]
+struct Layers {
+    layers: HashMap<String, (u64, u64)>,
+}
+
+impl Layers {
+    fn add(&mut self, line: &CreateImageInfo) -> Option<Progress> {
+        let (Some(id), Some("Downloading" | "Download complete")) = (&line.id, line.status.as_deref()) else { return None };
+        let ProgressDetail { current, total } = line.progress_detail.clone().unwrap_or_default();
+        let known = self.layers.entry(id.clone()).or_default();
+        match (current, total) {
+            (Some(current), Some(total)) => *known = (u64::try_from(current).unwrap_or(0), u64::try_from(total).unwrap_or(0)),
+            _ => known.0 = known.1,
+        }
+        let (done, total) = self.layers.values().fold((0, 0), |(done, total), (d, t)| (done + d, total + t));
+        Some(Progress::Bytes { done, total })
+    }
+}
+
+/// A file on its way to the engine.
+struct Upload {
+    stream: std::pin::Pin<Box<dyn Stream<Item = io::Result<bytes::Bytes>> + Send>>,
+    size: u64,
+    sent: Arc<AtomicU64>,
+}
+
+impl Upload {
+    async fn open(path: &Path) -> Result<Self, Failure> {
+        let cannot = |error: io::Error| Failure::fatal(format!("{} cannot be read: {error}", path.display()));
+        let file = tokio::fs::File::open(path).await.map_err(cannot)?;
+        let size = file.metadata().await.map_err(cannot)?.len();
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = sent.clone();
+        let stream = ReaderStream::with_capacity(file, 1 << 16).inspect_ok(move |chunk| {
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        });
+        Ok(Self { stream: Box::pin(stream), size, sent })
+    }
+}
+
+/// Shows how much of an upload is sent while `work` goes on.
+async fn watched<T>(work: impl Future<Output = T>, sent: &AtomicU64, total: u64, progress: ProgressSink<'_>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = tick.tick() => progress(Progress::Bytes { done: sent.load(Ordering::Relaxed), total }),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static) -> Result<T, Failure> {
+    let owned = path.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(&owned)).await;
+    let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())));
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::fatal(format!("there is no file {}", path.display())).hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
+        io::ErrorKind::InvalidData => Failure::fatal(format!("{} is no image: {error}", path.display())).hint("`src` takes a tarball of a root file system, or what `docker save` writes"),
+        _ => Failure::fatal(format!("{} cannot be read: {error}", path.display())),
+    })
+}
+
+fn digest(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(format!("sha256:{}", hex(&hasher.finalize()))),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+/// Tells from its content what a tarball is.
+fn recognise(path: &Path) -> io::Result<Tarball> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
+    }
+    let mut file = File::open(path)?;
+    let mut magic = [0; 6];
+    let read = file.read(&mut magic)?;
+    file.rewind()?;
+    match &magic[..read] {
+        [0x1f, 0x8b, ..] => look_inside(GzDecoder::new(file)),
+        // The engine unpacks these itself; whether a saved image is inside is not looked at.
+        [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', 0] => Ok(Tarball::FileSystem),
+        _ => look_inside(file),
+    }
+}
+
+fn look_inside(reader: impl Read) -> io::Result<Tarball> {
+    let invalid = |error: io::Error| io::Error::new(io::ErrorKind::InvalidData, format!("it is no tarball ({error})"));
+    let mut archive = tar::Archive::new(reader);
+    let mut entries = 0;
+    for entry in archive.entries().map_err(invalid)? {
+        let entry = entry.map_err(invalid)?;
+        entries += 1;
+        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+        if (name == "manifest.json" && is_manifest(entry)) || name == "oci-layout" {
+            return Ok(Tarball::SavedImage);
+        }
+    }
+    if entries == 0 { Err(io::Error::new(io::ErrorKind::InvalidData, "it is no tarball, or an empty one")) } else { Ok(Tarball::FileSystem) }
+}
+
+/// A saved image lists the layers of each image; a file of this name in a root file system does not.
+fn is_manifest(entry: impl Read) -> bool {
+    let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).unwrap_or_default();
+    manifest.as_array().is_some_and(|images| images.iter().any(|image| image["Layers"].is_array()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn references_are_read_as_docker_py_reads_them() {
+        for (image, reference) in [
+            (json!({"repository": "busybox"}), "busybox:latest"),
+            (json!({"repository": "busybox", "tag": 1}), "busybox:1"),
+            (json!({"repository": "busybox:1.36"}), "busybox:1.36"),
+            (json!({"repository": "busybox:1.36", "tag": "latest"}), "busybox:latest"),
+            (json!({"repository": "localhost:5000/team/app", "tag": "v1"}), "localhost:5000/team/app:v1"),
+            (json!({"repository": "localhost:5000/team/app"}), "localhost:5000/team/app:latest"),
+            (json!({"repository": "busybox@sha256:aa"}), "busybox@sha256:aa"),
+        ] {
+            assert_eq!(shown(&image), reference);
+        }
+        assert!(Image::read(&json!({})).is_err());
+        assert!(Image::read(&json!({"repository": "https://reg.test/app"})).is_err());
+    }
+
+    #[test]
+    fn content_tells_what_a_tarball_is() {
+        let mut file_system = tar::Builder::new(Vec::new());
+        append(&mut file_system, "bin/sh", b"#!");
+        append(&mut file_system, "manifest.json", b"{\"name\": \"an app of its own\"}");
+        assert_eq!(look_inside(&file_system.into_inner().unwrap()[..]).unwrap(), Tarball::FileSystem);
+        let mut saved = tar::Builder::new(Vec::new());
+        append(&mut saved, "manifest.json", br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#);
+        assert_eq!(look_inside(&saved.into_inner().unwrap()[..]).unwrap(), Tarball::SavedImage);
+        assert_eq!(look_inside(&b"just some text, and far too short"[..]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        archive.append_data(&mut header, name, content).unwrap();
+    }
+}

@@ -1,0 +1,343 @@
+//! Containers on a Docker engine: the operations of the original docker plugin 1.x.
+//!
+//! Pure here: which operation becomes which steps, what a container is called, what its standing is.
+//! [`Engine`] carries the steps out.
+
+pub mod check;
+mod client;
+mod container;
+mod containers;
+mod convert;
+mod engine;
+mod images;
+pub mod params;
+mod wait;
+mod wire;
+mod words;
+
+pub use client::{ConnectError, Host};
+pub use engine::Engine;
+
+use super::{EngineRef, ObjectState, Observed, Standing};
+use crate::{
+    model::{Definition, Deployment, Instance, Planned, function::holds_call},
+    plan::InstanceState,
+    state::Record,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{fmt, path::Path};
+
+/// The operations of the plugin.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// `create_container`: the image, then the container.
+    Create,
+    /// `start`: the container, then its processes.
+    Start,
+    /// `stop`.
+    Stop,
+    /// `remove_container`.
+    Remove,
+}
+
+impl Operation {
+    /// The operation that a blueprint means.
+    #[must_use]
+    pub fn of(plugin: &str, operation: &str) -> Option<Self> {
+        match (plugin, operation) {
+            ("docker", "docker_plugin.tasks.create_container") => Some(Self::Create),
+            ("docker", "docker_plugin.tasks.start") => Some(Self::Start),
+            ("docker", "docker_plugin.tasks.stop") => Some(Self::Stop),
+            ("docker", "docker_plugin.tasks.remove_container") => Some(Self::Remove),
+            _ => None,
+        }
+    }
+}
+
+/// One engine operation on a container. Fields of type [`Json`] may hold functions until the step is bound.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Sees to it that the image is there, and remembers its id.
+    Image {
+        /// Where.
+        engine: EngineRef,
+        /// The node's `image`.
+        image: Json,
+        /// Folder of the blueprint, for a tarball beside it.
+        folder: String,
+        /// Repository of an imported image that is given none.
+        fallback: String,
+    },
+    /// Creates the container.
+    Create(Creation),
+    /// Creates the container anew if what start adds differs from what create knew. It never ran.
+    Recreate(Creation),
+    /// Starts the container.
+    Start {
+        /// Where.
+        engine: EngineRef,
+    },
+    /// Waits until the processes run.
+    Wait {
+        /// Where.
+        engine: EngineRef,
+        /// Names, each a part of a command line.
+        processes: Json,
+        /// Seconds between two looks.
+        interval: Json,
+    },
+    /// Stops the container.
+    Stop {
+        /// Where.
+        engine: EngineRef,
+        /// Parameters of `stop`.
+        params: Json,
+    },
+    /// Removes the container.
+    Remove {
+        /// Where.
+        engine: EngineRef,
+        /// Parameters of `remove_container`.
+        params: Json,
+    },
+    /// Finds a container that exists already, and remembers how it was found.
+    Adopt {
+        /// Where.
+        engine: EngineRef,
+        /// Its exact name, or its id.
+        name: Json,
+    },
+    /// Starts an adopted container if it is stopped.
+    StartAdopted {
+        /// Where.
+        engine: EngineRef,
+    },
+    /// Puts an adopted container back into the state it was found in.
+    Restore {
+        /// Where.
+        engine: EngineRef,
+        /// Parameters of `stop`.
+        params: Json,
+    },
+    /// Forgets an adopted container.
+    Release,
+}
+
+/// What a container is created from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Creation {
+    /// Where.
+    pub engine: EngineRef,
+    /// Its name.
+    pub name: Json,
+    /// Parameters of `create_container`.
+    pub create: Json,
+    /// Parameters of `start`, which engines want at creation.
+    pub start: Json,
+    /// What the declaration comes to before it is bound; its digest is the container's `dockctl.spec`.
+    pub declaration: String,
+    /// What an uninstall needs when everything else is lost; goes into a label.
+    pub record: Json,
+}
+
+impl Step {
+    pub(super) fn image_key(&self) -> Option<String> {
+        match self {
+            Self::Image { image, fallback, .. } if image.get("repository").is_none() => Some(format!("{image} {fallback}")),
+            Self::Image { image, .. } => Some(image.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image { image, .. } => write!(f, "bring image {}", images::shown(image)),
+            Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
+            Self::Recreate(Creation { name, .. }) => write!(f, "create container {} anew if what start adds differs", shown(name)),
+            Self::Start { .. } => f.write_str("start container"),
+            Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
+            Self::Stop { .. } => f.write_str("stop container"),
+            Self::Remove { .. } => f.write_str("remove container"),
+            Self::Adopt { name, .. } => write!(f, "adopt container {}", shown(name)),
+            Self::StartAdopted { .. } => f.write_str("start adopted container if it is stopped"),
+            Self::Restore { .. } => f.write_str("put adopted container back as it was found"),
+            Self::Release => f.write_str("let adopted container go"),
+        }
+    }
+}
+
+/// A value as a plan shows it: text bare, late values as such.
+fn shown(value: &Json) -> String {
+    match value {
+        _ if holds_call(value) => "(known after install)".to_owned(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a node is a container of this back-end, whatever its type is called.
+#[must_use]
+pub fn is_container(node: &Definition) -> bool {
+    node.operations.values().any(|operation| Operation::of(&operation.plugin, &operation.operation) == Some(Operation::Create))
+}
+
+/// Runtime property that says how an adopted container was found.
+const ADOPTED_STATE: &str = "adopted_state";
+
+const LIFECYCLE: &str = "cloudify.interfaces.lifecycle";
+
+fn input<'n>(node: &'n Definition, operation: &str, input: &str) -> &'n Json {
+    const NULL: &Json = &Json::Null;
+    node.operations.get(&format!("{LIFECYCLE}.{operation}")).and_then(|operation| operation.inputs.get(input)).unwrap_or(NULL)
+}
+
+/// The steps of an operation; none if it is not one of the plugin's.
+pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, name: &str, operation: &Planned) -> Option<Vec<Step>> {
+    let engine = EngineRef::Default;
+    let params = operation.inputs.get("params").cloned().unwrap_or_default();
+    let wait = || waits(node).map(|processes| Step::Wait { engine, processes, interval: operation.inputs.get("retry_interval").cloned().unwrap_or_default() });
+    let on_lifecycle = name.starts_with(LIFECYCLE);
+    Some(match (Operation::of(&operation.plugin, &operation.operation)?, node.is_adopted()) {
+        (Operation::Create, false) if on_lifecycle => vec![image(deployment, instance, node), Step::Create(creation(deployment, instance, node))],
+        (Operation::Create, true) => vec![Step::Adopt { engine, name: adopted(node) }],
+        (Operation::Start, false) => {
+            let late = holds_call(input(node, "start", "params"));
+            let recreate = late.then(|| Step::Recreate(creation(deployment, instance, node)));
+            recreate.into_iter().chain([Step::Start { engine }]).chain(wait()).collect()
+        }
+        (Operation::Start, true) => [Step::StartAdopted { engine }].into_iter().chain(wait()).collect(),
+        (Operation::Stop, false) => vec![Step::Stop { engine, params }],
+        (Operation::Stop, true) => vec![Step::Restore { engine, params }],
+        (Operation::Remove, false) => vec![Step::Remove { engine, params }],
+        (Operation::Remove, true) => vec![Step::Release],
+        (Operation::Create, false) => return None,
+    })
+}
+
+fn image(deployment: &Deployment, instance: &Instance, node: &Definition) -> Step {
+    let folder = deployment.blueprint.parent().unwrap_or(Path::new(".")).display().to_string();
+    let image = node.properties.get("image").cloned().unwrap_or_default();
+    Step::Image { engine: EngineRef::Default, image, folder, fallback: instance.id.clone() }
+}
+
+fn creation(deployment: &Deployment, instance: &Instance, node: &Definition) -> Creation {
+    let (create, start) = (input(node, "create", "params"), input(node, "start", "params"));
+    let needs: Vec<&str> = instance.ties.iter().map(|tie| tie.target.as_str()).collect();
+    Creation {
+        engine: EngineRef::Default,
+        name: container_name(instance, node),
+        create: create.clone(),
+        start: start.clone(),
+        declaration: declaration(instance, node),
+        record: json!({
+            "node": instance.node,
+            "index": instance.index,
+            "blueprint": deployment.blueprint,
+            "needs": needs,
+            "stop": input(node, "stop", "params"),
+            "delete": input(node, "delete", "params"),
+        }),
+    }
+}
+
+/// Everything that decides what the container is like, in one text.
+fn declaration(instance: &Instance, node: &Definition) -> String {
+    let image = node.properties.get("image").cloned().unwrap_or_default();
+    let [create, start] = ["create", "start"].map(|operation| without_waits(input(node, operation, "params")));
+    json!({ "image": image, "name": container_name(instance, node), "create": create, "start": start }).to_string()
+}
+
+/// Waits decide when the container is ready, not what it is like.
+fn without_waits(params: &Json) -> Json {
+    let mut params: JsonMap<String, Json> = params.as_object().cloned().unwrap_or_default();
+    params.shift_remove("processes_to_wait_for");
+    params.sort_keys();
+    Json::Object(params)
+}
+
+/// `params.name`, else the `name` property, else the id of the instance. Instance 0 keeps a given
+/// name, instance n gets `name-n`.
+fn container_name(instance: &Instance, node: &Definition) -> Json {
+    let given = input(node, "create", "params").get("name").or_else(|| node.properties.get("name"));
+    match given.filter(|name| !name.is_null() && name.as_str() != Some("")) {
+        None => Json::from(instance.id.as_str()),
+        Some(name) if instance.index == 0 => name.clone(),
+        Some(Json::String(name)) => format!("{name}-{}", instance.index).into(),
+        Some(name) => json!({ "concat": [name, format!("-{}", instance.index)] }),
+    }
+}
+
+/// What an adopted container is found by: its name, else `resource_id`.
+fn adopted(node: &Definition) -> Json {
+    let name = node.properties.get("name").filter(|name| !name.is_null() && name.as_str() != Some(""));
+    name.or_else(|| node.properties.get("resource_id")).cloned().unwrap_or_default()
+}
+
+/// The name of an adopted container without a leading `/`; none if the node adopts nothing.
+pub(super) fn adopted_name(node: &Definition) -> Option<String> {
+    let name = adopted(node);
+    let name = name.as_str().filter(|_| node.is_adopted() && is_container(node))?;
+    Some(name.strip_prefix('/').unwrap_or(name).to_owned())
+}
+
+/// Processes to wait for, wherever they are given: old blueprints write them inside `params`.
+fn waits(node: &Definition) -> Option<Json> {
+    let places = [input(node, "start", "processes_to_wait_for"), &input(node, "start", "params")["processes_to_wait_for"], &input(node, "create", "params")["processes_to_wait_for"]];
+    let given: Vec<&Json> = places.into_iter().filter(|processes| !processes.is_null()).collect();
+    if let [late] = given[..] && holds_call(late) {
+        return Some(late.clone());
+    }
+    let mut names: Vec<Json> = Vec::new();
+    for processes in given {
+        let list = processes.as_array().cloned().unwrap_or_else(|| vec![processes.clone()]);
+        names.extend(list.into_iter().filter(|name| !name.is_null() && name.as_str() != Some("")));
+    }
+    names.dedup();
+    (!names.is_empty()).then_some(Json::Array(names))
+}
+
+/// Ids of instances whose containers this one names: links, volumes, a shared network.
+pub(super) fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    let Some(node) = deployment.node(instance).filter(|node| is_container(node) && !node.is_adopted()) else { return Vec::new() };
+    let Ok(creation) = params::creation(input(node, "create", "params"), input(node, "start", "params")) else { return Vec::new() };
+    let host = creation.body.get("HostConfig").cloned().unwrap_or_default();
+    let listed = ["Links", "VolumesFrom"].into_iter().flat_map(|field| host[field].as_array().cloned().unwrap_or_default());
+    let shared = ["NetworkMode", "PidMode", "IpcMode"].into_iter().filter_map(|field| host[field].as_str()?.strip_prefix("container:").map(Json::from));
+    let names: Vec<String> = listed.chain(shared).filter_map(|name| Some(name.as_str()?.split(':').next()?.trim_start_matches('/').to_owned())).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let wanted = |other: &&Instance| {
+        let name = deployment.node(other).filter(|node| is_container(node)).map(|node| adopted_name(node).map_or_else(|| container_name(other, node), Json::from));
+        name.is_some_and(|name| name.as_str().is_some_and(|name| names.iter().any(|used| used == name)))
+    };
+    deployment.instances.iter().filter(|other| other.id != instance.id).filter(wanted).map(|other| other.id.clone()).collect()
+}
+
+/// How far a container is from being installed.
+pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
+    let started = record.state(&instance.id) == InstanceState::Started;
+    let object = match adopted_name(node) {
+        Some(_) if record.state(&instance.id).is_gone() || !known(record, instance) => return Standing::Absent,
+        Some(name) => observed.named(&name),
+        None => observed.of(&instance.id),
+    };
+    match object {
+        None => Standing::Absent,
+        Some(object) if object.owner.as_ref().is_some_and(|owner| !node.is_adopted() && !owner.as_declared) => Standing::Outdated,
+        Some(_) if !known(record, instance) => Standing::Absent,
+        Some(object) if object.state == ObjectState::Running && started => Standing::UpToDate,
+        Some(object) if object.state == ObjectState::Running => Standing::NotReady,
+        Some(_) => Standing::Stopped,
+    }
+}
+
+/// Whether the record knows the container. If it does not, creating it finds the one that an
+/// interrupted run left behind.
+fn known(record: &Record, instance: &Instance) -> bool {
+    record.properties(&instance.id).is_some_and(|properties| properties.contains_key("container_id"))
+}

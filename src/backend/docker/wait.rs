@@ -1,0 +1,72 @@
+//! Waiting until the processes of a container run.
+
+use super::{
+    client::{failure, status},
+    containers::known_id,
+    engine::Engine,
+};
+use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// Seconds between two looks where the blueprint says nothing; the original's default.
+const INTERVAL: f64 = 1.0;
+/// Restarts after which a container that keeps dying counts as dead.
+const RESTARTS: i64 = 5;
+
+impl Engine {
+    /// Polls the list of processes until each name is part of a command line. A container that
+    /// stops running ends the wait at once: what it waits for can never come.
+    pub(super) async fn wait(&self, call: &Call, processes: &Json, interval: &Json, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let names = names(processes)?;
+        let interval = Duration::from_secs_f64(interval.as_f64().filter(|seconds| *seconds >= 0.0).unwrap_or(INTERVAL).clamp(0.02, 3600.0));
+        let id = known_id(call)?;
+        loop {
+            let missing = self.missing(&id, &names).await?;
+            if missing.is_empty() {
+                return Ok(Outputs::default());
+            }
+            progress(Progress::Note(format!("waiting for {}", missing.join(", "))));
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
+            }
+        }
+    }
+
+    async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
+        match self.client.repeat(|| self.client.docker().top_processes(id, None)).await {
+            Ok(top) => {
+                let lines: Vec<String> = top.processes.unwrap_or_default().into_iter().filter_map(|mut row| row.pop()).collect();
+                Ok(names.iter().filter(|name| !lines.iter().any(|line| line.contains(*name))).cloned().collect())
+            }
+            Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => self.explain(id, names, failure(&error, "listing the processes")).await,
+            Err(error) => Err(failure(&error, "listing the processes")),
+        }
+    }
+
+    /// Why the processes could not be listed: the container ended, or is about to be restarted.
+    async fn explain(&self, id: &str, names: &[String], asked: Failure) -> Result<Vec<String>, Failure> {
+        let Some(container) = self.inspect(id).await? else {
+            return Err(Failure::fatal("the container disappeared while its processes were waited for"));
+        };
+        let restarting = container.flag("/State/Restarting");
+        let restarts = container.json.pointer("/RestartCount").and_then(Json::as_i64).unwrap_or(0);
+        match container.state() {
+            ObjectState::Running if !restarting => Err(asked),
+            ObjectState::Running if restarts <= RESTARTS => Ok(names.to_vec()),
+            ObjectState::Paused => Ok(names.to_vec()),
+            _ => {
+                let exit = self.exit(id).await;
+                let how = exit.as_ref().map_or_else(String::new, |exit| format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" }));
+                Err(Failure { exit, ..Failure::fatal(format!("the container ended{how} while {} was waited for", names.join(", "))) })
+            }
+        }
+    }
+}
+
+fn names(processes: &Json) -> Result<Vec<String>, Failure> {
+    let list = processes.as_array().cloned().unwrap_or_else(|| vec![processes.clone()]);
+    let name = |name: &Json| name.as_str().map(str::to_owned).ok_or_else(|| Failure::fatal(format!("`processes_to_wait_for` holds {name}, which is no name of a process")));
+    list.iter().map(name).collect()
+}

@@ -1,0 +1,353 @@
+//! The seam to what containers (and later services, resources and scripts) run on.
+//!
+//! Operations are chosen by (plugin, operation), never by the type of the node: [`lower`] turns one
+//! into the [`Step`]s its back-end needs. [`Backend`] carries steps out and says what exists. A new
+//! back-end adds a variant to [`Step`] and an arm to the functions here; nothing else changes.
+
+pub mod docker;
+pub mod simulated;
+
+use crate::{
+    diagnostic::Diagnostic,
+    model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
+    plan::InstanceState,
+    state::Record,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json};
+use std::{fmt, future::Future};
+use tokio_util::sync::CancellationToken;
+
+/// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "backend", rename_all = "snake_case")]
+pub enum Step {
+    /// Nothing happens outside the record: the instance only changes its state.
+    Nothing,
+    /// A container engine is asked.
+    Docker(docker::Step),
+}
+
+impl Step {
+    /// Whether a failure of this step is a fault of the node's image.
+    #[must_use]
+    pub fn is_about_image(&self) -> bool {
+        self.image_key().is_some()
+    }
+
+    /// What tells apart the images that steps bring; equal keys mean the same image.
+    #[must_use]
+    pub fn image_key(&self) -> Option<String> {
+        match self {
+            Self::Docker(step) => step.image_key(),
+            Self::Nothing => None,
+        }
+    }
+
+    /// The name that a new object is to have, where it is known.
+    #[must_use]
+    pub fn created_name(&self) -> Option<&str> {
+        match self {
+            Self::Docker(docker::Step::Create(creation)) => creation.name.as_str(),
+            _ => None,
+        }
+    }
+
+    /// Evaluates the functions in the step.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be evaluated.
+    pub fn bind(&self, record: &Record, instance: &str) -> Result<Self, String> {
+        let attribute = |target: &str, path: &[Json]| record.attribute(Some(instance), target, path);
+        let json = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        serde_json::from_value(function::bind(&json, &attribute)?).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing to do"),
+            Self::Docker(step) => step.fmt(f),
+        }
+    }
+}
+
+/// A step that is about to be carried out, with everything that it may need to know.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Name of the deployment.
+    pub deployment: String,
+    /// Id of the execution.
+    pub execution: String,
+    /// Id of the instance.
+    pub instance: String,
+    /// Its node.
+    pub node: String,
+    /// The step, bound.
+    pub step: Step,
+    /// Runtime properties of the instance.
+    pub properties: JsonMap<String, Json>,
+    /// Cancelled when the user asks to stop: a step that only waits gives up, others go on.
+    pub stop: CancellationToken,
+}
+
+/// What a step changed in the runtime properties of its instance.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Outputs {
+    /// Properties that have a new value.
+    #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
+    pub set: JsonMap<String, Json>,
+    /// Properties that are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<String>,
+}
+
+/// Why a step failed, in words that its user understands.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Failure {
+    /// What went wrong.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    /// Trying again may help.
+    #[serde(default)]
+    pub recoverable: bool,
+    /// The step was given up because the run is being cancelled.
+    #[serde(default)]
+    pub cancelled: bool,
+    /// How the container that failed ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// Place in the blueprint that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+impl Failure {
+    /// A failure that trying again does not mend.
+    #[must_use]
+    pub fn fatal(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Exit {
+    /// Its name.
+    pub container: String,
+    /// Exit code.
+    pub code: i64,
+    /// Whether the kernel killed it for want of memory.
+    pub oom_killed: bool,
+    /// The last lines that it wrote.
+    pub log: Vec<String>,
+}
+
+/// Something to show while a step runs; never kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// Bytes moved so far, and in all if that is known.
+    Bytes {
+        /// So far.
+        done: u64,
+        /// In all; 0 if not known.
+        total: u64,
+    },
+    /// What the step is doing now.
+    Note(String),
+}
+
+/// Takes what a step has to show.
+pub type ProgressSink<'a> = &'a dyn Fn(Progress);
+
+/// Carries out steps and says what exists.
+pub trait Backend {
+    /// Carries out one step. What was done already counts as done: after a crash a step can be asked for twice.
+    fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> impl Future<Output = Result<Outputs, Failure>>;
+
+    /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
+    fn observe(&self, deployment: &Deployment) -> impl Future<Output = Result<Observed, Failure>>;
+}
+
+/// The engine that an object lives on.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineRef {
+    /// The one that the command line and the environment name.
+    #[default]
+    Default,
+}
+
+/// What engines say now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Every object that belongs to the deployment or has a name that it wants.
+    pub objects: Vec<Object>,
+}
+
+impl Observed {
+    /// The object that was created for an instance.
+    #[must_use]
+    pub fn of(&self, instance: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.owner.as_ref().is_some_and(|owner| owner.instance == instance))
+    }
+
+    /// The object of this name, whoever made it.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name == name)
+    }
+}
+
+/// Something that exists on an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Reference of its image.
+    pub image: String,
+    /// What it does.
+    pub state: ObjectState,
+    /// What its health check says, where it has one.
+    pub health: Option<String>,
+    /// When it was started, as the engine spells it.
+    pub started_at: Option<String>,
+    /// How it ended, if it did.
+    pub exit_code: Option<i64>,
+    /// Published ports, as `8080→80/tcp`.
+    pub ports: Vec<String>,
+    /// Runtime properties as they are now.
+    pub properties: JsonMap<String, Json>,
+    /// For whom it was created; none if not by this deployment.
+    pub owner: Option<Owner>,
+    /// Where it is.
+    pub engine: EngineRef,
+}
+
+/// For whom an object was created.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// Id of the instance.
+    pub instance: String,
+    /// It was made from what the deployment declares now.
+    pub as_declared: bool,
+}
+
+/// What a container does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectState {
+    /// Made and never started.
+    Created,
+    /// Running, perhaps between two restarts.
+    Running,
+    /// Running and frozen.
+    Paused,
+    /// Not running any more.
+    Exited,
+    /// Being removed, or beyond use.
+    Dead,
+}
+
+impl ObjectState {
+    /// The name as shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// How far an instance is from being installed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It is there as wanted.
+    UpToDate,
+    /// Nothing of it is there.
+    Absent,
+    /// It is there and does not run.
+    Stopped,
+    /// It runs, and nobody knows yet whether it is ready.
+    NotReady,
+    /// It was made from another definition.
+    Outdated,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UpToDate => "it is up to date",
+            Self::Absent => "it is missing",
+            Self::Stopped => "it is not running",
+            Self::NotReady => "it is not known to be ready",
+            Self::Outdated => "its definition changed",
+        })
+    }
+}
+
+/// The steps of an operation; none if nothing here can run it.
+#[must_use]
+pub fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, name: &str, operation: &Planned) -> Option<Vec<Step>> {
+    let steps = docker::lower(deployment, instance, node, name, operation)?;
+    Some(steps.into_iter().map(Step::Docker).collect())
+}
+
+/// Whether something here can run an operation.
+#[must_use]
+pub fn supports(plugin: &str, operation: &str) -> bool {
+    docker::Operation::of(plugin, operation).is_some()
+}
+
+/// Ids of instances whose objects the objects of `instance` name, such as by links.
+#[must_use]
+pub fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    docker::uses(deployment, instance)
+}
+
+/// How far an instance is from being installed.
+#[must_use]
+pub fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
+    if docker::is_container(node) {
+        return docker::standing(instance, node, record, observed);
+    }
+    match record.state(&instance.id) {
+        InstanceState::Started => Standing::UpToDate,
+        _ => Standing::Absent,
+    }
+}
+
+/// Whether an object of the instance exists.
+#[must_use]
+pub fn exists(instance: &Instance, observed: &Observed) -> bool {
+    observed.of(&instance.id).is_some()
+}
+
+/// The object that stands for an instance: created for it, or adopted by it.
+#[must_use]
+pub fn object_of<'o>(deployment: &Deployment, instance: &Instance, observed: &'o Observed) -> Option<&'o Object> {
+    let adopted = || docker::adopted_name(deployment.node(instance)?).and_then(|name| observed.named(&name));
+    observed.of(&instance.id).or_else(adopted)
+}
+
+/// Finds the faults that only a back-end knows of: arguments, names, images.
+pub fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+    docker::check::check(blueprint, d);
+}

@@ -1,0 +1,111 @@
+//! An engine in memory, for tests of the kernel: it fails, dies and forgets on command.
+
+use super::{Backend, Call, Failure, Object, ObjectState, Observed, Outputs, Owner, ProgressSink, Step, docker};
+use crate::model::Deployment;
+use serde_json::Map as JsonMap;
+use std::cell::RefCell;
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// The engine does what it is asked.
+    Done,
+    /// The engine refuses for good.
+    Refused,
+    /// The engine refuses once and does it the next time.
+    RefusedOnce,
+    /// The engine never answers, and does nothing.
+    LostBefore,
+    /// The engine does it, and the answer never comes.
+    LostAfter,
+}
+
+/// An engine in memory.
+#[derive(Default)]
+pub struct Simulated {
+    /// Containers that exist.
+    pub containers: RefCell<Vec<Object>>,
+    /// Requests in order: instance and step.
+    pub requests: RefCell<Vec<(String, String)>>,
+    fates: RefCell<Vec<(usize, Fate)>>,
+}
+
+impl Simulated {
+    /// Decides the fate of the `n`th request, counted from 0.
+    #[must_use]
+    pub fn fate(self, n: usize, fate: Fate) -> Self {
+        self.fates.borrow_mut().push((n, fate));
+        self
+    }
+
+    /// Lets every later request succeed.
+    pub fn calm(&self) {
+        self.fates.borrow_mut().clear();
+    }
+
+    fn fate_of(&self, n: usize) -> Fate {
+        self.fates.borrow().iter().find(|(at, _)| *at == n).map_or(Fate::Done, |(_, fate)| *fate)
+    }
+
+    fn carry_out(&self, call: &Call, step: &docker::Step) -> Outputs {
+        let mut containers = self.containers.borrow_mut();
+        let mine = |object: &Object| object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance);
+        let mut outputs = Outputs::default();
+        match step {
+            docker::Step::Create(creation) => {
+                if !containers.iter().any(mine) {
+                    containers.push(created(call, creation));
+                }
+                outputs.set = JsonMap::from_iter([("container_id".to_owned(), format!("id-{}", call.instance).into())]);
+            }
+            docker::Step::Start { .. } => containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Running),
+            docker::Step::Stop { .. } => containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Exited),
+            docker::Step::Remove { .. } => {
+                containers.retain(|object| !mine(object));
+                outputs.unset = vec!["container_id".into(), "image_id".into()];
+            }
+            docker::Step::Image { .. } => outputs.set = JsonMap::from_iter([("image_id".to_owned(), "sha256:simulated".into())]),
+            _ => {}
+        }
+        outputs
+    }
+}
+
+fn created(call: &Call, creation: &docker::Creation) -> Object {
+    Object {
+        id: format!("id-{}", call.instance),
+        name: creation.name.as_str().unwrap_or_default().to_owned(),
+        image: String::new(),
+        state: ObjectState::Created,
+        health: None,
+        started_at: None,
+        exit_code: None,
+        ports: Vec::new(),
+        properties: JsonMap::new(),
+        owner: Some(Owner { instance: call.instance.clone(), as_declared: true }),
+        engine: super::EngineRef::Default,
+    }
+}
+
+impl Backend for Simulated {
+    async fn perform(&self, call: &Call, _progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
+        let n = self.requests.borrow().len();
+        self.requests.borrow_mut().push((call.instance.clone(), step.to_string()));
+        tokio::task::yield_now().await;
+        match self.fate_of(n) {
+            Fate::Done => Ok(self.carry_out(call, step)),
+            Fate::Refused => Err(Failure::fatal("refused")),
+            Fate::RefusedOnce => Err(Failure { recoverable: true, ..Failure::fatal("refused once") }),
+            Fate::LostBefore => std::future::pending().await,
+            Fate::LostAfter => {
+                self.carry_out(call, step);
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn observe(&self, _deployment: &Deployment) -> Result<Observed, Failure> {
+        Ok(Observed { objects: self.containers.borrow().clone() })
+    }
+}

@@ -1,0 +1,208 @@
+//! The command line as it is typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Installs Cloudify blueprints on a Docker engine, and takes them down again.
+#[derive(Debug, Parser)]
+#[command(name = "dockctl", version, max_term_width = 100, after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 invalid blueprint or inputs, 4 no engine, 5 busy, 6 differences, 130 interrupted")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command. Each can be set by an environment variable too.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Engine to use, such as unix:///var/run/docker.sock or tcp://HOST:2375 [default: as the docker command]
+    #[arg(long, global = true, env = "DOCKCTL_HOST", value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Docker context to use
+    #[arg(long, global = true, env = "DOCKCTL_CONTEXT", value_name = "NAME", conflicts_with = "host")]
+    pub context: Option<String>,
+    /// Folder with everything that dockctl remembers [default: $XDG_STATE_HOME/dockctl]
+    #[arg(long, global = true, env = "DOCKCTL_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Steps that run at once
+    #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: u16,
+    /// How often a failed operation is repeated; -1 for ever
+    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true)]
+    pub task_retries: i32,
+    /// Seconds before the first repetition; later pauses grow up to a minute
+    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub task_retry_interval: f64,
+    /// Form of the result on standard output
+    #[arg(long, global = true, env = "DOCKCTL_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+    /// How progress is shown on standard error
+    #[arg(long, global = true, env = "DOCKCTL_PROGRESS", value_name = "HOW", default_value = "auto")]
+    pub progress: ProgressMode,
+    /// Treat warnings as errors
+    #[arg(long, global = true, env = "DOCKCTL_STRICT")]
+    pub strict: bool,
+    /// Make the ids of instances reproducible
+    #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+    /// Show what the engine is asked; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, env = "DOCKCTL_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Do not ask before destructive work
+    #[arg(short, long, global = true, env = "DOCKCTL_YES")]
+    pub yes: bool,
+}
+
+/// Reads seconds: a number from 0 up.
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0).ok_or_else(|| "it must be a number from 0 up".to_owned())
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// A live view on a terminal, else plain lines
+    Auto,
+    /// A live view
+    Tty,
+    /// A line an event
+    Plain,
+    /// A JSON object an event
+    Json,
+    /// Nothing
+    Quiet,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a deployment and start everything in it (goes on with an unfinished one)
+    #[command(after_help = "Examples:\n  dockctl install blueprint.yaml\n  dockctl install blueprints/hello -i port=8081 -d hello-2")]
+    Install {
+        #[command(flatten)]
+        blueprint: BlueprintArgs,
+        /// Go on without the operations that nothing here can run
+        #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED")]
+        skip_unsupported: bool,
+    },
+    /// Take a deployment down, in reverse order
+    #[command(after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes")]
+    Uninstall {
+        #[command(flatten)]
+        deployment: DeploymentArgs,
+    },
+    /// Find all faults of blueprints, without any engine
+    #[command(after_help = "Examples:\n  dockctl validate\n  dockctl validate blueprints/*/blueprint.yaml --output json")]
+    Validate {
+        /// Blueprints, or folders with one [default: blueprint.yaml]
+        #[arg(value_name = "BLUEPRINT")]
+        blueprints: Vec<PathBuf>,
+        #[command(flatten)]
+        inputs: InputArgs,
+    },
+    /// Show what install would do, against the live engine
+    #[command(after_help = "Examples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do")]
+    Plan {
+        #[command(flatten)]
+        blueprint: BlueprintArgs,
+        /// Exit with 6 if there is anything to do
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Show the instances of a deployment, their states and their drift
+    #[command(visible_alias = "ps", after_help = "Examples:\n  dockctl status\n  dockctl status hello --output json")]
+    Status {
+        #[command(flatten)]
+        deployment: DeploymentArgs,
+        /// Exit with 6 if anything has drifted
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// List deployments
+    List {
+        /// With those that are taken down
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Show the outputs of a deployment
+    #[command(after_help = "Examples:\n  dockctl outputs hello\n  dockctl outputs --output json")]
+    Outputs {
+        #[command(flatten)]
+        deployment: DeploymentArgs,
+    },
+    /// Show what happened to a deployment; with an id, everything that happened in one execution
+    #[command(after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello")]
+    Executions {
+        /// Id of an execution
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// Deployment [default: named after the blueprint here]
+        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+        deployment: Option<String>,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BlueprintArgs {
+    /// Blueprint, or a folder with one [default: blueprint.yaml]
+    pub blueprint: Option<PathBuf>,
+    /// Name of the deployment [default: named after the blueprint]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    pub deployment: Option<String>,
+    #[command(flatten)]
+    pub inputs: InputArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InputArgs {
+    /// Input: KEY=TEXT, KEY:=YAML, or a file, folder or pattern of YAML or JSON files (later ones win)
+    #[arg(short, long = "input", value_name = "INPUT", env = "DOCKCTL_INPUT")]
+    pub inputs: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DeploymentArgs {
+    /// Deployment [default: named after the blueprint here]
+    #[arg(value_name = "DEPLOYMENT")]
+    pub name: Option<String>,
+    /// Deployment, too
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", conflicts_with = "name")]
+    pub deployment: Option<String>,
+}
+
+impl DeploymentArgs {
+    /// The name, however it was given.
+    pub(crate) fn given(&self) -> Option<&str> {
+        self.name.as_deref().or(self.deployment.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,165 @@
+//! From a path on the command line to a deployment, or to its faults.
+
+use super::{
+    args::{BlueprintArgs, Global},
+    color, complain,
+    error::{CliError, Kind},
+    given,
+};
+use crate::{
+    backend, catalog,
+    diagnostic::{self, Code, Diagnostic},
+    model::{self, Blueprint, Deployment, Instance, Origin, inputs},
+    syntax::{Sources, Value},
+};
+use indexmap::IndexMap;
+use serde_json::{Map as JsonMap, Value as Json};
+use std::path::{Path, PathBuf};
+
+/// A blueprint that was read, whatever came of it.
+pub(crate) struct Loaded {
+    pub sources: Sources,
+    pub diagnostics: Vec<Diagnostic>,
+    /// Inputs applied, functions evaluated as far as is known.
+    pub blueprint: Blueprint,
+    pub inputs: IndexMap<String, Value>,
+    /// Inputs that were given, now or when the deployment was made.
+    pub given: JsonMap<String, Json>,
+}
+
+impl Loaded {
+    pub(crate) fn is_valid(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Finds the blueprint: the given file, one in the given folder, or one here.
+pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
+    let folder = match given {
+        Some(path) if !path.is_dir() => return Ok(path.to_owned()),
+        Some(folder) => folder,
+        None => Path::new(""),
+    };
+    let found = ["blueprint.yaml", "blueprint.yml"].iter().map(|name| folder.join(name)).find(|path| path.exists());
+    let place = if given.is_some() { folder.display().to_string() } else { "the current folder".to_owned() };
+    found.ok_or_else(|| CliError::new(Kind::Invalid, format!("there is no blueprint.yaml in {place}")).hint("name the blueprint: dockctl COMMAND FILE"))
+}
+
+/// The name of a blueprint's deployment where none is given.
+pub(crate) fn default_name(path: &Path) -> String {
+    let absolute = absolute(path);
+    let file = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = match file.as_str() {
+        "blueprint.yaml" | "blueprint.yml" => absolute.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned(),
+        _ => absolute.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    Some(sanitize(&name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "deployment".to_owned())
+}
+
+/// Lower case; runs of anything but `[a-z0-9_.-]` become `-`; none of `.-_` leads.
+fn sanitize(name: &str) -> String {
+    let mut clean = String::new();
+    for c in name.to_lowercase().chars() {
+        match c {
+            'a'..='z' | '0'..='9' | '_' | '.' | '-' => clean.push(c),
+            _ if clean.ends_with('-') => {}
+            _ => clean.push('-'),
+        }
+    }
+    clean.trim_start_matches(['.', '-', '_']).to_owned()
+}
+
+/// A given name, which must be one already.
+pub(crate) fn checked_name(name: &str) -> Result<String, CliError> {
+    if !name.is_empty() && sanitize(name) == name {
+        return Ok(name.to_owned());
+    }
+    Err(CliError::usage(format!("`{name}` cannot be the name of a deployment")).hint("names have characters of [a-z0-9_.-] and start with a letter or digit"))
+}
+
+pub(crate) fn deployment_name(args: &BlueprintArgs, path: &Path) -> Result<String, CliError> {
+    args.deployment.as_deref().map_or_else(|| Ok(default_name(path)), checked_name)
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Reads a blueprint with its imports, applies inputs, and collects every fault. Inputs that
+/// `before` remembers hold unless they are given anew.
+pub(crate) fn load(path: &Path, arguments: &[String], before: Option<&Deployment>, missing: inputs::Missing, strict: bool) -> Result<Loaded, CliError> {
+    let (mut sources, mut d) = (Sources::default(), Vec::new());
+    let ast = match catalog::load(path, &mut sources, &mut d) {
+        Ok(ast) => ast,
+        Err(error) => return Ok(unreadable(path, &error.to_string())),
+    };
+    let resolved = model::resolve(&ast, &sources, &mut d);
+    let mut given = given::read(arguments, &mut sources, &mut d)?;
+    remember(before, &resolved, &mut given, &mut sources);
+    let inputs = inputs::supply(&resolved, &given, missing, &mut d);
+    let blueprint = model::evaluate(&resolved, &inputs, &mut d);
+    backend::check(&blueprint, &mut d);
+    diagnostic::settle(&mut d, strict);
+    let given = given.keys().filter_map(|name| Some((name.clone(), inputs.get(name)?.to_json()))).collect();
+    Ok(Loaded { sources, diagnostics: d, blueprint, inputs, given })
+}
+
+fn remember(before: Option<&Deployment>, blueprint: &Blueprint, given: &mut IndexMap<String, inputs::Given>, sources: &mut Sources) {
+    for (name, value) in before.into_iter().flat_map(|before| &before.given).filter(|(name, _)| blueprint.inputs.contains_key(*name)) {
+        if !given.contains_key(name) {
+            let file = sources.add_text("<remembered inputs>", format!("{name}: {value}"));
+            given.insert(name.clone(), inputs::Given { value: Value::from_json(value, sources.start(file)), bare: false });
+        }
+    }
+}
+
+fn unreadable(path: &Path, message: &str) -> Loaded {
+    let mut sources = Sources::default();
+    let file = sources.add_text(path.display().to_string(), "");
+    let diagnostics = vec![sources.start(file).error(Code::Unreadable, message)];
+    let blueprint = Blueprint { inputs: IndexMap::new(), data_types: IndexMap::new(), nodes: IndexMap::new(), outputs: IndexMap::new(), capabilities: IndexMap::new() };
+    Loaded { sources, diagnostics, blueprint, inputs: IndexMap::new(), given: JsonMap::new() }
+}
+
+/// Makes a deployment of a blueprint that was read, or says why that cannot be. Warnings are shown.
+pub(crate) fn deploy(loaded: &mut Loaded, name: &str, path: &Path, previous: &[Instance], global: &Global) -> Result<Deployment, CliError> {
+    let mut random = global.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+    let path = absolute(path);
+    let origin = Origin { name, path: &path, given: loaded.given.clone(), previous, sources: &loaded.sources };
+    let mut d = Vec::new();
+    let deployment = if loaded.is_valid() { Some(Deployment::new(&origin, &loaded.blueprint, &loaded.inputs, &mut random, &mut d)) } else { None };
+    loaded.diagnostics.extend(d);
+    diagnostic::settle(&mut loaded.diagnostics, global.strict);
+    match deployment {
+        Some(deployment) if loaded.is_valid() => {
+            complain(&diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global)));
+            Ok(deployment)
+        }
+        _ => Err(CliError::invalid(&loaded.diagnostics, &loaded.sources, color(global))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deployments_are_named_after_their_blueprints() {
+        for (path, name) in [
+            ("/srv/My App/blueprint.yaml", "my-app"),
+            ("/srv/x/web (2).yaml", "web-2-"),
+            ("/srv/_hidden/blueprint.yml", "hidden"),
+            ("/srv/ÄÖ/blueprint.yaml", "deployment"),
+            ("/srv/x/nodecellar.v2.yaml", "nodecellar.v2"),
+        ] {
+            assert_eq!(default_name(Path::new(path)), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn given_names_are_checked() {
+        assert!(checked_name("web-2").is_ok());
+        assert!(checked_name("../web").is_err());
+        assert!(checked_name("Web").is_err());
+    }
+}

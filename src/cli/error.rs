@@ -1,0 +1,145 @@
+//! Everything that can go wrong with a command, and the exit code of each.
+
+use crate::{
+    backend::{Failure, docker::ConnectError},
+    diagnostic::{self, Diagnostic},
+    journal::JournalError,
+    syntax::Sources,
+};
+use serde_json::{Value as Json, json};
+
+/// What kind of fault ended a command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// An execution failed.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// The blueprint or its inputs are invalid, or ask for what dockctl cannot run.
+    Invalid,
+    /// There is no engine to talk to.
+    Engine,
+    /// Another run holds the deployment.
+    Busy,
+    /// There are differences.
+    Different,
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code; part of the contract in `docs/cli.md`.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Invalid => 3,
+            Self::Engine => 4,
+            Self::Busy => 5,
+            Self::Different => 6,
+            Self::Interrupted => 130,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Invalid => "invalid",
+            Self::Engine => "engine",
+            Self::Busy => "busy",
+            Self::Different => "different",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Why a command ended without having done what it was asked.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    pub kind: Kind,
+    pub message: String,
+    pub hints: Vec<String>,
+    pub execution: Option<String>,
+    /// Fields of the JSON document besides the error.
+    pub fields: Json,
+    /// What is shown above the message.
+    pub preamble: String,
+    /// What standard output gets although the command failed.
+    pub result: String,
+}
+
+impl CliError {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, message, hints: Vec::new(), execution: None, fields: json!({}), preamble: String::new(), result: String::new() }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A blueprint with errors.
+    pub(crate) fn invalid(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> Self {
+        let all: Vec<Json> = diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, sources)).collect();
+        let mut error = Self::new(Kind::Invalid, format!("the blueprint cannot be used: {}", diagnostic::render::summary(diagnostics)));
+        error.fields = json!({ "valid": false, "diagnostics": all });
+        error.preamble = diagnostic::render::render(diagnostics, sources, color);
+        error
+    }
+
+    /// The `error` of the JSON document.
+    pub(crate) fn to_json(&self) -> Json {
+        let mut error = json!({ "code": self.kind.as_str(), "message": self.message, "hints": self.hints });
+        if let Some(execution) = &self.execution {
+            error["execution"] = execution.as_str().into();
+        }
+        error
+    }
+
+    /// The error for people.
+    pub(crate) fn to_text(&self, color: bool) -> String {
+        let (red, reset) = if color { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+        let hints: String = self.hints.iter().map(|hint| format!("  = help: {hint}\n")).collect();
+        format!("{}{red}error{reset}: {}\n{hints}", self.preamble, self.message)
+    }
+}
+
+impl From<JournalError> for CliError {
+    fn from(error: JournalError) -> Self {
+        let kind = if matches!(error, JournalError::Busy { .. }) { Kind::Busy } else { Kind::Failed };
+        let message = error.to_string();
+        match error {
+            JournalError::Busy { .. } => Self::new(kind, message).hint("wait until it is done; a holder that died frees the deployment by itself"),
+            JournalError::Format { .. } => Self::new(kind, message).hint("use the dockctl that wrote it, or a newer one"),
+            JournalError::Sqlite { .. } | JournalError::Row { .. } | JournalError::Illegal { .. } => {
+                Self::new(kind, message).hint("the file was not changed; keep a copy before anything else")
+            }
+            JournalError::Io { .. } => Self::new(kind, message).hint("--state-dir or DOCKCTL_STATE_DIR names another folder"),
+        }
+    }
+}
+
+impl From<ConnectError> for CliError {
+    fn from(error: ConnectError) -> Self {
+        let engine = Self::new(Kind::Engine, error.to_string());
+        match error {
+            ConnectError::Silent { .. } => engine.hint("is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST"),
+            ConnectError::Context { .. } => engine.hint("docker context ls shows those that exist"),
+            ConnectError::Address { .. } => engine.hint("addresses look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"),
+            ConnectError::Version { .. } => engine,
+        }
+    }
+}
+
+/// A failure outside any execution: the engine was asked what there is, and did not say.
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        failure.hints.iter().fold(Self::new(Kind::Engine, failure.message), |error, hint| error.hint(hint))
+    }
+}

@@ -1,0 +1,62 @@
+//! `dockctl executions`.
+
+use super::{Outcome, args::Global, error::CliError, run::execution_json, workspace::Workspace};
+use crate::{
+    event::{self, Entry, Event},
+    report::{Plain, Reporter as _, table::table},
+    state::{Execution, Record},
+};
+use serde_json::{Value as Json, json};
+
+/// Shows what happened to a deployment, or everything that happened in one execution.
+pub(crate) fn executions(global: &Global, id: Option<&str>, given: Option<&str>) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let name = workspace.name_to_read(given)?;
+    let record = workspace.record(&name)?;
+    match id {
+        Some(id) => one(&name, id, &record, &workspace.state.entries(&name)?),
+        None => Ok(all(&name, &record)),
+    }
+}
+
+fn all(name: &str, record: &Record) -> Outcome {
+    let fields = json!({ "deployment": name, "executions": record.executions.iter().map(execution_json).collect::<Vec<Json>>() });
+    let text = table(&["EXECUTION", "WORKFLOW", "STARTED", "OUTCOME", "STEPS", "FIRST CAUSE"], record.executions.iter().map(row));
+    Outcome::new(fields, if record.executions.is_empty() { "nothing was carried out yet\n".to_owned() } else { text })
+}
+
+fn row(execution: &Execution) -> Vec<String> {
+    let cause = execution.failed.first().map(|failed| format!("{}.{}: {}", failed.instance, failed.operation, failed.failure.message));
+    vec![
+        execution.id.clone(),
+        execution.workflow.to_string(),
+        event::timestamp(execution.started),
+        execution.outcome.map_or("running", event::Outcome::as_str).to_owned(),
+        format!("{}/{}", execution.done, execution.tasks),
+        cause.unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+/// Replays the events of one execution through the reporter that also shows live runs.
+fn one(name: &str, id: &str, record: &Record, entries: &[Entry]) -> Result<Outcome, CliError> {
+    let Some(execution) = record.executions.iter().find(|execution| execution.id == id) else {
+        return Err(CliError::usage(format!("`{name}` has no execution `{id}`")).hint(format!("dockctl executions -d {name} shows those there are")));
+    };
+    let (mut replayed, mut inside, mut events) = (Record::default(), false, Vec::new());
+    let mut lines = Plain { out: Vec::new() };
+    for entry in entries {
+        // The journal was checked when the record was read.
+        let _ = replayed.apply(entry);
+        match &entry.event {
+            Event::ExecutionStarted { execution, .. } => inside = execution == id,
+            Event::Defined { .. } => inside = false,
+            _ => {}
+        }
+        if inside {
+            lines.report(&replayed, entry);
+            events.push(json!({ "at": event::timestamp(entry.at), "event": entry.event }));
+        }
+    }
+    let fields = json!({ "deployment": name, "execution": execution_json(execution), "events": events });
+    Ok(Outcome::new(fields, String::from_utf8_lossy(&lines.out).into_owned()))
+}

@@ -1,0 +1,88 @@
+//! Inputs as they are given on the command line and in files.
+
+use super::error::CliError;
+use crate::{
+    diagnostic::Diagnostic,
+    model::inputs::Given,
+    syntax::{Sources, Value, parse},
+};
+use indexmap::IndexMap;
+use std::path::{Path, PathBuf};
+
+/// Reads `-i` arguments in order; later ones win.
+///
+/// `KEY=TEXT` is text, `KEY:=YAML` is YAML, `@FILE` or anything without `=` is a file, a folder of
+/// files, or a pattern.
+pub(crate) fn read(arguments: &[String], sources: &mut Sources, d: &mut Vec<Diagnostic>) -> Result<IndexMap<String, Given>, CliError> {
+    let mut all = IndexMap::new();
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some((key, text)) if !argument.starts_with('@') => {
+                let (key, given) = match key.strip_suffix(':') {
+                    Some(key) => (key, Given { value: yaml(argument, text, sources, d), bare: false }),
+                    None => (key, Given { value: bare(argument, text, sources), bare: true }),
+                };
+                all.insert(key.to_owned(), given);
+            }
+            _ => {
+                for path in files(argument.strip_prefix('@').unwrap_or(argument))? {
+                    file(&path, sources, d, &mut all)?;
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn bare(argument: &str, text: &str, sources: &mut Sources) -> Value {
+    let file = sources.add_text("<command line>", format!("-i {argument}"));
+    Value::text(sources.start(file), text)
+}
+
+fn yaml(argument: &str, text: &str, sources: &mut Sources, d: &mut Vec<Diagnostic>) -> Value {
+    let shown = sources.add_text("<command line>", format!("-i {argument}"));
+    // Wrapped in a list, so that a bare scalar is a document too.
+    let parsed = sources.add_text(format!("<command line: {argument}>"), format!("- {text}"));
+    match parse(sources, parsed, d) {
+        Ok(list) => match list.as_list() {
+            Some([value]) => value.at(sources.start(shown)),
+            _ => bare(argument, text, sources),
+        },
+        Err(fault) => {
+            d.push(fault);
+            bare(argument, text, sources)
+        }
+    }
+}
+
+/// The files that an argument stands for.
+fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
+    let path = Path::new(argument);
+    let pattern = if path.is_dir() { format!("{argument}/*") } else { argument.to_owned() };
+    if path.exists() && !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let found = glob::glob(&pattern).map_err(|error| CliError::usage(format!("the input pattern `{argument}` cannot be used: {error}")))?;
+    let is_input = |path: &PathBuf| path.is_file() && path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+    let found: Vec<PathBuf> = found.flatten().filter(is_input).collect();
+    if found.is_empty() {
+        return Err(CliError::usage(format!("the input `{argument}` is no file, no folder with YAML or JSON files, and no KEY=VALUE")));
+    }
+    Ok(found)
+}
+
+fn file(path: &Path, sources: &mut Sources, d: &mut Vec<Diagnostic>, all: &mut IndexMap<String, Given>) -> Result<(), CliError> {
+    let file = sources.read(path).map_err(|error| CliError::usage(error.to_string()))?;
+    let root = match parse(sources, file, d) {
+        Ok(root) => root,
+        Err(fault) => {
+            d.push(fault);
+            return Ok(());
+        }
+    };
+    match root.as_map() {
+        Some(map) => all.extend(map.entries.iter().map(|(key, value)| (key.to_key(), Given { value: value.clone(), bare: false }))),
+        None => return Err(CliError::usage(format!("the input file {} must hold a mapping of names to values", path.display()))),
+    }
+    Ok(())
+}

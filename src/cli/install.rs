@@ -1,0 +1,153 @@
+//! `dockctl install`.
+
+use super::{
+    Outcome,
+    args::{BlueprintArgs, Global},
+    blueprint::{self, Loaded},
+    color,
+    error::{CliError, Kind},
+    run::{Job, carry_out, closing},
+    workspace::Workspace,
+};
+use crate::{
+    backend::{Backend as _, docker},
+    event::{Entry, Event},
+    model::{Deployment, Difference, inputs::Missing},
+    plan::{Proposal, Unsupported, Workflow, install},
+    state::Record,
+};
+use serde_json::{Map as JsonMap, json};
+use std::path::Path;
+
+/// Creates a deployment, goes on with an unfinished one, or says why not.
+pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: bool) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let path = blueprint::find(args.blueprint.as_deref())?;
+    let name = blueprint::deployment_name(args, &path)?;
+    let wish = Wish::read(&workspace, args, &path, &name)?;
+    Workspace::runtime()?.block_on(async {
+        let engine = workspace.connect().await?;
+        let held = workspace.state.hold(&name, "install")?;
+        // Read again: another run may have ended between the first look and the lock.
+        let wish = if Some(&held.record) == wish.record.as_ref() { wish } else { Wish::read(&workspace, args, &path, &name)? };
+        let proposal = wish.propose(&engine.observe(&wish.deployment).await?);
+        match wish.decide(&proposal) {
+            Decision::UpToDate => return Ok(up_to_date(&held.record)),
+            Decision::Different(differences) => return Err(different(&name, &differences)),
+            Decision::Work => {}
+        }
+        refuse_unsupported(&proposal.unsupported, skip_unsupported)?;
+        wish.check_files(&proposal, global)?;
+        let before = wish.definition(&held.record);
+        let again = format!("dockctl install {} -d {name}", path.display());
+        let job = Job { workspace: &workspace, engine: &engine, workflow: Workflow::Install, stage: proposal.stage, again };
+        carry_out(job, held, before).await.map(|record| closing(&record))
+    })
+}
+
+/// What the user wants, beside what is known.
+pub(crate) struct Wish {
+    pub deployment: Deployment,
+    pub record: Option<Record>,
+    loaded: Loaded,
+}
+
+/// What comes of a wish.
+pub(crate) enum Decision {
+    UpToDate,
+    Different(Vec<Difference>),
+    Work,
+}
+
+impl Wish {
+    pub(crate) fn read(workspace: &Workspace<'_>, args: &BlueprintArgs, path: &Path, name: &str) -> Result<Self, CliError> {
+        let record = workspace.state.read(name)?;
+        let before = record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
+        refuse_other_blueprint(before, path)?;
+        let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global.strict)?;
+        let previous = before.map(|before| before.instances.clone()).unwrap_or_default();
+        let deployment = blueprint::deploy(&mut loaded, name, path, &previous, workspace.global)?;
+        Ok(Self { deployment, record, loaded })
+    }
+
+    /// What install would do.
+    pub(crate) fn propose(&self, observed: &crate::backend::Observed) -> Proposal {
+        // What the record will say once the wish is put down: instances that it drops are to be removed.
+        let mut record = self.record.clone().unwrap_or_default();
+        let defined = Entry::now(Event::Defined { deployment: Box::new(self.deployment.clone()) });
+        record.apply(&defined).expect("a definition can always follow");
+        install::next(&self.deployment, &record, observed)
+    }
+
+    pub(crate) fn differences(&self) -> Vec<Difference> {
+        let installed = self.record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
+        installed.map(|before| before.differences(&self.deployment)).unwrap_or_default()
+    }
+
+    pub(crate) fn decide(&self, proposal: &Proposal) -> Decision {
+        let complete = self.record.as_ref().is_some_and(Record::is_complete);
+        let differences = self.differences();
+        match (complete, differences.is_empty()) {
+            (true, false) => Decision::Different(differences),
+            (true, true) if proposal.stage.is_empty() => Decision::UpToDate,
+            _ => Decision::Work,
+        }
+    }
+
+    /// A missing tarball is found before anything is written.
+    fn check_files(&self, proposal: &Proposal, global: &Global) -> Result<(), CliError> {
+        if !proposal.stage.tasks().iter().any(|task| task.step.is_about_image()) {
+            return Ok(());
+        }
+        let mut d = Vec::new();
+        docker::check::check_files(&self.loaded.blueprint, self.deployment.blueprint.parent().unwrap_or(Path::new(".")), &mut d);
+        if d.is_empty() { Ok(()) } else { Err(CliError::invalid(&d, &self.loaded.sources, color(global))) }
+    }
+
+    /// The event that puts the wish down, unless it says what is known.
+    fn definition(&self, record: &Record) -> Vec<Event> {
+        let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
+        if known { Vec::new() } else { vec![Event::Defined { deployment: Box::new(self.deployment.clone()) }] }
+    }
+}
+
+fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {
+    let path = blueprint::absolute(path);
+    match before.filter(|before| before.blueprint != path) {
+        None => Ok(()),
+        Some(before) => {
+            let message = format!("the deployment `{}` was made from {}, not from {}", before.name, before.blueprint.display(), path.display());
+            Err(CliError::usage(message).hint("give this one a name of its own: -d NAME"))
+        }
+    }
+}
+
+fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), CliError> {
+    if skip || unsupported.is_empty() {
+        return Ok(());
+    }
+    let mut error = CliError::new(Kind::Invalid, "the blueprint has operations that nothing here can run; nothing was done");
+    error.preamble = unsupported_lines(unsupported);
+    error.fields = json!({ "unsupported": unsupported });
+    Err(error.hint("--skip-unsupported installs everything else"))
+}
+
+/// One line for each operation that nothing here can run.
+pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
+    let line = |one: &Unsupported| format!("node `{}`: {} belongs to the plugin `{}`, which dockctl does not have\n  --> {}\n", one.node, one.operation, one.plugin, one.place);
+    unsupported.iter().map(line).collect()
+}
+
+fn up_to_date(record: &Record) -> Outcome {
+    let name = record.deployment.as_ref().map(|deployment| deployment.name.clone()).unwrap_or_default();
+    let fields = json!({ "deployment": name, "up_to_date": true, "execution": null, "instances": super::status::known_instances(record) });
+    Outcome::new(fields, format!("{}`{name}` is up to date: nothing to do\n", super::status::known_table(record)))
+}
+
+fn different(name: &str, differences: &[Difference]) -> CliError {
+    let mut error = CliError::new(Kind::Different, format!("`{name}` is installed and its blueprint or inputs changed since; nothing was done"));
+    error.preamble = differences.iter().map(|difference| format!("  {difference}\n")).collect();
+    let fields: JsonMap<_, _> = [("deployment".to_owned(), json!(name)), ("differences".to_owned(), json!(differences))].into_iter().collect();
+    error.fields = fields.into();
+    error.hint("`update` will change it in place; until then: dockctl uninstall, then dockctl install")
+}

@@ -1,0 +1,151 @@
+//! The command line: one file a command. Only this module and `report` print.
+
+mod args;
+mod blueprint;
+mod error;
+mod executions;
+mod given;
+mod install;
+mod list;
+mod outputs;
+mod plan;
+mod run;
+mod status;
+mod uninstall;
+mod validate;
+mod workspace;
+
+use args::{Cli, Color, Command, Global, Output};
+use clap::Parser as _;
+use error::{CliError, Kind};
+use serde_json::{Value as Json, json};
+use std::{
+    ffi::OsString,
+    io::{IsTerminal as _, Write as _},
+};
+
+/// Format of the JSON documents; grows only when a field changes its meaning.
+const FORMAT: u32 = 1;
+
+/// What a command came to.
+pub(crate) struct Outcome {
+    /// Fields of the JSON document.
+    pub fields: Json,
+    /// The result for people.
+    pub text: String,
+    /// Exit code; not 0 where the answer itself is bad news.
+    pub exit: u8,
+}
+
+impl Outcome {
+    pub(crate) fn new(fields: Json, text: impl Into<String>) -> Self {
+        Self { fields, text: text.into(), exit: 0 }
+    }
+}
+
+/// Runs the command line and gives the exit code.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &arguments),
+    };
+    log(cli.global.verbose);
+    let kind = name(&cli.command);
+    let result = dispatch(&cli);
+    finish(kind, &cli.global, result)
+}
+
+fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Install { blueprint, skip_unsupported } => install::install(global, blueprint, *skip_unsupported),
+        Command::Uninstall { deployment } => uninstall::uninstall(global, deployment.given()),
+        Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
+        Command::Plan { blueprint, exit_code } => plan::plan(global, blueprint, *exit_code),
+        Command::Status { deployment, exit_code } => status::status(global, deployment.given(), *exit_code),
+        Command::List { all } => list::list(global, *all),
+        Command::Outputs { deployment } => outputs::outputs(global, deployment.given()),
+        Command::Executions { id, deployment } => executions::executions(global, id.as_deref(), deployment.as_deref()),
+    }
+}
+
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Install { .. } => "install",
+        Command::Uninstall { .. } => "uninstall",
+        Command::Validate { .. } => "validate",
+        Command::Plan { .. } => "plan",
+        Command::Status { .. } => "status",
+        Command::List { .. } => "list",
+        Command::Outputs { .. } => "outputs",
+        Command::Executions { .. } => "executions",
+    }
+}
+
+fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 {
+    let json = global.output == Output::Json;
+    match result {
+        Ok(outcome) => {
+            print(&if json { document(kind, outcome.exit == 0, outcome.fields, None) } else { outcome.text });
+            outcome.exit
+        }
+        Err(error) => {
+            complain(&error.to_text(color(global)));
+            print(&if json { document(kind, false, error.fields.clone(), Some(error.to_json())) } else { error.result });
+            error.kind.exit_code()
+        }
+    }
+}
+
+fn document(kind: &str, ok: bool, fields: Json, error: Option<Json>) -> String {
+    let mut document = json!({ "format": FORMAT, "kind": kind, "ok": ok });
+    if let Some(error) = error {
+        document["error"] = error;
+    }
+    for (key, value) in fields.as_object().into_iter().flatten() {
+        document[key] = value.clone();
+    }
+    format!("{document:#}\n")
+}
+
+/// Writes a result. A reader that has seen enough is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Writes to standard error. There is nowhere to say that this failed.
+pub(crate) fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let _ = error.print();
+    let exit = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
+    let wants_json = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json") || arguments.iter().any(|argument| argument == "--output=json");
+    if exit != 0 && wants_json {
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        print(&document("usage", false, json!({}), Some(CliError::usage(first).to_json())));
+    }
+    exit
+}
+
+/// Whether to use colours on standard error.
+pub(crate) fn color(global: &Global) -> bool {
+    match global.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal(),
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::ERROR,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+}

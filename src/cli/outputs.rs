@@ -1,0 +1,44 @@
+//! `dockctl outputs`.
+
+use super::{Outcome, args::Global, error::CliError, workspace::Workspace};
+use crate::{
+    backend::{self, Backend as _, Observed},
+    model::{Deployment, function},
+    state::Record,
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// Shows outputs and capabilities, from what the engine says now.
+pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let name = workspace.name_to_read(given)?;
+    let mut record = workspace.record(&name)?;
+    let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
+    let observed = Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&deployment).await.map_err(CliError::from) })?;
+    refresh(&mut record, &deployment, &observed);
+    let (outputs, capabilities) = (evaluate(&deployment.outputs, &record), evaluate(&deployment.capabilities, &record));
+    let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();
+    let text = if text.is_empty() { "the blueprint declares no outputs\n".to_owned() } else { text };
+    Ok(Outcome::new(json!({ "deployment": name, "outputs": outputs, "capabilities": capabilities }), text))
+}
+
+/// Puts what was observed over what was recorded: addresses change when a container is restarted.
+fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
+    for instance in &deployment.instances {
+        let Some(object) = backend::object_of(deployment, instance, observed) else { continue };
+        if let Some(known) = record.instances.get_mut(&instance.id).filter(|known| !known.state.is_gone()) {
+            known.properties.extend(object.properties.clone());
+        }
+    }
+}
+
+/// An output that cannot be evaluated says so instead of failing the others, as in the original.
+fn evaluate(outputs: &JsonMap<String, Json>, record: &Record) -> JsonMap<String, Json> {
+    let attribute = |target: &str, path: &[Json]| record.attribute(None, target, path);
+    let value = |value: &Json| function::bind(value, &attribute).unwrap_or_else(|message| format!("<ERROR: {message}>").into());
+    outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect()
+}
+
+fn shown(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

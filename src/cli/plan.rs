@@ -1,0 +1,99 @@
+//! `dockctl plan`.
+
+use super::{
+    Outcome,
+    args::{BlueprintArgs, Global},
+    blueprint, complain,
+    error::{CliError, Kind},
+    install::{Decision, Wish, unsupported_lines},
+    workspace::Workspace,
+};
+use crate::{
+    backend::{Backend as _, Observed},
+    model::{Deployment, Difference},
+    plan::{Stage, Task},
+};
+use indexmap::IndexMap;
+use serde_json::{Value as Json, json};
+
+/// Shows what install would do. Reads only.
+pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let path = blueprint::find(args.blueprint.as_deref())?;
+    let name = blueprint::deployment_name(args, &path)?;
+    let wish = Wish::read(&workspace, args, &path, &name)?;
+    let observed = Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&wish.deployment).await.map_err(CliError::from) })?;
+    let proposal = wish.propose(&observed);
+    complain(&unsupported_lines(&proposal.unsupported));
+    let decision = wish.decide(&proposal);
+    let (differences, stage) = match decision {
+        Decision::Different(differences) => (differences, Stage::default()),
+        Decision::UpToDate => (Vec::new(), Stage::default()),
+        Decision::Work => (wish.differences(), proposal.stage),
+    };
+    let conflicts = conflicts(&stage, &observed);
+    let fields = json!({
+        "deployment": name,
+        "changes": !stage.is_empty() || !differences.is_empty(),
+        "steps": steps(&stage),
+        "differences": differences,
+        "conflicts": conflicts,
+        "unsupported": proposal.unsupported,
+    });
+    let text = text(&wish.deployment, &stage, &differences, &conflicts);
+    let changes = !stage.is_empty() || !differences.is_empty();
+    Ok(Outcome { fields, text, exit: if exit_code && changes { Kind::Different.exit_code() } else { 0 } })
+}
+
+fn steps(stage: &Stage) -> Vec<Json> {
+    let step = |(id, task): (usize, &Task)| {
+        json!({
+            "id": id,
+            "instance": task.instance,
+            "node": task.node,
+            "operation": task.operation,
+            "step": task.step.to_string(),
+            "because": task.cause,
+            "after": task.needs,
+        })
+    };
+    stage.tasks().iter().enumerate().map(step).collect()
+}
+
+/// Names that are wanted for a new container and taken by one that is not ours.
+fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
+    let foreign = |task: &&Task| task.step.created_name().and_then(|name| observed.named(name)).is_some_and(|object| object.owner.is_none());
+    stage.tasks().iter().filter(foreign).filter_map(|task| task.step.created_name().map(str::to_owned)).collect()
+}
+
+fn text(deployment: &Deployment, stage: &Stage, differences: &[Difference], conflicts: &[String]) -> String {
+    let mut text = String::new();
+    if stage.is_empty() && differences.is_empty() {
+        return format!("`{}` is up to date: nothing to do\n", deployment.name);
+    }
+    if !differences.is_empty() {
+        text += "changed since it was installed:\n";
+        text.extend(differences.iter().map(|difference| format!("  {difference}\n")));
+    }
+    if stage.is_empty() {
+        return text + "install would do nothing; `update` will change it in place\n";
+    }
+    text += &format!("install of `{}`:\n", deployment.name);
+    let mut instances: IndexMap<&str, Vec<&Task>> = IndexMap::new();
+    for task in stage.tasks() {
+        instances.entry(&task.instance).or_default().push(task);
+    }
+    for (instance, tasks) in &instances {
+        text += &format!("  {instance}: {}{}\n", tasks[0].cause, after(tasks, stage));
+        text.extend(tasks.iter().map(|task| format!("    {:<9} {}\n", task.operation, task.step)));
+    }
+    text.extend(conflicts.iter().map(|name| format!("conflict: the name `{name}` is taken by a container that dockctl did not make; install will fail there\n")));
+    text + &format!("{} steps on {} instances\n", stage.tasks().len(), instances.len())
+}
+
+/// Instances that have to be done first.
+fn after(tasks: &[&Task], stage: &Stage) -> String {
+    let mut names: Vec<&str> = tasks[0].needs.iter().map(|need| stage.task(*need).instance.as_str()).collect();
+    names.dedup();
+    if names.is_empty() { String::new() } else { format!(", after {}", names.join(", ")) }
+}

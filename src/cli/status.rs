@@ -1,0 +1,161 @@
+//! `dockctl status`, and the table that ends every run.
+
+use super::{
+    Outcome,
+    args::Global,
+    error::{CliError, Kind},
+    workspace::Workspace,
+};
+use crate::{
+    backend::{self, Backend as _, Object, ObjectState, Observed},
+    model::{Deployment, Instance},
+    plan::InstanceState,
+    report::table::table,
+    state::Record,
+};
+use serde_json::{Value as Json, json};
+
+/// Shows instances, their states, and where the engine differs from what is known.
+pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let name = workspace.name_to_read(given)?;
+    let record = workspace.record(&name)?;
+    let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
+    let observed = Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(deployment).await.map_err(CliError::from) })?;
+    let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
+    let drifted = views.iter().any(|view| !view.drift.is_empty());
+    let holder = workspace.state.holder(&name)?;
+    let fields = json!({
+        "deployment": name,
+        "blueprint": deployment.blueprint,
+        "installed": record.is_installed(),
+        "busy": holder,
+        "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
+    });
+    let mut text = table(&["INSTANCE", "STATE", "CONTAINER", "IS", "PORTS", "DRIFT"], views.iter().map(View::row));
+    if let Some(holder) = holder {
+        text += &format!("in use by {holder}\n");
+    } else if record.running().is_some() {
+        text += "the last execution was interrupted; install or uninstall goes on\n";
+    }
+    Ok(Outcome { fields, text, exit: if exit_code && drifted { Kind::Different.exit_code() } else { 0 } })
+}
+
+/// An instance beside what stands for it on an engine.
+struct View<'a> {
+    instance: &'a Instance,
+    state: InstanceState,
+    adopted: bool,
+    object: Option<&'a Object>,
+    drift: Vec<String>,
+    properties: Json,
+}
+
+impl<'a> View<'a> {
+    fn new(deployment: &'a Deployment, instance: &'a Instance, record: &Record, observed: &'a Observed) -> Self {
+        let node = deployment.node(instance);
+        let adopted = node.is_some_and(crate::model::Definition::is_adopted);
+        let state = record.state(&instance.id);
+        // A container of that name is only ours to show once it was adopted or created.
+        let object = backend::object_of(deployment, instance, observed).filter(|_| !state.is_gone());
+        let expected = state == InstanceState::Started && node.is_some_and(backend::docker::is_container);
+        let properties = record.properties(&instance.id).cloned().unwrap_or_default().into();
+        Self { instance, state, adopted, object, drift: drift(expected, object), properties }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let container = self.object.map(|object| format!("{}{}", object.name, if self.adopted { " (adopted)" } else { "" }));
+        vec![
+            self.instance.id.clone(),
+            self.state.to_string(),
+            container.unwrap_or_else(|| if self.adopted { "(adopted)".to_owned() } else { "-".to_owned() }),
+            self.object.map_or_else(|| "-".to_owned(), describe),
+            self.object.map(|object| object.ports.join(" ")).filter(|ports| !ports.is_empty()).unwrap_or_else(|| "-".to_owned()),
+            if self.drift.is_empty() { "-".to_owned() } else { self.drift.join(", ") },
+        ]
+    }
+
+    fn to_json(&self) -> Json {
+        let objects: Vec<Json> = self.object.into_iter().map(object_json).collect();
+        json!({
+            "id": self.instance.id,
+            "node": self.instance.node,
+            "index": self.instance.index,
+            "state": self.state,
+            "adopted": self.adopted,
+            "objects": objects,
+            "drift": self.drift,
+            "runtime_properties": self.properties,
+        })
+    }
+}
+
+fn object_json(object: &Object) -> Json {
+    json!({
+        "kind": "container",
+        "id": object.id,
+        "name": object.name,
+        "image": object.image,
+        "state": object.state,
+        "health": object.health,
+        "exit_code": object.exit_code,
+        "started_at": object.started_at,
+        "ports": object.ports,
+        "engine": object.engine,
+    })
+}
+
+fn describe(object: &Object) -> String {
+    match (&object.health, object.exit_code) {
+        (Some(health), None) => format!("{} ({health})", object.state.as_str()),
+        (_, Some(code)) if object.state == ObjectState::Exited => format!("exited ({code})"),
+        _ => object.state.as_str().to_owned(),
+    }
+}
+
+/// Where the engine differs from what is known of a started instance.
+fn drift(expected: bool, object: Option<&Object>) -> Vec<String> {
+    match object {
+        _ if !expected => Vec::new(),
+        None => vec!["missing".to_owned()],
+        Some(object) if object.state != ObjectState::Running => vec!["stopped".to_owned()],
+        Some(_) => Vec::new(),
+    }
+}
+
+/// Instances as the record knows them, without asking an engine.
+pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
+    let deployment = record.deployment.iter();
+    deployment
+        .flat_map(|deployment| {
+            deployment.instances.iter().map(move |instance| {
+                json!({
+                    "id": instance.id,
+                    "node": instance.node,
+                    "index": instance.index,
+                    "state": record.state(&instance.id),
+                    "adopted": deployment.node(instance).is_some_and(crate::model::Definition::is_adopted),
+                    "runtime_properties": record.properties(&instance.id),
+                })
+            })
+        })
+        .collect()
+}
+
+/// The closing table of a run, without asking the engine again.
+pub(crate) fn known_table(record: &Record) -> String {
+    let Some(deployment) = &record.deployment else { return String::new() };
+    let row = |instance: &Instance| {
+        let adopted = deployment.node(instance).is_some_and(crate::model::Definition::is_adopted);
+        let id = record.properties(&instance.id).and_then(|properties| properties.get("container_id")?.as_str());
+        let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
+        let failed = record.executions.last().is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == instance.id));
+        let state = record.state(&instance.id).to_string();
+        vec![
+            instance.id.clone(),
+            if failed { format!("{state} (failed)") } else { state },
+            if adopted { format!("{container} (adopted)") } else { container },
+        ]
+    };
+    table(&["INSTANCE", "STATE", "CONTAINER"], deployment.instances.iter().map(row))
+}

@@ -1,0 +1,53 @@
+//! `dockctl uninstall`.
+
+use super::{
+    Outcome,
+    args::Global,
+    error::{CliError, Kind},
+    run::{Job, carry_out, closing},
+    workspace::Workspace,
+};
+use crate::{
+    backend::Backend as _,
+    plan::{Workflow, uninstall as workflow},
+};
+use serde_json::json;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Takes a deployment down. One that is not there is no fault.
+pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let name = workspace.name(given)?;
+    if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
+        return Ok(nothing(&name));
+    }
+    Workspace::runtime()?.block_on(async {
+        let engine = workspace.connect().await?;
+        confirm(global, &name)?;
+        let held = workspace.state.hold(&name, "uninstall")?;
+        let Some(deployment) = held.record.deployment.clone().filter(|_| held.record.is_installed()) else { return Ok(nothing(&name)) };
+        let observed = engine.observe(&deployment).await?;
+        let proposal = workflow::next(&deployment, &held.record, &observed);
+        let job = Job { workspace: &workspace, engine: &engine, workflow: Workflow::Uninstall, stage: proposal.stage, again: format!("dockctl uninstall {name}") };
+        carry_out(job, held, Vec::new()).await.map(|record| closing(&record))
+    })
+}
+
+fn nothing(name: &str) -> Outcome {
+    Outcome::new(json!({ "deployment": name, "execution": null, "instances": [] }), format!("`{name}` is not installed: nothing to do\n"))
+}
+
+/// Asks on a terminal; off a terminal there is nobody to ask.
+fn confirm(global: &Global, name: &str) -> Result<(), CliError> {
+    if global.yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    super::complain(&format!("Take down `{name}`, with all its containers? [y/N] "));
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    match (read, answer.trim().to_lowercase().as_str()) {
+        (Ok(_), "y" | "yes") => Ok(()),
+        _ => Err(CliError::new(Kind::Interrupted, "nothing was done").hint("--yes does not ask")),
+    }
+}

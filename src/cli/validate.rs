@@ -1,0 +1,68 @@
+//! `dockctl validate`.
+
+use super::{
+    Outcome,
+    args::Global,
+    blueprint::{self, Loaded},
+    color, complain,
+    error::{CliError, Kind},
+};
+use crate::{
+    backend,
+    diagnostic::{self, Code, Severity},
+    model::inputs::Missing,
+};
+use serde_json::{Value as Json, json};
+use std::path::{Path, PathBuf};
+
+/// Finds all faults of some blueprints. Inputs that are missing are none: they belong to a deployment.
+pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String]) -> Result<Outcome, CliError> {
+    let given: Vec<Option<&Path>> = if blueprints.is_empty() { vec![None] } else { blueprints.iter().map(|path| Some(path.as_path())).collect() };
+    let mut all = Vec::new();
+    for path in given {
+        let path = blueprint::find(path)?;
+        let mut loaded = blueprint::load(&path, inputs, None, Missing::Open, global.strict)?;
+        warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
+        all.push((path, loaded));
+    }
+    let valid = all.iter().all(|(_, loaded)| loaded.is_valid());
+    let fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| shown(loaded)).collect::<Vec<Json>>() });
+    let drawn: String = all.iter().map(|(_, loaded)| diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))).collect();
+    if valid {
+        complain(&drawn);
+        return Ok(Outcome::new(fields, all.iter().map(|(path, loaded)| verdict(path, loaded)).collect::<String>()));
+    }
+    let faults: Vec<_> = all.iter().flat_map(|(_, loaded)| loaded.diagnostics.clone()).collect();
+    let mut error = CliError::new(Kind::Invalid, diagnostic::render::summary(&faults));
+    error.preamble = drawn;
+    error.fields = fields;
+    Err(error)
+}
+
+fn shown(loaded: &Loaded) -> impl Iterator<Item = Json> + '_ {
+    loaded.diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, &loaded.sources))
+}
+
+fn verdict(path: &Path, loaded: &Loaded) -> String {
+    let nodes = loaded.blueprint.nodes.len();
+    format!("{}: valid ({nodes} node{})\n", path.display(), if nodes == 1 { "" } else { "s" })
+}
+
+/// What install would refuse is valid all the same: a tarball may be made later, a plugin may be elsewhere.
+fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
+    let absolute = blueprint::absolute(path);
+    let mut d = Vec::new();
+    backend::docker::check::check_files(&loaded.blueprint, absolute.parent().unwrap_or(Path::new(".")), &mut d);
+    for diagnostic in &mut d {
+        diagnostic.severity = Severity::Warning;
+    }
+    for node in loaded.blueprint.nodes.values() {
+        let lifecycle = node.operations.iter().filter(|(name, _)| name.starts_with("cloudify.interfaces.lifecycle."));
+        for (name, operation) in lifecycle.filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation)) {
+            let message = format!("node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have", node.name.node, operation.plugin);
+            d.push(operation.span.warning(Code::UnsupportedOperation, message).hint("install refuses it, unless --skip-unsupported is given"));
+        }
+    }
+    loaded.diagnostics.extend(d);
+    diagnostic::settle(&mut loaded.diagnostics, strict);
+}

@@ -1,0 +1,69 @@
+//! What every command needs: the state folder, the engine, the name of a deployment.
+
+use super::{
+    args::Global,
+    blueprint::{checked_name, default_name, find},
+    error::CliError,
+};
+use crate::{
+    backend::docker::{Engine, Host},
+    journal::StateDir,
+    state::Record,
+};
+use std::{env, path::PathBuf};
+
+/// Where things are.
+pub(crate) struct Workspace<'a> {
+    pub global: &'a Global,
+    pub state: StateDir,
+}
+
+impl<'a> Workspace<'a> {
+    pub(crate) fn new(global: &'a Global) -> Result<Self, CliError> {
+        let path = global.state_dir.clone().or_else(default_state_dir);
+        let path = path.ok_or_else(|| CliError::usage("there is no home folder to keep the state in").hint("name one with --state-dir or DOCKCTL_STATE_DIR"))?;
+        Ok(Self { global, state: StateDir::new(path) })
+    }
+
+    /// A runtime on this thread: calls to the engine run concurrently on it.
+    pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| CliError::new(super::Kind::Failed, format!("cannot start: {error}")))
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Engine, CliError> {
+        let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
+        Ok(Engine::connect(&host, &self.state.key()?).await?)
+    }
+
+    /// The deployment that is named, or that the blueprint in the current folder names.
+    pub(crate) fn name(&self, given: Option<&str>) -> Result<String, CliError> {
+        match given {
+            Some(name) => checked_name(name),
+            None => find(None).map(|path| default_name(&path)).map_err(|_| {
+                CliError::usage("no deployment is named, and there is no blueprint here to name it after").hint("dockctl list shows the deployments there are")
+            }),
+        }
+    }
+
+    /// As [`name`](Self::name), for commands that only read: falls back to the only deployment there is.
+    pub(crate) fn name_to_read(&self, given: Option<&str>) -> Result<String, CliError> {
+        match (self.name(given), &self.state.names()?[..]) {
+            (Err(_), [only]) if given.is_none() => Ok(only.clone()),
+            (Ok(name), [only]) if given.is_none() && *only != name => Ok(only.clone()),
+            (other, _) => other,
+        }
+    }
+
+    /// What is known of a deployment that has to exist.
+    pub(crate) fn record(&self, name: &str) -> Result<Record, CliError> {
+        let record = self.state.read(name)?.filter(|record| record.deployment.is_some());
+        record.ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")).hint("dockctl list shows the deployments there are"))
+    }
+}
+
+fn default_state_dir() -> Option<PathBuf> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(|| Some(variable("HOME")?.join(".local/state")));
+    base.map(|base| base.join("dockctl"))
+}

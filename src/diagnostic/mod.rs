@@ -1,0 +1,171 @@
+//! Faults in what the user wrote, each tied to the place where it stands.
+//!
+//! Main type: [`Diagnostic`]. It can only be made from a [`Span`], so no fault lacks a place. This
+//! module knows nothing of YAML or of blueprints; [`render`] draws, [`json`] writes for programs.
+
+mod code;
+pub mod json;
+pub mod render;
+
+pub use code::{Code, Reference};
+
+use std::ops::Range;
+
+/// One of the files that were read, as an index into [`crate::syntax::Sources`].
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FileId(pub u32);
+
+/// A range of bytes in one file.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The span as a range of bytes.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Makes an error at this place.
+    #[must_use]
+    pub fn error(self, code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self, Severity::Error, code, message.into())
+    }
+
+    /// Makes a warning at this place.
+    #[must_use]
+    pub fn warning(self, code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self, Severity::Warning, code, message.into())
+    }
+}
+
+/// Something together with the place where it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Spanned<T> {
+    /// The thing.
+    pub node: T,
+    /// Its place.
+    pub span: Span,
+}
+
+/// How bad a fault is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Severity {
+    /// The blueprint cannot be used.
+    Error,
+    /// The blueprint can be used, but probably does not say what its author meant.
+    Warning,
+}
+
+impl Severity {
+    /// The word that people and programs see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One fault: what, where, and what to do next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which rule is broken; stable.
+    pub code: Code,
+    /// What is wrong, as a lower-case sentence without a full stop.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// Short text beside the caret.
+    pub label: Option<String>,
+    /// What to do next.
+    pub hints: Vec<String>,
+    /// Other places that matter, each with its role ("first defined here").
+    pub related: Vec<(Span, String)>,
+}
+
+impl Diagnostic {
+    fn new(span: Span, severity: Severity, code: Code, message: String) -> Self {
+        Self { severity, code, message, span, label: None, hints: Vec::new(), related: Vec::new() }
+    }
+
+    /// Puts a short text beside the caret.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds "did you mean" if one of `known` is close to `word`.
+    #[must_use]
+    pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(word, known) {
+            Some(name) => self.hint(format!("did you mean `{name}`?")),
+            None => self,
+        }
+    }
+
+    /// Adds another place that matters.
+    #[must_use]
+    pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
+        self.related.push((span, message.into()));
+        self
+    }
+
+    /// Whether this fault makes the blueprint unusable.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The known name closest to `word`, if it is close enough to be a slip of the pen.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).clamp(1, 4);
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= limit && *name != word)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Sorts by place, drops repetitions, and with `strict` turns warnings into errors.
+pub fn settle(diagnostics: &mut Vec<Diagnostic>, strict: bool) {
+    for diagnostic in diagnostics.iter_mut().filter(|_| strict) {
+        diagnostic.severity = Severity::Error;
+    }
+    diagnostics.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
+    diagnostics.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_slip_of_the_pen_is_recognised_and_a_different_word_is_not() {
+        let known = ["port_bindings", "binds", "links"];
+        assert_eq!(nearest("port_binding", known), Some("port_bindings"));
+        assert_eq!(nearest("lniks", known), Some("links"));
+        assert_eq!(nearest("volumes", known), None);
+        assert_eq!(nearest("links", known), None, "the word itself is no advice");
+    }
+}

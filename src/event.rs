@@ -1,0 +1,119 @@
+//! The one vocabulary shared by executor, journal and reporters: facts worth keeping.
+
+use crate::{
+    backend::{Failure, Outputs},
+    model::Deployment,
+    plan::{Stage, TaskId, Workflow},
+};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, SystemTime};
+
+/// Something that happened and is worth remembering.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// From here on this is what is wanted.
+    Defined {
+        /// The deployment.
+        deployment: Box<Deployment>,
+    },
+    /// A workflow begins.
+    ExecutionStarted {
+        /// Id of the execution, unique.
+        execution: String,
+        /// The workflow.
+        workflow: Workflow,
+    },
+    /// From here on this stage is carried out.
+    StageAdopted {
+        /// The work.
+        stage: Stage,
+    },
+    /// The engine is about to be asked.
+    TaskStarted {
+        /// The task.
+        task: TaskId,
+        /// Counts the tries from 1.
+        attempt: u32,
+    },
+    /// The task is done.
+    TaskSucceeded {
+        /// The task.
+        task: TaskId,
+        /// What it changed in the instance's runtime properties.
+        outputs: Outputs,
+    },
+    /// The task failed.
+    TaskFailed {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        failure: Failure,
+        /// Milliseconds until it is tried again; none if it is not.
+        retry_in: Option<u64>,
+    },
+    /// The task was given up half way because the run is being cancelled; it can be taken up again.
+    TaskInterrupted {
+        /// The task.
+        task: TaskId,
+    },
+    /// The user asked to stop; nothing new starts.
+    CancelRequested,
+    /// The workflow is over.
+    ExecutionFinished {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// How an execution ended; the names are the original's, but for the last.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything was done.
+    Terminated,
+    /// Something failed.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+    /// The process died; noticed by the next one.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The name as shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminated => "terminated",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// An event and when it happened.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Entry {
+    /// Milliseconds since 1970 UTC.
+    pub at: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Entry {
+    /// An event that happens now.
+    #[must_use]
+    pub fn now(event: Event) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX), event }
+    }
+}
+
+/// Spells a time stamp as RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn timestamp(at: u64) -> String {
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_millis(at)).to_string()
+}

@@ -1,0 +1,277 @@
+//! A blueprint with its inputs applied and its instances counted.
+
+use super::{Blueprint, Instance, Operation, RelationshipKind, Retry, function::Evaluator, instances};
+use crate::{
+    diagnostic::{Diagnostic, Span},
+    syntax::{Sources, Value},
+};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// What is planned, carried out and remembered.
+///
+/// Values hold no functions but those of run time, as data.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Deployment {
+    /// Its name.
+    pub name: String,
+    /// Absolute path of the blueprint.
+    pub blueprint: PathBuf,
+    /// Inputs, defaults filled in.
+    pub inputs: JsonMap<String, Json>,
+    /// Inputs that were given; the others have their defaults.
+    pub given: JsonMap<String, Json>,
+    /// Nodes by name, in document order.
+    pub nodes: IndexMap<String, Definition>,
+    /// Instances, containers before what they contain.
+    pub instances: Vec<Instance>,
+    /// Values of the outputs, with their run-time functions.
+    pub outputs: JsonMap<String, Json>,
+    /// Values of the capabilities, with their run-time functions.
+    pub capabilities: JsonMap<String, Json>,
+}
+
+/// Where a deployment comes from.
+pub struct Origin<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Absolute path of the blueprint.
+    pub path: &'a Path,
+    /// Inputs that were given.
+    pub given: JsonMap<String, Json>,
+    /// Instances that there are already; they keep their ids.
+    pub previous: &'a [Instance],
+    /// The files that were read.
+    pub sources: &'a Sources,
+}
+
+/// What a deployment knows of a node.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Definition {
+    /// Names of its types, ancestors first.
+    pub hierarchy: Vec<String>,
+    /// Properties.
+    pub properties: JsonMap<String, Json>,
+    /// Operations that do something, by `interface.operation`.
+    pub operations: IndexMap<String, Planned>,
+    /// Relationships in order.
+    pub ties: Vec<Tie>,
+    /// Where the node is defined.
+    pub place: Place,
+    /// Where its `image` is given, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_place: Option<Place>,
+}
+
+/// An operation of a deployment.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Planned {
+    /// Name of the plugin as the blueprint declares it.
+    pub plugin: String,
+    /// What the plugin calls the operation.
+    pub operation: String,
+    /// Inputs.
+    pub inputs: JsonMap<String, Json>,
+    /// Retry rule of the blueprint.
+    pub retry: Retry,
+    /// Where it is defined.
+    pub place: Place,
+}
+
+/// A relationship of a deployment.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Tie {
+    /// Its type.
+    pub type_name: String,
+    /// The base type.
+    pub kind: RelationshipKind,
+    /// The node it points to.
+    pub target: String,
+    /// Operations that do something, by `side/interface.operation`.
+    pub operations: IndexMap<String, Planned>,
+}
+
+/// A place in a blueprint, for messages at run time. Line and column count from 1.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Place {
+    /// Path of the file, as it was given.
+    pub file: String,
+    /// Line.
+    pub line: usize,
+    /// Column in characters.
+    pub column: usize,
+}
+
+impl Place {
+    fn of(span: Span, sources: &Sources) -> Self {
+        let (line, column) = sources.line_column(span.file, span.start);
+        Self { file: sources.name(span.file).to_owned(), line, column }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Deployment {
+    /// Expands an evaluated blueprint.
+    #[must_use]
+    pub fn new(origin: &Origin<'_>, blueprint: &Blueprint, inputs: &IndexMap<String, Value>, random: &mut fastrand::Rng, d: &mut Vec<Diagnostic>) -> Self {
+        let sources = origin.sources;
+        Self {
+            name: origin.name.to_owned(),
+            blueprint: origin.path.to_owned(),
+            inputs: to_json(inputs),
+            given: origin.given.clone(),
+            nodes: blueprint.nodes.iter().map(|(name, node)| (name.clone(), definition(node, sources))).collect(),
+            instances: instances::expand(blueprint, origin.previous, random, d),
+            outputs: blueprint.outputs.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
+            capabilities: blueprint.capabilities.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
+        }
+    }
+
+    /// The instance with this id.
+    #[must_use]
+    pub fn instance(&self, id: &str) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.id == id)
+    }
+
+    /// The node of an instance.
+    #[must_use]
+    pub fn node(&self, instance: &Instance) -> Option<&Definition> {
+        self.nodes.get(&instance.node)
+    }
+
+    /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing.
+    #[must_use]
+    pub fn differences(&self, newer: &Self) -> Vec<Difference> {
+        let mut all = Vec::new();
+        compare(String::new(), &self.comparable(), &newer.comparable(), &mut all);
+        all
+    }
+
+    fn comparable(&self) -> Json {
+        let nodes: JsonMap<String, Json> = self.nodes.iter().map(|(name, node)| (name.clone(), node.comparable(self.instances_of(name)))).collect();
+        json!({ "nodes": nodes, "outputs": self.outputs, "capabilities": self.capabilities })
+    }
+
+    fn instances_of(&self, node: &str) -> usize {
+        self.instances.iter().filter(|instance| instance.node == node).count()
+    }
+}
+
+impl Definition {
+    fn comparable(&self, instances: usize) -> Json {
+        let operations: JsonMap<String, Json> = self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
+        let ties: Vec<Json> = self.ties.iter().map(Tie::comparable).collect();
+        json!({ "type": self.hierarchy.last(), "properties": self.properties, "operations": operations, "relationships": ties, "instances": instances })
+    }
+
+    /// Whether the blueprint says that the object exists already and is only adopted.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.properties.get("use_external_resource").and_then(Json::as_bool).unwrap_or(false)
+    }
+}
+
+impl Planned {
+    fn comparable(&self) -> Json {
+        json!({ "plugin": self.plugin, "operation": self.operation, "inputs": self.inputs, "retry": self.retry })
+    }
+}
+
+impl Tie {
+    fn comparable(&self) -> Json {
+        let operations: JsonMap<String, Json> = self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
+        json!({ "type": self.type_name, "target": self.target, "operations": operations })
+    }
+}
+
+/// A field whose value differs between two deployments.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Path to the field, dotted.
+    pub field: String,
+    /// Its value before; none if it was not there.
+    pub before: Option<Json>,
+    /// Its value after; none if it is not there any more.
+    pub after: Option<Json>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(f, "{}: {before} → {after}", self.field),
+            (None, Some(after)) => write!(f, "{}: added {after}", self.field),
+            (Some(_), None) => write!(f, "{}: removed", self.field),
+            (None, None) => f.write_str(&self.field),
+        }
+    }
+}
+
+fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>) {
+    let (Json::Object(old), Json::Object(new)) = (before, after) else {
+        if before != after {
+            all.push(Difference { field, before: Some(before.clone()), after: Some(after.clone()) });
+        }
+        return;
+    };
+    let join = |key: &str| if field.is_empty() { key.to_owned() } else { format!("{field}.{key}") };
+    for (key, before) in old {
+        match new.get(key) {
+            Some(after) => compare(join(key), before, after, all),
+            None => all.push(Difference { field: join(key), before: Some(before.clone()), after: None }),
+        }
+    }
+    for (key, after) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+        all.push(Difference { field: join(key), before: None, after: Some(after.clone()) });
+    }
+}
+
+/// Evaluates what is known once the inputs are.
+#[must_use]
+pub fn evaluate(blueprint: &Blueprint, inputs: &IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
+    Evaluator { blueprint, inputs }.blueprint(d)
+}
+
+fn to_json(values: &IndexMap<String, Value>) -> JsonMap<String, Json> {
+    values.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()
+}
+
+fn definition(node: &super::Node, sources: &Sources) -> Definition {
+    Definition {
+        hierarchy: node.hierarchy.clone(),
+        properties: to_json(&node.properties),
+        operations: planned(&node.operations, sources),
+        ties: node.relationships.iter().map(|relationship| tie(relationship, sources)).collect(),
+        place: Place::of(node.name.span, sources),
+        image_place: node.properties.get("image").map(|image| Place::of(image.span, sources)),
+    }
+}
+
+fn planned(operations: &IndexMap<String, Operation>, sources: &Sources) -> IndexMap<String, Planned> {
+    let planned = |operation: &Operation| Planned {
+        plugin: operation.plugin.clone(),
+        operation: operation.operation.clone(),
+        inputs: to_json(&operation.inputs),
+        retry: operation.retry,
+        place: Place::of(operation.span, sources),
+    };
+    operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect()
+}
+
+fn tie(relationship: &super::Relationship, sources: &Sources) -> Tie {
+    Tie {
+        type_name: relationship.type_name.clone(),
+        kind: relationship.kind,
+        target: relationship.target.node.clone(),
+        operations: planned(&relationship.operations, sources),
+    }
+}

@@ -1,0 +1,146 @@
+//! `install`: what is missing is created, what stands still is started, what matches is kept.
+
+use super::{
+    InstanceState::{self, Configured, Configuring, Created, Creating, Initializing, Started, Starting},
+    Proposal, TaskId,
+    chain::{Chain, Phase},
+    uninstall,
+};
+use crate::{
+    backend::{self, Observed, Standing},
+    model::{Definition, Deployment, Instance},
+    state::Record,
+};
+use std::collections::{BTreeSet, HashMap};
+
+const fn phase(operation: &'static str, enters: Option<InstanceState>, leaves: Option<InstanceState>) -> Phase {
+    Phase { operation, enters, leaves }
+}
+
+const CREATE: [Phase; 4] = [
+    phase("cloudify.interfaces.validation.creation", Some(Initializing), None),
+    phase("cloudify.interfaces.validation.create", Some(Initializing), None),
+    phase("cloudify.interfaces.lifecycle.precreate", Some(Initializing), None),
+    phase("cloudify.interfaces.lifecycle.create", Some(Creating), Some(Created)),
+];
+const CONFIGURE: [Phase; 1] = [phase("cloudify.interfaces.lifecycle.configure", Some(Configuring), Some(Configured))];
+const START: [Phase; 3] = [
+    phase("cloudify.interfaces.lifecycle.start", Some(Starting), Some(Started)),
+    phase("cloudify.interfaces.lifecycle.poststart", None, None),
+    phase("cloudify.interfaces.monitoring.start", None, None),
+];
+
+/// Plans what leads from what is there to what is wanted. An empty stage means: up to date.
+#[must_use]
+pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
+    let mut planner = Planner { deployment, record, observed, proposal: Proposal::default(), last: HashMap::new(), images: HashMap::new() };
+    let dropped = uninstall::of_dropped(record, observed, &mut planner.proposal);
+    for instance in in_order(deployment) {
+        if let Some(node) = deployment.node(instance) {
+            planner.instance(instance, node, &dropped);
+        }
+    }
+    planner.proposal
+}
+
+/// Instances in an order in which each comes after those it depends on.
+pub(super) fn in_order(deployment: &Deployment) -> Vec<&Instance> {
+    let positions: HashMap<&str, usize> = deployment.instances.iter().enumerate().map(|(at, instance)| (instance.id.as_str(), at)).collect();
+    let mut seen = vec![false; deployment.instances.len()];
+    let mut order = Vec::new();
+    for start in 0..deployment.instances.len() {
+        if std::mem::replace(&mut seen[start], true) {
+            continue;
+        }
+        // Depth first without recursion: (instance, its prerequisites that are still to be visited).
+        let mut path = vec![(start, prerequisites(deployment, start, &positions))];
+        while let Some((at, rest)) = path.last_mut() {
+            match rest.pop() {
+                Some(next) if std::mem::replace(&mut seen[next], true) => {}
+                Some(next) => path.push((next, prerequisites(deployment, next, &positions))),
+                None => {
+                    order.push(&deployment.instances[*at]);
+                    path.pop();
+                }
+            }
+        }
+    }
+    order
+}
+
+fn prerequisites(deployment: &Deployment, at: usize, positions: &HashMap<&str, usize>) -> Vec<usize> {
+    let ids = needed_by(deployment, &deployment.instances[at]);
+    ids.iter().rev().filter_map(|id| positions.get(id.as_str()).copied()).collect()
+}
+
+/// Ids of the instances that must be started before `instance`: those it has relationships to, and
+/// those whose containers its own names.
+pub(super) fn needed_by(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    let ties = instance.ties.iter().map(|tie| tie.target.clone());
+    ties.chain(backend::uses(deployment, instance)).filter(|id| *id != instance.id).collect()
+}
+
+struct Planner<'a> {
+    deployment: &'a Deployment,
+    record: &'a Record,
+    observed: &'a Observed,
+    proposal: Proposal,
+    /// The last task of each instance that has any.
+    last: HashMap<&'a str, TaskId>,
+    /// The task that brings each image, so that two nodes with the same image cause one pull.
+    images: HashMap<String, TaskId>,
+}
+
+impl<'a> Planner<'a> {
+    fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
+        let standing = backend::standing(instance, node, self.record, self.observed);
+        let needs: BTreeSet<TaskId> = needed_by(self.deployment, instance).iter().filter_map(|id| self.last.get(id.as_str()).copied()).collect();
+        let first = self.proposal.stage.tasks().len();
+        let mut chain = Chain {
+            deployment: self.deployment,
+            instance,
+            node,
+            cause: standing.to_string(),
+            after: needs.into_iter().chain(dropped.iter().copied()).collect(),
+            proposal: &mut self.proposal,
+            last: None,
+        };
+        match standing {
+            Standing::UpToDate => return,
+            Standing::Absent => Self::from_the_start(&mut chain),
+            Standing::Outdated => {
+                chain.phases(&uninstall::PHASES);
+                Self::from_the_start(&mut chain);
+            }
+            Standing::Stopped | Standing::NotReady => Self::start(&mut chain),
+        }
+        chain.end_in(Started, "install");
+        self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
+        self.share_images(first);
+    }
+
+    fn from_the_start(chain: &mut Chain<'_>) {
+        chain.phases(&CREATE);
+        chain.relationship_operations(&["preconfigure"]);
+        chain.phases(&CONFIGURE);
+        chain.relationship_operations(&["postconfigure"]);
+        Self::start(chain);
+    }
+
+    fn start(chain: &mut Chain<'_>) {
+        chain.phases(&START);
+        chain.relationship_operations(&["establish"]);
+    }
+
+    fn share_images(&mut self, first: usize) {
+        for id in self.proposal.stage.ids().skip(first) {
+            let task = self.proposal.stage.task_mut(id);
+            if let Some(key) = task.step.image_key() {
+                if let Some(earlier) = self.images.get(&key).filter(|earlier| !task.needs.contains(earlier)) {
+                    task.needs.push(*earlier);
+                }
+                self.images.insert(key, id);
+            }
+        }
+    }
+}

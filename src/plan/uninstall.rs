@@ -1,0 +1,75 @@
+//! `uninstall`: everything is taken down, in the reverse order of `install`.
+
+use super::{
+    InstanceState::{Deleted, Deleting, Stopped, Stopping},
+    Proposal, TaskId,
+    chain::{Chain, Phase},
+    install::{in_order, needed_by},
+};
+use crate::{
+    backend::{self, Observed},
+    model::{Definition, Deployment, Instance},
+    state::Record,
+};
+use std::collections::{BTreeSet, HashMap};
+
+pub(super) const PHASES: [Phase; 7] = [
+    Phase { operation: "cloudify.interfaces.validation.deletion", enters: Some(Stopping), leaves: None },
+    Phase { operation: "cloudify.interfaces.validation.delete", enters: Some(Stopping), leaves: None },
+    Phase { operation: "cloudify.interfaces.monitoring.stop", enters: Some(Stopping), leaves: None },
+    Phase { operation: "cloudify.interfaces.lifecycle.prestop", enters: Some(Stopping), leaves: None },
+    Phase { operation: "cloudify.interfaces.lifecycle.stop", enters: Some(Stopping), leaves: Some(Stopped) },
+    Phase { operation: "cloudify.interfaces.lifecycle.delete", enters: Some(Deleting), leaves: Some(Deleted) },
+    Phase { operation: "cloudify.interfaces.lifecycle.postdelete", enters: Some(Deleting), leaves: None },
+];
+
+/// Plans taking down everything that exists. An empty stage means: nothing is there.
+#[must_use]
+pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
+    let mut proposal = Proposal::default();
+    let dropped = of_dropped(record, observed, &mut proposal);
+    // Who must be gone before an instance may go: those that need it.
+    let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
+    for instance in in_order(deployment).into_iter().rev() {
+        let Some(node) = deployment.node(instance) else { continue };
+        let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
+        after.extend(&dropped);
+        let last = take_down(deployment, (instance, node), record, observed, "uninstall", after.iter().copied().collect(), &mut proposal);
+        let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
+        for id in needed_by(deployment, instance) {
+            waits_for.entry(id).or_default().extend(&handed_on);
+        }
+    }
+    proposal
+}
+
+/// Takes down instances that an earlier definition of the deployment had and this one has not.
+pub(super) fn of_dropped(record: &Record, observed: &Observed, proposal: &mut Proposal) -> Vec<TaskId> {
+    let mut last = Vec::new();
+    for (instance, definition) in &record.dropped {
+        let Some(deployment) = &record.deployment else { continue };
+        let after = last.last().copied().into_iter().collect();
+        last.extend(take_down(deployment, (instance, definition), record, observed, "the blueprint does not have it any more", after, proposal));
+    }
+    last.last().copied().into_iter().collect()
+}
+
+fn take_down(
+    deployment: &Deployment,
+    (instance, node): (&Instance, &Definition),
+    record: &Record,
+    observed: &Observed,
+    cause: &str,
+    after: Vec<TaskId>,
+    proposal: &mut Proposal,
+) -> Option<TaskId> {
+    if record.state(&instance.id).is_gone() && !backend::exists(instance, observed) {
+        return None;
+    }
+    let mut chain = Chain { deployment, instance, node, cause: cause.to_owned(), after, proposal, last: None };
+    chain.phases(&PHASES[..5]);
+    chain.relationship_operations(&["unlink"]);
+    chain.phases(&PHASES[5..]);
+    chain.end_in(Deleted, "uninstall");
+    chain.last
+}

@@ -1,0 +1,65 @@
+//! One JSON object an event: for programs that watch a run.
+
+use super::Reporter;
+use crate::{
+    backend::Progress,
+    event::{Entry, Event, timestamp},
+    plan::TaskId,
+    state::Record,
+};
+use serde_json::{Value as Json, json};
+use std::io::Write;
+
+/// Version of the lines' shape.
+const VERSION: u32 = 1;
+
+/// Writes objects to `out`, one a line.
+pub struct JsonLines<W> {
+    /// Where the lines go.
+    pub out: W,
+}
+
+impl<W: Write> JsonLines<W> {
+    fn write(&mut self, line: &Json) {
+        // A reader that went away is no reason to stop a run.
+        let _ = writeln!(self.out, "{line}");
+    }
+}
+
+impl<W: Write> Reporter for JsonLines<W> {
+    fn report(&mut self, record: &Record, entry: &Entry) {
+        let mut line = json!({ "version": VERSION, "at": timestamp(entry.at) });
+        // The definition is long and may be private; what it leads to is in the other events.
+        let event = match &entry.event {
+            Event::Defined { deployment } => json!({ "event": "defined", "deployment": deployment.name }),
+            Event::StageAdopted { stage } => json!({ "event": "stage_adopted", "tasks": stage.tasks().len() }),
+            other => serde_json::to_value(other).unwrap_or_default(),
+        };
+        merge(&mut line, &event);
+        if let Some(task) = event["task"].as_u64() {
+            merge(&mut line, &subject(record, TaskId(usize::try_from(task).unwrap_or_default())));
+        }
+        self.write(&line);
+    }
+
+    fn progress(&mut self, record: &Record, task: TaskId, progress: &Progress) {
+        let mut line = json!({ "version": VERSION, "event": "progress", "task": task });
+        merge(&mut line, &subject(record, task));
+        match progress {
+            Progress::Bytes { done, total } => merge(&mut line, &json!({ "bytes": done, "total": total })),
+            Progress::Note(note) => merge(&mut line, &json!({ "note": note })),
+        }
+        self.write(&line);
+    }
+}
+
+fn subject(record: &Record, task: TaskId) -> Json {
+    let task = record.stage().task(task);
+    json!({ "instance": task.instance, "operation": task.operation, "step": task.step.to_string() })
+}
+
+fn merge(line: &mut Json, more: &Json) {
+    for (key, value) in more.as_object().into_iter().flatten() {
+        line[key] = value.clone();
+    }
+}

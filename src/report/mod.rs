@@ -1,0 +1,33 @@
+//! Telling people and programs what happens, on standard error.
+//!
+//! A reporter gets every event after it is in the journal, and ticks that are never kept. It cannot
+//! fail and must not slow the run down. Results go to standard output, which is not its business.
+
+mod json;
+mod lines;
+mod plain;
+mod progress;
+pub mod table;
+
+pub use json::JsonLines;
+pub use lines::{failure, outcome};
+pub use plain::Plain;
+pub use progress::Live;
+
+use crate::{backend::Progress, event::Entry, plan::TaskId, state::Record};
+
+/// Receives what happens.
+pub trait Reporter {
+    /// Shows one event.
+    fn report(&mut self, record: &Record, entry: &Entry);
+
+    /// Shows how a task gets on.
+    fn progress(&mut self, _record: &Record, _task: TaskId, _progress: &Progress) {}
+}
+
+/// Shows nothing.
+pub struct Quiet;
+
+impl Reporter for Quiet {
+    fn report(&mut self, _record: &Record, _entry: &Entry) {}
+}

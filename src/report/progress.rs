@@ -1,0 +1,125 @@
+//! The live view on a terminal: a line for each instance at work, a bar for the whole; what is done
+//! scrolls up as plain lines.
+
+use super::{Reporter, lines::line};
+use crate::{
+    backend::Progress,
+    event::{Entry, Event},
+    plan::TaskId,
+    state::Record,
+};
+use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{collections::HashMap, time::Duration};
+
+/// The live view. Everything it drew is gone when it is dropped, but for the plain lines.
+pub struct Live {
+    screen: MultiProgress,
+    whole: Option<ProgressBar>,
+    /// One line for each instance at work.
+    lines: HashMap<String, ProgressBar>,
+    color: bool,
+}
+
+impl Live {
+    /// Draws on standard error.
+    #[must_use]
+    pub fn new(color: bool) -> Self {
+        Self { screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15)), whole: None, lines: HashMap::new(), color }
+    }
+
+    fn style(&self, template: &str) -> ProgressStyle {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        style.progress_chars("━╸─").tick_chars(if self.color { "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ " } else { "|/-\\ " })
+    }
+
+    fn adopt(&mut self, tasks: usize) {
+        let whole = self.screen.add(ProgressBar::new(tasks as u64));
+        whole.set_style(self.style("{bar:30} {pos}/{len} steps  {elapsed_precise}"));
+        whole.enable_steady_tick(Duration::from_millis(200));
+        self.whole = Some(whole);
+    }
+
+    fn begin(&mut self, record: &Record, task: TaskId, attempt: u32) {
+        let task = record.stage().task(task);
+        let bar = ProgressBar::new_spinner();
+        let bar = match &self.whole {
+            Some(whole) => self.screen.insert_before(whole, bar),
+            None => self.screen.add(bar),
+        };
+        bar.set_style(self.style("{spinner} {prefix}  {wide_msg} {elapsed:>5}"));
+        bar.set_prefix(format!("{}.{}", task.instance, task.operation));
+        let again = if attempt > 1 { format!(" (try {attempt})") } else { String::new() };
+        bar.set_message(format!("{}{again}", task.step));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        if let Some(old) = self.lines.insert(task.instance.clone(), bar) {
+            old.finish_and_clear();
+        }
+    }
+
+    fn end(&mut self, record: &Record, task: TaskId) {
+        let task = record.stage().task(task);
+        if let Some(bar) = self.lines.remove(&task.instance) {
+            bar.finish_and_clear();
+        }
+        if let Some(whole) = &self.whole {
+            whole.set_position(record.executions.last().map_or(0, |execution| execution.done as u64));
+        }
+    }
+
+    fn mark(&self, event: &Event) -> &'static str {
+        match (event, self.color) {
+            (Event::TaskSucceeded { .. }, true) => "\u{1b}[32m✓\u{1b}[0m",
+            (Event::TaskSucceeded { .. }, false) => "✓",
+            (Event::TaskFailed { .. }, true) => "\u{1b}[31m✗\u{1b}[0m",
+            (Event::TaskFailed { .. }, false) => "✗",
+            _ => "•",
+        }
+    }
+
+    fn scroll(&self, record: &Record, event: &Event) {
+        if let Some(line) = line(record, event) {
+            let line = line.replacen("] done: ", "] ", 1);
+            // A terminal that went away is no reason to stop a run.
+            let _ = self.screen.println(format!("{} {line}", self.mark(event)));
+        }
+    }
+}
+
+impl Reporter for Live {
+    fn report(&mut self, record: &Record, entry: &Entry) {
+        match &entry.event {
+            Event::StageAdopted { stage } => self.adopt(stage.tasks().len()),
+            Event::TaskStarted { task, attempt } => self.begin(record, *task, *attempt),
+            Event::TaskSucceeded { task, .. } | Event::TaskFailed { task, .. } | Event::TaskInterrupted { task } => {
+                self.end(record, *task);
+                self.scroll(record, &entry.event);
+            }
+            Event::ExecutionFinished { .. } => {
+                if let Some(whole) = self.whole.take() {
+                    whole.finish_and_clear();
+                }
+            }
+            Event::ExecutionStarted { .. } | Event::Defined { .. } => {}
+            Event::CancelRequested => self.scroll(record, &entry.event),
+        }
+    }
+
+    fn progress(&mut self, record: &Record, task: TaskId, progress: &Progress) {
+        let task = record.stage().task(task);
+        let Some(bar) = self.lines.get(&task.instance) else { return };
+        bar.set_message(match progress {
+            Progress::Bytes { done, total: 0 } => format!("{}  {}", task.step, BinaryBytes(*done)),
+            Progress::Bytes { done, total } => format!("{}  {} of {}", task.step, BinaryBytes(*done), BinaryBytes(*total)),
+            Progress::Note(note) => note.clone(),
+        });
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.lines.drain().for_each(|(_, bar)| bar.finish_and_clear());
+        if let Some(whole) = self.whole.take() {
+            whole.finish_and_clear();
+        }
+    }
+}

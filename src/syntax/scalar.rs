@@ -1,0 +1,143 @@
+//! The meaning of plain scalars: YAML 1.1 as PyYAML's safe loader reads it.
+//!
+//! Blueprints were always read by that loader, and some depend on it: `yes` is a boolean, `010` is 8,
+//! `22:22` is 1342, `1e3` is text. No Rust library has these rules.
+
+use super::Data;
+
+/// Gives a plain scalar its meaning. Text that is nothing else is text.
+pub(super) fn resolve(text: &str) -> Data {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
+        _ => number(text).unwrap_or_else(|| Data::Str(text.into())),
+    }
+}
+
+fn number(text: &str) -> Option<Data> {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+        return None;
+    }
+    integer(text).map(Data::Int).or_else(|| float(text).map(Data::Float))
+}
+
+fn integer(text: &str) -> Option<i64> {
+    let (sign, digits) = split_sign(text);
+    let value = match digits.as_bytes() {
+        b"0" => 0,
+        [b'0', b'b', rest @ ..] => radix(rest, 2)?,
+        [b'0', b'x', rest @ ..] => radix(rest, 16)?,
+        [b'0', rest @ ..] => radix(rest, 8)?,
+        [b'1'..=b'9', ..] if digits.contains(':') => sexagesimal(digits)?,
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(|c| c.is_ascii_digit() || *c == b'_') => radix(digits.as_bytes(), 10)?,
+        _ => return None,
+    };
+    Some(sign * value)
+}
+
+fn split_sign(text: &str) -> (i64, &str) {
+    match text.as_bytes().first() {
+        Some(b'-') => (-1, &text[1..]),
+        Some(b'+') => (1, &text[1..]),
+        _ => (1, text),
+    }
+}
+
+fn radix(digits: &[u8], radix: u32) -> Option<i64> {
+    let digits: String = digits.iter().filter(|c| **c != b'_').map(|c| char::from(*c)).collect();
+    if digits.starts_with(['+', '-']) { None } else { i64::from_str_radix(&digits, radix).ok() }
+}
+
+/// `190:20:30`: base 60, every part after the first below 60 and of one or two digits.
+fn sexagesimal(text: &str) -> Option<i64> {
+    let mut parts = text.split(':');
+    let first = radix(parts.next()?.as_bytes(), 10)?;
+    parts.try_fold(first, |sum, part| sum.checked_mul(60)?.checked_add(base_60_part(part)?))
+}
+
+fn base_60_part(part: &str) -> Option<i64> {
+    let fits = matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
+    part.parse().ok().filter(|_| fits)
+}
+
+/// A float needs a dot, and a sign in its exponent.
+fn float(text: &str) -> Option<f64> {
+    let (sign, rest) = split_sign(text);
+    #[expect(clippy::cast_precision_loss, reason = "the sign is 1 or -1")]
+    let sign = sign as f64;
+    match rest {
+        ".inf" | ".Inf" | ".INF" => return Some(sign * f64::INFINITY),
+        ".nan" | ".NaN" | ".NAN" if rest == text => return Some(f64::NAN),
+        _ => {}
+    }
+    let (whole, fraction) = rest.split_once('.')?;
+    if whole.contains(':') {
+        return sexagesimal_float(whole, fraction).map(|value| sign * value);
+    }
+    let (digits, exponent) = fraction.split_once(['e', 'E']).map_or((fraction, None), |(digits, exponent)| (digits, Some(exponent)));
+    let digits_only = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    let exponent_fits = exponent.is_none_or(|exponent| exponent.len() > 1 && exponent.starts_with(['+', '-']) && exponent[1..].bytes().all(|c| c.is_ascii_digit()));
+    let starts_well = if whole.is_empty() { digits.starts_with(|c: char| c.is_ascii_digit()) } else { whole.starts_with(|c: char| c.is_ascii_digit()) };
+    if !(digits_only(whole) && digits_only(digits) && exponent_fits && starts_well) {
+        return None;
+    }
+    format!("0{rest}").replace('_', "").parse::<f64>().ok().map(|value| sign * value)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time of day is far below 2^53")]
+fn sexagesimal_float(whole: &str, fraction: &str) -> Option<f64> {
+    let fraction = fraction.replace('_', "");
+    let fits = whole.starts_with(|c: char| c.is_ascii_digit()) && fraction.bytes().all(|c| c.is_ascii_digit());
+    let fraction: f64 = format!("0.{fraction}0").parse().ok().filter(|_| fits)?;
+    sexagesimal(whole).map(|whole| whole as f64 + fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Data, resolve};
+
+    fn shown(text: &str) -> String {
+        match resolve(text) {
+            Data::Null => "null".into(),
+            Data::Bool(value) => format!("bool {value}"),
+            Data::Int(value) => format!("int {value}"),
+            Data::Float(value) => format!("float {value}"),
+            Data::Str(text) => format!("str {text}"),
+            Data::List(_) | Data::Map(_) => unreachable!("a scalar"),
+        }
+    }
+
+    #[test]
+    fn scalars_mean_what_they_mean_to_pyyaml() {
+        for (text, meaning) in [
+            ("yes", "bool true"),
+            ("OFF", "bool false"),
+            ("y", "str y"),
+            ("010", "int 8"),
+            ("0o10", "str 0o10"),
+            ("08", "str 08"),
+            ("0b101", "int 5"),
+            ("0x1F", "int 31"),
+            ("1_000", "int 1000"),
+            ("-12", "int -12"),
+            ("22:22", "int 1342"),
+            ("190:20:30", "int 685230"),
+            ("80:80", "str 80:80"),
+            ("1e3", "str 1e3"),
+            ("1.0e3", "str 1.0e3"),
+            ("1.e+3", "float 1000"),
+            (".5", "float 0.5"),
+            ("1:30.5", "float 90.5"),
+            (".inf", "float inf"),
+            ("3.3.1", "str 3.3.1"),
+            ("127.0.0.1", "str 127.0.0.1"),
+            ("-", "str -"),
+            (".", "str ."),
+            ("~", "null"),
+            ("2020-01-01", "str 2020-01-01"),
+        ] {
+            assert_eq!(shown(text), meaning, "{text}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The files of one run.
+
+use crate::diagnostic::{FileId, Span};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Largest file that is read, in bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// A file that could not be used.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The operating system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A directory, a FIFO or a device.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// Larger than any blueprint.
+    #[error("{} is larger than {} MiB", .0.display(), LIMIT >> 20)]
+    TooLarge(PathBuf),
+    /// Not text.
+    #[error("{} is not UTF-8 text (at byte {at})", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Offset of the first byte that is not UTF-8.
+        at: usize,
+    },
+}
+
+struct Source {
+    name: String,
+    /// Where the file lies; none for bundled text.
+    path: Option<PathBuf>,
+    text: String,
+    /// Offset of the first byte of each line.
+    lines: Vec<usize>,
+}
+
+/// Every text that was read, so that a [`Span`] can be shown.
+#[derive(Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+impl Sources {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is no regular file, is too large or is not UTF-8.
+    pub fn read(&mut self, path: &Path) -> Result<FileId, SourceError> {
+        let text = read_text(path)?;
+        Ok(self.add(path.display().to_string(), Some(path.to_owned()), text))
+    }
+
+    /// Adds a text that lies in no file, such as a bundled catalog.
+    pub fn add_text(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        self.add(name.into(), None, text.into())
+    }
+
+    fn add(&mut self, name: String, path: Option<PathBuf>, text: String) -> FileId {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.files.push(Source { name, path, text, lines });
+        FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn source(&self, file: FileId) -> &Source {
+        &self.files[file.0 as usize]
+    }
+
+    /// The name to show.
+    #[must_use]
+    pub fn name(&self, file: FileId) -> &str {
+        &self.source(file).name
+    }
+
+    /// Where the file lies; none for bundled text.
+    #[must_use]
+    pub fn path(&self, file: FileId) -> Option<&Path> {
+        self.source(file).path.as_deref()
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self, file: FileId) -> &str {
+        &self.source(file).text
+    }
+
+    /// Line and column of a byte, both from 1, the column in characters.
+    #[must_use]
+    pub fn line_column(&self, file: FileId, at: usize) -> (usize, usize) {
+        let source = self.source(file);
+        let at = source.text.floor_char_boundary(at);
+        let line = source.lines.partition_point(|start| *start <= at);
+        let start = source.lines[line - 1];
+        (line, source.text[start..at].chars().count() + 1)
+    }
+
+    /// The span of a whole file's first line, for faults of the file itself.
+    #[must_use]
+    pub fn start(&self, file: FileId) -> Span {
+        let text = self.text(file);
+        Span { file, start: 0, end: text.find('\n').unwrap_or(text.len()) }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, SourceError> {
+    let io = |source| SourceError::Io { path: path.to_owned(), source };
+    // Asked before opening: opening a FIFO would wait for a writer.
+    if !path.metadata().map_err(io)?.is_file() {
+        return Err(SourceError::NotAFile(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(SourceError::TooLarge(path.to_owned()));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| SourceError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })?;
+    Ok(text)
+}

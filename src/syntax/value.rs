@@ -1,0 +1,212 @@
+//! A value of a blueprint together with its place.
+
+use crate::diagnostic::Span;
+use serde_json::{Map as JsonMap, Value as Json};
+use std::sync::Arc;
+
+/// A value and where it was written.
+///
+/// Lists and mappings are shared: an alias costs nothing however large its target is. The limit on
+/// produced nodes, checked while parsing, keeps every walk over a value bounded.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Where it was written; for an alias, where its anchor stands.
+    pub span: Span,
+    /// What it is.
+    pub data: Data,
+}
+
+/// The kinds of values, as the original loader tells them apart.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// Text.
+    Str(Arc<str>),
+    /// A list.
+    List(Arc<Vec<Value>>),
+    /// A mapping.
+    Map(Arc<Map>),
+}
+
+/// A mapping in document order. Keys can be any scalar.
+#[derive(Clone, Debug, Default)]
+pub struct Map {
+    /// Keys and values, each key once.
+    pub entries: Vec<(Value, Value)>,
+}
+
+impl Map {
+    /// The value under a text key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// Key and value under a text key.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&(Value, Value)> {
+        self.entries.iter().find(|(k, _)| k.as_str() == Some(key))
+    }
+}
+
+impl Value {
+    /// Makes a value.
+    #[must_use]
+    pub fn new(span: Span, data: Data) -> Self {
+        Self { span, data }
+    }
+
+    /// Makes a text value.
+    #[must_use]
+    pub fn text(span: Span, text: &str) -> Self {
+        Self::new(span, Data::Str(text.into()))
+    }
+
+    /// The same value at another place.
+    #[must_use]
+    pub fn at(&self, span: Span) -> Self {
+        Self::new(span, self.data.clone())
+    }
+
+    /// The text, if it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Data::Str(text) = &self.data { Some(text) } else { None }
+    }
+
+    /// The mapping, if it is one.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&Map> {
+        if let Data::Map(map) = &self.data { Some(map) } else { None }
+    }
+
+    /// The list, if it is one.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Value]> {
+        if let Data::List(list) = &self.data { Some(list) } else { None }
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.data, Data::Null)
+    }
+
+    /// The value under a text key, if this is a mapping.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.as_map()?.get(key)
+    }
+
+    /// The place of the deepest part of `path` that exists; a key's own place for the last step into a mapping.
+    #[must_use]
+    pub fn place(&self, path: &[String]) -> Span {
+        let Some((step, rest)) = path.split_first() else { return self.span };
+        match &self.data {
+            Data::Map(map) => match map.entries.iter().find(|(key, _)| key.to_key() == *step) {
+                Some((key, _)) if rest.is_empty() => key.span,
+                Some((_, value)) => value.place(rest),
+                None => self.span,
+            },
+            Data::List(list) => step.parse().ok().and_then(|at: usize| list.get(at)).map_or(self.span, |item| item.place(rest)),
+            _ => self.span,
+        }
+    }
+
+    /// What people call this kind of value.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.data {
+            Data::Null => "null",
+            Data::Bool(_) => "a boolean",
+            Data::Int(_) => "an integer",
+            Data::Float(_) => "a float",
+            Data::Str(_) => "a string",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a mapping",
+        }
+    }
+
+    /// The value as a key of a JSON object; numbers and booleans are spelt as the original's host language does.
+    #[must_use]
+    pub fn to_key(&self) -> String {
+        match &self.data {
+            Data::Null => "None".to_owned(),
+            Data::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
+            Data::Int(value) => value.to_string(),
+            Data::Float(value) => python_float(*value),
+            Data::Str(text) => text.to_string(),
+            Data::List(_) | Data::Map(_) => self.to_json().to_string(),
+        }
+    }
+
+    /// The value without places.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match &self.data {
+            Data::Null => Json::Null,
+            Data::Bool(value) => (*value).into(),
+            Data::Int(value) => (*value).into(),
+            Data::Float(value) => serde_json::Number::from_f64(*value).map_or_else(|| Json::String(python_float(*value)), Json::Number),
+            Data::Str(text) => Json::String(text.to_string()),
+            Data::List(list) => list.iter().map(Self::to_json).collect(),
+            Data::Map(map) => Json::Object(map.entries.iter().map(|(key, value)| (key.to_key(), value.to_json())).collect::<JsonMap<_, _>>()),
+        }
+    }
+
+    /// A value that was computed or came from outside the blueprint, at a given place.
+    #[must_use]
+    pub fn from_json(json: &Json, span: Span) -> Self {
+        let data = match json {
+            Json::Null => Data::Null,
+            Json::Bool(value) => Data::Bool(*value),
+            Json::Number(number) => number.as_i64().map_or_else(|| Data::Float(number.as_f64().unwrap_or(f64::NAN)), Data::Int),
+            Json::String(text) => Data::Str(text.as_str().into()),
+            Json::Array(items) => Data::List(Arc::new(items.iter().map(|item| Self::from_json(item, span)).collect())),
+            Json::Object(object) => {
+                let entries = object.iter().map(|(key, value)| (Self::text(span, key), Self::from_json(value, span)));
+                Data::Map(Arc::new(Map { entries: entries.collect() }))
+            }
+        };
+        Self { span, data }
+    }
+}
+
+/// Spells a float as Python's `str()` does: `1.5`, `2.0`, `1e+20`, `inf`.
+#[must_use]
+pub fn python_float(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string().to_lowercase();
+    }
+    let (digits, exponent) = scientific(value);
+    if (-4..16).contains(&exponent) {
+        let plain = value.to_string();
+        return if plain.contains('.') { plain } else { format!("{plain}.0") };
+    }
+    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}
+
+fn scientific(value: f64) -> (String, i32) {
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    (digits.to_owned(), exponent.parse().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::python_float;
+
+    #[test]
+    fn floats_are_spelt_as_in_python() {
+        for (value, text) in [(1.5, "1.5"), (2.0, "2.0"), (1e20, "1e+20"), (1.5e-7, "1.5e-07"), (1e15, "1000000000000000.0"), (f64::INFINITY, "inf")] {
+            assert_eq!(python_float(value), text);
+        }
+    }
+}
