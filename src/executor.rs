@@ -87,7 +87,8 @@ impl<'a, B: Backend> Executor<'a, B> {
     pub async fn run(&mut self, stage: Stage, signals: &Signals) -> Result<(), JournalError> {
         self.emit(Event::StageAdopted { stage })?;
         let (progress, mut shown) = unbounded_channel();
-        let mut running = Running { calls: FuturesUnordered::new(), busy: 0, attempts: HashMap::new(), progress, stop: signals.stop.clone() };
+        let mut running =
+            Running { calls: FuturesUnordered::new(), busy: 0, attempts: HashMap::new(), progress, stop: signals.stop.clone() };
         loop {
             if let Err(error) = self.fill(&mut running) {
                 return Err(drain(running, error).await);

@@ -231,7 +231,11 @@ impl StateDir {
             Err(TryLockError::WouldBlock) => return Err(JournalError::Busy { holder: read_holder(&mut lock) }),
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        let holder = Holder { pid: std::process::id(), command: command.to_owned(), since: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string() };
+        let holder = Holder {
+            pid: std::process::id(),
+            command: command.to_owned(),
+            since: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        };
         write_holder(&mut lock, &holder).map_err(io)?;
         let store = Store::open(&self.database(deployment))?;
         let record = store.replay()?;
@@ -284,7 +288,8 @@ impl Store {
         // Made by hand first: SQLite gives its side files the mode of the database.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         file.map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
+        let connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(sqlite)?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
         if found > FORMAT {
@@ -304,7 +309,8 @@ impl Store {
 
     fn rows(&self) -> Result<Vec<(i64, Entry)>, JournalError> {
         let mut statement = self.connection.prepare("SELECT seq, entry FROM event ORDER BY seq").map_err(|error| self.sqlite(error))?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).map_err(|error| self.sqlite(error))?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).map_err(|error| self.sqlite(error))?;
         rows.map(|row| {
             let (row, json) = row.map_err(|error| self.sqlite(error))?;
             let entry = serde_json::from_str(&json).map_err(|source| JournalError::Row { path: self.path.clone(), row, source })?;

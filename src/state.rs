@@ -105,7 +105,9 @@ impl Record {
             Event::TaskStarted { task, .. } => self.task_started(*task, &entry.event)?,
             Event::TaskSucceeded { task, outputs } => self.task_succeeded(*task, outputs, &entry.event)?,
             Event::TaskFailed { task, failure, retry_in } => self.task_failed(*task, failure, retry_in.is_some(), &entry.event)?,
-            Event::TaskInterrupted { task } => self.turn(*task, &[TaskState::Started, TaskState::Retrying], TaskState::Pending, &entry.event)?,
+            Event::TaskInterrupted { task } => {
+                self.turn(*task, &[TaskState::Started, TaskState::Retrying], TaskState::Pending, &entry.event)?
+            }
             Event::CancelRequested => self.cancelled = true,
             Event::ExecutionFinished { outcome } => self.finish(*outcome, entry)?,
         }
@@ -128,7 +130,8 @@ impl Record {
     }
 
     fn start(&mut self, id: &str, workflow: Workflow, at: u64) {
-        let execution = Execution { id: id.to_owned(), workflow, started: at, ended: None, outcome: None, failed: Vec::new(), tasks: 0, done: 0 };
+        let execution =
+            Execution { id: id.to_owned(), workflow, started: at, ended: None, outcome: None, failed: Vec::new(), tasks: 0, done: 0 };
         self.executions.push(execution);
         self.stage = Stage::default();
         self.tasks.clear();
@@ -295,7 +298,8 @@ impl Record {
             return Ok(only);
         }
         let mine = me.and_then(|me| deployment.instance(me));
-        let tied: Vec<&Instance> = all.iter().copied().filter(|other| mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id))).collect();
+        let tied: Vec<&Instance> =
+            all.iter().copied().filter(|other| mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id))).collect();
         match (&tied[..], all.len()) {
             ([only], _) => Ok(only),
             (_, 0) => Err(format!("node `{target}` has no instance")),

@@ -58,8 +58,12 @@ impl Simulated {
                 }
                 outputs.set = JsonMap::from_iter([("container_id".to_owned(), format!("id-{}", call.instance).into())]);
             }
-            docker::Step::Start { .. } => containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Running),
-            docker::Step::Stop { .. } => containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Exited),
+            docker::Step::Start { .. } => {
+                containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Running)
+            }
+            docker::Step::Stop { .. } => {
+                containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Exited)
+            }
             docker::Step::Remove { .. } => {
                 containers.retain(|object| !mine(object));
                 outputs.unset = vec!["container_id".into(), "image_id".into()];

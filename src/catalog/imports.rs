@@ -58,11 +58,17 @@ impl Loader<'_> {
         match import.node.split_once(':').map(|(scheme, _)| scheme) {
             Some("http" | "https") => self.bundled(import),
             Some("plugin" | "blueprint" | "ftp") => {
-                self.fault(import.span.error(Code::NotYet, format!("the import `{}` needs a catalogue that this version does not have", import.node)));
+                self.fault(
+                    import
+                        .span
+                        .error(Code::NotYet, format!("the import `{}` needs a catalogue that this version does not have", import.node)),
+                );
                 None
             }
             _ if import.node.contains("--") => {
-                self.fault(import.span.error(Code::NotYet, format!("namespaces, as in `{}`, are not carried out by this version", import.node)));
+                self.fault(
+                    import.span.error(Code::NotYet, format!("namespaces, as in `{}`, are not carried out by this version", import.node)),
+                );
                 None
             }
             _ => self.file(import, from),
@@ -73,7 +79,9 @@ impl Loader<'_> {
         let Some(catalog) = bundled(&import.node) else {
             let fault = import.span.error(Code::ImportNotFound, format!("`{}` is not bundled with dockctl", import.node));
             let known: Vec<String> = addresses().collect();
-            self.fault(fault.hint(format!("bundled: {}", known.join(", "))).hint("save the file beside the blueprint and import it by its path"));
+            self.fault(
+                fault.hint(format!("bundled: {}", known.join(", "))).hint("save the file beside the blueprint and import it by its path"),
+            );
             return None;
         };
         if !catalog.exact {

@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// Versions of the DSL, oldest first.
-const VERSIONS: [&str; 6] = ["cloudify_dsl_1_0", "cloudify_dsl_1_1", "cloudify_dsl_1_2", "cloudify_dsl_1_3", "cloudify_dsl_1_4", "cloudify_dsl_1_5"];
+const VERSIONS: [&str; 6] =
+    ["cloudify_dsl_1_0", "cloudify_dsl_1_1", "cloudify_dsl_1_2", "cloudify_dsl_1_3", "cloudify_dsl_1_4", "cloudify_dsl_1_5"];
 /// Since this version inputs, outputs, node templates and capabilities may stand in imported files.
 const MERGES_TEMPLATES: usize = 3;
 
@@ -18,7 +19,8 @@ pub(super) fn merge(files: Vec<Ast>, sources: &Sources, d: &mut Vec<Diagnostic>)
     let mut files = files.into_iter();
     let mut main = files.next().expect("there is a main file");
     // A file without even a readable text has been reported; that its version is missing says nothing new.
-    let readable = !d.iter().any(|fault| matches!(fault.code, Code::Syntax | Code::Yaml | Code::Limit) && fault.severity == Severity::Error);
+    let readable =
+        !d.iter().any(|fault| matches!(fault.code, Code::Syntax | Code::Yaml | Code::Limit) && fault.severity == Severity::Error);
     let version = check_version(&main, sources, readable, d);
     for file in files {
         check_import_version(&file, version, d);
@@ -56,7 +58,8 @@ fn check_import_version(file: &Ast, main: Option<usize>, d: &mut Vec<Diagnostic>
     let Some(main) = main else { return };
     match VERSIONS.iter().position(|known| known == node) {
         Some(version) if version > main => {
-            let fault = span.error(Code::ImportVersion, format!("this file needs `{node}`, and the blueprint declares `{}`", VERSIONS[main]));
+            let fault =
+                span.error(Code::ImportVersion, format!("this file needs `{node}`, and the blueprint declares `{}`", VERSIONS[main]));
             d.push(fault.hint(format!("declare `tosca_definitions_version: {node}` in the blueprint")));
         }
         Some(_) => {}

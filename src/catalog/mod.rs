@@ -34,7 +34,8 @@ pub(crate) fn bundled(address: &str) -> Option<Bundled> {
         return None;
     }
     let [product, wanted, file] = path.split('/').collect::<Vec<_>>()[..] else { return None };
-    let (_, name, _, edition, text) = CATALOGS.iter().find(|(p, f, editions, ..)| *p == product && *f == file && wanted.starts_with(editions))?;
+    let (_, name, _, edition, text) =
+        CATALOGS.iter().find(|(p, f, editions, ..)| *p == product && *f == file && wanted.starts_with(editions))?;
     Some(Bundled { name, edition, exact: wanted == *edition, text })
 }
 

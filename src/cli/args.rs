@@ -1,11 +1,17 @@
 //! The command line as it is typed.
+#![expect(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Installs Cloudify blueprints on a Docker engine, and takes them down again.
 #[derive(Debug, Parser)]
-#[command(name = "dockctl", version, max_term_width = 100, after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 invalid blueprint or inputs, 4 no engine, 5 busy, 6 differences, 130 interrupted")]
+#[command(
+    name = "dockctl",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 invalid blueprint or inputs, 4 no engine, 5 busy, 6 differences, 130 interrupted"
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -60,7 +66,10 @@ pub(crate) struct Global {
 
 /// Reads seconds: a number from 0 up.
 fn seconds(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0).ok_or_else(|| "it must be a number from 0 up".to_owned())
+    text.parse()
+        .ok()
+        .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
+        .ok_or_else(|| "it must be a number from 0 up".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -42,7 +42,9 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
     };
     let found = ["blueprint.yaml", "blueprint.yml"].iter().map(|name| folder.join(name)).find(|path| path.exists());
     let place = if given.is_some() { folder.display().to_string() } else { "the current folder".to_owned() };
-    found.ok_or_else(|| CliError::new(Kind::Invalid, format!("there is no blueprint.yaml in {place}")).hint("name the blueprint: dockctl COMMAND FILE"))
+    found.ok_or_else(|| {
+        CliError::new(Kind::Invalid, format!("there is no blueprint.yaml in {place}")).hint("name the blueprint: dockctl COMMAND FILE")
+    })
 }
 
 /// The name of a blueprint's deployment where none is given.
@@ -50,7 +52,9 @@ pub(crate) fn default_name(path: &Path) -> String {
     let absolute = absolute(path);
     let file = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = match file.as_str() {
-        "blueprint.yaml" | "blueprint.yml" => absolute.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned(),
+        "blueprint.yaml" | "blueprint.yml" => {
+            absolute.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
+        }
         _ => absolute.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     };
     Some(sanitize(&name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "deployment".to_owned())
@@ -74,7 +78,8 @@ pub(crate) fn checked_name(name: &str) -> Result<String, CliError> {
     if !name.is_empty() && sanitize(name) == name {
         return Ok(name.to_owned());
     }
-    Err(CliError::usage(format!("`{name}` cannot be the name of a deployment")).hint("names have characters of [a-z0-9_.-] and start with a letter or digit"))
+    Err(CliError::usage(format!("`{name}` cannot be the name of a deployment"))
+        .hint("names have characters of [a-z0-9_.-] and start with a letter or digit"))
 }
 
 pub(crate) fn deployment_name(args: &BlueprintArgs, path: &Path) -> Result<String, CliError> {
@@ -87,7 +92,13 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 /// Reads a blueprint with its imports, applies inputs, and collects every fault. Inputs that
 /// `before` remembers hold unless they are given anew.
-pub(crate) fn load(path: &Path, arguments: &[String], before: Option<&Deployment>, missing: inputs::Missing, strict: bool) -> Result<Loaded, CliError> {
+pub(crate) fn load(
+    path: &Path,
+    arguments: &[String],
+    before: Option<&Deployment>,
+    missing: inputs::Missing,
+    strict: bool,
+) -> Result<Loaded, CliError> {
     let (mut sources, mut d) = (Sources::default(), Vec::new());
     let ast = match catalog::load(path, &mut sources, &mut d) {
         Ok(ast) => ast,
@@ -117,7 +128,13 @@ fn unreadable(path: &Path, message: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
     let diagnostics = vec![sources.start(file).error(Code::Unreadable, message)];
-    let blueprint = Blueprint { inputs: IndexMap::new(), data_types: IndexMap::new(), nodes: IndexMap::new(), outputs: IndexMap::new(), capabilities: IndexMap::new() };
+    let blueprint = Blueprint {
+        inputs: IndexMap::new(),
+        data_types: IndexMap::new(),
+        nodes: IndexMap::new(),
+        outputs: IndexMap::new(),
+        capabilities: IndexMap::new(),
+    };
     Loaded { sources, diagnostics, blueprint, inputs: IndexMap::new(), given: JsonMap::new() }
 }
 
@@ -127,7 +144,8 @@ pub(crate) fn deploy(loaded: &mut Loaded, name: &str, path: &Path, previous: &[I
     let path = absolute(path);
     let origin = Origin { name, path: &path, given: loaded.given.clone(), previous, sources: &loaded.sources };
     let mut d = Vec::new();
-    let deployment = if loaded.is_valid() { Some(Deployment::new(&origin, &loaded.blueprint, &loaded.inputs, &mut random, &mut d)) } else { None };
+    let deployment =
+        if loaded.is_valid() { Some(Deployment::new(&origin, &loaded.blueprint, &loaded.inputs, &mut random, &mut d)) } else { None };
     loaded.diagnostics.extend(d);
     diagnostic::settle(&mut loaded.diagnostics, global.strict);
     match deployment {

@@ -115,7 +115,9 @@ impl From<JournalError> for CliError {
         let kind = if matches!(error, JournalError::Busy { .. }) { Kind::Busy } else { Kind::Failed };
         let message = error.to_string();
         match error {
-            JournalError::Busy { .. } => Self::new(kind, message).hint("wait until it is done; a holder that died frees the deployment by itself"),
+            JournalError::Busy { .. } => {
+                Self::new(kind, message).hint("wait until it is done; a holder that died frees the deployment by itself")
+            }
             JournalError::Format { .. } => Self::new(kind, message).hint("use the dockctl that wrote it, or a newer one"),
             JournalError::Sqlite { .. } | JournalError::Row { .. } | JournalError::Illegal { .. } => {
                 Self::new(kind, message).hint("the file was not changed; keep a copy before anything else")
@@ -129,7 +131,9 @@ impl From<ConnectError> for CliError {
     fn from(error: ConnectError) -> Self {
         let engine = Self::new(Kind::Engine, error.to_string());
         match error {
-            ConnectError::Silent { .. } => engine.hint("is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST"),
+            ConnectError::Silent { .. } => {
+                engine.hint("is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST")
+            }
             ConnectError::Context { .. } => engine.hint("docker context ls shows those that exist"),
             ConnectError::Address { .. } => engine.hint("addresses look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"),
             ConnectError::Version { .. } => engine,
@@ -140,6 +144,6 @@ impl From<ConnectError> for CliError {
 /// A failure outside any execution: the engine was asked what there is, and did not say.
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        failure.hints.iter().fold(Self::new(Kind::Engine, failure.message), |error, hint| error.hint(hint))
+        failure.hints.iter().fold(Self::new(Kind::Engine, failure.message), Self::hint)
     }
 }

@@ -40,7 +40,8 @@ fn row(execution: &Execution) -> Vec<String> {
 /// Replays the events of one execution through the reporter that also shows live runs.
 fn one(name: &str, id: &str, record: &Record, entries: &[Entry]) -> Result<Outcome, CliError> {
     let Some(execution) = record.executions.iter().find(|execution| execution.id == id) else {
-        return Err(CliError::usage(format!("`{name}` has no execution `{id}`")).hint(format!("dockctl executions -d {name} shows those there are")));
+        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
+            .hint(format!("dockctl executions -d {name} shows those there are")));
     };
     let (mut replayed, mut inside, mut events) = (Record::default(), false, Vec::new());
     let mut lines = Plain { out: Vec::new() };

@@ -63,7 +63,8 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
         return Ok(vec![path.to_owned()]);
     }
     let found = glob::glob(&pattern).map_err(|error| CliError::usage(format!("the input pattern `{argument}` cannot be used: {error}")))?;
-    let is_input = |path: &PathBuf| path.is_file() && path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+    let is_input =
+        |path: &PathBuf| path.is_file() && path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
     let found: Vec<PathBuf> = found.flatten().filter(is_input).collect();
     if found.is_empty() {
         return Err(CliError::usage(format!("the input `{argument}` is no file, no folder with YAML or JSON files, and no KEY=VALUE")));

@@ -116,7 +116,8 @@ fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<()
     match before.filter(|before| before.blueprint != path) {
         None => Ok(()),
         Some(before) => {
-            let message = format!("the deployment `{}` was made from {}, not from {}", before.name, before.blueprint.display(), path.display());
+            let message =
+                format!("the deployment `{}` was made from {}, not from {}", before.name, before.blueprint.display(), path.display());
             Err(CliError::usage(message).hint("give this one a name of its own: -d NAME"))
         }
     }
@@ -134,7 +135,12 @@ fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), Cli
 
 /// One line for each operation that nothing here can run.
 pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
-    let line = |one: &Unsupported| format!("node `{}`: {} belongs to the plugin `{}`, which dockctl does not have\n  --> {}\n", one.node, one.operation, one.plugin, one.place);
+    let line = |one: &Unsupported| {
+        format!(
+            "node `{}`: {} belongs to the plugin `{}`, which dockctl does not have\n  --> {}\n",
+            one.node, one.operation, one.plugin, one.place
+        )
+    };
     unsupported.iter().map(line).collect()
 }
 
@@ -145,9 +151,11 @@ fn up_to_date(record: &Record) -> Outcome {
 }
 
 fn different(name: &str, differences: &[Difference]) -> CliError {
-    let mut error = CliError::new(Kind::Different, format!("`{name}` is installed and its blueprint or inputs changed since; nothing was done"));
+    let mut error =
+        CliError::new(Kind::Different, format!("`{name}` is installed and its blueprint or inputs changed since; nothing was done"));
     error.preamble = differences.iter().map(|difference| format!("  {difference}\n")).collect();
-    let fields: JsonMap<_, _> = [("deployment".to_owned(), json!(name)), ("differences".to_owned(), json!(differences))].into_iter().collect();
+    let fields: JsonMap<_, _> =
+        [("deployment".to_owned(), json!(name)), ("differences".to_owned(), json!(differences))].into_iter().collect();
     error.fields = fields.into();
     error.hint("`update` will change it in place; until then: dockctl uninstall, then dockctl install")
 }

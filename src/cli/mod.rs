@@ -88,18 +88,18 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
     let json = global.output == Output::Json;
     match result {
         Ok(outcome) => {
-            print(&if json { document(kind, outcome.exit == 0, outcome.fields, None) } else { outcome.text });
+            print(&if json { document(kind, outcome.exit == 0, &outcome.fields, None) } else { outcome.text });
             outcome.exit
         }
         Err(error) => {
             complain(&error.to_text(color(global)));
-            print(&if json { document(kind, false, error.fields.clone(), Some(error.to_json())) } else { error.result });
+            print(&if json { document(kind, false, &error.fields, Some(error.to_json())) } else { error.result });
             error.kind.exit_code()
         }
     }
 }
 
-fn document(kind: &str, ok: bool, fields: Json, error: Option<Json>) -> String {
+fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> String {
     let mut document = json!({ "format": FORMAT, "kind": kind, "ok": ok });
     if let Some(error) = error {
         document["error"] = error;
@@ -123,11 +123,12 @@ pub(crate) fn complain(text: &str) {
 fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let _ = error.print();
     let exit = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
-    let wants_json = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json") || arguments.iter().any(|argument| argument == "--output=json");
+    let wants_json = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+        || arguments.iter().any(|argument| argument == "--output=json");
     if exit != 0 && wants_json {
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        print(&document("usage", false, json!({}), Some(CliError::usage(first).to_json())));
+        print(&document("usage", false, &json!({}), Some(CliError::usage(first).to_json())));
     }
     exit
 }

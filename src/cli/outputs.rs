@@ -14,7 +14,8 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     let name = workspace.name_to_read(given)?;
     let mut record = workspace.record(&name)?;
     let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let observed = Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&deployment).await.map_err(CliError::from) })?;
+    let observed =
+        Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&deployment).await.map_err(CliError::from) })?;
     refresh(&mut record, &deployment, &observed);
     let (outputs, capabilities) = (evaluate(&deployment.outputs, &record), evaluate(&deployment.capabilities, &record));
     let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();

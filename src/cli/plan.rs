@@ -22,7 +22,8 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Re
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
     let wish = Wish::read(&workspace, args, &path, &name)?;
-    let observed = Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&wish.deployment).await.map_err(CliError::from) })?;
+    let observed =
+        Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&wish.deployment).await.map_err(CliError::from) })?;
     let proposal = wish.propose(&observed);
     complain(&unsupported_lines(&proposal.unsupported));
     let decision = wish.decide(&proposal);
@@ -62,7 +63,8 @@ fn steps(stage: &Stage) -> Vec<Json> {
 
 /// Names that are wanted for a new container and taken by one that is not ours.
 fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
-    let foreign = |task: &&Task| task.step.created_name().and_then(|name| observed.named(name)).is_some_and(|object| object.owner.is_none());
+    let foreign =
+        |task: &&Task| task.step.created_name().and_then(|name| observed.named(name)).is_some_and(|object| object.owner.is_none());
     stage.tasks().iter().filter(foreign).filter_map(|task| task.step.created_name().map(str::to_owned)).collect()
 }
 
@@ -87,7 +89,11 @@ fn text(deployment: &Deployment, stage: &Stage, differences: &[Difference], conf
         text += &format!("  {instance}: {}{}\n", tasks[0].cause, after(tasks, stage));
         text.extend(tasks.iter().map(|task| format!("    {:<9} {}\n", task.operation, task.step)));
     }
-    text.extend(conflicts.iter().map(|name| format!("conflict: the name `{name}` is taken by a container that dockctl did not make; install will fail there\n")));
+    text.extend(
+        conflicts.iter().map(|name| {
+            format!("conflict: the name `{name}` is taken by a container that dockctl did not make; install will fail there\n")
+        }),
+    );
     text + &format!("{} steps on {} instances\n", stage.tasks().len(), instances.len())
 }
 

@@ -113,7 +113,8 @@ fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> CliErro
         _ => (Kind::Interrupted, format!("execution {id} was stopped before it was done")),
     };
     let mut error = CliError::new(kind, format!("{message}{}", left(execution))).hint(format!("go on with: {again}"));
-    error.preamble = execution.map(|execution| execution.failed.iter().map(report::failure).collect::<Vec<_>>().join("\n")).unwrap_or_default();
+    error.preamble =
+        execution.map(|execution| execution.failed.iter().map(report::failure).collect::<Vec<_>>().join("\n")).unwrap_or_default();
     if !error.preamble.is_empty() {
         error.preamble += "\n";
     }
@@ -137,7 +138,11 @@ pub(crate) fn execution_fields(record: &Record) -> Json {
 
 /// An execution as JSON.
 pub(crate) fn execution_json(execution: &Execution) -> Json {
-    let failed: Vec<Json> = execution.failed.iter().map(|failed| json!({ "instance": failed.instance, "operation": failed.operation, "failure": failed.failure })).collect();
+    let failed: Vec<Json> = execution
+        .failed
+        .iter()
+        .map(|failed| json!({ "instance": failed.instance, "operation": failed.operation, "failure": failed.failure }))
+        .collect();
     json!({
         "id": execution.id,
         "workflow": execution.workflow,

@@ -17,7 +17,7 @@ use std::io::{IsTerminal as _, Write as _};
 /// Takes a deployment down. One that is not there is no fault.
 pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
-    let name = workspace.name(given)?;
+    let name = Workspace::name(given)?;
     if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
         return Ok(nothing(&name));
     }
@@ -28,7 +28,13 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome,
         let Some(deployment) = held.record.deployment.clone().filter(|_| held.record.is_installed()) else { return Ok(nothing(&name)) };
         let observed = engine.observe(&deployment).await?;
         let proposal = workflow::next(&deployment, &held.record, &observed);
-        let job = Job { workspace: &workspace, engine: &engine, workflow: Workflow::Uninstall, stage: proposal.stage, again: format!("dockctl uninstall {name}") };
+        let job = Job {
+            workspace: &workspace,
+            engine: &engine,
+            workflow: Workflow::Uninstall,
+            stage: proposal.stage,
+            again: format!("dockctl uninstall {name}"),
+        };
         carry_out(job, held, Vec::new()).await.map(|record| closing(&record))
     })
 }

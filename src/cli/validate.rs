@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Finds all faults of some blueprints. Inputs that are missing are none: they belong to a deployment.
 pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String]) -> Result<Outcome, CliError> {
-    let given: Vec<Option<&Path>> = if blueprints.is_empty() { vec![None] } else { blueprints.iter().map(|path| Some(path.as_path())).collect() };
+    let given: Vec<Option<&Path>> =
+        if blueprints.is_empty() { vec![None] } else { blueprints.iter().map(|path| Some(path.as_path())).collect() };
     let mut all = Vec::new();
     for path in given {
         let path = blueprint::find(path)?;
@@ -27,7 +28,8 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
     }
     let valid = all.iter().all(|(_, loaded)| loaded.is_valid());
     let fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| shown(loaded)).collect::<Vec<Json>>() });
-    let drawn: String = all.iter().map(|(_, loaded)| diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))).collect();
+    let drawn: String =
+        all.iter().map(|(_, loaded)| diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))).collect();
     if valid {
         complain(&drawn);
         return Ok(Outcome::new(fields, all.iter().map(|(path, loaded)| verdict(path, loaded)).collect::<String>()));
@@ -59,8 +61,11 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
     for node in loaded.blueprint.nodes.values() {
         let lifecycle = node.operations.iter().filter(|(name, _)| name.starts_with("cloudify.interfaces.lifecycle."));
         for (name, operation) in lifecycle.filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation)) {
-            let message = format!("node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have", node.name.node, operation.plugin);
-            d.push(operation.span.warning(Code::UnsupportedOperation, message).hint("install refuses it, unless --skip-unsupported is given"));
+            let message =
+                format!("node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have", node.name.node, operation.plugin);
+            d.push(
+                operation.span.warning(Code::UnsupportedOperation, message).hint("install refuses it, unless --skip-unsupported is given"),
+            );
         }
     }
     loaded.diagnostics.extend(d);

@@ -21,7 +21,9 @@ pub(crate) struct Workspace<'a> {
 impl<'a> Workspace<'a> {
     pub(crate) fn new(global: &'a Global) -> Result<Self, CliError> {
         let path = global.state_dir.clone().or_else(default_state_dir);
-        let path = path.ok_or_else(|| CliError::usage("there is no home folder to keep the state in").hint("name one with --state-dir or DOCKCTL_STATE_DIR"))?;
+        let path = path.ok_or_else(|| {
+            CliError::usage("there is no home folder to keep the state in").hint("name one with --state-dir or DOCKCTL_STATE_DIR")
+        })?;
         Ok(Self { global, state: StateDir::new(path) })
     }
 
@@ -37,18 +39,19 @@ impl<'a> Workspace<'a> {
     }
 
     /// The deployment that is named, or that the blueprint in the current folder names.
-    pub(crate) fn name(&self, given: Option<&str>) -> Result<String, CliError> {
+    pub(crate) fn name(given: Option<&str>) -> Result<String, CliError> {
         match given {
             Some(name) => checked_name(name),
             None => find(None).map(|path| default_name(&path)).map_err(|_| {
-                CliError::usage("no deployment is named, and there is no blueprint here to name it after").hint("dockctl list shows the deployments there are")
+                CliError::usage("no deployment is named, and there is no blueprint here to name it after")
+                    .hint("dockctl list shows the deployments there are")
             }),
         }
     }
 
     /// As [`name`](Self::name), for commands that only read: falls back to the only deployment there is.
     pub(crate) fn name_to_read(&self, given: Option<&str>) -> Result<String, CliError> {
-        match (self.name(given), &self.state.names()?[..]) {
+        match (Self::name(given), &self.state.names()?[..]) {
             (Err(_), [only]) if given.is_none() => Ok(only.clone()),
             (Ok(name), [only]) if given.is_none() && *only != name => Ok(only.clone()),
             (other, _) => other,
@@ -58,7 +61,8 @@ impl<'a> Workspace<'a> {
     /// What is known of a deployment that has to exist.
     pub(crate) fn record(&self, name: &str) -> Result<Record, CliError> {
         let record = self.state.read(name)?.filter(|record| record.deployment.is_some());
-        record.ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")).hint("dockctl list shows the deployments there are"))
+        record
+            .ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")).hint("dockctl list shows the deployments there are"))
     }
 }
 

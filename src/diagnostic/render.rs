@@ -32,7 +32,8 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str());
     let mut group = title.element(excerpt(diagnostic, sources));
     for (file_span, message) in diagnostic.related.iter().filter(|(span, _)| span.file != diagnostic.span.file) {
-        group = group.element(snippet(*file_span, sources).annotation(mark(*file_span, sources, AnnotationKind::Context).label(message.as_str())));
+        group = group
+            .element(snippet(*file_span, sources).annotation(mark(*file_span, sources, AnnotationKind::Context).label(message.as_str())));
     }
     let hints = diagnostic.hints.iter().map(|hint| Level::HELP.message(hint.as_str()));
     let report: [Group<'_>; 1] = [group.elements(hints)];

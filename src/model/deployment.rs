@@ -123,7 +123,13 @@ impl fmt::Display for Place {
 impl Deployment {
     /// Expands an evaluated blueprint.
     #[must_use]
-    pub fn new(origin: &Origin<'_>, blueprint: &Blueprint, inputs: &IndexMap<String, Value>, random: &mut fastrand::Rng, d: &mut Vec<Diagnostic>) -> Self {
+    pub fn new(
+        origin: &Origin<'_>,
+        blueprint: &Blueprint,
+        inputs: &IndexMap<String, Value>,
+        random: &mut fastrand::Rng,
+        d: &mut Vec<Diagnostic>,
+    ) -> Self {
         let sources = origin.sources;
         Self {
             name: origin.name.to_owned(),
@@ -158,7 +164,8 @@ impl Deployment {
     }
 
     fn comparable(&self) -> Json {
-        let nodes: JsonMap<String, Json> = self.nodes.iter().map(|(name, node)| (name.clone(), node.comparable(self.instances_of(name)))).collect();
+        let nodes: JsonMap<String, Json> =
+            self.nodes.iter().map(|(name, node)| (name.clone(), node.comparable(self.instances_of(name)))).collect();
         json!({ "nodes": nodes, "outputs": self.outputs, "capabilities": self.capabilities })
     }
 
@@ -169,7 +176,8 @@ impl Deployment {
 
 impl Definition {
     fn comparable(&self, instances: usize) -> Json {
-        let operations: JsonMap<String, Json> = self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
+        let operations: JsonMap<String, Json> =
+            self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
         let ties: Vec<Json> = self.ties.iter().map(Tie::comparable).collect();
         json!({ "type": self.hierarchy.last(), "properties": self.properties, "operations": operations, "relationships": ties, "instances": instances })
     }
@@ -189,7 +197,8 @@ impl Planned {
 
 impl Tie {
     fn comparable(&self) -> Json {
-        let operations: JsonMap<String, Json> = self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
+        let operations: JsonMap<String, Json> =
+            self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
         json!({ "type": self.type_name, "target": self.target, "operations": operations })
     }
 }

@@ -127,7 +127,10 @@ impl Checker<'_> {
     }
 
     fn shape(&mut self, call: Call<'_>, wanted: &str) {
-        let fault = call.arguments.span.error(Code::FunctionArguments, format!("`{}` takes {wanted}, and this is {}", call.name, call.arguments.kind()));
+        let fault = call
+            .arguments
+            .span
+            .error(Code::FunctionArguments, format!("`{}` takes {wanted}, and this is {}", call.name, call.arguments.kind()));
         self.d.push(fault);
     }
 
@@ -268,9 +271,12 @@ impl Evaluator<'_> {
         let property = self.blueprint.nodes.get(node).and_then(|node| node.properties.get(name));
         let Some(property) = property else {
             let known = self.blueprint.nodes.get(node).into_iter().flat_map(|node| node.properties.keys().map(String::as_str));
-            return Err(call.span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{name}`")).did_you_mean(name, known));
+            return Err(call
+                .span
+                .error(Code::FunctionEvaluation, format!("node `{node}` has no property `{name}`"))
+                .did_you_mean(name, known));
         };
-        self.enter(call, format!("{node_name}.{name}"), trail)?;
+        Self::enter(call, format!("{node_name}.{name}"), trail)?;
         let found = walk(property, path, call)?;
         let mut inner = Trail { source: None, target: None, me: Some(&node_name), steps: std::mem::take(&mut trail.steps) };
         let result = self.evaluate(&found, &mut inner);
@@ -279,11 +285,13 @@ impl Evaluator<'_> {
         Ok(result?.at(call.span))
     }
 
-    fn enter(&self, call: Call<'_>, step: String, trail: &mut Trail<'_>) -> Result<(), Diagnostic> {
+    fn enter(call: Call<'_>, step: String, trail: &mut Trail<'_>) -> Result<(), Diagnostic> {
         if trail.steps.contains(&step) || trail.steps.len() >= DEPTH {
             let circle = trail.steps.iter().skip_while(|other| **other != step).chain([&step]);
             let circle: Vec<&str> = circle.map(String::as_str).collect();
-            return Err(call.span.error(Code::FunctionCycle, format!("properties refer to each other in a circle: {}", circle.join(" → "))));
+            return Err(call
+                .span
+                .error(Code::FunctionCycle, format!("properties refer to each other in a circle: {}", circle.join(" → "))));
         }
         trail.steps.push(step);
         Ok(())
@@ -296,18 +304,25 @@ fn walk(value: &Value, path: &[Value], call: Call<'_>) -> Result<Value, Diagnost
     for step in path {
         let next = match (&value.data, &step.data) {
             (Data::Map(_), Data::Str(key)) => value.get(key).cloned(),
-            (Data::List(list), Data::Int(at)) => usize::try_from(if *at < 0 { at + list.len() as i64 } else { *at }).ok().and_then(|at| list.get(at).cloned()),
+            (Data::List(list), Data::Int(at)) => index(*at, list.len()).and_then(|at| list.get(at).cloned()),
             _ => None,
         };
-        value = next.ok_or_else(|| step.span.error(Code::FunctionEvaluation, format!("`{}` finds nothing under `{}`", call.name, step.to_key())))?;
+        value = next
+            .ok_or_else(|| step.span.error(Code::FunctionEvaluation, format!("`{}` finds nothing under `{}`", call.name, step.to_key())))?;
     }
     Ok(value.at(call.span))
+}
+
+/// A position in a list; negative ones count from the end.
+fn index(at: i64, length: usize) -> Option<usize> {
+    usize::try_from(if at < 0 { at + i64::try_from(length).ok()? } else { at }).ok()
 }
 
 /// Joins the items, unless one is a call whose result is not known yet.
 fn concat(arguments: &Value, span: Span) -> Option<Value> {
     let items = arguments.as_list()?;
-    let texts: Option<String> = items.iter().map(|item| if call(item).is_some() { None } else { Some(python_text(&item.to_json())) }).collect();
+    let texts: Option<String> =
+        items.iter().map(|item| if call(item).is_some() { None } else { Some(python_text(&item.to_json())) }).collect();
     texts.map(|text| Value::text(span, &text))
 }
 
@@ -374,8 +389,7 @@ pub fn lookup<'j>(json: &'j Json, path: &[Json]) -> Option<&'j Json> {
         Json::String(key) => json.get(key),
         Json::Number(at) => {
             let list = json.as_array()?;
-            let at = at.as_i64()?;
-            list.get(usize::try_from(if at < 0 { at + i64::try_from(list.len()).ok()? } else { at }).ok()?)
+            list.get(index(at.as_i64()?, list.len())?)
         }
         _ => None,
     })

@@ -27,7 +27,12 @@ pub enum Missing {
 
 /// The value of every input that has one.
 #[must_use]
-pub fn supply(blueprint: &Blueprint, given: &IndexMap<String, Given>, missing: Missing, d: &mut Vec<Diagnostic>) -> IndexMap<String, Value> {
+pub fn supply(
+    blueprint: &Blueprint,
+    given: &IndexMap<String, Given>,
+    missing: Missing,
+    d: &mut Vec<Diagnostic>,
+) -> IndexMap<String, Value> {
     let mut values = IndexMap::new();
     for (name, input) in &blueprint.inputs {
         let default = input.body.default.as_ref().filter(|default| !default.is_null());

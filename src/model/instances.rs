@@ -53,7 +53,10 @@ pub(super) fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut 
 }
 
 fn container(node: &Node) -> Option<&str> {
-    node.relationships.iter().find(|relationship| relationship.kind == RelationshipKind::ContainedIn).map(|relationship| relationship.target.node.as_str())
+    node.relationships
+        .iter()
+        .find(|relationship| relationship.kind == RelationshipKind::ContainedIn)
+        .map(|relationship| relationship.target.node.as_str())
 }
 
 /// Nodes in document order, but each after the one that contains it.
@@ -61,7 +64,12 @@ fn containers_first(blueprint: &Blueprint) -> Vec<&str> {
     let mut order: indexmap::IndexSet<&str> = indexmap::IndexSet::new();
     for name in blueprint.nodes.keys() {
         let mut chain = vec![name.as_str()];
-        while let Some(outer) = blueprint.nodes.get(chain[chain.len() - 1]).and_then(container).filter(|outer| !chain.contains(outer) && blueprint.nodes.contains_key(*outer)) {
+        while let Some(outer) = blueprint
+            .nodes
+            .get(chain[chain.len() - 1])
+            .and_then(container)
+            .filter(|outer| !chain.contains(outer) && blueprint.nodes.contains_key(*outer))
+        {
             chain.push(outer);
         }
         order.extend(chain.into_iter().rev());
@@ -115,7 +123,11 @@ impl<'a> Expansion<'a> {
 
     fn fresh_id(&mut self, node: &str) -> String {
         loop {
-            let suffix: String = std::iter::repeat_with(|| self.random.choice(b"abcdefghijklmnopqrstuvwxyz0123456789").copied()).take(6).flatten().map(char::from).collect();
+            let suffix: String = std::iter::repeat_with(|| self.random.choice(b"abcdefghijklmnopqrstuvwxyz0123456789").copied())
+                .take(6)
+                .flatten()
+                .map(char::from)
+                .collect();
             let id = format!("{node}_{suffix}");
             if self.used.insert(id.clone()) {
                 return id;
@@ -128,10 +140,13 @@ impl<'a> Expansion<'a> {
             for (at, parent) in members {
                 let mut ties: Vec<InstanceTie> = Vec::new();
                 for relationship in &self.blueprint.nodes[*name].relationships {
-                    let targets: Vec<usize> = self.of.get(relationship.target.node.as_str()).into_iter().flatten().map(|(at, _)| *at).collect();
+                    let targets: Vec<usize> =
+                        self.of.get(relationship.target.node.as_str()).into_iter().flatten().map(|(at, _)| *at).collect();
                     let chosen = match relationship.kind {
                         RelationshipKind::ContainedIn => parent.iter().copied().collect(),
-                        _ if relationship.all_to_one => targets.into_iter().min_by_key(|target| &self.instances[*target].id).into_iter().collect(),
+                        _ if relationship.all_to_one => {
+                            targets.into_iter().min_by_key(|target| &self.instances[*target].id).into_iter().collect()
+                        }
                         _ => targets,
                     };
                     for target in chosen {

@@ -20,7 +20,8 @@ pub fn resolve(ast: &Ast, sources: &Sources, d: &mut Vec<Diagnostic>) -> Bluepri
     let folder = sources.path(ast.file).and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
     let resolver = Resolver { ast, types: Types::new(ast, d), folder };
     resolver.check_defaults(d);
-    let nodes: IndexMap<String, Node> = ast.node_templates.iter().filter_map(|(name, node)| Some((name.clone(), resolver.node(name, node, d)?))).collect();
+    let nodes: IndexMap<String, Node> =
+        ast.node_templates.iter().filter_map(|(name, node)| Some((name.clone(), resolver.node(name, node, d)?))).collect();
     check_cycles(&nodes, d);
     for section in &ast.unread {
         let warning = section.span.warning(Code::NotYet, format!("the section `{}` has no effect in this version", section.node));
@@ -56,7 +57,8 @@ impl Resolver<'_> {
     fn node(&self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Option<Node> {
         let type_name = node.body.type_name.as_ref()?;
         let Some(flat) = self.types.nodes.get(&type_name.node) else {
-            let fault = type_name.span.error(Code::UnknownNodeType, format!("there is no node type `{}`", type_name.node)).label("not defined");
+            let fault =
+                type_name.span.error(Code::UnknownNodeType, format!("there is no node type `{}`", type_name.node)).label("not defined");
             d.push(fault.did_you_mean(&type_name.node, self.ast.node_types.keys().map(String::as_str)));
             return None;
         };
@@ -77,12 +79,20 @@ impl Resolver<'_> {
     }
 
     /// Operations that do something, of a template over those of its type.
-    fn operations(&self, mine: &Interfaces<Value>, declared: &Interfaces<ast::Schema>, owner: &Owner<'_>, code: Code, d: &mut Vec<Diagnostic>) -> IndexMap<String, Operation> {
+    fn operations(
+        &self,
+        mine: &Interfaces<Value>,
+        declared: &Interfaces<ast::Schema>,
+        owner: &Owner<'_>,
+        code: Code,
+        d: &mut Vec<Diagnostic>,
+    ) -> IndexMap<String, Operation> {
         let mut all = IndexMap::new();
         let interfaces: indexmap::IndexSet<&String> = declared.keys().chain(mine.keys()).collect();
         for interface in interfaces {
             let (mine, declared) = (mine.get(interface).map(|it| &it.body), declared.get(interface).map(|it| &it.body));
-            let names: indexmap::IndexSet<&String> = declared.into_iter().flat_map(Named::keys).chain(mine.into_iter().flat_map(Named::keys)).collect();
+            let names: indexmap::IndexSet<&String> =
+                declared.into_iter().flat_map(Named::keys).chain(mine.into_iter().flat_map(Named::keys)).collect();
             for name in names {
                 let what = format!("operation `{name}` of {}", owner.what);
                 let (mine, declared) = (mine.and_then(|it| it.get(name)), declared.and_then(|it| it.get(name)));
@@ -128,7 +138,8 @@ impl Resolver<'_> {
         match candidates[..] {
             [plugin] => Some((plugin.clone(), implementation.node[plugin.len() + 1..].to_owned())),
             [] => {
-                let fault = implementation.span.error(code, format!("{what}: `{}` names no declared plugin and no script", implementation.node));
+                let fault =
+                    implementation.span.error(code, format!("{what}: `{}` names no declared plugin and no script", implementation.node));
                 let plugins: Vec<&str> = self.ast.plugins.keys().map(String::as_str).collect();
                 let first = implementation.node.split('.').next().unwrap_or_default();
                 d.push(fault.did_you_mean(first, plugins.iter().copied()).hint(format!("declared plugins: {}", plugins.join(", "))));
@@ -136,14 +147,18 @@ impl Resolver<'_> {
             }
             _ => {
                 let names: Vec<&str> = candidates.iter().map(|name| name.as_str()).collect();
-                d.push(implementation.span.error(Code::AmbiguousImplementation, format!("{what}: `{}` fits several plugins: {}", implementation.node, names.join(", "))));
+                d.push(implementation.span.error(
+                    Code::AmbiguousImplementation,
+                    format!("{what}: `{}` fits several plugins: {}", implementation.node, names.join(", ")),
+                ));
                 None
             }
         }
     }
 
     fn relationships(&self, source: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Vec<Relationship> {
-        let all: Vec<Relationship> = node.body.relationships.iter().filter_map(|relationship| self.relationship(source, relationship, d)).collect();
+        let all: Vec<Relationship> =
+            node.body.relationships.iter().filter_map(|relationship| self.relationship(source, relationship, d)).collect();
         let mut containers = all.iter().filter(|relationship| relationship.kind == RelationshipKind::ContainedIn);
         if let (Some(first), Some(second)) = (containers.next(), containers.next()) {
             let fault = second.target.span.error(Code::SeveralContainers, format!("node `{source}` is contained in two nodes"));
@@ -161,7 +176,10 @@ impl Resolver<'_> {
             d.push(fault.did_you_mean(&target.node, self.ast.node_templates.keys().map(String::as_str)));
         }
         let Some(flat) = self.types.relationships.get(&type_name.node) else {
-            let fault = type_name.span.error(Code::UnknownRelationship, format!("there is no relationship type `{}`", type_name.node)).label("not defined");
+            let fault = type_name
+                .span
+                .error(Code::UnknownRelationship, format!("there is no relationship type `{}`", type_name.node))
+                .label("not defined");
             d.push(fault.did_you_mean(&type_name.node, self.ast.relationships.keys().map(String::as_str)));
             return None;
         };
@@ -177,7 +195,13 @@ impl Resolver<'_> {
         })
     }
 
-    fn both_sides(&self, relationship: &ast::Relationship, flat: &Flat, owner: &Owner<'_>, d: &mut Vec<Diagnostic>) -> IndexMap<String, Operation> {
+    fn both_sides(
+        &self,
+        relationship: &ast::Relationship,
+        flat: &Flat,
+        owner: &Owner<'_>,
+        d: &mut Vec<Diagnostic>,
+    ) -> IndexMap<String, Operation> {
         let code = Code::UnknownRelationshipImplementation;
         let source = self.operations(&relationship.source_interfaces, &flat.interfaces, owner, code, d);
         let target = self.operations(&relationship.target_interfaces, &flat.target_interfaces, owner, code, d);
@@ -244,7 +268,9 @@ fn check_cycles(nodes: &IndexMap<String, Node>, d: &mut Vec<Diagnostic>) {
             if let Some(from) = path.iter().position(|(node, _)| *node == target) {
                 let names = path[from..].iter().map(|(node, _)| *node).chain([target]);
                 let names: Vec<&str> = names.map(|node| nodes[node].name.node.as_str()).collect();
-                d.push(relationship.target.span.error(Code::Cycle, format!("nodes depend on each other in a circle: {}", names.join(" → "))));
+                d.push(
+                    relationship.target.span.error(Code::Cycle, format!("nodes depend on each other in a circle: {}", names.join(" → "))),
+                );
             } else if !settled[target] {
                 path.push((target, 0));
             }

@@ -185,8 +185,17 @@ pub(super) struct Owner<'a> {
 }
 
 /// Fills the properties of a template from the schema of its type.
-pub(super) fn fill(given: &Named<Value>, schema: &Named<Schema>, owner: &Owner<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> IndexMap<String, Value> {
-    let external = given.get("use_external_resource").map(|property| &property.body).or_else(|| schema.get("use_external_resource")?.body.default.as_ref());
+pub(super) fn fill(
+    given: &Named<Value>,
+    schema: &Named<Schema>,
+    owner: &Owner<'_>,
+    data: &DataTypes,
+    d: &mut Vec<Diagnostic>,
+) -> IndexMap<String, Value> {
+    let external = given
+        .get("use_external_resource")
+        .map(|property| &property.body)
+        .or_else(|| schema.get("use_external_resource")?.body.default.as_ref());
     let waived = schema.contains_key("use_external_resource") && external.is_some_and(truthy);
     for (name, property) in given.iter().filter(|(name, _)| !schema.contains_key(*name)) {
         let fault = property.name.error(Code::UndefinedProperty, format!("{} has no property `{name}`", owner.what));
@@ -195,17 +204,14 @@ pub(super) fn fill(given: &Named<Value>, schema: &Named<Schema>, owner: &Owner<'
     }
     let values = schema.iter().filter_map(|(name, property)| {
         let value = given.get(name).map(|given| given.body.clone()).or_else(|| property.body.default.clone());
-        let value = value.or_else(|| empty_of_custom_type(&property.body, owner.span, data));
-        match value {
-            Some(value) => Some((name.clone(), complete(&value, &property.body, &format!("property `{name}` of {}", owner.what), data, d))),
-            None => {
-                if property.body.required && !waived {
-                    let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the required property `{name}`", owner.what));
-                    d.push(fault.related(property.name, "declared here"));
-                }
-                None
+        let Some(value) = value.or_else(|| empty_of_custom_type(&property.body, owner.span, data)) else {
+            if property.body.required && !waived {
+                let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the required property `{name}`", owner.what));
+                d.push(fault.related(property.name, "declared here"));
             }
-        }
+            return None;
+        };
+        Some((name.clone(), complete(&value, &property.body, &format!("property `{name}` of {}", owner.what), data, d)))
     });
     values.collect()
 }
@@ -238,13 +244,21 @@ pub(super) fn complete(value: &Value, schema: &Schema, owner: &str, data: &DataT
         return complete_custom(value, schema, fields, owner, data, d);
     }
     if !fits(value, &type_name.node) {
-        let fault = value.span.error(Code::TypeMismatch, format!("{owner} must be of type {}, and this is {}", type_name.node, value.kind()));
+        let fault =
+            value.span.error(Code::TypeMismatch, format!("{owner} must be of type {}, and this is {}", type_name.node, value.kind()));
         d.push(fault.related(type_name.span, "declared here"));
     }
     value.clone()
 }
 
-fn complete_custom(value: &Value, schema: &Schema, fields: &Named<Schema>, owner: &str, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
+fn complete_custom(
+    value: &Value,
+    schema: &Schema,
+    fields: &Named<Schema>,
+    owner: &str,
+    data: &DataTypes,
+    d: &mut Vec<Diagnostic>,
+) -> Value {
     let given = if value.is_null() { Some(Map::default()) } else { value.as_map().cloned() };
     let Some(map) = given else {
         let name = schema.type_name.as_ref().map_or("", |name| &name.node);
@@ -288,9 +302,14 @@ pub(super) fn overlay_operation(
         (Some(mine), declared) => {
             let same = |declared: &&Operation<Schema>| {
                 let implementation = mine.implementation.as_ref().map(|text| &text.node);
-                declared.implementation.is_some() && implementation.is_none_or(|text| declared.implementation.as_ref().is_some_and(|it| it.node == *text))
+                declared.implementation.is_some()
+                    && implementation.is_none_or(|text| declared.implementation.as_ref().is_some_and(|it| it.node == *text))
             };
-            let empty = mine.implementation.is_none() && mine.inputs.is_empty() && mine.executor.is_none() && mine.max_retries.is_none() && mine.retry_interval.is_none();
+            let empty = mine.implementation.is_none()
+                && mine.inputs.is_empty()
+                && mine.executor.is_none()
+                && mine.max_retries.is_none()
+                && mine.retry_interval.is_none();
             match declared.filter(same) {
                 Some(declared) if !empty => {
                     let operation = with_inputs(declared, &mine.inputs, owner, data, d);
@@ -308,7 +327,13 @@ pub(super) fn overlay_operation(
     }
 }
 
-fn with_inputs(declared: &Operation<Schema>, given: &Named<Value>, owner: &Owner<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Operation<Value> {
+fn with_inputs(
+    declared: &Operation<Schema>,
+    given: &Named<Value>,
+    owner: &Owner<'_>,
+    data: &DataTypes,
+    d: &mut Vec<Diagnostic>,
+) -> Operation<Value> {
     let mut inputs: Named<Value> = Named::default();
     for (name, schema) in &declared.inputs {
         let value = given.get(name).map(|given| given.body.clone()).or_else(|| schema.body.default.clone());

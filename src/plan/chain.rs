@@ -60,8 +60,12 @@ impl Chain<'_> {
     }
 
     fn unsupported(&mut self, name: &str, operation: &Planned) {
-        let unsupported =
-            Unsupported { node: self.instance.node.clone(), operation: name.to_owned(), plugin: operation.plugin.clone(), place: operation.place.clone() };
+        let unsupported = Unsupported {
+            node: self.instance.node.clone(),
+            operation: name.to_owned(),
+            plugin: operation.plugin.clone(),
+            place: operation.place.clone(),
+        };
         if !self.proposal.unsupported.contains(&unsupported) {
             self.proposal.unsupported.push(unsupported);
         }

@@ -45,7 +45,8 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
 
 /// Instances in an order in which each comes after those it depends on.
 pub(super) fn in_order(deployment: &Deployment) -> Vec<&Instance> {
-    let positions: HashMap<&str, usize> = deployment.instances.iter().enumerate().map(|(at, instance)| (instance.id.as_str(), at)).collect();
+    let positions: HashMap<&str, usize> =
+        deployment.instances.iter().enumerate().map(|(at, instance)| (instance.id.as_str(), at)).collect();
     let mut seen = vec![false; deployment.instances.len()];
     let mut order = Vec::new();
     for start in 0..deployment.instances.len() {
@@ -94,7 +95,8 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
         let standing = backend::standing(instance, node, self.record, self.observed);
-        let needs: BTreeSet<TaskId> = needed_by(self.deployment, instance).iter().filter_map(|id| self.last.get(id.as_str()).copied()).collect();
+        let needs: BTreeSet<TaskId> =
+            needed_by(self.deployment, instance).iter().filter_map(|id| self.last.get(id.as_str()).copied()).collect();
         let first = self.proposal.stage.tasks().len();
         let mut chain = Chain {
             deployment: self.deployment,

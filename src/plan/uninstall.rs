@@ -49,7 +49,15 @@ pub(super) fn of_dropped(record: &Record, observed: &Observed, proposal: &mut Pr
     for (instance, definition) in &record.dropped {
         let Some(deployment) = &record.deployment else { continue };
         let after = last.last().copied().into_iter().collect();
-        last.extend(take_down(deployment, (instance, definition), record, observed, "the blueprint does not have it any more", after, proposal));
+        last.extend(take_down(
+            deployment,
+            (instance, definition),
+            record,
+            observed,
+            "the blueprint does not have it any more",
+            after,
+            proposal,
+        ));
     }
     last.last().copied().into_iter().collect()
 }

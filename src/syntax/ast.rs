@@ -184,8 +184,7 @@ impl Ast {
     #[must_use]
     pub fn read(file: FileId, root: &Value, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let d = diagnostics;
-        let empty = Value::new(root.span, Data::Map(std::sync::Arc::default()));
-        let mut fields = Fields::open(root, "the blueprint", d).or_else(|| Fields::open(&empty, "the blueprint", d)).expect("an empty mapping opens");
+        let mut fields = Fields::open_or_empty(root, "the blueprint", d);
         let ast = Self {
             file,
             version: fields.text("tosca_definitions_version", d),
@@ -220,7 +219,12 @@ fn imports(value: &Value, d: &mut Vec<Diagnostic>) -> Vec<Spanned<String>> {
         let Some(import) = expect_text(item, "an import", d) else { continue };
         match all.iter().find(|other| other.node == import.node) {
             Some(first) => {
-                d.push(import.span.error(Code::ImportTwice, format!("`{}` is imported twice", import.node)).related(first.span, "first imported here"));
+                d.push(
+                    import
+                        .span
+                        .error(Code::ImportTwice, format!("`{}` is imported twice", import.node))
+                        .related(first.span, "first imported here"),
+                );
             }
             None => all.push(import),
         }
@@ -301,8 +305,7 @@ fn data_type(value: &Value, name: &str, d: &mut Vec<Diagnostic>) -> Option<DataT
 }
 
 fn node_type(value: &Value, name: &str, d: &mut Vec<Diagnostic>) -> Option<NodeType> {
-    let empty = Value::new(value.span, Data::Map(std::sync::Arc::default()));
-    let mut fields = Fields::open(if value.is_null() { &empty } else { value }, format!("node type `{name}`"), d)?;
+    let mut fields = Fields::open_or_null(value, format!("node type `{name}`"), d)?;
     let node_type = NodeType {
         derived_from: fields.text("derived_from", d),
         properties: fields.named("properties", d, property),
@@ -314,8 +317,7 @@ fn node_type(value: &Value, name: &str, d: &mut Vec<Diagnostic>) -> Option<NodeT
 }
 
 fn relationship_type(value: &Value, name: &str, d: &mut Vec<Diagnostic>) -> Option<RelationshipType> {
-    let empty = Value::new(value.span, Data::Map(std::sync::Arc::default()));
-    let mut fields = Fields::open(if value.is_null() { &empty } else { value }, format!("relationship type `{name}`"), d)?;
+    let mut fields = Fields::open_or_null(value, format!("relationship type `{name}`"), d)?;
     let relationship = RelationshipType {
         derived_from: fields.text("derived_from", d),
         properties: fields.named("properties", d, property),
@@ -329,7 +331,6 @@ fn relationship_type(value: &Value, name: &str, d: &mut Vec<Diagnostic>) -> Opti
 /// Reads an input of an operation: a schema in a type, a value in a template.
 type ReadInput<I> = fn(&Value, &str, &mut Vec<Diagnostic>) -> Option<I>;
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape of `ReadInput`")]
 fn given(value: &Value, _name: &str, _d: &mut Vec<Diagnostic>) -> Option<Value> {
     Some(value.clone())
 }
@@ -342,15 +343,21 @@ fn interface<I>(value: &Value, name: &str, read: ReadInput<I>, d: &mut Vec<Diagn
 }
 
 fn operation<I>(value: &Value, name: &str, read: ReadInput<I>, d: &mut Vec<Diagnostic>) -> Option<Operation<I>> {
-    let mut operation =
-        Operation { span: value.span, implementation: None, inputs: Named::default(), executor: None, max_retries: None, retry_interval: None };
+    let mut operation = Operation {
+        span: value.span,
+        implementation: None,
+        inputs: Named::default(),
+        executor: None,
+        max_retries: None,
+        retry_interval: None,
+    };
     match &value.data {
         Data::Null => {}
         Data::Str(text) => operation.implementation = Some(Spanned { node: text.to_string(), span: value.span }),
         _ => {
             let mut fields = Fields::open(value, format!("operation `{name}`"), d)?;
             operation.implementation = fields.text("implementation", d);
-            operation.inputs = fields.named("inputs", d, |value, name, d| read(value, name, d));
+            operation.inputs = fields.named("inputs", d, read);
             operation.executor = fields.text("executor", d).inspect(|executor| check_executor(executor, d));
             operation.max_retries = fields.number("max_retries", -1.0, d);
             operation.retry_interval = fields.number("retry_interval", 0.0, d);

@@ -4,6 +4,8 @@ use super::{Map, Value, ast::Named};
 use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
 use crate::syntax::ast::Definition;
 
+static EMPTY: Map = Map { entries: Vec::new() };
+
 /// A mapping that is read key by key; what nobody asked for is a fault.
 pub(super) struct Fields<'v> {
     owner: String,
@@ -12,11 +14,25 @@ pub(super) struct Fields<'v> {
 }
 
 impl<'v> Fields<'v> {
-    /// Opens a mapping; `null` counts as an empty one where `owner` allows leaving everything out.
+    /// Opens a mapping.
     pub(super) fn open(value: &'v Value, owner: impl Into<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
         let owner = owner.into();
         let map = expect_map(value, &owner, diagnostics)?;
         Some(Self { owner, map, asked: Vec::new() })
+    }
+
+    /// Opens a mapping of which everything can be left out, so that `null` is an empty one.
+    pub(super) fn open_or_null(value: &'v Value, owner: impl Into<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
+        if value.is_null() {
+            return Some(Self { owner: owner.into(), map: &EMPTY, asked: Vec::new() });
+        }
+        Self::open(value, owner, diagnostics)
+    }
+
+    /// Opens a mapping; what is none is reported and read as an empty one.
+    pub(super) fn open_or_empty(value: &'v Value, owner: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let map = expect_map(value, owner, diagnostics).unwrap_or(&EMPTY);
+        Self { owner: owner.to_owned(), map, asked: Vec::new() }
     }
 
     /// The value under `key`, if given.
@@ -70,7 +86,8 @@ impl<'v> Fields<'v> {
             if !key.as_str().is_some_and(|name| self.asked.contains(&name)) {
                 let name = key.to_key();
                 let fault = key.span.error(Code::Format, format!("{} has no key `{name}`", self.owner));
-                diagnostics.push(fault.did_you_mean(&name, self.asked.iter().copied()).hint(format!("known keys: {}", self.asked.join(", "))));
+                diagnostics
+                    .push(fault.did_you_mean(&name, self.asked.iter().copied()).hint(format!("known keys: {}", self.asked.join(", "))));
             }
         }
     }
@@ -91,7 +108,9 @@ pub(super) fn named<'v, T>(
                     all.insert(name.to_owned(), Definition { name: key.span, body });
                 }
             }
-            None => diagnostics.push(key.span.error(Code::Format, format!("a name in {owner} must be a string, and this is {}", key.kind()))),
+            None => {
+                diagnostics.push(key.span.error(Code::Format, format!("a name in {owner} must be a string, and this is {}", key.kind())))
+            }
         }
     }
     all

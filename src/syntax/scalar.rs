@@ -77,8 +77,10 @@ fn float(text: &str) -> Option<f64> {
     }
     let (digits, exponent) = fraction.split_once(['e', 'E']).map_or((fraction, None), |(digits, exponent)| (digits, Some(exponent)));
     let digits_only = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'_');
-    let exponent_fits = exponent.is_none_or(|exponent| exponent.len() > 1 && exponent.starts_with(['+', '-']) && exponent[1..].bytes().all(|c| c.is_ascii_digit()));
-    let starts_well = if whole.is_empty() { digits.starts_with(|c: char| c.is_ascii_digit()) } else { whole.starts_with(|c: char| c.is_ascii_digit()) };
+    let exponent_fits = exponent
+        .is_none_or(|exponent| exponent.len() > 1 && exponent.starts_with(['+', '-']) && exponent[1..].bytes().all(|c| c.is_ascii_digit()));
+    let starts_well =
+        if whole.is_empty() { digits.starts_with(|c: char| c.is_ascii_digit()) } else { whole.starts_with(|c: char| c.is_ascii_digit()) };
     if !(digits_only(whole) && digits_only(digits) && exponent_fits && starts_well) {
         return None;
     }

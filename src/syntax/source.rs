@@ -126,6 +126,7 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     if bytes.len() as u64 > LIMIT {
         return Err(SourceError::TooLarge(path.to_owned()));
     }
-    let text = String::from_utf8(bytes).map_err(|error| SourceError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| SourceError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })?;
     Ok(text)
 }

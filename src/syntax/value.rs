@@ -157,7 +157,9 @@ impl Value {
             Data::Float(value) => serde_json::Number::from_f64(*value).map_or_else(|| Json::String(python_float(*value)), Json::Number),
             Data::Str(text) => Json::String(text.to_string()),
             Data::List(list) => list.iter().map(Self::to_json).collect(),
-            Data::Map(map) => Json::Object(map.entries.iter().map(|(key, value)| (key.to_key(), value.to_json())).collect::<JsonMap<_, _>>()),
+            Data::Map(map) => {
+                Json::Object(map.entries.iter().map(|(key, value)| (key.to_key(), value.to_json())).collect::<JsonMap<_, _>>())
+            }
         }
     }
 
@@ -205,7 +207,9 @@ mod tests {
 
     #[test]
     fn floats_are_spelt_as_in_python() {
-        for (value, text) in [(1.5, "1.5"), (2.0, "2.0"), (1e20, "1e+20"), (1.5e-7, "1.5e-07"), (1e15, "1000000000000000.0"), (f64::INFINITY, "inf")] {
+        for (value, text) in
+            [(1.5, "1.5"), (2.0, "2.0"), (1e20, "1e+20"), (1.5e-7, "1.5e-07"), (1e15, "1000000000000000.0"), (f64::INFINITY, "inf")]
+        {
             assert_eq!(python_float(value), text);
         }
     }

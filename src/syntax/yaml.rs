@@ -25,7 +25,8 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>)
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let offset = sources.text(file).len() - text.len();
     let options = options! { emit_unresolved_aliases: true, emit_comments: false };
-    let mut builder = Builder { file, offset, text_len: text.len(), stack: Vec::new(), anchors: HashMap::new(), root: None, produced: 0, diagnostics };
+    let mut builder =
+        Builder { file, offset, text_len: text.len(), stack: Vec::new(), anchors: HashMap::new(), root: None, produced: 0, diagnostics };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| builder.scan_error(&error))?;
         let span = builder.span(&span);
@@ -108,11 +109,11 @@ impl Builder<'_> {
                 self.finish(Value::new(span, data), anchor, self.produced)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), "seq", span)?;
+                Self::check_tag(tag.as_deref(), "seq", span)?;
                 self.open(Open::List { items: Vec::new(), start: span, anchor, before: self.produced }, anchor, span)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), "map", span)?;
+                Self::check_tag(tag.as_deref(), "map", span)?;
                 self.open(Open::Map { map: OpenMap::default(), start: span, anchor, before: self.produced }, anchor, span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
@@ -120,14 +121,14 @@ impl Builder<'_> {
             Event::UnresolvedAlias(name) => {
                 Err(span.error(Code::Yaml, format!("the alias `*{name}` refers to an anchor that is not defined before it")))
             }
-            Event::DocumentStart(..) if self.root.is_some() => {
-                Err(span.error(Code::Yaml, "a second document starts here").hint("a blueprint is exactly one YAML document: remove the `---`"))
-            }
+            Event::DocumentStart(..) if self.root.is_some() => Err(span
+                .error(Code::Yaml, "a second document starts here")
+                .hint("a blueprint is exactly one YAML document: remove the `---`")),
             _ => Ok(()),
         }
     }
 
-    fn check_tag(&self, tag: Option<&Tag>, allowed: &str, span: Span) -> Result<(), Diagnostic> {
+    fn check_tag(tag: Option<&Tag>, allowed: &str, span: Span) -> Result<(), Diagnostic> {
         match tag {
             Some(tag) if tag.core_suffix() != Some(allowed) => Err(unknown_tag(tag, span)),
             _ => Ok(()),
@@ -204,11 +205,7 @@ impl Builder<'_> {
     /// Applies `<<`: own keys win, then earlier sources. Several `<<` in one mapping are legal.
     fn merge(&mut self, mut open: OpenMap) -> Result<Vec<(Value, Value)>, Diagnostic> {
         for merge in std::mem::take(&mut open.merges) {
-            let sources = match &merge.data {
-                Data::Map(_) => vec![merge.clone()],
-                Data::List(list) => list.to_vec(),
-                _ => vec![merge.clone()],
-            };
+            let sources = merge.as_list().map_or_else(|| vec![merge.clone()], <[Value]>::to_vec);
             for source in sources {
                 let Some(map) = source.as_map() else {
                     return Err(source.span.error(Code::Yaml, format!("`<<` merges mappings, and this is {}", source.kind())));

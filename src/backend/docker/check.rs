@@ -44,13 +44,17 @@ fn is_adopted(node: &Node) -> bool {
 /// The name that is given in `params` or as a property, where it is known by now.
 fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Value> {
     let in_params = create.inputs.get("params").and_then(|params| params.get("name"));
-    in_params.or_else(|| node.properties.get("name")).filter(|name| !name.is_null() && name.as_str() != Some("") && function::call(name).is_none())
+    in_params
+        .or_else(|| node.properties.get("name"))
+        .filter(|name| !name.is_null() && name.as_str() != Some("") && function::call(name).is_none())
 }
 
 fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
-    let named = ["name", "resource_id"].iter().filter_map(|key| node.properties.get(*key)).any(|name| !name.is_null() && name.as_str() != Some(""));
+    let named =
+        ["name", "resource_id"].iter().filter_map(|key| node.properties.get(*key)).any(|name| !name.is_null() && name.as_str() != Some(""));
     if !named {
-        let fault = node.name.span.error(Code::ContainerName, format!("node `{}` adopts a container and does not say which", node.name.node));
+        let fault =
+            node.name.span.error(Code::ContainerName, format!("node `{}` adopts a container and does not say which", node.name.node));
         d.push(fault.hint("give the container's exact name: name: NAME"));
     }
     let start = operation(node, Operation::Start);
@@ -133,7 +137,7 @@ fn diagnostic(fault: &Fault, params: Option<&Value>, node_span: Span, node: &str
     let place = fault.path.first().map_or(String::new(), |operation| format!(", {operation}"));
     let message = format!("node `{node}`{place}: {}", fault.message);
     let diagnostic = if warning { span.warning(code, message) } else { span.error(code, message) };
-    fault.hint.iter().fold(diagnostic, |diagnostic, hint| diagnostic.hint(hint))
+    fault.hint.iter().fold(diagnostic, Diagnostic::hint)
 }
 
 /// Inputs of the operations themselves. Further names are legal in the DSL, and do nothing here.
@@ -166,7 +170,8 @@ fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
 }
 
 fn check_processes(value: &Value, d: &mut Vec<Diagnostic>) {
-    let is_list_of_names = value.is_null() || value.as_str().is_some() || value.as_list().is_some_and(|list| list.iter().all(|name| name.as_str().is_some()));
+    let is_list_of_names =
+        value.is_null() || value.as_str().is_some() || value.as_list().is_some_and(|list| list.iter().all(|name| name.as_str().is_some()));
     if !is_list_of_names {
         d.push(value.span.error(Code::ArgumentValue, "`processes_to_wait_for` must be a list of names of processes"));
     }
@@ -178,7 +183,10 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
         let name = operation(node, Operation::Create).and_then(|create| given_name(node, create));
         let Some((text, span)) = name.and_then(|name| Some((name.as_str()?.trim_start_matches('/'), name.span))) else { continue };
         if let Some(first) = seen.insert(text, span) {
-            d.push(span.error(Code::SameContainer, format!("two nodes ask for a container named `{text}`")).related(first, "also asked for here"));
+            d.push(
+                span.error(Code::SameContainer, format!("two nodes ask for a container named `{text}`"))
+                    .related(first, "also asked for here"),
+            );
         }
     }
 }

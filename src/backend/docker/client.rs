@@ -64,7 +64,9 @@ impl Host {
         if let Some(address) = host {
             return Ok(Self { address: address.to_owned(), origin: "--host".into() });
         }
-        if context.is_none() && let Some(address) = variable("DOCKER_HOST") {
+        if context.is_none()
+            && let Some(address) = variable("DOCKER_HOST")
+        {
             return Ok(Self { address, origin: "DOCKER_HOST".into() });
         }
         let named = context.map(|name| (name.to_owned(), "--context")).or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
@@ -245,7 +247,9 @@ async fn ask(wire: &Wire, method: Method, path: &str, body: Option<&Json>) -> Re
 /// Whether an error may pass by itself.
 fn is_passing(error: &Error) -> bool {
     match error {
-        Error::DockerResponseServerError { status_code, message } => *status_code >= 502 || (*status_code == 409 && message.contains("in progress")),
+        Error::DockerResponseServerError { status_code, message } => {
+            *status_code >= 502 || (*status_code == 409 && message.contains("in progress"))
+        }
         Error::HyperLegacyError { .. } | Error::HyperResponseError { .. } | Error::IOError { .. } => true,
         _ => false,
     }
@@ -273,7 +277,14 @@ pub(super) fn failure(error: &Error, doing: &str) -> Failure {
         Error::RequestTimeoutError => ("the engine did not answer in time".to_owned(), true),
         other => (format!("the connection to the engine was lost: {}", innermost(other)), true),
     };
-    let lasting = ["port is already allocated", "address already in use", "executable file not found", "no such host", "connection refused", "server gave HTTP response"];
+    let lasting = [
+        "port is already allocated",
+        "address already in use",
+        "executable file not found",
+        "no such host",
+        "connection refused",
+        "server gave HTTP response",
+    ];
     let said = status(error).is_some() || matches!(error, Error::DockerStreamError { .. });
     let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
     let failure = Failure { message: format!("{doing}: {message}"), recoverable, ..Failure::default() };

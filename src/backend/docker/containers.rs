@@ -50,7 +50,10 @@ impl Engine {
 
     async fn take_up(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
         let Some(found) = self.inspect(&request.name).await? else {
-            return Err(Failure { recoverable: true, ..Failure::fatal(format!("a container named `{}` was there and is gone", request.name)) });
+            return Err(Failure {
+                recoverable: true,
+                ..Failure::fatal(format!("a container named `{}` was there and is gone", request.name))
+            });
         };
         let mine = found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance);
         if !mine {
@@ -170,7 +173,11 @@ impl Engine {
     /// The container that was made for an instance by a run that died before it could write that down.
     async fn made_for(&self, call: &Call) -> Result<Option<String>, Failure> {
         let labels = vec![format!("{}={}", label::DEPLOYMENT, call.deployment), format!("{}={}", label::INSTANCE, call.instance)];
-        let options = bollard::query_parameters::ListContainersOptions { all: true, filters: Some([("label".to_owned(), labels)].into()), ..Default::default() };
+        let options = bollard::query_parameters::ListContainersOptions {
+            all: true,
+            filters: Some([("label".to_owned(), labels)].into()),
+            ..Default::default()
+        };
         let found = self.client.repeat(|| self.client.docker().list_containers(Some(options.clone()))).await;
         let found = found.map_err(|error| failure(&error, "looking for the container"))?;
         Ok(found.into_iter().find_map(|container| container.id))
@@ -181,7 +188,10 @@ impl Engine {
         let Some(name) = name.as_str().map(plain_name).filter(|name| !name.is_empty()) else {
             return Err(Failure::fatal("`use_external_resource` needs the `name` of the container to adopt"));
         };
-        let missing = || Failure::fatal(format!("there is no container `{name}` to adopt")).hint("start it first, or remove `use_external_resource` to have it created");
+        let missing = || {
+            Failure::fatal(format!("there is no container `{name}` to adopt"))
+                .hint("start it first, or remove `use_external_resource` to have it created")
+        };
         let found = self.inspect(&name).await?.ok_or_else(missing)?;
         // The engine also finds by a part of an id; that is not what the blueprint said.
         let exact = found.name() == name || found.id() == name;
@@ -253,7 +263,10 @@ impl Engine {
         let mut logs = std::pin::pin!(self.client.docker().logs(id, Some(options)));
         while let Some(Ok(output)) = logs.next().await {
             text.extend_from_slice(&match output {
-                LogOutput::StdErr { message } | LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => message,
+                LogOutput::StdErr { message }
+                | LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message } => message,
             });
         }
         let text = String::from_utf8_lossy(&text);
@@ -292,13 +305,15 @@ fn check_name(name: &str) -> Result<(), Failure> {
     if is_name(name) {
         return Ok(());
     }
-    Err(Failure::fatal(format!("`{name}` cannot be the name of a container")).hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"))
+    Err(Failure::fatal(format!("`{name}` cannot be the name of a container"))
+        .hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"))
 }
 
 /// The name is the host name too, unless the blueprint or the network says otherwise, or it is too long for one.
 fn set_host_name(body: &mut Json, name: &str) {
     let host = &body["HostConfig"];
-    let shared = host["NetworkMode"].as_str().is_some_and(|mode| mode.starts_with("container:")) || host["UTSMode"].as_str() == Some("host");
+    let shared =
+        host["NetworkMode"].as_str().is_some_and(|mode| mode.starts_with("container:")) || host["UTSMode"].as_str() == Some("host");
     if !shared && name.len() <= 63 && body.get("Hostname").is_none_or(Json::is_null) {
         body["Hostname"] = json!(name);
     }

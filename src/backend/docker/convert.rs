@@ -99,7 +99,11 @@ pub(super) fn convert(form: Form, value: &Json) -> Converted {
         Form::Bytes => bytes(value),
         Form::Words => command(value),
         Form::Strings => list_or_one(value, |item| text(item).map(Json::from)),
-        Form::StringList => items(value)?.iter().enumerate().map(|(at, item)| text(item).map(Json::from).map_err(|fault| fault.under(at.to_string()))).collect(),
+        Form::StringList => items(value)?
+            .iter()
+            .enumerate()
+            .map(|(at, item)| text(item).map(Json::from).map_err(|fault| fault.under(at.to_string())))
+            .collect(),
         Form::StringMap => map(value, |value| text_of_any(value).map(Json::from)),
         Form::OnlyHost => match value.as_str() {
             Some("host" | "") => Ok(value.clone()),
@@ -114,7 +118,9 @@ pub(super) fn convert(form: Form, value: &Json) -> Converted {
             _ => convert(Form::Strings, value),
         },
         Form::Labels => match value {
-            Json::Array(names) => names.iter().map(|name| Ok((text(name)?, Json::from("")))).collect::<Result<JsonMap<_, _>, _>>().map(Json::Object),
+            Json::Array(names) => {
+                names.iter().map(|name| Ok((text(name)?, Json::from("")))).collect::<Result<JsonMap<_, _>, _>>().map(Json::Object)
+            }
             _ => map(value, |value| text_of_any(value).map(Json::from)),
         },
         Form::Binds => binds(value),
@@ -264,7 +270,11 @@ fn bindings(value: &Json) -> Converted {
         Json::Array(items) => match &items[..] {
             [ip] if is_address(ip) => Ok(json!([binding(ip, &Json::Null)?])),
             [ip, port] if is_address(ip) && !is_address(port) && !port.is_array() && !port.is_object() => Ok(json!([binding(ip, port)?])),
-            _ => items.iter().enumerate().map(|(at, item)| Ok(bindings(item).map_err(|fault| fault.under(at.to_string()))?[0].clone())).collect(),
+            _ => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| Ok(bindings(item).map_err(|fault| fault.under(at.to_string()))?[0].clone()))
+                .collect(),
         },
         Json::Object(fields) => {
             let Some(port) = fields.get("HostPort") else {
@@ -277,12 +287,12 @@ fn bindings(value: &Json) -> Converted {
 }
 
 fn binding(ip: &Json, port: &Json) -> Converted {
-    let part = |value: &Json| if value.is_null() { Ok(String::new()) } else { text(value) };
-    let port_text = part(port)?;
+    let spelt = |value: &Json| if value.is_null() { Ok(String::new()) } else { text(value) };
+    let port_text = spelt(port)?;
     if !port_text.bytes().all(|c| c.is_ascii_digit() || c == b'-') {
         return Err(wanted("a port", port));
     }
-    Ok(json!({ "HostIp": part(ip)?, "HostPort": port_text }))
+    Ok(json!({ "HostIp": spelt(ip)?, "HostPort": port_text }))
 }
 
 /// A mapping in document order, or a list of `K=V`. Null removes the image's own value.
@@ -335,7 +345,10 @@ fn links(value: &Json) -> Converted {
         _ => text(alias).map(|alias| format!("{container}:{alias}")),
     };
     let mut all = match value {
-        Json::Object(entries) => entries.iter().map(|(container, alias)| link(container, alias).map_err(|fault| fault.under(container))).collect::<Result<Vec<_>, _>>()?,
+        Json::Object(entries) => entries
+            .iter()
+            .map(|(container, alias)| link(container, alias).map_err(|fault| fault.under(container)))
+            .collect::<Result<Vec<_>, _>>()?,
         Json::Array(items) => items
             .iter()
             .map(|item| match item.as_array().map(Vec::as_slice) {
@@ -354,7 +367,9 @@ fn restart_policy(value: &Json) -> Converted {
     const NAMES: [&str; 5] = ["", "no", "always", "unless-stopped", "on-failure"];
     let policy = match value {
         Json::String(short) => match short.split_once(':') {
-            Some((name, count)) => json!({ "Name": name, "MaximumRetryCount": count.parse::<i64>().map_err(|_| wanted("a policy such as on-failure:5", value))? }),
+            Some((name, count)) => {
+                json!({ "Name": name, "MaximumRetryCount": count.parse::<i64>().map_err(|_| wanted("a policy such as on-failure:5", value))? })
+            }
             None => json!({ "Name": short }),
         },
         _ => camel(value, &["Name", "MaximumRetryCount"])?,
@@ -372,7 +387,10 @@ fn camel(value: &Json, known: &[&str]) -> Converted {
     let mut converted = JsonMap::new();
     for (key, value) in fields(value)? {
         let Some(name) = known.iter().find(|name| plain(name) == plain(key)) else {
-            return Err(Fault::new(format!("there is no `{key}` here")).hint(format!("known keys: {}", known.join(", "))).unknown().under(key));
+            return Err(Fault::new(format!("there is no `{key}` here"))
+                .hint(format!("known keys: {}", known.join(", ")))
+                .unknown()
+                .under(key));
         };
         converted.insert((*name).to_owned(), value.clone());
     }
@@ -387,7 +405,9 @@ fn devices(value: &Json) -> Converted {
         let text = text(item)?;
         let mut parts = text.split(':');
         let host = parts.next().unwrap_or_default();
-        Ok(json!({ "PathOnHost": host, "PathInContainer": parts.next().unwrap_or(host), "CgroupPermissions": parts.next().unwrap_or("rwm") }))
+        Ok(
+            json!({ "PathOnHost": host, "PathInContainer": parts.next().unwrap_or(host), "CgroupPermissions": parts.next().unwrap_or("rwm") }),
+        )
     })
 }
 
@@ -404,7 +424,10 @@ fn device_requests(value: &Json) -> Converted {
 
 fn extra_hosts(value: &Json) -> Converted {
     let Json::Object(entries) = value else { return convert(Form::Strings, value) };
-    let mut all = entries.iter().map(|(host, ip)| Ok(format!("{host}:{}", text(ip).map_err(|fault| fault.under(host))?))).collect::<Result<Vec<_>, Fault>>()?;
+    let mut all = entries
+        .iter()
+        .map(|(host, ip)| Ok(format!("{host}:{}", text(ip).map_err(|fault| fault.under(host))?)))
+        .collect::<Result<Vec<_>, Fault>>()?;
     all.sort();
     Ok(all.into())
 }
@@ -427,24 +450,21 @@ fn ulimits(value: &Json) -> Converted {
 
 fn log_config(value: &Json) -> Converted {
     let mut given = camel(value, &["Type", "Config"])?;
-    if let Some(config) = given.get("Config").filter(|config| !config.is_null()).cloned() {
-        given["Config"] = map(&config, |value| text_of_any(value).map(Json::from)).map_err(|fault| fault.under("config"))?;
-    }
+    let config = given.get("Config").filter(|config| !config.is_null()).cloned().unwrap_or_else(|| json!({}));
+    given["Config"] = map(&config, |value| text_of_any(value).map(Json::from)).map_err(|fault| fault.under("config"))?;
     Ok(given)
 }
 
 fn tmpfs(value: &Json) -> Converted {
-    match value {
-        Json::Object(_) => Ok(value.clone()),
-        _ => {
-            let mounts = items(value)?.iter().map(|item| {
-                let mount = text(item)?;
-                let (path, options) = mount.split_once(':').unwrap_or((&mount, ""));
-                Ok((path.to_owned(), Json::from(options)))
-            });
-            mounts.collect::<Result<_, Fault>>().map(Json::Object)
-        }
+    if value.is_object() {
+        return Ok(value.clone());
     }
+    let mounts = items(value)?.iter().map(|item| {
+        let mount = text(item)?;
+        let (path, options) = mount.split_once(':').unwrap_or((&mount, ""));
+        Ok((path.to_owned(), Json::from(options)))
+    });
+    mounts.collect::<Result<_, Fault>>().map(Json::Object)
 }
 
 /// Durations are nanoseconds; text such as `30s` is accepted too.
@@ -456,7 +476,9 @@ fn healthcheck(value: &Json) -> Converted {
             ("Test", Json::String(line)) => json!(["CMD-SHELL", line]),
             ("Test", _) => convert(Form::StringList, value).map_err(|fault| fault.under("test"))?,
             ("Retries", _) => int(value).map(Json::from).map_err(|fault| fault.under("retries"))?,
-            (_, Json::String(text)) => nanoseconds(text).map(Json::from).ok_or_else(|| wanted("nanoseconds, or text such as 30s", value).under(key.to_lowercase()))?,
+            (_, Json::String(text)) => nanoseconds(text)
+                .map(Json::from)
+                .ok_or_else(|| wanted("nanoseconds, or text such as 30s", value).under(key.to_lowercase()))?,
             _ => int(value).map(Json::from).map_err(|fault| fault.under(key.to_lowercase()))?,
         };
         check.insert(key.clone(), converted);
@@ -489,7 +511,9 @@ fn endpoint(value: &Json) -> Converted {
             "driver_opt" => endpoint.insert("DriverOpts".into(), value.clone()),
             "aliases" => endpoint.insert("Aliases".into(), value.clone()),
             "mac_address" => endpoint.insert("MacAddress".into(), value.clone()),
-            "Aliases" | "IPAMConfig" | "DriverOpts" | "MacAddress" | "NetworkID" | "GwPriority" => endpoint.insert(key.clone(), value.clone()),
+            "Aliases" | "IPAMConfig" | "DriverOpts" | "MacAddress" | "NetworkID" | "GwPriority" => {
+                endpoint.insert(key.clone(), value.clone())
+            }
             _ => return Err(Fault::new(format!("a network has no `{key}`")).unknown().under(key)),
         };
     }

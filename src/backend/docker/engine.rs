@@ -18,18 +18,18 @@ use std::collections::HashSet;
 
 /// Names of the labels on everything that is created.
 pub(super) mod label {
-    pub const DEPLOYMENT: &str = "dockctl.deployment";
-    pub const NODE: &str = "dockctl.node";
-    pub const INSTANCE: &str = "dockctl.instance";
-    pub const GENERATION: &str = "dockctl.generation";
-    pub const EXECUTION: &str = "dockctl.execution";
+    pub(in super::super) const DEPLOYMENT: &str = "dockctl.deployment";
+    pub(in super::super) const NODE: &str = "dockctl.node";
+    pub(in super::super) const INSTANCE: &str = "dockctl.instance";
+    pub(in super::super) const GENERATION: &str = "dockctl.generation";
+    pub(in super::super) const EXECUTION: &str = "dockctl.execution";
     /// Keyed digest of the declaration that the object was made from.
-    pub const SPEC: &str = "dockctl.spec";
+    pub(in super::super) const SPEC: &str = "dockctl.spec";
     /// Keyed digest of the request that made it.
-    pub const REQUEST: &str = "dockctl.request";
-    pub const RECORD: &str = "dockctl.record";
+    pub(in super::super) const REQUEST: &str = "dockctl.request";
+    pub(in super::super) const RECORD: &str = "dockctl.record";
     /// Digest of the tarball that an image was imported from.
-    pub const SOURCE: &str = "dockctl.source";
+    pub(in super::super) const SOURCE: &str = "dockctl.source";
 }
 
 /// How many objects are looked at at once.
@@ -83,7 +83,10 @@ impl Engine {
             state: container.state(),
             health: container.text("/State/Health/Status").filter(|status| !status.is_empty() && *status != "none").map(str::to_owned),
             started_at: container.started_at().map(str::to_owned),
-            exit_code: container.started_at().filter(|_| !container.flag("/State/Running")).and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
+            exit_code: container
+                .started_at()
+                .filter(|_| !container.flag("/State/Running"))
+                .and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
             ports: container.published(),
             properties: container.network_properties(),
             owner,
@@ -122,7 +125,10 @@ impl Backend for Engine {
         let listed = self.client.repeat(|| self.client.docker().list_containers(Some(all.clone()))).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
         let wanted = wanted_names(deployment);
-        let relevant = listed.iter().filter(|container| is_relevant(container, &deployment.name, &wanted)).filter_map(|container| container.id.as_deref());
+        let relevant = listed
+            .iter()
+            .filter(|container| is_relevant(container, &deployment.name, &wanted))
+            .filter_map(|container| container.id.as_deref());
         let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
         let mut objects: Vec<Object> = found.iter().flatten().map(|container| self.object(container, deployment)).collect();

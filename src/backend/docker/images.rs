@@ -71,7 +71,9 @@ impl Image {
         let image = Self { src: text("src")?, repository: text("repository")?, tag: text("tag")?, pull };
         match (&image.src, &image.repository) {
             (None, None) => Err("`image` needs a `repository` to pull or a `src` to import".to_owned()),
-            (_, Some(repository)) if repository.contains("://") => Err(format!("the repository `{repository}` must not start with a scheme")),
+            (_, Some(repository)) if repository.contains("://") => {
+                Err(format!("the repository `{repository}` must not start with a scheme"))
+            }
             _ => Ok(image),
         }
     }
@@ -129,7 +131,13 @@ enum Tarball {
 
 impl Engine {
     /// Sees to it that an image is there; `image_id` says which it is.
-    pub(super) async fn ensure_image(&self, image: &Json, folder: &str, fallback: &str, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+    pub(super) async fn ensure_image(
+        &self,
+        image: &Json,
+        folder: &str,
+        fallback: &str,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
         let image = Image::read(image).map_err(Failure::fatal)?;
         let (repository, tag) = image.reference(fallback);
         let found = match &image.src {
@@ -150,7 +158,9 @@ impl Engine {
     }
 
     async fn expect_image(&self, reference: &str) -> Result<ImageInspect, Failure> {
-        self.image(reference).await?.ok_or_else(|| Failure::fatal(format!("image {reference} is not there although the engine said that it is done")))
+        self.image(reference)
+            .await?
+            .ok_or_else(|| Failure::fatal(format!("image {reference} is not there although the engine said that it is done")))
     }
 
     async fn pull(&self, repository: &str, tag: &str, policy: PullPolicy, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
@@ -158,7 +168,9 @@ impl Engine {
         let there = self.image(&reference).await?;
         match (there, policy) {
             (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
-            (None, PullPolicy::Never) => return Err(Failure::fatal(format!("image {reference} is not there, and `pull_policy: never` forbids to pull it"))),
+            (None, PullPolicy::Never) => {
+                return Err(Failure::fatal(format!("image {reference} is not there, and `pull_policy: never` forbids to pull it")));
+            }
             _ => {}
         }
         progress(Progress::Note(format!("pulling {reference}")));
@@ -176,13 +188,25 @@ impl Engine {
 
     async fn import_url(&self, src: &str, repository: &str, tag: &str, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
         progress(Progress::Note(format!("importing {src}")));
-        let options = CreateImageOptions { from_src: Some(src.to_owned()), repo: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..Default::default() };
+        let options = CreateImageOptions {
+            from_src: Some(src.to_owned()),
+            repo: Some(repository.to_owned()),
+            tag: Some(tag.to_owned()),
+            ..Default::default()
+        };
         drain(self.client.docker().create_image(Some(options), None, None)).await.map_err(|error| cannot_import(&error, src))?;
         self.expect_image(&joined(repository, tag)).await
     }
 
     /// Imports or loads a file, unless the image that it makes is there already.
-    async fn bring_file(&self, path: &Path, repository: &str, tag: &str, named: bool, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+    async fn bring_file(
+        &self,
+        path: &Path,
+        repository: &str,
+        tag: &str,
+        named: bool,
+        progress: ProgressSink<'_>,
+    ) -> Result<ImageInspect, Failure> {
         progress(Progress::Note(format!("reading {}", path.display())));
         let (kind, digest) = blocking(path, |path| Ok((recognise(path)?, digest(path)?))).await?;
         match kind {
@@ -191,7 +215,14 @@ impl Engine {
         }
     }
 
-    async fn import(&self, path: &Path, repository: &str, tag: &str, digest: &str, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+    async fn import(
+        &self,
+        path: &Path,
+        repository: &str,
+        tag: &str,
+        digest: &str,
+        progress: ProgressSink<'_>,
+    ) -> Result<ImageInspect, Failure> {
         let reference = joined(repository, tag);
         if let Some(image) = self.image(&reference).await? {
             let labels = image.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
@@ -208,11 +239,20 @@ impl Engine {
         };
         let upload = Upload::open(path).await?;
         let lines = self.client.docker().create_image(Some(options), Some(body_try_stream(upload.stream)), None);
-        watched(drain(lines), &upload.sent, upload.size, progress).await.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        watched(drain(lines), &upload.sent, upload.size, progress)
+            .await
+            .map_err(|error| cannot_import(&error, &path.display().to_string()))?;
         self.expect_image(&reference).await
     }
 
-    async fn load(&self, path: &Path, repository: &str, tag: &str, named: bool, progress: ProgressSink<'_>) -> Result<ImageInspect, Failure> {
+    async fn load(
+        &self,
+        path: &Path,
+        repository: &str,
+        tag: &str,
+        named: bool,
+        progress: ProgressSink<'_>,
+    ) -> Result<ImageInspect, Failure> {
         let upload = Upload::open(path).await?;
         let lines = self.client.docker().import_image_stream(ImportImageOptions::default(), upload.stream, None);
         let loaded = watched(lines.try_collect::<Vec<BuildInfo>>(), &upload.sent, upload.size, progress).await;
@@ -239,7 +279,9 @@ fn cannot_pull(error: &Error, reference: &str) -> Failure {
     let message = failure.message.clone();
     let absent = ["not found", "manifest unknown", "access denied", "unauthorized", "no such host", "connection refused"];
     let failure = Failure { recoverable: failure.recoverable && !absent.iter().any(|text| message.contains(text)), ..failure };
-    failure.hint("check `repository` and `tag`, and that the engine reaches the registry and may read it").hint("an image that the engine has already is not pulled: docker image ls")
+    failure
+        .hint("check `repository` and `tag`, and that the engine reaches the registry and may read it")
+        .hint("an image that the engine has already is not pulled: docker image ls")
 }
 
 fn cannot_import(error: &Error, src: &str) -> Failure {
@@ -309,8 +351,10 @@ async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce(&Path) -> io
     let done = tokio::task::spawn_blocking(move || work(&owned)).await;
     let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())));
     done.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::fatal(format!("there is no file {}", path.display())).hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
-        io::ErrorKind::InvalidData => Failure::fatal(format!("{} is no image: {error}", path.display())).hint("`src` takes a tarball of a root file system, or what `docker save` writes"),
+        io::ErrorKind::NotFound => Failure::fatal(format!("there is no file {}", path.display()))
+            .hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
+        io::ErrorKind::InvalidData => Failure::fatal(format!("{} is no image: {error}", path.display()))
+            .hint("`src` takes a tarball of a root file system, or what `docker save` writes"),
         _ => Failure::fatal(format!("{} cannot be read: {error}", path.display())),
     })
 }
@@ -356,7 +400,11 @@ fn look_inside(reader: impl Read) -> io::Result<Tarball> {
             return Ok(Tarball::SavedImage);
         }
     }
-    if entries == 0 { Err(io::Error::new(io::ErrorKind::InvalidData, "it is no tarball, or an empty one")) } else { Ok(Tarball::FileSystem) }
+    if entries == 0 {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "it is no tarball, or an empty one"))
+    } else {
+        Ok(Tarball::FileSystem)
+    }
 }
 
 /// A saved image lists the layers of each image; a file of this name in a root file system does not.

@@ -199,10 +199,18 @@ fn input<'n>(node: &'n Definition, operation: &str, input: &str) -> &'n Json {
 pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, name: &str, operation: &Planned) -> Option<Vec<Step>> {
     let engine = EngineRef::Default;
     let params = operation.inputs.get("params").cloned().unwrap_or_default();
-    let wait = || waits(node).map(|processes| Step::Wait { engine, processes, interval: operation.inputs.get("retry_interval").cloned().unwrap_or_default() });
+    let wait = || {
+        waits(node).map(|processes| Step::Wait {
+            engine,
+            processes,
+            interval: operation.inputs.get("retry_interval").cloned().unwrap_or_default(),
+        })
+    };
     let on_lifecycle = name.starts_with(LIFECYCLE);
     Some(match (Operation::of(&operation.plugin, &operation.operation)?, node.is_adopted()) {
-        (Operation::Create, false) if on_lifecycle => vec![image(deployment, instance, node), Step::Create(creation(deployment, instance, node))],
+        (Operation::Create, false) if on_lifecycle => {
+            vec![image(deployment, instance, node), Step::Create(creation(deployment, instance, node))]
+        }
         (Operation::Create, true) => vec![Step::Adopt { engine, name: adopted(node) }],
         (Operation::Start, false) => {
             let late = holds_call(input(node, "start", "params"));
@@ -286,9 +294,15 @@ pub(super) fn adopted_name(node: &Definition) -> Option<String> {
 
 /// Processes to wait for, wherever they are given: old blueprints write them inside `params`.
 fn waits(node: &Definition) -> Option<Json> {
-    let places = [input(node, "start", "processes_to_wait_for"), &input(node, "start", "params")["processes_to_wait_for"], &input(node, "create", "params")["processes_to_wait_for"]];
+    let places = [
+        input(node, "start", "processes_to_wait_for"),
+        &input(node, "start", "params")["processes_to_wait_for"],
+        &input(node, "create", "params")["processes_to_wait_for"],
+    ];
     let given: Vec<&Json> = places.into_iter().filter(|processes| !processes.is_null()).collect();
-    if let [late] = given[..] && holds_call(late) {
+    if let [late] = given[..]
+        && holds_call(late)
+    {
         return Some(late.clone());
     }
     let mut names: Vec<Json> = Vec::new();
@@ -306,13 +320,19 @@ pub(super) fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> 
     let Ok(creation) = params::creation(input(node, "create", "params"), input(node, "start", "params")) else { return Vec::new() };
     let host = creation.body.get("HostConfig").cloned().unwrap_or_default();
     let listed = ["Links", "VolumesFrom"].into_iter().flat_map(|field| host[field].as_array().cloned().unwrap_or_default());
-    let shared = ["NetworkMode", "PidMode", "IpcMode"].into_iter().filter_map(|field| host[field].as_str()?.strip_prefix("container:").map(Json::from));
-    let names: Vec<String> = listed.chain(shared).filter_map(|name| Some(name.as_str()?.split(':').next()?.trim_start_matches('/').to_owned())).collect();
+    let shared = ["NetworkMode", "PidMode", "IpcMode"]
+        .into_iter()
+        .filter_map(|field| host[field].as_str()?.strip_prefix("container:").map(Json::from));
+    let names: Vec<String> =
+        listed.chain(shared).filter_map(|name| Some(name.as_str()?.split(':').next()?.trim_start_matches('/').to_owned())).collect();
     if names.is_empty() {
         return Vec::new();
     }
     let wanted = |other: &&Instance| {
-        let name = deployment.node(other).filter(|node| is_container(node)).map(|node| adopted_name(node).map_or_else(|| container_name(other, node), Json::from));
+        let name = deployment
+            .node(other)
+            .filter(|node| is_container(node))
+            .map(|node| adopted_name(node).map_or_else(|| container_name(other, node), Json::from));
         name.is_some_and(|name| name.as_str().is_some_and(|name| names.iter().any(|used| used == name)))
     };
     deployment.instances.iter().filter(|other| other.id != instance.id).filter(wanted).map(|other| other.id.clone()).collect()

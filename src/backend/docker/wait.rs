@@ -17,7 +17,13 @@ const RESTARTS: i64 = 5;
 impl Engine {
     /// Polls the list of processes until each name is part of a command line. A container that
     /// stops running ends the wait at once: what it waits for can never come.
-    pub(super) async fn wait(&self, call: &Call, processes: &Json, interval: &Json, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+    pub(super) async fn wait(
+        &self,
+        call: &Call,
+        processes: &Json,
+        interval: &Json,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
         let names = names(processes)?;
         let interval = Duration::from_secs_f64(interval.as_f64().filter(|seconds| *seconds >= 0.0).unwrap_or(INTERVAL).clamp(0.02, 3600.0));
         let id = known_id(call)?;
@@ -40,7 +46,9 @@ impl Engine {
                 let lines: Vec<String> = top.processes.unwrap_or_default().into_iter().filter_map(|mut row| row.pop()).collect();
                 Ok(names.iter().filter(|name| !lines.iter().any(|line| line.contains(*name))).cloned().collect())
             }
-            Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => self.explain(id, names, failure(&error, "listing the processes")).await,
+            Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => {
+                self.explain(id, names, failure(&error, "listing the processes")).await
+            }
             Err(error) => Err(failure(&error, "listing the processes")),
         }
     }
@@ -58,7 +66,9 @@ impl Engine {
             ObjectState::Paused => Ok(names.to_vec()),
             _ => {
                 let exit = self.exit(id).await;
-                let how = exit.as_ref().map_or_else(String::new, |exit| format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" }));
+                let how = exit.as_ref().map_or_else(String::new, |exit| {
+                    format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" })
+                });
                 Err(Failure { exit, ..Failure::fatal(format!("the container ended{how} while {} was waited for", names.join(", "))) })
             }
         }
@@ -67,6 +77,10 @@ impl Engine {
 
 fn names(processes: &Json) -> Result<Vec<String>, Failure> {
     let list = processes.as_array().cloned().unwrap_or_else(|| vec![processes.clone()]);
-    let name = |name: &Json| name.as_str().map(str::to_owned).ok_or_else(|| Failure::fatal(format!("`processes_to_wait_for` holds {name}, which is no name of a process")));
+    let name = |name: &Json| {
+        name.as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Failure::fatal(format!("`processes_to_wait_for` holds {name}, which is no name of a process")))
+    };
     list.iter().map(name).collect()
 }

@@ -42,7 +42,9 @@ impl Wire {
         let tls = env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
         match scheme {
             "unix" if !Path::new(rest).is_absolute() => Err(refuse("the path of the socket must be absolute")),
-            "unix" if !Path::new(rest).exists() => Err(ConnectError::Silent { host: host.clone(), reason: format!("there is no socket {rest}") }),
+            "unix" if !Path::new(rest).exists() => {
+                Err(ConnectError::Silent { host: host.clone(), reason: format!("there is no socket {rest}") })
+            }
             "unix" => Ok(Self::Unix { client: Client::builder(TokioExecutor::new()).build(UnixConnector), socket: rest.into() }),
             "tcp" | "http" if tls => Err(refuse("DOCKER_TLS_VERIFY is set, and TLS is not spoken by this version")),
             "tcp" | "http" if !rest.contains(':') => Err(refuse("it lacks a port")),
