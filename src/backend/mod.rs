@@ -44,6 +44,12 @@ impl Step {
         }
     }
 
+    /// Whether the step holds a function that is evaluated only when it is carried out.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        serde_json::to_value(self).is_ok_and(|json| function::holds_call(&json))
+    }
+
     /// The name that a new object is to have, where it is known.
     #[must_use]
     pub fn created_name(&self) -> Option<&str> {

@@ -15,23 +15,28 @@ pub(crate) fn executions(global: &Global, id: Option<&str>, given: Option<&str>)
     let record = workspace.record(&name)?;
     match id {
         Some(id) => one(&name, id, &record, &workspace.state.entries(&name)?),
-        None => Ok(all(&name, &record)),
+        None => Ok(all(&name, &record, workspace.state.holder(&name)?.is_some())),
     }
 }
 
-fn all(name: &str, record: &Record) -> Outcome {
+fn all(name: &str, record: &Record, busy: bool) -> Outcome {
     let fields = json!({ "deployment": name, "executions": record.executions.iter().map(execution_json).collect::<Vec<Json>>() });
-    let text = table(&["EXECUTION", "WORKFLOW", "STARTED", "OUTCOME", "STEPS", "FIRST CAUSE"], record.executions.iter().map(row));
+    let text = table(
+        &["EXECUTION", "WORKFLOW", "STARTED", "OUTCOME", "STEPS", "FIRST CAUSE"],
+        record.executions.iter().map(|execution| row(execution, busy)),
+    );
     Outcome::new(fields, if record.executions.is_empty() { "nothing was carried out yet\n".to_owned() } else { text })
 }
 
-fn row(execution: &Execution) -> Vec<String> {
+fn row(execution: &Execution, busy: bool) -> Vec<String> {
+    // An execution without an end that nobody carries out any more lost its process.
+    let unfinished = if busy { "running" } else { event::Outcome::Interrupted.as_str() };
     let cause = execution.failed.first().map(|failed| format!("{}.{}: {}", failed.instance, failed.operation, failed.failure.message));
     vec![
         execution.id.clone(),
         execution.workflow.to_string(),
         event::timestamp(execution.started),
-        execution.outcome.map_or("running", event::Outcome::as_str).to_owned(),
+        execution.outcome.map_or(unfinished, event::Outcome::as_str).to_owned(),
         format!("{}/{}", execution.done, execution.tasks),
         cause.unwrap_or_else(|| "-".to_owned()),
     ]

@@ -8,6 +8,7 @@ use super::{
     install::{Decision, Wish, unsupported_lines},
     workspace::Workspace,
 };
+use crate::report::count;
 use crate::{
     backend::{Backend as _, Observed},
     model::{Deployment, Difference},
@@ -94,12 +95,16 @@ fn text(deployment: &Deployment, stage: &Stage, differences: &[Difference], conf
             format!("conflict: the name `{name}` is taken by a container that dockctl did not make; install will fail there\n")
         }),
     );
-    text + &format!("{} steps on {} instances\n", stage.tasks().len(), instances.len())
+    text + &format!("{} on {}\n", count(stage.tasks().len(), "step"), count(instances.len(), "instance"))
 }
 
-/// Instances that have to be done first.
+/// Instances that have to be done first, those apart that only share an image.
 fn after(tasks: &[&Task], stage: &Stage) -> String {
-    let mut names: Vec<&str> = tasks[0].needs.iter().map(|need| stage.task(*need).instance.as_str()).collect();
-    names.dedup();
-    if names.is_empty() { String::new() } else { format!(", after {}", names.join(", ")) }
+    let needs = tasks
+        .iter()
+        .filter(|task| !task.step.is_about_image())
+        .flat_map(|task| &task.needs)
+        .map(|need| stage.task(*need).instance.as_str());
+    let names: indexmap::IndexSet<&str> = needs.filter(|instance| *instance != tasks[0].instance).collect();
+    if names.is_empty() { String::new() } else { format!(", after {}", names.into_iter().collect::<Vec<_>>().join(", ")) }
 }

@@ -126,7 +126,7 @@ fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> CliErro
 
 fn left(execution: Option<&Execution>) -> String {
     let left = execution.map_or(0, |execution| execution.tasks - execution.done - execution.failed.len());
-    if left == 0 { String::new() } else { format!("; {left} steps were not carried out") }
+    if left == 0 { String::new() } else { format!("; not carried out: {}", report::count(left, "step")) }
 }
 
 /// What a finished run has to say, as fields of the JSON document.

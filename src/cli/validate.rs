@@ -7,6 +7,7 @@ use super::{
     color, complain,
     error::{CliError, Kind},
 };
+use crate::report::count;
 use crate::{
     backend,
     diagnostic::{self, Code, Severity},
@@ -46,8 +47,7 @@ fn shown(loaded: &Loaded) -> impl Iterator<Item = Json> + '_ {
 }
 
 fn verdict(path: &Path, loaded: &Loaded) -> String {
-    let nodes = loaded.blueprint.nodes.len();
-    format!("{}: valid ({nodes} node{})\n", path.display(), if nodes == 1 { "" } else { "s" })
+    format!("{}: valid ({})\n", path.display(), count(loaded.blueprint.nodes.len(), "node"))
 }
 
 /// What install would refuse is valid all the same: a tarball may be made later, a plugin may be elsewhere.

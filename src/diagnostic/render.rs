@@ -2,7 +2,7 @@
 
 use super::{Diagnostic, Severity, Span};
 use crate::syntax::Sources;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// Draws all `diagnostics`, with a blank line after each.
 #[must_use]
@@ -30,7 +30,11 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str());
-    let mut group = title.element(excerpt(diagnostic, sources));
+    // A file that could not be read has no line to show.
+    let mut group = match sources.text(diagnostic.span.file) {
+        "" => title.element(Origin::path(sources.name(diagnostic.span.file))),
+        _ => title.element(excerpt(diagnostic, sources)),
+    };
     for (file_span, message) in diagnostic.related.iter().filter(|(span, _)| span.file != diagnostic.span.file) {
         group = group
             .element(snippet(*file_span, sources).annotation(mark(*file_span, sources, AnnotationKind::Context).label(message.as_str())));

@@ -118,7 +118,7 @@ impl<'a> Planner<'a> {
         }
         chain.end_in(Started, "install");
         self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
-        self.share_images(first);
+        self.bring_image_early(TaskId(first), dropped);
     }
 
     fn from_the_start(chain: &mut Chain<'_>) {
@@ -134,15 +134,20 @@ impl<'a> Planner<'a> {
         chain.relationship_operations(&["establish"]);
     }
 
-    fn share_images(&mut self, first: usize) {
-        for id in self.proposal.stage.ids().skip(first) {
-            let task = self.proposal.stage.task_mut(id);
-            if let Some(key) = task.step.image_key() {
-                if let Some(earlier) = self.images.get(&key).filter(|earlier| !task.needs.contains(earlier)) {
-                    task.needs.push(*earlier);
-                }
-                self.images.insert(key, id);
-            }
+    /// An image needs nothing but itself: it is brought while the instance still waits for others.
+    /// Two nodes with the same image cause one pull: the second waits for the first, and finds it there.
+    fn bring_image_early(&mut self, first: TaskId, dropped: &[TaskId]) {
+        let next = TaskId(first.0 + 1);
+        let task = self.proposal.stage.task_mut(first);
+        let Some(key) = task.step.image_key().filter(|_| !task.step.is_late()) else { return };
+        let waited_for = std::mem::replace(&mut task.needs, dropped.to_vec());
+        let enters = task.enters.replace(Initializing);
+        match self.images.get(&key) {
+            Some(earlier) => task.needs.push(*earlier),
+            None => drop(self.images.insert(key, first)),
         }
+        let creation = self.proposal.stage.task_mut(next);
+        creation.needs.extend(waited_for);
+        creation.enters = creation.enters.or(enters);
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     Some(match event {
         Event::Defined { .. } => return None,
         Event::ExecutionStarted { execution, workflow } => format!("{workflow} started (execution {execution})"),
-        Event::StageAdopted { stage } => format!("{} steps planned", stage.tasks().len()),
+        Event::StageAdopted { stage } => format!("{} planned", super::count(stage.tasks().len(), "step")),
         Event::TaskStarted { task, attempt: 1 } => format!("{} {}", label(of(task)), of(task).step),
         Event::TaskStarted { task, attempt } => format!("{} {} (try {attempt})", label(of(task)), of(task).step),
         Event::TaskSucceeded { task, .. } => format!("{} done: {}", label(of(task)), of(task).step),

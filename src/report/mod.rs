@@ -16,6 +16,12 @@ pub use progress::Live;
 
 use crate::{backend::Progress, event::Entry, plan::TaskId, state::Record};
 
+/// A number and what it counts: `1 step`, `2 steps`.
+#[must_use]
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Receives what happens.
 pub trait Reporter {
     /// Shows one event.

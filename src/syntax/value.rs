@@ -105,18 +105,28 @@ impl Value {
         self.as_map()?.get(key)
     }
 
-    /// The place of the deepest part of `path` that exists; a key's own place for the last step into a mapping.
+    /// The place of the deepest part of `path` that exists.
     #[must_use]
     pub fn place(&self, path: &[String]) -> Span {
         let Some((step, rest)) = path.split_first() else { return self.span };
+        self.child(step).map_or(self.span, |(_, value)| value.place(rest))
+    }
+
+    /// The place of the key that the last step of `path` names, or of the deepest part that exists.
+    #[must_use]
+    pub fn key_place(&self, path: &[String]) -> Span {
+        match path {
+            [] => self.span,
+            [step] => self.child(step).map_or(self.span, |(key, _)| key),
+            [step, rest @ ..] => self.child(step).map_or(self.span, |(_, value)| value.key_place(rest)),
+        }
+    }
+
+    fn child(&self, step: &str) -> Option<(Span, &Value)> {
         match &self.data {
-            Data::Map(map) => match map.entries.iter().find(|(key, _)| key.to_key() == *step) {
-                Some((key, _)) if rest.is_empty() => key.span,
-                Some((_, value)) => value.place(rest),
-                None => self.span,
-            },
-            Data::List(list) => step.parse().ok().and_then(|at: usize| list.get(at)).map_or(self.span, |item| item.place(rest)),
-            _ => self.span,
+            Data::Map(map) => map.entries.iter().find(|(key, _)| key.to_key() == step).map(|(key, value)| (key.span, value)),
+            Data::List(list) => step.parse().ok().and_then(|at: usize| list.get(at)).map(|item| (item.span, item)),
+            _ => None,
         }
     }
 

@@ -128,7 +128,9 @@ fn removal(params: &serde_json::Value) -> Vec<Fault> {
 
 /// The path of a fault is `operation.params.…`; its place is found in the value of `params`.
 fn diagnostic(fault: &Fault, params: Option<&Value>, node_span: Span, node: &str, warning: bool) -> Diagnostic {
-    let span = params.map_or(node_span, |params| params.place(fault.path.get(2..).unwrap_or_default()));
+    let path = fault.path.get(2..).unwrap_or_default();
+    let by_name = fault.unknown || warning;
+    let span = params.map_or(node_span, |params| if by_name { params.key_place(path) } else { params.place(path) });
     let code = match (warning, fault.unknown) {
         (true, _) => Code::NoEffect,
         (false, true) => Code::UnknownArgument,

@@ -57,7 +57,7 @@ impl Engine {
         };
         let mine = found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance);
         if !mine {
-            return Err(name_taken(&request.name, &found));
+            return Err(name_taken(&request.name, &found, call));
         }
         if found.label(label::REQUEST) == Some(&request.digest) || found.state() != ObjectState::Created {
             return Ok(container_id(found.id()));
@@ -290,15 +290,21 @@ fn refused(faults: &[Fault]) -> Failure {
     faults.iter().filter_map(|fault| fault.hint.as_deref()).fold(failure, Failure::hint)
 }
 
-fn name_taken(name: &str, found: &Container) -> Failure {
-    let id: String = found.id().chars().take(12).collect();
-    let image = found.text("/Config/Image").unwrap_or_default();
-    let owner = found.label(label::DEPLOYMENT);
-    let whose = owner.map_or_else(|| "was not made by dockctl".to_owned(), |owner| format!("belongs to the deployment `{owner}`"));
-    Failure::fatal(format!("the name `{name}` is taken by container {id} ({image}), which {whose}; it was not touched"))
-        .hint("to adopt it, add `use_external_resource: true` to the node's properties")
-        .hint("to keep both, give the node another `name`")
-        .hint(format!("to replace it, remove it first: docker rm -f {name}"))
+fn name_taken(name: &str, found: &Container, call: &Call) -> Failure {
+    let short = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).chars().take(12).collect::<String>();
+    let whose = match found.label(label::DEPLOYMENT) {
+        None => "was not made by dockctl".to_owned(),
+        Some(owner) if owner == call.deployment => format!("belongs to a deployment `{owner}` that another state folder remembers"),
+        Some(owner) => format!("belongs to the deployment `{owner}`"),
+    };
+    let image = found.text("/Config/Image").map(short).unwrap_or_default();
+    Failure::fatal(format!(
+        "the name `{name}` is taken by container {} (image {image}), which {whose}; it was not touched",
+        short(&found.id())
+    ))
+    .hint("to adopt it, add `use_external_resource: true` to the node's properties")
+    .hint("to keep both, give the node another `name`")
+    .hint(format!("to replace it, remove it first: docker rm -f {name}"))
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {

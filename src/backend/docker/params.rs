@@ -514,7 +514,9 @@ mod tests {
 
     #[test]
     fn an_address_in_a_list_is_one_binding_and_ports_are_several() {
-        let bindings = |value: Json| creation(&json!({}), &json!({ "port_bindings": { "80": value } })).unwrap().body["HostConfig"]["PortBindings"]["80/tcp"].clone();
+        let bindings = |value: Json| {
+            creation(&json!({}), &json!({ "port_bindings": { "80": value } })).unwrap().body["HostConfig"]["PortBindings"]["80/tcp"].clone()
+        };
         assert_eq!(bindings(json!(["127.0.0.1", 8080])), json!([{ "HostIp": "127.0.0.1", "HostPort": "8080" }]));
         assert_eq!(bindings(json!([8080, 8081])), json!([{ "HostIp": "", "HostPort": "8080" }, { "HostIp": "", "HostPort": "8081" }]));
         assert_eq!(bindings(json!(["::1"])), json!([{ "HostIp": "::1", "HostPort": "" }]));
@@ -522,7 +524,8 @@ mod tests {
 
     #[test]
     fn an_unknown_argument_is_named_with_the_nearest_one() {
-        let faults = creation(&json!({ "port_bindigs": { "80": 80 } }), &json!({ "port_bindigs": { "80": 80 }, "comand": "x" })).unwrap_err();
+        let faults =
+            creation(&json!({ "port_bindigs": { "80": 80 } }), &json!({ "port_bindigs": { "80": 80 }, "comand": "x" })).unwrap_err();
         assert_eq!(faults[1].path, ["start", "params", "port_bindigs"]);
         assert_eq!(faults[1].hint.as_deref(), Some("did you mean `port_bindings`?"));
         assert!(faults.iter().all(|fault| fault.unknown));
