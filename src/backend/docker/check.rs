@@ -155,7 +155,12 @@ fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
                 let fault = value.span.error(Code::NotYet, "`daemon_client` is not carried out by this version");
                 d.push(fault.hint("name the engine with --host or DOCKER_HOST"));
             }
-            "retry_interval" if !function::holds_call(&json) && !json.is_null() && json.as_f64().is_none_or(|seconds| seconds < 0.0) => {
+            // A value of another type than declared has been reported by now.
+            "retry_interval"
+                if !function::holds_call(&json)
+                    && json.as_f64().is_none_or(|seconds| seconds < 0.0)
+                    && !d.iter().any(|fault| fault.span == value.span) =>
+            {
                 d.push(value.span.error(Code::ArgumentValue, "`retry_interval` must be a number of seconds"));
             }
             "processes_to_wait_for" if !function::holds_call(&json) => check_processes(value, d),

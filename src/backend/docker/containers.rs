@@ -87,6 +87,7 @@ impl Engine {
         let mut body = Json::Object(converted.body);
         body["Image"] = image.into();
         set_host_name(&mut body, &name);
+        expose_bound_ports(&mut body);
         let digest = self.digest(&body.to_string());
         self.set_labels(&mut body, call, creation, &digest);
         Ok(Request { name, platform: converted.platform, body, digest })
@@ -313,6 +314,16 @@ fn check_name(name: &str) -> Result<(), Failure> {
     }
     Err(Failure::fatal(format!("`{name}` cannot be the name of a container"))
         .hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"))
+}
+
+/// Engines publish only what is exposed, and say nothing of a binding that leads nowhere.
+fn expose_bound_ports(body: &mut Json) {
+    let bound: Vec<String> = body["HostConfig"]["PortBindings"].as_object().into_iter().flatten().map(|(port, _)| port.clone()).collect();
+    for port in bound {
+        if body["ExposedPorts"].get(&port).is_none() {
+            body["ExposedPorts"][port] = json!({});
+        }
+    }
 }
 
 /// The name is the host name too, unless the blueprint or the network says otherwise, or it is too long for one.

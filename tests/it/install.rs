@@ -1,0 +1,286 @@
+//! What install and uninstall do, by what they find.
+
+use crate::support::{Test, docker};
+use serde_json::json;
+
+/// A container that sleeps; `MORE` goes under its properties' siblings.
+pub(crate) const SLEEPER: &str = "
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties:
+      name: PREFIX-web
+      image: {src: TARBALL, repository: dockctl-demo}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sleep 1000}}}
+        start: {inputs: {processes_to_wait_for: [sleep]}}
+        stop: {inputs: {params: {timeout: 0}}}
+";
+
+#[test]
+fn start_time_configuration_is_merged_into_create() {
+    let test = Test::new("merge");
+    test.blueprint(
+        "
+node_templates:
+  data:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-data, image: {src: TARBALL, repository: dockctl-demo}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sleep 1000, volumes: [/data]}}}
+        stop: {inputs: {params: {timeout: 0}}}
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: dockctl-demo}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              command: sleep 1000
+              ports: [[53, udp]]
+              environment: {PORT: 80, DEBUG: yes, NONE: null}
+              mem_limit: 64m
+        start:
+          inputs:
+            params:
+              port_bindings: {80: [127.0.0.1, null]}
+              binds: {/tmp: {bind: /host, ro: true}}
+              links: {PREFIX-data: store}
+              volumes_from: [PREFIX-data]
+              restart_policy: {Name: on-failure, MaximumRetryCount: 2}
+              processes_to_wait_for: [sleep]
+        stop: {inputs: {params: {timeout: 0}}}
+",
+    );
+    let installed = test.run(&["install"]).exits(0);
+    // No relationship says so: the order follows from the names that `web` uses.
+    let line = |text: &str| installed.stderr.find(text).unwrap_or_else(|| panic!("`{text}` is not in {}", installed.stderr));
+    let (data, web) = (test.name("data"), test.name("web"));
+    assert!(line(&format!("done: create container {data}")) < line(&format!("create container {web}")));
+    let host: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .HostConfig}}")).unwrap();
+    assert_eq!(host["PortBindings"], json!({ "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "" }] }));
+    assert_eq!(host["Binds"], json!(["/tmp:/host:ro"]));
+    assert_eq!(host["VolumesFrom"], json!([data]));
+    assert_eq!(host["RestartPolicy"], json!({ "Name": "on-failure", "MaximumRetryCount": 2 }));
+    assert_eq!(host["Memory"], 64 << 20);
+    assert!(host["Links"][0].as_str().unwrap().ends_with(&format!("/{web}/store")), "{}", host["Links"]);
+    let config: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .Config}}")).unwrap();
+    assert_eq!(config["Env"].as_array().unwrap()[..2], [json!("PORT=80"), json!("DEBUG=True")]);
+    assert_eq!(config["ExposedPorts"], json!({ "80/tcp": {}, "53/udp": {} }));
+    assert_eq!(config["Hostname"], web);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn what_start_alone_knows_is_given_to_a_container_made_anew() {
+    let bind = |attribute: &str| {
+        SLEEPER.replace(
+            "start: {inputs: {",
+            &format!("start: {{inputs: {{params: {{binds: [{{concat: ['/tmp:/', {{get_attribute: [SELF, {attribute}]}}]}}]}}, "),
+        )
+    };
+    // Known at create already: nothing is made twice.
+    let test = Test::new("known");
+    test.blueprint(&bind("node_instance_id"));
+    let installed = test.run(&["install", "--output", "json"]).exits(0).json();
+    let instance = &installed["instances"][0];
+    assert_eq!(test.inspect("web", "{{.HostConfig.Binds}}"), format!("[/tmp:/{}]", instance["id"].as_str().unwrap()));
+
+    let test = Test::new("late");
+    test.blueprint(&bind("container_id"));
+    let installed = test.run(&["install"]).exits(0);
+    assert!(installed.stderr.contains("anew if what start adds differs"), "{}", installed.stderr);
+    let binds = test.inspect("web", "{{.HostConfig.Binds}}");
+    assert_eq!(binds.len(), "[/tmp:/]".len() + 64, "{binds}");
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn a_second_install_does_nothing_and_says_so() {
+    let test = Test::new("again");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let id = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
+    let again = test.run(&["install", "--output", "json"]).exits(0).json();
+    assert_eq!((&again["ok"], &again["up_to_date"]), (&json!(true), &json!(true)));
+    assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), id);
+    let plan = test.run(&["plan", "--exit-code"]).exits(0);
+    assert!(plan.stdout.contains("nothing to do"), "{}", plan.stdout);
+}
+
+#[test]
+fn install_of_a_changed_deployment_changes_nothing() {
+    let test = Test::new("changed");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let id = test.inspect("web", "{{.Id}}");
+    test.blueprint(&SLEEPER.replace("sleep 1000", "sleep 2000"));
+    let refused = test.run(&["install", "--output", "json"]).exits(6).says(&["\"sleep 1000\" → \"sleep 2000\"", "update"]);
+    assert_eq!(refused.json()["differences"][0]["after"], "sleep 2000");
+    test.run(&["plan", "--exit-code"]).exits(6);
+    assert_eq!(test.inspect("web", "{{.Id}}"), id);
+    // Where a line stands is no change.
+    test.blueprint(&format!("\n# a comment\n{SLEEPER}"));
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches() {
+    let test = Test::new("mended");
+    let two = |command: &str, wait: &str| {
+        SLEEPER.to_owned()
+            + &format!(
+                "  app:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-app, image: {{src: TARBALL, repository: dockctl-demo}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{command: {command}}}}}}}
+        start: {{inputs: {{processes_to_wait_for: [{wait}]}}}}
+        stop: {{inputs: {{params: {{timeout: 0}}}}}}
+    relationships: [{{type: cloudify.relationships.connected_to, target: web}}]
+"
+            )
+    };
+    test.blueprint(&two("sh -c 'exit 7'", "sleep"));
+    test.run(&["install"]).exits(1).says(&["exit code 7", "dockctl install"]);
+    let kept = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
+    test.blueprint(&two("sleep 3000", "sleep"));
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), kept);
+    assert_eq!(test.inspect("app", "{{.Config.Cmd}}"), "[sleep 3000]");
+    // A node that the mended blueprint does not have any more goes.
+    docker(&["rm", "-f", &test.name("web")]);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn a_node_that_a_mended_blueprint_dropped_is_removed() {
+    let test = Test::new("dropped");
+    let broken = SLEEPER.replace("web", "old")
+        + &SLEEPER.replace("\nnode_templates:\n", "").replace("[sleep]", "[nothing]").replace("sleep 1000", "'false'");
+    test.blueprint(&broken);
+    test.run(&["install"]).exits(1);
+    assert!(test.containers().contains(&"PREFIX-old running".to_owned()));
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn what_vanished_or_stopped_is_brought_back() {
+    let test = Test::new("back");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    docker(&["rm", "-f", &test.name("web")]);
+    assert_eq!(test.run(&["status", "--exit-code", "--output", "json"]).exits(6).json()["instances"][0]["drift"], json!(["missing"]));
+    test.run(&["plan", "--exit-code"]).exits(6);
+    test.run(&["install"]).exits(0);
+    docker(&["stop", "-t", "0", &test.name("web")]);
+    let id = test.inspect("web", "{{.Id}}");
+    assert_eq!(test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"], json!(["stopped"]));
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}} {{.State.Running}}"), format!("{id} true"));
+}
+
+#[test]
+fn several_instances_get_names_of_their_own_and_share_one_host() {
+    let test = Test::new("many");
+    let hosted = "    relationships: [{type: cloudify.relationships.contained_in, target: host}]\n    instances: {deploy: 2}\n";
+    test.blueprint(
+        &(SLEEPER.to_owned()
+            + hosted
+            + "  host:\n    type: cloudify.nodes.Compute\n    properties: {install_agent: false}\n    instances: {deploy: 2}\n"),
+    );
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running", "PREFIX-web-1 running", "PREFIX-web-2 running", "PREFIX-web-3 running"]);
+    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    assert_eq!(status["instances"].as_array().unwrap().len(), 6);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn uninstall_leaves_nothing_but_images_and_a_second_one_is_no_fault() {
+    let test = Test::new("gone");
+    test.blueprint(&SLEEPER.replace("command: sleep 1000", "command: sleep 1000, volumes: [/data]"));
+    test.run(&["install"]).exits(0);
+    let volume = test.inspect("web", "{{range .Mounts}}{{.Name}}{{end}}");
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+    assert!(!docker(&["volume", "ls", "-q"]).contains(&volume), "the anonymous volume is left");
+    assert!(docker(&["images", "-q", "dockctl-demo"]).lines().next().is_some(), "the image is gone");
+    let again = test.run(&["uninstall"]).exits(0);
+    assert!(again.stdout.contains("not installed"), "{}", again.stdout);
+    let never = test.run(&["uninstall", "-d", "never-there"]).exits(0);
+    assert!(never.stdout.contains("`never-there` is not installed"), "{}", never.stdout);
+}
+
+#[test]
+fn what_is_created_carries_labels_that_say_for_whom() {
+    let test = Test::new("labels");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let labels: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .Config.Labels}}")).unwrap();
+    assert_eq!((&labels["dockctl.deployment"], &labels["dockctl.node"]), (&json!(test.prefix), &json!("web")));
+    let record: serde_json::Value = serde_json::from_str(labels["dockctl.record"].as_str().unwrap()).unwrap();
+    assert_eq!(record["stop"], json!({ "timeout": 0 }));
+    for name in ["dockctl.instance", "dockctl.generation", "dockctl.execution", "dockctl.spec"] {
+        assert!(labels[name].as_str().is_some_and(|value| !value.is_empty()), "{name}: {labels}");
+    }
+}
+
+#[test]
+fn a_saved_image_is_loaded_and_named() {
+    let test = Test::new("load");
+    let image = test.image();
+    docker(&["save", "-o", &test.path("saved.tar").display().to_string(), &image]);
+    docker(&["rmi", "-f", &image]);
+    test.blueprint(&SLEEPER.replace("{src: TARBALL, repository: dockctl-demo}", "{src: saved.tar, repository: PREFIX-loaded, tag: v2}"));
+    test.run(&["install"]).exits(0);
+    assert!(docker(&["images", "-q", &format!("{}-loaded:v2", test.prefix)]).lines().next().is_some());
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn the_same_name_from_another_path_is_refused() {
+    let test = Test::new("path");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    std::fs::create_dir(test.path("other")).unwrap();
+    std::fs::copy(test.path("blueprint.yaml"), test.path("other/blueprint.yaml")).unwrap();
+    test.run(&["install", "other"]).exits(2).says(&["was made from", "-d NAME"]);
+}
+
+#[test]
+fn inputs_are_remembered_and_can_come_from_files() {
+    let test = Test::new("inputs");
+    let inputs = "
+inputs:
+  seconds: {type: integer}
+  list: {default: []}
+  note: {default: none}
+outputs:
+  all: {value: [{get_input: seconds}, {get_input: [list, 0]}, {get_input: note}]}
+";
+    test.blueprint(&(inputs.to_owned() + &SLEEPER.replace("sleep 1000", "{concat: ['sleep ', {get_input: seconds}]}")));
+    test.write("more.yaml", "note: from a file\nseconds: 5\n");
+    test.run(&["install"]).exits(3).says(&["the input `seconds` has no default", "-i seconds=VALUE"]);
+    test.run(&["install", "-i", "seconds=ten"]).exits(3).says(&["must be of type integer"]);
+    test.run(&["install", "-i", "more.yaml", "-i", "seconds=1000", "-i", "list:=[a, b]"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Config.Cmd}}"), "[sleep 1000]");
+    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    assert_eq!(outputs["outputs"]["all"], json!([1000, "a", "from a file"]));
+    // The same deployment again, without saying it all once more.
+    test.run(&["install"]).exits(0);
+    test.run(&["install", "-i", "seconds=7"]).exits(6);
+    test.run(&["install", "-i", "secnds=7"]).exits(3).says(&["did you mean `seconds`?"]);
+}

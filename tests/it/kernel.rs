@@ -1,0 +1,313 @@
+//! Plan, executor, journal and state on an engine in memory: every crash point, every single fault.
+
+use dockctl::{
+    backend::{
+        Backend as _, Call, ObjectState,
+        simulated::{Fate, Simulated},
+    },
+    catalog,
+    event::{Entry, Event, Outcome},
+    executor::{Executor, RetryPolicy, Signals},
+    model::{self, Deployment, Origin, inputs},
+    plan::{InstanceState, Proposal, TaskId, Workflow, install, uninstall},
+    report::Quiet,
+    state::{Record, TaskState},
+    syntax::Sources,
+};
+use indexmap::IndexMap;
+use proptest::prelude::*;
+use std::{collections::HashSet, time::Duration};
+
+/// A deployment of containers, each with the nodes it depends on.
+fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blueprint.yaml");
+    std::fs::write(&path, blueprint(nodes)).unwrap();
+    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let ast = catalog::load(&path, &mut sources, &mut faults).unwrap();
+    let resolved = model::resolve(&ast, &sources, &mut faults);
+    let given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
+    let evaluated = model::evaluate(&resolved, &given, &mut faults);
+    let origin = Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: Default::default(), previous: &[], sources: &sources };
+    let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
+    assert!(faults.is_empty(), "{faults:?}");
+    deployment
+}
+
+fn blueprint(nodes: &[(&str, &[&str])]) -> String {
+    let mut text = "tosca_definitions_version: cloudify_dsl_1_2
+imports:
+  - http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml
+  - http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml
+node_templates:
+"
+    .to_owned();
+    for (name, needs) in nodes {
+        text += &format!(
+            "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: c-{name}, image: {{repository: i-{name}}}}}\n    relationships:\n"
+        );
+        text.extend(needs.iter().map(|need| format!("      - {{type: cloudify.relationships.connected_to, target: {need}}}\n")));
+        if needs.is_empty() {
+            text += "      []\n";
+        }
+    }
+    text
+}
+
+/// net → (db, cache) → web
+fn diamond() -> Deployment {
+    deployment(&[("net", &[]), ("db", &["net"]), ("cache", &["net"]), ("web", &["db", "cache"])])
+}
+
+fn replay(journal: &[Entry]) -> Record {
+    let mut record = Record::default();
+    journal.iter().for_each(|entry| record.apply(entry).unwrap());
+    record
+}
+
+/// One process: goes on from the journal, plans from what it finds, and runs until it is done, dies or hangs.
+/// A hang is a death: what hangs is dropped.
+async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deployment, workflow: Workflow) -> Option<Record> {
+    let record = replay(journal);
+    let mut quiet = Quiet;
+    let retry = RetryPolicy { retries: 2.0, interval: 1.0 };
+    let mut executor = Executor { record, backend: world, journal, reporter: &mut quiet, parallel: 3, retry };
+    if executor.record.running().is_some() {
+        executor.emit(Event::ExecutionFinished { outcome: Outcome::Interrupted }).unwrap();
+    }
+    if executor.record.deployment.is_none() {
+        executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+    }
+    let observed = world.observe(deployment).await.unwrap();
+    let proposal = match workflow {
+        Workflow::Install => install::next(deployment, &executor.record, &observed),
+        Workflow::Uninstall => uninstall::next(deployment, &executor.record, &observed),
+    };
+    executor.begin("x", workflow).unwrap();
+    let signals = Signals::default();
+    let ran = tokio::time::timeout(Duration::from_secs(600), executor.run(proposal.stage, &signals)).await;
+    ran.ok()?.unwrap();
+    executor.finish().unwrap();
+    Some(executor.record)
+}
+
+fn runs_everything(world: &Simulated, deployment: &Deployment) {
+    let containers = world.containers.borrow();
+    let owners: HashSet<&str> = containers.iter().map(|object| object.owner.as_ref().unwrap().instance.as_str()).collect();
+    assert_eq!((containers.len(), owners.len()), (deployment.instances.len(), deployment.instances.len()), "each container exists once");
+    assert!(containers.iter().all(|object| object.state == ObjectState::Running));
+}
+
+fn with_runtime<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(work)
+}
+
+#[test]
+fn plans_read_as_text() {
+    let deployment = diamond();
+    let Proposal { stage, .. } = install::next(&deployment, &Record::default(), &Default::default());
+    insta::assert_snapshot!("install_of_a_diamond", stage.to_string());
+    let mut record = Record::default();
+    record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
+    for instance in &deployment.instances {
+        record.instances.get_mut(&instance.id).unwrap().state = InstanceState::Started;
+    }
+    let Proposal { stage, .. } = uninstall::next(&deployment, &record, &Default::default());
+    insta::assert_snapshot!("uninstall_of_a_diamond", stage.to_string());
+}
+
+#[test]
+fn independent_work_starts_together_and_dependent_work_waits() {
+    let world = Simulated::default();
+    let deployment = diamond();
+    with_runtime(process(&world, &mut Vec::new(), &deployment, Workflow::Install)).unwrap();
+    let requests = world.requests.borrow();
+    let position =
+        |node: &str, step: &str| requests.iter().position(|(instance, text)| instance.starts_with(node) && text.starts_with(step)).unwrap();
+    assert!(requests[..3].iter().all(|(_, step)| step.starts_with("bring image")), "as many as may run at once: {requests:?}");
+    assert!(position("net", "start") < position("db", "create") && position("net", "start") < position("cache", "create"));
+    assert!(position("cache", "create") < position("db", "start") || position("db", "create") < position("cache", "start"), "side by side");
+    assert!(position("db", "start") < position("web", "create") && position("cache", "start") < position("web", "create"));
+}
+
+#[test]
+fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
+    let deployment = diamond();
+    let undisturbed = Simulated::default();
+    with_runtime(process(&undisturbed, &mut Vec::new(), &deployment, Workflow::Install)).unwrap();
+    let requests = undisturbed.requests.borrow().len();
+    for n in 0..requests {
+        for fate in [Fate::Refused, Fate::RefusedOnce, Fate::LostBefore, Fate::LostAfter] {
+            with_runtime(async {
+                let world = Simulated::default().fate(n, fate);
+                let mut journal = Vec::new();
+                let first = process(&world, &mut journal, &deployment, Workflow::Install).await;
+                if fate == Fate::Refused {
+                    nothing_depends_on_a_failure(&first.unwrap());
+                }
+                world.calm();
+                let record = process(&world, &mut journal, &deployment, Workflow::Install).await.unwrap();
+                assert!(record.is_complete() && record.is_done(), "{fate:?} at {n}");
+                assert_eq!(replay(&journal), record, "the journal tells the whole story");
+                runs_everything(&world, &deployment);
+                let record = process(&world, &mut journal, &deployment, Workflow::Uninstall).await.unwrap();
+                assert!(world.containers.borrow().is_empty() && !record.is_installed(), "{fate:?} at {n}");
+            });
+        }
+    }
+    assert!(requests >= 12, "{requests}");
+}
+
+fn nothing_depends_on_a_failure(record: &Record) {
+    let stage = record.stage();
+    assert_eq!(stage.ids().filter(|id| record.task(*id) == TaskState::Failed).count(), 1);
+    let mut lost: HashSet<TaskId> = HashSet::new();
+    for id in stage.ids() {
+        let after_failure = stage.task(id).needs.iter().any(|need| lost.contains(need) || record.task(*need) == TaskState::Failed);
+        let expected = if after_failure { TaskState::Pending } else { record.task(id) };
+        assert_eq!(record.task(id), expected, "#{}", id.0);
+        if after_failure {
+            lost.insert(id);
+        } else {
+            assert!(matches!(record.task(id), TaskState::Succeeded | TaskState::Failed), "branches without a failure are finished");
+        }
+    }
+}
+
+#[test]
+fn a_journal_cut_anywhere_is_taken_up_without_repeating_what_was_done() {
+    let deployment = diamond();
+    for workflow in [Workflow::Install, Workflow::Uninstall] {
+        let (world, mut full) = (Simulated::default(), Vec::new());
+        with_runtime(process(&world, &mut full, &deployment, Workflow::Install)).unwrap();
+        let start = if workflow == Workflow::Install { 0 } else { full.len() };
+        if workflow == Workflow::Uninstall {
+            with_runtime(process(&world, &mut full, &deployment, Workflow::Uninstall)).unwrap();
+        }
+        for cut in start..=full.len() {
+            for happened in [false, true] {
+                with_runtime(take_up(&full[..cut], happened, &deployment, workflow));
+            }
+        }
+    }
+}
+
+/// The world at the cut: what is journalled as done is done; what was under way may have happened or not.
+async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
+    let (world, mut record) = (Simulated::default(), Record::default());
+    for entry in journal {
+        let done = if let Event::TaskSucceeded { task, .. } = &entry.event { Some(record.stage().task(*task).clone()) } else { None };
+        record.apply(entry).unwrap();
+        if let Some(task) = done {
+            world.perform(&call(task.instance, task.node, task.step), &|_| ()).await.unwrap();
+        }
+    }
+    let under_way: Vec<TaskId> = record.stage().ids().filter(|id| record.task(*id) == TaskState::Started).collect();
+    for id in under_way.into_iter().filter(|_| happened && record.running().is_some()) {
+        let task = record.stage().task(id).clone();
+        world.perform(&call(task.instance, task.node, task.step), &|_| ()).await.unwrap();
+    }
+    let created: Vec<String> = world.containers.borrow().iter().map(|object| object.owner.as_ref().unwrap().instance.clone()).collect();
+    world.requests.borrow_mut().clear();
+    let mut journal = journal.to_vec();
+    let resumed = process(&world, &mut journal, deployment, workflow).await.unwrap();
+    assert_eq!(replay(&journal), resumed);
+    let requests = world.requests.borrow();
+    match workflow {
+        Workflow::Install => {
+            runs_everything(&world, deployment);
+            let known = |instance: &String| record.properties(instance).is_some_and(|properties| properties.contains_key("container_id"));
+            for instance in created.iter().filter(|instance| known(instance)) {
+                assert!(!requests.iter().any(|(of, step)| of == instance && step.starts_with("create")), "finished work is not repeated");
+            }
+        }
+        Workflow::Uninstall => {
+            assert!(world.containers.borrow().is_empty());
+            let gone = record.instances.iter().filter(|(_, instance)| instance.state == InstanceState::Deleted);
+            for (id, _) in gone {
+                assert!(!requests.iter().any(|(of, _)| of == id), "finished work is not repeated");
+            }
+        }
+    }
+}
+
+fn call(instance: String, node: String, step: dockctl::backend::Step) -> Call {
+    Call {
+        deployment: "test".into(),
+        execution: "x".into(),
+        instance,
+        node,
+        step,
+        properties: Default::default(),
+        stop: Default::default(),
+    }
+}
+
+#[test]
+fn a_failed_operation_is_tried_again_as_often_as_allowed_and_pauses_grow() {
+    let deployment = deployment(&[("one", &[])]);
+    let world = (0..9).fold(Simulated::default(), |world, n| world.fate(n, Fate::RefusedOnce));
+    let mut journal = Vec::new();
+    let record = with_runtime(process(&world, &mut journal, &deployment, Workflow::Install)).unwrap();
+    assert_eq!(record.executions[0].outcome, Some(Outcome::Failed));
+    let pauses: Vec<Option<u64>> = journal
+        .iter()
+        .filter_map(|entry| if let Event::TaskFailed { retry_in, .. } = entry.event { Some(retry_in) } else { None })
+        .collect();
+    assert_eq!(pauses, [Some(1000), Some(2000), None]);
+}
+
+#[test]
+fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
+    let (deployment, world, mut journal, mut quiet) = (diamond(), Simulated::default(), Vec::new(), Quiet);
+    with_runtime(async {
+        let retry = RetryPolicy { retries: 0.0, interval: 1.0 };
+        let mut executor =
+            Executor { record: Record::default(), backend: &world, journal: &mut journal, reporter: &mut quiet, parallel: 2, retry };
+        executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+        let stage = install::next(&deployment, &executor.record, &Default::default()).stage;
+        executor.begin("x", Workflow::Install).unwrap();
+        let signals = Signals::default();
+        let stop = signals.stop.clone();
+        let (ran, ()) = tokio::join!(executor.run(stage, &signals), async { stop.cancel() });
+        ran.unwrap();
+        assert_eq!(executor.finish().unwrap(), Outcome::Cancelled);
+        let done = executor.record.executions[0].done;
+        assert_eq!(done, world.requests.borrow().len(), "what was begun is finished");
+        assert!(done <= 2, "{done}");
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_graph_comes_up_in_order_and_goes_down_in_reverse(edges in proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 0..3), 1..9), fault in any::<prop::sample::Index>()) {
+        let names: Vec<String> = (0..edges.len()).map(|n| format!("n{n}")).collect();
+        let needs: Vec<Vec<&str>> = edges.iter().enumerate().map(|(n, needs)| if n == 0 { vec![] } else {
+            needs.iter().map(|need| names[need.index(n)].as_str()).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        }).collect();
+        let nodes: Vec<(&str, &[&str])> = names.iter().map(String::as_str).zip(needs.iter().map(Vec::as_slice)).collect();
+        let deployment = deployment(&nodes);
+        with_runtime(async {
+            let world = Simulated::default().fate(fault.index(nodes.len() * 3), Fate::LostAfter);
+            let mut journal = Vec::new();
+            process(&world, &mut journal, &deployment, Workflow::Install).await;
+            world.calm();
+            process(&world, &mut journal, &deployment, Workflow::Install).await.unwrap();
+            runs_everything(&world, &deployment);
+            let up = world.requests.borrow().clone();
+            world.requests.borrow_mut().clear();
+            process(&world, &mut journal, &deployment, Workflow::Uninstall).await.unwrap();
+            assert!(world.containers.borrow().is_empty());
+            let down = world.requests.borrow();
+            let at = |requests: &[(String, String)], node: &str, step: &str| requests.iter().position(|(instance, text)| instance.starts_with(&format!("{node}_")) && text.starts_with(step)).unwrap();
+            for (node, needs) in &nodes {
+                for need in *needs {
+                    assert!(at(&up, need, "start") < at(&up, node, "create"), "{need} before {node}: {up:?}");
+                    assert!(at(&down, node, "remove") < at(&down, need, "stop"), "{node} before {need}: {down:?}");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,168 @@
+//! Blueprints that are wrong: what a person sees, whole.
+
+use crate::support::Test;
+use serde_json::json;
+use std::process::Command;
+
+/// The faults of a blueprint, as shown.
+fn faults(name: &str, rest: &str) -> String {
+    let test = Test::new(name);
+    test.blueprint(rest);
+    test.run(&["validate"]).exits(3).stderr
+}
+
+#[test]
+fn all_faults_of_a_blueprint_are_shown_in_one_run() {
+    let text = faults(
+        "many",
+        "
+node_templates:
+  db:
+    type: cloudify.docker.Contaner
+  web:
+    type: cloudify.docker.Container
+    properties:
+      nmae: hello
+      image: {repositry: busybox}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              comand: httpd
+              mem_limit: 10x
+        start:
+          inputs:
+            params: {port_bindings: {80: [true]}}
+            processes_to_wait: [httpd]
+            retry_interval: soon
+    relationships:
+      - {type: cloudify.relationships.connected_to, target: dbb}
+      - {type: cloudify.relationships.connectd_to, target: db}
+outputs:
+  url: {value: {get_attribute: [webb, ip]}}
+  port: {value: {get_input: port}}
+",
+    );
+    insta::assert_snapshot!("all_faults_at_once", text);
+}
+
+#[test]
+fn circles_are_shown_with_their_members() {
+    let text = faults(
+        "circles",
+        "
+node_types:
+  a: {derived_from: b}
+  b: {derived_from: a}
+node_templates:
+  x: {type: cloudify.nodes.Root, relationships: [{type: cloudify.relationships.depends_on, target: y}]}
+  y: {type: cloudify.nodes.Root, relationships: [{type: cloudify.relationships.depends_on, target: z}]}
+  z: {type: cloudify.nodes.Root, relationships: [{type: cloudify.relationships.depends_on, target: x}]}
+  w:
+    type: cloudify.nodes.WebServer
+    properties: {port: {get_property: [v, port]}}
+  v:
+    type: cloudify.nodes.WebServer
+    properties: {port: {get_property: [w, port]}}
+",
+    );
+    insta::assert_snapshot!("circles", text);
+}
+
+#[test]
+fn two_nodes_of_one_name_and_bad_names_are_shown() {
+    let container = |node: &str, name: &str| {
+        format!("  {node}:\n    type: cloudify.docker.Container\n    properties: {{name: {name}, image: {{repository: busybox}}}}\n")
+    };
+    let text =
+        faults("names", &format!("node_templates:\n{}{}{}", container("a", "web"), container("b", "web"), container("c", "'no spaces'")));
+    insta::assert_snapshot!("names_of_containers", text);
+}
+
+#[test]
+fn text_that_is_no_blueprint_is_told_so() {
+    let test = Test::new("text");
+    for (text, says) in [
+        ("a: [1\nb: 2\n", "error[D0002]: the text is not YAML"),
+        ("a: 1\n\tb: 2\n", "error[D0002]"),
+        ("- just\n- a list\n", "the blueprint must be a mapping, and this is a list"),
+        ("", "`tosca_definitions_version` is missing"),
+        ("tosca_definitions_version: cloudify_dsl_9_9\n", "there is no version `cloudify_dsl_9_9` of the DSL"),
+        ("tosca_definitions_version: cloudify_dsl_1_2\nnode_template: {}\n", "did you mean `node_templates`?"),
+        ("tosca_definitions_version: cloudify_dsl_1_2\nimports: [nowhere.yaml]\n", "the import `nowhere.yaml` cannot be found"),
+        ("tosca_definitions_version: cloudify_dsl_1_2\nimports: [http://example.org/types.yaml]\n", "is not bundled with dockctl"),
+        (
+            "tosca_definitions_version: cloudify_dsl_1_1\nimports: [http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml]\n",
+            "this file needs `cloudify_dsl_1_2`",
+        ),
+    ] {
+        test.write("blueprint.yaml", text);
+        let run = test.run(&["validate"]).exits(3);
+        assert!(run.stderr.contains(says), "`{says}` is not in:\n{}", run.stderr);
+        assert!(run.stderr.contains("--> blueprint.yaml"), "no place in:\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_so() {
+    let test = Test::new("files");
+    test.run(&["validate", "nowhere.yaml"]).exits(3).says(&["error[D0001]: cannot read nowhere.yaml"]);
+    test.run(&["validate", "."]).exits(3).says(&["there is no blueprint.yaml in ."]);
+    std::fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9]).unwrap();
+    test.run(&["validate", "latin.yaml"]).exits(3).says(&["latin.yaml is not UTF-8 text (at byte 3)"]);
+    assert!(Command::new("mkfifo").arg(test.path("fifo.yaml")).status().unwrap().success());
+    test.run(&["validate", "fifo.yaml"]).exits(3).says(&["fifo.yaml is not a regular file"]);
+}
+
+#[test]
+fn a_diagnostic_is_data_too() {
+    let test = Test::new("data");
+    test.blueprint("node_templates:\n  é:\n    type: cloudify.nodes.Rot\n");
+    let json = test.run(&["validate", "--output", "json"]).exits(3).json();
+    assert_eq!(
+        json["diagnostics"],
+        json!([{
+            "code": "D0030", "severity": "error", "message": "there is no node type `cloudify.nodes.Rot`", "file": "blueprint.yaml",
+            "line": 7, "column": 11, "end_line": 7, "end_column": 29, "hints": ["did you mean `cloudify.nodes.Root`?"], "related": [],
+            "reference": { "class": "DSLParsingLogicException", "code": 7 },
+        }])
+    );
+    assert_eq!((&json["valid"], &json["error"]["code"]), (&json!(false), &json!("invalid")));
+}
+
+#[test]
+fn what_the_original_accepts_with_a_shrug_is_a_warning() {
+    let test = Test::new("shrug");
+    test.blueprint("node_templates:\n  a:\n    type: cloudify.nodes.Root\n    type: cloudify.nodes.Tier\n");
+    test.run(&["validate"]).exits(0).says(&["warning[D0005]: the key `type` is given twice", "first given here"]);
+    test.run(&["validate", "--strict"]).exits(3);
+}
+
+#[test]
+fn blueprints_can_be_split_over_files() {
+    let test = Test::new("split");
+    test.write("types.yaml", "node_types:\n  my.Web:\n    derived_from: cloudify.docker.Container\n    properties:\n      image: {default: {repository: busybox}}\n");
+    let import = |rest: &str| {
+        let path = test.blueprint(rest);
+        let text = std::fs::read_to_string(&path).unwrap().replace("imports:\n", "imports:\n  - types.yaml\n");
+        std::fs::write(path, text).unwrap();
+    };
+    import("node_templates:\n  web: {type: my.Web}\n");
+    test.run(&["validate", "--strict"]).exits(0);
+    // A fault in an imported file is shown there, even when dockctl runs somewhere else.
+    test.write("types.yaml", "node_types:\n  my.Web: {derived_from: cloudify.docker.Containr}\n");
+    let path = test.path("blueprint.yaml").display().to_string();
+    let run = test.command(&["validate", &path]).current_dir("/").output().unwrap();
+    let text = String::from_utf8_lossy(&run.stderr);
+    assert!(text.contains("types.yaml:2:26") && text.contains("did you mean `cloudify.docker.Container`?"), "{text}");
+}
+
+#[test]
+fn a_billion_instances_are_refused() {
+    let test = Test::new("billion");
+    test.blueprint("node_templates:\n  a: {type: cloudify.nodes.Root, instances: {deploy: 1000000000}}\n");
+    let run = test.command(&["plan", "--host", "unix:///nowhere"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(3), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("D0004"));
+}
