@@ -1,13 +1,28 @@
 //! dockctl: a Cloudify-style TOSCA lifecycle executor.
-pub mod backend;
-pub mod catalog;
-pub mod cli;
+//!
+//! ```text
+//! text ─syntax→ Ast ─model→ Blueprint ─inputs→ Deployment ─plan→ Stage ─executor→ Event* ─→ journal, then reporters
+//!                                     Record, Observed ───┘              └─ backend.perform
+//! ```
+//!
+//! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, [`catalog`] follows
+//! imports, [`model`] knows meaning, [`plan`] decides, [`executor`] does, [`backend`] is what it does it
+//! with, [`event`], [`state`] and [`journal`] remember, [`report`] tells, [`cli`] is the command line.
+//! `docs/architecture.md` gives the reasons.
+
 pub mod diagnostic;
+pub mod syntax;
+
+pub mod catalog;
+pub mod model;
+
+pub mod plan;
+
+pub mod backend;
 pub mod event;
 pub mod executor;
 pub mod journal;
-pub mod model;
-pub mod plan;
-pub mod report;
 pub mod state;
-pub mod syntax;
+
+pub mod cli;
+pub mod report;

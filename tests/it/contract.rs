@@ -139,6 +139,7 @@ fn the_blueprint_in_the_readme_is_valid() {
     let test = Test::new("readme");
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
     let blueprint = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the README shows a blueprint");
+    test.write("demo-image.tar", "it only has to be there");
     test.write("shown.yaml", blueprint);
     test.run(&["validate", "shown.yaml", "--strict"]).exits(0);
     for script in ["scripts/demo", "scripts/test"] {

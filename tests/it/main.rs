@@ -1,4 +1,5 @@
 //! One binary for all integration tests: against a real engine, but for `kernel` and `validate`.
+#![allow(clippy::unwrap_used, clippy::similar_names, reason = "a test that cannot go on says so by panicking")]
 
 mod adopt;
 mod contract;
