@@ -1,5 +1,5 @@
 //! The command line as it is typed.
-#![expect(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use dockctl::{
     backend::{
-        Backend as _, Call, ObjectState,
+        Backend as _, Call, ObjectState, Observed,
         simulated::{Fate, Simulated},
     },
     catalog,
@@ -17,6 +17,7 @@ use dockctl::{
 use indexmap::IndexMap;
 use proptest::prelude::*;
 use std::{collections::HashSet, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// A deployment of containers, each with the nodes it depends on.
 fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
@@ -28,7 +29,8 @@ fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     let resolved = model::resolve(&ast, &sources, &mut faults);
     let given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
     let evaluated = model::evaluate(&resolved, &given, &mut faults);
-    let origin = Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: Default::default(), previous: &[], sources: &sources };
+    let origin =
+        Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), previous: &[], sources: &sources };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     deployment
@@ -61,7 +63,9 @@ fn diamond() -> Deployment {
 
 fn replay(journal: &[Entry]) -> Record {
     let mut record = Record::default();
-    journal.iter().for_each(|entry| record.apply(entry).unwrap());
+    for entry in journal {
+        record.apply(entry).unwrap();
+    }
     record
 }
 
@@ -85,7 +89,7 @@ async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deplo
     };
     executor.begin("x", workflow).unwrap();
     let signals = Signals::default();
-    let ran = tokio::time::timeout(Duration::from_secs(600), executor.run(proposal.stage, &signals)).await;
+    let ran = tokio::time::timeout(Duration::from_mins(10), executor.run(proposal.stage, &signals)).await;
     ran.ok()?.unwrap();
     executor.finish().unwrap();
     Some(executor.record)
@@ -105,14 +109,14 @@ fn with_runtime<T>(work: impl Future<Output = T>) -> T {
 #[test]
 fn plans_read_as_text() {
     let deployment = diamond();
-    let Proposal { stage, .. } = install::next(&deployment, &Record::default(), &Default::default());
+    let Proposal { stage, .. } = install::next(&deployment, &Record::default(), &Observed::default());
     insta::assert_snapshot!("install_of_a_diamond", stage.to_string());
     let mut record = Record::default();
     record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
     for instance in &deployment.instances {
         record.instances.get_mut(&instance.id).unwrap().state = InstanceState::Started;
     }
-    let Proposal { stage, .. } = uninstall::next(&deployment, &record, &Default::default());
+    let Proposal { stage, .. } = uninstall::next(&deployment, &record, &Observed::default());
     insta::assert_snapshot!("uninstall_of_a_diamond", stage.to_string());
 }
 
@@ -265,7 +269,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
         let mut executor =
             Executor { record: Record::default(), backend: &world, journal: &mut journal, reporter: &mut quiet, parallel: 2, retry };
         executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
-        let stage = install::next(&deployment, &executor.record, &Default::default()).stage;
+        let stage = install::next(&deployment, &executor.record, &Observed::default()).stage;
         executor.begin("x", Workflow::Install).unwrap();
         let signals = Signals::default();
         let stop = signals.stop.clone();
