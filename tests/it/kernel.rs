@@ -242,8 +242,8 @@ fn call(instance: String, node: String, step: dockctl::backend::Step) -> Call {
         instance,
         node,
         step,
-        properties: Default::default(),
-        stop: Default::default(),
+        properties: serde_json::Map::new(),
+        stop: CancellationToken::new(),
     }
 }
 

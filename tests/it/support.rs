@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Longest wait for anything that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Top folder of the project.
 pub(crate) fn project() -> &'static Path {
@@ -80,7 +80,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    fn of(output: &Output) -> Self {
         Self {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -162,7 +162,7 @@ impl Test {
 
     /// Runs dockctl to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments).output().expect("dockctl starts"))
+        Run::of(&self.command(arguments).output().expect("dockctl starts"))
     }
 
     /// Starts dockctl and lets it run.
@@ -172,7 +172,7 @@ impl Test {
 
     /// Waits for a started dockctl.
     pub(crate) fn end(child: Child) -> Run {
-        Run::of(child.wait_with_output().expect("dockctl ends"))
+        Run::of(&child.wait_with_output().expect("dockctl ends"))
     }
 
     /// Names and states of the containers on the engine that belong to the test, sorted.
