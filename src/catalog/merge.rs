@@ -23,7 +23,7 @@ pub(super) fn merge(files: Vec<Ast>, sources: &Sources, d: &mut Vec<Diagnostic>)
         !d.iter().any(|fault| matches!(fault.code, Code::Syntax | Code::Yaml | Code::Limit) && fault.severity == Severity::Error);
     let version = check_version(&main, sources, readable, d);
     for file in files {
-        check_import_version(&file, version, d);
+        check_import_version(&file, &main, version, d);
         union(&mut main.plugins, file.plugins, "plugin", d);
         union(&mut main.data_types, file.data_types, "data type", d);
         union(&mut main.node_types, file.node_types, "node type", d);
@@ -53,13 +53,14 @@ fn check_version(main: &Ast, sources: &Sources, readable: bool, d: &mut Vec<Diag
     version
 }
 
-fn check_import_version(file: &Ast, main: Option<usize>, d: &mut Vec<Diagnostic>) {
+fn check_import_version(file: &Ast, main: &Ast, declared: Option<usize>, d: &mut Vec<Diagnostic>) {
     let Some(Spanned { node, span }) = &file.version else { return };
-    let Some(main) = main else { return };
+    let (Some(declared), Some(wanted)) = (declared, &main.version) else { return };
     match VERSIONS.iter().position(|known| known == node) {
-        Some(version) if version > main => {
+        Some(version) if version > declared => {
             let fault =
-                span.error(Code::ImportVersion, format!("this file needs `{node}`, and the blueprint declares `{}`", VERSIONS[main]));
+                span.error(Code::ImportVersion, format!("this file needs `{node}`, and the blueprint declares `{}`", VERSIONS[declared]));
+            let fault = fault.related(wanted.span, "declared here");
             d.push(fault.hint(format!("declare `tosca_definitions_version: {node}` in the blueprint")));
         }
         Some(_) => {}

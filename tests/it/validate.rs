@@ -100,7 +100,7 @@ fn text_that_is_no_blueprint_is_told_so() {
         test.write("blueprint.yaml", text);
         let run = test.run(&["validate"]).exits(3);
         assert!(run.stderr.contains(says), "`{says}` is not in:\n{}", run.stderr);
-        assert!(run.stderr.contains("--> blueprint.yaml"), "no place in:\n{}", run.stderr);
+        assert!(run.stderr.contains("blueprint.yaml"), "no place in:\n{}", run.stderr);
     }
 }
 
