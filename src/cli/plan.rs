@@ -90,11 +90,9 @@ fn text(deployment: &Deployment, stage: &Stage, differences: &[Difference], conf
         text += &format!("  {instance}: {}{}\n", tasks[0].cause, after(tasks, stage));
         text.extend(tasks.iter().map(|task| format!("    {:<9} {}\n", task.operation, task.step)));
     }
-    text.extend(
-        conflicts.iter().map(|name| {
-            format!("conflict: the name `{name}` is taken by a container that dockctl did not make; install will fail there\n")
-        }),
-    );
+    text.extend(conflicts.iter().map(|name| {
+        format!("conflict: the name `{name}` is taken by a container that is not of this deployment; install will fail there\n")
+    }));
     text + &format!("{} on {}\n", count(stage.tasks().len(), "step"), count(instances.len(), "instance"))
 }
 

@@ -13,7 +13,7 @@ fn a_taken_name_is_never_touched() {
     let id = test.foreign("web", &["sleep", "1000"]);
     test.blueprint(SLEEPER);
     let plan = test.run(&["plan"]).exits(0);
-    assert!(plan.stdout.contains("is taken by a container that dockctl did not make"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("is taken by a container that is not of this deployment"), "{}", plan.stdout);
     test.run(&["install"]).exits(1).says(&[
         &format!("the name `{}` is taken by container {}", test.name("web"), &id[..12]),
         "add `use_external_resource: true`",

@@ -57,6 +57,10 @@ fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) 
             node.name.span.error(Code::ContainerName, format!("node `{}` adopts a container and does not say which", node.name.node));
         d.push(fault.hint("give the container's exact name: name: NAME"));
     }
+    if node.deploy.to_json() != 1 && function::call(&node.deploy).is_none() {
+        let fault = node.deploy.span.error(Code::InstanceNumbers, "a node that adopts a container has exactly one instance");
+        d.push(fault.hint("one container cannot stand for several: give each a node of its own"));
+    }
     let start = operation(node, Operation::Start);
     for params in [Some(create), start].into_iter().flatten().filter_map(|operation| operation.inputs.get("params")) {
         let entries = params.as_map().map(|map| &map.entries[..]).unwrap_or_default();
@@ -155,12 +159,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
                 let fault = value.span.error(Code::NotYet, "`daemon_client` is not carried out by this version");
                 d.push(fault.hint("name the engine with --host or DOCKER_HOST"));
             }
-            // A value of another type than declared has been reported by now.
-            "retry_interval"
-                if !function::holds_call(&json)
-                    && json.as_f64().is_none_or(|seconds| seconds < 0.0)
-                    && !d.iter().any(|fault| fault.span == value.span) =>
-            {
+            "retry_interval" if !function::holds_call(&json) && json.as_f64().is_none_or(|seconds| seconds < 0.0) => {
                 d.push(value.span.error(Code::ArgumentValue, "`retry_interval` must be a number of seconds"));
             }
             "processes_to_wait_for" if !function::holds_call(&json) => check_processes(value, d),

@@ -293,10 +293,11 @@ fn refused(faults: &[Fault]) -> Failure {
 
 fn name_taken(name: &str, found: &Container, call: &Call) -> Failure {
     let short = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).chars().take(12).collect::<String>();
+    let instance = found.label(label::INSTANCE).unwrap_or_default();
     let whose = match found.label(label::DEPLOYMENT) {
         None => "was not made by dockctl".to_owned(),
-        Some(owner) if owner == call.deployment => format!("belongs to a deployment `{owner}` that another state folder remembers"),
-        Some(owner) => format!("belongs to the deployment `{owner}`"),
+        Some(owner) if owner == call.deployment => format!("was made for another instance of this deployment, `{instance}`"),
+        Some(owner) => format!("belongs to `{instance}` of the deployment `{owner}`"),
     };
     let image = found.text("/Config/Image").map(short).unwrap_or_default();
     Failure::fatal(format!(

@@ -194,8 +194,9 @@ impl Engine {
             tag: Some(tag.to_owned()),
             ..Default::default()
         };
-        drain(self.client.docker().create_image(Some(options), None, None)).await.map_err(|error| cannot_import(&error, src))?;
-        self.expect_image(&joined(repository, tag)).await
+        let lines = self.client.docker().create_image(Some(options), None, None);
+        let id = imported(lines).await.map_err(|error| cannot_import(&error, src))?;
+        self.expect_image(&id.unwrap_or_else(|| joined(repository, tag))).await
     }
 
     /// Imports or loads a file, unless the image that it makes is there already.
@@ -239,10 +240,9 @@ impl Engine {
         };
         let upload = Upload::open(path).await?;
         let lines = self.client.docker().create_image(Some(options), Some(body_try_stream(upload.stream)), None);
-        watched(drain(lines), &upload.sent, upload.size, progress)
-            .await
-            .map_err(|error| cannot_import(&error, &path.display().to_string()))?;
-        self.expect_image(&reference).await
+        let id = watched(imported(lines), &upload.sent, upload.size, progress).await;
+        let id = id.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        self.expect_image(&id.unwrap_or(reference)).await
     }
 
     async fn load(
@@ -286,11 +286,15 @@ fn cannot_pull(error: &Error, reference: &str) -> Failure {
 
 fn cannot_import(error: &Error, src: &str) -> Failure {
     let failure = failure(error, &format!("{src} cannot be imported"));
-    Failure { recoverable: false, ..failure }
+    // What the engine says of the content stays true; a lost connection may come back.
+    let said = status(error).is_some() || matches!(error, Error::DockerStreamError { .. });
+    Failure { recoverable: failure.recoverable && !said, ..failure }
 }
 
-async fn drain(lines: impl Stream<Item = Result<CreateImageInfo, Error>>) -> Result<(), Error> {
-    lines.try_for_each(|_| std::future::ready(Ok(()))).await
+/// Reads what an import says to its end; the last word is the id of the image.
+async fn imported(lines: impl Stream<Item = Result<CreateImageInfo, Error>>) -> Result<Option<String>, Error> {
+    let last = lines.try_fold(None, |last, line| std::future::ready(Ok(line.status.or(last)))).await?;
+    Ok(last.filter(|id| id.starts_with("sha256:")))
 }
 
 /// Bytes of all layers of a pull together.
