@@ -5,6 +5,7 @@
 
 mod chain;
 pub mod install;
+mod order;
 pub mod uninstall;
 
 use crate::{

@@ -4,7 +4,7 @@ use super::{
     InstanceState::{Deleted, Deleting, Stopped, Stopping},
     Proposal, TaskId,
     chain::{Chain, Phase},
-    install::{in_order, needed_by},
+    order::{in_order, needed_by},
 };
 use crate::{
     backend::{self, Observed},

@@ -4,7 +4,11 @@
 //! and calls that were lost on the way are repeated. Creating and inspecting go past the library's own
 //! types, which would drop what they do not know.
 
-use super::wire::Wire;
+use super::{
+    host::{ConnectError, Host},
+    version::{NEWEST, OLDEST, Version},
+    wire::Wire,
+};
 use crate::backend::Failure;
 use backon::{ExponentialBuilder, Retryable as _};
 use bollard::{BollardRequest, Docker, body_full, errors::Error};
@@ -12,146 +16,12 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt as _;
 use serde_json::Value as Json;
-use sha2::{Digest as _, Sha256};
-use std::{
-    env, fmt, fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
-use thiserror::Error;
+use std::{sync::Arc, time::Duration};
 
-/// Newest version of the API that dockctl was written for, and the oldest that it speaks.
-const API: (Version, Version) = (Version(1, 24), Version(1, 47));
 /// Longest wait for the first answer.
 const FIRST_CONTACT: Duration = Duration::from_millis(2500);
 /// Longest wait for the head of an ordinary answer, in seconds.
 const ANSWER: u64 = 120;
-
-/// A version of the engine's API.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Version(u32, u32);
-
-impl Version {
-    fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self(major.parse().ok()?, minor.parse().ok()?))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-/// Address of an engine, and who named it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Host {
-    /// Such as `unix:///var/run/docker.sock` or `tcp://10.0.0.5:2375`.
-    pub address: String,
-    /// Where the address comes from, for messages.
-    pub origin: String,
-}
-
-impl Host {
-    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current context, the usual socket.
-    ///
-    /// # Errors
-    ///
-    /// If a context is named that does not exist.
-    pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
-        if let Some(address) = host {
-            return Ok(Self { address: address.to_owned(), origin: "--host".into() });
-        }
-        if context.is_none()
-            && let Some(address) = variable("DOCKER_HOST")
-        {
-            return Ok(Self { address, origin: "DOCKER_HOST".into() });
-        }
-        let named = context.map(|name| (name.to_owned(), "--context")).or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
-        let current = named.or_else(|| Some((current_context()?, "current docker context")));
-        match current.filter(|(name, _)| name != "default") {
-            Some((name, origin)) => Self::of_context(&name, origin),
-            None => Ok(Self { address: "unix:///var/run/docker.sock".into(), origin: "default".into() }),
-        }
-    }
-
-    fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
-        let folder = hex(&Sha256::digest(name.as_bytes()));
-        let path = config_folder().unwrap_or_default().join("contexts/meta").join(folder).join("meta.json");
-        let address = read_json(&path).and_then(|meta| meta.pointer("/Endpoints/docker/Host").and_then(Json::as_str).map(str::to_owned));
-        match address {
-            Some(address) => Ok(Self { address, origin: format!("{origin} `{name}`") }),
-            None => Err(ConnectError::Context { name: name.to_owned(), origin: origin.to_owned(), path }),
-        }
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (from {})", self.address, self.origin)
-    }
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn config_folder() -> Option<PathBuf> {
-    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
-}
-
-fn read_json(path: &Path) -> Option<Json> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-fn current_context() -> Option<String> {
-    read_json(&config_folder()?.join("config.json"))?.get("currentContext")?.as_str().map(str::to_owned)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Why there is no engine to talk to.
-#[derive(Debug, Error)]
-pub enum ConnectError {
-    /// The context is not there.
-    #[error("the docker context `{name}` (from {origin}) does not exist: there is no {}", path.display())]
-    Context {
-        /// Its name.
-        name: String,
-        /// Who named it.
-        origin: String,
-        /// Where it would be.
-        path: PathBuf,
-    },
-    /// The address cannot be used.
-    #[error("the engine's address {host} cannot be used: {reason}")]
-    Address {
-        /// The address.
-        host: Host,
-        /// Why not.
-        reason: String,
-    },
-    /// Nothing answers.
-    #[error("no engine answers at {host}: {reason}")]
-    Silent {
-        /// The address.
-        host: Host,
-        /// What happened.
-        reason: String,
-    },
-    /// It answers in a language that is too old or too new.
-    #[error("the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}", API.0, API.1)]
-    Version {
-        /// The address.
-        host: Host,
-        /// What it speaks.
-        spoken: String,
-    },
-}
 
 /// A connection to one engine.
 pub(super) struct Client {
@@ -214,9 +84,9 @@ impl Client {
 /// The newest version that both sides speak.
 fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     let [newest, oldest] = ["ApiVersion", "MinAPIVersion"].map(|field| engine[field].as_str().and_then(Version::parse));
-    let spoken = format!("{} to {}", oldest.unwrap_or(API.0), newest.unwrap_or(API.1));
-    let version = newest.unwrap_or(API.1).min(API.1);
-    if version < oldest.unwrap_or(API.0).max(API.0) {
+    let spoken = format!("{} to {}", oldest.unwrap_or(OLDEST), newest.unwrap_or(NEWEST));
+    let version = newest.unwrap_or(NEWEST).min(NEWEST);
+    if version < oldest.unwrap_or(OLDEST).max(OLDEST) {
         return Err(ConnectError::Version { host: host.clone(), spoken });
     }
     Ok(version)
@@ -292,15 +162,4 @@ pub(super) fn failure(error: &Error, doing: &str) -> Failure {
         return failure.hint("another program or container holds the port: publish another one, or stop the holder");
     }
     failure
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Version;
-
-    #[test]
-    fn versions_compare_as_numbers() {
-        assert!(Version::parse("1.9") < Version::parse("1.41"));
-        assert_eq!(Version::parse("x"), None);
-    }
 }

@@ -1,10 +1,12 @@
 //! Carries out steps on one Docker engine.
 
 use super::{
-    Host, Step, adopted_name,
-    client::{Client, ConnectError, failure, hex, status},
+    ConnectError, Host, Step, adopted_name,
+    client::{Client, failure, status},
     container::{Container, is_name, plain_name},
-    declaration, is_container,
+    declaration,
+    digest::hex,
+    is_container,
 };
 use crate::{
     backend::{self, Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Owner, ProgressSink},

@@ -8,15 +8,19 @@ mod client;
 mod container;
 mod containers;
 mod convert;
+mod digest;
 mod engine;
+mod host;
 mod images;
 pub mod params;
+mod tarball;
+mod version;
 mod wait;
 mod wire;
 mod words;
 
-pub use client::{ConnectError, Host};
 pub use engine::Engine;
+pub use host::{ConnectError, Host};
 
 use super::{EngineRef, ObjectState, Observed, Standing};
 use crate::{

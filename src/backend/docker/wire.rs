@@ -1,6 +1,6 @@
 //! Bytes to and from an engine, over connections that are kept between calls.
 
-use super::client::{ConnectError, Host};
+use super::host::{ConnectError, Host};
 use bollard::{BollardRequest, errors::Error};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, future::BoxFuture};
