@@ -8,6 +8,7 @@ use dockctl::{
     catalog,
     event::{Entry, Event, Outcome},
     executor::{Executor, RetryPolicy, Signals},
+    journal::{Journal, JournalError},
     model::{self, Deployment, Origin, inputs},
     plan::{InstanceState, Proposal, TaskId, Workflow, install, uninstall},
     report::Quiet,
@@ -280,6 +281,50 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
         assert_eq!(done, world.requests.borrow().len(), "what was begun is finished");
         assert!(done <= 2, "{done}");
     });
+}
+
+/// A journal on a disk that fills up.
+struct Full {
+    entries: Vec<Entry>,
+    room: usize,
+}
+
+impl Journal for Full {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        if self.entries.len() == self.room {
+            return Err(JournalError::Io { path: "/full".into(), source: std::io::ErrorKind::StorageFull.into() });
+        }
+        self.entries.push(entry.clone());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
+    let deployment = diamond();
+    let mut stopped = 0;
+    for room in 3..20 {
+        let (world, mut journal, mut quiet) = (Simulated::default(), Full { entries: Vec::new(), room }, Quiet);
+        with_runtime(async {
+            let retry = RetryPolicy { retries: 0.0, interval: 1.0 };
+            let mut executor =
+                Executor { record: Record::default(), backend: &world, journal: &mut journal, reporter: &mut quiet, parallel: 3, retry };
+            executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+            let stage = install::next(&deployment, &executor.record, &Observed::default()).stage;
+            executor.begin("x", Workflow::Install).unwrap();
+            assert!(executor.run(stage, &Signals::default()).await.is_err());
+        });
+        stopped += 1;
+        // What was asked is finished: the world and the journal can be brought together again.
+        let mut entries = journal.entries;
+        let asked = world.requests.borrow().len();
+        with_runtime(async {
+            let record = process(&world, &mut entries, &deployment, Workflow::Install).await.unwrap();
+            assert!(record.is_complete(), "room for {room} entries, {asked} requests");
+        });
+        runs_everything(&world, &deployment);
+    }
+    assert_eq!(stopped, 17);
 }
 
 proptest! {
