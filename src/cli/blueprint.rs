@@ -139,8 +139,14 @@ fn unreadable(path: &Path, message: &str) -> Loaded {
 }
 
 /// Makes a deployment of a blueprint that was read, or says why that cannot be. Warnings are shown.
-pub(crate) fn deploy(loaded: &mut Loaded, name: &str, path: &Path, previous: &[Instance], global: &Global) -> Result<Deployment, CliError> {
-    let mut random = global.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+pub(crate) fn deploy(
+    loaded: &mut Loaded,
+    name: &str,
+    path: &Path,
+    previous: &[Instance],
+    mut random: fastrand::Rng,
+    global: &Global,
+) -> Result<Deployment, CliError> {
     let path = absolute(path);
     let origin = Origin { name, path: &path, given: loaded.given.clone(), previous, sources: &loaded.sources };
     let mut d = Vec::new();

@@ -66,7 +66,8 @@ impl Wish {
         refuse_other_blueprint(before, path)?;
         let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global.strict)?;
         let previous = before.map(|before| before.instances.clone()).unwrap_or_default();
-        let deployment = blueprint::deploy(&mut loaded, name, path, &previous, workspace.global)?;
+        let random = workspace.random(name, record.as_ref())?;
+        let deployment = blueprint::deploy(&mut loaded, name, path, &previous, random, workspace.global)?;
         Ok(Self { deployment, record, loaded })
     }
 

@@ -119,8 +119,11 @@ fn drift(expected: bool, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
         None => vec!["missing".to_owned()],
-        Some(object) if object.state != ObjectState::Running => vec!["stopped".to_owned()],
-        Some(_) => Vec::new(),
+        Some(object) => match object.state {
+            ObjectState::Running => Vec::new(),
+            ObjectState::Paused => vec!["paused".to_owned()],
+            _ => vec!["stopped".to_owned()],
+        },
     }
 }
 

@@ -10,7 +10,11 @@ use crate::{
     journal::StateDir,
     state::Record,
 };
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
+};
 
 /// Where things are.
 pub(crate) struct Workspace<'a> {
@@ -36,6 +40,17 @@ impl<'a> Workspace<'a> {
     pub(crate) async fn connect(&self) -> Result<Engine, CliError> {
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
         Ok(Engine::connect(&host, &self.state.key()?).await?)
+    }
+
+    /// Where ids of instances come from: the same for a plan as for the install that follows it, and
+    /// others for the next installation.
+    pub(crate) fn random(&self, name: &str, record: Option<&Record>) -> Result<fastrand::Rng, CliError> {
+        if let Some(seed) = self.global.seed {
+            return Ok(fastrand::Rng::with_seed(seed));
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.state.key()?, name, record.map_or(0, |record| record.executions.len())).hash(&mut hasher);
+        Ok(fastrand::Rng::with_seed(hasher.finish()))
     }
 
     /// The deployment that is named, or that the blueprint in the current folder names.

@@ -21,9 +21,11 @@ fn every_command_writes_one_document() {
     let steps: Vec<&str> = plan["steps"].as_array().unwrap().iter().map(|step| step["operation"].as_str().unwrap()).collect();
     assert_eq!(steps, ["create", "create", "start", "start"]);
     assert_eq!(plan["changes"], true);
+    let planned = plan["steps"][0]["instance"].clone();
 
     let installed = document(&["install"]);
     assert_eq!((&installed["execution"]["outcome"], &installed["execution"]["done"]), (&json!("terminated"), &json!(4)));
+    assert_eq!(installed["instances"][0]["id"], planned, "a plan tells the truth");
     let status = document(&["status"]);
     let instance = &status["instances"][0];
     assert_eq!(

@@ -189,6 +189,10 @@ fn what_vanished_or_stopped_is_brought_back() {
     assert_eq!(test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"], json!(["stopped"]));
     test.run(&["install"]).exits(0);
     assert_eq!(test.inspect("web", "{{.Id}} {{.State.Running}}"), format!("{id} true"));
+    docker(&["pause", &test.name("web")]);
+    assert_eq!(test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"], json!(["paused"]));
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}} {{.State.Paused}}"), format!("{id} false"));
 }
 
 #[test]

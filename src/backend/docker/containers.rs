@@ -112,14 +112,18 @@ impl Engine {
         body["Labels"] = Json::Object(labels);
     }
 
-    /// Starts the container; one that runs already is started.
+    /// Starts the container; one that runs already is started, one that is paused goes on.
     pub(super) async fn start(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         let started = self.client.repeat(|| self.client.docker().start_container(&id, None)).await;
         if let Err(error) = started {
-            let mut fault = failure(&error, "starting the container");
-            fault.exit = self.exit(&id).await;
-            return Err(fault);
+            let found = self.inspect(&id).await?;
+            if found.as_ref().map(Container::state) == Some(ObjectState::Paused) {
+                let resumed = self.client.repeat(|| self.client.docker().unpause_container(&id)).await;
+                resumed.map_err(|error| failure(&error, "letting the paused container go on"))?;
+                return self.network(&id).await;
+            }
+            return Err(Failure { exit: self.exit(&id).await, ..failure(&error, "starting the container") });
         }
         self.network(&id).await
     }
@@ -205,22 +209,6 @@ impl Engine {
             (ADOPTED_STATE.to_owned(), found.state().as_str().into()),
         ]);
         Ok(Outputs { set, unset: Vec::new() })
-    }
-
-    /// Starts an adopted container if it is stopped, and lets a paused one go on.
-    pub(super) async fn start_adopted(&self, call: &Call) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
-        let state = self.inspect(&id).await?.as_ref().map(Container::state);
-        match state {
-            None => Err(Failure::fatal("the adopted container is gone")),
-            Some(ObjectState::Paused) => {
-                let done = self.client.repeat(|| self.client.docker().unpause_container(&id)).await;
-                done.map_err(|error| failure(&error, "letting the adopted container go on"))?;
-                self.network(&id).await
-            }
-            Some(ObjectState::Running) => self.network(&id).await,
-            Some(_) => self.start(call).await,
-        }
     }
 
     /// Puts an adopted container back into the state it was found in.

@@ -116,7 +116,6 @@ impl Backend for Engine {
             Step::Stop { params, .. } => self.stop(call, params).await,
             Step::Remove { params, .. } => self.remove(call, params).await,
             Step::Adopt { name, .. } => self.adopt(name).await,
-            Step::StartAdopted { .. } => self.start_adopted(call).await,
             Step::Restore { params, .. } => self.restore(call, params).await,
             Step::Release => Ok(released()),
         }

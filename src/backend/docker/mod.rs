@@ -78,10 +78,12 @@ pub enum Step {
     Create(Creation),
     /// Creates the container anew if what start adds differs from what create knew. It never ran.
     Recreate(Creation),
-    /// Starts the container.
+    /// Starts the container if it does not run.
     Start {
         /// Where.
         engine: EngineRef,
+        /// The container was there before the deployment.
+        adopted: bool,
     },
     /// Waits until the processes run.
     Wait {
@@ -112,11 +114,6 @@ pub enum Step {
         engine: EngineRef,
         /// Its exact name, or its id.
         name: Json,
-    },
-    /// Starts an adopted container if it is stopped.
-    StartAdopted {
-        /// Where.
-        engine: EngineRef,
     },
     /// Puts an adopted container back into the state it was found in.
     Restore {
@@ -162,12 +159,12 @@ impl fmt::Display for Step {
             Self::Image { image, .. } => write!(f, "bring image {}", images::shown(image)),
             Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
             Self::Recreate(Creation { name, .. }) => write!(f, "create container {} anew if what start adds differs", shown(name)),
-            Self::Start { .. } => f.write_str("start container"),
+            Self::Start { adopted: false, .. } => f.write_str("start container"),
+            Self::Start { adopted: true, .. } => f.write_str("start adopted container if it is stopped"),
             Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
             Self::Stop { .. } => f.write_str("stop container"),
             Self::Remove { .. } => f.write_str("remove container"),
             Self::Adopt { name, .. } => write!(f, "adopt container {}", shown(name)),
-            Self::StartAdopted { .. } => f.write_str("start adopted container if it is stopped"),
             Self::Restore { .. } => f.write_str("put adopted container back as it was found"),
             Self::Release => f.write_str("let adopted container go"),
         }
@@ -219,9 +216,9 @@ pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definit
         (Operation::Start, false) => {
             let late = holds_call(input(node, "start", "params"));
             let recreate = late.then(|| Step::Recreate(creation(deployment, instance, node)));
-            recreate.into_iter().chain([Step::Start { engine }]).chain(wait()).collect()
+            recreate.into_iter().chain([Step::Start { engine, adopted: false }]).chain(wait()).collect()
         }
-        (Operation::Start, true) => [Step::StartAdopted { engine }].into_iter().chain(wait()).collect(),
+        (Operation::Start, true) => [Step::Start { engine, adopted: true }].into_iter().chain(wait()).collect(),
         (Operation::Stop, false) => vec![Step::Stop { engine, params }],
         (Operation::Stop, true) => vec![Step::Restore { engine, params }],
         (Operation::Remove, false) => vec![Step::Remove { engine, params }],
