@@ -50,10 +50,23 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
 fn a_context_names_the_engine_as_it_does_for_docker() {
     let test = Test::new("context");
     test.blueprint(SLEEPER);
-    let mut command = test.command(&["plan", "--context", "nowhere"]);
-    let run = command.env("DOCKER_CONFIG", test.path("docker")).env_remove("DOCKER_HOST").output().unwrap();
-    assert_eq!(run.status.code(), Some(4));
-    assert!(String::from_utf8_lossy(&run.stderr).contains("the docker context `nowhere` (from --context) does not exist"));
+    let plan = |arguments: &[&str]| {
+        let mut command = test.command(&[&["plan"], arguments].concat());
+        let run = command.env("DOCKER_CONFIG", test.path("docker")).env_remove("DOCKER_HOST").output().unwrap();
+        (run.status.code().unwrap(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let (code, text) = plan(&["--context", "nowhere"]);
+    assert!(code == 4 && text.contains("the docker context `nowhere` (from --context) does not exist"), "{text}");
+    // The folder of a context is the digest of its name.
+    let folder = test.path("docker/contexts/meta/fcec91509759ad995c2cd14bcb26b2720993faf61c29d379b270d442d92290eb");
+    fs::create_dir_all(&folder).unwrap();
+    let socket = format!("unix://{}", test.path("engine.sock").display());
+    fs::write(folder.join("meta.json"), json!({ "Name": "here", "Endpoints": { "docker": { "Host": socket } } }).to_string()).unwrap();
+    let (code, text) = plan(&["--context", "here"]);
+    assert!(code == 4 && text.contains(&socket) && text.contains("from --context `here`"), "{text}");
+    fs::write(test.path("docker/config.json"), json!({ "currentContext": "here" }).to_string()).unwrap();
+    let (code, text) = plan(&[]);
+    assert!(code == 4 && text.contains("from current docker context `here`"), "{text}");
 }
 
 #[test]
