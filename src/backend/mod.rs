@@ -29,7 +29,17 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether a failure of this step is a fault of the node's image.
+    /// The property of the node that the step is about, if it is about one.
+    #[must_use]
+    pub fn property(&self) -> Option<&'static str> {
+        match self {
+            Self::Docker(docker::Step::Image { .. }) => Some("image"),
+            Self::Docker(docker::Step::Create(_) | docker::Step::Recreate(_) | docker::Step::Adopt { .. }) => Some("name"),
+            _ => None,
+        }
+    }
+
+    /// Whether the step brings an image.
     #[must_use]
     pub fn is_about_image(&self) -> bool {
         self.image_key().is_some()
@@ -209,10 +219,10 @@ impl Observed {
         self.objects.iter().find(|object| object.owner.as_ref().is_some_and(|owner| owner.instance == instance))
     }
 
-    /// The object of this name, whoever made it.
+    /// The object of this name, or with this id, whoever made it.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.name == name)
+        self.objects.iter().find(|object| object.name == name || object.id == name)
     }
 }
 
@@ -258,8 +268,10 @@ pub struct Owner {
 pub enum ObjectState {
     /// Made and never started.
     Created,
-    /// Running, perhaps between two restarts.
+    /// Running.
     Running,
+    /// Ended, and about to be started again by the engine.
+    Restarting,
     /// Running and frozen.
     Paused,
     /// Not running any more.
@@ -275,6 +287,7 @@ impl ObjectState {
         match self {
             Self::Created => "created",
             Self::Running => "running",
+            Self::Restarting => "restarting",
             Self::Paused => "paused",
             Self::Exited => "exited",
             Self::Dead => "dead",
@@ -295,6 +308,8 @@ pub enum Standing {
     NotReady,
     /// It was made from another definition.
     Outdated,
+    /// It holds on to an object that is made anew: an address, an id, a link.
+    Bound,
 }
 
 impl fmt::Display for Standing {
@@ -305,6 +320,7 @@ impl fmt::Display for Standing {
             Self::Stopped => "it is not running",
             Self::NotReady => "it is not known to be ready",
             Self::Outdated => "its definition changed",
+            Self::Bound => "what it is bound to is made anew",
         })
     }
 }
@@ -326,6 +342,13 @@ pub fn supports(plugin: &str, operation: &str) -> bool {
 #[must_use]
 pub fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> {
     docker::uses(deployment, instance)
+}
+
+/// Ids of instances that an existing object of `instance` cannot outlive: those it names, and those
+/// whose attributes went into it.
+#[must_use]
+pub fn bound_to(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    docker::bound_to(deployment, instance)
 }
 
 /// How far an instance is from being installed.

@@ -1,7 +1,7 @@
 //! The command line as it is typed.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use std::path::PathBuf;
 
 /// Installs Cloudify blueprints on a Docker engine, and takes them down again.
@@ -27,7 +27,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_HOST", value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Docker context to use
-    #[arg(long, global = true, env = "DOCKCTL_CONTEXT", value_name = "NAME", conflicts_with = "host")]
+    #[arg(long, global = true, env = "DOCKCTL_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
     /// Folder with everything that dockctl remembers [default: $XDG_STATE_HOME/dockctl]
     #[arg(long, global = true, env = "DOCKCTL_STATE_DIR", value_name = "DIR")]
@@ -48,19 +48,19 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_PROGRESS", value_name = "HOW", default_value = "auto")]
     pub progress: ProgressMode,
     /// Treat warnings as errors
-    #[arg(long, global = true, env = "DOCKCTL_STRICT")]
+    #[arg(long, global = true, env = "DOCKCTL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     /// Make the ids of instances reproducible
     #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N")]
     pub seed: Option<u64>,
     /// Show what the engine is asked; twice for more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, env = "DOCKCTL_VERBOSE", action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours
     #[arg(long, global = true, env = "DOCKCTL_COLOR", value_name = "WHEN", default_value = "auto")]
     pub color: Color,
     /// Do not ask before destructive work
-    #[arg(short, long, global = true, env = "DOCKCTL_YES")]
+    #[arg(short, long, global = true, env = "DOCKCTL_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
 }
 
@@ -110,7 +110,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         blueprint: BlueprintArgs,
         /// Go on without the operations that nothing here can run
-        #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED")]
+        #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED", value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
     },
     /// Take a deployment down, in reverse order
@@ -134,7 +134,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         blueprint: BlueprintArgs,
         /// Exit with 6 if there is anything to do
-        #[arg(long)]
+        #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
         exit_code: bool,
     },
     /// Show the instances of a deployment, their states and their drift
@@ -143,13 +143,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         deployment: DeploymentArgs,
         /// Exit with 6 if anything has drifted
-        #[arg(long)]
+        #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
         exit_code: bool,
     },
     /// List deployments
     List {
         /// With those that are taken down
-        #[arg(short, long)]
+        #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]
         all: bool,
     },
     /// Show the outputs of a deployment
@@ -194,7 +194,7 @@ pub(crate) struct DeploymentArgs {
     #[arg(value_name = "DEPLOYMENT")]
     pub name: Option<String>,
     /// Deployment, too
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", conflicts_with = "name")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
     pub deployment: Option<String>,
 }
 

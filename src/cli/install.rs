@@ -27,22 +27,47 @@ pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: b
     let wish = Wish::read(&workspace, args, &path, &name)?;
     Workspace::runtime()?.block_on(async {
         let engine = workspace.connect().await?;
+        let Some(proposal) = settle(&wish, &engine, &name, skip_unsupported, global).await? else {
+            return Ok(up_to_date(&wish.record.unwrap_or_default()));
+        };
         let held = workspace.state.hold(&name, "install")?;
-        // Read again: another run may have ended between the first look and the lock.
-        let wish = if Some(&held.record) == wish.record.as_ref() { wish } else { Wish::read(&workspace, args, &path, &name)? };
-        let proposal = wish.propose(&engine.observe(&wish.deployment).await?);
-        match wish.decide(&proposal) {
-            Decision::UpToDate => return Ok(up_to_date(&held.record)),
-            Decision::Different(differences) => return Err(different(&name, &differences)),
-            Decision::Work => {}
-        }
-        refuse_unsupported(&proposal.unsupported, skip_unsupported)?;
-        wish.check_files(&proposal, global)?;
+        // Another run may have ended between the first look and the lock.
+        let (wish, proposal) = if held.record == wish.record.clone().unwrap_or_default() {
+            (wish, proposal)
+        } else {
+            let wish = Wish::read(&workspace, args, &path, &name)?;
+            match settle(&wish, &engine, &name, skip_unsupported, global).await? {
+                Some(proposal) => (wish, proposal),
+                None => return Ok(up_to_date(&held.record)),
+            }
+        };
         let before = wish.definition(&held.record);
-        let again = format!("dockctl install {} -d {name}", path.display());
+        let path = path.display().to_string();
+        let skip = skip_unsupported.then_some("--skip-unsupported");
+        let again: Vec<&str> = ["install", &path, "-d", &name].into_iter().chain(skip).collect();
+        let again = workspace.again(&again);
         let job = Job { workspace: &workspace, engine: &engine, workflow: Workflow::Install, stage: proposal.stage, again };
         carry_out(job, held, before).await.map(|record| closing(&record))
     })
+}
+
+/// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
+async fn settle(
+    wish: &Wish,
+    engine: &docker::Engine,
+    name: &str,
+    skip_unsupported: bool,
+    global: &Global,
+) -> Result<Option<Proposal>, CliError> {
+    let proposal = wish.propose(&engine.observe(&wish.deployment).await?);
+    match wish.decide(&proposal) {
+        Decision::UpToDate => return Ok(None),
+        Decision::Different(differences) => return Err(different(name, &differences)),
+        Decision::Work => {}
+    }
+    refuse_unsupported(&proposal.unsupported, skip_unsupported)?;
+    wish.check_files(&proposal, global)?;
+    Ok(Some(proposal))
 }
 
 /// What the user wants, beside what is known.

@@ -16,7 +16,7 @@ mod validate;
 mod workspace;
 
 use args::{Cli, Color, Command, Global, Output};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use error::{CliError, Kind};
 use serde_json::{Value as Json, json};
 use std::{
@@ -123,12 +123,19 @@ pub(crate) fn complain(text: &str) {
 fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let _ = error.print();
     let exit = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
-    let wants_json = arguments.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
-        || arguments.iter().any(|argument| argument == "--output=json");
+    let said = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
+    let wants_json = arguments.windows(2).any(said)
+        || arguments.iter().any(|argument| argument == "--output=json")
+        || std::env::var_os("DOCKCTL_OUTPUT").is_some_and(|value| value == "json");
     if exit != 0 && wants_json {
+        let kind = Cli::command()
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .find(|name| arguments.iter().any(|it| it == name.as_str()));
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        print(&document("usage", false, &json!({}), Some(CliError::usage(first).to_json())));
+        let kind = kind.as_deref().unwrap_or("usage");
+        print(&document(kind, false, &json!({}), Some(CliError::usage(first).to_json())));
     }
     exit
 }

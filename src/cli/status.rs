@@ -61,7 +61,12 @@ impl<'a> View<'a> {
         let object = backend::object_of(deployment, instance, observed).filter(|_| !state.is_gone());
         let expected = state == InstanceState::Started && node.is_some_and(backend::docker::is_container);
         let properties = record.properties(&instance.id).cloned().unwrap_or_default().into();
-        Self { instance, state, adopted, object, drift: drift(expected, object), properties }
+        let mut drift = drift(expected, object);
+        let known = record.properties(&instance.id).and_then(|properties| properties.get("container_id")?.as_str());
+        if expected && object.is_some_and(|object| known != Some(&object.id)) {
+            drift.push("replaced".to_owned());
+        }
+        Self { instance, state, adopted, object, drift, properties }
     }
 
     fn row(&self) -> Vec<String> {
@@ -121,7 +126,7 @@ fn drift(expected: bool, object: Option<&Object>) -> Vec<String> {
         None => vec!["missing".to_owned()],
         Some(object) => match object.state {
             ObjectState::Running => Vec::new(),
-            ObjectState::Paused => vec!["paused".to_owned()],
+            ObjectState::Paused | ObjectState::Restarting => vec![object.state.as_str().to_owned()],
             _ => vec!["stopped".to_owned()],
         },
     }

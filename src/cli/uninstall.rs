@@ -18,11 +18,11 @@ use std::io::{IsTerminal as _, Write as _};
 pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = Workspace::name(given)?;
-    if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
-        return Ok(nothing(&name));
-    }
     Workspace::runtime()?.block_on(async {
         let engine = workspace.connect().await?;
+        if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
+            return refuse_strangers(&name, &engine.made_for(&name, None).await?).map(|()| nothing(&name));
+        }
         confirm(global, &name)?;
         let held = workspace.state.hold(&name, "uninstall")?;
         let Some(deployment) = held.record.deployment.clone().filter(|_| held.record.is_installed()) else { return Ok(nothing(&name)) };
@@ -33,10 +33,20 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome,
             engine: &engine,
             workflow: Workflow::Uninstall,
             stage: proposal.stage,
-            again: format!("dockctl uninstall {name}"),
+            again: workspace.again(&["uninstall", &name]),
         };
         carry_out(job, held, Vec::new()).await.map(|record| closing(&record))
     })
+}
+
+/// Containers of a deployment of this name that another state folder knows: to say that nothing is there would be wrong.
+fn refuse_strangers(name: &str, containers: &[String]) -> Result<(), CliError> {
+    if containers.is_empty() {
+        return Ok(());
+    }
+    let message = format!("this state folder does not know `{name}`, but the engine has containers of it: {}", containers.join(", "));
+    let error = CliError::new(Kind::Failed, message);
+    Err(error.hint("name the state folder that it was installed from: --state-dir").hint("or remove them: docker rm -f -v CONTAINER…"))
 }
 
 fn nothing(name: &str) -> Outcome {

@@ -12,6 +12,7 @@ use crate::{
     backend,
     diagnostic::{self, Code, Severity},
     model::inputs::Missing,
+    plan,
 };
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
         if blueprints.is_empty() { vec![None] } else { blueprints.iter().map(|path| Some(path.as_path())).collect() };
     let mut all = Vec::new();
     for path in given {
-        let path = blueprint::find(path)?;
+        // A folder without a blueprint is a fault like any other: the rest is looked at all the same.
+        let path = blueprint::find(path).or_else(|error| path.map(Path::to_owned).ok_or(error))?;
         let mut loaded = blueprint::load(&path, inputs, None, Missing::Open, global.strict)?;
         warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
         all.push((path, loaded));
@@ -59,8 +61,10 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
         diagnostic.severity = Severity::Warning;
     }
     for node in loaded.blueprint.nodes.values() {
-        let lifecycle = node.operations.iter().filter(|(name, _)| name.starts_with("cloudify.interfaces.lifecycle."));
-        for (name, operation) in lifecycle.filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation)) {
+        let of_node = node.operations.iter().filter(|(name, _)| plan::runs(name));
+        let of_ties = node.relationships.iter().flat_map(|relationship| &relationship.operations).filter(|(name, _)| plan::runs(name));
+        for (name, operation) in of_node.chain(of_ties).filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation))
+        {
             let message =
                 format!("node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have", node.name.node, operation.plugin);
             d.push(

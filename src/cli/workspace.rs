@@ -31,6 +31,15 @@ impl<'a> Workspace<'a> {
         Ok(Self { global, state: StateDir::new(path) })
     }
 
+    /// A command line that can be typed as it stands: global flags that matter are repeated.
+    pub(crate) fn again(&self, command: &[&str]) -> String {
+        let state = self.global.state_dir.as_ref().map(|path| path.display().to_string());
+        let flags = [("--state-dir", state), ("--host", self.global.host.clone()), ("--context", self.global.context.clone())];
+        let flags = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten();
+        let words = ["dockctl".to_owned()].into_iter().chain(command.iter().map(|word| (*word).to_owned())).chain(flags);
+        words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+    }
+
     /// A runtime on this thread: calls to the engine run concurrently on it.
     pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -66,10 +75,14 @@ impl<'a> Workspace<'a> {
 
     /// As [`name`](Self::name), for commands that only read: falls back to the only deployment there is.
     pub(crate) fn name_to_read(&self, given: Option<&str>) -> Result<String, CliError> {
-        match (Self::name(given), &self.state.names()?[..]) {
-            (Err(_), [only]) if given.is_none() => Ok(only.clone()),
-            (Ok(name), [only]) if given.is_none() && *only != name => Ok(only.clone()),
-            (other, _) => other,
+        let named = Self::name(given);
+        if given.is_some() || named.as_ref().is_ok_and(|name| self.state.read(name).is_ok_and(|record| record.is_some())) {
+            return named;
+        }
+        let installed = |name: &String| self.state.read(name).is_ok_and(|record| record.is_some_and(|record| record.is_installed()));
+        match &self.state.names()?.into_iter().filter(installed).collect::<Vec<_>>()[..] {
+            [only] => Ok(only.clone()),
+            _ => named,
         }
     }
 
@@ -79,6 +92,12 @@ impl<'a> Workspace<'a> {
         record
             .ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")).hint("dockctl list shows the deployments there are"))
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn default_state_dir() -> Option<PathBuf> {

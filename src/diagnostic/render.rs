@@ -2,7 +2,7 @@
 
 use super::{Diagnostic, Severity, Span};
 use crate::syntax::Sources;
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// Draws all `diagnostics`, with a blank line after each.
 #[must_use]
@@ -30,37 +30,40 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str());
+    let primary = (diagnostic.span, diagnostic.label.as_deref(), AnnotationKind::Primary);
+    let related = diagnostic.related.iter().map(|(span, message)| (*span, Some(message.as_str()), AnnotationKind::Context));
+    let (here, elsewhere): (Vec<Mark<'_>>, Vec<Mark<'_>>) = related.partition(|(span, ..)| span.file == diagnostic.span.file);
     // A file that could not be read has no line to show.
     let mut group = match sources.text(diagnostic.span.file) {
         "" => title.element(Origin::path(sources.name(diagnostic.span.file))),
-        _ => title.element(excerpt(diagnostic, sources)),
+        _ => title.element(excerpt(&[&[primary], &here[..]].concat(), sources)),
     };
-    for (file_span, message) in diagnostic.related.iter().filter(|(span, _)| span.file != diagnostic.span.file) {
-        group = group
-            .element(snippet(*file_span, sources).annotation(mark(*file_span, sources, AnnotationKind::Context).label(message.as_str())));
+    for mark in elsewhere {
+        group = group.element(excerpt(&[mark], sources));
     }
     let hints = diagnostic.hints.iter().map(|hint| Level::HELP.message(hint.as_str()));
     let report: [Group<'_>; 1] = [group.elements(hints)];
     renderer.render(&report)
 }
 
-fn excerpt<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let primary = mark(diagnostic.span, sources, AnnotationKind::Primary).label(diagnostic.label.as_deref());
-    let related = diagnostic.related.iter().filter(|(span, _)| span.file == diagnostic.span.file);
-    snippet(diagnostic.span, sources)
-        .annotation(primary)
-        .annotations(related.map(|(span, message)| mark(*span, sources, AnnotationKind::Context).label(message.as_str())))
-}
+/// A place, what is said of it, and whether it is the fault itself.
+type Mark<'a> = (Span, Option<&'a str>, AnnotationKind);
 
-fn snippet(span: Span, sources: &Sources) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-    Snippet::source(sources.text(span.file)).path(sources.name(span.file)).fold(true)
-}
-
-/// Marks the first line of a span only: the rest of a mapping of forty lines says nothing more.
-fn mark<'a>(span: Span, sources: &Sources, kind: AnnotationKind) -> annotate_snippets::Annotation<'a> {
-    let text = sources.text(span.file);
-    let start = span.start.min(text.len());
-    let end = span.end.clamp(start, text.len());
-    let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
-    kind.span(start..line_end)
+/// Some places of one file. Only the lines from the first to the last of them are handed on: the
+/// drawing takes time in proportion to its text, and a file can have thousands of faults.
+fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
+    let file = marks[0].0.file;
+    let text = sources.text(file);
+    let first = marks.iter().map(|(span, ..)| span.start.min(text.len())).min().unwrap_or(0);
+    let last = marks.iter().map(|(span, ..)| span.start.min(text.len())).max().unwrap_or(0);
+    let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let annotations = marks.iter().map(|(span, label, kind)| {
+        // The first line of a span only: the rest of a mapping of forty lines says nothing more.
+        let from = span.start.min(text.len());
+        let line_end = text[from..].find('\n').map_or(text.len(), |at| from + at);
+        kind.span(from - start..span.end.clamp(from, line_end) - start).label(*label)
+    });
+    let (line, _) = sources.line_column(file, first);
+    Snippet::source(&text[start..end]).line_start(line).path(sources.name(file)).fold(true).annotations(annotations)
 }

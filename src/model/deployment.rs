@@ -63,9 +63,8 @@ pub struct Definition {
     pub ties: Vec<Tie>,
     /// Where the node is defined.
     pub place: Place,
-    /// Where its `image` is given, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_place: Option<Place>,
+    /// Where its properties are given, by name.
+    pub property_places: IndexMap<String, Place>,
 }
 
 /// An operation of a deployment.
@@ -261,7 +260,7 @@ fn definition(node: &super::Node, sources: &Sources) -> Definition {
         operations: planned(&node.operations, sources),
         ties: node.relationships.iter().map(|relationship| tie(relationship, sources)).collect(),
         place: Place::of(node.name.span, sources),
-        image_place: node.properties.get("image").map(|image| Place::of(image.span, sources)),
+        property_places: node.properties.iter().map(|(name, value)| (name.clone(), Place::of(value.span, sources))).collect(),
     }
 }
 

@@ -357,6 +357,17 @@ fn quoted(text: &str) -> String {
     format!("{quote}{escaped}{quote}")
 }
 
+/// First arguments of every `get_attribute` inside a value.
+#[must_use]
+pub fn attribute_targets(json: &Json) -> Vec<String> {
+    match (json_call(json), json) {
+        (Some(("get_attribute", arguments)), _) => arguments[0].as_str().map(str::to_owned).into_iter().collect(),
+        (_, Json::Array(items)) => items.iter().flat_map(attribute_targets).collect(),
+        (_, Json::Object(object)) => object.values().flat_map(attribute_targets).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Evaluates the run-time calls inside a value. `attribute` finds `get_attribute`'s results, given
 /// its first argument and the rest of its arguments.
 ///

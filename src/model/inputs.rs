@@ -42,7 +42,10 @@ pub fn supply(
         };
         match value {
             Some(value) => {
-                let value = types::complete(&value, &input.body, &format!("input `{name}`"), &blueprint.data_types, d);
+                // A default was checked with the blueprint; its faults are not told twice.
+                let mut told = Vec::new();
+                let faults = if given.contains_key(name) { &mut *d } else { &mut told };
+                let value = types::complete(&value, &input.body, &format!("input `{name}`"), &blueprint.data_types, faults);
                 values.insert(name.clone(), value);
             }
             None if !input.body.required => {

@@ -142,7 +142,11 @@ impl Resolver<'_> {
                     implementation.span.error(code, format!("{what}: `{}` names no declared plugin and no script", implementation.node));
                 let plugins: Vec<&str> = self.ast.plugins.keys().map(String::as_str).collect();
                 let first = implementation.node.split('.').next().unwrap_or_default();
-                d.push(fault.did_you_mean(first, plugins.iter().copied()).hint(format!("declared plugins: {}", plugins.join(", "))));
+                d.push(if implementation.node.contains('/') {
+                    fault.hint(format!("there is no file {}", self.folder.join(&implementation.node).display()))
+                } else {
+                    fault.did_you_mean(first, plugins.iter().copied()).hint(format!("declared plugins: {}", plugins.join(", ")))
+                });
                 None
             }
             _ => {

@@ -8,7 +8,7 @@ use crate::{
         ast::{Ast, Definition, Interfaces, Named, NodeType, Operation, RelationshipType, Schema},
     },
 };
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::{collections::HashMap, sync::Arc};
 
 /// Data types with their fields, inheritance applied.
@@ -136,45 +136,47 @@ fn inputs_of(interfaces: &Interfaces<Schema>) -> impl Iterator<Item = &Definitio
 }
 
 fn flatten<T: Derived>(all: &Named<T>, what: &str, d: &mut Vec<Diagnostic>) -> HashMap<String, Flat> {
-    let mut flat = HashMap::new();
+    let mut flat: HashMap<String, Flat> = HashMap::new();
     for name in all.keys() {
-        for step in lineage(name, all, what, d) {
+        for step in lineage(name, all, &flat, what, d) {
             let definition = &all[step];
-            let mut mine: Flat = definition.body.parent().and_then(|parent| flat.get(&parent.node)).cloned().unwrap_or_default();
-            if !flat.contains_key(step) {
-                mine.hierarchy.push(step.to_owned());
-                definition.body.overlay(&mut mine);
-                flat.insert(step.to_owned(), mine);
-            }
+            let mut mine = definition.body.parent().and_then(|parent| flat.get(&parent.node)).cloned().unwrap_or_default();
+            mine.hierarchy.push(step.to_owned());
+            definition.body.overlay(&mut mine);
+            flat.insert(step.to_owned(), mine);
         }
     }
     flat
 }
 
-/// A type and its ancestors, oldest first. A circle or an unknown parent ends it.
-fn lineage<'a, T: Derived>(name: &'a str, all: &'a Named<T>, what: &str, d: &mut Vec<Diagnostic>) -> Vec<&'a str> {
-    let mut line = vec![name];
-    let mut current = &all[name];
-    while let Some(parent) = current.body.parent() {
-        let Some((parent_name, definition)) = all.get_key_value(&parent.node) else {
-            if line.len() == 1 {
+/// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown parent ends it.
+fn lineage<'a, T: Derived>(
+    name: &'a str,
+    all: &'a Named<T>,
+    flat: &HashMap<String, Flat>,
+    what: &str,
+    d: &mut Vec<Diagnostic>,
+) -> Vec<&'a str> {
+    let mut line: IndexSet<&str> = IndexSet::new();
+    let mut current = (!flat.contains_key(name)).then(|| (name, &all[name]));
+    while let Some((name, definition)) = current {
+        line.insert(name);
+        let Some(parent) = definition.body.parent().filter(|parent| !flat.contains_key(&parent.node)) else { break };
+        current = all.get_key_value(&parent.node).map(|(name, definition)| (name.as_str(), definition));
+        match current {
+            None => {
                 let fault = parent.span.error(Code::UnknownType, format!("there is no {what} `{}`", parent.node));
                 d.push(fault.did_you_mean(&parent.node, all.keys().map(String::as_str)));
             }
-            break;
-        };
-        if let Some(at) = line.iter().position(|seen| seen == parent_name) {
-            if line[at..].iter().min() == Some(&name) {
-                let circle: Vec<&str> = line[at..].iter().copied().chain([parent_name.as_str()]).collect();
+            Some((again, _)) if line.contains(again) => {
+                let circle: Vec<&str> = line.iter().copied().skip_while(|step| *step != again).chain([again]).collect();
                 d.push(parent.span.error(Code::Cycle, format!("{what} is derived from itself: {}", circle.join(" → "))));
+                break;
             }
-            break;
+            Some(_) => {}
         }
-        line.push(parent_name);
-        current = definition;
     }
-    line.reverse();
-    line
+    line.into_iter().rev().collect()
 }
 
 /// Who is being filled, for messages.

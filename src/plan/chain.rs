@@ -3,7 +3,7 @@
 use super::{InstanceState, Proposal, Task, TaskId, Unsupported};
 use crate::{
     backend::{self, Step},
-    model::{Definition, Deployment, Instance, Planned, Retry},
+    model::{Definition, Deployment, Instance, Place, Planned, Retry},
 };
 
 /// A lifecycle operation and the states it leads through.
@@ -43,7 +43,7 @@ impl Chain<'_> {
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
             let name = phase.operation.rsplit('.').next().unwrap_or(phase.operation);
-            let id = self.push(name, step, operation.retry);
+            let id = self.push(name, step, operation.retry, Some(&operation.place));
             let task = self.proposal.stage.task_mut(id);
             task.enters = phase.enters.filter(|_| at == 0);
             task.leaves = phase.leaves.filter(|_| at == last);
@@ -73,12 +73,12 @@ impl Chain<'_> {
 
     /// Sees to it that the instance ends in `state`, with a task of its own if nothing else was appended.
     pub(super) fn end_in(&mut self, state: InstanceState, operation: &str) {
-        let last = self.last.unwrap_or_else(|| self.push(operation, Step::Nothing, Retry::default()));
+        let last = self.last.unwrap_or_else(|| self.push(operation, Step::Nothing, Retry::default(), None));
         self.proposal.stage.task_mut(last).leaves = Some(state);
     }
 
-    fn push(&mut self, operation: &str, step: Step, retry: Retry) -> TaskId {
-        let place = if step.is_about_image() { self.node.image_place.clone() } else { None };
+    fn push(&mut self, operation: &str, step: Step, retry: Retry, asked_at: Option<&Place>) -> TaskId {
+        let place = self.place(&step, asked_at);
         let id = self.proposal.stage.push(Task {
             instance: self.instance.id.clone(),
             node: self.instance.node.clone(),
@@ -89,10 +89,18 @@ impl Chain<'_> {
             cause: self.cause.clone(),
             needs: std::mem::take(&mut self.after),
             retry,
-            place: place.unwrap_or_else(|| self.node.place.clone()),
+            place,
         });
         self.after = vec![id];
         self.last = Some(id);
         id
+    }
+
+    /// Where a person mends a failure of the step: the property that it is about, else the operation,
+    /// else the node. What stands in a bundled catalog is nothing that the person wrote.
+    fn place(&self, step: &Step, asked_at: Option<&Place>) -> Place {
+        let property = step.property().and_then(|name| self.node.property_places.get(name));
+        let written = |place: &&Place| place.file == self.node.place.file;
+        property.into_iter().chain(asked_at).find(written).unwrap_or(&self.node.place).clone()
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     model::{Definition, Deployment, Instance},
     state::Record,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 const fn phase(operation: &'static str, enters: Option<InstanceState>, leaves: Option<InstanceState>) -> Phase {
     Phase { operation, enters, leaves }
@@ -31,10 +31,23 @@ const START: [Phase; 3] = [
     phase("cloudify.interfaces.monitoring.start", None, None),
 ];
 
+/// Whether this workflow runs an operation of a node.
+pub(super) fn runs(operation: &str) -> bool {
+    CREATE.iter().chain(&CONFIGURE).chain(&START).any(|phase| phase.operation == operation)
+}
+
 /// Plans what leads from what is there to what is wanted. An empty stage means: up to date.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
-    let mut planner = Planner { deployment, record, observed, proposal: Proposal::default(), last: HashMap::new(), images: HashMap::new() };
+    let mut planner = Planner {
+        deployment,
+        record,
+        observed,
+        proposal: Proposal::default(),
+        last: HashMap::new(),
+        renewed: HashSet::new(),
+        images: HashMap::new(),
+    };
     let dropped = uninstall::of_dropped(record, observed, &mut planner.proposal);
     for instance in in_order(deployment) {
         if let Some(node) = deployment.node(instance) {
@@ -51,13 +64,15 @@ struct Planner<'a> {
     proposal: Proposal,
     /// The last task of each instance that has any.
     last: HashMap<&'a str, TaskId>,
+    /// Instances whose objects are made anew: what was bound to the old ones is made anew too.
+    renewed: HashSet<&'a str>,
     /// The task that brings each image, so that two nodes with the same image cause one pull.
     images: HashMap<String, TaskId>,
 }
 
 impl<'a> Planner<'a> {
     fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
-        let standing = backend::standing(instance, node, self.record, self.observed);
+        let standing = self.standing(instance, node);
         let needs: BTreeSet<TaskId> =
             needed_by(self.deployment, instance).iter().filter_map(|id| self.last.get(id.as_str()).copied()).collect();
         let first = self.proposal.stage.tasks().len();
@@ -73,7 +88,7 @@ impl<'a> Planner<'a> {
         match standing {
             Standing::UpToDate => return,
             Standing::Absent => Self::from_the_start(&mut chain),
-            Standing::Outdated => {
+            Standing::Outdated | Standing::Bound => {
                 chain.phases(&uninstall::PHASES);
                 Self::from_the_start(&mut chain);
             }
@@ -82,6 +97,18 @@ impl<'a> Planner<'a> {
         chain.end_in(Started, "install");
         self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
         self.bring_image_early(TaskId(first), dropped);
+    }
+
+    fn standing(&mut self, instance: &'a Instance, node: &Definition) -> Standing {
+        let mut standing = backend::standing(instance, node, self.record, self.observed);
+        let exists = matches!(standing, Standing::UpToDate | Standing::Stopped | Standing::NotReady);
+        if exists && backend::bound_to(self.deployment, instance).iter().any(|id| self.renewed.contains(id.as_str())) {
+            standing = Standing::Bound;
+        }
+        if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) {
+            self.renewed.insert(&instance.id);
+        }
+        standing
     }
 
     fn from_the_start(chain: &mut Chain<'_>) {

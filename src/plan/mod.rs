@@ -161,6 +161,16 @@ impl fmt::Display for Stage {
     }
 }
 
+/// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a relationship as `side/interface.operation`.
+#[must_use]
+pub fn runs(operation: &str) -> bool {
+    let of_relationship = ["preconfigure", "postconfigure", "establish", "unlink"];
+    match operation.split_once("/cloudify.interfaces.relationship_lifecycle.") {
+        Some((_, name)) => of_relationship.contains(&name),
+        None => install::runs(operation) || uninstall::runs(operation),
+    }
+}
+
 /// An operation that nothing here can run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unsupported {

@@ -23,6 +23,11 @@ pub(super) const PHASES: [Phase; 7] = [
     Phase { operation: "cloudify.interfaces.lifecycle.postdelete", enters: Some(Deleting), leaves: None },
 ];
 
+/// Whether this workflow runs an operation of a node.
+pub(super) fn runs(operation: &str) -> bool {
+    PHASES.iter().any(|phase| phase.operation == operation)
+}
+
 /// Plans taking down everything that exists. An empty stage means: nothing is there.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {

@@ -58,7 +58,6 @@ fn usage_is_exit_code_2_and_a_document_too() {
     test.blueprint(SLEEPER);
     test.run(&["install", "-d", "Not a name"]).exits(2).says(&["cannot be the name of a deployment"]);
     test.run(&["--version"]).exits(0);
-    test.run(&["plan", "--host", "unix:///x", "--context", "y"]).exits(2);
 }
 
 #[test]
@@ -114,6 +113,17 @@ fn flags_can_be_set_by_the_environment() {
     let run = test.command(&["plan"]).env("DOCKCTL_OUTPUT", "json").env("DOCKCTL_SEED", "7").output().unwrap();
     let again = test.run(&["plan", "--output", "json", "--seed", "7"]).json();
     assert_eq!(serde_json::from_slice::<Json>(&run.stdout).unwrap(), again);
+    for (variable, value, code) in
+        [("DOCKCTL_STRICT", "1", 0), ("DOCKCTL_STRICT", "", 0), ("DOCKCTL_YES", "no", 0), ("DOCKCTL_EXIT_CODE", "yes", 6)]
+    {
+        let run = test.command(&["plan"]).env(variable, value).output().unwrap();
+        assert_eq!(run.status.code(), Some(code), "{variable}={value}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+    // What is typed beats what is set.
+    let run = test.command(&["uninstall", "another"]).env("DOCKCTL_DEPLOYMENT", "one").output().unwrap();
+    assert!(String::from_utf8_lossy(&run.stdout).contains("`another` is not installed"));
+    let run = test.command(&["frobnicate"]).env("DOCKCTL_OUTPUT", "json").output().unwrap();
+    assert_eq!(serde_json::from_slice::<Json>(&run.stdout).unwrap()["error"]["code"], "usage");
 }
 
 #[test]

@@ -31,7 +31,12 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
     test.blueprint(SLEEPER);
     let socket = format!("unix://{}", test.path("no.sock").display());
     for command in ["install", "plan"] {
-        test.run(&[command, "--host", &socket]).exits(4).says(&["no engine answers at", &socket, "from --host", "DOCKER_HOST"]);
+        test.run(&[command, "--host", &socket]).exits(4).says(&[
+            "no engine answers at",
+            &socket,
+            "from --host or DOCKCTL_HOST",
+            "DOCKER_HOST",
+        ]);
     }
     assert!(!test.path("state/deployments").exists(), "something was recorded of a run that never began");
     let refused = test.run(&["install", "--host", "tcp://127.0.0.1:1", "--output", "json"]).exits(4).json();
@@ -56,14 +61,14 @@ fn a_context_names_the_engine_as_it_does_for_docker() {
         (run.status.code().unwrap(), String::from_utf8_lossy(&run.stderr).into_owned())
     };
     let (code, text) = plan(&["--context", "nowhere"]);
-    assert!(code == 4 && text.contains("the docker context `nowhere` (from --context) does not exist"), "{text}");
+    assert!(code == 4 && text.contains("the docker context `nowhere` (from --context or DOCKCTL_CONTEXT) does not exist"), "{text}");
     // The folder of a context is the digest of its name.
     let folder = test.path("docker/contexts/meta/fcec91509759ad995c2cd14bcb26b2720993faf61c29d379b270d442d92290eb");
     fs::create_dir_all(&folder).unwrap();
     let socket = format!("unix://{}", test.path("engine.sock").display());
     fs::write(folder.join("meta.json"), json!({ "Name": "here", "Endpoints": { "docker": { "Host": socket } } }).to_string()).unwrap();
     let (code, text) = plan(&["--context", "here"]);
-    assert!(code == 4 && text.contains(&socket) && text.contains("from --context `here`"), "{text}");
+    assert!(code == 4 && text.contains(&socket) && text.contains("from --context or DOCKCTL_CONTEXT `here`"), "{text}");
     fs::write(test.path("docker/config.json"), json!({ "currentContext": "here" }).to_string()).unwrap();
     let (code, text) = plan(&[]);
     assert!(code == 4 && text.contains("from current docker context `here`"), "{text}");
@@ -120,7 +125,7 @@ fn a_container_that_ends_while_it_is_waited_for_shows_its_last_words() {
         "ended with exit code 3 while httpd was waited for",
         "    | begun",
         "    | no more",
-        "blueprint.yaml:7:3",
+        "blueprint.yaml:15:16",
         "go on with: dockctl install",
     ]);
     let executions = test.run(&["executions"]).exits(0).stdout;
@@ -173,7 +178,7 @@ fn operations_that_nothing_here_can_run_stop_install_before_any_write() {
     test.run(&["plan"]).exits(0).says(&["cloudify.interfaces.lifecycle.configure belongs to the plugin `script`"]);
     let refused = test.run(&["install", "--output", "json"]).exits(3).says(&["node `tool`", "--skip-unsupported"]);
     assert_eq!(refused.json()["unsupported"][0]["plugin"], "script");
-    assert!(test.containers().is_empty());
+    assert!(test.containers().is_empty() && !test.path("state/deployments").exists(), "something was written");
     test.run(&["install", "--skip-unsupported"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-web running"]);
 }
@@ -194,4 +199,32 @@ fn state_is_private_and_a_broken_journal_is_named() {
     }
     test.run(&["status"]).exits(1).says(&["cannot use the journal", &database.display().to_string()]);
     assert!(docker(&["ps", "-q", "--filter", &format!("name={}", test.name("web"))]).lines().next().is_some());
+}
+
+#[test]
+fn containers_of_a_deployment_that_another_state_folder_knows_are_not_denied() {
+    let test = Test::new("stranger");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let other = test.path("other-state").display().to_string();
+    test.run(&["uninstall", "--state-dir", &other]).exits(1).says(&["does not know", &test.name("web"), "--state-dir"]);
+    test.run(&["install", "--state-dir", &other]).exits(1).says(&["dockctl uninstall", "give one of the two nodes another `name`"]);
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn something_else_that_answers_is_no_engine() {
+    let test = Test::new("other");
+    test.blueprint(SLEEPER);
+    let port = crate::support::free_port();
+    let server = std::process::Command::new(crate::support::project().join("target/busybox"))
+        .args(["httpd", "-f", "-p", &format!("127.0.0.1:{port}")])
+        .spawn();
+    let mut server = server.unwrap();
+    crate::support::eventually("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let run = test.run(&["plan", "--host", &format!("tcp://127.0.0.1:{port}")]);
+    let _ = server.kill();
+    let _ = server.wait();
+    run.exits(4).says(&["something answers there, but it is no Docker engine (HTTP 404)"]);
 }

@@ -288,3 +288,62 @@ outputs:
     test.run(&["install", "-i", "seconds=7"]).exits(6);
     test.run(&["install", "-i", "secnds=7"]).exits(3).says(&["did you mean `seconds`?"]);
 }
+
+#[test]
+fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
+    let test = Test::new("bound");
+    let container = |name: &str, params: &str, start: &str, needs: &str| {
+        format!(
+            "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{command: sleep 1000{params}}}}}}}
+        start: {{inputs: {{params: {{{start}}}}}}}
+        stop: {{inputs: {{params: {{timeout: 0}}}}}}
+    relationships: [{needs}]
+"
+        )
+    };
+    let needs = |name: &str| format!("{{type: cloudify.relationships.connected_to, target: {name}}}");
+    let app = container("app", ", environment: {DB: {get_attribute: [db, container_id]}}", "", &needs("db"));
+    let proxy = container("proxy", "", "links: {PREFIX-app: app}", &needs("app"));
+    let aside = container("aside", "", "", &needs("db"));
+    test.blueprint(&format!("node_templates:\n{}{app}{proxy}{aside}", container("db", "", "", "")));
+    test.run(&["install"]).exits(0);
+    let untouched = test.inspect("aside", "{{.Id}}");
+    docker(&["rm", "-f", &test.name("db")]);
+    let plan = test.run(&["plan"]).exits(0).stdout;
+    assert_eq!(plan.matches("what it is bound to is made anew").count(), 2, "{plan}");
+    test.run(&["install"]).exits(0);
+    assert!(test.inspect("app", "{{.Config.Env}}").contains(&test.inspect("db", "DB={{.Id}}")));
+    assert!(test.inspect("proxy", "{{.HostConfig.Links}}").contains(&test.name("app")));
+    assert_eq!(test.inspect("aside", "{{.Id}}"), untouched, "what only comes later is not touched");
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn nodes_that_give_their_image_no_name_share_one() {
+    let test = Test::new("share");
+    let nameless = SLEEPER.replace(", repository: dockctl-demo", "");
+    test.blueprint(&(nameless.clone() + &nameless.replace("\nnode_templates:\n", "").replace("web", "other")));
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Image}}"), test.inspect("other", "{{.Image}}"));
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() {
+    let test = Test::new("raw");
+    test.blueprint(
+        &SLEEPER.replace(
+            "command: sleep 1000",
+            "command: sleep 1000, host_config: {restartpolicy: {Name: always}, FutureField: 1, dns: 1.1.1.1}",
+        ),
+    );
+    test.run(&["install"]).exits(0).says(&["warning[D0105]", "`FutureField` is no known field"]);
+    assert_eq!(test.inspect("web", "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Dns}}"), "always [1.1.1.1]");
+}

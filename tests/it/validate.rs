@@ -108,7 +108,7 @@ fn text_that_is_no_blueprint_is_told_so() {
 fn files_that_cannot_be_read_are_told_so() {
     let test = Test::new("files");
     test.run(&["validate", "nowhere.yaml"]).exits(3).says(&["error[D0001]: cannot read nowhere.yaml"]);
-    test.run(&["validate", "."]).exits(3).says(&["there is no blueprint.yaml in ."]);
+    test.run(&["validate", "."]).exits(3).says(&["error[D0001]: . is not a regular file"]);
     std::fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9]).unwrap();
     test.run(&["validate", "latin.yaml"]).exits(3).says(&["latin.yaml is not UTF-8 text (at byte 3)"]);
     assert!(Command::new("mkfifo").arg(test.path("fifo.yaml")).status().unwrap().success());
@@ -165,4 +165,40 @@ fn a_billion_instances_are_refused() {
     let run = test.command(&["plan", "--host", "unix:///nowhere"]).output().unwrap();
     assert_eq!(run.status.code(), Some(3), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(String::from_utf8_lossy(&run.stderr).contains("D0004"));
+}
+
+#[test]
+fn what_the_engine_would_refuse_is_found_without_it() {
+    let test = Test::new("early");
+    let container = |node: &str, image: &str, start: &str| {
+        format!(
+            "  {node}:\n    type: cloudify.docker.Container\n    properties: {{image: {image}}}\n    interfaces:\n      \
+             cloudify.interfaces.lifecycle:\n        start: {{inputs: {{params: {{{start}}}}}}}\n"
+        )
+    };
+    test.blueprint(&format!(
+        "node_templates:\n{}{}{}{}{}",
+        container("a", "{repository: busybox}", "port_bindings: {80: 99999}"),
+        container("b", "{repository: Bad Name}", ""),
+        container("c", "{repository: busybox, tag: a b}", ""),
+        container("d", "busybox", ""),
+        container("e", "{repository: busybox}", "port_bindings: {abc: 80}"),
+    ));
+    test.run(&["validate"]).exits(3).says(&[
+        "`port_bindings.80` must be a port from 0 to 65535",
+        "`abc/tcp` is no port",
+        "`Bad Name` is no name of an image",
+        "`a b` is no tag of an image",
+        "`image` of node `d` must be a mapping, and this is a string",
+    ]);
+}
+
+#[test]
+fn long_chains_and_many_faults_are_no_trouble() {
+    let test = Test::new("long");
+    let types: String = (1..2000).map(|n| format!("  t{n}: {{derived_from: t{}}}\n", n - 1)).collect();
+    let faults: String = (0..2000).map(|n| format!("      p{n}: 1\n")).collect();
+    test.blueprint(&format!("node_types:\n  t0: {{}}\n{types}node_templates:\n  a:\n    type: t1999\n    properties:\n{faults}"));
+    let run = test.run(&["validate"]).exits(3);
+    assert_eq!(run.stderr.matches("error[D0034]").count(), 2000);
 }

@@ -17,7 +17,18 @@ use std::{collections::HashMap, path::Path};
 /// Checks every container of a blueprint.
 pub fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
     for node in blueprint.nodes.values() {
-        let Some(create) = operation(node, Operation::Create) else { continue };
+        let Some(create) = operation(node, Operation::Create) else {
+            if let Some(start) = operation(node, Operation::Start) {
+                let warning = format!("node `{}` starts a container and creates none", node.name.node);
+                d.push(
+                    start
+                        .span
+                        .warning(Code::NoEffect, warning)
+                        .hint("to adopt an existing one, keep `create` and set `use_external_resource: true`"),
+                );
+            }
+            continue;
+        };
         let adopted = is_adopted(node);
         if adopted {
             check_adopted(node, create, d);
@@ -78,6 +89,12 @@ fn check_image(node: &Node, d: &mut Vec<Diagnostic>) {
     if function::holds_call(&image.to_json()) {
         return;
     }
+    if image.as_map().is_none() {
+        let fault =
+            image.span.error(Code::Image, format!("`image` of node `{}` must be a mapping, and this is {}", node.name.node, image.kind()));
+        d.push(fault.hint("image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}"));
+        return;
+    }
     for (key, _) in image.as_map().into_iter().flat_map(|map| &map.entries) {
         let name = key.to_key();
         if !images::KEYS.contains(&name.as_str()) {
@@ -111,7 +128,14 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
         d.push(diagnostic(fault, params, node.name.span, &node.name.node, warning));
     };
     match params::creation(&create_params, &start_params) {
-        Ok(creation) => creation.warnings.iter().for_each(|fault| report(fault, d, true)),
+        Ok(creation) => {
+            creation.warnings.iter().for_each(|fault| report(fault, d, true));
+            let labels = creation.body.get("Labels").and_then(|labels| labels.as_object());
+            for label in labels.into_iter().flat_map(|labels| labels.keys()).filter(|label| label.starts_with("dockctl.")) {
+                let path = ["create", "params", "labels", label].map(str::to_owned);
+                report(&Fault::new(format!("the label `{label}` is dockctl's own and is replaced")).within(&path), d, true);
+            }
+        }
         Err(faults) => faults.iter().for_each(|fault| report(fault, d, false)),
     }
     for (wanted, convert) in [(Operation::Stop, stop as fn(&serde_json::Value) -> Vec<Fault>), (Operation::Remove, removal)] {
@@ -141,7 +165,12 @@ fn diagnostic(fault: &Fault, params: Option<&Value>, node_span: Span, node: &str
         (false, false) => Code::ArgumentValue,
     };
     let place = fault.path.first().map_or(String::new(), |operation| format!(", {operation}"));
-    let message = format!("node `{node}`{place}: {}", fault.message);
+    // "This" is the value under the caret; programs see no caret.
+    let what = match fault.message.strip_prefix("this ") {
+        Some(rest) => format!("`{}` {rest}", path.join(".")),
+        None => fault.message.clone(),
+    };
+    let message = format!("node `{node}`{place}: {what}");
     let diagnostic = if warning { span.warning(code, message) } else { span.error(code, message) };
     fault.hint.iter().fold(diagnostic, Diagnostic::hint)
 }

@@ -37,7 +37,7 @@ impl Client {
         let silent = |reason: String| ConnectError::Silent { host: host.clone(), reason };
         let answer = tokio::time::timeout(FIRST_CONTACT, ask(&wire, Method::GET, "/version", None)).await;
         let answer = answer.map_err(|_| silent(format!("no answer within {} seconds", FIRST_CONTACT.as_secs_f32())))?;
-        let engine = answer.map_err(|error| silent(innermost(&error)))?;
+        let engine = answer.map_err(|error| silent(first_answer(&error)))?;
         let version = negotiate(&engine, host)?;
         tracing::info!(%host, %version, "connected");
         let shared = wire.clone();
@@ -78,6 +78,17 @@ impl Client {
     pub(super) async fn repeat<T, F: Future<Output = Result<T, Error>>>(&self, call: impl FnMut() -> F) -> Result<T, Error> {
         let policy = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(4).with_jitter();
         call.retry(policy).when(is_passing).notify(|error, delay| tracing::warn!(%error, ?delay, "asking the engine again")).await
+    }
+}
+
+/// Why the first answer is none. What something else than an engine says is nobody's concern.
+fn first_answer(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { status_code, .. } => {
+            format!("something answers there, but it is no Docker engine (HTTP {status_code})")
+        }
+        Error::JsonSerdeError { .. } => "something answers there, but it is no Docker engine (no JSON)".to_owned(),
+        other => innermost(other),
     }
 }
 

@@ -36,7 +36,8 @@ impl Container {
 
     pub(super) fn state(&self) -> ObjectState {
         match self.text("/State/Status").unwrap_or_default() {
-            "running" | "restarting" => ObjectState::Running,
+            "running" => ObjectState::Running,
+            "restarting" => ObjectState::Restarting,
             "paused" => ObjectState::Paused,
             "exited" | "stopped" => ObjectState::Exited,
             "created" | "configured" | "" => ObjectState::Created,

@@ -11,7 +11,7 @@ use super::{
 use crate::backend::{Call, Exit, Failure, ObjectState, Outputs};
 use bollard::{
     container::LogOutput,
-    query_parameters::{LogsOptions, RemoveContainerOptions, StopContainerOptions},
+    query_parameters::{ListContainersOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -79,10 +79,10 @@ impl Engine {
     }
 
     fn request(&self, call: &Call, creation: &Creation) -> Result<Request, Failure> {
-        let mut converted = params::creation(&creation.create, &creation.start).map_err(|faults| refused(&faults))?;
+        let converted = params::creation(&creation.create, &creation.start).map_err(|faults| refused(&faults))?;
         let name = creation.name.as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
-        let image = converted.image.take().or_else(|| Some(call.properties.get("image_id")?.as_str()?.to_owned()));
+        let image = call.properties.get("image_id").and_then(Json::as_str).map(str::to_owned);
         let image = image.ok_or_else(|| Failure::fatal("the image of the container is not known"))?;
         let mut body = Json::Object(converted.body);
         body["Image"] = image.into();
@@ -139,7 +139,7 @@ impl Engine {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
         if let Some(id) = call.properties.get("container_id").and_then(Json::as_str) {
             self.stop_container(id, timeout).await?;
-        } else if let Some(id) = self.made_for(call).await? {
+        } else if let Some(id) = self.left_behind(call).await? {
             self.stop_container(&id, timeout).await?;
         }
         Ok(Outputs { unset: vec!["network_settings".into(), "ports".into()], ..Outputs::default() })
@@ -160,7 +160,7 @@ impl Engine {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
         let id = match call.properties.get("container_id").and_then(Json::as_str) {
             Some(id) => Some(id.to_owned()),
-            None => self.made_for(call).await?,
+            None => self.left_behind(call).await?,
         };
         if let Some(id) = id {
             self.delete(&id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
@@ -176,16 +176,22 @@ impl Engine {
     }
 
     /// The container that was made for an instance by a run that died before it could write that down.
-    async fn made_for(&self, call: &Call) -> Result<Option<String>, Failure> {
-        let labels = vec![format!("{}={}", label::DEPLOYMENT, call.deployment), format!("{}={}", label::INSTANCE, call.instance)];
-        let options = bollard::query_parameters::ListContainersOptions {
-            all: true,
-            filters: Some([("label".to_owned(), labels)].into()),
-            ..Default::default()
-        };
+    async fn left_behind(&self, call: &Call) -> Result<Option<String>, Failure> {
+        Ok(self.made_for(&call.deployment, Some(&call.instance)).await?.into_iter().next())
+    }
+
+    /// Names of the containers that carry the labels of a deployment, or of one of its instances.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not say.
+    pub async fn made_for(&self, deployment: &str, instance: Option<&str>) -> Result<Vec<String>, Failure> {
+        let mut labels = vec![format!("{}={deployment}", label::DEPLOYMENT)];
+        labels.extend(instance.map(|instance| format!("{}={instance}", label::INSTANCE)));
+        let options = ListContainersOptions { all: true, filters: Some([("label".to_owned(), labels)].into()), ..Default::default() };
         let found = self.client.repeat(|| self.client.docker().list_containers(Some(options.clone()))).await;
         let found = found.map_err(|error| failure(&error, "looking for the container"))?;
-        Ok(found.into_iter().find_map(|container| container.id))
+        Ok(found.iter().filter_map(|container| Some(plain_name(container.names.as_ref()?.first()?))).collect())
     }
 
     /// Finds a container that exists, by exact name or by id, and remembers how it was found.
@@ -216,16 +222,20 @@ impl Engine {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
         let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else { return Ok(Outputs::default()) };
         let found = call.properties.get(ADOPTED_STATE).and_then(Json::as_str).unwrap_or_default();
-        let now = self.inspect(id).await?.as_ref().map(Container::state);
-        match (found, now) {
-            ("created" | "exited", Some(ObjectState::Running)) => self.stop_container(id, timeout).await?,
-            ("paused", Some(ObjectState::Running)) => {
-                let done = self.client.repeat(|| self.client.docker().pause_container(id)).await;
-                done.map_err(|error| failure(&error, "pausing the adopted container again"))?;
+        let Some(now) = self.inspect(id).await?.as_ref().map(Container::state) else { return Ok(Outputs::default()) };
+        let docker = self.client.docker();
+        let put_back = |error: bollard::errors::Error| failure(&error, &format!("putting the adopted container back to {found}"));
+        let runs = matches!(now, ObjectState::Running | ObjectState::Restarting | ObjectState::Paused);
+        match found {
+            // One that was never started cannot be so again: stopped is as near as it gets.
+            "created" | "exited" | "dead" if runs => self.stop_container(id, timeout).await?,
+            "running" | "restarting" if now == ObjectState::Paused => {
+                self.client.repeat(|| docker.unpause_container(id)).await.map_err(put_back)?;
             }
-            ("running", Some(ObjectState::Exited | ObjectState::Created)) => {
-                let done = self.client.repeat(|| self.client.docker().start_container(id, None)).await;
-                done.map_err(|error| failure(&error, "starting the adopted container again"))?;
+            "running" | "restarting" if !runs => self.client.repeat(|| docker.start_container(id, None)).await.map_err(put_back)?,
+            "paused" if now != ObjectState::Paused => {
+                self.client.repeat(|| docker.start_container(id, None)).await.map_err(put_back)?;
+                self.client.repeat(|| docker.pause_container(id)).await.map_err(put_back)?;
             }
             _ => {}
         }
@@ -235,7 +245,7 @@ impl Engine {
     /// How a container ended, with its last words; none if it runs or never did.
     pub(super) async fn exit(&self, id: &str) -> Option<Exit> {
         let container = self.inspect(id).await.ok()??;
-        if container.flag("/State/Running") {
+        if container.flag("/State/Running") || container.started_at().is_none() {
             return None;
         }
         Some(Exit {
@@ -274,7 +284,8 @@ pub(super) fn known_id(call: &Call) -> Result<String, Failure> {
 }
 
 fn refused(faults: &[Fault]) -> Failure {
-    let all: Vec<String> = faults.iter().map(|fault| format!("`{}`: {}", fault.path.join("."), fault.message)).collect();
+    let words = |fault: &Fault| format!("`{}`: {}", fault.path.join("."), fault.message.trim_start_matches("this "));
+    let all: Vec<String> = faults.iter().map(words).collect();
     let failure = Failure::fatal(all.join("; "));
     faults.iter().filter_map(|fault| fault.hint.as_deref()).fold(failure, Failure::hint)
 }
@@ -288,13 +299,18 @@ fn name_taken(name: &str, found: &Container, call: &Call) -> Failure {
         Some(owner) => format!("belongs to `{instance}` of the deployment `{owner}`"),
     };
     let image = found.text("/Config/Image").map(short).unwrap_or_default();
-    Failure::fatal(format!(
-        "the name `{name}` is taken by container {} (image {image}), which {whose}; it was not touched",
-        short(&found.id())
-    ))
-    .hint("to adopt it, add `use_external_resource: true` to the node's properties")
-    .hint("to keep both, give the node another `name`")
-    .hint(format!("to replace it, remove it first: docker rm -f {name}"))
+    let id = short(&found.id());
+    let failure =
+        Failure::fatal(format!("the name `{name}` is taken by container {id} (image {image}), which {whose}; it was not touched"));
+    match found.label(label::DEPLOYMENT) {
+        Some(owner) => failure
+            .hint("give one of the two nodes another `name`")
+            .hint(format!("or take the other down first: dockctl uninstall {owner}")),
+        None => failure
+            .hint("to adopt it, add `use_external_resource: true` to the node's properties")
+            .hint("to keep both, give the node another `name`")
+            .hint(format!("to replace it, remove it first: docker rm -f {name}")),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {

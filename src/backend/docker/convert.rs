@@ -247,19 +247,35 @@ fn ports(value: &Json) -> Converted {
     }
     let port = |item: &Json| match item {
         Json::Array(pair) => match &pair[..] {
-            [port] => text(port).map(|port| with_protocol(&port)),
-            [port, protocol] => Ok(format!("{}/{}", text(port)?, text(protocol)?)),
+            [port] => checked_port(&text(port)?),
+            [port, protocol] => checked_port(&format!("{}/{}", text(port)?, text(protocol)?)),
             _ => Err(wanted("a port, or [port, protocol]", item)),
         },
-        _ => text(item).map(|port| with_protocol(&port)),
+        _ => checked_port(&text(item)?),
     };
     let list = list_or_one(value, |item| port(item).map(Json::from))?;
     let exposed = list.as_array().into_iter().flatten().filter_map(Json::as_str).map(|port| (port.to_owned(), json!({})));
     Ok(Json::Object(exposed.collect()))
 }
 
+fn is_port_range(text: &str) -> bool {
+    let is_port = |text: &str| text.bytes().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    text.split_once('-').map_or_else(|| is_port(text), |(first, last)| is_port(first) && is_port(last))
+}
+
+/// `80`, `53/udp`, `8000-8010`, with the protocol spelt out.
+fn checked_port(port: &str) -> Result<String, Fault> {
+    let port = with_protocol(port);
+    match port.split_once('/') {
+        Some((number, "tcp" | "udp" | "sctp")) if is_port_range(number) => Ok(port),
+        _ => Err(Fault::new(format!("`{port}` is no port"))
+            .hint("a port is a number from 0 to 65535, with /udp or /sctp after it if it is not tcp")),
+    }
+}
+
 fn port_bindings(value: &Json) -> Converted {
-    let entries = fields(value)?.iter().map(|(key, value)| Ok((with_protocol(key), bindings(value).map_err(|fault| fault.under(key))?)));
+    let binding = |(key, value): (&String, &Json)| Ok((checked_port(key)?, bindings(value)?));
+    let entries = fields(value)?.iter().map(|entry| binding(entry).map_err(|fault: Fault| fault.under(entry.0)));
     entries.collect::<Result<_, Fault>>().map(Json::Object)
 }
 
@@ -289,8 +305,8 @@ fn bindings(value: &Json) -> Converted {
 fn binding(ip: &Json, port: &Json) -> Converted {
     let spelt = |value: &Json| if value.is_null() { Ok(String::new()) } else { text(value) };
     let port_text = spelt(port)?;
-    if !port_text.bytes().all(|c| c.is_ascii_digit() || c == b'-') {
-        return Err(wanted("a port", port));
+    if !is_port_range(&port_text) && !port_text.is_empty() {
+        return Err(wanted("a port from 0 to 65535, or a range such as 8000-8010", port));
     }
     Ok(json!({ "HostIp": spelt(ip)?, "HostPort": port_text }))
 }

@@ -28,15 +28,18 @@ impl Host {
     ///
     /// If a context is named that does not exist.
     pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
-        if let Some(address) = host {
-            return Ok(Self { address: address.to_owned(), origin: "--host".into() });
+        if let Some(address) = host.filter(|address| !address.is_empty()) {
+            return Ok(Self { address: address.to_owned(), origin: "--host or DOCKCTL_HOST".into() });
         }
+        let context = context.filter(|name| !name.is_empty());
         if context.is_none()
             && let Some(address) = variable("DOCKER_HOST")
         {
             return Ok(Self { address, origin: "DOCKER_HOST".into() });
         }
-        let named = context.map(|name| (name.to_owned(), "--context")).or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
+        let named = context
+            .map(|name| (name.to_owned(), "--context or DOCKCTL_CONTEXT"))
+            .or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
         let current = named.or_else(|| Some((current_context()?, "current docker context")));
         match current.filter(|(name, _)| name != "default") {
             Some((name, origin)) => Self::of_context(&name, origin),

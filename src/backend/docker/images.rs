@@ -13,7 +13,7 @@ use bollard::{
     body_try_stream,
     errors::Error,
     models::{BuildInfo, CreateImageInfo, ImageInspect, ProgressDetail},
-    query_parameters::{CreateImageOptions, ImportImageOptions, TagImageOptions},
+    query_parameters::{CreateImageOptions, ImportImageOptions, ListImagesOptions, TagImageOptions},
 };
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -63,8 +63,24 @@ impl Image {
             (_, Some(repository)) if repository.contains("://") => {
                 Err(format!("the repository `{repository}` must not start with a scheme"))
             }
+            (_, Some(_)) => image.check_reference().map(|()| image),
             _ => Ok(image),
         }
+    }
+
+    /// The engine's rules: a repository is lower case (the registry's host may not be), a tag has no spaces.
+    fn check_reference(&self) -> Result<(), String> {
+        let (repository, tag) = self.reference("");
+        let path = repository.split_once('/').map_or(repository.as_str(), |(_, path)| path);
+        let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+        if path.is_empty() || !path.chars().all(in_path) {
+            return Err(format!("`{repository}` is no name of an image: it has lower case letters, digits and any of `._-/`"));
+        }
+        let in_tag = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+        if tag.is_empty() || tag.len() > 135 || !tag.chars().all(in_tag) {
+            return Err(format!("`{tag}` is no tag of an image: it has letters, digits and any of `._-`"));
+        }
+        Ok(())
     }
 
     /// Repository and tag or digest, as the engine takes them. A tag of its own beats one in the repository.
@@ -191,8 +207,23 @@ impl Engine {
         progress(Progress::Note(format!("reading {}", path.display())));
         let (kind, digest) = blocking(path, |path| Ok((recognise(path)?, digest(path)?))).await?;
         match kind {
+            Tarball::FileSystem if !named => match self.imported_from(&digest).await? {
+                Some(image) => Ok(image),
+                None => self.import(path, repository, tag, &digest, progress).await,
+            },
             Tarball::FileSystem => self.import(path, repository, tag, &digest, progress).await,
             Tarball::SavedImage => self.load(path, repository, tag, named, progress).await,
+        }
+    }
+
+    /// The image that was made of a tarball before, whatever it is called: nodes that give no name share one.
+    async fn imported_from(&self, digest: &str) -> Result<Option<ImageInspect>, Failure> {
+        let filters = [("label".to_owned(), vec![format!("{}={digest}", label::SOURCE)])].into();
+        let options = ListImagesOptions { filters: Some(filters), ..Default::default() };
+        let found = self.client.repeat(|| self.client.docker().list_images(Some(options.clone()))).await;
+        match found.map_err(|error| failure(&error, "looking for the image"))?.into_iter().next() {
+            Some(image) => self.image(&image.id).await,
+            None => Ok(None),
         }
     }
 

@@ -24,7 +24,10 @@ pub use host::{ConnectError, Host};
 
 use super::{EngineRef, ObjectState, Observed, Standing};
 use crate::{
-    model::{Definition, Deployment, Instance, Planned, function::holds_call},
+    model::{
+        Definition, Deployment, Instance, Planned,
+        function::{attribute_targets, holds_call},
+    },
     plan::InstanceState,
     state::Record,
 };
@@ -146,7 +149,6 @@ pub struct Creation {
 impl Step {
     pub(super) fn image_key(&self) -> Option<String> {
         match self {
-            Self::Image { image, fallback, .. } if image.get("repository").is_none() => Some(format!("{image} {fallback}")),
             Self::Image { image, .. } => Some(image.to_string()),
             _ => None,
         }
@@ -229,7 +231,10 @@ pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definit
 
 fn image(deployment: &Deployment, instance: &Instance, node: &Definition) -> Step {
     let folder = deployment.blueprint.parent().unwrap_or(Path::new(".")).display().to_string();
-    let image = node.properties.get("image").cloned().unwrap_or_default();
+    // `params.image` beats the property, as it does in the call that the original made.
+    let of_params = input(node, "create", "params").get("image").filter(|image| !image.is_null());
+    let property = || node.properties.get("image").cloned().unwrap_or_default();
+    let image = of_params.map_or_else(property, |image| json!({ "repository": image }));
     Step::Image { engine: EngineRef::Default, image, folder, fallback: instance.id.clone() }
 }
 
@@ -339,26 +344,36 @@ pub(super) fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> 
     deployment.instances.iter().filter(|other| other.id != instance.id).filter(wanted).map(|other| other.id.clone()).collect()
 }
 
+/// Ids of instances that this container names, or whose attributes it was created with.
+pub(super) fn bound_to(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    let Some(node) = deployment.node(instance).filter(|node| is_container(node) && !node.is_adopted()) else { return Vec::new() };
+    let mut targets = attribute_targets(input(node, "create", "params"));
+    targets.extend(attribute_targets(input(node, "start", "params")));
+    targets.extend(node.properties.values().flat_map(attribute_targets));
+    let of_targets = deployment.instances.iter().filter(|other| other.id != instance.id && targets.contains(&other.node));
+    uses(deployment, instance).into_iter().chain(of_targets.map(|other| other.id.clone())).collect()
+}
+
 /// How far a container is from being installed.
 pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
     let started = record.state(&instance.id) == InstanceState::Started;
     let object = match adopted_name(node) {
-        Some(_) if record.state(&instance.id).is_gone() || !known(record, instance) => return Standing::Absent,
+        Some(_) if record.state(&instance.id).is_gone() => return Standing::Absent,
         Some(name) => observed.named(&name),
         None => observed.of(&instance.id),
     };
     match object {
         None => Standing::Absent,
         Some(object) if object.owner.as_ref().is_some_and(|owner| !node.is_adopted() && !owner.as_declared) => Standing::Outdated,
-        Some(_) if !known(record, instance) => Standing::Absent,
+        Some(object) if known_id(record, instance) != Some(&object.id) => Standing::Absent,
         Some(object) if object.state == ObjectState::Running && started => Standing::UpToDate,
-        Some(object) if object.state == ObjectState::Running => Standing::NotReady,
+        Some(object) if matches!(object.state, ObjectState::Running | ObjectState::Restarting) => Standing::NotReady,
         Some(_) => Standing::Stopped,
     }
 }
 
-/// Whether the record knows the container. If it does not, creating it finds the one that an
-/// interrupted run left behind.
-fn known(record: &Record, instance: &Instance) -> bool {
-    record.properties(&instance.id).is_some_and(|properties| properties.contains_key("container_id"))
+/// Id of the container that the record knows. If it knows none, creating it finds the one that an
+/// interrupted run left behind; if it knows another, an adopted container was replaced.
+fn known_id<'r>(record: &'r Record, instance: &Instance) -> Option<&'r str> {
+    record.properties(&instance.id)?.get("container_id")?.as_str()
 }

@@ -173,8 +173,6 @@ pub struct Creation {
     pub body: JsonMap<String, Json>,
     /// `name`, where the parameters give one.
     pub name: Option<String>,
-    /// `image`, where the parameters give one.
-    pub image: Option<String>,
     /// `platform`, where the parameters give one.
     pub platform: Option<String>,
     /// `processes_to_wait_for`, which old blueprints give here.
@@ -245,7 +243,6 @@ struct Reader {
     host: JsonMap<String, Json>,
     query: JsonMap<String, Json>,
     name: Option<String>,
-    image: Option<String>,
     detach: bool,
     stdin_open: bool,
     processes: Vec<String>,
@@ -317,7 +314,7 @@ impl Reader {
     fn special(&mut self, name: &str, value: &Json) {
         match name {
             "name" => self.name = value.as_str().map(str::to_owned),
-            "image" => self.image = value.as_str().map(str::to_owned),
+            "image" => {}
             "detach" => self.detach = value.as_bool().unwrap_or(false),
             "stdin_open" => self.stdin_open = value.as_bool().unwrap_or(false),
             _ => self.processes.extend(convert(Form::Strings, value).ok().into_iter().flat_map(|list| strings(&list))),
@@ -334,6 +331,15 @@ impl Reader {
             match host_field(key) {
                 Some(field) if !is_argument => {
                     self.host.insert(field.into(), value.clone());
+                }
+                // A field that only newer engines know: it must get there, and may be a slip of the pen.
+                None if !is_argument && key.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                    self.host.insert(key.clone(), value.clone());
+                    let warning = Fault::new(format!("`{key}` is no known field of `HostConfig`; it is sent as it is"));
+                    let fields = TABLE.iter().filter_map(|argument| if let Host(field) = argument.target { Some(field) } else { None });
+                    let near = nearest(key, fields).map(|name| format!("did you mean `{name}`?"));
+                    let path = [path, std::slice::from_ref(key)].concat();
+                    self.warnings.push(near.into_iter().fold(warning, Fault::hint).within(&path));
                 }
                 _ => self.argument(key, value, HOST, path),
             }
@@ -354,7 +360,7 @@ impl Reader {
             self.body.insert("HostConfig".into(), Json::Object(self.host));
         }
         let platform = self.query.get("platform").and_then(Json::as_str).map(str::to_owned);
-        Ok(Creation { body: self.body, name: self.name, image: self.image, platform, processes: self.processes, warnings: self.warnings })
+        Ok(Creation { body: self.body, name: self.name, platform, processes: self.processes, warnings: self.warnings })
     }
 
     fn attach(&mut self) {

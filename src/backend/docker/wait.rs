@@ -58,11 +58,10 @@ impl Engine {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal("the container disappeared while its processes were waited for"));
         };
-        let restarting = container.flag("/State/Restarting");
         let restarts = container.json.pointer("/RestartCount").and_then(Json::as_i64).unwrap_or(0);
         match container.state() {
-            ObjectState::Running if !restarting => Err(asked),
-            ObjectState::Running if restarts <= RESTARTS => Ok(names.to_vec()),
+            ObjectState::Running => Err(asked),
+            ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
             ObjectState::Paused => Ok(names.to_vec()),
             _ => {
                 let exit = self.exit(id).await;
