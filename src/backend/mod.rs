@@ -15,7 +15,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{fmt, future::Future};
+use std::{collections::HashMap, fmt, future::Future};
 use tokio_util::sync::CancellationToken;
 
 /// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
@@ -338,17 +338,16 @@ pub fn supports(plugin: &str, operation: &str) -> bool {
     docker::Operation::of(plugin, operation).is_some()
 }
 
-/// Ids of instances whose objects the objects of `instance` name, such as by links.
+/// For each instance the ids of those whose objects its own name, such as by links.
 #[must_use]
-pub fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> {
-    docker::uses(deployment, instance)
+pub fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
+    docker::uses(deployment)
 }
 
-/// Ids of instances that an existing object of `instance` cannot outlive: those it names, and those
-/// whose attributes went into it.
+/// Ids of instances whose attributes went into the object of `instance`.
 #[must_use]
-pub fn bound_to(deployment: &Deployment, instance: &Instance) -> Vec<String> {
-    docker::bound_to(deployment, instance)
+pub fn reads(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    docker::reads(deployment, instance)
 }
 
 /// How far an instance is from being installed.

@@ -17,12 +17,21 @@ use std::{
 /// If the blueprint itself cannot be read. Faults inside the files go to `diagnostics`.
 pub fn load(path: &Path, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Ast, SourceError> {
     let main = sources.read(path)?;
-    let mut loader = Loader { sources, seen: HashSet::from([Location::File(real(path))]), queue: VecDeque::new(), diagnostics };
+    let mut loader = Loader {
+        sources,
+        seen: HashSet::from([Location::File(real(path))]),
+        queue: VecDeque::new(),
+        stand_ins: HashSet::new(),
+        diagnostics,
+    };
     let main = loader.read(main);
     let mut files = vec![main];
     while let Some((import, from)) = loader.queue.pop_front() {
         if let Some(file) = loader.resolve(&import, from) {
-            files.push(loader.read(file));
+            let ast = loader.read(file);
+            // A catalog that stands in for an older edition asks for no newer version than that did.
+            let version = ast.version.clone().filter(|_| !loader.stand_ins.contains(&file));
+            files.push(Ast { version, ..ast });
         }
     }
     Ok(merge::merge(files, sources, diagnostics))
@@ -39,6 +48,8 @@ struct Loader<'a> {
     sources: &'a mut Sources,
     seen: HashSet<Location>,
     queue: VecDeque<(Spanned<String>, FileId)>,
+    /// Bundled catalogs of another edition than was asked for.
+    stand_ins: HashSet<FileId>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -89,7 +100,12 @@ impl Loader<'_> {
             self.fault(import.span.warning(Code::ImportNotFound, note));
         }
         let name = format!("<bundled {} {}>", catalog.name, catalog.edition);
-        self.seen.insert(Location::Bundled(catalog.text)).then(|| self.sources.add_text(name, catalog.text))
+        if !self.seen.insert(Location::Bundled(catalog.text)) {
+            return None;
+        }
+        let file = self.sources.add_text(name, catalog.text);
+        self.stand_ins.extend((!catalog.exact).then_some(file));
+        Some(file)
     }
 
     /// Tries the working directory, then beside the importing file: the order of the original.

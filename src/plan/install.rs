@@ -4,7 +4,7 @@ use super::{
     InstanceState::{self, Configured, Configuring, Created, Creating, Initializing, Started, Starting},
     Proposal, TaskId,
     chain::{Chain, Phase},
-    order::{in_order, needed_by},
+    order::Order,
     uninstall,
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) fn runs(operation: &str) -> bool {
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     let mut planner = Planner {
         deployment,
+        order: Order::new(deployment),
         record,
         observed,
         proposal: Proposal::default(),
@@ -49,7 +50,7 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
         images: HashMap::new(),
     };
     let dropped = uninstall::of_dropped(record, observed, &mut planner.proposal);
-    for instance in in_order(deployment) {
+    for instance in planner.order.instances() {
         if let Some(node) = deployment.node(instance) {
             planner.instance(instance, node, &dropped);
         }
@@ -59,6 +60,7 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
 
 struct Planner<'a> {
     deployment: &'a Deployment,
+    order: Order<'a>,
     record: &'a Record,
     observed: &'a Observed,
     proposal: Proposal,
@@ -73,8 +75,7 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
         let standing = self.standing(instance, node);
-        let needs: BTreeSet<TaskId> =
-            needed_by(self.deployment, instance).iter().filter_map(|id| self.last.get(id.as_str()).copied()).collect();
+        let needs: BTreeSet<TaskId> = self.order.needed_by(instance).iter().filter_map(|id| self.last.get(id).copied()).collect();
         let first = self.proposal.stage.tasks().len();
         let mut chain = Chain {
             deployment: self.deployment,
@@ -102,7 +103,7 @@ impl<'a> Planner<'a> {
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> Standing {
         let mut standing = backend::standing(instance, node, self.record, self.observed);
         let exists = matches!(standing, Standing::UpToDate | Standing::Stopped | Standing::NotReady);
-        if exists && backend::bound_to(self.deployment, instance).iter().any(|id| self.renewed.contains(id.as_str())) {
+        if exists && self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str())) {
             standing = Standing::Bound;
         }
         if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) {

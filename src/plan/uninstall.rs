@@ -4,7 +4,7 @@ use super::{
     InstanceState::{Deleted, Deleting, Stopped, Stopping},
     Proposal, TaskId,
     chain::{Chain, Phase},
-    order::{in_order, needed_by},
+    order::Order,
 };
 use crate::{
     backend::{self, Observed},
@@ -35,14 +35,15 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
     let dropped = of_dropped(record, observed, &mut proposal);
     // Who must be gone before an instance may go: those that need it.
     let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
-    for instance in in_order(deployment).into_iter().rev() {
+    let order = Order::new(deployment);
+    for instance in order.instances().into_iter().rev() {
         let Some(node) = deployment.node(instance) else { continue };
         let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
         after.extend(&dropped);
         let last = take_down(deployment, (instance, node), record, observed, "uninstall", after.iter().copied().collect(), &mut proposal);
         let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
-        for id in needed_by(deployment, instance) {
-            waits_for.entry(id).or_default().extend(&handed_on);
+        for id in order.needed_by(instance) {
+            waits_for.entry(id.to_owned()).or_default().extend(&handed_on);
         }
     }
     proposal

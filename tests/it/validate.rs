@@ -202,3 +202,19 @@ fn long_chains_and_many_faults_are_no_trouble() {
     let run = test.run(&["validate"]).exits(3);
     assert_eq!(run.stderr.matches("error[D0034]").count(), 2000);
 }
+
+#[test]
+fn older_editions_of_the_catalogs_are_stood_in_for() {
+    let test = Test::new("older");
+    let text = "tosca_definitions_version: cloudify_dsl_1_0
+imports:
+  - http://www.getcloudify.org/spec/cloudify/3.1/types.yaml
+  - http://www.getcloudify.org/spec/docker-plugin/1.1/plugin.yaml
+node_templates:
+  web: {type: cloudify.docker.Container, properties: {image: {repository: busybox}}}
+";
+    test.write("blueprint.yaml", text);
+    test.run(&["validate"])
+        .exits(0)
+        .says(&["cloudify/3.1/types.yaml` is not bundled; edition 3.3.1 is used instead", "edition 1.3.2 is used instead"]);
+}

@@ -1,12 +1,12 @@
 //! Carries out steps on one Docker engine.
 
 use super::{
-    ConnectError, Host, Step, adopted_name,
+    ConnectError, Host, Step,
     client::{Client, failure, status},
     container::{Container, is_name, plain_name},
     declaration,
     digest::hex,
-    is_container,
+    is_container, wanted_name,
 };
 use crate::{
     backend::{self, Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Owner, ProgressSink},
@@ -145,11 +145,7 @@ fn released() -> Outputs {
 
 /// Names that the deployment wants, adopted ones included.
 fn wanted_names(deployment: &Deployment) -> HashSet<String> {
-    let name = |instance| {
-        let node = deployment.node(instance).filter(|node| is_container(node))?;
-        adopted_name(node).or_else(|| super::container_name(instance, node).as_str().map(str::to_owned))
-    };
-    deployment.instances.iter().filter_map(name).collect()
+    deployment.instances.iter().filter_map(|instance| wanted_name(deployment, instance)).collect()
 }
 
 fn is_relevant(container: &ContainerSummary, deployment: &str, wanted: &HashSet<String>) -> bool {

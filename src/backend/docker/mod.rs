@@ -33,7 +33,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{fmt, path::Path};
+use std::{collections::HashMap, fmt, path::Path};
 
 /// The operations of the plugin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -320,38 +320,44 @@ fn waits(node: &Definition) -> Option<Json> {
     (!names.is_empty()).then_some(Json::Array(names))
 }
 
-/// Ids of instances whose containers this one names: links, volumes, a shared network.
-pub(super) fn uses(deployment: &Deployment, instance: &Instance) -> Vec<String> {
-    let Some(node) = deployment.node(instance).filter(|node| is_container(node) && !node.is_adopted()) else { return Vec::new() };
-    let Ok(creation) = params::creation(input(node, "create", "params"), input(node, "start", "params")) else { return Vec::new() };
-    let host = creation.body.get("HostConfig").cloned().unwrap_or_default();
-    let listed = ["Links", "VolumesFrom"].into_iter().flat_map(|field| host[field].as_array().cloned().unwrap_or_default());
-    let shared = ["NetworkMode", "PidMode", "IpcMode"]
-        .into_iter()
-        .filter_map(|field| host[field].as_str()?.strip_prefix("container:").map(Json::from));
-    let names: Vec<String> =
-        listed.chain(shared).filter_map(|name| Some(name.as_str()?.split(':').next()?.trim_start_matches('/').to_owned())).collect();
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let wanted = |other: &&Instance| {
-        let name = deployment
-            .node(other)
-            .filter(|node| is_container(node))
-            .map(|node| adopted_name(node).map_or_else(|| container_name(other, node), Json::from));
-        name.is_some_and(|name| name.as_str().is_some_and(|name| names.iter().any(|used| used == name)))
+/// For each instance the ids of those whose containers its own names: links, volumes, a shared network.
+pub(super) fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
+    let names: HashMap<String, &str> =
+        deployment.instances.iter().filter_map(|it| Some((wanted_name(deployment, it)?, it.id.as_str()))).collect();
+    let ids = |instance: &Instance| {
+        let used = names_used(deployment, instance).into_iter().filter_map(|name| names.get(&name).copied());
+        used.filter(|id| *id != instance.id).map(str::to_owned).collect()
     };
-    deployment.instances.iter().filter(|other| other.id != instance.id).filter(wanted).map(|other| other.id.clone()).collect()
+    deployment.instances.iter().map(|instance| (instance.id.clone(), ids(instance))).collect()
 }
 
-/// Ids of instances that this container names, or whose attributes it was created with.
-pub(super) fn bound_to(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+/// The name of the container that stands for an instance, where it is known by now.
+fn wanted_name(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    let node = deployment.node(instance).filter(|node| is_container(node))?;
+    adopted_name(node).or_else(|| container_name(instance, node).as_str().map(str::to_owned))
+}
+
+fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    let Some(node) = deployment.node(instance).filter(|node| is_container(node) && !node.is_adopted()) else { return Vec::new() };
+    let Ok(creation) = params::creation(input(node, "create", "params"), input(node, "start", "params")) else { return Vec::new() };
+    let Some(host) = creation.body.get("HostConfig") else { return Vec::new() };
+    let listed = ["Links", "VolumesFrom"].into_iter().flat_map(|field| host[field].as_array().into_iter().flatten());
+    let shared = ["NetworkMode", "PidMode", "IpcMode"].into_iter().filter_map(|field| host[field].as_str()?.strip_prefix("container:"));
+    let names = listed.filter_map(Json::as_str).chain(shared);
+    names.filter_map(|name| Some(name.split(':').next()?.trim_start_matches('/').to_owned())).collect()
+}
+
+/// Ids of instances whose attributes went into this container.
+pub(super) fn reads(deployment: &Deployment, instance: &Instance) -> Vec<String> {
     let Some(node) = deployment.node(instance).filter(|node| is_container(node) && !node.is_adopted()) else { return Vec::new() };
     let mut targets = attribute_targets(input(node, "create", "params"));
     targets.extend(attribute_targets(input(node, "start", "params")));
     targets.extend(node.properties.values().flat_map(attribute_targets));
-    let of_targets = deployment.instances.iter().filter(|other| other.id != instance.id && targets.contains(&other.node));
-    uses(deployment, instance).into_iter().chain(of_targets.map(|other| other.id.clone())).collect()
+    if targets.is_empty() {
+        return targets;
+    }
+    let others = deployment.instances.iter().filter(|other| other.id != instance.id && targets.contains(&other.node));
+    others.map(|other| other.id.clone()).collect()
 }
 
 /// How far a container is from being installed.
