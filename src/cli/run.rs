@@ -30,7 +30,7 @@ pub(crate) struct Job<'a> {
     pub again: String,
 }
 
-/// Carries a stage out under the held deployment. `prepare` puts down what belongs to the run before it begins.
+/// Carries a stage out under the held deployment. The events `before` belong to the run and are put down first.
 pub(crate) async fn carry_out(job: Job<'_>, held: Held, before: Vec<event::Event>) -> Result<Record, CliError> {
     let Held { mut store, record, .. } = held;
     let global = job.workspace.global;
