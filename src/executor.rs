@@ -91,21 +91,21 @@ impl<'a, B: Backend> Executor<'a, B> {
             Running { calls: FuturesUnordered::new(), busy: 0, attempts: HashMap::new(), progress, stop: signals.stop.clone() };
         loop {
             if let Err(error) = self.fill(&mut running) {
-                return Err(drain(running, error).await);
+                return Err(drain(running, error, signals).await);
             }
             tokio::select! {
                 biased;
                 () = signals.abort.cancelled() => return Ok(()),
                 () = signals.stop.cancelled(), if !self.record.is_cancelled() => {
                     if let Err(error) = self.emit(Event::CancelRequested) {
-                        return Err(drain(running, error).await);
+                        return Err(drain(running, error, signals).await);
                     }
                 }
                 Some((task, progress)) = shown.recv() => self.reporter.progress(&self.record, task, &progress),
                 done = running.calls.next() => {
                     let Some(done) = done else { return Ok(()) };
                     if let Err(error) = self.take(done, &mut running) {
-                        return Err(drain(running, error).await);
+                        return Err(drain(running, error, signals).await);
                     }
                 }
             }
@@ -247,8 +247,12 @@ impl<'a, B: Backend> Executor<'a, B> {
 }
 
 /// Lets calls under way end before the run is given up: what they do is at least done.
-async fn drain(mut running: Running<'_>, error: JournalError) -> JournalError {
+async fn drain(mut running: Running<'_>, error: JournalError, signals: &Signals) -> JournalError {
     running.stop.cancel();
-    while running.calls.next().await.is_some() {}
+    let ended = async { while running.calls.next().await.is_some() {} };
+    tokio::select! {
+        () = ended => {}
+        () = signals.abort.cancelled() => {}
+    }
     error
 }

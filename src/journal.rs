@@ -1,4 +1,4 @@
-//! The store: one SQLite database per deployment, appended to before anything is believed.
+//! The store: one SQLite database per deployment, appended to before anything is done or told.
 //!
 //! A row is an [`Entry`] as JSON. What is known is always [`replay`](Store::replay) of all rows. WAL and
 //! `synchronous=FULL`: once [`Journal::append`] returns, the entry survives loss of power. One exclusive
@@ -20,6 +20,11 @@ use thiserror::Error;
 
 /// Format of the database. A newer one is refused.
 const FORMAT: i64 = 1;
+
+/// Bytes in the key of the digests.
+const KEY: usize = 32;
+/// How often a lock is tried: a command that only reads may have it for a moment.
+const TRIES: u32 = 10;
 
 /// A journal that cannot be used.
 #[derive(Debug, Error)]
@@ -158,23 +163,12 @@ impl StateDir {
         let path = self.path.join("key");
         let io = |source| JournalError::Io { path: path.clone(), source };
         make_folder(&self.path)?;
-        match fs::read(&path) {
-            Ok(key) if key.len() >= 32 => return Ok(key),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io(error)),
+        if !path.exists() {
+            make_key(&path).map_err(io)?;
         }
-        let mut key = vec![0; 32];
-        File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut key)).map_err(io)?;
-        // Written aside and linked into place: of two processes that start at once, one wins whole.
-        let aside = self.path.join(format!("key.{}", std::process::id()));
-        write_private(&aside, &key).map_err(io)?;
-        let linked = fs::hard_link(&aside, &path);
-        fs::remove_file(&aside).map_err(io)?;
-        match linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(&path).map_err(io),
-            other => other.map(|()| key).map_err(io),
-        }
+        let key = fs::read(&path).map_err(io)?;
+        // Another key would make every container look changed.
+        if key.len() < KEY { Err(io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged"))) } else { Ok(key) }
     }
 
     /// Replays a deployment's journal without holding the deployment; none if there is no journal.
@@ -226,11 +220,10 @@ impl StateDir {
         let path = self.deployments().join(format!("{deployment}.lock"));
         let io = |source| JournalError::Io { path: path.clone(), source };
         let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::Busy { holder: read_holder(&mut lock) }),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+        take(&lock).map_err(|error| match error {
+            TryLockError::WouldBlock => JournalError::Busy { holder: read_holder(&mut lock) },
+            TryLockError::Error(source) => io(source),
+        })?;
         let holder = Holder {
             pid: std::process::id(),
             command: command.to_owned(),
@@ -241,6 +234,16 @@ impl StateDir {
         let record = store.replay()?;
         Ok(Held { store, record, _lock: lock })
     }
+}
+
+fn take(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            other => return other,
+        }
+    }
+    lock.try_lock()
 }
 
 fn read_holder(file: &mut File) -> Option<Holder> {
@@ -259,6 +262,17 @@ fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
 fn make_folder(path: &Path) -> Result<(), JournalError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| JournalError::Io { path: path.to_owned(), source })
+}
+
+/// Written aside and linked into place: of two processes that start at once, one wins whole.
+fn make_key(path: &Path) -> io::Result<()> {
+    let mut key = [0; KEY];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let aside = path.with_extension(std::process::id().to_string());
+    write_private(&aside, &key)?;
+    let linked = fs::hard_link(&aside, path);
+    fs::remove_file(&aside)?;
+    linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -274,8 +274,7 @@ impl Record {
     ///
     /// If the target stands for no instance, or for several with no relationship to decide between them.
     pub fn attribute(&self, me: Option<&str>, target: &str, path: &[Json]) -> Result<Json, String> {
-        let deployment = self.deployment.as_ref().ok_or("there is no deployment")?;
-        let instance = Self::resolve(deployment, me, target)?;
+        let instance = self.resolve(me, target)?;
         let properties = Json::Object(self.properties(&instance.id).cloned().unwrap_or_default());
         if let Some(found) = lookup(&properties, path).filter(|found| !found.is_null()) {
             return Ok(found.clone());
@@ -285,21 +284,33 @@ impl Record {
             [Json::String(name)] if name == "node_instance_index" => return Ok(instance.index.into()),
             _ => {}
         }
-        let declared = deployment.node(instance).map(|node| Json::Object(node.properties.clone())).unwrap_or_default();
+        let declared = self.definition(instance).map(|node| Json::Object(node.properties.clone())).unwrap_or_default();
         Ok(lookup(&declared, path).cloned().unwrap_or_default())
     }
 
-    fn resolve<'d>(deployment: &'d Deployment, me: Option<&str>, target: &str) -> Result<&'d Instance, String> {
+    /// Instances of the present definition, then those that it dropped.
+    fn all_instances(&self) -> impl Iterator<Item = &Instance> {
+        let present = self.deployment.iter().flat_map(|deployment| &deployment.instances);
+        present.chain(self.dropped.iter().map(|(instance, _)| instance))
+    }
+
+    fn definition(&self, instance: &Instance) -> Option<&Definition> {
+        let dropped = || self.dropped.iter().find(|(other, _)| other.id == instance.id).map(|(_, definition)| definition);
+        let present = self.deployment.as_ref().filter(|deployment| deployment.instance(&instance.id).is_some());
+        present.and_then(|deployment| deployment.node(instance)).or_else(dropped)
+    }
+
+    fn resolve(&self, me: Option<&str>, target: &str) -> Result<&Instance, String> {
+        let mine = me.and_then(|me| self.all_instances().find(|instance| instance.id == me));
         if target == "SELF" {
-            return me.and_then(|me| deployment.instance(me)).ok_or_else(|| "SELF stands for nothing here".to_owned());
+            return mine.ok_or_else(|| "SELF stands for nothing here".to_owned());
         }
-        let all: Vec<&Instance> = deployment.instances.iter().filter(|instance| instance.node == target).collect();
+        let all: Vec<&Instance> = self.all_instances().filter(|instance| instance.node == target).collect();
         if let [only] = all[..] {
             return Ok(only);
         }
-        let mine = me.and_then(|me| deployment.instance(me));
-        let tied: Vec<&Instance> =
-            all.iter().copied().filter(|other| mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id))).collect();
+        let is_tied = |other: &&Instance| mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id));
+        let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
         match (&tied[..], all.len()) {
             ([only], _) => Ok(only),
             (_, 0) => Err(format!("node `{target}` has no instance")),

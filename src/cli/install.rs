@@ -139,14 +139,14 @@ impl Wish {
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {
     let path = blueprint::absolute(path);
-    match before.filter(|before| before.blueprint != path) {
-        None => Ok(()),
-        Some(before) => {
-            let message =
-                format!("the deployment `{}` was made from {}, not from {}", before.name, before.blueprint.display(), path.display());
-            Err(CliError::usage(message).hint("give this one a name of its own: -d NAME"))
-        }
+    // A file that is not there is told so by whoever reads it.
+    let Some(before) = before.filter(|before| before.blueprint != path && path.exists()) else { return Ok(()) };
+    let message = format!("the deployment `{}` was made from {}, not from {}", before.name, before.blueprint.display(), path.display());
+    let error = CliError::usage(message).hint("give this one a name of its own: -d NAME");
+    if before.blueprint.exists() {
+        return Err(error);
     }
+    Err(error.hint(format!("if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}", before.name)))
 }
 
 fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), CliError> {

@@ -51,7 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &arguments),
     };
-    log(cli.global.verbose);
+    log(&cli.global);
     let kind = name(&cli.command);
     let result = dispatch(&cli);
     finish(kind, &cli.global, result)
@@ -149,11 +149,11 @@ pub(crate) fn color(global: &Global) -> bool {
     }
 }
 
-fn log(verbose: u8) {
-    let level = match verbose {
+fn log(global: &Global) {
+    let level = match global.verbose {
         0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).with_ansi(color(global)).init();
 }

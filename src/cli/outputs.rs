@@ -1,6 +1,6 @@
 //! `dockctl outputs`.
 
-use super::{Outcome, args::Global, error::CliError, workspace::Workspace};
+use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspace};
 use crate::{
     backend::{self, Backend as _, Observed},
     model::{Deployment, function},
@@ -13,6 +13,9 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(given)?;
     let mut record = workspace.record(&name)?;
+    if !record.is_installed() {
+        complain(&format!("`{name}` is not installed: its outputs lead nowhere\n"));
+    }
     let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let observed =
         Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&deployment).await.map_err(CliError::from) })?;
@@ -20,7 +23,10 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     let (outputs, capabilities) = (evaluate(&deployment.outputs, &record), evaluate(&deployment.capabilities, &record));
     let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();
     let text = if text.is_empty() { "the blueprint declares no outputs\n".to_owned() } else { text };
-    Ok(Outcome::new(json!({ "deployment": name, "outputs": outputs, "capabilities": capabilities }), text))
+    Ok(Outcome::new(
+        json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities }),
+        text,
+    ))
 }
 
 /// Puts what was observed over what was recorded: addresses change when a container is restarted.

@@ -78,7 +78,8 @@ fn fresh_id() -> String {
 
 fn reporter(global: &Global) -> Box<dyn Reporter> {
     match global.progress {
-        ProgressMode::Auto if stderr().is_terminal() => Box::new(Live::new(color(global))),
+        // Logs and a live view would tear each other.
+        ProgressMode::Auto if stderr().is_terminal() && global.verbose == 0 => Box::new(Live::new(color(global))),
         ProgressMode::Tty => Box::new(Live::new(color(global))),
         ProgressMode::Auto | ProgressMode::Plain => Box::new(Plain { out: stderr() }),
         ProgressMode::Json => Box::new(JsonLines { out: stderr() }),
@@ -120,7 +121,7 @@ fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> CliErro
     }
     error.fields = execution_fields(record);
     error.execution = Some(id);
-    error.result = super::status::known_table(record);
+    error.result = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
     error
 }
 

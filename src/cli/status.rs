@@ -31,9 +31,11 @@ pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> R
         "blueprint": deployment.blueprint,
         "installed": record.is_installed(),
         "busy": holder,
+        "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
         "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
     });
     let mut text = table(&["INSTANCE", "STATE", "CONTAINER", "IS", "PORTS", "DRIFT"], views.iter().map(View::row));
+    text += &dropped_line(&record);
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
     } else if record.running().is_some() {
@@ -151,6 +153,12 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
         .collect()
 }
 
+/// Instances that the blueprint does not have any more and that exist still.
+fn dropped_line(record: &Record) -> String {
+    let names: Vec<&str> = record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("no longer in the blueprint, and not taken down yet: {}\n", names.join(", ")) }
+}
+
 /// The closing table of a run, without asking the engine again.
 pub(crate) fn known_table(record: &Record) -> String {
     let Some(deployment) = &record.deployment else { return String::new() };
@@ -166,5 +174,5 @@ pub(crate) fn known_table(record: &Record) -> String {
             if adopted { format!("{container} (adopted)") } else { container },
         ]
     };
-    table(&["INSTANCE", "STATE", "CONTAINER"], deployment.instances.iter().map(row))
+    table(&["INSTANCE", "STATE", "CONTAINER"], deployment.instances.iter().map(row)) + &dropped_line(record)
 }

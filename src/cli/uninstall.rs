@@ -21,7 +21,7 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome,
     Workspace::runtime()?.block_on(async {
         let engine = workspace.connect().await?;
         if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
-            return refuse_strangers(&name, &engine.made_for(&name, None).await?).map(|()| nothing(&name));
+            return refuse_strangers(&name, &engine.made_for(&name).await?).map(|()| nothing(&name));
         }
         confirm(global, &name)?;
         let held = workspace.state.hold(&name, "uninstall")?;
@@ -64,6 +64,11 @@ fn confirm(global: &Global, name: &str) -> Result<(), CliError> {
     let read = std::io::stdin().read_line(&mut answer);
     match (read, answer.trim().to_lowercase().as_str()) {
         (Ok(_), "y" | "yes") => Ok(()),
-        _ => Err(CliError::new(Kind::Interrupted, "nothing was done").hint("--yes does not ask")),
+        (read, _) => {
+            if read.is_ok_and(|bytes| bytes == 0) {
+                super::complain("\n");
+            }
+            Err(CliError::new(Kind::Interrupted, "nothing was done").hint("--yes does not ask"))
+        }
     }
 }

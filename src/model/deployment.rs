@@ -217,6 +217,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.before, &self.after) {
             (Some(before), Some(after)) => write!(f, "{}: {before} → {after}", self.field),
+            (None, Some(Json::Object(_))) => write!(f, "{}: added", self.field),
             (None, Some(after)) => write!(f, "{}: added {after}", self.field),
             (Some(_), None) => write!(f, "{}: removed", self.field),
             (None, None) => f.write_str(&self.field),

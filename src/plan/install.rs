@@ -49,7 +49,7 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
         renewed: HashSet::new(),
         images: HashMap::new(),
     };
-    let dropped = uninstall::of_dropped(record, observed, &mut planner.proposal);
+    let dropped = uninstall::of_dropped(deployment, record, observed, &mut planner.proposal);
     for instance in planner.order.instances() {
         if let Some(node) = deployment.node(instance) {
             planner.instance(instance, node, &dropped);

@@ -32,40 +32,46 @@ pub(super) fn runs(operation: &str) -> bool {
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     let mut proposal = Proposal::default();
-    let dropped = of_dropped(record, observed, &mut proposal);
+    let dropped = of_dropped(deployment, record, observed, &mut proposal);
+    all_of(deployment, record, observed, "uninstall", &dropped, &mut proposal);
+    proposal
+}
+
+/// Takes down instances that an earlier definition of the deployment had and this one has not. The
+/// tasks that end it are given.
+pub(super) fn of_dropped(deployment: &Deployment, record: &Record, observed: &Observed, proposal: &mut Proposal) -> Vec<TaskId> {
+    let (instances, nodes) =
+        record.dropped.iter().map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone()))).unzip();
+    let earlier = Deployment { nodes, instances, ..deployment.clone() };
+    all_of(&earlier, record, observed, "the blueprint does not have it any more", &[], proposal)
+}
+
+/// Takes down all instances of a deployment, each after those that need it.
+fn all_of(
+    deployment: &Deployment,
+    record: &Record,
+    observed: &Observed,
+    cause: &str,
+    first: &[TaskId],
+    proposal: &mut Proposal,
+) -> Vec<TaskId> {
     // Who must be gone before an instance may go: those that need it.
     let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
+    let mut ends = Vec::new();
     let order = Order::new(deployment);
     for instance in order.instances().into_iter().rev() {
         let Some(node) = deployment.node(instance) else { continue };
         let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
-        after.extend(&dropped);
-        let last = take_down(deployment, (instance, node), record, observed, "uninstall", after.iter().copied().collect(), &mut proposal);
+        after.extend(first);
+        let waited_for: Vec<TaskId> = after.iter().copied().collect();
+        let last = take_down(deployment, (instance, node), record, observed, cause, waited_for, proposal);
+        ends.extend(last);
         let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
         for id in order.needed_by(instance) {
             waits_for.entry(id.to_owned()).or_default().extend(&handed_on);
         }
     }
-    proposal
-}
-
-/// Takes down instances that an earlier definition of the deployment had and this one has not.
-pub(super) fn of_dropped(record: &Record, observed: &Observed, proposal: &mut Proposal) -> Vec<TaskId> {
-    let mut last = Vec::new();
-    for (instance, definition) in &record.dropped {
-        let Some(deployment) = &record.deployment else { continue };
-        let after = last.last().copied().into_iter().collect();
-        last.extend(take_down(
-            deployment,
-            (instance, definition),
-            record,
-            observed,
-            "the blueprint does not have it any more",
-            after,
-            proposal,
-        ));
-    }
-    last.last().copied().into_iter().collect()
+    ends
 }
 
 fn take_down(

@@ -9,6 +9,10 @@ use crate::{
     state::Record,
 };
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::{
+    stdio::stderr,
+    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
+};
 use std::{collections::HashMap, time::Duration};
 
 /// The live view. Everything it drew is gone when it is dropped, but for the plain lines.
@@ -18,13 +22,25 @@ pub struct Live {
     /// One line for each instance at work.
     lines: HashMap<String, ProgressBar>,
     color: bool,
+    /// The terminal's settings as they were found.
+    terminal: Option<Termios>,
+}
+
+/// Keeps the terminal from writing `^C` into the lines that are drawn. Gives the settings to go back to.
+fn silence_control_characters() -> Option<Termios> {
+    let found = tcgetattr(stderr()).ok()?;
+    let mut silent = found.clone();
+    silent.local_modes.remove(LocalModes::ECHOCTL);
+    tcsetattr(stderr(), OptionalActions::Now, &silent).ok()?;
+    Some(found)
 }
 
 impl Live {
     /// Draws on standard error.
     #[must_use]
     pub fn new(color: bool) -> Self {
-        Self { screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15)), whole: None, lines: HashMap::new(), color }
+        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15));
+        Self { screen, whole: None, lines: HashMap::new(), color, terminal: silence_control_characters() }
     }
 
     fn style(&self, template: &str) -> ProgressStyle {
@@ -99,8 +115,8 @@ impl Reporter for Live {
                     whole.finish_and_clear();
                 }
             }
-            Event::ExecutionStarted { .. } | Event::Defined { .. } => {}
-            Event::CancelRequested => self.scroll(record, &entry.event),
+            Event::Defined { .. } => {}
+            Event::ExecutionStarted { .. } | Event::CancelRequested => self.scroll(record, &entry.event),
         }
     }
 
@@ -120,6 +136,10 @@ impl Drop for Live {
         self.lines.drain().for_each(|(_, bar)| bar.finish_and_clear());
         if let Some(whole) = self.whole.take() {
             whole.finish_and_clear();
+        }
+        if let Some(found) = &self.terminal {
+            // A terminal that went away needs no settings.
+            let _ = tcsetattr(stderr(), OptionalActions::Now, found);
         }
     }
 }

@@ -347,3 +347,44 @@ fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() 
     test.run(&["install"]).exits(0).says(&["warning[D0105]", "`FutureField` is no known field"]);
     assert_eq!(test.inspect("web", "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Dns}}"), "always [1.1.1.1]");
 }
+
+#[test]
+fn dropped_nodes_go_in_reverse_order_and_still_know_their_attributes() {
+    let test = Test::new("reverse");
+    let node = |name: &str, stop: &str, needs: &str| {
+        SLEEPER.replace("\nnode_templates:\n", "").replace("web", name).replace("timeout: 0", stop)
+            + &format!("    relationships: [{needs}]\n")
+    };
+    let needs = |name: &str| format!("{{type: cloudify.relationships.connected_to, target: {name}}}");
+    let late = "timeout: {get_attribute: [SELF, node_instance_index]}";
+    let bad = node("bad", "timeout: 0", &needs("app")).replace("sleep 1000", "'false'");
+    test.blueprint(&format!(
+        "node_templates:\n{}{}{bad}",
+        node("db", late, ""),
+        node("app", "timeout: {get_attribute: [db, node_instance_index]}", &needs("db"))
+    ));
+    test.run(&["install"]).exits(1);
+    test.blueprint(&format!("node_templates:\n{}", node("other", "timeout: 0", "")));
+    let status = test.run(&["status"]).exits(0).stdout;
+    assert!(!status.contains("no longer in the blueprint"), "{status}");
+    let run = test.run(&["install"]).exits(0);
+    let gone = |name: &str| run.stderr.find(&format!("[{name}_")).unwrap();
+    assert!(gone("bad") < gone("app") && gone("app") < gone("db"), "{}", run.stderr);
+    assert_eq!(test.containers(), ["PREFIX-other running"]);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
+    let test = Test::new("stale");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let labels = |name: &str| format!("{name}={}", test.inspect("web", &format!("{{{{index .Config.Labels \"{name}\"}}}}")));
+    let [deployment, instance] = ["dockctl.deployment", "dockctl.instance"].map(labels);
+    let (name, image) = (test.name("web"), test.image());
+    docker(&["rm", "-f", &name]);
+    docker(&["create", "--name", &name, "--label", &deployment, "--label", &instance, &image, "sleep", "1000"]);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}

@@ -11,10 +11,12 @@ use super::{
 use crate::backend::{Call, Exit, Failure, ObjectState, Outputs};
 use bollard::{
     container::LogOutput,
+    models::ContainerSummary,
     query_parameters::{ListContainersOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
+use std::collections::BTreeSet;
 
 /// Lines of a container's log that a failure shows.
 const LOG_LINES: usize = 20;
@@ -73,8 +75,7 @@ impl Engine {
         let request = self.request(call, creation)?;
         match self.inspect(&request.name).await? {
             None => self.create(call, creation).await,
-            Some(found) if found.state() == ObjectState::Created => self.take_up(call, &request).await,
-            Some(found) => Ok(container_id(found.id())),
+            Some(_) => self.take_up(call, &request).await,
         }
     }
 
@@ -137,9 +138,7 @@ impl Engine {
     /// Stops the container; one that does not run, or is gone, is stopped.
     pub(super) async fn stop(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
-        if let Some(id) = call.properties.get("container_id").and_then(Json::as_str) {
-            self.stop_container(id, timeout).await?;
-        } else if let Some(id) = self.left_behind(call).await? {
+        for id in self.containers_of(call).await? {
             self.stop_container(&id, timeout).await?;
         }
         Ok(Outputs { unset: vec!["network_settings".into(), "ports".into()], ..Outputs::default() })
@@ -158,11 +157,7 @@ impl Engine {
     /// Removes the container, with its anonymous volumes unless told otherwise; one that is gone is removed.
     pub(super) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
-        let id = match call.properties.get("container_id").and_then(Json::as_str) {
-            Some(id) => Some(id.to_owned()),
-            None => self.left_behind(call).await?,
-        };
-        if let Some(id) = id {
+        for id in self.containers_of(call).await? {
             self.delete(&id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
         }
         Ok(Outputs { unset: ["container_id", "image_id", "network_settings", "ports"].map(str::to_owned).to_vec(), ..Outputs::default() })
@@ -175,23 +170,29 @@ impl Engine {
         }
     }
 
-    /// The container that was made for an instance by a run that died before it could write that down.
-    async fn left_behind(&self, call: &Call) -> Result<Option<String>, Failure> {
-        Ok(self.made_for(&call.deployment, Some(&call.instance)).await?.into_iter().next())
+    /// The container that the record knows, and any that a run made for the instance and died before it could write that down.
+    async fn containers_of(&self, call: &Call) -> Result<BTreeSet<String>, Failure> {
+        let known = call.properties.get("container_id").and_then(Json::as_str).map(str::to_owned);
+        let labelled = self.labelled(&call.deployment, Some(&call.instance)).await?;
+        Ok(labelled.into_iter().filter_map(|container| container.id).chain(known).collect())
     }
 
-    /// Names of the containers that carry the labels of a deployment, or of one of its instances.
+    /// Names of the containers that carry the label of a deployment.
     ///
     /// # Errors
     ///
     /// If the engine does not say.
-    pub async fn made_for(&self, deployment: &str, instance: Option<&str>) -> Result<Vec<String>, Failure> {
+    pub async fn made_for(&self, deployment: &str) -> Result<Vec<String>, Failure> {
+        let found = self.labelled(deployment, None).await?;
+        Ok(found.iter().filter_map(|container| Some(plain_name(container.names.as_ref()?.first()?))).collect())
+    }
+
+    async fn labelled(&self, deployment: &str, instance: Option<&str>) -> Result<Vec<ContainerSummary>, Failure> {
         let mut labels = vec![format!("{}={deployment}", label::DEPLOYMENT)];
         labels.extend(instance.map(|instance| format!("{}={instance}", label::INSTANCE)));
         let options = ListContainersOptions { all: true, filters: Some([("label".to_owned(), labels)].into()), ..Default::default() };
         let found = self.client.repeat(|| self.client.docker().list_containers(Some(options.clone()))).await;
-        let found = found.map_err(|error| failure(&error, "looking for the container"))?;
-        Ok(found.iter().filter_map(|container| Some(plain_name(container.names.as_ref()?.first()?))).collect())
+        found.map_err(|error| failure(&error, "looking for the container"))
     }
 
     /// Finds a container that exists, by exact name or by id, and remembers how it was found.

@@ -64,7 +64,7 @@ impl Wire {
     /// Sends a request whose URI is a path.
     pub(super) fn send(&self, mut request: BollardRequest) -> BoxFuture<'static, Result<Response<Incoming>, Error>> {
         let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        tracing::debug!(method = %request.method(), path, "request");
+        tracing::info!(method = %request.method(), path, "request");
         match self {
             Self::Unix { client, socket } => {
                 *request.uri_mut() = hyperlocal::Uri::new(socket, &path).into();
