@@ -4,6 +4,7 @@ use crate::{
     backend::{Failure, Outputs},
     model::Deployment,
     plan::{Stage, TaskId, Workflow},
+    secrets::Secrets,
 };
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
@@ -64,6 +65,23 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
+}
+
+impl Event {
+    /// The event without the secrets that are known. Only what an engine said can hold any.
+    #[must_use]
+    pub fn scrubbed(self, secrets: &Secrets) -> Self {
+        match self {
+            Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs, secrets) },
+            Self::TaskFailed { task, failure, retry_in } => Self::TaskFailed { task, failure: scrubbed(failure, secrets), retry_in },
+            other => other,
+        }
+    }
+}
+
+fn scrubbed<T: Serialize + for<'de> Deserialize<'de>>(value: T, secrets: &Secrets) -> T {
+    let json = serde_json::to_value(&value).map(|json| secrets.scrub_json(json));
+    json.and_then(serde_json::from_value).unwrap_or(value)
 }
 
 /// How an execution ended; the names are the original's, but for the last.

@@ -9,7 +9,8 @@ use crate::{
     journal::{Journal, JournalError},
     plan::{Stage, TaskId, Workflow},
     report::Reporter,
-    state::Record,
+    secrets::Secrets,
+    state::{Around, Record},
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use std::{collections::HashMap, time::Duration};
@@ -47,6 +48,8 @@ pub struct Executor<'a, B> {
     pub journal: &'a mut dyn Journal,
     /// Who tells.
     pub reporter: &'a mut dyn Reporter,
+    /// What late values may need, and what must not be told.
+    pub secrets: &'a Secrets,
     /// How many calls run at once.
     pub parallel: usize,
     /// How failures are repeated.
@@ -141,7 +144,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     fn start(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
         let planned = self.record.stage().task(task).clone();
         let attempt = running.attempts.entry(task).and_modify(|attempt| *attempt += 1).or_insert(1);
-        let bound = planned.step.bind(&self.record, &planned.instance);
+        let bound = planned.step.bind(&Around { record: &self.record, me: Some(&planned.instance), secrets: self.secrets });
         let attempt = *attempt;
         self.emit(Event::TaskStarted { task, attempt })?;
         match bound {
@@ -238,7 +241,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the executor breaks the rules of its own state, which is a bug.
     pub fn emit(&mut self, event: Event) -> Result<(), JournalError> {
-        let entry = Entry::now(event);
+        let entry = Entry::now(event.scrubbed(self.secrets));
         self.record.apply(&entry).expect("the executor follows its own state");
         self.journal.append(&entry)?;
         self.reporter.report(&self.record, &entry);

@@ -7,7 +7,7 @@
 //!
 //! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, [`catalog`] follows
 //! imports, [`model`] knows meaning, [`plan`] decides, [`executor`] does, [`backend`] is what it does it
-//! with, [`event`], [`state`] and [`journal`] remember, [`report`] tells, [`cli`] is the command line.
+//! with, [`event`], [`state`] and [`journal`] remember, [`secrets`] knows what to forget, [`report`] tells, [`cli`] is the command line.
 //! `docs/architecture.md` gives the reasons.
 
 pub mod diagnostic;
@@ -22,6 +22,7 @@ pub mod backend;
 pub mod event;
 pub mod executor;
 pub mod journal;
+pub mod secrets;
 pub mod state;
 
 pub mod cli;

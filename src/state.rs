@@ -3,8 +3,12 @@
 use crate::{
     backend::{Failure, Outputs},
     event::{Entry, Event, Outcome},
-    model::{Definition, Deployment, Instance, function::lookup},
+    model::{
+        Definition, Deployment, GroupInstance, Instance, RelationshipKind,
+        function::{Surroundings, lookup},
+    },
     plan::{InstanceState, Stage, TaskId, Workflow},
+    secrets::Secrets,
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
@@ -275,17 +279,21 @@ impl Record {
     /// If the target stands for no instance, or for several with no relationship to decide between them.
     pub fn attribute(&self, me: Option<&str>, target: &str, path: &[Json]) -> Result<Json, String> {
         let instance = self.resolve(me, target)?;
+        Ok(self.attribute_of(instance, path))
+    }
+
+    fn attribute_of(&self, instance: &Instance, path: &[Json]) -> Json {
         let properties = Json::Object(self.properties(&instance.id).cloned().unwrap_or_default());
         if let Some(found) = lookup(&properties, path).filter(|found| !found.is_null()) {
-            return Ok(found.clone());
+            return found.clone();
         }
         match path {
-            [Json::String(name)] if name == "node_instance_id" => return Ok(instance.id.clone().into()),
-            [Json::String(name)] if name == "node_instance_index" => return Ok(instance.index.into()),
+            [Json::String(name)] if name == "node_instance_id" => return instance.id.clone().into(),
+            [Json::String(name)] if name == "node_instance_index" => return instance.index.into(),
             _ => {}
         }
         let declared = self.definition(instance).map(|node| Json::Object(node.properties.clone())).unwrap_or_default();
-        Ok(lookup(&declared, path).cloned().unwrap_or_default())
+        lookup(&declared, path).cloned().unwrap_or_default()
     }
 
     /// Instances of the present definition, then those that it dropped.
@@ -298,6 +306,26 @@ impl Record {
         let dropped = || self.dropped.iter().find(|(other, _)| other.id == instance.id).map(|(_, definition)| definition);
         let present = self.deployment.as_ref().filter(|deployment| deployment.instance(&instance.id).is_some());
         present.and_then(|deployment| deployment.node(instance)).or_else(dropped)
+    }
+
+    /// The only one of several instances that is in the same instance of a scaling group, the smallest group first.
+    fn in_my_group<'i>(&self, mine: Option<&Instance>, all: &[&'i Instance]) -> Option<&'i Instance> {
+        self.groups_around(mine?).into_iter().find_map(|group| {
+            let mut inside = all.iter().copied().filter(|other| self.groups_around(other).contains(&group));
+            inside.next().filter(|_| inside.next().is_none())
+        })
+    }
+
+    /// Instances of scaling groups around an instance and around what contains it, innermost first.
+    fn groups_around<'s>(&'s self, instance: &'s Instance) -> Vec<&'s GroupInstance> {
+        let mut around: Vec<&GroupInstance> = Vec::new();
+        let mut current = Some(instance);
+        while let Some(instance) = current {
+            around.extend(&instance.groups);
+            let container = instance.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn);
+            current = container.and_then(|tie| self.all_instances().find(|other| other.id == tie.target));
+        }
+        around
     }
 
     fn resolve(&self, me: Option<&str>, target: &str) -> Result<&Instance, String> {
@@ -313,8 +341,62 @@ impl Record {
         let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
         match (&tied[..], all.len()) {
             ([only], _) => Ok(only),
+            _ if self.in_my_group(mine, &all).is_some() => Ok(self.in_my_group(mine, &all).expect("just looked at")),
             (_, 0) => Err(format!("node `{target}` has no instance")),
             (_, n) => Err(format!("node `{target}` has {n} instances, and no relationship tells which is meant")),
+        }
+    }
+}
+
+/// What functions at run time refer to: a record, an instance in it, the secrets.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// What is known.
+    pub record: &'a Record,
+    /// Who SELF is; nobody in outputs.
+    pub me: Option<&'a str>,
+    /// Where secrets come from.
+    pub secrets: &'a Secrets,
+}
+
+impl Surroundings for Around<'_> {
+    fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
+        self.record.attribute(self.me, target, path)
+    }
+
+    fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
+        let deployment = self.record.deployment.as_ref().filter(|deployment| deployment.nodes.contains_key(node));
+        let deployment = deployment.ok_or_else(|| format!("there is no node `{node}`"))?;
+        let mine = deployment.instances.iter().filter(|instance| instance.node == node);
+        Ok(mine.map(|instance| (instance.id.clone(), self.record.attribute_of(instance, path))).collect())
+    }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        self.secrets.get(name)
+    }
+
+    fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String> {
+        let deployment = self.record.deployment.as_ref().ok_or("there is no deployment yet")?;
+        let words: Vec<&str> = arguments
+            .as_array()
+            .map_or_else(|| vec![arguments.as_str().unwrap_or_default()], |list| list.iter().filter_map(Json::as_str).collect());
+        match (call, &words[..]) {
+            ("get_sys", ["deployment", "id" | "name"]) => Ok(deployment.name.clone().into()),
+            ("get_sys", ["deployment", "blueprint"]) => Ok(deployment.blueprint.display().to_string().into()),
+            ("get_sys", ["deployment", "owner"]) => Ok(std::env::var("USER").unwrap_or_default().into()),
+            ("get_sys", ["tenant", "name"]) => Ok("default_tenant".into()),
+            ("get_consumers", ["count"]) => Ok(0.into()),
+            ("get_consumers", _) => Ok(Json::Array(Vec::new())),
+            ("get_label", [name, ..]) => {
+                let values = deployment.labels.get(*name).cloned().ok_or_else(|| format!("the deployment has no label `{name}`"))?;
+                match arguments.get(1).map(|at| at.as_u64().or_else(|| at.as_str()?.parse().ok())) {
+                    None => Ok(values),
+                    Some(at) => at
+                        .and_then(|at| values.get(usize::try_from(at).ok()?).cloned())
+                        .ok_or_else(|| format!("the label `{name}` has no such value")),
+                }
+            }
+            _ => Err(format!("`{call}` cannot be evaluated here")),
         }
     }
 }

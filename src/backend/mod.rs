@@ -11,7 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
     plan::InstanceState,
-    state::Record,
+    state::{Around, Record},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -74,10 +74,9 @@ impl Step {
     /// # Errors
     ///
     /// If one of them cannot be evaluated.
-    pub fn bind(&self, record: &Record, instance: &str) -> Result<Self, String> {
-        let attribute = |target: &str, path: &[Json]| record.attribute(Some(instance), target, path);
+    pub fn bind(&self, around: &Around<'_>) -> Result<Self, String> {
         let json = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        serde_json::from_value(function::bind(&json, &attribute)?).map_err(|error| error.to_string())
+        serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())
     }
 }
 
@@ -336,6 +335,12 @@ pub fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, na
 #[must_use]
 pub fn supports(plugin: &str, operation: &str) -> bool {
     docker::Operation::of(plugin, operation).is_some()
+}
+
+/// Whether dockctl itself carries out what a blueprint's plugin of this name does.
+#[must_use]
+pub fn provides(plugin: &str) -> bool {
+    docker::provides(plugin)
 }
 
 /// For each instance the ids of those whose objects its own name, such as by links.

@@ -1,135 +1,493 @@
 //! Follows the imports of a blueprint, breadth first.
 
-use super::{addresses, bundled, merge};
+use super::{
+    bundled::{self, Found},
+    fetch::Network,
+    merge::{self, Part},
+    namespace::{self, DELIMITER},
+};
 use crate::{
-    diagnostic::{Code, Diagnostic, FileId, Spanned},
-    syntax::{SourceError, Sources, ast::Ast, parse},
+    diagnostic::{Code, Diagnostic, FileId, Severity, Span},
+    syntax::{Data, Map, SourceError, Sources, Value, Version, ast::Ast, call, fits, parse},
 };
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
+    sync::Arc,
 };
+
+/// Most files that one blueprint may import.
+const FILES: usize = 1000;
+
+/// How imports are found.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Files from the network.
+    pub network: Network,
+    /// Addresses that start with the first are tried with the second in its place, in this order, before the address itself.
+    pub rules: Vec<(String, String)>,
+}
 
 /// Reads a blueprint and everything it imports, merged into one.
 ///
 /// # Errors
 ///
 /// If the blueprint itself cannot be read. Faults inside the files go to `diagnostics`.
-pub fn load(path: &Path, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Ast, SourceError> {
+pub fn load(path: &Path, options: &Options, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Ast, SourceError> {
     let main = sources.read(path)?;
-    let mut loader = Loader {
-        sources,
-        seen: HashSet::from([Location::File(real(path))]),
-        queue: VecDeque::new(),
-        stand_ins: HashSet::new(),
-        diagnostics,
-    };
-    let main = loader.read(main);
-    let mut files = vec![main];
-    while let Some((import, from)) = loader.queue.pop_front() {
-        if let Some(file) = loader.resolve(&import, from) {
-            let ast = loader.read(file);
-            // A catalog that stands in for an older edition asks for no newer version than that did.
-            let version = ast.version.clone().filter(|_| !loader.stand_ins.contains(&file));
-            files.push(Ast { version, ..ast });
-        }
-    }
-    Ok(merge::merge(files, sources, diagnostics))
+    Ok(follow(main, options, sources, diagnostics))
 }
 
-/// Where a file comes from; one that is loaded already is not loaded again.
-#[derive(Eq, Hash, PartialEq)]
+/// Reads a blueprint that is among the sources already, and everything it imports.
+pub(crate) fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Ast {
+    let root = parse(sources, main, diagnostics).unwrap_or_else(|fault| {
+        diagnostics.push(fault);
+        Value::new(sources.start(main), Data::Map(Arc::default()))
+    });
+    let version = main_version(&root, sources.start(main), diagnostics);
+    let known = version.unwrap_or(Version::LATEST);
+    let mut loader = Loader {
+        options,
+        version: known,
+        declared: root.get("tosca_definitions_version").map_or(root.span, |value| value.span),
+        seen: sources.path(main).map(|path| (Location::File(real(path)), String::new())).into_iter().collect(),
+        blueprints: HashMap::new(),
+        queue: VecDeque::new(),
+        sources,
+        diagnostics,
+    };
+    loader.enqueue(&root, main, "");
+    let mut parts = Vec::new();
+    while let Some(import) = loader.queue.pop_front() {
+        parts.extend(loader.part(&import));
+    }
+    let merged = merge::merge(&root, &parts, known, diagnostics);
+    Ast::read(main, known, &merged, diagnostics)
+}
+
+/// The version that the main file declares.
+fn main_version(root: &Value, start: Span, d: &mut Vec<Diagnostic>) -> Option<Version> {
+    // A text that could not be read, or is no mapping, has been or will be reported; that its version is missing says nothing new.
+    let unreadable = d.iter().any(|fault| fault.severity == Severity::Error);
+    let map = root.as_map().filter(|_| !unreadable)?;
+    let Some(value) = map.get("tosca_definitions_version").filter(|value| !value.is_null()) else {
+        let fault = start.error(Code::VersionMissing, "`tosca_definitions_version` is missing");
+        d.push(fault.hint(format!("start the blueprint with `tosca_definitions_version: {}`", Version::V1_3)));
+        return None;
+    };
+    read_version(value, d)
+}
+
+fn read_version(value: &Value, d: &mut Vec<Diagnostic>) -> Option<Version> {
+    let Some(name) = value.as_str() else {
+        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) { Code::Foreign } else { Code::Format };
+        d.push(value.span.error(code, format!("`tosca_definitions_version` must be a string, and this is {}", value.kind())));
+        return None;
+    };
+    let version = Version::parse(name);
+    if version.is_none() {
+        let names = Version::ALL.map(Version::as_str);
+        let fault = value.span.error(Code::VersionUnknown, format!("there is no version `{name}` of the DSL"));
+        d.push(fault.did_you_mean(name, names).hint(format!("known versions: {}", names.join(", "))));
+    }
+    version
+}
+
+/// Where a file comes from; one that is loaded already under the same namespace is not loaded again.
+#[derive(Clone, Eq, Hash, PartialEq)]
 enum Location {
-    Bundled(&'static str),
+    Bundled(bundled::Catalog),
     File(PathBuf),
+    Address(String),
+}
+
+/// An import that waits to be followed.
+struct Import {
+    /// What is imported, without its namespace.
+    name: String,
+    span: Span,
+    /// The namespace that it is given here.
+    own: Option<String>,
+    /// The namespace of the file that imports it.
+    outer: String,
+    /// Values for the properties of its plugins.
+    properties: Option<Value>,
+    from: FileId,
+}
+
+impl Import {
+    fn namespace(&self) -> String {
+        match (&self.own, self.outer.as_str()) {
+            (Some(own), "") => own.clone(),
+            (Some(own), outer) => format!("{outer}{DELIMITER}{own}"),
+            (None, outer) => outer.to_owned(),
+        }
+    }
 }
 
 struct Loader<'a> {
+    options: &'a Options,
+    version: Version,
+    /// Where the version is declared.
+    declared: Span,
+    seen: HashSet<(Location, String)>,
+    /// Namespaces of imported blueprints.
+    blueprints: HashMap<String, Span>,
+    queue: VecDeque<Import>,
     sources: &'a mut Sources,
-    seen: HashSet<Location>,
-    queue: VecDeque<(Spanned<String>, FileId)>,
-    /// Bundled catalogs of another edition than was asked for.
-    stand_ins: HashSet<FileId>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
 impl Loader<'_> {
-    fn read(&mut self, file: FileId) -> Ast {
-        let root = parse(self.sources, file, self.diagnostics).unwrap_or_else(|fault| {
-            self.diagnostics.push(fault);
-            crate::syntax::Value::new(self.sources.start(file), crate::syntax::Data::Map(std::sync::Arc::default()))
-        });
-        let ast = Ast::read(file, &root, self.diagnostics);
-        self.queue.extend(ast.imports.iter().cloned().map(|import| (import, file)));
-        ast
+    fn fault(&mut self, fault: Diagnostic) {
+        self.diagnostics.push(fault);
     }
 
-    /// The file that an import names, if it is there and not loaded yet.
-    fn resolve(&mut self, import: &Spanned<String>, from: FileId) -> Option<FileId> {
-        match import.node.split_once(':').map(|(scheme, _)| scheme) {
-            Some("http" | "https") => self.bundled(import),
-            Some("plugin" | "blueprint" | "ftp") => {
-                self.fault(
-                    import
-                        .span
-                        .error(Code::NotYet, format!("the import `{}` needs a catalogue that this version does not have", import.node)),
-                );
-                None
+    /// Notes what a file imports.
+    fn enqueue(&mut self, root: &Value, from: FileId, outer: &str) {
+        let Some(value) = root.get("imports").filter(|value| !value.is_null()) else { return };
+        let Some(list) = value.as_list() else {
+            self.fault(value.span.error(Code::Format, format!("`imports` must be a list, and this is {}", value.kind())));
+            return;
+        };
+        let mut names: HashMap<String, Span> = HashMap::new();
+        for item in list {
+            let Some((text, properties)) = self.item(item) else { continue };
+            if let Some(first) = names.insert(text.clone(), item.span) {
+                let fault = item.span.error(Code::ImportTwice, format!("`{text}` is imported twice"));
+                self.fault(fault.related(first, "first imported here"));
+                continue;
             }
-            _ if import.node.contains("--") => {
-                self.fault(
-                    import.span.error(Code::NotYet, format!("namespaces, as in `{}`, are not carried out by this version", import.node)),
-                );
-                None
+            let (own, name) = split(&text);
+            if own.as_ref().is_some_and(|own| own.contains(DELIMITER)) {
+                let fault = item.span.error(Code::Namespace, format!("the namespace `{}` cannot hold `--`", own.unwrap_or_default()));
+                self.fault(fault);
+                continue;
             }
-            _ => self.file(import, from),
+            self.queue.push_back(Import { name, span: item.span, own, outer: outer.to_owned(), properties, from });
         }
     }
 
-    fn bundled(&mut self, import: &Spanned<String>) -> Option<FileId> {
-        let Some(catalog) = bundled(&import.node) else {
-            let fault = import.span.error(Code::ImportNotFound, format!("`{}` is not bundled with dockctl", import.node));
-            let known: Vec<String> = addresses().collect();
+    /// An entry of `imports`: a name, or since version 1.5 a name with properties.
+    fn item(&mut self, item: &Value) -> Option<(String, Option<Value>)> {
+        let map = match &item.data {
+            Data::Str(text) => return Some((text.to_string(), None)),
+            Data::Map(map) => map,
+            Data::Date(_) | Data::Null | Data::Bytes(_) => {
+                self.fault(item.span.error(Code::Foreign, format!("an import must be a string, and this is {}", item.kind())));
+                return None;
+            }
+            _ => {
+                self.fault(item.span.error(Code::Format, format!("an import must be a string or a mapping, and this is {}", item.kind())));
+                return None;
+            }
+        };
+        let [(name, properties)] = &map.entries[..] else {
             self.fault(
-                fault.hint(format!("bundled: {}", known.join(", "))).hint("save the file beside the blueprint and import it by its path"),
+                item.span.error(Code::ImportProperties, "an import with properties is a mapping with one key: the name of the file"),
             );
             return None;
         };
-        if !catalog.exact {
-            let note = format!("`{}` is not bundled; edition {} is used instead", import.node, catalog.edition);
-            self.fault(import.span.warning(Code::ImportNotFound, note));
-        }
-        let name = format!("<bundled {} {}>", catalog.name, catalog.edition);
-        if !self.seen.insert(Location::Bundled(catalog.text)) {
+        if self.version < Version::V1_5 {
+            let fault = item.span.error(Code::FeatureTooNew, format!("imports have properties since {}", Version::V1_5));
+            self.fault(fault.hint(format!("declare `tosca_definitions_version: {}`", Version::V1_5)));
             return None;
         }
-        let file = self.sources.add_text(name, catalog.text);
-        self.stand_ins.extend((!catalog.exact).then_some(file));
-        Some(file)
+        Some((name.as_str()?.to_owned(), Some(properties.clone())))
     }
 
-    /// Tries the working directory, then beside the importing file: the order of the original.
-    fn file(&mut self, import: &Spanned<String>, from: FileId) -> Option<FileId> {
-        let name = Path::new(import.node.strip_prefix("file://").unwrap_or(&import.node));
-        let beside = self.sources.path(from).and_then(Path::parent).map(|folder| folder.join(name));
-        let candidates = std::iter::once(name.to_owned()).chain(beside);
-        let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
-            let fault = import.span.error(Code::ImportNotFound, format!("the import `{}` cannot be found", import.node));
-            self.fault(fault.hint("looked in the working directory and beside this file"));
+    /// Reads an imported file, if it is there and not read yet.
+    fn part(&mut self, import: &Import) -> Option<Part> {
+        if self.seen.len() > FILES {
+            self.fault(import.span.error(Code::Limit, format!("the blueprint imports more than {FILES} files")));
+            self.queue.clear();
+            return None;
+        }
+        let (location, file, stand_in) = self.resolve(import)?;
+        let root = match parse(self.sources, file, self.diagnostics) {
+            Ok(root) => root,
+            Err(fault) => {
+                self.fault(fault.related(import.span, "imported here"));
+                return None;
+            }
+        };
+        let Some(map) = root.as_map() else {
+            let fault = root.span.error(Code::Format, format!("an imported file must be a mapping, and this is {}", root.kind()));
+            self.fault(fault.related(import.span, "imported here"));
             return None;
         };
-        if !self.seen.insert(Location::File(real(&path))) {
+        let basic = root.get("node_types").is_some_and(|types| types.get("cloudify.nodes.Root").is_some());
+        if let (true, Some(own)) = (basic, &import.own) {
+            let fault = import.span.error(Code::NamespaceUse, format!("the basic types cannot be put under the namespace `{own}`"));
+            self.fault(fault.hint("import them without a namespace: their names are everyone's"));
             return None;
         }
-        let read = self.sources.read(&path);
-        read.map_err(|error| self.fault(import.span.error(Code::ImportNotFound, error.to_string()))).ok()
+        let namespace = if basic { String::new() } else { import.namespace() };
+        if !self.seen.insert((location, namespace.clone())) {
+            return None;
+        }
+        if !stand_in {
+            self.check_version(map);
+        }
+        self.enqueue(&root, file, &namespace);
+        let map = import.properties.as_ref().map_or_else(|| map.clone(), |properties| self.with_properties(map, properties));
+        let map = if namespace.is_empty() { map } else { namespace::prefix(&map, &namespace) };
+        Some(Part { root: Arc::new(map), basic })
     }
 
-    fn fault(&mut self, fault: Diagnostic) {
-        self.diagnostics.push(fault);
+    fn check_version(&mut self, map: &Map) {
+        let Some(value) = map.get("tosca_definitions_version").filter(|value| !value.is_null()) else { return };
+        let Some(version) = read_version(value, self.diagnostics) else { return };
+        if version > self.version {
+            let fault = value
+                .span
+                .error(Code::ImportVersion, format!("this file needs `{version}`, and the blueprint declares `{}`", self.version));
+            let fault = fault.related(self.declared, "declared here");
+            self.fault(fault.hint(format!("declare `tosca_definitions_version: {version}` in the blueprint")));
+        }
+    }
+
+    /// The file that an import names: where it is, and whether it stands in for another edition.
+    fn resolve(&mut self, import: &Import) -> Option<(Location, FileId, bool)> {
+        let scheme = import.name.split_once(':').map(|(scheme, _)| scheme);
+        match scheme {
+            Some("plugin") => self.plugin(import),
+            Some("blueprint") => self.blueprint(import),
+            Some("http" | "https") => self.address(&import.name, import),
+            Some("ftp") => {
+                self.not_found(import, "ftp is not spoken here", &["save the file beside the blueprint and import it by its path"]);
+                None
+            }
+            _ => self.file(import),
+        }
+    }
+
+    fn plugin(&mut self, import: &Import) -> Option<(Location, FileId, bool)> {
+        if let Some(found) = self.by_rules(&import.name, import) {
+            return Some(found);
+        }
+        if let Some(found) = bundled::by_plugin(&import.name["plugin:".len()..]) {
+            return Some(self.bundled(&found, import));
+        }
+        let hints = [
+            "bundled: cloudify-docker-plugin, cloudify-kubernetes-plugin, cloudify-swarm-plugin, cloudify-script-plugin",
+            "say where its plugin.yaml is: --import-rule plugin:NAME=PATH",
+        ];
+        self.not_found(import, "there is no such plugin here", &hints);
+        None
+    }
+
+    fn blueprint(&mut self, import: &Import) -> Option<(Location, FileId, bool)> {
+        let Some(own) = &import.own else {
+            let fault = import.span.error(Code::BlueprintNamespace, format!("`{}` needs a namespace", import.name));
+            self.fault(fault.hint(format!("write `ns{DELIMITER}{}`", import.name)));
+            return None;
+        };
+        if let Some(first) = self.blueprints.insert(import.namespace(), import.span) {
+            let fault = import.span.error(Code::NamespaceUse, format!("the namespace `{own}` is used for two blueprints"));
+            self.fault(fault.related(first, "first used here"));
+            return None;
+        }
+        let found = self.by_rules(&import.name, import);
+        if found.is_none() {
+            self.not_found(import, "there is no store of blueprints here", &["say where it is: --import-rule blueprint:ID=PATH"]);
+        }
+        found
+    }
+
+    /// Tries what `--import-rule` puts in the place of an address.
+    fn by_rules(&mut self, address: &str, import: &Import) -> Option<(Location, FileId, bool)> {
+        let rewritten: Vec<String> = self
+            .options
+            .rules
+            .iter()
+            .filter_map(|(prefix, with)| Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?)))
+            .collect();
+        rewritten.iter().find_map(|candidate| {
+            if candidate.starts_with("http://") || candidate.starts_with("https://") {
+                return bundled::by_address(candidate).map(|found| self.bundled(&found, import)).or_else(|| self.fetched(candidate).ok());
+            }
+            let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
+            let file = if path.is_file() { self.sources.read(&path).ok() } else { None };
+            file.map(|file| (Location::File(real(&path)), file, false))
+        })
+    }
+
+    fn address(&mut self, address: &str, import: &Import) -> Option<(Location, FileId, bool)> {
+        if let Some(found) = self.by_rules(address, import) {
+            return Some(found);
+        }
+        if let Some(found) = bundled::by_address(address) {
+            return Some(self.bundled(&found, import));
+        }
+        match self.fetched(address) {
+            Ok(found) => Some(found),
+            Err(why) => {
+                let known: Vec<String> = bundled::examples().collect();
+                let bundled = format!("bundled, in this and other editions: {}", known.join(", "));
+                self.not_found(import, &why, &["save the file beside the blueprint and import it by its path", &bundled]);
+                None
+            }
+        }
+    }
+
+    fn fetched(&mut self, address: &str) -> Result<(Location, FileId, bool), String> {
+        let fetched = self.options.network.fetch(address)?;
+        let file = self.sources.add_text(address, fetched.text);
+        if let Some(why) = fetched.stale {
+            let warning = self.sources.start(file).warning(Code::ImportNotFound, format!("an old copy of {address} is used: {why}"));
+            self.fault(warning);
+        }
+        Ok((Location::Address(address.to_owned()), file, false))
+    }
+
+    fn bundled(&mut self, found: &Found, import: &Import) -> (Location, FileId, bool) {
+        let Found { catalog, exact } = found;
+        if !exact {
+            let note = format!("`{}` is not bundled; edition {} is used instead", import.name, catalog.edition);
+            self.fault(import.span.warning(Code::Catalog, note));
+        }
+        let name = format!("<bundled {} {}>", catalog.family_name(), catalog.edition);
+        // A catalog that stands in for an older edition asks for no newer version of the DSL than that did.
+        (Location::Bundled(*catalog), self.sources.add_text(name, catalog.text), !exact)
+    }
+
+    /// Tries the working directory, then beside the importing file, then what a manager would serve: the order of the original.
+    fn file(&mut self, import: &Import) -> Option<(Location, FileId, bool)> {
+        if let Some(found) = self.by_rules(&import.name, import) {
+            return Some(found);
+        }
+        let name = import.name.strip_prefix("file://").or_else(|| import.name.strip_prefix("file:")).unwrap_or(&import.name);
+        let path = Path::new(name);
+        let variant = path.extension().and_then(|end| end.to_str()).map(|end| {
+            let stem = &name[..name.len() - end.len() - 1];
+            PathBuf::from(format!("{stem}_{}.{end}", self.version.suffix()))
+        });
+        let beside = self.sources.path(import.from).and_then(Path::parent).map(|folder| folder.join(path));
+        let candidates: Vec<PathBuf> = variant.into_iter().chain([path.to_owned()]).chain(beside).collect();
+        if let Some(path) = candidates.iter().find(|path| path.exists()) {
+            return match self.sources.read(path) {
+                Ok(file) => Some((Location::File(real(path)), file, false)),
+                Err(error) => {
+                    self.fault(import.span.error(Code::ImportNotFound, error.to_string()));
+                    None
+                }
+            };
+        }
+        if let Some(address) = self.beside_address(import.from, name) {
+            return self.address(&address, import);
+        }
+        if let Some(found) = bundled::by_name(name, self.version) {
+            return Some(self.bundled(&found, import));
+        }
+        self.not_found(import, "looked in the working directory and beside this file", &[]);
+        None
+    }
+
+    /// The address of a name beside a file that came from the network.
+    fn beside_address(&self, from: FileId, name: &str) -> Option<String> {
+        let address = self.sources.name(from);
+        let (folder, _) = address.rsplit_once('/').filter(|_| address.starts_with("http://") || address.starts_with("https://"))?;
+        Some(format!("{folder}/{name}"))
+    }
+
+    fn not_found(&mut self, import: &Import, why: &str, hints: &[&str]) {
+        let mut fault = import.span.error(Code::ImportNotFound, format!("the import `{}` cannot be found: {why}", import.name));
+        for hint in hints {
+            fault = fault.hint(*hint);
+        }
+        self.fault(fault);
+    }
+
+    /// The file with values for the properties of every plugin in it.
+    fn with_properties(&mut self, map: &Map, given: &Value) -> Map {
+        let Some(given) = given.as_map() else {
+            if !given.is_null() {
+                self.fault(
+                    given
+                        .span
+                        .error(Code::ImportProperties, format!("the properties of an import are a mapping, and this is {}", given.kind())),
+                );
+            }
+            return map.clone();
+        };
+        for (name, value) in &given.entries {
+            let fits =
+                matches!(value.data, Data::Str(_) | Data::Int(_) | Data::Float(_) | Data::Bool(_) | Data::List(_)) || call(value).is_some();
+            if !fits {
+                let fault = value
+                    .span
+                    .error(Code::ImportProperties, format!("the property `{}` of an import cannot be {}", name.to_key(), value.kind()));
+                self.fault(fault);
+            }
+        }
+        let mut map = map.clone();
+        if let Some((_, plugins)) = map.entries.iter_mut().find(|(key, _)| key.as_str() == Some("plugins")) {
+            *plugins = self.plugins_with(plugins, given);
+        }
+        map
+    }
+
+    fn plugins_with(&mut self, plugins: &Value, given: &Map) -> Value {
+        let Some(all) = plugins.as_map() else { return plugins.clone() };
+        let entries = all.entries.iter().map(|(name, plugin)| (name.clone(), self.plugin_with(plugin, given))).collect();
+        Value::new(plugins.span, Data::Map(Arc::new(Map { entries })))
+    }
+
+    fn plugin_with(&mut self, plugin: &Value, given: &Map) -> Value {
+        let declared = plugin.get("properties").and_then(Value::as_map);
+        let mut properties = declared.cloned().unwrap_or_default();
+        for (name, value) in &given.entries {
+            let key = name.to_key();
+            let Some((_, schema)) = properties.entries.iter_mut().find(|(other, _)| other.to_key() == key) else {
+                let fault = name.span.error(Code::ImportPropertyUnknown, format!("the plugin declares no property `{key}`"));
+                let known: Vec<String> = declared.into_iter().flat_map(|map| &map.entries).map(|(name, _)| name.to_key()).collect();
+                self.fault(fault.did_you_mean(&key, known.iter().map(String::as_str)));
+                continue;
+            };
+            let type_name = schema.get("type").and_then(Value::as_str);
+            if call(value).is_none() && type_name.is_some_and(|name| !fits(value, name)) {
+                let wanted = type_name.unwrap_or_default();
+                let message = format!("the property `{key}` must be of type {wanted}, and this is {}", value.kind());
+                self.fault(value.span.error(Code::ImportPropertyUnknown, message));
+            }
+            let mut fields = schema.as_map().map(|map| map.entries.clone()).unwrap_or_default();
+            fields.retain(|(key, _)| key.as_str() != Some("value"));
+            fields.push((Value::text(name.span, "value"), value.clone()));
+            *schema = Value::new(schema.span, Data::Map(Arc::new(Map { entries: fields })));
+        }
+        let mut fields = plugin.as_map().map(|map| map.entries.clone()).unwrap_or_default();
+        if let Some((_, value)) = fields.iter_mut().find(|(key, _)| key.as_str() == Some("properties")) {
+            *value = Value::new(value.span, Data::Map(Arc::new(properties)));
+        }
+        Value::new(plugin.span, Data::Map(Arc::new(Map { entries: fields })))
+    }
+}
+
+/// Namespace and name of an import. A `--` inside a path or address is part of it.
+fn split(text: &str) -> (Option<String>, String) {
+    let parts = text.match_indices(DELIMITER).map(|(at, _)| (&text[..at], &text[at + DELIMITER.len()..]));
+    match parts.filter(|(namespace, _)| !namespace.contains(['/', ':']) && !namespace.is_empty()).last() {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, text.to_owned()),
     }
 }
 
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn namespaces_are_told_from_paths() {
+        let namespace = |text: &str| split(text).0;
+        assert_eq!(namespace("ns--a.yaml").as_deref(), Some("ns"));
+        assert_eq!(namespace("a--b--a.yaml").as_deref(), Some("a--b"));
+        assert_eq!(namespace("some/folder--x/a.yaml"), None);
+        assert_eq!(namespace("http://host/a--b.yaml"), None);
+        assert_eq!(namespace("ns--http://host/a--b.yaml").as_deref(), Some("ns"));
+    }
 }

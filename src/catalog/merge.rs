@@ -1,94 +1,174 @@
-//! Merges a blueprint with what it imports.
+//! Merges a blueprint with what it imports, section by section.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Severity, Spanned},
-    syntax::{
-        Sources,
-        ast::{Ast, Named},
-    },
+    diagnostic::{Code, Diagnostic, Span},
+    syntax::{Data, Map, Value, Version},
 };
+use std::{collections::HashMap, sync::Arc};
 
-/// Versions of the DSL, oldest first.
-const VERSIONS: [&str; 6] =
-    ["cloudify_dsl_1_0", "cloudify_dsl_1_1", "cloudify_dsl_1_2", "cloudify_dsl_1_3", "cloudify_dsl_1_4", "cloudify_dsl_1_5"];
-/// Since this version inputs, outputs, node templates and capabilities may stand in imported files.
-const MERGES_TEMPLATES: usize = 3;
+/// A file to be merged.
+pub(super) struct Part {
+    /// Its sections, names prefixed already.
+    pub root: Arc<Map>,
+    /// It defines the basic types: what it defines wins over what is there.
+    pub basic: bool,
+}
+
+/// What happens when two files have the same section.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Rule {
+    /// Names are put together; equal ones are a conflict.
+    Union,
+    /// As `Union`, since version 1.3; before, a second section is a fault.
+    UnionSince1_3,
+    /// The first one holds.
+    First,
+    /// Each file has its own.
+    Ignored,
+    /// A second section is a fault.
+    Single,
+}
+
+fn rule(section: &str) -> Rule {
+    match section {
+        "node_types" | "plugins" | "workflows" | "relationships" | "policy_types" | "policy_triggers" | "groups" | "data_types" => {
+            Rule::Union
+        }
+        "inputs" | "outputs" | "node_templates" | "capabilities" | "labels" | "blueprint_labels" | "resource_tags" => Rule::UnionSince1_3,
+        "description" | "metadata" => Rule::First,
+        "imports" | "dsl_definitions" | "tosca_definitions_version" => Rule::Ignored,
+        _ => Rule::Single,
+    }
+}
 
 /// Merges in the order of loading; the main file is the first.
-pub(super) fn merge(files: Vec<Ast>, sources: &Sources, d: &mut Vec<Diagnostic>) -> Ast {
-    let mut files = files.into_iter();
-    let mut main = files.next().expect("there is a main file");
-    // A file without even a readable text has been reported; that its version is missing says nothing new.
-    let readable =
-        !d.iter().any(|fault| matches!(fault.code, Code::Syntax | Code::Yaml | Code::Limit) && fault.severity == Severity::Error);
-    let version = check_version(&main, sources, readable, d);
-    for file in files {
-        check_import_version(&file, &main, version, d);
-        union(&mut main.plugins, file.plugins, "plugin", d);
-        union(&mut main.data_types, file.data_types, "data type", d);
-        union(&mut main.node_types, file.node_types, "node type", d);
-        union(&mut main.relationships, file.relationships, "relationship type", d);
-        let templates = version.is_none_or(|version| version >= MERGES_TEMPLATES);
-        extend(&mut main.inputs, file.inputs, "inputs", templates, d);
-        extend(&mut main.outputs, file.outputs, "outputs", templates, d);
-        extend(&mut main.capabilities, file.capabilities, "capabilities", templates, d);
-        extend(&mut main.node_templates, file.node_templates, "node_templates", templates, d);
+pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Vec<Diagnostic>) -> Value {
+    let Some(map) = main.as_map().filter(|_| !parts.is_empty()) else { return main.clone() };
+    let mut merger = Merger { sections: map.entries.clone(), names: HashMap::new(), version, d };
+    for part in parts {
+        for (key, section) in &part.root.entries {
+            merger.section(key, section, part.basic);
+        }
     }
-    main
+    Value::new(main.span, Data::Map(Arc::new(Map { entries: merger.sections })))
 }
 
-fn check_version(main: &Ast, sources: &Sources, readable: bool, d: &mut Vec<Diagnostic>) -> Option<usize> {
-    let Some(Spanned { node, span }) = &main.version else {
-        if readable {
-            let fault = sources.start(main.file).error(Code::VersionMissing, "`tosca_definitions_version` is missing");
-            d.push(fault.hint(format!("start the blueprint with `tosca_definitions_version: {}`", VERSIONS[3])));
+struct Merger<'d> {
+    sections: Vec<(Value, Value)>,
+    /// Where each name is, for sections that were merged.
+    names: HashMap<String, HashMap<String, usize>>,
+    version: Version,
+    d: &'d mut Vec<Diagnostic>,
+}
+
+impl Merger<'_> {
+    fn section(&mut self, key: &Value, value: &Value, basic: bool) {
+        let name = key.to_key();
+        let rule = rule(&name);
+        if rule == Rule::Ignored {
+            return;
         }
-        return None;
+        let Some(at) = self.sections.iter().position(|(other, _)| other.as_str() == Some(&name)) else {
+            self.sections.push((key.clone(), value.clone()));
+            return;
+        };
+        match rule {
+            Rule::First | Rule::Ignored => {}
+            Rule::Single => self.refuse(&name, at, key.span, "it must stand in one file"),
+            Rule::UnionSince1_3 if self.version < Version::V1_3 => {
+                self.refuse(&name, at, key.span, "that is possible since cloudify_dsl_1_3")
+            }
+            Rule::Union | Rule::UnionSince1_3 => self.union(&name, at, value, basic),
+        }
+    }
+
+    fn refuse(&mut self, name: &str, at: usize, second: Span, why: &str) {
+        let fault = second.error(Code::MergeSection, format!("`{name}` cannot be merged across imports: {why}"));
+        self.d.push(fault.related(self.sections[at].0.span, "first given here"));
+    }
+
+    fn union(&mut self, section: &str, at: usize, more: &Value, basic: bool) {
+        let (Some(map), Some(more)) = (self.sections[at].1.as_map(), more.as_map()) else {
+            // What is no mapping is reported when it is read; an empty one gives way.
+            if self.sections[at].1.is_null() {
+                self.sections[at].1 = more.clone();
+            } else if !more.is_null() && self.sections[at].1.as_map().is_some() {
+                self.d.push(more.span.error(Code::Format, format!("`{section}` must be a mapping, and this is {}", more.kind())));
+            }
+            return;
+        };
+        let names = self
+            .names
+            .entry(section.to_owned())
+            .or_insert_with(|| map.entries.iter().enumerate().map(|(at, (key, _))| (key.to_key(), at)).collect());
+        let mut entries = map.entries.clone();
+        for (key, value) in &more.entries {
+            let name = key.to_key();
+            match names.get(&name).copied() {
+                None => {
+                    names.insert(name, entries.len());
+                    entries.push((key.clone(), value.clone()));
+                }
+                Some(place) => self.d.extend(both(section, &mut entries[place], (key, value), basic || name.starts_with("cloudify."))),
+            }
+        }
+        let span = self.sections[at].1.span;
+        self.sections[at].1 = Value::new(span, Data::Map(Arc::new(Map { entries })));
+    }
+}
+
+/// What holds of two definitions of one name.
+fn both(section: &str, first: &mut (Value, Value), second: (&Value, &Value), later_wins: bool) -> Option<Diagnostic> {
+    match section {
+        "labels" | "blueprint_labels" | "resource_tags" => None,
+        "workflows" => {
+            first.1 = filled(&first.1, second.1);
+            None
+        }
+        "node_templates" if only_relationships(&first.1) || only_relationships(second.1) => {
+            first.1 = extended(&first.1, second.1);
+            None
+        }
+        _ if later_wins => {
+            *first = (second.0.clone(), second.1.clone());
+            None
+        }
+        _ => {
+            let what = section.trim_end_matches('s').replace('_', " ");
+            let fault = first.0.span.error(Code::MergeConflict, format!("the {what} `{}` is defined twice", first.0.to_key()));
+            Some(fault.related(second.0.span, "also defined here"))
+        }
+    }
+}
+
+/// A workflow, and what it does not say from another.
+fn filled(first: &Value, second: &Value) -> Value {
+    let mapped = |value: &Value| match &value.data {
+        Data::Str(_) => vec![(Value::text(value.span, "mapping"), value.clone())],
+        Data::Map(map) => map.entries.clone(),
+        _ => Vec::new(),
     };
-    let version = VERSIONS.iter().position(|known| known == node);
-    if version.is_none() {
-        let fault = span.error(Code::VersionUnknown, format!("there is no version `{node}` of the DSL"));
-        d.push(fault.did_you_mean(node, VERSIONS).hint(format!("known versions: {}", VERSIONS.join(", "))));
-    }
-    version
-}
-
-fn check_import_version(file: &Ast, main: &Ast, declared: Option<usize>, d: &mut Vec<Diagnostic>) {
-    let Some(Spanned { node, span }) = &file.version else { return };
-    let (Some(declared), Some(wanted)) = (declared, &main.version) else { return };
-    match VERSIONS.iter().position(|known| known == node) {
-        Some(version) if version > declared => {
-            let fault =
-                span.error(Code::ImportVersion, format!("this file needs `{node}`, and the blueprint declares `{}`", VERSIONS[declared]));
-            let fault = fault.related(wanted.span, "declared here");
-            d.push(fault.hint(format!("declare `tosca_definitions_version: {node}` in the blueprint")));
-        }
-        Some(_) => {}
-        None => d.push(span.error(Code::VersionUnknown, format!("there is no version `{node}` of the DSL"))),
-    }
-}
-
-/// Names may not repeat, except those of the basic types: there the imported one wins, as in the original.
-fn union<T>(main: &mut Named<T>, more: Named<T>, what: &str, d: &mut Vec<Diagnostic>) {
-    for (name, definition) in more {
-        match main.get(&name) {
-            Some(first) if !name.starts_with("cloudify.") => {
-                let fault = first.name.error(Code::MergeConflict, format!("the {what} `{name}` is defined twice"));
-                d.push(fault.related(definition.name, "also defined here"));
-            }
-            _ => {
-                main.insert(name, definition);
-            }
+    let mut entries = mapped(first);
+    for (key, value) in mapped(second) {
+        if !entries.iter().any(|(other, _)| other.as_str() == key.as_str()) {
+            entries.push((key, value));
         }
     }
+    Value::new(first.span, Data::Map(Arc::new(Map { entries })))
 }
 
-fn extend<T>(main: &mut Named<T>, more: Named<T>, section: &str, allowed: bool, d: &mut Vec<Diagnostic>) {
-    match more.values().next() {
-        Some(first) if !allowed && !main.is_empty() => {
-            let fault = first.name.error(Code::MergeSection, format!("`{section}` cannot be merged before cloudify_dsl_1_3"));
-            d.push(fault.hint("declare `tosca_definitions_version: cloudify_dsl_1_3` in the blueprint, or move these definitions there"));
-        }
-        _ => union(main, more, section.trim_end_matches('s'), d),
-    }
+fn only_relationships(template: &Value) -> bool {
+    template.as_map().is_some_and(|map| map.entries.len() == 1 && map.get("relationships").is_some())
+}
+
+/// A node template, and the relationships that another file gives it.
+fn extended(first: &Value, second: &Value) -> Value {
+    let (base, more) = if only_relationships(second) { (first, second) } else { (second, first) };
+    let list = |value: &Value| value.get("relationships").and_then(Value::as_list).unwrap_or_default().to_vec();
+    let all = [list(first), list(second)].concat();
+    let mut entries = base.as_map().map(|map| map.entries.clone()).unwrap_or_default();
+    entries.retain(|(key, _)| key.as_str() != Some("relationships"));
+    let (key, value) = more.as_map().and_then(|map| map.entry("relationships")).expect("it holds nothing else");
+    entries.push((key.clone(), Value::new(value.span, Data::List(Arc::new(all)))));
+    Value::new(base.span, Data::Map(Arc::new(Map { entries })))
 }

@@ -50,6 +50,18 @@ pub(crate) struct Global {
     /// Treat warnings as errors
     #[arg(long, global = true, env = "DOCKCTL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
+    /// Never ask the network for imports: only files, bundled types and the cache
+    #[arg(long, global = true, env = "DOCKCTL_OFFLINE", value_parser = FalseyValueParser::new())]
+    pub offline: bool,
+    /// Try imports that start with PREFIX with REPLACEMENT in its place first (repeatable)
+    #[arg(long = "import-rule", global = true, env = "DOCKCTL_IMPORT_RULE", value_name = "PREFIX=REPLACEMENT", value_parser = import_rule)]
+    pub import_rules: Vec<(String, String)>,
+    /// Folder where imports from the network are kept [default: $XDG_CACHE_HOME/dockctl]
+    #[arg(long, global = true, env = "DOCKCTL_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// File of secrets, or folder with a file a secret (repeatable); the environment goes first
+    #[arg(long, global = true, env = "DOCKCTL_SECRETS", value_name = "PATH")]
+    pub secrets: Vec<PathBuf>,
     /// Make the ids of instances reproducible
     #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N")]
     pub seed: Option<u64>,
@@ -62,6 +74,12 @@ pub(crate) struct Global {
     /// Do not ask before destructive work
     #[arg(short, long, global = true, env = "DOCKCTL_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
+}
+
+/// Reads a rule: what an address starts with, and what is put in its place.
+fn import_rule(text: &str) -> Result<(String, String), String> {
+    let (prefix, replacement) = text.split_once('=').filter(|(prefix, _)| !prefix.is_empty()).ok_or("it is PREFIX=REPLACEMENT")?;
+    Ok((prefix.to_owned(), replacement.to_owned()))
 }
 
 /// Reads seconds: a number from 0 up.
@@ -78,6 +96,12 @@ pub(crate) enum Output {
     Text,
     /// One JSON document
     Json,
+    /// Annotations for GitHub workflows (validate)
+    Github,
+    /// SARIF 2.1.0 for code scanning (validate)
+    Sarif,
+    /// Markdown (explain)
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -128,6 +152,28 @@ pub(crate) enum Command {
         #[command(flatten)]
         inputs: InputArgs,
     },
+    /// Show what was understood of a blueprint: types flattened, defaults filled in, references resolved
+    #[command(after_help = "Examples:\n  dockctl inspect\n  dockctl inspect --deploy -i port=8081 --seed 1 --output json")]
+    Inspect {
+        /// Blueprint, or a folder with one [default: blueprint.yaml]
+        #[arg(value_name = "BLUEPRINT")]
+        blueprint: Option<PathBuf>,
+        /// Apply inputs and show the instances
+        #[arg(long, env = "DOCKCTL_DEPLOY", value_parser = FalseyValueParser::new())]
+        deploy: bool,
+        #[command(flatten)]
+        inputs: InputArgs,
+    },
+    /// Explain a code such as D0033; without one, list all of them
+    #[command(after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain --output markdown > errors.md")]
+    Explain {
+        /// Code of a diagnostic
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// Print a JSON Schema of blueprints, for editors
+    #[command(after_help = "Example:\n  dockctl schema > blueprint.schema.json")]
+    Schema,
     /// Show what install would do, against the live engine
     #[command(after_help = "Examples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do")]
     Plan {

@@ -10,6 +10,7 @@ use crate::{
     backend, catalog,
     diagnostic::{self, Code, Diagnostic},
     model::{self, Blueprint, Deployment, Instance, Origin, inputs},
+    secrets::Secrets,
     syntax::{Sources, Value},
 };
 use indexmap::IndexMap;
@@ -90,29 +91,87 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Reads a blueprint with its imports, applies inputs, and collects every fault. Inputs that
-/// `before` remembers hold unless they are given anew.
+/// How imports are found.
+pub(crate) fn import_options(global: &Global) -> catalog::Options {
+    let cache = global.cache_dir.clone().or_else(|| {
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache"))).map(|folder| folder.join("dockctl"))
+    });
+    let network = catalog::Network { offline: global.offline, cache: cache.map(|folder| folder.join("imports")) };
+    catalog::Options { network, rules: global.import_rules.clone() }
+}
+
+/// Reads a blueprint with its imports, and collects the faults that show without any inputs.
+pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
+    let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
+    match catalog::load(path, &import_options(global), &mut sources, &mut diagnostics) {
+        Ok(ast) => {
+            let blueprint = model::resolve(ast, &sources, backend::provides, &mut diagnostics);
+            Loaded { sources, diagnostics, blueprint, inputs: IndexMap::new(), given: JsonMap::new() }
+        }
+        Err(error) => unreadable(path, &error.to_string()),
+    }
+}
+
+/// Applies inputs, and collects the faults that show with them. Inputs that `before` remembers hold
+/// unless they are given anew.
+pub(crate) fn apply_inputs(
+    loaded: &mut Loaded,
+    arguments: &[String],
+    before: Option<&Deployment>,
+    missing: inputs::Missing,
+) -> Result<(), CliError> {
+    let mut given = given::read(arguments, &mut loaded.sources, &mut loaded.diagnostics)?;
+    remember(before, &loaded.blueprint, &mut given, &mut loaded.sources);
+    let mut late = Vec::new();
+    loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
+    loaded.blueprint = model::evaluate(std::mem::take(&mut loaded.blueprint), &loaded.inputs, &mut late);
+    if missing == inputs::Missing::Open && given.is_empty() {
+        late.iter_mut().for_each(soften);
+    }
+    // What was said of the blueprint itself is not said again.
+    let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| (other.code, other.span) == (fault.code, fault.span));
+    late.retain(|fault| !told(fault));
+    loaded.diagnostics.extend(late);
+    loaded.given = given.keys().filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json()))).collect();
+    Ok(())
+}
+
+/// What only shows when a deployment is made is no fault of the blueprint: other inputs may mend it.
+/// Properties that go in a circle, no inputs can mend.
+pub(crate) fn soften(fault: &mut Diagnostic) {
+    if !matches!(fault.code, Code::FunctionCycle | Code::Limit) {
+        fault.severity = diagnostic::Severity::Warning;
+        fault.hints.push("a deployment with these inputs would be refused".to_owned());
+    }
+}
+
+/// Reads a blueprint, applies inputs, and collects every fault, those of the back-end too.
 pub(crate) fn load(
     path: &Path,
     arguments: &[String],
     before: Option<&Deployment>,
     missing: inputs::Missing,
-    strict: bool,
+    global: &Global,
 ) -> Result<Loaded, CliError> {
-    let (mut sources, mut d) = (Sources::default(), Vec::new());
-    let ast = match catalog::load(path, &mut sources, &mut d) {
-        Ok(ast) => ast,
-        Err(error) => return Ok(unreadable(path, &error.to_string())),
-    };
-    let resolved = model::resolve(&ast, &sources, &mut d);
-    let mut given = given::read(arguments, &mut sources, &mut d)?;
-    remember(before, &resolved, &mut given, &mut sources);
-    let inputs = inputs::supply(&resolved, &given, missing, &mut d);
-    let blueprint = model::evaluate(&resolved, &inputs, &mut d);
-    backend::check(&blueprint, &mut d);
-    diagnostic::settle(&mut d, strict);
-    let given = given.keys().filter_map(|name| Some((name.clone(), inputs.get(name)?.to_json()))).collect();
-    Ok(Loaded { sources, diagnostics: d, blueprint, inputs, given })
+    let mut loaded = resolve(path, global);
+    apply_inputs(&mut loaded, arguments, before, missing)?;
+    loaded.blueprint.strip_input_types();
+    backend::check(&loaded.blueprint, &mut loaded.diagnostics);
+    if missing == inputs::Missing::Fault {
+        check_secrets(&loaded.blueprint, &Secrets::new(global.secrets.clone()), &mut loaded.diagnostics);
+    }
+    diagnostic::settle(&mut loaded.diagnostics, global.strict);
+    Ok(loaded)
+}
+
+/// Secrets that are named as they are must be there before anything begins.
+pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Vec<Diagnostic>) {
+    for (name, span) in model::normal::secrets(blueprint) {
+        if let Err(why) = secrets.get(&name) {
+            d.push(span.error(Code::UnknownSecret, why));
+        }
+    }
 }
 
 fn remember(before: Option<&Deployment>, blueprint: &Blueprint, given: &mut IndexMap<String, inputs::Given>, sources: &mut Sources) {
@@ -128,14 +187,7 @@ fn unreadable(path: &Path, message: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
     let diagnostics = vec![sources.start(file).error(Code::Unreadable, message)];
-    let blueprint = Blueprint {
-        inputs: IndexMap::new(),
-        data_types: IndexMap::new(),
-        nodes: IndexMap::new(),
-        outputs: IndexMap::new(),
-        capabilities: IndexMap::new(),
-    };
-    Loaded { sources, diagnostics, blueprint, inputs: IndexMap::new(), given: JsonMap::new() }
+    Loaded { sources, diagnostics, blueprint: Blueprint::default(), inputs: IndexMap::new(), given: JsonMap::new() }
 }
 
 /// Makes a deployment of a blueprint that was read, or says why that cannot be. Warnings are shown.

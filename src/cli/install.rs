@@ -89,7 +89,7 @@ impl Wish {
         let record = workspace.state.read(name)?;
         let before = record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
         refuse_other_blueprint(before, path)?;
-        let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global.strict)?;
+        let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global)?;
         let previous = before.map(|before| before.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
         let deployment = blueprint::deploy(&mut loaded, name, path, &previous, random, workspace.global)?;

@@ -4,12 +4,15 @@ mod args;
 mod blueprint;
 mod error;
 mod executions;
+mod explain;
 mod given;
+mod inspect;
 mod install;
 mod list;
 mod outputs;
 mod plan;
 mod run;
+mod schema;
 mod status;
 mod uninstall;
 mod validate;
@@ -53,8 +56,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     log(&cli.global);
     let kind = name(&cli.command);
-    let result = dispatch(&cli);
+    let result = check_output(&cli).and_then(|()| dispatch(&cli));
     finish(kind, &cli.global, result)
+}
+
+/// Some forms of output belong to some commands only.
+fn check_output(cli: &Cli) -> Result<(), CliError> {
+    let (form, command) = match (cli.global.output, &cli.command) {
+        (Output::Text | Output::Json, _)
+        | (Output::Github | Output::Sarif, Command::Validate { .. })
+        | (Output::Markdown, Command::Explain { .. }) => return Ok(()),
+        (Output::Github, _) => ("github", "validate"),
+        (Output::Sarif, _) => ("sarif", "validate"),
+        (Output::Markdown, _) => ("markdown", "explain"),
+    };
+    Err(CliError::usage(format!("`--output {form}` goes with `dockctl {command}`")).hint("every command has text and json"))
 }
 
 fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
@@ -63,6 +79,9 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Install { blueprint, skip_unsupported } => install::install(global, blueprint, *skip_unsupported),
         Command::Uninstall { deployment } => uninstall::uninstall(global, deployment.given()),
         Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
+        Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
+        Command::Explain { code } => explain::explain(global, code.as_deref()),
+        Command::Schema => Ok(schema::schema()),
         Command::Plan { blueprint, exit_code } => plan::plan(global, blueprint, *exit_code),
         Command::Status { deployment, exit_code } => status::status(global, deployment.given(), *exit_code),
         Command::List { all } => list::list(global, *all),
@@ -76,6 +95,9 @@ fn name(command: &Command) -> &'static str {
         Command::Install { .. } => "install",
         Command::Uninstall { .. } => "uninstall",
         Command::Validate { .. } => "validate",
+        Command::Inspect { .. } => "inspect",
+        Command::Explain { .. } => "explain",
+        Command::Schema => "schema",
         Command::Plan { .. } => "plan",
         Command::Status { .. } => "status",
         Command::List { .. } => "list",

@@ -4,7 +4,8 @@ use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspa
 use crate::{
     backend::{self, Backend as _, Observed},
     model::{Deployment, function},
-    state::Record,
+    secrets::Secrets,
+    state::{Around, Record},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -16,11 +17,12 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     if !record.is_installed() {
         complain(&format!("`{name}` is not installed: its outputs lead nowhere\n"));
     }
+    let secrets = Secrets::new(global.secrets.clone());
     let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let observed =
         Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&deployment).await.map_err(CliError::from) })?;
     refresh(&mut record, &deployment, &observed);
-    let (outputs, capabilities) = (evaluate(&deployment.outputs, &record), evaluate(&deployment.capabilities, &record));
+    let (outputs, capabilities) = (evaluate(&deployment.outputs, &record, &secrets), evaluate(&deployment.capabilities, &record, &secrets));
     let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();
     let text = if text.is_empty() { "the blueprint declares no outputs\n".to_owned() } else { text };
     Ok(Outcome::new(
@@ -40,9 +42,9 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
 }
 
 /// An output that cannot be evaluated says so instead of failing the others, as in the original.
-fn evaluate(outputs: &JsonMap<String, Json>, record: &Record) -> JsonMap<String, Json> {
-    let attribute = |target: &str, path: &[Json]| record.attribute(None, target, path);
-    let value = |value: &Json| function::bind(value, &attribute).unwrap_or_else(|message| format!("<ERROR: {message}>").into());
+fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets) -> JsonMap<String, Json> {
+    let around = Around { record, me: None, secrets };
+    let value = |value: &Json| function::bind(value, &around).unwrap_or_else(|message| format!("<ERROR: {message}>").into());
     outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect()
 }
 

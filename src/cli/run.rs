@@ -14,6 +14,7 @@ use crate::{
     journal::Held,
     plan::{Stage, Workflow},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
+    secrets::Secrets,
     state::{Execution, Record},
 };
 use serde_json::{Value as Json, json};
@@ -35,11 +36,13 @@ pub(crate) async fn carry_out(job: Job<'_>, held: Held, before: Vec<event::Event
     let Held { mut store, record, .. } = held;
     let global = job.workspace.global;
     let mut reporter = reporter(global);
+    let secrets = Secrets::new(global.secrets.clone());
     let mut executor = Executor {
         record,
         backend: job.engine,
         journal: &mut store,
         reporter: reporter.as_mut(),
+        secrets: &secrets,
         parallel: global.parallel.into(),
         retry: RetryPolicy { retries: global.task_retries.into(), interval: global.task_retry_interval },
     };

@@ -25,7 +25,7 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
     for path in given {
         // A folder without a blueprint is a fault like any other: the rest is looked at all the same.
         let path = blueprint::find(path).or_else(|error| path.map(Path::to_owned).ok_or(error))?;
-        let mut loaded = blueprint::load(&path, inputs, None, Missing::Open, global.strict)?;
+        let mut loaded = blueprint::load(&path, inputs, None, Missing::Open, global)?;
         warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
         all.push((path, loaded));
     }
@@ -62,9 +62,9 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
     }
     for node in loaded.blueprint.nodes.values() {
         let of_node = node.operations.iter().filter(|(name, _)| plan::runs(name));
-        let of_ties = node.relationships.iter().flat_map(|relationship| &relationship.operations).filter(|(name, _)| plan::runs(name));
-        for (name, operation) in of_node.chain(of_ties).filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation))
-        {
+        let of_ties = node.relationships.iter().flat_map(crate::model::Relationship::operations);
+        let runs = of_node.chain(of_ties.filter(|(name, _)| plan::runs(name))).filter(|(_, operation)| !operation.is_empty());
+        for (name, operation) in runs.filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation)) {
             let message =
                 format!("node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have", node.name.node, operation.plugin);
             d.push(

@@ -1,9 +1,9 @@
 //! A blueprint with its inputs applied and its instances counted.
 
-use super::{Blueprint, Instance, Operation, RelationshipKind, Retry, function::Evaluator, instances};
+use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, expand};
 use crate::{
     diagnostic::{Diagnostic, Span},
-    syntax::{Sources, Value},
+    syntax::{Data, Sources, Value},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Deployment {
     pub outputs: JsonMap<String, Json>,
     /// Values of the capabilities, with their run-time functions.
     pub capabilities: JsonMap<String, Json>,
+    /// Values of the labels, by key.
+    #[serde(default)]
+    pub labels: JsonMap<String, Json>,
 }
 
 /// Where a deployment comes from.
@@ -136,9 +139,14 @@ impl Deployment {
             inputs: to_json(inputs),
             given: origin.given.clone(),
             nodes: blueprint.nodes.iter().map(|(name, node)| (name.clone(), definition(node, sources))).collect(),
-            instances: instances::expand(blueprint, origin.previous, random, d),
+            instances: expand(blueprint, origin.previous, random, d),
             outputs: blueprint.outputs.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
             capabilities: blueprint.capabilities.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
+            labels: blueprint
+                .labels
+                .iter()
+                .map(|(name, label)| (name.clone(), label.body.values.iter().map(Value::to_json).collect()))
+                .collect(),
         }
     }
 
@@ -244,43 +252,56 @@ fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>
     }
 }
 
-/// Evaluates what is known once the inputs are.
-#[must_use]
-pub fn evaluate(blueprint: &Blueprint, inputs: &IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
-    Evaluator { blueprint, inputs }.blueprint(d)
-}
-
-fn to_json(values: &IndexMap<String, Value>) -> JsonMap<String, Json> {
-    values.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()
+fn to_json<'v, K: AsRef<str> + 'v>(values: impl IntoIterator<Item = (&'v K, &'v Value)>) -> JsonMap<String, Json> {
+    values.into_iter().map(|(name, value)| (name.as_ref().to_owned(), value.to_json())).collect()
 }
 
 fn definition(node: &super::Node, sources: &Sources) -> Definition {
     Definition {
-        hierarchy: node.hierarchy.clone(),
+        hierarchy: node.hierarchy.iter().map(ToString::to_string).collect(),
         properties: to_json(&node.properties),
-        operations: planned(&node.operations, sources),
+        operations: planned("", &node.operations, sources),
         ties: node.relationships.iter().map(|relationship| tie(relationship, sources)).collect(),
         place: Place::of(node.name.span, sources),
-        property_places: node.properties.iter().map(|(name, value)| (name.clone(), Place::of(value.span, sources))).collect(),
+        property_places: node.properties.iter().map(|(name, value)| (name.to_string(), Place::of(value.span, sources))).collect(),
     }
 }
 
-fn planned(operations: &IndexMap<String, Operation>, sources: &Sources) -> IndexMap<String, Planned> {
-    let planned = |operation: &Operation| Planned {
-        plugin: operation.plugin.clone(),
-        operation: operation.operation.clone(),
-        inputs: to_json(&operation.inputs),
-        retry: operation.retry,
-        place: Place::of(operation.span, sources),
+/// Operations that do something, their names after `prefix`.
+fn planned<'o>(prefix: &'o str, operations: &'o Operations, sources: &Sources) -> IndexMap<String, Planned> {
+    let planned = |(name, operation): (&std::sync::Arc<str>, &std::sync::Arc<super::Operation>)| {
+        let planned = Planned {
+            plugin: operation.plugin.to_string(),
+            operation: operation.operation.to_string(),
+            inputs: to_json(&operation.inputs),
+            retry: Retry {
+                max_retries: number(operation.rules.max_retries.as_ref()),
+                interval: number(operation.rules.retry_interval.as_ref()),
+            },
+            place: Place::of(operation.span, sources),
+        };
+        (format!("{prefix}{name}"), planned)
     };
-    operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect()
+    operations.iter().filter(|(_, operation)| !operation.is_empty()).map(planned).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody counts retries beyond 2^53")]
+fn number(value: Option<&Value>) -> Option<f64> {
+    match value?.data {
+        Data::Int(number) => Some(number as f64),
+        Data::Float(number) => Some(number),
+        Data::Bool(yes) => Some(u8::from(yes).into()),
+        _ => None,
+    }
 }
 
 fn tie(relationship: &super::Relationship, sources: &Sources) -> Tie {
+    let mut operations = planned("source/", &relationship.source_operations, sources);
+    operations.extend(planned("target/", &relationship.target_operations, sources));
     Tie {
-        type_name: relationship.type_name.clone(),
-        kind: relationship.kind,
+        type_name: relationship.type_name.node.clone(),
+        kind: relationship.kind.unwrap_or(RelationshipKind::DependsOn),
         target: relationship.target.node.clone(),
-        operations: planned(&relationship.operations, sources),
+        operations,
     }
 }

@@ -1,9 +1,12 @@
 //! Inputs: given values over declared defaults.
 
-use super::{Blueprint, types};
+use super::{Blueprint, constraints, resolve::check_items, types};
 use crate::{
     diagnostic::{Code, Diagnostic},
-    syntax::{Data, Value, ast::Schema},
+    syntax::{
+        Data, Value,
+        ast::{Definition, Schema},
+    },
 };
 use indexmap::IndexMap;
 
@@ -35,20 +38,15 @@ pub fn supply(
 ) -> IndexMap<String, Value> {
     let mut values = IndexMap::new();
     for (name, input) in &blueprint.inputs {
-        let default = input.body.default.as_ref().filter(|default| !default.is_null());
         let value = match given.get(name) {
-            Some(given) => Some(convert(given, &input.body)),
-            None => default.cloned(),
+            Some(given) => Some(checked(name, &convert(given, &input.body), input, blueprint, d)),
+            None => default(name, input, blueprint, d),
         };
         match value {
             Some(value) => {
-                // A default was checked with the blueprint; its faults are not told twice.
-                let mut told = Vec::new();
-                let faults = if given.contains_key(name) { &mut *d } else { &mut told };
-                let value = types::complete(&value, &input.body, &format!("input `{name}`"), &blueprint.data_types, faults);
                 values.insert(name.clone(), value);
             }
-            None if !input.body.required => {
+            None if !input.body.is_required() => {
                 values.insert(name.clone(), Value::new(input.name, Data::Null));
             }
             None if missing == Missing::Fault => {
@@ -65,18 +63,55 @@ pub fn supply(
     values
 }
 
+/// A given value, checked against everything that its declaration asks for.
+fn checked(name: &str, value: &Value, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Value {
+    constraints::check(name, value, &input.body, value.span, d);
+    check_items(name, value, &input.body, d);
+    completed(name, value, &input.body, blueprint, d)
+}
+
+/// The default, completed. That it matches its type was checked with the blueprint, but for what a data type may lack.
+/// A data type that has a default for everything is its own default.
+fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Option<Value> {
+    let schema = &input.body;
+    let is_custom = schema.type_of().is_some_and(|name| blueprint.data_types.contains_key(name));
+    match schema.default.as_ref().filter(|default| !default.is_null()) {
+        Some(default) if is_custom => Some(completed(name, default, schema, blueprint, d)),
+        Some(default) => Some(default.clone()),
+        None if is_custom => {
+            let mut faults = Vec::new();
+            let empty = Value::new(input.name, Data::Map(std::sync::Arc::default()));
+            let value = completed(name, &empty, schema, blueprint, &mut faults);
+            let full = faults.is_empty() && value.as_map().is_some_and(|map| !map.entries.is_empty());
+            full.then_some(value)
+        }
+        None => None,
+    }
+}
+
+/// Faults of a value for an input have one code, whatever rule of its type is broken.
+fn completed(name: &str, value: &Value, schema: &Schema, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Value {
+    let before = d.len();
+    let place = types::Place { what: &format!("input `{name}`"), missing: true };
+    let value = types::complete(value, schema, &place, &blueprint.data_types, d);
+    for fault in &mut d[before..] {
+        fault.code = Code::InputType;
+        if matches!(schema.type_of(), Some("list" | "dict")) {
+            fault.hints.push(format!("give it as YAML: -i '{name}:=…'"));
+        }
+    }
+    value
+}
+
 /// Bare text becomes the declared type if it reads as one; else it stays text and fails the type check.
 fn convert(given: &Given, schema: &Schema) -> Value {
     let text = given.value.as_str().filter(|_| given.bare);
-    let (Some(text), Some(type_name)) = (text, &schema.type_name) else { return given.value.clone() };
-    let data = match type_name.node.as_str() {
-        "integer" => text.parse().ok().map(Data::Int),
-        "float" => text.parse().ok().map(Data::Float),
-        "boolean" => match text.to_lowercase().as_str() {
-            "true" | "yes" | "on" => Some(Data::Bool(true)),
-            "false" | "no" | "off" => Some(Data::Bool(false)),
-            _ => None,
-        },
+    let (Some(text), Some(type_name)) = (text, schema.type_of()) else { return given.value.clone() };
+    let data = match (type_name, text) {
+        ("integer", _) => text.trim().parse().ok().map(Data::Int),
+        ("float", _) => text.trim().parse().ok().map(Data::Float),
+        ("boolean", "true") => Some(Data::Bool(true)),
+        ("boolean", "false") => Some(Data::Bool(false)),
         _ => None,
     };
     data.map_or_else(|| given.value.clone(), |data| Value::new(given.value.span, data))

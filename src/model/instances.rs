@@ -1,16 +1,17 @@
 //! Node instances: how many there are of each node, and how they are connected.
 
-use super::{Blueprint, Node, RelationshipKind};
+use super::{Blueprint, Node, Relationship, RelationshipKind};
 use crate::{
     diagnostic::{Code, Diagnostic},
-    syntax::Data,
+    syntax::Value,
 };
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
 /// Most instances of one deployment.
 const LIMIT: usize = 100_000;
+/// Most relationships between instances of one deployment.
+const TIES: usize = 2_000_000;
 
 /// One instance of a node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -26,6 +27,9 @@ pub struct Instance {
     pub host: Option<String>,
     /// Relationships to other instances, in the order of the template.
     pub ties: Vec<InstanceTie>,
+    /// Instances of scaling groups that it is a member of, innermost first. What contains it may be in more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupInstance>,
 }
 
 /// A relationship to another instance.
@@ -35,129 +39,395 @@ pub struct InstanceTie {
     pub target: String,
     /// Type of the relationship.
     pub kind: RelationshipKind,
+    /// Name of the type.
+    #[serde(default)]
+    pub type_name: String,
 }
+
+/// One instance of a scaling group.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct GroupInstance {
+    /// The group.
+    pub name: String,
+    /// `<group>_<6 random characters>`.
+    pub id: String,
+}
+
+/// Instances, containers before what they contain.
+pub type Expanded = Vec<Instance>;
 
 /// Expands nodes into instances, containers before what they contain. Instances that `previous`
 /// knows keep their ids.
-pub(super) fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastrand::Rng, d: &mut Vec<Diagnostic>) -> Vec<Instance> {
-    let known = previous.iter().map(|instance| ((instance.node.as_str(), instance.index), instance.id.as_str())).collect();
-    let used = previous.iter().map(|instance| instance.id.clone()).collect();
-    let mut expansion = Expansion { blueprint, known, used, random, instances: Vec::new(), of: IndexMap::new() };
-    for name in containers_first(blueprint) {
-        if !expansion.node(name, &blueprint.nodes[name], d) {
+#[must_use]
+pub fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastrand::Rng, d: &mut Vec<Diagnostic>) -> Expanded {
+    check_ties(blueprint, d);
+    let known = previous.iter().map(|instance| ((instance.node.as_str(), instance.index), instance)).collect();
+    let groups = previous.iter().flat_map(|instance| instance.groups.iter().map(|group| group.id.clone()));
+    let used = previous.iter().map(|instance| instance.id.clone()).chain(groups).collect();
+    let mut expansion = Expansion {
+        blueprint,
+        containment: Containment::new(blueprint),
+        known,
+        used,
+        random,
+        instances: Vec::new(),
+        outers: Vec::new(),
+        of: HashMap::with_capacity(blueprint.nodes.len()),
+        groups: Vec::new(),
+        of_group: HashMap::new(),
+    };
+    for part in outermost_first(blueprint) {
+        if !expansion.part(part, d) {
             break;
         }
     }
-    expansion.tie();
+    expansion.tie(d);
     expansion.instances
 }
 
-fn container(node: &Node) -> Option<&str> {
-    node.relationships
-        .iter()
-        .find(|relationship| relationship.kind == RelationshipKind::ContainedIn)
-        .map(|relationship| relationship.target.node.as_str())
+/// A node or a scaling group: what instances are made of.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Part<'a> {
+    Node(&'a str),
+    Group(&'a str),
 }
 
-/// Nodes in document order, but each after the one that contains it.
-fn containers_first(blueprint: &Blueprint) -> Vec<&str> {
-    let mut order: indexmap::IndexSet<&str> = indexmap::IndexSet::new();
+/// What each part is directly in: a node in its scaling group, else in its container; a group in the
+/// group around it, else in the container of its members.
+pub(super) struct Containment<'a> {
+    blueprint: &'a Blueprint,
+    group_of: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Containment<'a> {
+    pub(super) fn new(blueprint: &'a Blueprint) -> Self {
+        let pairs = blueprint
+            .scaling_groups
+            .iter()
+            .flat_map(|(name, group)| group.members.iter().map(move |member| (member.as_str(), name.as_str())));
+        Self { blueprint, group_of: pairs.collect() }
+    }
+
+    pub(super) fn parent(&self, part: Part<'a>) -> Option<Part<'a>> {
+        let name = match part {
+            Part::Node(name) | Part::Group(name) => name,
+        };
+        if let Some(group) = self.group_of.get(name) {
+            return Some(Part::Group(group));
+        }
+        let container = match part {
+            Part::Node(name) => self.blueprint.nodes.get(name).and_then(Node::container),
+            Part::Group(name) => self.container_of_group(name),
+        };
+        container.filter(|name| self.blueprint.nodes.contains_key(*name)).map(Part::Node)
+    }
+
+    /// The node that contains the members of a group without being one of them.
+    fn container_of_group(&self, group: &str) -> Option<&'a str> {
+        let mut open: Vec<&'a str> = vec![self.blueprint.scaling_groups.get_key_value(group)?.0];
+        while let Some(name) = open.pop() {
+            if let Some(group) = self.blueprint.scaling_groups.get(name) {
+                open.extend(group.members.iter().map(String::as_str));
+            } else if let Some(container) = self.blueprint.nodes.get(name).and_then(Node::container) {
+                return Some(container);
+            }
+        }
+        None
+    }
+
+    /// The scaling groups around a part, innermost first, on the whole way out.
+    pub(super) fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
+        let mut groups = Vec::new();
+        let mut current = self.parent(part);
+        while let Some(part) = current.filter(|_| groups.len() <= self.blueprint.scaling_groups.len()) {
+            if let Part::Group(name) = part {
+                groups.push(name);
+            }
+            current = self.parent(part);
+        }
+        groups
+    }
+}
+
+/// Containers and groups before what is in them; otherwise document order. Circles have been reported.
+fn outermost_first(blueprint: &Blueprint) -> Vec<Part<'_>> {
+    let containment = Containment::new(blueprint);
+    let mut order: indexmap::IndexSet<Part<'_>> = indexmap::IndexSet::with_capacity(blueprint.nodes.len());
     for name in blueprint.nodes.keys() {
-        let mut chain = vec![name.as_str()];
-        while let Some(outer) = blueprint
-            .nodes
-            .get(chain[chain.len() - 1])
-            .and_then(container)
-            .filter(|outer| !chain.contains(outer) && blueprint.nodes.contains_key(*outer))
-        {
-            chain.push(outer);
+        let mut chain = Vec::new();
+        let mut current = Some(Part::Node(name.as_str()));
+        while let Some(part) = current.filter(|part| !order.contains(part) && chain.len() <= blueprint.nodes.len()) {
+            chain.push(part);
+            current = containment.parent(part);
         }
         order.extend(chain.into_iter().rev());
     }
     order.into_iter().collect()
 }
 
+/// What only shows when instances are made: relationships of no base type, and of no known connection.
+fn check_ties(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+    for relationship in blueprint.nodes.values().flat_map(|node| &node.relationships) {
+        let span = relationship.type_name.span;
+        match relationship.kind {
+            None => {
+                let fault =
+                    span.error(Code::UnsupportedRelationship, format!("`{}` is derived from no base type", relationship.type_name.node));
+                d.push(fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in"));
+            }
+            Some(RelationshipKind::ContainedIn) => {}
+            Some(_) if connection(relationship).is_none() => {
+                let given = relationship.properties.get("connection_type");
+                let shown = given.map_or_else(|| "not given".to_owned(), |value| format!("`{}`", value.to_key()));
+                let fault = given.map_or(span, |value| value.span).error(Code::ConnectionType, format!("`connection_type` is {shown}"));
+                d.push(fault.hint("it is all_to_all or all_to_one"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Whether all sources go to one target; none if that is not said.
+fn connection(relationship: &Relationship) -> Option<bool> {
+    match relationship.properties.get("connection_type").and_then(Value::as_str) {
+        Some("all_to_all") => Some(false),
+        Some("all_to_one") => Some(true),
+        _ => None,
+    }
+}
+
+/// An instance of a node or of a group, by its position.
+#[derive(Clone, Copy)]
+enum Outer {
+    Instance(usize),
+    Group(usize),
+}
+
 struct Expansion<'a> {
     blueprint: &'a Blueprint,
-    known: HashMap<(&'a str, usize), &'a str>,
+    containment: Containment<'a>,
+    known: HashMap<(&'a str, usize), &'a Instance>,
     used: HashSet<String>,
     random: &'a mut fastrand::Rng,
     instances: Vec<Instance>,
-    /// Positions of each node's instances, with the position of the instance that contains it.
-    of: IndexMap<&'a str, Vec<(usize, Option<usize>)>>,
+    /// What each instance is directly in.
+    outers: Vec<Option<Outer>>,
+    /// Positions of each node's instances.
+    of: HashMap<&'a str, Vec<usize>>,
+    /// Instances of groups: the instance itself, and what it is directly in.
+    groups: Vec<(GroupInstance, Option<Outer>)>,
+    /// Positions of each group's instances.
+    of_group: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Expansion<'a> {
-    fn node(&mut self, name: &'a str, node: &'a Node, d: &mut Vec<Diagnostic>) -> bool {
-        let each = match node.deploy.data {
-            Data::Int(n) => usize::try_from(n).unwrap_or(0),
-            _ => 1, // A fault that has been reported, or an input that is not known yet.
+    /// Makes the instances of a part, unless there would be too many.
+    fn part(&mut self, part: Part<'a>, d: &mut Vec<Diagnostic>) -> bool {
+        let numbers = match part {
+            Part::Node(name) => &self.blueprint.nodes[name].numbers,
+            Part::Group(name) => &self.blueprint.scaling_groups[name].numbers,
         };
-        let parents: Vec<Option<usize>> = match container(node) {
-            Some(outer) => self.of.get(outer).into_iter().flatten().map(|(at, _)| Some(*at)).collect(),
+        // Without a number: a fault that has been reported, or an input that is not known yet.
+        let each = numbers.first().unwrap_or(1);
+        let outers: Vec<Option<Outer>> = match self.containment.parent(part) {
             None => vec![None],
+            Some(Part::Node(outer)) => self.of.get(outer).into_iter().flatten().map(|at| Some(Outer::Instance(*at))).collect(),
+            Some(Part::Group(outer)) => self.of_group.get(outer).into_iter().flatten().map(|at| Some(Outer::Group(*at))).collect(),
         };
-        if parents.len().saturating_mul(each).saturating_add(self.instances.len()) > LIMIT {
-            d.push(node.deploy.span.error(Code::Limit, format!("the deployment would have more than {LIMIT} instances")));
+        let all = outers.len().saturating_mul(each);
+        if all.saturating_add(self.instances.len()).saturating_add(self.groups.len()) > LIMIT {
+            d.push(numbers.default.span.error(Code::Limit, format!("the deployment would have more than {LIMIT} instances")));
             return false;
         }
-        let mut mine = Vec::new();
-        for parent in parents.into_iter().flat_map(|parent| std::iter::repeat_n(parent, each)) {
-            mine.push((self.instances.len(), parent));
-            let instance = self.instance(name, node, mine.len() - 1, parent);
-            self.instances.push(instance);
+        let outers: Vec<Option<Outer>> = outers.into_iter().flat_map(|outer| std::iter::repeat_n(outer, each)).collect();
+        match part {
+            Part::Node(name) => self.nodes(name, &outers),
+            Part::Group(name) => self.group(name, &outers),
         }
-        self.of.insert(name, mine);
         true
     }
 
-    fn instance(&mut self, name: &'a str, node: &Node, index: usize, parent: Option<usize>) -> Instance {
-        let known = self.known.get(&(name, index)).map(|id| (*id).to_owned());
-        let id = known.unwrap_or_else(|| self.fresh_id(name));
-        let outer = parent.and_then(|parent| self.instances[parent].host.clone());
-        // The original looks for this text anywhere in the names of the types.
-        let is_host = node.hierarchy.iter().any(|ancestor| ancestor.contains("cloudify.nodes.Compute"));
-        let host = outer.or_else(|| is_host.then(|| id.clone()));
-        Instance { id, node: name.to_owned(), index, host, ties: Vec::new() }
+    fn nodes(&mut self, name: &'a str, outers: &[Option<Outer>]) {
+        let first = self.instances.len();
+        for (index, outer) in outers.iter().enumerate() {
+            let instance = self.instance(name, index, *outer);
+            self.instances.push(instance);
+            self.outers.push(*outer);
+        }
+        self.of.insert(name, (first..self.instances.len()).collect());
     }
 
-    fn fresh_id(&mut self, node: &str) -> String {
+    fn group(&mut self, name: &'a str, outers: &[Option<Outer>]) {
+        let first = self.groups.len();
+        for outer in outers {
+            let id = self.fresh_id(name);
+            self.groups.push((GroupInstance { name: name.to_owned(), id }, *outer));
+        }
+        self.of_group.insert(name, (first..self.groups.len()).collect());
+    }
+
+    fn instance(&mut self, name: &str, index: usize, outer: Option<Outer>) -> Instance {
+        let known = self.known.get(&(name, index)).copied();
+        let id = known.map_or_else(|| self.fresh_id(name), |known| known.id.clone());
+        let container = self.container(outer);
+        let host = container.and_then(|at| self.instances[at].host.clone());
+        let host = host.or_else(|| self.blueprint.nodes[name].is_host().then(|| id.clone()));
+        let groups = self.groups_around(outer, known);
+        Instance { id, node: name.to_owned(), index, host, ties: Vec::new(), groups }
+    }
+
+    /// The innermost instance around something.
+    fn container(&self, mut outer: Option<Outer>) -> Option<usize> {
+        while let Some(Outer::Group(at)) = outer {
+            outer = self.groups[at].1;
+        }
+        match outer {
+            Some(Outer::Instance(at)) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The instances of groups that are directly around something, innermost first. Those that are known keep their ids.
+    fn groups_around(&mut self, mut outer: Option<Outer>, known: Option<&Instance>) -> Vec<GroupInstance> {
+        let mut around = Vec::new();
+        while let Some(Outer::Group(at)) = outer {
+            let (group, next) = &mut self.groups[at];
+            if let Some(before) = known.and_then(|known| known.groups.iter().find(|before| before.name == group.name)) {
+                group.id.clone_from(&before.id);
+            }
+            around.push(group.clone());
+            outer = *next;
+        }
+        around
+    }
+
+    fn fresh_id(&mut self, name: &str) -> String {
+        const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         loop {
-            let suffix: String = std::iter::repeat_with(|| self.random.choice(b"abcdefghijklmnopqrstuvwxyz0123456789").copied())
-                .take(6)
-                .flatten()
-                .map(char::from)
-                .collect();
-            let id = format!("{node}_{suffix}");
+            let mut id = String::with_capacity(name.len() + 7);
+            id.push_str(name);
+            id.push('_');
+            id.extend((0..6).map(|_| char::from(CHARACTERS[self.random.usize(..CHARACTERS.len())])));
             if self.used.insert(id.clone()) {
                 return id;
             }
         }
     }
 
-    fn tie(&mut self) {
-        for (name, members) in &self.of {
-            for (at, parent) in members {
+    fn tie(&mut self, d: &mut Vec<Diagnostic>) {
+        let mut count = 0_usize;
+        for (name, node) in &self.blueprint.nodes {
+            let sources = self.of.get(name.as_str()).cloned().unwrap_or_default();
+            let chosen: Vec<Targets> = node.relationships.iter().map(|relationship| self.targets(name, relationship, d)).collect();
+            for at in sources {
                 let mut ties: Vec<InstanceTie> = Vec::new();
-                for relationship in &self.blueprint.nodes[*name].relationships {
-                    let targets: Vec<usize> =
-                        self.of.get(relationship.target.node.as_str()).into_iter().flatten().map(|(at, _)| *at).collect();
-                    let chosen = match relationship.kind {
-                        RelationshipKind::ContainedIn => parent.iter().copied().collect(),
-                        _ if relationship.all_to_one => {
-                            targets.into_iter().min_by_key(|target| &self.instances[*target].id).into_iter().collect()
-                        }
-                        _ => targets,
-                    };
-                    for target in chosen {
-                        let target = self.instances[target].id.clone();
-                        // Of two relationships between the same pair the last one holds, at its position.
-                        ties.retain(|tie| tie.target != target);
-                        ties.push(InstanceTie { target, kind: relationship.kind });
+                for (relationship, targets) in node.relationships.iter().zip(&chosen) {
+                    let targets = self.of_source(at, targets);
+                    count += targets.len();
+                    if count > TIES {
+                        let message = format!("the deployment would have more than {TIES} relationships between instances");
+                        d.push(relationship.type_name.span.error(Code::Limit, message));
+                        return;
                     }
+                    // Of two relationships between the same pair the last one holds, at its position.
+                    let again = node.relationships.iter().filter(|other| other.target.node == relationship.target.node).count() > 1;
+                    if again {
+                        ties.retain(|tie| !targets.iter().any(|target| self.instances[*target].id == tie.target));
+                    }
+                    ties.extend(targets.iter().map(|target| InstanceTie {
+                        target: self.instances[*target].id.clone(),
+                        kind: relationship.kind.unwrap_or(RelationshipKind::DependsOn),
+                        type_name: relationship.type_name.node.clone(),
+                    }));
                 }
-                self.instances[*at].ties = ties;
+                self.instances[at].ties = ties;
             }
         }
     }
+
+    /// Which instances of its target a relationship of a node goes to.
+    fn targets(&self, source: &str, relationship: &Relationship, d: &mut Vec<Diagnostic>) -> Targets {
+        let target = relationship.target.node.as_str();
+        if relationship.kind == Some(RelationshipKind::ContainedIn) {
+            return Targets::Container;
+        }
+        let all = self.of.get(target).cloned().unwrap_or_default();
+        let one = connection(relationship) == Some(true);
+        let around = self.containment.groups(Part::Node(target));
+        let shared = self
+            .blueprint
+            .nodes
+            .get_key_value(source)
+            .and_then(|(source, _)| self.containment.groups(Part::Node(source)).into_iter().find(|group| around.contains(group)));
+        match shared {
+            Some(group) if one => {
+                let message = format!("`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`");
+                d.push(
+                    relationship
+                        .type_name
+                        .span
+                        .error(Code::AllToOneInGroup, message)
+                        .hint("use all_to_all: it joins members of the same group instance"),
+                );
+                Targets::All(Vec::new())
+            }
+            Some(group) => {
+                let mut of_group: HashMap<String, Vec<usize>> = HashMap::new();
+                for at in all {
+                    if let Some(id) = self.id_of_group(at, group) {
+                        of_group.entry(id.to_owned()).or_default().push(at);
+                    }
+                }
+                Targets::OfGroup(group.to_owned(), of_group)
+            }
+            None if one => Targets::All(self.the_one(source, &all, relationship, d)),
+            None => Targets::All(all),
+        }
+    }
+
+    /// The target of an `all_to_one`: the one that is in use, else the one with the smallest id.
+    fn the_one(&self, source: &str, all: &[usize], relationship: &Relationship, d: &mut Vec<Diagnostic>) -> Vec<usize> {
+        let before = self.known.values().filter(|instance| instance.node == source).flat_map(|instance| &instance.ties);
+        let used: HashSet<&str> =
+            before.filter(|tie| tie.type_name == relationship.type_name.node).map(|tie| tie.target.as_str()).collect();
+        let used: Vec<usize> = all.iter().copied().filter(|at| used.contains(self.instances[*at].id.as_str())).collect();
+        if used.len() > 1 {
+            let message =
+                format!("`{source}` is `all_to_one`, and its instances go to {} instances of `{}`", used.len(), relationship.target.node);
+            d.push(relationship.type_name.span.error(Code::AllToOneState, message));
+        }
+        let smallest = || all.iter().copied().min_by_key(|at| &self.instances[*at].id);
+        used.first().copied().or_else(smallest).into_iter().collect()
+    }
+
+    /// The instance of a group that an instance is in, itself or by what contains it.
+    fn id_of_group(&self, at: usize, group: &str) -> Option<&str> {
+        let mut outer = self.outers[at];
+        while let Some(place) = outer {
+            outer = match place {
+                Outer::Group(at) if self.groups[at].0.name == group => return Some(&self.groups[at].0.id),
+                Outer::Group(at) => self.groups[at].1,
+                Outer::Instance(at) => self.outers[at],
+            };
+        }
+        None
+    }
+
+    fn of_source<'t>(&self, at: usize, targets: &'t Targets) -> std::borrow::Cow<'t, [usize]> {
+        match targets {
+            Targets::Container => self.container(self.outers[at]).into_iter().collect::<Vec<usize>>().into(),
+            Targets::All(all) => all.as_slice().into(),
+            Targets::OfGroup(group, of) => self.id_of_group(at, group).and_then(|id| of.get(id)).map_or(&[][..], Vec::as_slice).into(),
+        }
+    }
+}
+
+/// The instances that a relationship goes to.
+enum Targets {
+    /// The one that contains the source.
+    Container,
+    /// These, from every source.
+    All(Vec<usize>),
+    /// Those in the same instance of a group, by its id.
+    OfGroup(String, HashMap<String, Vec<usize>>),
 }

@@ -1,60 +1,114 @@
 //! `Ast` to [`Blueprint`]: every reference resolved, every type flattened.
 
 use super::{
-    Blueprint, Node, Operation, Relationship, RelationshipKind, Retry, function,
-    types::{Flat, Owner, Types, fill, overlay_operation},
+    Blueprint, Node, Relationship, RelationshipKind, Workflow, constraints, function, groups,
+    implementation::{Implementations, Side},
+    normal,
+    scaling::Numbers,
+    types::{Flat, Owner, Types, fill},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Span, Spanned},
     syntax::{
-        Data, Sources, Value,
-        ast::{self, Ast, Definition, Interfaces, Named},
+        Sources, Value,
+        ast::{self, Ast, Definition, Named, Schema},
+        call, fits,
     },
 };
 use indexmap::IndexMap;
-use std::path::{Path, PathBuf};
+use std::{path::Path, sync::Arc};
+
+/// Says of a plugin whether dockctl itself provides it, so that it needs no host to run on.
+pub type Provided = fn(plugin: &str) -> bool;
 
 /// Resolves a merged blueprint. What is faulty is left out, so that one run finds all faults.
 #[must_use]
-pub fn resolve(ast: &Ast, sources: &Sources, d: &mut Vec<Diagnostic>) -> Blueprint {
+pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Vec<Diagnostic>) -> Blueprint {
     let folder = sources.path(ast.file).and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let resolver = Resolver { ast, types: Types::new(ast, d), folder };
-    resolver.check_defaults(d);
-    let nodes: IndexMap<String, Node> =
-        ast.node_templates.iter().filter_map(|(name, node)| Some((name.clone(), resolver.node(name, node, d)?))).collect();
-    check_cycles(&nodes, d);
-    for section in &ast.unread {
-        let warning = section.span.warning(Code::NotYet, format!("the section `{}` has no effect in this version", section.node));
-        d.push(warning);
+    let types = Types::new(&ast, d);
+    check_defaults(&ast.inputs, d);
+    let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, folder) };
+    let mut nodes = IndexMap::with_capacity(ast.node_templates.len());
+    for (name, node) in &ast.node_templates {
+        nodes.extend(resolver.node(name, node, d).map(|node| (name.clone(), node)));
     }
-    let blueprint = Blueprint {
-        inputs: ast.inputs.clone(),
-        data_types: resolver.types.data,
+    let workflows = resolver.workflows(d);
+    check_circles(&nodes, d);
+    find_hosts(&mut nodes);
+    check_hosts(&nodes, provided, d);
+    let all_groups = groups::groups(&ast, &types.data, d);
+    let policies = groups::policies(&ast, &all_groups, d);
+    let scaling_groups = groups::scaling_groups(&all_groups, &policies, &nodes, d);
+    let mut blueprint = Blueprint {
+        version: ast.version,
+        data_types: types.data,
+        relationship_types: types.relationships,
         nodes,
-        outputs: ast.outputs.clone(),
-        capabilities: ast.capabilities.clone(),
+        groups: all_groups,
+        policies,
+        scaling_groups,
+        workflows,
+        description: ast.description,
+        metadata: ast.metadata,
+        inputs: ast.inputs,
+        plugins: ast.plugins,
+        policy_types: ast.policy_types,
+        policy_triggers: ast.policy_triggers,
+        outputs: ast.outputs,
+        capabilities: ast.capabilities,
+        labels: ast.labels,
+        blueprint_labels: ast.blueprint_labels,
+        settings: ast.settings,
+        resource_tags: ast.resource_tags,
+        requirements: super::Requirements::default(),
     };
-    function::check(&blueprint, ast, d);
+    function::check(&blueprint, d);
+    blueprint.requirements = normal::requirements(&blueprint);
     blueprint
+}
+
+/// Defaults of inputs must fulfil what is asked of given values.
+fn check_defaults(inputs: &Named<Schema>, d: &mut Vec<Diagnostic>) {
+    for (name, input) in inputs {
+        if let Some(default) = input.body.default.as_ref().filter(|default| !default.is_null()) {
+            check_items(name, default, &input.body, d);
+            constraints::check(name, default, &input.body, default.span, d);
+        }
+    }
+}
+
+/// Items of a list must be of the declared type.
+pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Vec<Diagnostic>) {
+    let Some(item_type) = &schema.item_type else { return };
+    for item in value.as_list().into_iter().flatten().filter(|item| call(item).is_none() && !fits(item, &item_type.node)) {
+        let message = format!("items of input `{name}` must be of type {}, and this is {}", item_type.node, item.kind());
+        d.push(item.span.error(Code::TypeMismatch, message).related(item_type.span, "declared here"));
+    }
 }
 
 struct Resolver<'a> {
     ast: &'a Ast,
-    types: Types,
-    /// Where the blueprint lies; scripts are found from here.
-    folder: PathBuf,
+    types: &'a Types,
+    implementations: Implementations<'a>,
+}
+
+/// A node or relationship in a message, spelt out only when it is needed.
+struct What<'a> {
+    node: &'a str,
+    target: Option<&'a str>,
+}
+
+impl std::fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.target {
+            None => write!(f, "node `{}`", self.node),
+            Some(target) => write!(f, "the relationship from `{}` to `{target}`", self.node),
+        }
+    }
 }
 
 impl Resolver<'_> {
-    fn check_defaults(&self, d: &mut Vec<Diagnostic>) {
-        for (name, input) in &self.ast.inputs {
-            if let Some(default) = input.body.default.as_ref().filter(|default| !default.is_null()) {
-                super::types::complete(default, &input.body, &format!("the default of input `{name}`"), &self.types.data, d);
-            }
-        }
-    }
-
-    fn node(&self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Option<Node> {
+    fn node(&mut self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Option<Node> {
         let type_name = node.body.type_name.as_ref()?;
         let Some(flat) = self.types.nodes.get(&type_name.node) else {
             let fault =
@@ -62,108 +116,24 @@ impl Resolver<'_> {
             d.push(fault.did_you_mean(&type_name.node, self.ast.node_types.keys().map(String::as_str)));
             return None;
         };
-        let what = format!("node `{name}`");
+        let what = What { node: name, target: None };
         let owner = Owner { what: &what, span: node.name };
-        let properties = fill(&node.body.properties, &flat.properties, &owner, &self.types.data, d);
-        if let Some(external) = properties.get("use_external_resource").filter(|value| function::call(value).is_some()) {
-            d.push(external.span.error(Code::ExternalByFunction, "`use_external_resource` cannot be computed by a function"));
-        }
         Some(Node {
             name: Spanned { node: name.to_owned(), span: node.name },
             hierarchy: flat.hierarchy.clone(),
-            properties,
-            operations: self.operations(&node.body.interfaces, &flat.interfaces, &owner, Code::UnknownImplementation, d),
+            properties: fill(&node.body.properties, &flat.properties, &owner, &self.types.data, d),
+            operations: self.implementations.operations(flat, Side::Node, &node.body.interfaces, &owner, d),
             relationships: self.relationships(name, node, d),
-            deploy: deploy(node, d),
+            deploy: node.body.deploy.clone(),
+            numbers: Numbers::new(&node.body.scalable, node.body.deploy.as_ref(), node.name, d),
+            host: None,
         })
     }
 
-    /// Operations that do something, of a template over those of its type.
-    fn operations(
-        &self,
-        mine: &Interfaces<Value>,
-        declared: &Interfaces<ast::Schema>,
-        owner: &Owner<'_>,
-        code: Code,
-        d: &mut Vec<Diagnostic>,
-    ) -> IndexMap<String, Operation> {
-        let mut all = IndexMap::new();
-        let interfaces: indexmap::IndexSet<&String> = declared.keys().chain(mine.keys()).collect();
-        for interface in interfaces {
-            let (mine, declared) = (mine.get(interface).map(|it| &it.body), declared.get(interface).map(|it| &it.body));
-            let names: indexmap::IndexSet<&String> =
-                declared.into_iter().flat_map(Named::keys).chain(mine.into_iter().flat_map(Named::keys)).collect();
-            for name in names {
-                let what = format!("operation `{name}` of {}", owner.what);
-                let (mine, declared) = (mine.and_then(|it| it.get(name)), declared.and_then(|it| it.get(name)));
-                let owner = Owner { what: &what, span: mine.map_or(owner.span, |mine| mine.name) };
-                let merged = overlay_operation(mine.map(|it| &it.body), declared.map(|it| &it.body), &owner, &self.types.data, d);
-                if let Some(operation) = merged.and_then(|merged| self.operation(merged, &what, code, d)) {
-                    all.insert(format!("{interface}.{name}"), operation);
-                }
-            }
-        }
-        all
-    }
-
-    /// Finds who carries an operation out; none if it does nothing.
-    fn operation(&self, operation: ast::Operation<Value>, what: &str, code: Code, d: &mut Vec<Diagnostic>) -> Option<Operation> {
-        let implementation = operation.implementation?;
-        let mut inputs: IndexMap<String, Value> = operation.inputs.into_iter().map(|(name, input)| (name, input.body)).collect();
-        let (plugin, name) = if self.is_script(&implementation.node) {
-            inputs.insert("script_path".into(), Value::text(implementation.span, &implementation.node));
-            (self.script_plugin(&implementation, what, code, d)?, "script_runner.tasks.run".to_owned())
-        } else {
-            self.plugin(&implementation, what, code, d)?
-        };
-        let retry = Retry { max_retries: operation.max_retries, interval: operation.retry_interval };
-        Some(Operation { plugin, operation: name, inputs, retry, span: operation.span })
-    }
-
-    fn is_script(&self, implementation: &str) -> bool {
-        implementation.contains("://") || implementation.contains('\n') || self.folder.join(implementation).is_file()
-    }
-
-    fn script_plugin(&self, implementation: &Spanned<String>, what: &str, code: Code, d: &mut Vec<Diagnostic>) -> Option<String> {
-        let plugin = self.ast.plugins.keys().find(|name| name.ends_with("script"));
-        if plugin.is_none() {
-            d.push(implementation.span.error(code, format!("{what} is a script, and no script plugin is declared")));
-        }
-        plugin.cloned()
-    }
-
-    fn plugin(&self, implementation: &Spanned<String>, what: &str, code: Code, d: &mut Vec<Diagnostic>) -> Option<(String, String)> {
-        let fitting = |name: &&String| implementation.node.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'));
-        let candidates: Vec<&String> = self.ast.plugins.keys().filter(fitting).collect();
-        match candidates[..] {
-            [plugin] => Some((plugin.clone(), implementation.node[plugin.len() + 1..].to_owned())),
-            [] => {
-                let fault =
-                    implementation.span.error(code, format!("{what}: `{}` names no declared plugin and no script", implementation.node));
-                let plugins: Vec<&str> = self.ast.plugins.keys().map(String::as_str).collect();
-                let first = implementation.node.split('.').next().unwrap_or_default();
-                d.push(if implementation.node.contains('/') {
-                    fault.hint(format!("there is no file {}", self.folder.join(&implementation.node).display()))
-                } else {
-                    fault.did_you_mean(first, plugins.iter().copied()).hint(format!("declared plugins: {}", plugins.join(", ")))
-                });
-                None
-            }
-            _ => {
-                let names: Vec<&str> = candidates.iter().map(|name| name.as_str()).collect();
-                d.push(implementation.span.error(
-                    Code::AmbiguousImplementation,
-                    format!("{what}: `{}` fits several plugins: {}", implementation.node, names.join(", ")),
-                ));
-                None
-            }
-        }
-    }
-
-    fn relationships(&self, source: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Vec<Relationship> {
+    fn relationships(&mut self, source: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Vec<Relationship> {
         let all: Vec<Relationship> =
             node.body.relationships.iter().filter_map(|relationship| self.relationship(source, relationship, d)).collect();
-        let mut containers = all.iter().filter(|relationship| relationship.kind == RelationshipKind::ContainedIn);
+        let mut containers = all.iter().filter(|relationship| relationship.kind == Some(RelationshipKind::ContainedIn));
         if let (Some(first), Some(second)) = (containers.next(), containers.next()) {
             let fault = second.target.span.error(Code::SeveralContainers, format!("node `{source}` is contained in two nodes"));
             d.push(fault.related(first.target.span, "the first container"));
@@ -171,113 +141,171 @@ impl Resolver<'_> {
         all
     }
 
-    fn relationship(&self, source: &str, relationship: &ast::Relationship, d: &mut Vec<Diagnostic>) -> Option<Relationship> {
+    fn relationship(&mut self, source: &str, relationship: &ast::Relationship, d: &mut Vec<Diagnostic>) -> Option<Relationship> {
         let ast::Relationship { type_name, target, .. } = relationship;
+        self.check_target(source, target, d);
+        let Some(flat) = self.types.relationships.get(&type_name.node) else {
+            let message = format!("there is no relationship type `{}`", type_name.node);
+            let fault = type_name.span.error(Code::UnknownRelationship, message).label("not defined");
+            d.push(fault.did_you_mean(&type_name.node, self.ast.relationships.keys().map(String::as_str)));
+            return None;
+        };
+        let what = What { node: source, target: Some(&target.node) };
+        let owner = Owner { what: &what, span: type_name.span };
+        let properties = fill(&relationship.properties, &flat.properties, &owner, &self.types.data, d);
+        if type_name.node == "cloudify.relationships.depends_on_lifecycle_operation" {
+            self.check_lifecycle(&properties, target, type_name.span, d);
+        }
+        Some(Relationship {
+            type_name: type_name.clone(),
+            kind: kind(flat),
+            properties,
+            target: target.clone(),
+            source_operations: self.implementations.operations(flat, Side::Source, &relationship.source_interfaces, &owner, d),
+            target_operations: self.implementations.operations(flat, Side::Target, &relationship.target_interfaces, &owner, d),
+            relationship_type: flat.clone(),
+        })
+    }
+
+    fn check_target(&self, source: &str, target: &Spanned<String>, d: &mut Vec<Diagnostic>) {
         if target.node == source {
             d.push(target.span.error(Code::SelfRelationship, format!("node `{source}` has a relationship to itself")));
         } else if !self.ast.node_templates.contains_key(&target.node) {
             let fault = target.span.error(Code::UnknownTarget, format!("there is no node `{}`", target.node)).label("not defined");
             d.push(fault.did_you_mean(&target.node, self.ast.node_templates.keys().map(String::as_str)));
         }
-        let Some(flat) = self.types.relationships.get(&type_name.node) else {
-            let fault = type_name
-                .span
-                .error(Code::UnknownRelationship, format!("there is no relationship type `{}`", type_name.node))
-                .label("not defined");
-            d.push(fault.did_you_mean(&type_name.node, self.ast.relationships.keys().map(String::as_str)));
-            return None;
-        };
-        let what = format!("the relationship from `{source}` to `{}`", target.node);
-        let owner = Owner { what: &what, span: type_name.span };
-        let properties = fill(&relationship.properties, &flat.properties, &owner, &self.types.data, d);
-        Some(Relationship {
-            type_name: type_name.node.clone(),
-            kind: kind(flat, type_name, d)?,
-            all_to_one: all_to_one(properties.get("connection_type"), type_name.span, d),
-            target: target.clone(),
-            operations: self.both_sides(relationship, flat, &owner, d),
-        })
     }
 
-    fn both_sides(
-        &self,
-        relationship: &ast::Relationship,
-        flat: &Flat,
-        owner: &Owner<'_>,
-        d: &mut Vec<Diagnostic>,
-    ) -> IndexMap<String, Operation> {
-        let code = Code::UnknownRelationshipImplementation;
-        let source = self.operations(&relationship.source_interfaces, &flat.interfaces, owner, code, d);
-        let target = self.operations(&relationship.target_interfaces, &flat.target_interfaces, owner, code, d);
-        let source = source.into_iter().map(|(name, operation)| (format!("source/{name}"), operation));
-        source.chain(target.into_iter().map(|(name, operation)| (format!("target/{name}"), operation))).collect()
+    /// The source waits for one operation of the target: it must be said which, and the target's own template must write it.
+    fn check_lifecycle(&self, properties: &super::Values, target: &Spanned<String>, span: Span, d: &mut Vec<Diagnostic>) {
+        let Some(operation) = properties.get("operation").filter(|value| !value.is_null()) else {
+            d.push(span.error(Code::LifecycleOperation, "the relationship does not say which operation it waits for"));
+            return;
+        };
+        let written = self.ast.node_templates.get(&target.node).and_then(|node| node.body.interfaces.get("cloudify.interfaces.lifecycle"));
+        let name = operation.as_str().unwrap_or_default();
+        let short = name.strip_prefix("cloudify.interfaces.lifecycle.").unwrap_or(name);
+        if !written.is_some_and(|interface| interface.body.contains_key(short)) {
+            let message = format!("node `{}` writes no lifecycle operation `{}`", target.node, operation.to_key());
+            d.push(operation.span.error(Code::LifecycleTarget, message));
+        }
+    }
+
+    fn workflows(&self, d: &mut Vec<Diagnostic>) -> IndexMap<String, Workflow> {
+        let workflow = |name: &String, workflow: &ast::Workflow, d: &mut Vec<Diagnostic>| {
+            let found = self.implementations.workflow(workflow.mapping.as_ref()?, name, d)?;
+            let mut parameters = workflow.parameters.clone();
+            if let Some((input, script)) = found.script {
+                if let Some(given) = parameters.get("script_path").or_else(|| parameters.get("script_source")) {
+                    d.push(given.name.error(Code::ScriptInput, format!("workflow `{name}` is a script, and declares where it is too")));
+                }
+                let description = Some("Workflow script executed by the script plugin".to_owned());
+                let span = script.span;
+                let schema = Schema { default: Some(script), description, ..Schema::default() };
+                parameters.insert(input.to_owned(), Definition { name: span, body: schema });
+            }
+            Some(Workflow {
+                plugin: found.plugin.to_string(),
+                operation: found.operation.to_string(),
+                parameters,
+                is_cascading: workflow.is_cascading,
+                availability_rules: workflow.availability_rules.clone(),
+            })
+        };
+        self.ast.workflows.iter().filter_map(|(name, it)| Some((name.clone(), workflow(name, &it.body, d)?))).collect()
     }
 }
 
-fn kind(flat: &Flat, type_name: &Spanned<String>, d: &mut Vec<Diagnostic>) -> Option<RelationshipKind> {
-    let derived = |name: &str| flat.hierarchy.iter().any(|ancestor| ancestor == name);
-    let kind = match () {
+fn kind(flat: &Arc<Flat>) -> Option<RelationshipKind> {
+    let derived = |name: &str| flat.hierarchy.iter().any(|ancestor| ancestor.as_ref() == name);
+    match () {
         () if derived("cloudify.relationships.contained_in") => Some(RelationshipKind::ContainedIn),
         () if derived("cloudify.relationships.connected_to") => Some(RelationshipKind::ConnectedTo),
         () if derived("cloudify.relationships.depends_on") => Some(RelationshipKind::DependsOn),
         () => None,
-    };
-    if kind.is_none() {
-        let fault = type_name.span.error(Code::UnsupportedRelationship, format!("`{}` is derived from no base type", type_name.node));
-        d.push(fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in"));
     }
-    kind
-}
-
-fn all_to_one(connection_type: Option<&Value>, span: Span, d: &mut Vec<Diagnostic>) -> bool {
-    match connection_type.and_then(Value::as_str) {
-        Some("all_to_all") => false,
-        Some("all_to_one") => true,
-        other => {
-            let span = connection_type.map_or(span, |value| value.span);
-            let fault = span.error(Code::ConnectionType, format!("`connection_type` is `{}`", other.unwrap_or("not given")));
-            d.push(fault.hint("it is all_to_all or all_to_one"));
-            false
-        }
-    }
-}
-
-/// The number of instances, from either of its two spellings; 1 where nothing is said.
-fn deploy(node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Value {
-    let scalable = node.body.scalable.as_ref();
-    let one = Value::new(node.name, Data::Int(1));
-    let value = node.body.deploy.clone().or_else(|| scalable?.get("default_instances").cloned()).unwrap_or(one);
-    let fits = matches!(value.data, Data::Int(n) if n >= 0) || function::call(&value).is_some();
-    if !fits {
-        d.push(value.span.error(Code::InstanceNumbers, "the number of instances must be a whole number from 0 up"));
-    }
-    value
 }
 
 /// Relationships of any kind may not form a circle.
-fn check_cycles(nodes: &IndexMap<String, Node>, d: &mut Vec<Diagnostic>) {
+fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Vec<Diagnostic>) {
     let mut settled: Vec<bool> = vec![false; nodes.len()];
+    // Positions on the path, so that a long chain costs no search.
+    let mut on_path: Vec<bool> = vec![false; nodes.len()];
     for start in 0..nodes.len() {
         // Each frame: a node and the next of its relationships to follow.
         let mut path: Vec<(usize, usize)> = if settled[start] { vec![] } else { vec![(start, 0)] };
         while let Some((at, next)) = path.last_mut() {
             let at = *at;
+            on_path[at] = true;
             let Some(relationship) = nodes[at].relationships.get(*next) else {
-                settled[at] = true;
+                (settled[at], on_path[at]) = (true, false);
                 path.pop();
                 continue;
             };
             *next += 1;
             let Some(target) = nodes.get_index_of(&relationship.target.node).filter(|target| *target != at) else { continue };
-            if let Some(from) = path.iter().position(|(node, _)| *node == target) {
+            if on_path[target] {
+                let from = path.iter().position(|(node, _)| *node == target).unwrap_or(0);
                 let names = path[from..].iter().map(|(node, _)| *node).chain([target]);
                 let names: Vec<&str> = names.map(|node| nodes[node].name.node.as_str()).collect();
-                d.push(
-                    relationship.target.span.error(Code::Cycle, format!("nodes depend on each other in a circle: {}", names.join(" → "))),
-                );
+                let message = format!("nodes depend on each other in a circle: {}", names.join(" → "));
+                d.push(relationship.target.span.error(Code::Cycle, message));
             } else if !settled[target] {
                 path.push((target, 0));
             }
+        }
+    }
+}
+
+/// The host of a node is itself, or that of the node that contains it.
+fn find_hosts(nodes: &mut IndexMap<String, Node>) {
+    let mut hosts: Vec<Option<Option<usize>>> = vec![None; nodes.len()];
+    for start in 0..nodes.len() {
+        let mut path = Vec::new();
+        let mut current = Some(start);
+        let found = loop {
+            match current {
+                None => break None,
+                Some(at) if hosts[at].is_some() => break hosts[at].flatten(),
+                Some(at) if nodes[at].is_host() => {
+                    hosts[at] = Some(Some(at));
+                    break Some(at);
+                }
+                Some(at) => {
+                    path.push(at);
+                    hosts[at] = Some(None); // Ends a circle, which has been reported.
+                    current = nodes[at].container().and_then(|name| nodes.get_index_of(name));
+                }
+            }
+        };
+        for at in path {
+            hosts[at] = Some(found);
+        }
+    }
+    for (at, host) in hosts.into_iter().enumerate() {
+        let host = host.flatten().map(|host| nodes[host].name.node.clone());
+        nodes[at].host = host;
+    }
+}
+
+/// A plugin that runs on hosts needs one. What dockctl itself provides runs where dockctl runs.
+fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Vec<Diagnostic>) {
+    let on_host = |operation: &super::Operation| operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin);
+    let mut refuse = |node: &Node, operation: &super::Operation| {
+        let message =
+            format!("node `{}` is on no host, and the plugin `{}` of its operations runs on one", node.name.node, operation.plugin);
+        let fault = operation.span.error(Code::NoHost, message).related(node.name.span, "the node");
+        d.push(fault.hint("contain the node in a host, or use the executor central_deployment_agent"));
+    };
+    for node in nodes.values() {
+        let own = node.operations.values().chain(node.relationships.iter().flat_map(|it| it.source_operations.values()));
+        if node.host.is_none() {
+            own.filter(|operation| on_host(operation)).for_each(|operation| refuse(node, operation));
+        }
+        for relationship in &node.relationships {
+            let target = nodes.get(&relationship.target.node).filter(|target| target.host.is_none());
+            let Some(target) = target else { continue };
+            relationship.target_operations.values().filter(|operation| on_host(operation)).for_each(|operation| refuse(target, operation));
         }
     }
 }

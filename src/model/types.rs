@@ -1,152 +1,286 @@
-//! Types: inheritance, and filling a template's properties from a schema.
+//! Types flattened along their hierarchy, and values filled in and checked by them.
 
-use super::function;
+use super::Values;
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span, Spanned},
     syntax::{
-        Data, Map, Value,
-        ast::{Ast, Definition, Interfaces, Named, NodeType, Operation, RelationshipType, Schema},
+        Data, Map, PRIMITIVES, Value,
+        ast::{Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType, Schema},
+        call, fits,
     },
 };
 use indexmap::{IndexMap, IndexSet};
 use std::{collections::HashMap, sync::Arc};
 
-/// Data types with their fields, inheritance applied.
-pub type DataTypes = IndexMap<String, Named<Schema>>;
+/// Declared values by name, inheritance applied.
+pub type Fields = IndexMap<Arc<str>, Definition<Arc<Schema>>>;
 
-const PRIMITIVES: [&str; 17] = [
-    "string",
-    "integer",
-    "float",
-    "boolean",
-    "list",
-    "dict",
-    "regex",
-    "textarea",
-    "blueprint_id",
-    "deployment_id",
-    "capability_value",
-    "scaling_group",
-    "node_id",
-    "node_type",
-    "node_instance",
-    "secret_key",
-    "operation_name",
-];
+/// Data types by name.
+pub type DataTypes = IndexMap<String, Flat>;
 
-/// A node or relationship type with everything it inherits.
+/// Declared operations by interface, then by name. What a type inherits unchanged it shares with its parent.
+pub type Declared = IndexMap<Arc<str>, Arc<IndexMap<Arc<str>, Definition<Arc<Operation<Named<Schema>>>>>>>;
+
+/// A type with everything that it inherits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flat {
+pub struct Flat {
     /// Names, ancestors first.
-    pub hierarchy: Vec<String>,
-    pub properties: Named<Schema>,
+    pub hierarchy: Arc<Vec<Arc<str>>>,
+    /// Properties.
+    pub properties: Arc<Fields>,
     /// Operations; for a relationship type those of the source side.
-    pub interfaces: Interfaces<Schema>,
+    pub interfaces: Arc<Declared>,
     /// Operations of the target side.
-    pub target_interfaces: Interfaces<Schema>,
+    pub target_interfaces: Arc<Declared>,
+    /// The type that it is derived from.
+    pub parent: Option<String>,
+    /// For people; of data types.
+    pub description: Option<String>,
+    /// Version; of data types.
+    pub version: Option<Value>,
 }
 
-/// What node types and relationship types have in common.
+/// What node types, relationship types and data types have in common.
 trait Derived {
-    fn parent(&self) -> Option<&crate::diagnostic::Spanned<String>>;
-    fn overlay(&self, flat: &mut Flat);
+    fn parent(&self) -> Option<&Spanned<String>>;
+    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>);
 }
 
 impl Derived for NodeType {
-    fn parent(&self) -> Option<&crate::diagnostic::Spanned<String>> {
+    fn parent(&self) -> Option<&Spanned<String>> {
         self.derived_from.as_ref()
     }
 
-    fn overlay(&self, flat: &mut Flat) {
-        overlay(&mut flat.properties, &self.properties);
+    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>) {
+        overlay_properties(&mut flat.properties, &self.properties, data);
         overlay_interfaces(&mut flat.interfaces, &self.interfaces);
     }
 }
 
 impl Derived for RelationshipType {
-    fn parent(&self) -> Option<&crate::diagnostic::Spanned<String>> {
+    fn parent(&self) -> Option<&Spanned<String>> {
         self.derived_from.as_ref()
     }
 
-    fn overlay(&self, flat: &mut Flat) {
-        overlay(&mut flat.properties, &self.properties);
+    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>) {
+        overlay_properties(&mut flat.properties, &self.properties, data);
         overlay_interfaces(&mut flat.interfaces, &self.source_interfaces);
         overlay_interfaces(&mut flat.target_interfaces, &self.target_interfaces);
     }
 }
 
-impl Derived for crate::syntax::ast::DataType {
-    fn parent(&self) -> Option<&crate::diagnostic::Spanned<String>> {
+impl Derived for DataType {
+    fn parent(&self) -> Option<&Spanned<String>> {
         self.derived_from.as_ref()
     }
 
-    fn overlay(&self, flat: &mut Flat) {
-        overlay(&mut flat.properties, &self.properties);
+    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>) {
+        overlay_properties(&mut flat.properties, &self.properties, data);
+        flat.description.clone_from(&self.description);
+        flat.version.clone_from(&self.version);
     }
 }
 
-/// A child's definition replaces its parent's whole.
-fn overlay<T: Clone>(parent: &mut Named<T>, child: &Named<T>) {
-    parent.extend(child.iter().map(|(name, definition)| (name.clone(), definition.clone())));
+/// A child's property replaces its parent's whole, except that the defaults of one data type are merged.
+fn overlay_properties(parent: &mut Arc<Fields>, child: &Named<Schema>, data: &Named<DataType>) {
+    if child.is_empty() {
+        return;
+    }
+    let parent = Arc::make_mut(parent);
+    for (name, definition) in child {
+        let mut schema = definition.body.clone();
+        if let Some(inherited) = parent.get(name.as_str()).map(|inherited| &inherited.body) {
+            let same = schema.type_of().is_some_and(|name| data.contains_key(name) && inherited.type_of() == Some(name));
+            if let Some(default) = inherited.default.as_ref().filter(|_| same) {
+                schema.default = Some(schema.default.map_or_else(|| default.clone(), |own| deep_merge(default, &own)));
+            }
+        }
+        parent.insert(name.as_str().into(), Definition { name: definition.name, body: Arc::new(schema) });
+    }
+}
+
+fn deep_merge(base: &Value, over: &Value) -> Value {
+    let (Some(low), Some(high)) = (base.as_map(), over.as_map()) else { return over.clone() };
+    let mut entries = low.entries.clone();
+    for (key, value) in &high.entries {
+        match entries.iter_mut().find(|(other, _)| other.to_key() == key.to_key()) {
+            Some((_, old)) => *old = deep_merge(old, value),
+            None => entries.push((key.clone(), value.clone())),
+        }
+    }
+    Value::new(over.span, Data::Map(Arc::new(Map { entries })))
 }
 
 /// Operations are replaced one by one; those that a child does not mention are kept.
-fn overlay_interfaces(parent: &mut Interfaces<Schema>, child: &Interfaces<Schema>) {
+fn overlay_interfaces(parent: &mut Arc<Declared>, child: &Interfaces<Named<Schema>>) {
+    if child.is_empty() {
+        return;
+    }
+    let parent = Arc::make_mut(parent);
     for (name, interface) in child {
-        let mine = parent.entry(name.clone()).or_insert_with(|| Definition { name: interface.name, body: Named::default() });
-        overlay(&mut mine.body, &interface.body);
+        let mine = Arc::make_mut(parent.entry(name.as_str().into()).or_default());
+        for (name, operation) in &interface.body {
+            mine.insert(name.as_str().into(), Definition { name: operation.name, body: Arc::new(operation.body.clone()) });
+        }
     }
 }
 
 /// The types of a blueprint, each with everything it inherits.
 pub(super) struct Types {
-    pub nodes: HashMap<String, Flat>,
-    pub relationships: HashMap<String, Flat>,
+    pub nodes: IndexMap<String, Arc<Flat>>,
+    pub relationships: IndexMap<String, Arc<Flat>>,
     pub data: DataTypes,
 }
 
 impl Types {
     pub(super) fn new(ast: &Ast, d: &mut Vec<Diagnostic>) -> Self {
-        let data = flatten(&ast.data_types, "data type", d);
+        check_names(&ast.data_types, d);
+        let mut data = flatten(&ast.data_types, "data type", &ast.data_types, d);
+        check_data_circles(&mut data, d);
+        let shared = |types: IndexMap<String, Flat>| types.into_iter().map(|(name, flat)| (name, Arc::new(flat))).collect();
         let types = Self {
-            nodes: flatten(&ast.node_types, "node type", d),
-            relationships: flatten(&ast.relationships, "relationship type", d),
-            data: ast.data_types.keys().filter_map(|name| Some((name.clone(), data.get(name)?.properties.clone()))).collect(),
+            nodes: shared(flatten(&ast.node_types, "node type", &ast.data_types, d)),
+            relationships: shared(flatten(&ast.relationships, "relationship type", &ast.data_types, d)),
+            data,
         };
         types.check_schemas(ast, d);
         types
     }
 
     fn check_schemas(&self, ast: &Ast, d: &mut Vec<Diagnostic>) {
-        let of_nodes = ast.node_types.values().flat_map(|node| node.body.properties.values().chain(inputs_of(&node.body.interfaces)));
-        let of_relationships = ast.relationships.values().flat_map(|relationship| relationship.body.properties.values());
-        let of_data = ast.data_types.values().flat_map(|data| data.body.properties.values());
-        for schema in of_nodes.chain(of_relationships).chain(of_data).chain(ast.inputs.values()) {
-            let Some(name) = &schema.body.type_name else { continue };
-            if !PRIMITIVES.contains(&name.node.as_str()) && !self.data.contains_key(&name.node) {
-                let fault = name.span.error(Code::UnknownType, format!("there is no data type `{}`", name.node));
-                d.push(fault.did_you_mean(&name.node, PRIMITIVES.iter().copied().chain(self.data.keys().map(String::as_str))));
+        let of_interfaces = |interfaces: &'_ Interfaces<Named<Schema>>, d: &mut Vec<Diagnostic>| {
+            for operation in interfaces.values().flat_map(|interface| interface.body.values()) {
+                self.check_all(&operation.body.inputs, d);
+            }
+        };
+        for data in ast.data_types.values() {
+            self.check_all(&data.body.properties, d);
+        }
+        for node in ast.node_types.values() {
+            self.check_all(&node.body.properties, d);
+            of_interfaces(&node.body.interfaces, d);
+        }
+        for relationship in ast.relationships.values() {
+            self.check_all(&relationship.body.properties, d);
+            of_interfaces(&relationship.body.source_interfaces, d);
+            of_interfaces(&relationship.body.target_interfaces, d);
+        }
+        for policy in ast.policy_types.values().chain(ast.policy_triggers.values()) {
+            self.check_all(&policy.body.properties, d);
+        }
+        for workflow in ast.workflows.values() {
+            self.check_all(&workflow.body.parameters, d);
+        }
+        self.check_all(&ast.inputs, d);
+    }
+
+    /// Types must exist, defaults must match them.
+    fn check_all(&self, schemas: &Named<Schema>, d: &mut Vec<Diagnostic>) {
+        for (name, schema) in schemas {
+            if let Some(type_name) = &schema.body.type_name
+                && !PRIMITIVES.contains(&type_name.node.as_str())
+                && !self.data.contains_key(&type_name.node)
+            {
+                let fault = type_name.span.error(Code::UnknownType, format!("there is no data type `{}`", type_name.node));
+                d.push(fault.did_you_mean(&type_name.node, PRIMITIVES.iter().copied().chain(self.data.keys().map(String::as_str))));
+                continue;
+            }
+            let foreign = |value: &Value| matches!(value.data, Data::Date(_) | Data::Bytes(_));
+            if let Some(default) = schema.body.default.as_ref().filter(|default| !default.is_null() && !foreign(default)) {
+                complete(default, &schema.body, &Place { what: &format!("the default of `{name}`"), missing: false }, &self.data, d);
             }
         }
     }
 }
 
-fn inputs_of(interfaces: &Interfaces<Schema>) -> impl Iterator<Item = &Definition<Schema>> {
-    interfaces.values().flat_map(|interface| interface.body.values()).flat_map(|operation| operation.body.inputs.values())
+fn check_names(types: &Named<DataType>, d: &mut Vec<Diagnostic>) {
+    for (name, data) in types.iter().filter(|(name, _)| PRIMITIVES.contains(&name.as_str())) {
+        d.push(data.name.error(Code::PrimitiveRedefined, format!("`{name}` is a primitive type")).hint("give the data type another name"));
+    }
 }
 
-fn flatten<T: Derived>(all: &Named<T>, what: &str, d: &mut Vec<Diagnostic>) -> HashMap<String, Flat> {
+/// Most values that a data type may stand for with everything inside it.
+const DATA_SIZE: usize = 100_000;
+/// Deepest nesting of data types.
+const DATA_DEPTH: usize = 100;
+/// Longest line of ancestors of a type.
+const ANCESTORS: usize = 2000;
+/// Most properties of all types together, inherited ones counted wherever they are.
+const PROPERTIES: usize = 1_000_000;
+
+/// Data types cannot hold themselves, however deep, nor stand for more values than anyone writes.
+/// What is at fault loses its type, so that filling in always ends.
+fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
+    let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
+    for start in 0..data.len() {
+        // Each frame: a data type, the next of its fields, its size so far.
+        let mut path: Vec<(usize, usize, usize)> = if sizes[start].is_some() { Vec::new() } else { vec![(start, 0, 1)] };
+        while let Some((at, next, size)) = path.last().copied() {
+            let Some((_, field)) = data[at].properties.get_index(next) else {
+                sizes[at] = Some(size);
+                path.pop();
+                continue;
+            };
+            let inner = field.body.type_of().and_then(|name| data.get_index_of(name));
+            let fault = match inner.map(|inner| (inner, sizes[inner])) {
+                None => None,
+                Some((inner, None)) if path.iter().any(|(other, ..)| *other == inner) => {
+                    let from = path.iter().position(|(other, ..)| *other == inner).unwrap_or(0);
+                    let names = path[from..].iter().map(|(at, ..)| *at).chain([inner]).filter_map(|at| data.get_index(at));
+                    let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+                    Some(field.name.error(Code::Cycle, format!("data types hold each other in a circle: {}", names.join(" → "))))
+                }
+                Some((_, None)) if path.len() >= DATA_DEPTH => {
+                    Some(field.name.error(Code::Limit, format!("data types are nested more than {DATA_DEPTH} deep")))
+                }
+                Some((inner, None)) => {
+                    path.push((inner, 0, 1));
+                    continue;
+                }
+                Some((_, Some(inner))) if size + inner > DATA_SIZE => {
+                    Some(field.name.error(Code::Limit, format!("a data type stands for more than {DATA_SIZE} values")))
+                }
+                Some((_, Some(inner))) => {
+                    path.last_mut().expect("just looked at").2 += inner;
+                    None
+                }
+            };
+            if let Some(fault) = fault {
+                d.push(fault);
+                Arc::make_mut(&mut Arc::make_mut(&mut data[at].properties)[next].body).type_name = None;
+            }
+            path.last_mut().expect("just looked at").1 += 1;
+        }
+    }
+}
+
+fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &mut Vec<Diagnostic>) -> IndexMap<String, Flat> {
     let mut flat: HashMap<String, Flat> = HashMap::new();
+    let mut properties = 0;
     for name in all.keys() {
         for step in lineage(name, all, &flat, what, d) {
             let definition = &all[step];
-            let mut mine = definition.body.parent().and_then(|parent| flat.get(&parent.node)).cloned().unwrap_or_default();
-            mine.hierarchy.push(step.to_owned());
-            definition.body.overlay(&mut mine);
+            let parent = definition.body.parent();
+            let inherited = parent.and_then(|parent| flat.get(&parent.node));
+            if inherited.is_some_and(|inherited| inherited.hierarchy.len() >= ANCESTORS) {
+                d.push(definition.name.error(Code::Limit, format!("the {what} `{step}` has more than {ANCESTORS} ancestors")));
+                break;
+            }
+            let mut mine = inherited.cloned().unwrap_or_default();
+            Arc::make_mut(&mut mine.hierarchy).push(step.into());
+            mine.parent = parent.map(|parent| parent.node.clone());
+            definition.body.overlay(&mut mine, data);
+            properties += mine.properties.len();
+            if properties > PROPERTIES {
+                d.push(
+                    definition.name.error(Code::Limit, format!("the types have more than {PROPERTIES} properties, inherited ones counted")),
+                );
+                return IndexMap::new();
+            }
             flat.insert(step.to_owned(), mine);
         }
     }
-    flat
+    all.keys().filter_map(|name| flat.remove_entry(name)).collect()
 }
 
 /// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown parent ends it.
@@ -163,6 +297,10 @@ fn lineage<'a, T: Derived>(
         line.insert(name);
         let Some(parent) = definition.body.parent().filter(|parent| !flat.contains_key(&parent.node)) else { break };
         current = all.get_key_value(&parent.node).map(|(name, definition)| (name.as_str(), definition));
+        if line.len() >= ANCESTORS {
+            d.push(parent.span.error(Code::Limit, format!("a {what} has more than {ANCESTORS} ancestors")));
+            break;
+        }
         match current {
             None => {
                 let fault = parent.span.error(Code::UnknownType, format!("there is no {what} `{}`", parent.node));
@@ -181,41 +319,66 @@ fn lineage<'a, T: Derived>(
 
 /// Who is being filled, for messages.
 pub(super) struct Owner<'a> {
-    pub what: &'a str,
+    pub what: &'a dyn std::fmt::Display,
     /// Where a missing property is reported.
     pub span: Span,
 }
 
 /// Fills the properties of a template from the schema of its type.
-pub(super) fn fill(
-    given: &Named<Value>,
-    schema: &Named<Schema>,
-    owner: &Owner<'_>,
-    data: &DataTypes,
-    d: &mut Vec<Diagnostic>,
-) -> IndexMap<String, Value> {
-    let external = given
-        .get("use_external_resource")
-        .map(|property| &property.body)
-        .or_else(|| schema.get("use_external_resource")?.body.default.as_ref());
-    let waived = schema.contains_key("use_external_resource") && external.is_some_and(truthy);
-    for (name, property) in given.iter().filter(|(name, _)| !schema.contains_key(*name)) {
-        let fault = property.name.error(Code::UndefinedProperty, format!("{} has no property `{name}`", owner.what));
-        let known: Vec<&str> = schema.keys().map(String::as_str).collect();
-        d.push(fault.did_you_mean(name, known.iter().copied()).hint(format!("its type declares: {}", known.join(", "))));
+pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Values {
+    // Who refers to an existing resource need not describe it.
+    let external =
+        schema.get("use_external_resource").map(|declared| given.get("use_external_resource").or(declared.body.default.as_ref()));
+    let external = external.flatten();
+    if let Some(value) = external.filter(|value| call(value).is_some()) {
+        d.push(value.span.error(Code::ExternalByFunction, "`use_external_resource` cannot be computed by a function"));
     }
-    let values = schema.iter().filter_map(|(name, property)| {
-        let value = given.get(name).map(|given| given.body.clone()).or_else(|| property.body.default.clone());
-        let Some(value) = value.or_else(|| empty_of_custom_type(&property.body, owner.span, data)) else {
-            if property.body.required && !waived {
+    let waived = external.is_some_and(|value| call(value).is_none() && truthy(value));
+    fill_with(given, schema, owner, !waived, data, d)
+}
+
+fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: bool, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Values {
+    for (key, _) in &given.entries {
+        if key.as_str().is_none_or(|name| !schema.contains_key(name)) {
+            let name = key.to_key();
+            let fault = key.span.error(Code::UndefinedProperty, format!("{} has no property `{name}`", owner.what));
+            let known: Vec<&str> = schema.keys().map(AsRef::as_ref).collect();
+            d.push(fault.did_you_mean(&name, known.iter().copied()).hint(format!("its type declares: {}", known.join(", "))));
+        }
+    }
+    let mut values = Values::with_capacity(schema.len());
+    for (name, property) in schema {
+        let value = given.get(name).or(property.body.default.as_ref());
+        match value.cloned().or_else(|| empty_of_custom_type(&property.body, owner.span, data)) {
+            Some(value) => {
+                let value = if property.body.type_name.is_some() {
+                    let what = Property { name, owner: owner.what };
+                    complete(&value, &property.body, &Place { what: &what, missing }, data, d)
+                } else {
+                    value
+                };
+                values.insert(name.clone(), value);
+            }
+            None if missing && property.body.is_required() => {
                 let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the required property `{name}`", owner.what));
                 d.push(fault.related(property.name, "declared here"));
             }
-            return None;
-        };
-        Some((name.clone(), complete(&value, &property.body, &format!("property `{name}` of {}", owner.what), data, d)))
-    });
-    values.collect()
+            None => {}
+        }
+    }
+    values
+}
+
+/// "property `x` of node `y`", spelt out only when it is needed.
+struct Property<'a> {
+    name: &'a str,
+    owner: &'a dyn std::fmt::Display,
+}
+
+impl std::fmt::Display for Property<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "property `{}` of {}", self.name, self.owner)
+    }
 }
 
 fn truthy(value: &Value) -> bool {
@@ -227,142 +390,55 @@ fn truthy(value: &Value) -> bool {
         Data::Str(text) => !text.is_empty(),
         Data::List(list) => !list.is_empty(),
         Data::Map(map) => !map.entries.is_empty(),
+        Data::Date(_) => true,
+        Data::Bytes(bytes) => !bytes.is_empty(),
     }
 }
 
 /// A property of a data type is never missing: it starts as what the type's own defaults give.
 fn empty_of_custom_type(schema: &Schema, span: Span, data: &DataTypes) -> Option<Value> {
-    let custom = schema.type_name.as_ref().is_some_and(|name| data.contains_key(&name.node));
+    let custom = schema.type_of().is_some_and(|name| data.contains_key(name));
     custom.then(|| Value::new(span, Data::Map(Arc::default())))
 }
 
+/// What is completed, for messages, and whether what is missing in it is a fault.
+pub(super) struct Place<'a> {
+    pub what: &'a dyn std::fmt::Display,
+    pub missing: bool,
+}
+
 /// Checks a value against its declared type and fills in what a data type adds.
-pub(super) fn complete(value: &Value, schema: &Schema, owner: &str, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
+pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
     let Some(type_name) = &schema.type_name else { return value.clone() };
-    if function::call(value).is_some() {
+    if call(value).is_some() {
         return value.clone();
     }
-    if let Some(fields) = data.get(&type_name.node) {
-        return complete_custom(value, schema, fields, owner, data, d);
+    if let Some(custom) = data.get(&type_name.node) {
+        return complete_custom(value, schema, &custom.properties, place, data, d);
     }
     if !fits(value, &type_name.node) {
-        let fault =
-            value.span.error(Code::TypeMismatch, format!("{owner} must be of type {}, and this is {}", type_name.node, value.kind()));
-        d.push(fault.related(type_name.span, "declared here"));
+        let message = format!("{} must be of type {}, and this is {}", place.what, type_name.node, value.kind());
+        d.push(value.span.error(Code::TypeMismatch, message).related(type_name.span, "declared here"));
     }
     value.clone()
 }
 
-fn complete_custom(
-    value: &Value,
-    schema: &Schema,
-    fields: &Named<Schema>,
-    owner: &str,
-    data: &DataTypes,
-    d: &mut Vec<Diagnostic>,
-) -> Value {
+fn complete_custom(value: &Value, schema: &Schema, fields: &Fields, place: &Place<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
     let given = if value.is_null() { Some(Map::default()) } else { value.as_map().cloned() };
     let Some(map) = given else {
-        let name = schema.type_name.as_ref().map_or("", |name| &name.node);
-        d.push(value.span.error(Code::TypeMismatch, format!("{owner} must be a mapping of type {name}, and this is {}", value.kind())));
+        let name = schema.type_of().unwrap_or_default();
+        let message = format!("{} must be a mapping of type {name}, and this is {}", place.what, value.kind());
+        d.push(value.span.error(Code::TypeMismatch, message));
         return value.clone();
     };
-    let defaults = schema.default.as_ref().and_then(Value::as_map).map(|map| map.entries.clone()).unwrap_or_default();
-    let mut given: Named<Value> = Named::default();
-    for (key, value) in defaults.into_iter().chain(map.entries) {
-        given.insert(key.to_key(), Definition { name: key.span, body: value });
+    let mut given = schema.default.as_ref().and_then(Value::as_map).cloned().unwrap_or_default();
+    for (key, value) in map.entries {
+        match given.entries.iter_mut().find(|(other, _)| other.to_key() == key.to_key()) {
+            Some(entry) => *entry = (key, deep_merge(&entry.1, &value)),
+            None => given.entries.push((key, value)),
+        }
     }
-    let filled = fill(&given, fields, &Owner { what: owner, span: value.span }, data, d);
-    let entries = filled.into_iter().map(|(name, value)| (Value::text(value.span, &name), value)).collect();
+    let filled = fill_with(&given, fields, &Owner { what: place.what, span: value.span }, place.missing, data, d);
+    let entries = filled.into_iter().map(|(name, value)| (Value::new(value.span, Data::Str(name)), value)).collect();
     Value::new(value.span, Data::Map(Arc::new(Map { entries })))
-}
-
-/// The original's type check: `string` and the object types take anything, booleans are no integers.
-pub(super) fn fits(value: &Value, type_name: &str) -> bool {
-    match type_name {
-        "integer" => matches!(value.data, Data::Int(_)),
-        "float" => matches!(value.data, Data::Int(_) | Data::Float(_)),
-        "boolean" => matches!(value.data, Data::Bool(_)),
-        "list" => matches!(value.data, Data::List(_)),
-        "dict" => matches!(value.data, Data::Map(_)),
-        "regex" => value.as_str().is_some(),
-        _ => true,
-    }
-}
-
-/// The operation of a template over that of its type.
-pub(super) fn overlay_operation(
-    mine: Option<&Operation<Value>>,
-    declared: Option<&Operation<Schema>>,
-    owner: &Owner<'_>,
-    data: &DataTypes,
-    d: &mut Vec<Diagnostic>,
-) -> Option<Operation<Value>> {
-    match (mine, declared) {
-        (None, None) => None,
-        (None, Some(declared)) => Some(with_inputs(declared, &Named::default(), owner, data, d)),
-        (Some(mine), declared) => {
-            let same = |declared: &&Operation<Schema>| {
-                let implementation = mine.implementation.as_ref().map(|text| &text.node);
-                declared.implementation.is_some()
-                    && implementation.is_none_or(|text| declared.implementation.as_ref().is_some_and(|it| it.node == *text))
-            };
-            let empty = mine.implementation.is_none()
-                && mine.inputs.is_empty()
-                && mine.executor.is_none()
-                && mine.max_retries.is_none()
-                && mine.retry_interval.is_none();
-            match declared.filter(same) {
-                Some(declared) if !empty => {
-                    let operation = with_inputs(declared, &mine.inputs, owner, data, d);
-                    Some(Operation {
-                        span: mine.span,
-                        executor: mine.executor.clone().or(operation.executor),
-                        max_retries: mine.max_retries.or(operation.max_retries),
-                        retry_interval: mine.retry_interval.or(operation.retry_interval),
-                        ..operation
-                    })
-                }
-                _ => Some(mine.clone()),
-            }
-        }
-    }
-}
-
-fn with_inputs(
-    declared: &Operation<Schema>,
-    given: &Named<Value>,
-    owner: &Owner<'_>,
-    data: &DataTypes,
-    d: &mut Vec<Diagnostic>,
-) -> Operation<Value> {
-    let mut inputs: Named<Value> = Named::default();
-    for (name, schema) in &declared.inputs {
-        let value = given.get(name).map(|given| given.body.clone()).or_else(|| schema.body.default.clone());
-        match value {
-            Some(value) => {
-                // Primitive types of operation inputs are checked only when the operation runs, as in the original.
-                let custom = schema.body.type_name.as_ref().is_some_and(|name| data.contains_key(&name.node));
-                let what = format!("input `{name}` of {}", owner.what);
-                let body = if custom { complete(&value, &schema.body, &what, data, d) } else { value };
-                inputs.insert(name.clone(), Definition { name: given.get(name).map_or(schema.name, |given| given.name), body });
-            }
-            None if schema.body.required => {
-                let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the input `{name}`", owner.what));
-                d.push(fault.related(schema.name, "declared here"));
-            }
-            None => {}
-        }
-    }
-    for (name, value) in given.iter().filter(|(name, _)| !declared.inputs.contains_key(*name)) {
-        inputs.insert(name.clone(), value.clone());
-    }
-    Operation {
-        span: declared.span,
-        implementation: declared.implementation.clone(),
-        inputs,
-        executor: declared.executor.clone(),
-        max_retries: declared.max_retries,
-        retry_interval: declared.retry_interval,
-    }
 }

@@ -1,152 +1,283 @@
-//! Reading a mapping whose keys are known.
+//! Reading mappings whose keys are known, with the version of the DSL and the faults found so far.
 
-use super::{Map, Value, ast::Named};
+use super::{
+    Data, Map, Value, Version,
+    ast::{Definition, Named},
+};
 use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
-use crate::syntax::ast::Definition;
+use std::{fmt, sync::Arc};
 
 static EMPTY: Map = Map { entries: Vec::new() };
 
-/// A mapping that is read key by key; what nobody asked for is a fault.
-pub(super) struct Fields<'v> {
-    owner: String,
-    map: &'v Map,
-    asked: Vec<&'static str>,
+/// What every reader needs: the version that the blueprint declares, and where faults go.
+pub(super) struct Reader<'d> {
+    pub(super) version: Version,
+    pub(super) diagnostics: &'d mut Vec<Diagnostic>,
 }
 
-impl<'v> Fields<'v> {
-    /// Opens a mapping.
-    pub(super) fn open(value: &'v Value, owner: impl Into<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
-        let owner = owner.into();
-        let map = expect_map(value, &owner, diagnostics)?;
-        Some(Self { owner, map, asked: Vec::new() })
+/// Who a value belongs to, for messages: "`inputs` of operation `create`".
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'a> {
+    what: &'a str,
+    name: &'a str,
+    of: Option<&'a Self>,
+}
+
+impl<'a> Owner<'a> {
+    /// Something with a name: "node template `web`".
+    pub(super) fn new(what: &'a str, name: &'a str) -> Self {
+        Self { what, name, of: None }
     }
 
-    /// Opens a mapping of which everything can be left out, so that `null` is an empty one.
-    pub(super) fn open_or_null(value: &'v Value, owner: impl Into<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Self> {
-        if value.is_null() {
-            return Some(Self { owner: owner.into(), map: &EMPTY, asked: Vec::new() });
+    /// Something that is the only one of its kind: "the blueprint".
+    pub(super) fn only(what: &'a str) -> Self {
+        Self::new(what, "")
+    }
+
+    /// A part of this: "`image` of …".
+    pub(super) fn part<'b>(&'b self, name: &'b str) -> Owner<'b>
+    where
+        'a: 'b,
+    {
+        Owner { what: "", name, of: Some(self) }
+    }
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)?;
+        if !self.name.is_empty() {
+            write!(f, "{}`{}`", if self.what.is_empty() { "" } else { " " }, self.name)?;
         }
-        Self::open(value, owner, diagnostics)
+        self.of.map_or(Ok(()), |owner| write!(f, " of {owner}"))
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn push(&mut self, fault: Diagnostic) {
+        self.diagnostics.push(fault);
+    }
+
+    /// Reports a feature that the declared version does not have yet.
+    pub(super) fn gate(&mut self, span: Span, feature: &str, since: Version) {
+        if self.version < since {
+            let fault =
+                span.error(Code::FeatureTooNew, format!("{feature} exists since {since}, and the blueprint declares {}", self.version));
+            self.push(fault.hint(format!("declare `tosca_definitions_version: {since}`")));
+        }
+    }
+
+    /// The mapping, or a fault.
+    pub(super) fn map<'v>(&mut self, value: &'v Value, owner: &Owner<'_>) -> Option<&'v Map> {
+        let map = value.as_map();
+        if map.is_none() {
+            self.wrong_shape(value, owner, "a mapping");
+        }
+        map
+    }
+
+    /// The mapping as it is shared; `null` is an empty one.
+    pub(super) fn free_map(&mut self, value: Option<&Value>, owner: &Owner<'_>) -> Arc<Map> {
+        match value.map(|value| (&value.data, value)) {
+            None | Some((Data::Null, _)) => Arc::default(),
+            Some((Data::Map(map), _)) => {
+                for (key, _) in map.entries.iter().filter(|(key, _)| key.as_str().is_none()) {
+                    self.bad_key(key, owner);
+                }
+                map.clone()
+            }
+            Some((_, value)) => {
+                self.wrong_shape(value, owner, "a mapping");
+                Arc::default()
+            }
+        }
+    }
+
+    /// The text, or a fault.
+    pub(super) fn text(&mut self, value: &Value, owner: &Owner<'_>) -> Option<Spanned<String>> {
+        let text = value.as_str().map(|text| Spanned { node: text.to_owned(), span: value.span });
+        if text.is_none() {
+            self.wrong_shape(value, owner, "a string");
+        }
+        text
+    }
+
+    /// The list, or a fault.
+    pub(super) fn list<'v>(&mut self, value: &'v Value, owner: &Owner<'_>) -> &'v [Value] {
+        value.as_list().unwrap_or_else(|| {
+            self.wrong_shape(value, owner, "a list");
+            &[]
+        })
+    }
+
+    /// Reads a mapping from names to definitions.
+    pub(super) fn named<'v, T>(
+        &mut self,
+        value: &'v Value,
+        owner: &Owner<'_>,
+        mut read: impl FnMut(&'v Value, &str, &mut Self) -> Option<T>,
+    ) -> Named<T> {
+        let entries = self.map(value, owner).map_or(&[][..], |map| &map.entries);
+        let mut all = Named::with_capacity(entries.len());
+        for (key, value) in entries {
+            match key.as_str() {
+                Some(name) => {
+                    if let Some(body) = read(value, name, self) {
+                        all.insert(name.to_owned(), Definition { name: key.span, body });
+                    }
+                }
+                None => self.bad_key(key, owner),
+            }
+        }
+        all
+    }
+
+    /// A required key is missing.
+    pub(super) fn missing(&mut self, span: Span, owner: &Owner<'_>, key: &str) {
+        self.push(span.error(Code::Format, format!("{owner} needs a `{key}`")));
+    }
+
+    /// A name is no text. The original has words for some kinds only, and fails otherwise on the others.
+    fn bad_key(&mut self, key: &Value, owner: &Owner<'_>) {
+        let code = match key.data {
+            Data::Null | Data::Date(_) | Data::Bytes(_) => Code::Foreign,
+            _ => Code::Format,
+        };
+        let fault = key.span.error(code, format!("a name in {owner} must be a string, and this is {}", key.kind()));
+        self.push(fault.hint(format!("quote it: \"{}\"", self::written(key))));
+    }
+
+    /// A value has the wrong kind.
+    pub(super) fn wrong_shape(&mut self, value: &Value, owner: &Owner<'_>, wanted: &str) {
+        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) { Code::Foreign } else { Code::Format };
+        self.push(value.span.error(code, format!("{owner} must be {wanted}, and this is {}", value.kind())));
+    }
+}
+
+fn written(key: &Value) -> String {
+    match key.data {
+        Data::Null => "null".into(),
+        Data::Bool(true) => "yes".into(),
+        Data::Bool(false) => "no".into(),
+        _ => key.to_key(),
+    }
+}
+
+/// A mapping that is read key by key; what nobody asked for is a fault.
+pub(super) struct Fields<'v, 'o> {
+    owner: Owner<'o>,
+    map: &'v Map,
+    asked: Asked,
+}
+
+/// The keys that were asked for. Few enough for a plain list; no memory is taken for them.
+struct Asked {
+    keys: [&'static str; 24],
+    count: usize,
+}
+
+impl Asked {
+    fn add(&mut self, key: &'static str) {
+        self.keys[self.count] = key;
+        self.count += 1;
+    }
+
+    fn keys(&self) -> &[&'static str] {
+        &self.keys[..self.count]
+    }
+}
+
+impl<'v, 'o> Fields<'v, 'o> {
+    /// Opens a mapping; `null` is an empty one, since everything in it reads as not given.
+    pub(super) fn open(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Option<Self> {
+        let map = if value.is_null() { &EMPTY } else { r.map(value, &owner)? };
+        Some(Self { owner, map, asked: Asked { keys: [""; 24], count: 0 } })
     }
 
     /// Opens a mapping; what is none is reported and read as an empty one.
-    pub(super) fn open_or_empty(value: &'v Value, owner: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let map = expect_map(value, owner, diagnostics).unwrap_or(&EMPTY);
-        Self { owner: owner.to_owned(), map, asked: Vec::new() }
+    pub(super) fn open_or_empty(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Self {
+        let map = r.map(value, &owner).unwrap_or(&EMPTY);
+        Self { owner, map, asked: Asked { keys: [""; 24], count: 0 } }
+    }
+
+    /// Whom this is read for.
+    pub(super) fn owner(&self) -> &Owner<'o> {
+        &self.owner
     }
 
     /// The value under `key`, if given.
     pub(super) fn take(&mut self, key: &'static str) -> Option<&'v Value> {
-        self.asked.push(key);
-        self.map.get(key)
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// Key and value, if given.
+    pub(super) fn entry(&mut self, key: &'static str) -> Option<&'v (Value, Value)> {
+        self.asked.add(key);
+        self.map.entry(key)
+    }
+
+    /// The value under `key` that exists since some version, if given and not `null`.
+    pub(super) fn since(&mut self, key: &'static str, since: Version, r: &mut Reader<'_>) -> Option<&'v Value> {
+        let (name, value) = self.entry(key)?;
+        if !value.is_null() {
+            r.gate(name.span, &format!("`{key}` of {}", self.owner), since);
+        }
+        Some(value)
     }
 
     /// The text under `key`, if given.
-    pub(super) fn text(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<Spanned<String>> {
+    pub(super) fn text(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<Spanned<String>> {
         let value = self.take(key).filter(|value| !value.is_null())?;
-        expect_text(value, &format!("`{key}` of {}", self.owner), diagnostics)
+        r.text(value, &self.owner.part(key))
     }
 
-    /// The boolean under `key`, if given.
-    pub(super) fn boolean(&mut self, key: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
-        let value = self.take(key)?;
-        if let super::Data::Bool(given) = value.data {
+    /// The text under `key` that exists since some version, if given.
+    pub(super) fn text_since(&mut self, key: &'static str, since: Version, r: &mut Reader<'_>) -> Option<Spanned<String>> {
+        let value = self.since(key, since, r).filter(|value| !value.is_null())?;
+        r.text(value, &self.owner.part(key))
+    }
+
+    /// The boolean in `value`, if given.
+    pub(super) fn boolean(&self, key: &'static str, value: Option<&Value>, r: &mut Reader<'_>) -> Option<bool> {
+        let value = value.filter(|value| !value.is_null())?;
+        if let Data::Bool(given) = value.data {
             return Some(given);
         }
-        diagnostics.push(wrong_shape(value, &format!("`{key}` of {}", self.owner), "a boolean"));
+        r.wrong_shape(value, &self.owner.part(key), "a boolean");
         None
-    }
-
-    /// The number under `key`, if given and at least `least`.
-    pub(super) fn number(&mut self, key: &'static str, least: f64, diagnostics: &mut Vec<Diagnostic>) -> Option<f64> {
-        let value = self.take(key).filter(|value| !value.is_null())?;
-        let number = value.to_json().as_f64().filter(|number| *number >= least);
-        if number.is_none() {
-            diagnostics.push(wrong_shape(value, &format!("`{key}` of {}", self.owner), &format!("a number of at least {least}")));
-        }
-        number
     }
 
     /// Reads every entry under `key` with `read`.
     pub(super) fn named<T>(
         &mut self,
         key: &'static str,
-        diagnostics: &mut Vec<Diagnostic>,
-        read: impl FnMut(&'v Value, &str, &mut Vec<Diagnostic>) -> Option<T>,
+        r: &mut Reader<'_>,
+        read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
     ) -> Named<T> {
         match self.take(key).filter(|value| !value.is_null()) {
-            Some(value) => named(value, &format!("`{key}` of {}", self.owner), diagnostics, read),
+            Some(value) => r.named(value, &self.owner.part(key), read),
             None => Named::default(),
         }
     }
 
+    /// The mapping under `key` whose content is free.
+    pub(super) fn free_map(&mut self, key: &'static str, r: &mut Reader<'_>) -> Arc<Map> {
+        let value = self.take(key);
+        r.free_map(value, &self.owner.part(key))
+    }
+
     /// Reports what nobody asked for.
-    pub(super) fn close(self, diagnostics: &mut Vec<Diagnostic>) {
+    pub(super) fn close(self, r: &mut Reader<'_>) {
+        let known = self.asked.keys();
         for (key, _) in &self.map.entries {
-            if !key.as_str().is_some_and(|name| self.asked.contains(&name)) {
-                let name = key.to_key();
-                let fault = key.span.error(Code::Format, format!("{} has no key `{name}`", self.owner));
-                diagnostics
-                    .push(fault.did_you_mean(&name, self.asked.iter().copied()).hint(format!("known keys: {}", self.asked.join(", "))));
-            }
-        }
-    }
-}
-
-/// Reads a mapping from names to definitions.
-pub(super) fn named<'v, T>(
-    value: &'v Value,
-    owner: &str,
-    diagnostics: &mut Vec<Diagnostic>,
-    mut read: impl FnMut(&'v Value, &str, &mut Vec<Diagnostic>) -> Option<T>,
-) -> Named<T> {
-    let mut all = Named::default();
-    for (key, value) in expect_map(value, owner, diagnostics).into_iter().flat_map(|map| &map.entries) {
-        match key.as_str() {
-            Some(name) => {
-                if let Some(body) = read(value, name, diagnostics) {
-                    all.insert(name.to_owned(), Definition { name: key.span, body });
+            match key.as_str() {
+                Some(name) if known.contains(&name) => {}
+                Some(name) => {
+                    let fault = key.span.error(Code::Format, format!("{} has no key `{name}`", self.owner));
+                    r.push(fault.did_you_mean(name, known.iter().copied()).hint(format!("known keys: {}", known.join(", "))));
                 }
-            }
-            None => {
-                diagnostics.push(key.span.error(Code::Format, format!("a name in {owner} must be a string, and this is {}", key.kind())))
+                None => r.bad_key(key, &self.owner),
             }
         }
     }
-    all
-}
-
-/// The mapping, or a fault.
-pub(super) fn expect_map<'v>(value: &'v Value, owner: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<&'v Map> {
-    let map = value.as_map();
-    if map.is_none() {
-        diagnostics.push(wrong_shape(value, owner, "a mapping"));
-    }
-    map
-}
-
-/// The text, or a fault.
-pub(super) fn expect_text(value: &Value, owner: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Spanned<String>> {
-    let text = value.as_str().map(|text| Spanned { node: text.to_owned(), span: value.span });
-    if text.is_none() {
-        diagnostics.push(wrong_shape(value, owner, "a string"));
-    }
-    text
-}
-
-/// The list, or a fault.
-pub(super) fn expect_list<'v>(value: &'v Value, owner: &str, diagnostics: &mut Vec<Diagnostic>) -> &'v [Value] {
-    value.as_list().unwrap_or_else(|| {
-        diagnostics.push(wrong_shape(value, owner, "a list"));
-        &[]
-    })
-}
-
-/// A required key is missing.
-pub(super) fn missing(span: Span, owner: &str, key: &str) -> Diagnostic {
-    span.error(Code::Format, format!("{owner} needs a `{key}`"))
-}
-
-fn wrong_shape(value: &Value, owner: &str, wanted: &str) -> Diagnostic {
-    value.span.error(Code::Format, format!("{owner} must be {wanted}, and this is {}", value.kind()))
 }

@@ -1,14 +1,25 @@
-//! Source text, YAML with the place of every key and value, and the sections of a blueprint.
-//!
-//! Knows grammar and no meaning. Main types: [`Sources`], [`Value`], [`ast::Ast`].
+//! Text to spanned values, and values to the sections of a blueprint. Knows grammar, no meaning.
 
 pub mod ast;
+mod call;
 mod fields;
+mod groups;
+mod json_schema;
 mod scalar;
+mod schedule;
+mod schema;
+mod sections;
 mod source;
+mod templates;
+mod types;
 mod value;
+mod version;
 mod yaml;
 
+pub use call::{Call, FUNCTIONS, call};
+pub use json_schema::json_schema;
+pub use schema::{Comparison, OPERATORS, Operator, PRIMITIVES, fits, regex};
 pub use source::{SourceError, Sources};
 pub use value::{Data, Map, Value, python_float};
+pub use version::Version;
 pub use yaml::parse;

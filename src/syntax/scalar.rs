@@ -7,12 +7,73 @@ use super::Data;
 
 /// Gives a plain scalar its meaning. Text that is nothing else is text.
 pub(super) fn resolve(text: &str) -> Data {
+    if text.starts_with(|c: char| !(c.is_ascii_digit() || "~nNyYtTfFoO+-.".contains(c))) {
+        return Data::Str(text.into());
+    }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
         "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
-        _ => number(text).unwrap_or_else(|| Data::Str(text.into())),
+        _ => number(text).or_else(|| date(text)).unwrap_or_else(|| Data::Str(text.into())),
     }
+}
+
+/// `2020-01-31`, or with a time: `2020-1-31 1:02:03.5 +02:00`. Spelt as ISO 8601 has it.
+fn date(text: &str) -> Option<Data> {
+    let (date, rest) = text.split_at_checked(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()))?;
+    let digits = |text: &str, at_least: usize, at_most: usize| {
+        let fits = (at_least..=at_most).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+        if fits { text.parse::<u32>().ok() } else { None }
+    };
+    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else { return None };
+    let strict = rest.is_empty();
+    let two = |text: &str| digits(text, if strict { 2 } else { 1 }, 2);
+    let (year, month, day) = (digits(year, 4, 4)?, two(month)?, two(day)?);
+    if !(1..=12).contains(&month) || !(1..=days(year, month)).contains(&day) || year == 0 {
+        return None;
+    }
+    let time = if strict { String::new() } else { time(rest)? };
+    Some(Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into()))
+}
+
+fn days(year: u32, month: u32) -> u32 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The part of a date after the day: separator, time, fraction, zone.
+fn time(text: &str) -> Option<String> {
+    let text = text.strip_prefix(['T', 't']).unwrap_or_else(|| text.trim_start_matches([' ', '\t']));
+    let end = text.find(['Z', '+', '-', ' ', '\t']).unwrap_or(text.len());
+    let (clock, zone) = (&text[..end], text[end..].trim_matches([' ', '\t']));
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let two = |text: &str, most: u32| {
+        let fits = matches!(text.len(), 1 | 2) && text.bytes().all(|c| c.is_ascii_digit());
+        if fits { text.parse::<u32>().ok().filter(|number| *number <= most) } else { None }
+    };
+    let [hour, minute, second] = clock.split(':').collect::<Vec<_>>()[..] else { return None };
+    let fits = |text: &str| text.len() == 2;
+    let (hour, minute, second) = (two(hour, 23)?, two(minute, 59).filter(|_| fits(minute))?, two(second, 59).filter(|_| fits(second))?);
+    if !fraction.bytes().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let micro = format!("{fraction:0<6}")[..6].to_owned();
+    let fraction = if micro == "000000" { String::new() } else { format!(".{micro}") };
+    Some(format!("T{hour:02}:{minute:02}:{second:02}{fraction}{}", offset(zone)?))
+}
+
+fn offset(zone: &str) -> Option<String> {
+    let Some(sign) = zone.chars().next().filter(|sign| *sign != 'Z') else {
+        return (zone.len() <= 1).then(|| if zone == "Z" { "+00:00".to_owned() } else { String::new() });
+    };
+    let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "00"));
+    let number = |text: &str| if matches!(text.len(), 1 | 2) { text.parse::<u32>().ok() } else { None };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    ("+-".contains(sign) && hours < 24).then(|| format!("{sign}{hours:02}:{minutes:02}"))
 }
 
 fn number(text: &str) -> Option<Data> {
@@ -106,6 +167,8 @@ mod tests {
             Data::Int(value) => format!("int {value}"),
             Data::Float(value) => format!("float {value}"),
             Data::Str(text) => format!("str {text}"),
+            Data::Date(text) => format!("date {text}"),
+            Data::Bytes(_) => unreachable!("no plain scalar is binary"),
             Data::List(_) | Data::Map(_) => unreachable!("a scalar"),
         }
     }
@@ -137,7 +200,12 @@ mod tests {
             ("-", "str -"),
             (".", "str ."),
             ("~", "null"),
-            ("2020-01-01", "str 2020-01-01"),
+            ("2020-01-01", "date 2020-01-01"),
+            ("2020-1-1", "str 2020-1-1"),
+            ("2020-02-30", "str 2020-02-30"),
+            ("2020-01-01 10:00:00", "date 2020-01-01T10:00:00"),
+            ("2020-1-1t1:02:03.5 +2", "date 2020-01-01T01:02:03.500000+02:00"),
+            ("2020-01-01T10:00:00Z", "date 2020-01-01T10:00:00+00:00"),
         ] {
             assert_eq!(shown(text), meaning, "{text}");
         }

@@ -29,6 +29,10 @@ pub enum Data {
     Float(f64),
     /// Text.
     Str(Arc<str>),
+    /// A date, or a date and a time, as ISO 8601 spells it.
+    Date(Arc<str>),
+    /// Bytes that are no text.
+    Bytes(Arc<[u8]>),
     /// A list.
     List(Arc<Vec<Value>>),
     /// A mapping.
@@ -47,6 +51,12 @@ impl Map {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entry(key).map(|(_, value)| value)
+    }
+
+    /// The mapping as [`Value::to_plan`] writes it.
+    #[must_use]
+    pub fn to_plan(&self) -> Json {
+        Json::Object(self.entries.iter().map(|(key, value)| (key.to_key(), value.to_plan())).collect())
     }
 
     /// Key and value under a text key.
@@ -139,6 +149,8 @@ impl Value {
             Data::Int(_) => "an integer",
             Data::Float(_) => "a float",
             Data::Str(_) => "a string",
+            Data::Date(_) => "a date",
+            Data::Bytes(_) => "binary data",
             Data::List(_) => "a list",
             Data::Map(_) => "a mapping",
         }
@@ -152,8 +164,8 @@ impl Value {
             Data::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
             Data::Int(value) => value.to_string(),
             Data::Float(value) => python_float(*value),
-            Data::Str(text) => text.to_string(),
-            Data::List(_) | Data::Map(_) => self.to_json().to_string(),
+            Data::Str(text) | Data::Date(text) => text.to_string(),
+            Data::List(_) | Data::Map(_) | Data::Bytes(_) => self.to_json().to_string(),
         }
     }
 
@@ -165,11 +177,26 @@ impl Value {
             Data::Bool(value) => (*value).into(),
             Data::Int(value) => (*value).into(),
             Data::Float(value) => serde_json::Number::from_f64(*value).map_or_else(|| Json::String(python_float(*value)), Json::Number),
-            Data::Str(text) => Json::String(text.to_string()),
+            Data::Str(text) | Data::Date(text) => Json::String(text.to_string()),
+            Data::Bytes(bytes) => Json::String(String::from_utf8_lossy(bytes).into_owned()),
             Data::List(list) => list.iter().map(Self::to_json).collect(),
             Data::Map(map) => {
                 Json::Object(map.entries.iter().map(|(key, value)| (key.to_key(), value.to_json())).collect::<JsonMap<_, _>>())
             }
+        }
+    }
+
+    /// The value without places, and with dates and bytes kept apart from text: `{"__date__": …}`, `{"__bytes__": HEX}`.
+    #[must_use]
+    pub fn to_plan(&self) -> Json {
+        match &self.data {
+            Data::Date(text) => serde_json::json!({ "__date__": text.as_ref() }),
+            Data::Bytes(bytes) => {
+                serde_json::json!({ "__bytes__": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() })
+            }
+            Data::List(list) => list.iter().map(Self::to_plan).collect(),
+            Data::Map(map) => map.to_plan(),
+            _ => self.to_json(),
         }
     }
 

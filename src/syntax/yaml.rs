@@ -4,11 +4,9 @@
 
 use super::{Data, Map, Sources, Value, scalar};
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag, options};
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use base64::Engine as _;
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag, options};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 /// Deepest nesting; also bounds every recursive walk over a value.
 const DEPTH: usize = 200;
@@ -21,18 +19,118 @@ const NODES: usize = 2_000_000;
 ///
 /// The first fault of grammar, or a limit that was exceeded. Warnings go to `diagnostics`.
 pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Result<Value, Diagnostic> {
-    let text = sources.text(file);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let offset = sources.text(file).len() - text.len();
+    let whole = sources.text(file);
+    let text = whole.strip_prefix('\u{feff}').unwrap_or(whole);
+    let mut mended = Mended { text: text.into(), inserted: Vec::new(), bom: whole.len() - text.len() };
+    loop {
+        let before = diagnostics.len();
+        match build(&mended, file, diagnostics) {
+            Ok(root) => {
+                check_tabs(&mended, file)?;
+                return Ok(root.unwrap_or_else(|| Value::new(sources.start(file), Data::Map(Arc::default()))));
+            }
+            Err(Stop::Scan(error)) if mended.mend(&error) => diagnostics.truncate(before),
+            Err(Stop::Scan(error)) => return Err(mended.scan_error(&error, file)),
+            Err(Stop::Fault(fault)) => return Err(*fault),
+        }
+    }
+}
+
+/// Why reading stopped.
+enum Stop {
+    /// The parser refuses the text.
+    Scan(ScanError),
+    /// The text has no meaning here.
+    Fault(Box<Diagnostic>),
+}
+
+impl From<Diagnostic> for Stop {
+    fn from(fault: Diagnostic) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
+
+fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Result<Option<Value>, Stop> {
     let options = options! { emit_unresolved_aliases: true, emit_comments: false };
-    let mut builder =
-        Builder { file, offset, text_len: text.len(), stack: Vec::new(), anchors: HashMap::new(), root: None, produced: 0, diagnostics };
-    for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| builder.scan_error(&error))?;
+    let mut builder = Builder { file, mended, stack: Vec::new(), anchors: HashMap::new(), root: None, produced: 0, diagnostics };
+    for event in Parser::new_from_str_with_options(&mended.text, options) {
+        let (event, span) = event.map_err(Stop::Scan)?;
         let span = builder.span(&span);
         builder.event(event, span)?;
     }
-    Ok(builder.root.unwrap_or_else(|| Value::new(sources.start(file), Data::Map(Arc::default()))))
+    Ok(builder.root)
+}
+
+/// Most places of one file that are mended.
+const MENDS: usize = 100;
+
+/// The text as it is parsed. The original takes two forms that the parser refuses: `{a:[1]}` without a blank, and a quoted
+/// text that goes on in a line that is not indented. Blanks put in there change no value; places are told without them.
+struct Mended<'t> {
+    text: Cow<'t, str>,
+    /// Where blanks were put in, in the text as it is parsed, and how many.
+    inserted: Vec<(usize, usize)>,
+    /// Bytes of a byte order mark before the text.
+    bom: usize,
+}
+
+impl Mended<'_> {
+    /// Puts blanks in where that cures the fault; whether it did.
+    fn mend(&mut self, error: &ScanError) -> bool {
+        let Some(at) = error.marker().byte_offset().filter(|at| self.inserted.len() < MENDS && *at <= self.text.len()) else {
+            return false;
+        };
+        let (at, count) = match error.kind() {
+            ErrorKind::FlowMappingValueAdjacentCollection if self.text[at..].starts_with(':') => (at + 1, 1),
+            ErrorKind::InvalidQuotedScalarIndent => (self.text[..at].rfind('\n').map_or(0, |end| end + 1), DEPTH),
+            _ => return false,
+        };
+        if self.inserted.iter().any(|(other, _)| *other == at) {
+            return false;
+        }
+        self.text.to_mut().insert_str(at, &" ".repeat(count));
+        for (other, _) in self.inserted.iter_mut().filter(|(other, _)| *other >= at) {
+            *other += count;
+        }
+        self.inserted.push((at, count));
+        true
+    }
+
+    /// A place of the parsed text in the file.
+    fn original(&self, at: usize) -> usize {
+        let before: usize = self.inserted.iter().map(|(from, count)| at.saturating_sub(*from).min(*count)).sum();
+        at - before + self.bom
+    }
+
+    fn scan_error(&self, error: &ScanError, file: FileId) -> Diagnostic {
+        let at = self.original(error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()));
+        let span = Span { file, start: at, end: at };
+        let code = if is_of_parser(error.kind()) { Code::Syntax } else { Code::Scanner };
+        let diagnostic = span.error(code, format!("the text is not YAML: {}", error.info()));
+        if error.info().contains("tab") { diagnostic.hint(NO_TABS) } else { diagnostic }
+    }
+}
+
+const NO_TABS: &str = "use blanks: a tab can only stand in quoted text, in a block of text or in a comment";
+
+/// Tabs between the parts of a text are a fault in the original; the parser takes some of them.
+fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
+    if !mended.text.contains('\t') {
+        return Ok(());
+    }
+    let mut free: Vec<(usize, usize)> = Vec::new();
+    for event in Parser::new_from_str_with_options(&mended.text, options! { emit_unresolved_aliases: true }) {
+        let Ok((event, span)) = event else { return Ok(()) };
+        if matches!(event, Event::Comment(..)) || matches!(event, Event::Scalar(_, style, ..) if style != ScalarStyle::Plain) {
+            free.extend(span.byte_range().map(|range| (range.start, range.end)));
+        }
+    }
+    let mut tabs = mended.text.match_indices('\t').map(|(at, _)| at);
+    let outside = tabs.find(|at| !free.iter().any(|(start, end)| (*start..*end).contains(at)));
+    match outside.map(|at| mended.original(at)) {
+        None => Ok(()),
+        Some(at) => Err(Span { file, start: at, end: at + 1 }.error(Code::Scanner, "a tab cannot stand here").hint(NO_TABS)),
+    }
 }
 
 /// A list or mapping that is not closed yet.
@@ -45,10 +143,14 @@ enum Open {
 #[derive(Default)]
 struct OpenMap {
     entries: Vec<(Value, Value)>,
-    places: HashMap<Key, usize>,
+    /// Where each key is; only kept for mappings that are not small.
+    places: Option<HashMap<Key, usize>>,
     key: Option<Value>,
     merges: Vec<Value>,
 }
+
+/// Up to this many entries a mapping is searched from end to end.
+const SMALL: usize = 12;
 
 /// A key as the original's host language compares keys: `1` and `true` are the same, `1` and `"1"` are not.
 #[derive(Eq, Hash, PartialEq)]
@@ -57,6 +159,7 @@ enum Key {
     Int(i64),
     Float(u64),
     Str(Arc<str>),
+    Bytes(Arc<[u8]>),
 }
 
 impl Key {
@@ -66,9 +169,18 @@ impl Key {
             Data::Bool(value) => Self::Int((*value).into()),
             Data::Int(value) => Self::Int(*value),
             Data::Float(value) => Self::Float(value.to_bits()),
-            Data::Str(text) => Self::Str(text.clone()),
+            Data::Str(text) | Data::Date(text) => Self::Str(text.clone()),
+            Data::Bytes(bytes) => Self::Bytes(bytes.clone()),
             Data::List(_) | Data::Map(_) => return None,
         })
+    }
+
+    fn is(&self, value: &Value) -> bool {
+        match (self, &value.data) {
+            (Self::Str(one), Data::Str(other)) => one == other,
+            (Self::Str(_), Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_)) => false,
+            _ => Self::of(value).as_ref() == Some(self),
+        }
     }
 }
 
@@ -80,8 +192,7 @@ struct Anchor {
 
 struct Builder<'a> {
     file: FileId,
-    offset: usize,
-    text_len: usize,
+    mended: &'a Mended<'a>,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
     root: Option<Value>,
@@ -92,14 +203,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn span(&self, span: &granit_parser::Span) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
-        Span { file: self.file, start: range.start + self.offset, end: range.end + self.offset }
-    }
-
-    fn scan_error(&self, error: &ScanError) -> Diagnostic {
-        let at = error.marker().byte_offset().unwrap_or(self.text_len).min(self.text_len) + self.offset;
-        let span = Span { file: self.file, start: at, end: at };
-        let diagnostic = span.error(Code::Syntax, format!("the text is not YAML: {}", error.info()));
-        if error.info().contains("tab") { diagnostic.hint("indent with spaces: YAML forbids tabs there") } else { diagnostic }
+        Span { file: self.file, start: self.mended.original(range.start), end: self.mended.original(range.end) }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
@@ -208,7 +312,7 @@ impl Builder<'_> {
             let sources = merge.as_list().map_or_else(|| vec![merge.clone()], <[Value]>::to_vec);
             for source in sources {
                 let Some(map) = source.as_map() else {
-                    return Err(source.span.error(Code::Yaml, format!("`<<` merges mappings, and this is {}", source.kind())));
+                    return Err(source.span.error(Code::Construct, format!("`<<` merges mappings, and this is {}", source.kind())));
                 };
                 self.produce(map.entries.len(), source.span)?;
                 open.merge(map);
@@ -219,38 +323,79 @@ impl Builder<'_> {
 }
 
 impl OpenMap {
+    fn place(&self, key: &Key) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(key).copied(),
+            None => self.entries.iter().position(|(other, _)| key.is(other)),
+        }
+    }
+
+    fn add(&mut self, key: Key, entry: (Value, Value)) {
+        if let Some(places) = &mut self.places {
+            places.insert(key, self.entries.len());
+        } else if self.entries.len() == SMALL {
+            let mut places: HashMap<Key, usize> =
+                self.entries.iter().enumerate().filter_map(|(at, (key, _))| Some((Key::of(key)?, at))).collect();
+            places.insert(key, self.entries.len());
+            self.places = Some(places);
+        }
+        self.entries.push(entry);
+    }
+
     /// The last of two equal keys holds, as in the original loader; the first is worth a warning.
     fn insert(&mut self, key: Value, value: Value) -> Option<Diagnostic> {
-        match self.places.entry(Key::of(&key)?) {
-            Entry::Vacant(place) => {
-                place.insert(self.entries.len());
-                self.entries.push((key, value));
-                None
-            }
-            Entry::Occupied(place) => {
-                let (first, old) = &mut self.entries[*place.get()];
-                let warning = key.span.warning(Code::DuplicateKey, format!("the key `{}` is given twice; this one holds", key.to_key()));
-                let warning = warning.related(first.span, "first given here");
-                (*first, *old) = (key, value);
-                Some(warning)
-            }
-        }
+        let name = Key::of(&key)?;
+        let Some(place) = self.place(&name) else {
+            self.add(name, (key, value));
+            return None;
+        };
+        let (first, old) = &mut self.entries[place];
+        let warning = key.span.warning(Code::DuplicateKey, format!("the key `{}` is given twice; this one holds", key.to_key()));
+        let warning = warning.related(first.span, "first given here");
+        (*first, *old) = (key, value);
+        Some(warning)
     }
 
     fn merge(&mut self, source: &Map) {
         for (key, value) in &source.entries {
-            if let Some(Entry::Vacant(place)) = Key::of(key).map(|key| self.places.entry(key)) {
-                place.insert(self.entries.len());
-                self.entries.push((key.clone(), value.clone()));
+            if let Some(name) = Key::of(key).filter(|name| self.place(name).is_none()) {
+                self.add(name, (key.clone(), value.clone()));
             }
         }
     }
 }
 
+/// The original reports faults in the order of tokens otherwise than faults inside a token.
+fn is_of_parser(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnexpectedEofFlowSequence
+            | ErrorKind::UnexpectedEofFlowMapping
+            | ErrorKind::UnexpectedEofImplicitFlowMapping
+            | ErrorKind::UnexpectedEofBlockSequence
+            | ErrorKind::UnexpectedEofBlockMapping
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::DuplicateVersionDirective
+            | ErrorKind::UnsupportedYamlMajorVersion
+            | ErrorKind::DuplicateTagDirective
+            | ErrorKind::ExpectedDocumentStart
+            | ErrorKind::ExpectedNodeContent
+            | ErrorKind::ExpectedBlockMappingKey
+            | ErrorKind::ExpectedFlowMappingSeparator
+            | ErrorKind::ExpectedFlowSequenceSeparator
+            | ErrorKind::ExpectedBlockSequenceEntry
+            | ErrorKind::UndeclaredTagHandle
+            | ErrorKind::InvalidIndentation
+            | ErrorKind::MisplacedFlowCollectionEnd
+            | ErrorKind::MismatchedFlowCollectionEnd { .. }
+            | ErrorKind::UnclosedFlowCollection { .. }
+    )
+}
+
 fn checked_key(key: Value) -> Result<Value, Diagnostic> {
     match key.data {
         Data::List(_) | Data::Map(_) => {
-            let fault = key.span.error(Code::Yaml, format!("{} cannot be a key", key.kind()));
+            let fault = key.span.error(Code::Construct, format!("{} cannot be a key", key.kind()));
             Err(fault.hint("quote it if this is a template such as \"{{ name }}\""))
         }
         _ => Ok(key),
@@ -259,19 +404,36 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
 
 fn tagged(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Data, Diagnostic> {
     let plain = style == ScalarStyle::Plain;
-    match tag.map(|tag| tag.core_suffix().ok_or(tag)) {
-        None if plain && text == "=" => Err(span.error(Code::Yaml, "a plain `=` has no meaning here").hint("quote it: '='")),
-        None if plain => Ok(scalar::resolve(text)),
-        None | Some(Ok("str")) => Ok(Data::Str(text.into())),
-        Some(Ok("null")) => Ok(Data::Null),
-        Some(Ok("bool" | "int" | "float")) => Ok(scalar::resolve(text)),
-        Some(Ok(_)) => Err(unknown_tag(tag.expect("matched above"), span)),
-        Some(Err(tag)) => Err(unknown_tag(tag, span)),
+    let Some(tag) = tag else {
+        return match text {
+            "=" if plain => Err(span.error(Code::Construct, "a plain `=` has no meaning here").hint("quote it: '='")),
+            _ if plain => Ok(scalar::resolve(text)),
+            _ => Ok(Data::Str(text.into())),
+        };
+    };
+    match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
+        Some("str") => Ok(Data::Str(text.into())),
+        Some("null") => Ok(Data::Null),
+        Some("bool" | "int" | "timestamp") => Ok(scalar::resolve(text)),
+        Some("float") => Ok(match scalar::resolve(text) {
+            #[expect(clippy::cast_precision_loss, reason = "what `float` means")]
+            Data::Int(number) => Data::Float(number as f64),
+            other => other,
+        }),
+        Some("binary") => {
+            let clean: String = text.split_whitespace().collect();
+            let bytes = base64::engine::general_purpose::STANDARD.decode(clean);
+            bytes
+                .map(|bytes| Data::Bytes(bytes.into()))
+                .map_err(|error| span.error(Code::Construct, format!("this is not base64: {error}")))
+        }
+        _ => Err(unknown_tag(tag, span)),
     }
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Diagnostic {
-    span.error(Code::Yaml, format!("the tag `{}` is not known", tag.original())).hint("blueprints use plain YAML without tags of their own")
+    span.error(Code::Construct, format!("the tag `{}` is not known", tag.original()))
+        .hint("blueprints use plain YAML without tags of their own")
 }
 
 #[cfg(test)]
@@ -327,10 +489,26 @@ mod tests {
         assert!(fault(&"- ".repeat(20_000)).starts_with("D000"));
         assert!(fault("a: &a [*a]").starts_with("D0003"));
         assert!(fault("a: *b").starts_with("D0003"));
-        assert!(fault("{{ x }}: 1").starts_with("D0003"));
-        assert!(fault("a: !ruby/object x").starts_with("D0003"));
+        assert!(fault("{{ x }}: 1").starts_with("D0007"));
+        assert!(fault("a: !ruby/object x").starts_with("D0007"));
         assert!(fault("a: 1\n---\nb: 2\n").starts_with("D0003"));
-        assert!(fault("a: [1\nb: 2").starts_with("D0002"));
+        assert!(fault("a: [1\n").starts_with("D0002"));
+    }
+
+    #[test]
+    fn forms_that_the_original_takes_are_taken() {
+        assert_eq!(json("a: {b:[1], c:{d: 2}}"), r#"{"a":{"b":[1],"c":{"d":2}}}"#);
+        assert_eq!(json("a:\n  b: 'one\n  two'\nc: 1"), r#"{"a":{"b":"one two"},"c":1}"#);
+        let value = read("{a:[1], b: 2}").0.unwrap();
+        assert_eq!(value.get("b").unwrap().span.range(), 11..12, "places are those of the file");
+    }
+
+    #[test]
+    fn tabs_stand_in_text_and_in_comments_only() {
+        assert_eq!(json("a: \"x\ty\" #\tz\nb: |\n  x\ty\n"), r#"{"a":"x\ty","b":"x\ty\n"}"#);
+        for text in ["a:\tb", "a: b\t", "a: x\ty", "\ta: 1"] {
+            assert!(fault(text).starts_with("D0006"), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use dockctl::{
     backend::{
-        Backend as _, Call, ObjectState, Observed,
+        self, Backend as _, Call, ObjectState, Observed,
         simulated::{Fate, Simulated},
     },
     catalog,
@@ -12,6 +12,7 @@ use dockctl::{
     model::{self, Deployment, Origin, inputs},
     plan::{InstanceState, Proposal, TaskId, Workflow, install, uninstall},
     report::Quiet,
+    secrets::Secrets,
     state::{Record, TaskState},
     syntax::Sources,
 };
@@ -26,10 +27,10 @@ fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     let path = folder.path().join("blueprint.yaml");
     std::fs::write(&path, blueprint(nodes)).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Vec::new());
-    let ast = catalog::load(&path, &mut sources, &mut faults).unwrap();
-    let resolved = model::resolve(&ast, &sources, &mut faults);
+    let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
+    let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
     let given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
-    let evaluated = model::evaluate(&resolved, &given, &mut faults);
+    let evaluated = model::evaluate(resolved, &given, &mut faults);
     let origin =
         Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), previous: &[], sources: &sources };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
@@ -76,7 +77,7 @@ async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deplo
     let record = replay(journal);
     let mut quiet = Quiet;
     let retry = RetryPolicy { retries: 2.0, interval: 1.0 };
-    let mut executor = Executor { record, backend: world, journal, reporter: &mut quiet, parallel: 3, retry };
+    let mut executor = Executor { record, backend: world, journal, reporter: &mut quiet, secrets: &Secrets::default(), parallel: 3, retry };
     if executor.record.running().is_some() {
         executor.emit(Event::ExecutionFinished { outcome: Outcome::Interrupted }).unwrap();
     }
@@ -267,8 +268,15 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
     let (deployment, world, mut journal, mut quiet) = (diamond(), Simulated::default(), Vec::new(), Quiet);
     with_runtime(async {
         let retry = RetryPolicy { retries: 0.0, interval: 1.0 };
-        let mut executor =
-            Executor { record: Record::default(), backend: &world, journal: &mut journal, reporter: &mut quiet, parallel: 2, retry };
+        let mut executor = Executor {
+            record: Record::default(),
+            backend: &world,
+            journal: &mut journal,
+            reporter: &mut quiet,
+            secrets: &Secrets::default(),
+            parallel: 2,
+            retry,
+        };
         executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
         let stage = install::next(&deployment, &executor.record, &Observed::default()).stage;
         executor.begin("x", Workflow::Install).unwrap();
@@ -307,8 +315,15 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
         let (world, mut journal, mut quiet) = (Simulated::default(), Full { entries: Vec::new(), room }, Quiet);
         with_runtime(async {
             let retry = RetryPolicy { retries: 0.0, interval: 1.0 };
-            let mut executor =
-                Executor { record: Record::default(), backend: &world, journal: &mut journal, reporter: &mut quiet, parallel: 3, retry };
+            let mut executor = Executor {
+                record: Record::default(),
+                backend: &world,
+                journal: &mut journal,
+                reporter: &mut quiet,
+                secrets: &Secrets::default(),
+                parallel: 3,
+                retry,
+            };
             executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
             let stage = install::next(&deployment, &executor.record, &Observed::default()).stage;
             executor.begin("x", Workflow::Install).unwrap();

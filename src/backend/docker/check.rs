@@ -10,7 +10,7 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Span, nearest},
     model::{Blueprint, Node, Operation as ModelOperation, function},
-    syntax::Value,
+    syntax::{Value, call},
 };
 use std::{collections::HashMap, path::Path};
 
@@ -45,7 +45,7 @@ pub fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
 }
 
 fn operation(node: &Node, wanted: Operation) -> Option<&ModelOperation> {
-    node.operations.values().find(|operation| Operation::of(&operation.plugin, &operation.operation) == Some(wanted))
+    node.operations.values().map(AsRef::as_ref).find(|operation| Operation::of(&operation.plugin, &operation.operation) == Some(wanted))
 }
 
 fn is_adopted(node: &Node) -> bool {
@@ -55,9 +55,7 @@ fn is_adopted(node: &Node) -> bool {
 /// The name that is given in `params` or as a property, where it is known by now.
 fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Value> {
     let in_params = create.inputs.get("params").and_then(|params| params.get("name"));
-    in_params
-        .or_else(|| node.properties.get("name"))
-        .filter(|name| !name.is_null() && name.as_str() != Some("") && function::call(name).is_none())
+    in_params.or_else(|| node.properties.get("name")).filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
 }
 
 fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
@@ -68,8 +66,9 @@ fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) 
             node.name.span.error(Code::ContainerName, format!("node `{}` adopts a container and does not say which", node.name.node));
         d.push(fault.hint("give the container's exact name: name: NAME"));
     }
-    if node.deploy.to_json() != 1 && function::call(&node.deploy).is_none() {
-        let fault = node.deploy.span.error(Code::InstanceNumbers, "a node that adopts a container has exactly one instance");
+    let count = &node.numbers.default;
+    if node.numbers.first() != Some(1) && call(count).is_none() {
+        let fault = count.span.error(Code::InstanceNumbers, "a node that adopts a container has exactly one instance");
         d.push(fault.hint("one container cannot stand for several: give each a node of its own"));
     }
     let start = operation(node, Operation::Start);
@@ -183,7 +182,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
     }
     for (name, value) in &operation.inputs {
         let json = value.to_json();
-        match name.as_str() {
+        match name.as_ref() {
             "daemon_client" if json.as_object().is_none_or(|client| !client.is_empty()) && !json.is_null() => {
                 let fault = value.span.error(Code::NotYet, "`daemon_client` is not carried out by this version");
                 d.push(fault.hint("name the engine with --host or DOCKER_HOST"));

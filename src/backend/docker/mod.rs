@@ -52,14 +52,21 @@ impl Operation {
     /// The operation that a blueprint means.
     #[must_use]
     pub fn of(plugin: &str, operation: &str) -> Option<Self> {
-        match (plugin, operation) {
-            ("docker", "docker_plugin.tasks.create_container") => Some(Self::Create),
-            ("docker", "docker_plugin.tasks.start") => Some(Self::Start),
-            ("docker", "docker_plugin.tasks.stop") => Some(Self::Stop),
-            ("docker", "docker_plugin.tasks.remove_container") => Some(Self::Remove),
+        match operation {
+            _ if !provides(plugin) => None,
+            "docker_plugin.tasks.create_container" => Some(Self::Create),
+            "docker_plugin.tasks.start" => Some(Self::Start),
+            "docker_plugin.tasks.stop" => Some(Self::Stop),
+            "docker_plugin.tasks.remove_container" => Some(Self::Remove),
             _ => None,
         }
     }
+}
+
+/// Whether a plugin of this name is carried out here. One that was imported under a namespace has a prefix.
+#[must_use]
+pub fn provides(plugin: &str) -> bool {
+    plugin.rsplit("--").next() == Some("docker")
 }
 
 /// One engine operation on a container. Fields of type [`Json`] may hold functions until the step is bound.

@@ -1,0 +1,233 @@
+//! The type libraries inside the binary, found by the addresses and names that blueprints use.
+
+use crate::syntax::Version;
+
+/// A type library inside the binary.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Catalog {
+    /// Whose types they are.
+    pub family: Family,
+    /// The edition.
+    pub edition: &'static str,
+    /// The text.
+    pub text: &'static str,
+}
+
+/// Whose types a library holds.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Family {
+    Types,
+    Docker,
+    Swarm,
+    Kubernetes,
+    Script,
+}
+
+impl Catalog {
+    /// What it is, for people.
+    pub(crate) fn family_name(&self) -> &'static str {
+        if self.family == Family::Types { "types" } else { self.family.product() }
+    }
+}
+
+impl Family {
+    const ALL: [Self; 5] = [Self::Types, Self::Docker, Self::Swarm, Self::Kubernetes, Self::Script];
+
+    /// The product in published addresses: `spec/PRODUCT/EDITION/FILE`.
+    fn product(self) -> &'static str {
+        match self {
+            Self::Types => "cloudify",
+            Self::Docker => "docker-plugin",
+            Self::Swarm => "swarm-plugin",
+            Self::Kubernetes => "kubernetes-plugin",
+            Self::Script => "script-plugin",
+        }
+    }
+}
+
+macro_rules! catalogs {
+    ($($family:ident $edition:literal $path:literal;)+) => {
+        const CATALOGS: &[Catalog] = &[$(Catalog { family: Family::$family, edition: $edition, text: include_str!($path) },)+];
+    };
+}
+
+// Oldest first. Editions that differ in nothing but their number share a text.
+catalogs! {
+    Types "3.2.1" "types/3.2.1.yaml";
+    Types "3.3.1" "types/3.3.1.yaml";
+    Types "3.4" "types/3.4.yaml";
+    Types "4.0" "types/4.0.yaml";
+    Types "4.1" "types/4.0.yaml";
+    Types "4.2" "types/4.2.yaml";
+    Types "4.3.3" "types/4.3.3.yaml";
+    Types "4.4" "types/4.4.yaml";
+    Types "4.5" "types/4.5.yaml";
+    Types "4.6" "types/4.6.yaml";
+    Types "5.0.5" "types/5.0.5.yaml";
+    Types "5.1.0" "types/5.1.0.yaml";
+    Types "5.1.1" "types/5.1.0.yaml";
+    Types "5.2.0" "types/5.2.0.yaml";
+    Types "6.1.0" "types/6.1.0.yaml";
+    Types "6.2.0" "types/6.1.0.yaml";
+    Types "6.3.0" "types/6.3.0.yaml";
+    Types "6.3.1" "types/6.3.1.yaml";
+    Types "7.0.0" "types/latest.yaml";
+    Docker "1.1" "docker/1.1.yaml";
+    Docker "1.2" "docker/1.2.yaml";
+    Docker "1.2.1" "docker/1.2.1.yaml";
+    Docker "1.3" "docker/1.3.yaml";
+    Docker "1.3.1" "docker/1.3.1.yaml";
+    Docker "1.3.2" "docker/1.3.2.yaml";
+    Docker "2.0.16" "docker/2.0.16.yaml";
+    Swarm "1.0" "swarm/1.0.yaml";
+    Kubernetes "2.13" "kubernetes/2.13.yaml";
+    Script "1.5.4" "script/1.5.4.yaml";
+}
+
+/// The types by name: the newest, and what differs for one version of the DSL.
+const LATEST_TYPES: Catalog = Catalog { family: Family::Types, edition: "7.0.0", text: include_str!("types/latest.yaml") };
+const TYPES_1_3: Catalog = Catalog { family: Family::Types, edition: "dsl_1_3", text: include_str!("types/dsl_1_3.yaml") };
+const TYPES_1_4: Catalog = Catalog { family: Family::Types, edition: "dsl_1_4", text: include_str!("types/dsl_1_4.yaml") };
+/// The swarm types that a published blueprint carries a copy of, under a relative name.
+const SWARM_COPY: Catalog = Catalog { family: Family::Swarm, edition: "blueprint", text: include_str!("swarm/blueprint.yaml") };
+
+/// A library that was found.
+pub(crate) struct Found {
+    pub catalog: Catalog,
+    /// It is the edition that was asked for.
+    pub exact: bool,
+}
+
+/// The library for a published address: `http(s)://[www.]getcloudify.org/spec/PRODUCT/EDITION/FILE`.
+pub(crate) fn by_address(address: &str) -> Option<Found> {
+    let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))?;
+    let (host, path) = rest.split_once("/spec/")?;
+    if !matches!(host.strip_prefix("www.").unwrap_or(host), "getcloudify.org" | "cloudify.co" | "repository.cloudifysource.org/cloudify") {
+        return None;
+    }
+    let [product, wanted, file] = path.split('/').collect::<Vec<_>>()[..] else { return None };
+    let family = Family::ALL.into_iter().find(|family| family.product() == product)?;
+    let stem = file.strip_suffix(".yaml")?;
+    (family != Family::Types || stem.starts_with("types")).then(|| nearest(family, wanted))
+}
+
+/// The library for a name that a manager would serve: `cloudify/types/types.yaml`, and for one
+/// version of the DSL `types_1_3.yaml`. The version of the blueprint decides where the name says none.
+pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
+    let catalog = match (name, version) {
+        ("cloudify/types/types_1_3.yaml", _) | ("cloudify/types/types.yaml", Version::V1_3) => TYPES_1_3,
+        ("cloudify/types/types_1_4.yaml", _) | ("cloudify/types/types.yaml", Version::V1_4) => TYPES_1_4,
+        ("cloudify/types/types.yaml", _) => LATEST_TYPES,
+        ("imports/swarm-plugin.yaml" | "cloudify-swarm-plugin/plugin.yaml", _) => SWARM_COPY,
+        _ => return None,
+    };
+    Some(Found { catalog, exact: true })
+}
+
+/// The library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version the newest.
+pub(crate) fn by_plugin(plugin: &str) -> Option<Found> {
+    let (name, query) = plugin.split_once('?').unwrap_or((plugin, ""));
+    let product = name.strip_prefix("cloudify-").unwrap_or(name);
+    let family = Family::ALL.into_iter().find(|family| *family != Family::Types && family.product() == product)?;
+    let version = query.split('&').find_map(|pair| pair.strip_prefix("version="));
+    match version {
+        // `>=2.0`, `<3` and lists of such: the newest that fits.
+        Some(wanted) if wanted.starts_with(['<', '>', '=', '!', '~']) => {
+            let fitting = editions(family).filter(|catalog| wanted.split(',').all(|rule| fits(catalog.edition, rule.trim())));
+            let fitting = fitting.last().map(|catalog| Found { catalog: *catalog, exact: true });
+            fitting.or_else(|| editions(family).last().map(|catalog| Found { catalog: *catalog, exact: false }))
+        }
+        Some(wanted) => Some(nearest(family, wanted)),
+        None => editions(family).last().map(|catalog| Found { catalog: *catalog, exact: true }),
+    }
+}
+
+fn editions(family: Family) -> impl Iterator<Item = &'static Catalog> {
+    CATALOGS.iter().filter(move |catalog| catalog.family == family)
+}
+
+/// The edition itself, else of the same major version the newest that is not newer, else what is nearest.
+fn nearest(family: Family, wanted: &str) -> Found {
+    let all: Vec<&Catalog> = editions(family).collect();
+    if let Some(catalog) = all.iter().find(|catalog| catalog.edition == wanted) {
+        return Found { catalog: **catalog, exact: true };
+    }
+    let key = numbers(wanted);
+    let begins = all.iter().find(|catalog| numbers(catalog.edition).starts_with(&key) && !key.is_empty());
+    let major = |catalog: &&&Catalog| numbers(catalog.edition).first() == key.first();
+    let older = |catalog: &&&Catalog| numbers(catalog.edition) <= key;
+    let found = begins
+        .or_else(|| all.iter().rev().filter(major).find(older))
+        .or_else(|| all.iter().find(major))
+        .or_else(|| all.iter().rev().find(older))
+        .unwrap_or(&all[0]);
+    Found { catalog: **found, exact: false }
+}
+
+fn numbers(edition: &str) -> Vec<u64> {
+    edition.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+fn fits(edition: &str, rule: &str) -> bool {
+    let wanted = rule.trim_start_matches(['<', '>', '=', '!', '~']);
+    let (edition, number) = (numbers(edition), numbers(wanted));
+    match &rule[..rule.len() - wanted.len()] {
+        ">=" | "~=" => edition >= number,
+        "<=" => edition <= number,
+        ">" => edition > number,
+        "<" => edition < number,
+        "!=" => edition != number,
+        _ => edition == number,
+    }
+}
+
+/// An address that is bundled of each family, for advice.
+pub(crate) fn examples() -> impl Iterator<Item = String> {
+    Family::ALL.into_iter().filter_map(|family| {
+        let newest = editions(family).last()?;
+        let file = if family == Family::Types { "types.yaml" } else { "plugin.yaml" };
+        Some(format!("http://www.getcloudify.org/spec/{}/{}/{file}", family.product(), newest.edition))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(address: &str) -> (&'static str, bool) {
+        let found = by_address(address).unwrap();
+        (found.catalog.edition, found.exact)
+    }
+
+    #[test]
+    fn published_addresses_are_bundled() {
+        assert_eq!(found("http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml"), ("3.3.1", true));
+        assert_eq!(found("https://cloudify.co/spec/cloudify/3.4.2/types.yaml"), ("3.4", false));
+        assert_eq!(found("http://getcloudify.org/spec/cloudify/3.0/types.yaml"), ("3.2.1", false));
+        assert_eq!(found("http://getcloudify.org/spec/cloudify/4.3/types.yaml"), ("4.3.3", false));
+        assert_eq!(found("http://www.getcloudify.org/spec/cloudify/6.4/types.yaml"), ("6.3.1", false));
+        assert_eq!(found("http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml"), ("1.3.2", true));
+        assert_eq!(found("http://www.getcloudify.org/spec/docker-plugin/2.0.0/plugin.yaml"), ("2.0.16", false));
+        assert!(by_address("http://example.org/spec/cloudify/3.3.1/types.yaml").is_none());
+        assert!(by_address("http://www.getcloudify.org/spec/aws-plugin/1.4/plugin.yaml").is_none());
+        assert!(examples().all(|address| by_address(&address).unwrap().exact));
+    }
+
+    #[test]
+    fn plugins_are_found_by_name_and_version() {
+        let edition = |plugin: &str| by_plugin(plugin).map(|found| found.catalog.edition);
+        assert_eq!(edition("cloudify-docker-plugin"), Some("2.0.16"));
+        assert_eq!(edition("cloudify-docker-plugin?version=1.3.1"), Some("1.3.1"));
+        assert_eq!(edition("cloudify-docker-plugin?version=>=1.0,<2.0&distribution=centos"), Some("1.3.2"));
+        assert_eq!(edition("cloudify-kubernetes-plugin"), Some("2.13"));
+        assert_eq!(edition("cloudify-aws-plugin"), None);
+    }
+
+    #[test]
+    fn names_of_types_depend_on_the_version() {
+        let edition = |name: &str, version| by_name(name, version).map(|found| found.catalog.edition);
+        assert_eq!(edition("cloudify/types/types.yaml", Version::V1_3), Some("dsl_1_3"));
+        assert_eq!(edition("cloudify/types/types.yaml", Version::V1_5), Some("7.0.0"));
+        assert_eq!(edition("types.yaml", Version::V1_5), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! Files from the network: time limit, size limit, and a cache on disk keyed by the address.
+
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+/// Longest that one file may take, with everything that is repeated.
+const TIME: Duration = Duration::from_secs(30);
+/// Largest file.
+const SIZE: u64 = 16 << 20;
+/// How long a cached file is used without asking for a newer one.
+const FRESH: Duration = Duration::from_hours(24);
+/// How often a request is repeated after a lost connection or a fault of the server.
+const REPEATS: usize = 4;
+
+/// A file from the network.
+pub(super) struct Fetched {
+    /// Its text.
+    pub text: String,
+    /// The network failed, so an old copy is used; why.
+    pub stale: Option<String>,
+}
+
+/// Where files come from.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Never ask the network.
+    pub offline: bool,
+    /// Folder of the cache; none keeps nothing.
+    pub cache: Option<PathBuf>,
+}
+
+impl Network {
+    /// The file at an address, from the cache or the network.
+    pub(super) fn fetch(&self, address: &str) -> Result<Fetched, String> {
+        let place = self.cache.as_deref().map(|folder| folder.join(key(address)));
+        let cached = place.as_deref().and_then(read);
+        match cached {
+            Some((text, age)) if self.offline || age < FRESH => Ok(Fetched { text, stale: None }),
+            None if self.offline => Err("the network is not asked (--offline), and there is no copy in the cache".to_owned()),
+            cached => match (download(address), cached) {
+                (Ok(text), _) => {
+                    if let Some(place) = place {
+                        keep(&place, &text);
+                    }
+                    Ok(Fetched { text, stale: None })
+                }
+                (Err(why), Some((text, _))) => Ok(Fetched { text, stale: Some(why) }),
+                (Err(why), None) => Err(why),
+            },
+        }
+    }
+}
+
+fn key(address: &str) -> String {
+    Sha256::digest(address).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read(place: &Path) -> Option<(String, Duration)> {
+    let age = SystemTime::now().duration_since(fs::metadata(place).ok()?.modified().ok()?).unwrap_or_default();
+    Some((fs::read_to_string(place).ok()?, age))
+}
+
+/// Written beside its place and moved there, so that nobody reads half a file. A cache that cannot be written is none.
+fn keep(place: &Path, text: &str) {
+    let beside = place.with_extension(format!("{}.part", std::process::id()));
+    let written = place.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&beside, text));
+    if written.and_then(|()| fs::rename(&beside, place)).is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+}
+
+fn download(address: &str) -> Result<String, String> {
+    use backon::{BlockingRetryable as _, ExponentialBuilder};
+    let config =
+        ureq::Agent::config_builder().timeout_global(Some(TIME)).user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION"))).build();
+    let agent = ureq::Agent::new_with_config(config);
+    let start = std::time::Instant::now();
+    let again = |error: &ureq::Error| {
+        let passing = match error {
+            ureq::Error::StatusCode(code) => *code >= 500,
+            ureq::Error::Io(_) | ureq::Error::ConnectionFailed => true,
+            _ => false,
+        };
+        passing && start.elapsed() < TIME
+    };
+    let mut response = (|| agent.get(address).call())
+        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(REPEATS))
+        .when(again)
+        .call()
+        .map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    response.body_mut().as_reader().take(SIZE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > SIZE {
+        return Err(format!("it is larger than {} MiB", SIZE >> 20));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+}

@@ -1,0 +1,79 @@
+//! `dockctl explain`.
+
+use super::{
+    Outcome,
+    args::{Global, Output},
+    error::CliError,
+};
+use crate::diagnostic::{Code, nearest};
+use serde_json::{Value as Json, json};
+
+/// Explains a code, or lists all of them.
+pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, CliError> {
+    let codes = match code {
+        None => Code::ALL.to_vec(),
+        Some(text) => vec![Code::parse(text).ok_or_else(|| unknown(text))?],
+    };
+    let fields = json!({ "codes": codes.iter().map(|code| form(*code)).collect::<Vec<Json>>() });
+    let text = match (global.output, code) {
+        (Output::Markdown, _) => page(&codes),
+        (_, Some(_)) => codes.iter().map(|code| whole(*code)).collect(),
+        (_, None) => codes.iter().map(|code| format!("{}  {}\n", code.as_str(), code.rule())).collect(),
+    };
+    Ok(Outcome::new(fields, text))
+}
+
+fn unknown(text: &str) -> CliError {
+    let error = CliError::usage(format!("there is no code `{text}`"));
+    match nearest(text, Code::ALL.iter().map(|code| code.as_str())) {
+        Some(code) => error.hint(format!("did you mean `{code}`?")),
+        None => error.hint("`dockctl explain` lists them"),
+    }
+}
+
+fn form(code: Code) -> Json {
+    let reference = code.reference().map(|reference| json!({ "class": reference.class, "code": reference.code }));
+    json!({ "code": code.as_str(), "rule": code.rule(), "advice": code.advice(), "reference": reference })
+}
+
+fn whole(code: Code) -> String {
+    let reference = reference(code).map_or_else(String::new, |text| format!("\nCloudify reports {text} for this.\n"));
+    format!("{}: {}\n\n{}\n{reference}", code.as_str(), code.rule(), code.advice())
+}
+
+fn reference(code: Code) -> Option<String> {
+    let reference = code.reference()?;
+    Some(reference.code.map_or_else(|| reference.class.to_owned(), |number| format!("{} {number}", reference.class)))
+}
+
+/// The page `docs/errors.md`.
+pub(crate) fn page(codes: &[Code]) -> String {
+    let mut text =
+        "# Codes of diagnostics\n\nMade from the source: `dockctl explain --output markdown`. A code never changes its meaning.\n\
+                    The last column is the error that Cloudify's own parser reports for the same rule.\n\n\
+                    | code | rule | what to do | Cloudify |\n|---|---|---|---|\n"
+            .to_owned();
+    for code in codes {
+        let cell = |text: &str| text.replace('|', "\\|");
+        let reference = reference(*code).unwrap_or_else(|| "–".to_owned());
+        text += &format!("| {} | {} | {} | {reference} |\n", code.as_str(), cell(code.rule()), cell(&code.advice()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+    use crate::diagnostic::Code;
+
+    #[test]
+    fn the_page_of_codes_is_what_the_source_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+        let page = page(Code::ALL);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page, "docs/errors.md is old: run UPDATE_DOCS=1 cargo test the_page_of_codes");
+    }
+}

@@ -1,0 +1,142 @@
+//! `dockctl inspect`.
+
+use super::{
+    Outcome,
+    args::Global,
+    blueprint::{self, Loaded},
+    color, complain,
+    error::CliError,
+};
+use crate::{
+    diagnostic,
+    model::{
+        self, Instance,
+        inputs::Missing,
+        normal::{self, Stage},
+    },
+    secrets::Secrets,
+};
+use serde_json::{Value as Json, json};
+use std::path::Path;
+
+/// Shows what was understood of a blueprint; with `deploy` what a deployment of it would be.
+pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs: &[String]) -> Result<Outcome, CliError> {
+    let path = blueprint::find(path)?;
+    let mut loaded = blueprint::resolve(&path, global);
+    let mut instances = Vec::new();
+    if deploy && loaded.is_valid() {
+        blueprint::apply_inputs(&mut loaded, inputs, None, Missing::Fault)?;
+        let secrets = Secrets::new(global.secrets.clone());
+        blueprint::check_secrets(&loaded.blueprint, &secrets, &mut loaded.diagnostics);
+        let mut random = global.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        instances = model::expand(&loaded.blueprint, &[], &mut random, &mut loaded.diagnostics);
+    }
+    diagnostic::settle(&mut loaded.diagnostics, global.strict);
+    if !loaded.is_valid() {
+        return Err(CliError::invalid(&loaded.diagnostics, &loaded.sources, color(global)));
+    }
+    complain(&diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global)));
+    Ok(shown(&loaded, deploy, &instances))
+}
+
+fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
+    let stage = if deploy { Stage::Deployed { inputs: &loaded.inputs } } else { Stage::Parsed };
+    let plan = normal::plan(&loaded.blueprint, stage);
+    let mut fields = json!({ "valid": true, "plan": plan });
+    if deploy {
+        fields["instances"] = normal::instances(instances);
+        fields["shape"] = normal::shape(instances);
+        fields["inter_deployment_functions"] = normal::inter_deployment_functions(&loaded.blueprint).into();
+    }
+    let diagnostics: Vec<Json> = loaded.diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, &loaded.sources)).collect();
+    fields["diagnostics"] = diagnostics.into();
+    let text = tree(&fields);
+    Outcome::new(fields, text)
+}
+
+/// The sections that people look for, as a tree. Operations that do nothing and empty values are left out.
+fn tree(fields: &Json) -> String {
+    let plan = &fields["plan"];
+    let mut text = format!("{}\n", plan["version"].as_str().unwrap_or_default());
+    for section in ["description", "inputs", "nodes", "groups", "scaling_groups", "workflows", "outputs", "capabilities", "labels"] {
+        match &plan[section] {
+            Json::Null => {}
+            Json::Object(entries) if section == "nodes" => {
+                text += "nodes\n";
+                for (name, node) in entries {
+                    text += &format!("  {name}: {}\n", node["type"].as_str().unwrap_or_default());
+                    branch(&mut text, 4, &brief(node));
+                }
+            }
+            value => {
+                text += &format!("{section}{}", if value.is_object() { "\n" } else { ": " });
+                match value {
+                    Json::Object(_) => branch(&mut text, 2, value),
+                    other => text += &format!("{}\n", leaf(other)),
+                }
+            }
+        }
+    }
+    if let Some(instances) = fields["instances"].as_array() {
+        text += "instances\n";
+        for instance in instances {
+            let targets = instance["relationships"].as_array().into_iter().flatten().filter_map(|tie| tie["target_id"].as_str());
+            let targets: Vec<&str> = targets.collect();
+            let arrow = if targets.is_empty() { String::new() } else { format!(" → {}", targets.join(", ")) };
+            text += &format!("  {}{arrow}\n", instance["id"].as_str().unwrap_or_default());
+        }
+    }
+    text
+}
+
+/// What is worth reading of a node.
+fn brief(node: &Json) -> Json {
+    let mut brief = json!({});
+    let runs = |name: &str, operation: &Json| name.contains('.') && operation["plugin"].as_str().is_some_and(|plugin| !plugin.is_empty());
+    if let Some(hierarchy) = node["type_hierarchy"].as_array().filter(|hierarchy| hierarchy.len() > 1) {
+        let parents: Vec<&str> = hierarchy[..hierarchy.len() - 1].iter().rev().filter_map(Json::as_str).collect();
+        brief["derived from"] = parents.join(" ← ").into();
+    }
+    if node["scalable"]["default_instances"] != 1 {
+        brief["instances"] = node["scalable"]["default_instances"].clone();
+    }
+    if let Some(host) = node["host_id"].as_str() {
+        brief["host"] = host.into();
+    }
+    brief["properties"] = node["properties"].clone();
+    let operations = node["operations"].as_object().into_iter().flatten().filter(|(name, operation)| runs(name, operation));
+    let operation = |(name, operation): (&String, &Json)| {
+        let mut form = json!({ "runs": format!("{}.{}", operation["plugin"].as_str().unwrap_or_default(), operation["operation"].as_str().unwrap_or_default()) });
+        form["inputs"] = operation["inputs"].clone();
+        (name.clone(), form)
+    };
+    brief["operations"] = Json::Object(operations.map(operation).collect());
+    let ties = node["relationships"].as_array().into_iter().flatten();
+    let tie = |tie: &Json| format!("{} → {}", tie["type"].as_str().unwrap_or_default(), tie["target"].as_str().unwrap_or_default());
+    brief["relationships"] = ties.map(tie).collect();
+    brief
+}
+
+fn is_empty(value: &Json) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+fn branch(text: &mut String, indent: usize, value: &Json) {
+    for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !is_empty(value)) {
+        match value {
+            Json::Object(_) => {
+                *text += &format!("{:indent$}{name}\n", "");
+                branch(text, indent + 2, value);
+            }
+            other => *text += &format!("{:indent$}{name}: {}\n", "", leaf(other)),
+        }
+    }
+}
+
+fn leaf(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.iter().all(Json::is_string) => items.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,117 @@
+//! The functions that need nothing but their arguments.
+
+use super::{index, python_text};
+use crate::diagnostic::Code;
+use serde_json::{Map, Value as Json};
+
+/// The result of `concat`, `merge` or one of `string_*`; none if `name` is another function.
+///
+/// # Errors
+///
+/// Which rule the arguments break, and how.
+#[must_use]
+pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)>> {
+    Some(match name {
+        "concat" => items(name, arguments).map(|items| items.iter().map(python_text).collect::<String>().into()),
+        "merge" => items(name, arguments).and_then(merge),
+        "string_find" => items(name, arguments).and_then(find),
+        "string_replace" => items(name, arguments).and_then(replace),
+        "string_split" => items(name, arguments).and_then(split),
+        "string_lower" => text(name, arguments).map(|text| text.to_lowercase().into()),
+        "string_upper" => text(name, arguments).map(|text| text.to_uppercase().into()),
+        _ => return None,
+    })
+}
+
+type Applied<T> = Result<T, (Code, String)>;
+
+fn wrong<T>(message: String) -> Applied<T> {
+    Err((Code::FunctionEvaluation, message))
+}
+
+fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
+    arguments
+        .as_array()
+        .map_or_else(|| wrong(format!("`{name}` takes a list, and this is {}", python_text(arguments))), |items| Ok(items.as_slice()))
+}
+
+fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
+    value.as_str().map_or_else(|| wrong(format!("`{name}` takes text, and this is {}", python_text(value))), Ok)
+}
+
+fn merge(items: &[Json]) -> Applied<Json> {
+    let mut merged = Map::new();
+    for item in items {
+        let Some(object) = item.as_object() else {
+            return Err((Code::FunctionResult, format!("`merge` merges mappings, and this is {}", python_text(item))));
+        };
+        merged.extend(object.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    Ok(Json::Object(merged))
+}
+
+/// Positions count characters.
+fn find(items: &[Json]) -> Applied<Json> {
+    let [haystack, needle] = items else { return wrong("`string_find` takes a text and what to find in it".into()) };
+    let (haystack, needle) = (text("string_find", haystack)?, text("string_find", needle)?);
+    Ok(haystack.find(needle).map_or(Json::from(-1), |at| haystack[..at].chars().count().into()))
+}
+
+fn replace(items: &[Json]) -> Applied<Json> {
+    let (source, old, new, count) = match items {
+        [source, old, new] => (source, old, new, None),
+        [source, old, new, count] => (source, old, new, Some(whole("string_replace", count)?)),
+        _ => return wrong("`string_replace` takes a text, what to replace, and what with".into()),
+    };
+    let (source, old, new) = (text("string_replace", source)?, text("string_replace", old)?, text("string_replace", new)?);
+    Ok(match count.and_then(|count| usize::try_from(count).ok()) {
+        Some(count) => source.replacen(old, new, count).into(),
+        None => source.replace(old, new).into(),
+    })
+}
+
+fn split(items: &[Json]) -> Applied<Json> {
+    let (source, separator, place) = match items {
+        [source, separator] => (source, separator, None),
+        [source, separator, place] => (source, separator, Some(whole("string_split", place)?)),
+        _ => return wrong("`string_split` takes a text and what to split it at".into()),
+    };
+    let (source, separator) = (text("string_split", source)?, text("string_split", separator)?);
+    if separator.is_empty() {
+        return Err((Code::FunctionResult, "`string_split` cannot split at nothing".into()));
+    }
+    let parts: Vec<Json> = source.split(separator).map(Json::from).collect();
+    let Some(place) = place else { return Ok(parts.into()) };
+    index(place, parts.len())
+        .map(|at| parts[at].clone())
+        .ok_or_else(|| (Code::SplitIndex, format!("`string_split` is asked for part {place}, and there are {}", parts.len())))
+}
+
+fn whole(name: &str, value: &Json) -> Applied<i64> {
+    value.as_i64().map_or_else(|| wrong(format!("`{name}` takes a whole number there, and this is {}", python_text(value))), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apply;
+    use serde_json::{Value as Json, json};
+
+    fn result(name: &str, arguments: &Json) -> Result<Json, &'static str> {
+        apply(name, arguments).unwrap().map_err(|(code, _)| code.as_str())
+    }
+
+    #[test]
+    fn functions_of_text_do_as_in_python() {
+        assert_eq!(result("concat", &json!(["a", 1, true, null, 1.5])), Ok(json!("a1TrueNone1.5")));
+        assert_eq!(result("string_find", &json!(["héllo", "l"])), Ok(json!(2)));
+        assert_eq!(result("string_find", &json!(["hello", "z"])), Ok(json!(-1)));
+        assert_eq!(result("string_replace", &json!(["aXbXc", "X", "-", 1])), Ok(json!("a-bXc")));
+        assert_eq!(result("string_replace", &json!(["aXbXc", "X", "-", -1])), Ok(json!("a-b-c")));
+        assert_eq!(result("string_split", &json!(["a,b,c", ",", -1])), Ok(json!("c")));
+        assert_eq!(result("string_split", &json!(["a,b,c", ",", 7])), Err("D0077"));
+        assert_eq!(result("string_lower", &json!(5)), Err("D0073"));
+        assert_eq!(result("merge", &json!([{"a": 1}, {"a": 2, "b": 3}])), Ok(json!({"a": 2, "b": 3})));
+        assert_eq!(result("merge", &json!([1])), Err("D0113"));
+        assert!(apply("get_input", &json!("x")).is_none());
+    }
+}

@@ -1,0 +1,192 @@
+//! Calls that are left for run time, bound just before an operation begins or when outputs are asked for.
+
+use super::{apply, index};
+use crate::syntax::FUNCTIONS;
+use serde_json::{Map, Value as Json};
+
+/// What calls at run time refer to.
+pub trait Surroundings {
+    /// An attribute of SELF, SOURCE, TARGET or a node.
+    ///
+    /// # Errors
+    ///
+    /// If it is not clear whose.
+    fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String>;
+
+    /// An attribute of every instance of a node, by id.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node.
+    fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String>;
+
+    /// The text of a secret.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such secret.
+    fn secret(&self, name: &str) -> Result<String, String>;
+
+    /// What the deployment says of itself: its values of a label, its name.
+    ///
+    /// # Errors
+    ///
+    /// If it does not say that.
+    fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String>;
+}
+
+/// Whether a value without places is or holds a call.
+#[must_use]
+pub fn holds_call(json: &Json) -> bool {
+    match json {
+        Json::Array(items) => items.iter().any(holds_call),
+        Json::Object(object) => json_call(json).is_some() || object.values().any(holds_call),
+        _ => false,
+    }
+}
+
+/// Whether a value without places is itself a call.
+#[must_use]
+pub fn is_call(json: &Json) -> bool {
+    json_call(json).is_some()
+}
+
+fn json_call(json: &Json) -> Option<(&str, &Json)> {
+    let object = json.as_object().filter(|object| object.len() <= 2)?;
+    let (name, arguments) = object.iter().find(|(key, _)| FUNCTIONS.contains(&key.as_str()))?;
+    (object.len() == 1 || object.contains_key("type")).then_some((name, arguments))
+}
+
+/// First arguments of every `get_attribute` inside a value.
+#[must_use]
+pub fn attribute_targets(json: &Json) -> Vec<String> {
+    match (json_call(json), json) {
+        (Some(("get_attribute" | "get_attributes_list" | "get_attributes_dict", arguments)), _) => {
+            arguments[0].as_str().map(str::to_owned).into_iter().collect()
+        }
+        (_, Json::Array(items)) => items.iter().flat_map(attribute_targets).collect(),
+        (_, Json::Object(object)) => object.values().flat_map(attribute_targets).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Evaluates the calls inside a value.
+///
+/// # Errors
+///
+/// What the surroundings say, and calls that cannot be carried out here.
+pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
+    if let Some((name, arguments)) = json_call(json) {
+        let arguments = bind(arguments, around)?;
+        return match apply(name, &arguments) {
+            Some(result) => result.map_err(|(_, message)| message),
+            None => call(name, &arguments, around),
+        };
+    }
+    match json {
+        Json::Array(items) => items.iter().map(|item| bind(item, around)).collect(),
+        Json::Object(object) => {
+            let entries = object.iter().map(|(key, value)| Ok((key.clone(), bind(value, around)?)));
+            Ok(Json::Object(entries.collect::<Result<_, String>>()?))
+        }
+        _ => Ok(json.clone()),
+    }
+}
+
+fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json, String> {
+    match (name, arguments.as_array().map(Vec::as_slice)) {
+        ("get_attribute", Some([Json::String(target), path @ ..])) => around.attribute(target, path),
+        ("get_attributes_list", Some([Json::String(node), path @ ..])) => {
+            Ok(around.attributes(node, path)?.into_iter().map(|(_, value)| value).collect())
+        }
+        ("get_attributes_dict", Some([Json::String(node), paths @ ..])) => attributes_dict(node, paths, around),
+        ("get_secret", None) => around.secret(arguments.as_str().unwrap_or_default()).map(Json::String),
+        ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, around),
+        ("get_label" | "get_sys" | "get_consumers", _) => around.deployment(name, arguments),
+        _ => Err(format!("`{name}` cannot be evaluated here")),
+    }
+}
+
+fn attributes_dict(node: &str, paths: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
+    let mut instances: Map<String, Json> = Map::new();
+    for path in paths {
+        let steps: Vec<Json> = path.as_array().cloned().unwrap_or_else(|| vec![path.clone()]);
+        let key = steps.iter().map(super::python_text).collect::<Vec<_>>().join(".");
+        for (id, value) in around.attributes(node, &steps)? {
+            instances.entry(id).or_insert_with(|| Json::Object(Map::new()))[key.as_str()] = value;
+        }
+    }
+    Ok(Json::Object(instances))
+}
+
+/// A secret that is JSON, and a way into it.
+fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
+    let whole: Json =
+        serde_json::from_str(&around.secret(name)?).map_err(|_| format!("the secret `{name}` is no JSON, so it has no keys"))?;
+    lookup(&whole, path).cloned().ok_or_else(|| format!("the secret `{name}` has no such key"))
+}
+
+/// Follows keys and indexes into a value without places; nothing where there is nothing.
+#[must_use]
+pub fn lookup<'j>(json: &'j Json, path: &[Json]) -> Option<&'j Json> {
+    path.iter().try_fold(json, |json, step| match step {
+        Json::String(key) => json.get(key),
+        Json::Number(at) => {
+            let list = json.as_array()?;
+            list.get(index(at.as_i64()?, list.len())?)
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Stub;
+
+    impl Surroundings for Stub {
+        fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
+            Ok(json!(format!("{target}/{}", path[0].as_str().unwrap_or_default())))
+        }
+
+        fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
+            Ok((1..=2).map(|n| (format!("{node}_{n}"), json!(format!("{}{n}", path[0].as_str().unwrap_or_default())))).collect())
+        }
+
+        fn secret(&self, name: &str) -> Result<String, String> {
+            if name == "json" { Ok(r#"{"user": ["root"]}"#.into()) } else { Err(format!("there is no secret `{name}`")) }
+        }
+
+        fn deployment(&self, call: &str, _: &Json) -> Result<Json, String> {
+            Ok(json!(call))
+        }
+    }
+
+    #[test]
+    fn late_calls_are_bound_inside_out() {
+        let value = json!({"command": {"concat": ["--db=", {"get_attribute": ["db", "ip"]}]}, "plain": {"get_nothing": 1}});
+        assert_eq!(bind(&value, &Stub).unwrap(), json!({"command": "--db=db/ip", "plain": {"get_nothing": 1}}));
+        assert_eq!(bind(&json!({"string_upper": {"get_attribute": ["db", "ip"]}}), &Stub).unwrap(), json!("DB/IP"));
+    }
+
+    #[test]
+    fn attributes_of_all_instances_are_found() {
+        assert_eq!(bind(&json!({"get_attributes_list": ["web", "ip"]}), &Stub).unwrap(), json!(["ip1", "ip2"]));
+        let dict = bind(&json!({"get_attributes_dict": ["web", "ip", ["net", "a"]]}), &Stub).unwrap();
+        assert_eq!(dict, json!({"web_1": {"ip": "ip1", "net.a": "net1"}, "web_2": {"ip": "ip2", "net.a": "net2"}}));
+    }
+
+    #[test]
+    fn secrets_can_be_looked_into() {
+        assert_eq!(bind(&json!({"get_secret": ["json", "user", 0]}), &Stub).unwrap(), json!("root"));
+        assert_eq!(bind(&json!({"get_secret": "other"}), &Stub).unwrap_err(), "there is no secret `other`");
+    }
+
+    #[test]
+    fn paths_count_from_the_end_too() {
+        assert_eq!(lookup(&json!({"a": [1, 2]}), &[json!("a"), json!(-1)]), Some(&json!(2)));
+        assert_eq!(lookup(&json!({"a": [1, 2]}), &[json!("a"), json!(2)]), None);
+    }
+}

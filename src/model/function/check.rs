@@ -1,0 +1,272 @@
+//! What can be said of calls before anything is known: their shape, and the names in them.
+
+use super::index;
+use crate::{
+    diagnostic::{Code, Diagnostic, Span},
+    model::Blueprint,
+    syntax::{Call, Data, Value, Version, call},
+};
+
+/// Where a call stands; that decides which of SELF, SOURCE and TARGET it may use.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    Node(&'a str),
+    Relationship { source: &'a str, target: &'a str },
+    Outputs,
+}
+
+/// Checks the shape and the names of every call in a blueprint.
+pub(in crate::model) fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+    let mut checker = Checker { blueprint, d };
+    for (name, node) in &blueprint.nodes {
+        let scope = Scope::Node(name);
+        let numbers = [&node.numbers.min, &node.numbers.max, &node.numbers.default];
+        let inputs = node.operations.values().flat_map(|operation| operation.inputs.values());
+        node.properties.values().chain(numbers).chain(inputs).for_each(|value| checker.value(value, scope));
+        for relationship in &node.relationships {
+            let scope = Scope::Relationship { source: name, target: &relationship.target.node };
+            let inputs = relationship.operations().flat_map(|(_, operation)| operation.inputs.values());
+            inputs.for_each(|value| checker.value(value, scope));
+        }
+    }
+    let outputs = blueprint.outputs.values().chain(blueprint.capabilities.values()).map(|output| &output.body.value);
+    let labels = blueprint.labels.values().flat_map(|label| &label.body.values);
+    let policies = blueprint.policies.values().flat_map(|policy| [&policy.numbers.min, &policy.numbers.max, &policy.numbers.default]);
+    let settings = blueprint
+        .settings
+        .iter()
+        .flat_map(|settings| settings.display_name.iter().chain(settings.default_schedules.entries.iter().map(|(_, schedule)| schedule)));
+    outputs.chain(labels).chain(policies).chain(settings).for_each(|value| checker.value(value, Scope::Outputs));
+}
+
+struct Checker<'a> {
+    blueprint: &'a Blueprint,
+    d: &'a mut Vec<Diagnostic>,
+}
+
+/// A rule that is broken, and how.
+type Broken = (Code, String);
+
+impl Checker<'_> {
+    fn value(&mut self, value: &Value, scope: Scope<'_>) {
+        if let Some(call) = call(value) {
+            self.call(call, scope);
+        }
+        match &value.data {
+            Data::List(list) => list.iter().for_each(|item| self.value(item, scope)),
+            Data::Map(map) => map.entries.iter().for_each(|(_, value)| self.value(value, scope)),
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, call: Call<'_>, scope: Scope<'_>) {
+        if let Some((code, message)) = shape(call).or_else(|| self.version(call)) {
+            self.d.push(call.arguments.span.error(code, message));
+            return;
+        }
+        match call.name {
+            "get_input" => self.input(call),
+            "get_property" => self.property(call, scope),
+            "get_attribute" => {
+                self.node(call, scope);
+            }
+            "get_attributes_list" | "get_attributes_dict" => {
+                self.node(call, Scope::Outputs);
+            }
+            _ => {}
+        }
+    }
+
+    /// Two functions came later than functions as such.
+    fn version(&self, call: Call<'_>) -> Option<Broken> {
+        let since = match call.name {
+            "concat" => Version::V1_1,
+            "merge" => Version::V1_3,
+            _ => return None,
+        };
+        let declared = self.blueprint.version;
+        (declared < since)
+            .then(|| (Code::FunctionValidation, format!("`{}` exists since {since}, and the blueprint declares {declared}", call.name)))
+    }
+
+    fn input(&mut self, call: Call<'_>) {
+        let first = call.arguments.as_list().map_or(call.arguments, |list| &list[0]);
+        let inputs = &self.blueprint.inputs;
+        if let Some(text) = first.as_str().filter(|name| !inputs.contains_key(*name)) {
+            let fault = first.span.error(Code::UnknownInput, format!("there is no input `{text}`")).label("not declared");
+            let fault = fault.did_you_mean(text, inputs.keys().map(String::as_str));
+            self.d.push(fault.hint(format!("declare it under `inputs`: {text}: {{}}")));
+        }
+    }
+
+    /// The node that the first argument of a call names, if it is known here.
+    fn node<'s>(&mut self, call: Call<'s>, scope: Scope<'s>) -> Option<&'s str> {
+        let target = &call.arguments.as_list()?[0];
+        match (target.as_str()?, scope) {
+            ("SELF", Scope::Node(name)) => Some(name),
+            ("SOURCE", Scope::Relationship { source, .. }) => Some(source),
+            ("TARGET", Scope::Relationship { target, .. }) => Some(target),
+            (word @ ("SELF" | "SOURCE" | "TARGET"), _) => {
+                let place = if word == "SELF" { "nodes" } else { "the operations of relationships" };
+                self.d.push(target.span.error(Code::FunctionScope, format!("`{word}` can only be used in {place}")));
+                None
+            }
+            (name, _) if !self.blueprint.nodes.contains_key(name) => {
+                let fault = target.span.error(Code::UnknownFunctionNode, format!("there is no node `{name}`")).label("not defined");
+                self.d.push(fault.did_you_mean(name, self.blueprint.nodes.keys().map(String::as_str)));
+                None
+            }
+            (name, _) => Some(name),
+        }
+    }
+
+    /// Properties are known, so what is not there can be told now.
+    fn property(&mut self, call: Call<'_>, scope: Scope<'_>) {
+        let Some(node) = self.node(call, scope) else { return };
+        let path = &call.arguments.as_list().unwrap_or_default()[1..];
+        if path.iter().any(|step| self::call(step).is_some()) {
+            return;
+        }
+        let Some(properties) = self.blueprint.nodes.get(node).map(|node| &node.properties) else { return };
+        let Some(property) = path[0].as_str().and_then(|name| properties.get(name)) else {
+            let name = path[0].to_key();
+            let fault = path[0].span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{name}`"));
+            self.d.push(fault.did_you_mean(&name, properties.keys().map(AsRef::as_ref)));
+            return;
+        };
+        self.d.extend(walk_statically(property, &path[1..], call.name, node));
+    }
+}
+
+/// Follows a path as far as everything on it is known.
+fn walk_statically(property: &Value, path: &[Value], function: &str, node: &str) -> Option<Diagnostic> {
+    let mut value = property;
+    for step in path {
+        if call(value).is_some() {
+            return None;
+        }
+        match child(value, step) {
+            Some(next) => value = next,
+            None => return Some(nothing_there(step.span, function, &format!("node `{node}`"), value, step)),
+        }
+    }
+    None
+}
+
+/// The part of a value that a key or an index names.
+pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
+    match (&value.data, &step.data) {
+        (Data::Map(map), Data::Str(key)) => map.get(key),
+        (Data::Map(map), _) => map.entries.iter().find(|(key, _)| key.to_key() == step.to_key()).map(|(_, value)| value),
+        (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &list[at]),
+        _ => None,
+    }
+}
+
+pub(super) fn nothing_there(span: Span, function: &str, of: &str, value: &Value, step: &Value) -> Diagnostic {
+    let step_text = step.to_key();
+    let why = match &value.data {
+        Data::Map(_) => format!("there is no key `{step_text}`"),
+        Data::List(list) if matches!(step.data, Data::Int(_)) => format!("there is no item {step_text}: the list has {}", list.len()),
+        Data::List(_) => format!("a list has no key `{step_text}`"),
+        _ => format!("`{step_text}` is looked for in {}", value.kind()),
+    };
+    let fault = span.error(Code::FunctionEvaluation, format!("`{function}` finds nothing in {of}: {why}"));
+    let keys: Vec<&str> = value.as_map().into_iter().flat_map(|map| &map.entries).filter_map(|(key, _)| key.as_str()).collect();
+    fault.did_you_mean(&step_text, keys)
+}
+
+/// Whether the arguments have a shape that the function does not take.
+fn shape(call: Call<'_>) -> Option<Broken> {
+    let Call { name, arguments, .. } = call;
+    let list = arguments.as_list();
+    let is_call = |value: &Value| self::call(value).is_some();
+    let is_text = |value: &Value| value.as_str().is_some() || is_call(value);
+    let is_step = |value: &Value| is_text(value) || matches!(value.data, Data::Int(_) | Data::Bool(_));
+    let wrong = |code: Code, wanted: &str| Some((code, format!("`{name}` takes {wanted}, and this is {}", arguments.kind())));
+    let unless = |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
+    let path = |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
+    match name {
+        "get_input" => {
+            let fits = is_text(arguments) || list.is_some_and(|list| list.first().is_some_and(is_text) && list.iter().all(is_step));
+            unless(fits, Code::FunctionArguments, "the name of an input, or a list that starts with one")
+        }
+        "get_property" | "get_attribute" => unless(path(2), Code::FunctionArguments, "a list: [SELF or the name of a node, a name, …]"),
+        "get_attributes_list" => unless(path(2), Code::FunctionArguments, "a list: [the name of a node, a name, …]"),
+        "get_attributes_dict" => attributes_dict(list).map(|why| (Code::FunctionArguments, format!("`{name}` {why}"))),
+        "concat" => unless(list.is_some(), Code::FunctionArguments, "a list"),
+        "merge" => {
+            let mapping = |value: &Value| value.as_map().is_some();
+            unless(is_call(arguments) || list.is_some_and(|list| list.iter().all(mapping)), Code::FunctionValidation, "a list of mappings")
+        }
+        "string_find" => {
+            let fits = list.is_some_and(|list| list.len() == 2 && list.iter().all(is_text));
+            unless(fits, Code::FunctionValidation, "a list of two texts: [text, what to find]")
+        }
+        "string_replace" => {
+            let fits =
+                list.is_some_and(|list| matches!(list.len(), 3 | 4) && list[..3].iter().all(is_text) && list[3..].iter().all(number));
+            unless(fits, Code::FunctionValidation, "a list: [text, what to replace, what with], and perhaps how often")
+        }
+        "string_split" => {
+            let fits =
+                list.is_some_and(|list| matches!(list.len(), 2 | 3) && list[..2].iter().all(is_text) && list[2..].iter().all(number));
+            unless(fits, Code::FunctionValidation, "a list: [text, separator], and perhaps which part")
+        }
+        "string_lower" | "string_upper" => unless(is_text(arguments), Code::FunctionValidation, "one text"),
+        "get_secret" => {
+            let fits = is_text(arguments) || list.is_some_and(|list| list.len() >= 2);
+            unless(fits, Code::FunctionValidation, "the name of a secret, or a list of it and keys")
+        }
+        "get_label" => {
+            let fits = is_text(arguments) || list.is_some_and(|list| list.len() == 2);
+            unless(fits, Code::FunctionValidation, "the name of a label, or a list of it and an index")
+        }
+        "get_capability" | "get_group_capability" => {
+            let fits = list.is_some_and(|list| list.len() >= 2);
+            unless(fits, Code::FunctionArguments, "a list: [deployment or group, capability, …]")
+        }
+        "get_environment_capability" => {
+            let fits = is_text(arguments) || path(1);
+            unless(fits, Code::FunctionArguments, "the name of a capability, or a list that starts with one")
+        }
+        "get_sys" => system(call),
+        "get_consumers" => {
+            let fits = is_call(arguments) || matches!(arguments.as_str(), Some("ids" | "names" | "count"));
+            unless(fits, Code::FunctionArguments, "one of ids, names, count")
+        }
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> bool {
+    matches!(value.data, Data::Int(_) | Data::Bool(_)) || call(value).is_some()
+}
+
+fn attributes_dict(list: Option<&[Value]>) -> Option<String> {
+    let Some([_, paths @ ..]) = list.filter(|list| list.len() >= 2) else {
+        return Some("takes a list: [the name of a node, a name or a list of names, …]".to_owned());
+    };
+    let mut seen: Vec<String> = Vec::new();
+    for path in paths {
+        let text = path.as_list().map_or_else(|| path.to_key(), |steps| steps.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
+        if seen.contains(&text) {
+            return Some(format!("is given `{text}` twice"));
+        }
+        seen.push(text);
+    }
+    None
+}
+
+fn system(call: Call<'_>) -> Option<Broken> {
+    let Some([entity, property]) = call.arguments.as_list() else {
+        return Some((Code::FunctionArguments, "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned()));
+    };
+    let known: &[&str] = match entity.as_str()? {
+        "tenant" => &["name"],
+        "deployment" => &["id", "name", "blueprint", "owner"],
+        other => return Some((Code::SysEntity, format!("`get_sys` knows no `{other}`"))),
+    };
+    let property = property.as_str()?;
+    (!known.contains(&property)).then(|| (Code::SysProperty, format!("`get_sys` knows no `{property}` there, only {}", known.join(", "))))
+}

@@ -1,0 +1,356 @@
+//! Calls that are known when a deployment is made: inputs, properties, and what is made of them.
+
+use super::{
+    DEPTH, apply,
+    check::{child, nothing_there},
+};
+use crate::{
+    diagnostic::{Code, Diagnostic},
+    model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
+    syntax::{Call, Data, Map, Value, call, fits},
+};
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// Evaluates what is known once the inputs are. Calls of inputs that have no value stay.
+#[must_use]
+pub fn evaluate(mut blueprint: Blueprint, inputs: &IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
+    // What changes is collected first: properties are read as they were written while others are evaluated.
+    let changes = Evaluator { blueprint: &blueprint, inputs }.changes(d);
+    for change in changes {
+        change.apply(&mut blueprint);
+    }
+    blueprint
+}
+
+/// A value of a blueprint that is replaced by what it comes to.
+enum Change {
+    Property { node: usize, property: usize, value: Value },
+    Numbers { node: usize, numbers: Numbers },
+    Operations { node: usize, operations: Arc<Operations> },
+    Tie { node: usize, tie: usize, source: Arc<Operations>, target: Arc<Operations> },
+    Output { output: usize, value: Value },
+    Capability { capability: usize, value: Value },
+    Label { label: usize, values: Vec<Value> },
+    Policy { policy: usize, numbers: Numbers },
+    DisplayName(Value),
+}
+
+impl Change {
+    fn apply(self, blueprint: &mut Blueprint) {
+        match self {
+            Self::Property { node, property, value } => blueprint.nodes[node].properties[property] = value,
+            Self::Numbers { node, numbers } => blueprint.nodes[node].numbers = numbers,
+            Self::Operations { node, operations } => blueprint.nodes[node].operations = operations,
+            Self::Tie { node, tie, source, target } => {
+                let tie = &mut blueprint.nodes[node].relationships[tie];
+                (tie.source_operations, tie.target_operations) = (source, target);
+            }
+            Self::Output { output, value } => blueprint.outputs[output].body.value = value,
+            Self::Capability { capability, value } => blueprint.capabilities[capability].body.value = value,
+            Self::Label { label, values } => blueprint.labels[label].body.values = values,
+            Self::Policy { policy, numbers } => {
+                let targets = blueprint.policies[policy].targets.clone();
+                for target in targets {
+                    if let Some(group) = blueprint.scaling_groups.get_mut(&target) {
+                        group.numbers = numbers.clone();
+                    }
+                }
+                blueprint.policies[policy].numbers = numbers;
+            }
+            Self::DisplayName(value) => {
+                if let Some(settings) = &mut blueprint.settings {
+                    settings.display_name = Some(value);
+                }
+            }
+        }
+    }
+}
+
+struct Evaluator<'a> {
+    blueprint: &'a Blueprint,
+    inputs: &'a IndexMap<String, Value>,
+}
+
+/// Whose value is evaluated.
+#[derive(Clone, Copy, Default)]
+struct Whose<'a> {
+    me: Option<&'a str>,
+    source: Option<&'a str>,
+    target: Option<&'a str>,
+}
+
+/// What led here: the properties that are being looked up, and how deep calls are nested.
+#[derive(Default)]
+struct Trail {
+    steps: Vec<String>,
+    depth: usize,
+}
+
+/// What a value comes to; none if it stays as it is.
+type Evaluated = Result<Option<Value>, Box<Diagnostic>>;
+
+impl Evaluator<'_> {
+    fn changes(&self, d: &mut Vec<Diagnostic>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (at, (name, node)) in self.blueprint.nodes.iter().enumerate() {
+            let whose = Whose { me: Some(name), ..Whose::default() };
+            for (property, value) in node.properties.values().enumerate() {
+                changes.extend(self.change(value, whose, d).map(|value| Change::Property { node: at, property, value }));
+            }
+            changes.extend(self.numbers(&node.numbers, whose, d).map(|numbers| Change::Numbers { node: at, numbers }));
+            changes.extend(self.operations(&node.operations, whose, d).map(|operations| Change::Operations { node: at, operations }));
+            for (tie, relationship) in node.relationships.iter().enumerate() {
+                let whose = Whose { me: None, source: Some(name), target: Some(&relationship.target.node) };
+                let source = self.operations(&relationship.source_operations, whose, d);
+                let target = self.operations(&relationship.target_operations, whose, d);
+                if source.is_some() || target.is_some() {
+                    let source = source.unwrap_or_else(|| relationship.source_operations.clone());
+                    let target = target.unwrap_or_else(|| relationship.target_operations.clone());
+                    changes.push(Change::Tie { node: at, tie, source, target });
+                }
+            }
+        }
+        self.rest(&mut changes, d);
+        changes
+    }
+
+    /// What belongs to no node.
+    fn rest(&self, changes: &mut Vec<Change>, d: &mut Vec<Diagnostic>) {
+        let nobody = Whose::default();
+        for (output, one) in self.blueprint.outputs.values().enumerate() {
+            changes.extend(self.change(&one.body.value, nobody, d).map(|value| Change::Output { output, value }));
+        }
+        for (capability, one) in self.blueprint.capabilities.values().enumerate() {
+            changes.extend(self.change(&one.body.value, nobody, d).map(|value| Change::Capability { capability, value }));
+        }
+        for (label, one) in self.blueprint.labels.values().enumerate() {
+            let values = one.body.values.iter().map(|value| self.change(value, nobody, d).unwrap_or_else(|| value.clone())).collect();
+            changes.push(Change::Label { label, values });
+        }
+        for (policy, one) in self.blueprint.policies.values().enumerate() {
+            changes.extend(self.numbers(&one.numbers, nobody, d).map(|numbers| Change::Policy { policy, numbers }));
+        }
+        let name = self.blueprint.settings.as_ref().and_then(|settings| settings.display_name.as_ref());
+        changes.extend(name.and_then(|name| self.change(name, nobody, d)).map(Change::DisplayName));
+    }
+
+    fn change(&self, value: &Value, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Value> {
+        self.value(value, whose, &mut Trail::default()).unwrap_or_else(|fault| {
+            d.push(*fault);
+            None
+        })
+    }
+
+    fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Numbers> {
+        let [min, max, default] = [&numbers.min, &numbers.max, &numbers.default].map(|value| self.change(value, whose, d));
+        if min.is_none() && max.is_none() && default.is_none() {
+            return None;
+        }
+        let numbers = Numbers {
+            min: min.unwrap_or_else(|| numbers.min.clone()),
+            max: max.unwrap_or_else(|| numbers.max.clone()),
+            default: default.unwrap_or_else(|| numbers.default.clone()),
+        };
+        numbers.check(d);
+        Some(numbers)
+    }
+
+    fn operations(&self, operations: &Arc<Operations>, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Arc<Operations>> {
+        let mut changed: Option<Operations> = None;
+        for (at, operation) in operations.values().enumerate() {
+            if let Some(inputs) = self.inputs_of(operation, whose, d) {
+                let operation = Operation { inputs, ..Operation::clone(operation) };
+                changed.get_or_insert_with(|| Operations::clone(operations))[at] = Arc::new(operation);
+            }
+        }
+        changed.map(Arc::new)
+    }
+
+    fn inputs_of(&self, operation: &Operation, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Values> {
+        let mut changed: Option<Values> = None;
+        for (at, value) in operation.inputs.values().enumerate() {
+            if let Some(value) = self.change(value, whose, d) {
+                changed.get_or_insert_with(|| operation.inputs.clone())[at] = value;
+            }
+        }
+        changed
+    }
+
+    fn value(&self, value: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        if let Some(call) = call(value) {
+            return self.call(value, call, whose, trail);
+        }
+        match &value.data {
+            Data::List(list) => {
+                let mut changed: Option<Vec<Value>> = None;
+                for (at, item) in list.iter().enumerate() {
+                    if let Some(item) = self.value(item, whose, trail)? {
+                        changed.get_or_insert_with(|| list.to_vec())[at] = item;
+                    }
+                }
+                Ok(changed.map(|list| Value::new(value.span, Data::List(Arc::new(list)))))
+            }
+            Data::Map(map) => {
+                let mut changed: Option<Map> = None;
+                for (at, (_, item)) in map.entries.iter().enumerate() {
+                    if let Some(item) = self.value(item, whose, trail)? {
+                        changed.get_or_insert_with(|| Map::clone(map)).entries[at].1 = item;
+                    }
+                }
+                Ok(changed.map(|map| Value::new(value.span, Data::Map(Arc::new(map)))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn call(&self, value: &Value, call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        if trail.depth >= DEPTH {
+            let fault = call
+                .span
+                .error(Code::FunctionCycle, format!("functions refer to each other more than {DEPTH} deep: they probably go in a circle"));
+            return Err(Box::new(fault));
+        }
+        trail.depth += 1;
+        let result = self.called(value, call, whose, trail);
+        trail.depth -= 1;
+        result
+    }
+
+    fn called(&self, value: &Value, call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        let arguments = self.value(call.arguments, whose, trail)?;
+        let current = arguments.as_ref().unwrap_or(call.arguments);
+        let result = match call.name {
+            "get_input" => self.input(call, current, whose, trail)?,
+            "get_property" => self.property(call, current, whose, trail)?,
+            name => applied(name, current, value)?,
+        };
+        // What cannot be known yet stays a call, with arguments as far as they are known.
+        Ok(result.or_else(|| arguments.map(|arguments| with_arguments(value, call, &arguments))).map(|result| result.at(value.span)))
+    }
+
+    fn input(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        let (name, path) = match arguments.as_list() {
+            Some([name, path @ ..]) => (name, path),
+            _ => (arguments, [].as_slice()),
+        };
+        let Some(text) = name.as_str().filter(|_| path.iter().all(|step| self::call(step).is_none())) else { return Ok(None) };
+        let Some(value) = self.inputs.get(text) else {
+            let known = self.blueprint.inputs.contains_key(text);
+            let fault = || Box::new(name.span.error(Code::UnknownInput, format!("there is no input `{text}`")));
+            return if known { Ok(None) } else { Err(fault()) };
+        };
+        let found = walk_input(text, value, path, call)?;
+        let result = self.value(&found, whose, trail)?.unwrap_or(found);
+        self.check_type(call, text, &result)?;
+        Ok(Some(result))
+    }
+
+    /// A call with a second key `type` must come to a value of that type.
+    fn check_type(&self, call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
+        let declared = call.type_name.filter(|name| !self.blueprint.data_types.contains_key(*name));
+        match declared.filter(|declared| self::call(result).is_none() && !fits(result, declared)) {
+            None => Ok(()),
+            Some(declared) => {
+                let message = format!("the value of input `{input}` must be of type {declared} here, and it is {}", result.kind());
+                Err(Box::new(call.span.error(Code::InputEvaluation, message)))
+            }
+        }
+    }
+
+    fn property(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        let Some([target, path @ ..]) = arguments.as_list() else { return Ok(None) };
+        let node = match target.as_str() {
+            Some("SELF") => whose.me,
+            Some("SOURCE") => whose.source,
+            Some("TARGET") => whose.target,
+            other => other,
+        };
+        let Some(node) = node.filter(|_| path.iter().all(|step| self::call(step).is_none())) else { return Ok(None) };
+        let Some((node, definition)) = self.blueprint.nodes.get_key_value(node) else {
+            return Err(Box::new(target.span.error(Code::UnknownFunctionNode, format!("there is no node `{node}`"))));
+        };
+        let [name, rest @ ..] = path else { return Ok(None) };
+        let Some(property) = definition.properties.get(name.to_key().as_str()) else {
+            let fault = name.span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{}`", name.to_key()));
+            return Err(Box::new(fault.did_you_mean(&name.to_key(), definition.properties.keys().map(AsRef::as_ref))));
+        };
+        let step = format!("{node}.{}", path.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
+        if trail.steps.last() == Some(&step) || (trail.steps.is_empty() && whose.me == Some(node) && refers_to_itself(property, call)) {
+            return Ok(None); // A property that is only itself stays as it is, as in the original.
+        }
+        enter(call, step, trail)?;
+        let whose = Whose { me: Some(node), ..Whose::default() };
+        let result = self.walk_property(property, rest, call, whose, trail);
+        trail.steps.pop();
+        result
+    }
+
+    /// Follows a path; a call on the way is evaluated first.
+    fn walk_property(&self, property: &Value, path: &[Value], call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        let mut value = property.clone();
+        for step in path {
+            if self::call(&value).is_some() {
+                match self.value(&value, whose, trail)? {
+                    Some(result) if self::call(&result).is_none() => value = result,
+                    _ => return Ok(None),
+                }
+            }
+            let of = format!("node `{}`", whose.me.unwrap_or_default());
+            value = child(&value, step).cloned().ok_or_else(|| Box::new(nothing_there(step.span, call.name, &of, &value, step)))?;
+        }
+        Ok(Some(self.value(&value, whose, trail)?.unwrap_or(value)))
+    }
+}
+
+fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
+    call(property).is_some_and(|other| other.span == this.span)
+}
+
+fn enter(call: Call<'_>, step: String, trail: &mut Trail) -> Result<(), Box<Diagnostic>> {
+    if trail.steps.contains(&step) {
+        let circle = trail.steps.iter().skip_while(|other| **other != step).chain([&step]);
+        let circle: Vec<&str> = circle.map(String::as_str).collect();
+        let message = format!("properties refer to each other in a circle: {}", circle.join(" → "));
+        return Err(Box::new(call.span.error(Code::FunctionCycle, message)));
+    }
+    trail.steps.push(step);
+    Ok(())
+}
+
+/// Follows a path into the value of an input.
+fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Result<Value, Box<Diagnostic>> {
+    let mut value = value.clone();
+    for step in path {
+        value = child(&value, step).cloned().ok_or_else(|| {
+            let mut fault = nothing_there(step.span, call.name, &format!("input `{name}`"), &value, step);
+            // The original tells apart what cannot have parts and what lacks this one.
+            if matches!(value.data, Data::Map(_) | Data::List(_)) {
+                fault.code = Code::InputEvaluation;
+            }
+            Box::new(fault)
+        })?;
+    }
+    Ok(value)
+}
+
+/// The functions that need nothing but their arguments, once all of those are known.
+fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
+    let open = |value: &Value| call(value).is_some();
+    if open(arguments) || arguments.as_list().is_some_and(|items| items.iter().any(open)) {
+        return Ok(None);
+    }
+    match apply(name, &arguments.to_json()) {
+        None => Ok(None),
+        Some(Ok(result)) => Ok(Some(Value::from_json(&result, value.span))),
+        Some(Err((code, message))) => Err(Box::new(arguments.span.error(code, message))),
+    }
+}
+
+fn with_arguments(value: &Value, call: Call<'_>, arguments: &Value) -> Value {
+    let mut map = value.as_map().cloned().unwrap_or_default();
+    for (_, old) in map.entries.iter_mut().filter(|(key, _)| key.as_str() == Some(call.name)) {
+        *old = arguments.clone();
+    }
+    Value::new(value.span, Data::Map(Arc::new(map)))
+}

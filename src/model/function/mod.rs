@@ -1,0 +1,29 @@
+//! Intrinsic functions: checked when a blueprint is read, evaluated when a deployment is made, or when an
+//! operation is about to run.
+//!
+//! | evaluated | functions |
+//! |---|---|
+//! | when a deployment is made | `get_input`, `get_property`, `concat`, `merge`, `string_*` |
+//! | at run time | `get_attribute*`, `get_secret`, `get_label`, `get_sys`, `get_consumers`, capabilities |
+//!
+//! A function of the first kind that is given the result of one of the second waits for it.
+
+mod apply;
+mod bind;
+mod check;
+mod evaluate;
+mod spell;
+
+pub use apply::apply;
+pub use bind::{Surroundings, attribute_targets, bind, holds_call, is_call, lookup};
+pub(super) use check::check;
+pub use evaluate::evaluate;
+pub use spell::python_text;
+
+/// Deepest nesting of calls that refer to each other; the original's limit.
+const DEPTH: usize = 50;
+
+/// A position in a list; negative ones count from the end.
+fn index(at: i64, length: usize) -> Option<usize> {
+    usize::try_from(if at < 0 { at + i64::try_from(length).ok()? } else { at }).ok().filter(|at| *at < length)
+}

@@ -1,0 +1,241 @@
+//! Groups, the policies on them, and which of them scale.
+
+use super::{
+    Group, GroupPolicy, Node, ScalingGroup, ScalingPolicy,
+    scaling::Numbers,
+    types::{DataTypes, Fields, Owner, fill},
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Spanned},
+    syntax::ast::{self, Ast, Definition, Named, Schema},
+};
+use indexmap::IndexMap;
+use std::collections::{BTreeSet, HashMap};
+
+/// Resolves the groups of a blueprint.
+pub(super) fn groups(ast: &Ast, data: &DataTypes, d: &mut Vec<Diagnostic>) -> IndexMap<String, Group> {
+    ast.groups.iter().map(|(name, definition)| (name.clone(), group(name, definition, ast, data, d))).collect()
+}
+
+fn group(name: &str, definition: &Definition<ast::Group>, ast: &Ast, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Group {
+    if let Some(node) = ast.node_templates.get(name) {
+        let fault = definition.name.error(Code::GroupName, format!("a group and a node are both named `{name}`"));
+        d.push(fault.related(node.name, "the node"));
+    }
+    let known = |member: &str| ast.node_templates.contains_key(member) || ast.groups.contains_key(member);
+    for member in definition.body.members.iter().filter(|member| !known(&member.node)) {
+        let fault = member.span.error(Code::GroupMember, format!("`{}` is neither a node nor a group", member.node));
+        d.push(fault.did_you_mean(&member.node, ast.node_templates.keys().chain(ast.groups.keys()).map(String::as_str)));
+    }
+    let policies =
+        definition.body.policies.iter().filter_map(|(name, policy)| Some((name.clone(), group_policy(name, policy, ast, data, d)?)));
+    Group {
+        span: definition.name,
+        members: definition.body.members.iter().map(|member| member.node.clone()).collect(),
+        policies: policies.collect(),
+    }
+}
+
+fn group_policy(
+    name: &str,
+    policy: &Definition<ast::GroupPolicy>,
+    ast: &Ast,
+    data: &DataTypes,
+    d: &mut Vec<Diagnostic>,
+) -> Option<GroupPolicy> {
+    let declared = defined(&policy.body.type_name, &ast.policy_types, Code::PolicyType, "policy type", d)?;
+    let what = format!("policy `{name}`");
+    let properties = fill(&policy.body.properties, &fields(declared), &Owner { what: &what, span: policy.name }, data, d);
+    let mut triggers = IndexMap::new();
+    for (name, trigger) in &policy.body.triggers {
+        let Some(declared) = defined(&trigger.body.type_name, &ast.policy_triggers, Code::PolicyTrigger, "policy trigger", d) else {
+            continue;
+        };
+        let what = format!("trigger `{name}`");
+        let parameters = fill(&trigger.body.parameters, &fields(declared), &Owner { what: &what, span: trigger.name }, data, d);
+        triggers.insert(name.clone(), (trigger.body.type_name.node.clone(), parameters));
+    }
+    Some(GroupPolicy { type_name: policy.body.type_name.node.clone(), properties, triggers })
+}
+
+fn defined<'a>(
+    name: &Spanned<String>,
+    all: &'a Named<ast::PolicyType>,
+    code: Code,
+    what: &str,
+    d: &mut Vec<Diagnostic>,
+) -> Option<&'a Named<Schema>> {
+    let found = all.get(&name.node).map(|definition| &definition.body.properties);
+    if found.is_none() {
+        let fault = name.span.error(code, format!("there is no {what} `{}`", name.node));
+        d.push(fault.did_you_mean(&name.node, all.keys().map(String::as_str)));
+    }
+    found
+}
+
+fn fields(declared: &Named<Schema>) -> Fields {
+    declared
+        .iter()
+        .map(|(name, schema)| (name.as_str().into(), Definition { name: schema.name, body: std::sync::Arc::new(schema.body.clone()) }))
+        .collect()
+}
+
+/// Resolves the scaling policies of a blueprint.
+pub(super) fn policies(ast: &Ast, groups: &IndexMap<String, Group>, d: &mut Vec<Diagnostic>) -> IndexMap<String, ScalingPolicy> {
+    let mut all = IndexMap::new();
+    for (name, policy) in &ast.policies {
+        let ast::Policy { type_name, targets, properties } = &policy.body;
+        if type_name.node != "cloudify.policies.scaling" {
+            let fault = type_name.span.error(Code::ScalingPolicy, format!("there is no type of policies `{}`", type_name.node));
+            d.push(fault.hint("the only one is cloudify.policies.scaling"));
+        }
+        for target in targets.iter().filter(|target| !groups.contains_key(&target.node)) {
+            let fault = target.span.error(Code::PolicyTarget, format!("the target `{}` is no group", target.node));
+            d.push(fault.did_you_mean(&target.node, groups.keys().map(String::as_str)));
+        }
+        let numbers = Numbers::new(properties, None, policy.name, d);
+        let targets = targets.iter().map(|target| target.node.clone()).filter(|target| groups.contains_key(target)).collect();
+        all.insert(name.clone(), ScalingPolicy { targets, numbers });
+    }
+    all
+}
+
+/// The groups that scaling policies name, each with the numbers of the last policy that names it.
+pub(super) fn scaling_groups(
+    groups: &IndexMap<String, Group>,
+    policies: &IndexMap<String, ScalingPolicy>,
+    nodes: &IndexMap<String, Node>,
+    d: &mut Vec<Diagnostic>,
+) -> IndexMap<String, ScalingGroup> {
+    let mut scaling: IndexMap<String, ScalingGroup> = IndexMap::new();
+    for policy in policies.values() {
+        for target in &policy.targets {
+            let members = groups[target].members.clone();
+            scaling.insert(target.clone(), ScalingGroup { members, numbers: policy.numbers.clone() });
+        }
+    }
+    let checker = Checker { groups, scaling: &scaling, nodes };
+    if checker.circles(d) || checker.several(d) {
+        return IndexMap::new();
+    }
+    checker.containment(d);
+    let kept: Vec<BTreeSet<String>> = scaling.keys().map(|name| checker.kept(name)).collect();
+    for (group, members) in scaling.values_mut().zip(kept) {
+        group.members = members;
+    }
+    scaling
+}
+
+struct Checker<'a> {
+    groups: &'a IndexMap<String, Group>,
+    scaling: &'a IndexMap<String, ScalingGroup>,
+    nodes: &'a IndexMap<String, Node>,
+}
+
+impl Checker<'_> {
+    /// Groups cannot contain themselves, however deep.
+    fn circles(&self, d: &mut Vec<Diagnostic>) -> bool {
+        let before = d.len();
+        let mut settled: BTreeSet<&str> = BTreeSet::new();
+        for start in self.scaling.keys() {
+            let mut path: Vec<(&str, Vec<&str>)> =
+                if settled.contains(start.as_str()) { Vec::new() } else { vec![(start, self.inner(start))] };
+            while let Some((name, inner)) = path.last_mut() {
+                let Some(next) = inner.pop() else {
+                    settled.insert(name);
+                    path.pop();
+                    continue;
+                };
+                if let Some(from) = path.iter().position(|(name, _)| *name == next) {
+                    let names: Vec<&str> = path[from..].iter().map(|(name, _)| *name).chain([next]).collect();
+                    let span = self.groups[next].span;
+                    d.push(span.error(Code::GroupCycle, format!("groups contain each other in a circle: {}", names.join(" → "))));
+                } else if !settled.contains(next) {
+                    path.push((next, self.inner(next)));
+                }
+            }
+        }
+        d.len() > before
+    }
+
+    fn inner(&self, group: &str) -> Vec<&str> {
+        let members = self.scaling.get(group).into_iter().flat_map(|group| &group.members);
+        members.map(String::as_str).filter(|member| self.scaling.contains_key(*member)).collect()
+    }
+
+    /// Nobody can be a member of two groups that scale.
+    fn several(&self, d: &mut Vec<Diagnostic>) -> bool {
+        let before = d.len();
+        let mut of: HashMap<&str, &str> = HashMap::new();
+        for (name, group) in self.scaling {
+            for member in &group.members {
+                if let Some(first) = of.insert(member, name) {
+                    let fault = self.groups[name]
+                        .span
+                        .error(Code::MemberOfTwo, format!("`{member}` is a member of two scaling groups: `{first}` and `{name}`"));
+                    d.push(fault.related(self.groups[first].span, "the first group"));
+                }
+            }
+        }
+        d.len() > before
+    }
+
+    /// All members live in the same place.
+    fn containment(&self, d: &mut Vec<Diagnostic>) {
+        for name in self.scaling.keys() {
+            let members: Vec<&str> = self.leaves(name).into_iter().collect();
+            for pair in members.windows(2) {
+                if !self.share(pair[0], pair[1]) {
+                    let message = format!("`{}` and `{}` of the scaling group `{name}` live in different containers", pair[0], pair[1]);
+                    d.push(self.groups[name].span.error(Code::GroupContainment, message));
+                }
+            }
+        }
+    }
+
+    /// Nodes of a group and of the groups in it.
+    fn leaves(&self, group: &str) -> BTreeSet<&str> {
+        let mut leaves = BTreeSet::new();
+        let mut open = vec![group];
+        while let Some(name) = open.pop() {
+            match self.scaling.get(name) {
+                Some(group) => open.extend(group.members.iter().map(String::as_str)),
+                None => leaves.extend(self.nodes.get_key_value(name).map(|(name, _)| name.as_str())),
+            }
+        }
+        leaves
+    }
+
+    /// Containers of a node, innermost first.
+    fn containers(&self, node: &str) -> Vec<&str> {
+        let mut all: Vec<&str> = Vec::new();
+        let mut current = self.nodes.get(node).and_then(Node::container);
+        while let Some(name) = current.filter(|name| !all.contains(name)) {
+            all.push(name);
+            current = self.nodes.get(name).and_then(Node::container);
+        }
+        all
+    }
+
+    fn share(&self, one: &str, other: &str) -> bool {
+        let (first, second) = (self.containers(one), self.containers(other));
+        (first.is_empty() && second.is_empty())
+            || first.contains(&other)
+            || second.contains(&one)
+            || first.iter().any(|container| second.contains(container))
+    }
+
+    /// Members that are not contained in another member: those follow by containment.
+    fn kept(&self, group: &str) -> BTreeSet<String> {
+        let leaves = self.leaves(group);
+        let inside = |member: &str| {
+            let nodes = if self.scaling.contains_key(member) { self.leaves(member) } else { BTreeSet::from([member]) };
+            let own = nodes.clone();
+            !nodes.is_empty()
+                && nodes
+                    .iter()
+                    .all(|node| self.containers(node).iter().any(|container| leaves.contains(container) && !own.contains(container)))
+        };
+        self.scaling[group].members.iter().filter(|member| !inside(member)).cloned().collect()
+    }
+}

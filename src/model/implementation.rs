@@ -1,0 +1,321 @@
+//! Operations: what a template says over what its type says, and who carries them out.
+
+use super::{
+    Operation, Operations, Values,
+    types::{Declared, Flat, Owner},
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Span, Spanned},
+    syntax::{
+        Data, Map, Value,
+        ast::{self, Ast, Definition, Interfaces, Named, Rules, Schema},
+    },
+};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
+
+/// What a script plugin runs, for an operation and for a workflow.
+const RUN_SCRIPT: &str = "script_runner.tasks.run";
+const RUN_WORKFLOW: &str = "script_runner.tasks.execute_workflow";
+
+/// Who carries out what: finds plugins and scripts.
+pub(super) struct Implementations<'a> {
+    ast: &'a Ast,
+    /// Where the blueprint lies; scripts are found from here.
+    folder: PathBuf,
+    /// Operations of types whose templates add nothing, by type and side.
+    shared: HashMap<(Arc<str>, Side), Arc<TypeOperations>>,
+}
+
+/// Whose operations of a type.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub(super) enum Side {
+    Node,
+    Source,
+    Target,
+}
+
+impl Side {
+    fn interfaces(self, flat: &Flat) -> &Declared {
+        if self == Self::Target { &flat.target_interfaces } else { &flat.interfaces }
+    }
+
+    fn unknown(self) -> Code {
+        if self == Self::Node { Code::UnknownImplementation } else { Code::UnknownRelationshipImplementation }
+    }
+}
+
+/// What a type gives to every template that adds nothing.
+struct TypeOperations {
+    operations: Arc<Operations>,
+    /// Inputs without a value: operation, input, where it is declared.
+    missing: Vec<(Arc<str>, String, Span)>,
+}
+
+/// Who carries something out.
+#[derive(Clone)]
+pub(super) struct Implementation {
+    pub plugin: Arc<str>,
+    pub operation: Arc<str>,
+    /// Where the plugin runs, or `auto` for a script.
+    pub executor: Arc<str>,
+    /// The input that names or holds a script.
+    pub script: Option<(&'static str, Value)>,
+}
+
+impl<'a> Implementations<'a> {
+    pub(super) fn new(ast: &'a Ast, folder: PathBuf) -> Self {
+        Self { ast, folder, shared: HashMap::new() }
+    }
+
+    /// Operations of a template over those of its type.
+    pub(super) fn operations(
+        &mut self,
+        flat: &Flat,
+        side: Side,
+        mine: &Interfaces<Arc<Map>>,
+        owner: &Owner<'_>,
+        d: &mut Vec<Diagnostic>,
+    ) -> Arc<Operations> {
+        let shared = self.of_type(flat, side, d);
+        let written = |name: &str| {
+            mine.iter().any(|(interface, it)| {
+                name.strip_prefix(interface.as_str()).and_then(|rest| rest.strip_prefix('.')).is_some_and(|name| it.body.contains_key(name))
+            })
+        };
+        for (operation, input, declared) in shared.missing.iter().filter(|(operation, ..)| !written(operation)) {
+            let fault =
+                owner.span.error(Code::MissingProperty, format!("operation `{operation}` of {} lacks the input `{input}`", owner.what));
+            d.push(fault.related(*declared, "declared here"));
+        }
+        if mine.values().all(|interface| interface.body.is_empty()) {
+            return shared.operations.clone();
+        }
+        let mut all = Operations::clone(&shared.operations);
+        let declared = side.interfaces(flat);
+        for (interface, it) in mine {
+            let declared = declared.get(interface.as_str());
+            for (name, operation) in &it.body {
+                let declared = declared.and_then(|it| it.get(name.as_str()));
+                let what = format!("operation `{name}` of {}", owner.what);
+                let place = Owner { what: &what, span: operation.name };
+                let merged = self.overlay(operation, declared, side, &place, d);
+                all.insert(format!("{interface}.{name}").into(), Arc::new(merged));
+            }
+        }
+        Arc::new(all)
+    }
+
+    fn of_type(&mut self, flat: &Flat, side: Side, d: &mut Vec<Diagnostic>) -> Arc<TypeOperations> {
+        let name = flat.hierarchy.last().cloned().unwrap_or_else(|| NOTHING.clone());
+        if let Some(known) = self.shared.get(&(name.clone(), side)) {
+            return known.clone();
+        }
+        let (mut operations, mut missing) = (Operations::new(), Vec::new());
+        for (interface, it) in side.interfaces(flat) {
+            for (operation, declared) in it.as_ref() {
+                let full: Arc<str> = format!("{interface}.{operation}").into();
+                let (values, types) = with_defaults(&declared.body.inputs, &Map::default(), |input, span| {
+                    missing.push((full.clone(), input.to_owned(), span));
+                });
+                let what = format!("operation `{operation}` of type `{name}`");
+                let given = Given {
+                    implementation: declared.body.implementation.as_ref(),
+                    inputs: values,
+                    input_types: types,
+                    rules: declared.body.rules.clone(),
+                    span: declared.body.span,
+                };
+                operations.insert(full, Arc::new(self.operation(given, side, &what, d)));
+            }
+        }
+        let shared = Arc::new(TypeOperations { operations: Arc::new(operations), missing });
+        self.shared.insert((name, side), shared.clone());
+        shared
+    }
+
+    /// What a template says of an operation, over what its type says.
+    fn overlay(
+        &self,
+        mine: &Definition<ast::Operation<Arc<Map>>>,
+        declared: Option<&Definition<Arc<ast::Operation<Named<Schema>>>>>,
+        side: Side,
+        owner: &Owner<'_>,
+        d: &mut Vec<Diagnostic>,
+    ) -> Operation {
+        let body = &mine.body;
+        let declared = declared.map(|declared| &declared.body).filter(|declared| {
+            let same = |own: &Spanned<Arc<str>>| declared.implementation.as_ref().is_some_and(|it| it.node == own.node);
+            declared.implementation.is_some() && !body.is_empty() && body.implementation.as_ref().is_none_or(same)
+        });
+        let given = if let Some(declared) = declared {
+            let (inputs, input_types) = with_defaults(&declared.inputs, &body.inputs, |input, span| {
+                let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the input `{input}`", owner.what));
+                d.push(fault.related(span, "declared here"));
+            });
+            let rules = body.rules.or(&declared.rules);
+            Given { implementation: declared.implementation.as_ref(), inputs, input_types, rules, span: body.span }
+        } else {
+            let inputs = body.inputs.entries.iter().map(|(key, value)| (name_of(key), value.clone())).collect();
+            Given {
+                implementation: body.implementation.as_ref(),
+                inputs,
+                input_types: Vec::new(),
+                rules: body.rules.clone(),
+                span: body.span,
+            }
+        };
+        self.operation(given, side, owner.what, d)
+    }
+
+    fn operation(&self, given: Given<'_>, side: Side, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) -> Operation {
+        let Some(text) = given.implementation else { return nothing(given.span) };
+        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else { return nothing(given.span) };
+        let mut inputs = given.inputs;
+        if let Some((name, value)) = found.script {
+            script_input(&mut inputs, name, value, what, d);
+        }
+        let executor = given.rules.executor.clone().unwrap_or(found.executor);
+        let rules = Rules { executor: Some(executor), ..given.rules };
+        Operation { plugin: found.plugin, operation: found.operation, inputs, input_types: given.input_types, rules, span: given.span }
+    }
+
+    /// A workflow's plugin and operation, and the parameter that a script adds.
+    pub(super) fn workflow(&self, text: &Spanned<Arc<str>>, name: &str, d: &mut Vec<Diagnostic>) -> Option<Implementation> {
+        self.find(text, RUN_WORKFLOW, Code::UnknownWorkflow, &format!("workflow `{name}`"), d)
+    }
+
+    fn find(
+        &self,
+        text: &Spanned<Arc<str>>,
+        run: &str,
+        unknown: Code,
+        what: &dyn std::fmt::Display,
+        d: &mut Vec<Diagnostic>,
+    ) -> Option<Implementation> {
+        let input = if text.node.contains('\n') { "script_source" } else { "script_path" };
+        if !self.is_script(&text.node) {
+            return self.plugin(text, unknown, what, d);
+        }
+        let Some(plugin) = self.ast.plugins.keys().find(|name| name.ends_with("script")) else {
+            let fault = text.span.error(Code::NoScriptPlugin, format!("{what} is a script, and no script plugin is declared"));
+            d.push(fault.hint("import the basic types, which declare one"));
+            return None;
+        };
+        let script = Some((input, Value::new(text.span, Data::Str(text.node.clone()))));
+        Some(Implementation { plugin: plugin.as_str().into(), operation: run.into(), executor: "auto".into(), script })
+    }
+
+    fn is_script(&self, text: &str) -> bool {
+        let path = text.rsplit_once(crate::catalog::NAMESPACE_DELIMITER).map_or(text, |(_, path)| path);
+        let is_file = |path: &str| !path.is_empty() && self.folder.join(path).is_file();
+        text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
+    }
+
+    fn plugin(
+        &self,
+        text: &Spanned<Arc<str>>,
+        unknown: Code,
+        what: &dyn std::fmt::Display,
+        d: &mut Vec<Diagnostic>,
+    ) -> Option<Implementation> {
+        let plugins = &self.ast.plugins;
+        let fitting = |name: &&String| text.node.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let candidates: Vec<&String> = plugins.keys().filter(fitting).collect();
+        match candidates[..] {
+            [plugin] => {
+                let operation = text.node[plugin.len() + 1..].into();
+                let executor = plugins[plugin].body.executor.as_str().into();
+                return Some(Implementation { plugin: plugin.as_str().into(), operation, executor, script: None });
+            }
+            [] => {
+                let fault = text.span.error(unknown, format!("{what}: `{}` names no declared plugin and no script", text.node));
+                let names: Vec<&str> = plugins.keys().map(String::as_str).collect();
+                let first = text.node.split('.').next().unwrap_or_default();
+                d.push(if text.node.contains('/') {
+                    fault.hint(format!("there is no file {}", self.folder.join(&*text.node).display()))
+                } else {
+                    fault.did_you_mean(first, names.iter().copied()).hint(format!("declared plugins: {}", names.join(", ")))
+                });
+            }
+            _ => {
+                let names: Vec<&str> = candidates.iter().map(|name| name.as_str()).collect();
+                let message = format!("{what}: `{}` fits several plugins: {}", text.node, names.join(", "));
+                d.push(text.span.error(Code::AmbiguousImplementation, message));
+            }
+        }
+        None
+    }
+}
+
+/// An operation whose parts are put together, and whose plugin is not found yet.
+struct Given<'a> {
+    implementation: Option<&'a Spanned<Arc<str>>>,
+    inputs: Values,
+    input_types: Vec<(Arc<str>, String)>,
+    rules: Rules,
+    span: Span,
+}
+
+static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+
+fn nothing(span: Span) -> Operation {
+    Operation {
+        plugin: NOTHING.clone(),
+        operation: NOTHING.clone(),
+        inputs: Values::new(),
+        input_types: Vec::new(),
+        rules: Rules::default(),
+        span,
+    }
+}
+
+pub(super) fn name_of(key: &Value) -> Arc<str> {
+    match &key.data {
+        Data::Str(text) => text.clone(),
+        _ => key.to_key().into(),
+    }
+}
+
+/// Declared inputs with their defaults, under what is given. More may be given than is declared.
+fn with_defaults(declared: &Named<Schema>, given: &Map, mut missing: impl FnMut(&str, Span)) -> (Values, Vec<(Arc<str>, String)>) {
+    let (mut values, mut types) = (Values::with_capacity(declared.len() + given.entries.len()), Vec::new());
+    for (name, schema) in declared {
+        match given.get(name).or(schema.body.default.as_ref()) {
+            Some(value) => {
+                let name: Arc<str> = name.as_str().into();
+                let mapping = schema.body.type_of().filter(|_| value.as_map().is_some());
+                let value = mapping.map_or_else(|| value.clone(), |type_name| with_type(value, type_name));
+                types.extend(mapping.map(|type_name| (name.clone(), type_name.to_owned())));
+                values.insert(name, value);
+            }
+            None if schema.body.is_required() => missing(name, schema.name),
+            None => {}
+        }
+    }
+    for (key, value) in given.entries.iter().filter(|(key, _)| key.as_str().is_none_or(|name| !declared.contains_key(name))) {
+        values.insert(name_of(key), value.clone());
+    }
+    (values, types)
+}
+
+/// The original writes the declared type of an input into its value, if that is a mapping.
+fn with_type(value: &Value, type_name: &str) -> Value {
+    let mut map = value.as_map().cloned().unwrap_or_default();
+    map.entries.retain(|(key, _)| key.as_str() != Some("type"));
+    map.entries.push((Value::text(value.span, "type"), Value::text(value.span, type_name)));
+    Value::new(value.span, Data::Map(Arc::new(map)))
+}
+
+fn script_input(inputs: &mut Values, name: &str, value: Value, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) {
+    for taken in ["script_path", "script_source"] {
+        if let Some(given) = inputs.get(taken) {
+            let fault = given.span.error(Code::ScriptInput, format!("{what} is a script, and gives the input `{taken}` too"));
+            d.push(fault.related(value.span, "the script"));
+        }
+    }
+    inputs.insert(name.into(), value);
+}

@@ -1,0 +1,527 @@
+//! The normal form of a blueprint and of its deployment: everything that the parser understood, as JSON.
+//!
+//! Its shape is that of the original's plan: names sorted where order means nothing, empty sections left out.
+
+use super::{
+    Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, Values,
+    types::{Fields, Flat, Place, complete},
+};
+use crate::syntax::{
+    Data, Map, Value,
+    ast::{Named, Plugin, Rules, Schema},
+    call,
+};
+use indexmap::IndexMap;
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Whether inputs have been applied.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// The blueprint as it was read: inputs are declarations.
+    Parsed,
+    /// Inputs applied, functions evaluated.
+    Deployed {
+        /// Values of the inputs.
+        inputs: &'a IndexMap<String, Value>,
+    },
+}
+
+/// The plan of a blueprint.
+#[must_use]
+pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
+    let deployed = matches!(stage, Stage::Deployed { .. });
+    let mut plan = JsonMap::new();
+    let mut put = |name: &str, value: Json| {
+        let empty = value.is_null() || value.as_object().is_some_and(JsonMap::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+        if !empty {
+            plan.insert(name.to_owned(), value);
+        }
+    };
+    put("version", blueprint.version.as_str().into());
+    put("description", blueprint.description.clone().into());
+    put("metadata", blueprint.metadata.as_ref().map_or(Json::Null, Value::to_plan));
+    match stage {
+        Stage::Parsed => put("inputs", named(&blueprint.inputs, |schema| schema_form(schema, None, blueprint))),
+        Stage::Deployed { inputs } => put("inputs", sorted(inputs.iter().map(|(name, value)| (name.clone(), value.to_plan())))),
+    }
+    if !deployed {
+        put("data_types", sorted(blueprint.data_types.iter().map(|(name, flat)| (name.clone(), data_type(flat, blueprint)))));
+        let types = blueprint.relationship_types.iter().map(|(name, flat)| (name.clone(), relationship_type(flat, blueprint)));
+        put("relationship_types", sorted(types));
+        put("policy_types", named(&blueprint.policy_types, |it| program(it, "properties", blueprint)));
+        put("policy_triggers", named(&blueprint.policy_triggers, |it| program(it, "parameters", blueprint)));
+    }
+    let plugins = Plugins::of(blueprint);
+    put("nodes", sorted(blueprint.nodes.iter().map(|(name, it)| (name.clone(), node(name, it, &plugins, deployed)))));
+    put("node_order", blueprint.nodes.keys().cloned().collect());
+    put("groups", sorted(blueprint.groups.iter().map(|(name, group)| (name.clone(), group_form(group)))));
+    put("policies", sorted(blueprint.policies.iter().map(|(name, policy)| (name.clone(), policy_form(policy)))));
+    put(
+        "scaling_groups",
+        sorted(
+            blueprint
+                .scaling_groups
+                .iter()
+                .map(|(name, group)| (name.clone(), json!({ "members": group.members, "properties": numbers(&group.numbers) }))),
+        ),
+    );
+    put("workflows", sorted(blueprint.workflows.iter().map(|(name, it)| (name.clone(), workflow(it, blueprint)))));
+    for (section, outputs) in [("outputs", &blueprint.outputs), ("capabilities", &blueprint.capabilities)] {
+        put(
+            section,
+            named(outputs, |output| {
+                let mut form = json!({ "value": output.value.to_plan() });
+                if let Some(description) = &output.description {
+                    form["description"] = description.clone().into();
+                }
+                form
+            }),
+        );
+    }
+    for (section, labels) in [("labels", &blueprint.labels), ("blueprint_labels", &blueprint.blueprint_labels)] {
+        put(section, named(labels, |label| json!({ "values": label.values.iter().map(Value::to_plan).collect::<Vec<_>>() })));
+    }
+    put("deployment_settings", blueprint.settings.as_ref().map_or(Json::Null, settings));
+    put("resource_tags", blueprint.resource_tags.as_ref().map_or(Json::Null, Value::to_plan));
+    put("deployment_plugins_to_install", plugins.list("central_deployment_agent", blueprint));
+    put("host_agent_plugins_to_install", plugins.list("host_agent", blueprint));
+    put("workflow_plugins_to_install", workflow_plugins(blueprint));
+    let super::Requirements { secrets, parent_capabilities } = &blueprint.requirements;
+    put("requirements", json!({ "parent_capabilities": parent_capabilities, "secrets": secrets }));
+    Json::Object(plan)
+}
+
+/// Calls of other deployments' capabilities: where they stand, and which deployment they name.
+#[must_use]
+pub fn inter_deployment_functions(blueprint: &Blueprint) -> Vec<Json> {
+    let mut found = Vec::new();
+    walk(blueprint, &mut |path, value| {
+        if let Some(call) = call(value).filter(|call| call.name == "get_capability") {
+            let target = call.arguments.as_list().and_then(|list| list.first()).map_or(Json::Null, Value::to_plan);
+            let known = if target.is_string() { target.clone() } else { Json::Null };
+            found.push(json!({ "function_identifier": format!("{path}.get_capability"), "target_deployment": [known, target] }));
+        }
+    });
+    found
+}
+
+/// The instances of a deployment, by node and in the order of their making.
+#[must_use]
+pub fn instances(instances: &[Instance]) -> Json {
+    let node_of: BTreeMap<&str, &str> = instances.iter().map(|it| (it.id.as_str(), it.node.as_str())).collect();
+    let mut all: Vec<&Instance> = instances.iter().collect();
+    all.sort_by_key(|instance| (&instance.node, instance.index));
+    let form = |instance: &&Instance| {
+        let ties = instance
+            .ties
+            .iter()
+            .map(|tie| json!({ "type": tie.type_name, "target_name": node_of.get(tie.target.as_str()), "target_id": tie.target }));
+        let mut form = json!({ "id": instance.id, "node": instance.node, "relationships": ties.collect::<Vec<_>>() });
+        if let Some(host) = &instance.host {
+            form["host_id"] = host.clone().into();
+        }
+        if !instance.groups.is_empty() {
+            form["scaling_groups"] = instance.groups.iter().map(|group| json!({ "name": group.name, "id": group.id })).collect();
+        }
+        form
+    };
+    all.iter().map(form).collect()
+}
+
+/// What can be said of instances without their ids: how many there are, and how many go where.
+#[must_use]
+pub fn shape(instances: &[Instance]) -> Json {
+    let by_id: BTreeMap<&str, &Instance> = instances.iter().map(|it| (it.id.as_str(), it)).collect();
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut hosted: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut sources: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut targets: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    for instance in instances {
+        *count.entry(&instance.node).or_default() += 1;
+        for group in &instance.groups {
+            groups.entry(&group.name).or_default().insert(&group.id);
+        }
+        if let Some(host) = instance.host.as_deref().and_then(|id| by_id.get(id)) {
+            *hosted.entry(format!("{} on {}", instance.node, host.node)).or_default().entry(&host.id).or_default() += 1;
+        }
+        for tie in &instance.ties {
+            let Some(target) = by_id.get(tie.target.as_str()) else { continue };
+            let name = format!("{} -[{}]-> {}", instance.node, tie.type_name, target.node);
+            *sources.entry(name.clone()).or_default().entry(&target.id).or_default() += 1;
+            *targets.entry(name).or_default().entry(&instance.id).or_default() += 1;
+        }
+    }
+    let counts = |of: BTreeMap<String, BTreeMap<&str, usize>>| -> Json {
+        let listed = |counts: BTreeMap<&str, usize>| {
+            let mut counts: Vec<usize> = counts.into_values().collect();
+            counts.sort_unstable();
+            Json::from(counts)
+        };
+        Json::Object(of.into_iter().map(|(name, counts)| (name, listed(counts))).collect())
+    };
+    json!({
+        "count": count,
+        "group_instances": groups.into_iter().map(|(name, ids)| (name, ids.len())).collect::<BTreeMap<_, _>>(),
+        "instances_per_host": counts(hosted),
+        "sources_per_target": counts(sources),
+        "targets_per_source": counts(targets),
+    })
+}
+
+fn sorted(entries: impl Iterator<Item = (String, Json)>) -> Json {
+    let mut entries: Vec<(String, Json)> = entries.collect();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Json::Object(entries.into_iter().collect())
+}
+
+fn named<T>(all: &Named<T>, form: impl Fn(&T) -> Json) -> Json {
+    sorted(all.iter().map(|(name, definition)| (name.clone(), form(&definition.body))))
+}
+
+fn values(values: &Values) -> Json {
+    sorted(values.iter().map(|(name, value)| (name.to_string(), value.to_plan())))
+}
+
+fn names(names: &[Arc<str>]) -> Vec<&str> {
+    names.iter().map(AsRef::as_ref).collect()
+}
+
+/// A declaration, with the keys that are written. `default` replaces what is written as one.
+fn schema_form(schema: &Schema, default: Option<Json>, _blueprint: &Blueprint) -> Json {
+    let mut form = JsonMap::new();
+    let mut put = |key: &str, value: Option<Json>| form.extend(value.map(|value| (key.to_owned(), value)));
+    put("type", schema.type_of().map(Json::from));
+    put("default", default.or_else(|| schema.default.as_ref().map(Value::to_plan)));
+    put("required", schema.required.map(Json::from));
+    put("description", schema.description.clone().map(Json::from));
+    put("constraints", schema.constraints_given.as_ref().map(Value::to_plan));
+    put("item_type", schema.item_type.as_ref().map(|name| name.node.clone().into()));
+    put("display_label", schema.display_label.clone().map(Json::from));
+    put("hidden", schema.hidden.map(Json::from));
+    put("display", schema.display.as_ref().map(Value::to_plan));
+    Json::Object(form)
+}
+
+/// A declared property; one of a data type has what that type's own defaults give.
+fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
+    let custom = schema.type_of().filter(|name| blueprint.data_types.contains_key(*name));
+    let default = custom.map(|_| {
+        let empty =
+            Value::new(crate::diagnostic::Span { file: crate::diagnostic::FileId(0), start: 0, end: 0 }, Data::Map(Arc::<Map>::default()));
+        let given = schema.default.as_ref().unwrap_or(&empty);
+        complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut Vec::new()).to_plan()
+    });
+    schema_form(schema, default, blueprint)
+}
+
+fn fields(fields: &Fields, blueprint: &Blueprint) -> Json {
+    sorted(fields.iter().map(|(name, field)| (name.to_string(), property(&field.body, blueprint))))
+}
+
+fn data_type(flat: &Flat, blueprint: &Blueprint) -> Json {
+    json!({
+        "derived_from": flat.parent,
+        "description": flat.description,
+        "properties": fields(&flat.properties, blueprint),
+        "version": flat.version.as_ref().map(Value::to_plan),
+    })
+}
+
+fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
+    let operation = |operation: &crate::syntax::ast::Operation<Named<Schema>>| {
+        let mut form = rules(&operation.rules);
+        form["implementation"] = operation.implementation.as_ref().map_or("", |text| &text.node).into();
+        form["inputs"] = named(&operation.inputs, |schema| property(schema, blueprint));
+        form
+    };
+    let interface = |(name, it): (&Arc<str>, &Arc<IndexMap<_, crate::syntax::ast::Definition<Arc<_>>>>)| {
+        (name.to_string(), sorted(it.iter().map(|(name, it): (&Arc<str>, _)| (name.to_string(), operation(&it.body)))))
+    };
+    let interfaces = |declared: &super::Declared| sorted(declared.iter().map(interface));
+    json!({
+        "derived_from": flat.parent,
+        "properties": fields(&flat.properties, blueprint),
+        "source_interfaces": interfaces(&flat.interfaces),
+        "target_interfaces": interfaces(&flat.target_interfaces),
+        "type_hierarchy": names(&flat.hierarchy),
+    })
+}
+
+fn program(it: &crate::syntax::ast::PolicyType, properties: &str, blueprint: &Blueprint) -> Json {
+    let mut form = json!({ "source": it.source.as_ref().map(|text| &text.node) });
+    form[properties] = named(&it.properties, |schema| property(schema, blueprint));
+    form
+}
+
+fn rules(rules: &Rules) -> Json {
+    let plain = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::to_plan);
+    json!({
+        "executor": rules.executor.as_deref(),
+        "max_retries": plain(&rules.max_retries),
+        "retry_interval": plain(&rules.retry_interval),
+        "timeout": plain(&rules.timeout),
+        "timeout_recoverable": rules.timeout_recoverable,
+    })
+}
+
+fn operation(operation: &Operation, deployed: bool) -> Json {
+    let mut form = rules(&operation.rules);
+    form["plugin"] = operation.plugin.as_ref().into();
+    form["operation"] = operation.operation.as_ref().into();
+    form["inputs"] = values(&operation.inputs);
+    form["has_intrinsic_functions"] = (deployed && operation.inputs.values().any(holds_call)).into();
+    form
+}
+
+/// Operations by long name, and by short name where only one has it.
+fn operations(all: &Operations, deployed: bool) -> Json {
+    let short = |name: &str| name.rsplit_once('.').map_or_else(|| name.to_owned(), |(_, short)| short.to_owned());
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for name in all.keys() {
+        *times.entry(short(name)).or_default() += 1;
+    }
+    let both = all.iter().flat_map(|(name, it)| {
+        let form = operation(it, deployed);
+        let short = Some(short(name)).filter(|short| times[short] == 1).map(|short| (short, form.clone()));
+        short.into_iter().chain([(name.to_string(), form)])
+    });
+    sorted(both)
+}
+
+fn node(name: &str, node: &Node, plugins: &Plugins<'_>, deployed: bool) -> Json {
+    let own = plugins.of_node.get(name);
+    let with =
+        |executor: &str| -> Vec<&str> { own.into_iter().flatten().filter(|(_, at)| *at == executor).map(|(plugin, _)| *plugin).collect() };
+    let to_install = if node.is_host() { plugins.of_host.get(name).cloned().unwrap_or_default() } else { BTreeSet::new() };
+    json!({
+        "deployment_plugins_to_install": with("central_deployment_agent"),
+        "host_id": node.host,
+        "instances_deploy": node.deploy.as_ref().map(Value::to_plan),
+        "operations": operations(&node.operations, deployed),
+        "plugins": own.into_iter().flatten().map(|(plugin, executor)| format!("{plugin}/{executor}")).collect::<Vec<_>>(),
+        "plugins_to_install": to_install,
+        "properties": values(&node.properties),
+        "relationships": node.relationships.iter().map(|it| relationship(it, deployed)).collect::<Vec<_>>(),
+        "scalable": numbers(&node.numbers),
+        "type": node.hierarchy.last().map(AsRef::as_ref),
+        "type_hierarchy": names(&node.hierarchy),
+    })
+}
+
+fn relationship(relationship: &Relationship, deployed: bool) -> Json {
+    let mut form = json!({
+        "properties": values(&relationship.properties),
+        "target": relationship.target.node,
+        "type": relationship.type_name.node,
+        "type_hierarchy": names(&relationship.relationship_type.hierarchy),
+    });
+    for (side, of_side) in [("source_operations", &relationship.source_operations), ("target_operations", &relationship.target_operations)]
+    {
+        if !of_side.is_empty() {
+            form[side] = operations(of_side, deployed);
+        }
+    }
+    form
+}
+
+fn numbers(numbers: &Numbers) -> Json {
+    let default = numbers.default.to_plan();
+    json!({
+        "current_instances": default,
+        "default_instances": default,
+        "max_instances": numbers.max.to_plan(),
+        "min_instances": numbers.min.to_plan(),
+        "planned_instances": default,
+    })
+}
+
+fn group_form(group: &super::Group) -> Json {
+    let policies = group.policies.iter().map(|(name, policy)| {
+        let triggers = policy
+            .triggers
+            .iter()
+            .map(|(name, (type_name, parameters))| (name.clone(), json!({ "type": type_name, "parameters": values(parameters) })));
+        let form = json!({ "type": policy.type_name, "properties": values(&policy.properties), "triggers": sorted(triggers) });
+        (name.clone(), form)
+    });
+    json!({ "members": group.members, "policies": sorted(policies) })
+}
+
+fn policy_form(policy: &super::ScalingPolicy) -> Json {
+    json!({ "properties": numbers(&policy.numbers), "targets": policy.targets, "type": "cloudify.policies.scaling" })
+}
+
+fn workflow(workflow: &super::Workflow, blueprint: &Blueprint) -> Json {
+    json!({
+        "availability_rules": workflow.availability_rules.as_ref().map(Value::to_plan),
+        "is_cascading": workflow.is_cascading,
+        "operation": workflow.operation,
+        "parameters": named(&workflow.parameters, |schema| property(schema, blueprint)),
+        "plugin": workflow.plugin,
+    })
+}
+
+fn settings(settings: &crate::syntax::ast::Settings) -> Json {
+    let mut form = json!({ "default_schedules": settings.default_schedules.to_plan() });
+    for (key, value) in
+        [("id_template", &settings.id_template), ("display_name", &settings.display_name), ("default_groups", &settings.default_groups)]
+    {
+        if let Some(value) = value {
+            form[key] = value.to_plan();
+        }
+    }
+    form
+}
+
+/// Which plugins are used where: pairs of plugin and executor.
+struct Plugins<'a> {
+    of_node: BTreeMap<&'a str, BTreeSet<(&'a str, &'a str)>>,
+    /// Plugins that run on a host, by host.
+    of_host: BTreeMap<&'a str, BTreeSet<&'a str>>,
+}
+
+impl<'a> Plugins<'a> {
+    fn of(blueprint: &'a Blueprint) -> Self {
+        let mut of_node: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
+        let mut note = |node: &'a str, operations: &'a Operations| {
+            let used = operations.values().filter(|operation| !operation.is_empty());
+            of_node.entry(node).or_default().extend(used.map(|it| (it.plugin.as_ref(), it.rules.executor.as_deref().unwrap_or_default())));
+        };
+        for (name, node) in &blueprint.nodes {
+            note(name, &node.operations);
+            for relationship in &node.relationships {
+                note(name, &relationship.source_operations);
+                note(&relationship.target.node, &relationship.target_operations);
+            }
+        }
+        let mut of_host: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, used) in &of_node {
+            if let Some(host) = blueprint.nodes.get(*name).and_then(|node| node.host.as_deref()) {
+                of_host.entry(host).or_default().extend(used.iter().filter(|(_, at)| *at == "host_agent").map(|(plugin, _)| *plugin));
+            }
+        }
+        Self { of_node, of_host }
+    }
+
+    fn list(&self, executor: &str, blueprint: &Blueprint) -> Json {
+        let used: BTreeSet<&str> = self.of_node.values().flatten().filter(|(_, at)| *at == executor).map(|(plugin, _)| *plugin).collect();
+        used.into_iter().filter_map(|name| Some(plugin(name, &blueprint.plugins.get(name)?.body, executor))).collect()
+    }
+}
+
+fn workflow_plugins(blueprint: &Blueprint) -> Json {
+    let used: BTreeSet<&str> = blueprint.workflows.values().map(|workflow| workflow.plugin.as_str()).collect();
+    let form = |name: &str| blueprint.plugins.get(name).map(|it| plugin(name, &it.body, &it.body.executor));
+    used.into_iter().filter_map(form).collect()
+}
+
+fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
+    let mut form = json!({
+        "distribution": null,
+        "distribution_release": null,
+        "distribution_version": null,
+        "executor": executor,
+        "install": plugin.install,
+        "install_arguments": null,
+        "name": name,
+        "package_name": null,
+        "package_version": null,
+        "properties": plugin.properties.to_plan(),
+        "properties_description": null,
+        "source": null,
+        "supported_platform": null,
+    });
+    for (key, value) in &plugin.package {
+        form[*key] = value.to_plan();
+    }
+    form
+}
+
+/// Secrets and capabilities of the parent that functions name.
+pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
+    let mut capabilities = BTreeSet::new();
+    walk(blueprint, &mut |_, value| {
+        let Some(call) = call(value) else { return };
+        if call.name == "get_environment_capability" {
+            let path: Vec<String> =
+                call.arguments.as_list().map_or_else(|| vec![call.arguments.to_key()], |list| list.iter().map(Value::to_key).collect());
+            capabilities.insert(path);
+        }
+    });
+    super::Requirements { secrets: secrets(blueprint).into_keys().collect(), parent_capabilities: capabilities }
+}
+
+/// Secrets that functions name, each with the place of the first that does.
+#[must_use]
+pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, crate::diagnostic::Span> {
+    let mut all = BTreeMap::new();
+    walk(blueprint, &mut |_, value| {
+        let Some(call) = call(value).filter(|call| call.name == "get_secret") else { return };
+        let first = call.arguments.as_list().map_or(Some(call.arguments), |list| list.first());
+        if let Some(name) = first.and_then(Value::as_str) {
+            all.entry(name.to_owned()).or_insert(call.arguments.span);
+        }
+    });
+    all
+}
+
+/// Every value in which functions are looked for, with its path, and every value inside those.
+fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
+    for (name, node) in &blueprint.nodes {
+        inside_all(&format!("nodes.{name}.properties"), node.properties.iter(), visit);
+        of_operations(&format!("nodes.{name}.operations"), &node.operations, visit);
+        for relationship in &node.relationships {
+            let path = format!("{name}.relationships.{}", relationship.target.node);
+            of_operations(&format!("{path}.source_operations"), &relationship.source_operations, visit);
+            of_operations(&format!("{path}.target_operations"), &relationship.target_operations, visit);
+        }
+    }
+    for (section, outputs) in [("outputs", &blueprint.outputs), ("capabilities", &blueprint.capabilities)] {
+        for (name, output) in outputs {
+            inside(&format!("{section}.{name}.value"), &output.body.value, visit);
+        }
+    }
+    for (name, label) in &blueprint.labels {
+        for value in &label.body.values {
+            inside(&format!("labels.{name}.values"), value, visit);
+        }
+    }
+}
+
+/// Whether a value is or holds a call.
+fn holds_call(value: &Value) -> bool {
+    call(value).is_some()
+        || match &value.data {
+            Data::List(list) => list.iter().any(holds_call),
+            Data::Map(map) => map.entries.iter().any(|(_, value)| holds_call(value)),
+            _ => false,
+        }
+}
+
+fn of_operations(path: &str, operations: &Operations, visit: &mut dyn FnMut(&str, &Value)) {
+    for (name, operation) in operations {
+        inside_all(&format!("{path}.{name}.inputs"), operation.inputs.iter(), visit);
+    }
+}
+
+fn inside_all<'v>(path: &str, values: impl Iterator<Item = (&'v Arc<str>, &'v Value)>, visit: &mut dyn FnMut(&str, &Value)) {
+    for (name, value) in values {
+        if matches!(value.data, Data::Map(_) | Data::List(_)) {
+            inside(&format!("{path}.{name}"), value, visit);
+        }
+    }
+}
+
+fn inside(path: &str, value: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+    visit(path, value);
+    match &value.data {
+        Data::List(list) => list.iter().enumerate().for_each(|(at, item)| inside(&format!("{path}[{at}]"), item, visit)),
+        Data::Map(map) => map.entries.iter().for_each(|(key, item)| inside(&format!("{path}.{}", key.to_key()), item, visit)),
+        _ => {}
+    }
+}

@@ -1,0 +1,103 @@
+//! Numbers of instances.
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Span},
+    syntax::{Data, Value, ast::Scalable, call},
+};
+
+/// How many instances a node or a scaling group has, for each instance of what contains it.
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    /// At least; a number, or a function until it is evaluated.
+    pub min: Value,
+    /// At most; -1 for any.
+    pub max: Value,
+    /// At first.
+    pub default: Value,
+}
+
+/// No limit.
+const UNBOUNDED: i64 = -1;
+
+impl Numbers {
+    /// Reads what a blueprint gives. `deploy` is the older spelling of the default.
+    pub(super) fn new(given: &Scalable, deploy: Option<&Value>, place: Span, d: &mut Vec<Diagnostic>) -> Self {
+        let span = given.span.unwrap_or(place);
+        let whole = |number| Value::new(span, Data::Int(number));
+        let numbers = Self {
+            min: given.min.clone().unwrap_or_else(|| whole(0)),
+            max: given.max.clone().map_or_else(|| whole(UNBOUNDED), unbounded),
+            default: deploy.or(given.default.as_ref()).cloned().unwrap_or_else(|| whole(1)),
+        };
+        numbers.check(d);
+        numbers
+    }
+
+    /// Whether they fit together, as far as they are known.
+    pub(super) fn check(&self, d: &mut Vec<Diagnostic>) {
+        let shapes = [("min_instances", &self.min), ("max_instances", &self.max), ("default_instances", &self.default)];
+        let faults: Vec<Diagnostic> = shapes.iter().filter_map(|(name, value)| shape(name, value)).collect();
+        if !faults.is_empty() {
+            d.extend(faults);
+            return;
+        }
+        let (min, max, default) = (count(&self.min), count(&self.max), count(&self.default));
+        let below =
+            |name: &str, value: &Value, least: i64| value.span.error(Code::InstanceNumbers, format!("`{name}` must be at least {least}"));
+        if min.is_some_and(|min| min < 0) {
+            d.push(below("min_instances", &self.min, 0));
+        }
+        if default.is_some_and(|default| default < 0) {
+            d.push(below("default_instances", &self.default, 0));
+        }
+        if max.is_some_and(|max| max < 1 && max != UNBOUNDED) {
+            d.push(below("max_instances", &self.max, 1).hint("-1 or UNBOUNDED: as many as are asked for"));
+        }
+        let bound = max.filter(|max| *max != UNBOUNDED);
+        for (low, high, first, second, value) in [
+            (min, default, "min_instances", "default_instances", &self.default),
+            (default, bound, "default_instances", "max_instances", &self.max),
+            (min, bound, "min_instances", "max_instances", &self.max),
+        ] {
+            if let (Some(low), Some(high)) = (low, high)
+                && low > high
+            {
+                let message = format!("`{first}` is {low}, and `{second}` is {high}");
+                d.push(value.span.error(Code::InstanceNumbers, message).hint("min_instances ≤ default_instances ≤ max_instances"));
+            }
+        }
+    }
+
+    /// The number to begin with, if it is known.
+    #[must_use]
+    pub fn first(&self) -> Option<usize> {
+        count(&self.default).and_then(|count| usize::try_from(count).ok())
+    }
+}
+
+fn unbounded(value: Value) -> Value {
+    if value.as_str() == Some("UNBOUNDED") { Value::new(value.span, Data::Int(UNBOUNDED)) } else { value }
+}
+
+/// A number; booleans count as 1 and 0.
+fn count(value: &Value) -> Option<i64> {
+    match value.data {
+        Data::Int(number) => Some(number),
+        Data::Bool(yes) => Some(yes.into()),
+        _ => None,
+    }
+}
+
+fn shape(name: &str, value: &Value) -> Option<Diagnostic> {
+    match &value.data {
+        Data::Int(_) | Data::Bool(_) => None,
+        Data::Map(_) if call(value).is_some() => None,
+        Data::Map(_) => Some(value.span.error(Code::InstanceFunction, format!("`{name}` is a mapping that is no function"))),
+        Data::Str(_) if name == "max_instances" => {
+            let fault = value.span.error(Code::InstanceLiteral, format!("`{name}` is text"));
+            Some(fault.hint("it is a whole number, or UNBOUNDED"))
+        }
+        Data::Date(_) | Data::Bytes(_) => Some(value.span.error(Code::Foreign, format!("`{name}` cannot be {}", value.kind()))),
+        _ => Some(value.span.error(Code::Format, format!("`{name}` must be a whole number, and this is {}", value.kind()))),
+    }
+}

@@ -1,0 +1,153 @@
+//! Secrets: where they come from, and keeping them out of everything that is kept or shown.
+//!
+//! `get_secret` reads, in this order: the environment (`DOCKCTL_SECRET_<NAME>`), then each place that
+//! `--secrets` names: a YAML or JSON file of names and values, or a folder with a file a secret, as Docker
+//! and Kubernetes mount them. What was read once is known, so that it can be blotted out wherever it turns up.
+
+use crate::syntax::{Sources, Value, parse};
+use serde_json::Value as Json;
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// Written in the place of a secret.
+pub const HIDDEN: &str = "********";
+/// Shorter texts are not blotted out: they are found in everything, and hide nothing.
+const SHORTEST: usize = 4;
+/// Largest secret in a file of its own.
+const LIMIT: u64 = 1 << 20;
+
+/// A secrets provider.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    places: Vec<PathBuf>,
+    known: RefCell<BTreeSet<String>>,
+}
+
+impl Secrets {
+    /// Secrets of the environment, then of these files and folders.
+    #[must_use]
+    pub fn new(places: Vec<PathBuf>) -> Self {
+        Self { places, known: RefCell::default() }
+    }
+
+    /// The text of a secret.
+    ///
+    /// # Errors
+    ///
+    /// If it is nowhere, or its place cannot be read: what to do about it.
+    pub fn get(&self, name: &str) -> Result<String, String> {
+        let found = match from_environment(name) {
+            Some(text) => Some(text),
+            None => self.places.iter().find_map(|place| from_place(place, name).transpose()).transpose()?,
+        };
+        let text = found
+            .ok_or_else(|| format!("there is no secret `{name}`: give it as {}, or in a file or folder: --secrets PATH", variable(name)))?;
+        self.known.borrow_mut().insert(text.clone());
+        Ok(text)
+    }
+
+    /// Notes a text that must never be shown.
+    pub fn hide(&self, text: &str) {
+        self.known.borrow_mut().insert(text.to_owned());
+    }
+
+    /// The text without the secrets that are known.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        // Longer ones first: one secret can be part of another.
+        let known = self.known.borrow();
+        let mut secrets: Vec<&String> = known.iter().filter(|secret| secret.len() >= SHORTEST && text.contains(secret.as_str())).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+    }
+
+    /// The value without the secrets that are known.
+    #[must_use]
+    pub fn scrub_json(&self, json: Json) -> Json {
+        if self.known.borrow().is_empty() {
+            return json;
+        }
+        match json {
+            Json::String(text) => Json::String(self.scrub(&text)),
+            Json::Array(items) => items.into_iter().map(|item| self.scrub_json(item)).collect(),
+            Json::Object(object) => {
+                Json::Object(object.into_iter().map(|(key, value)| (self.scrub(&key), self.scrub_json(value))).collect())
+            }
+            other => other,
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    format!("DOCKCTL_SECRET_{clean}")
+}
+
+/// `DOCKCTL_SECRET_<name>` as it is written, else in capitals with `_` for what cannot stand in a variable.
+fn from_environment(name: &str) -> Option<String> {
+    let plain = !name.is_empty() && !name.contains(['=', '\0']);
+    let exact = plain.then(|| env::var(format!("DOCKCTL_SECRET_{name}")).ok()).flatten();
+    exact.or_else(|| env::var(variable(name)).ok())
+}
+
+fn from_place(place: &Path, name: &str) -> Result<Option<String>, String> {
+    if place.is_dir() { from_folder(place, name) } else { from_file(place, name) }
+}
+
+/// A file a secret. Editors end files with a line break that is no part of the secret.
+fn from_folder(folder: &Path, name: &str) -> Result<Option<String>, String> {
+    let safe = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
+    let path = folder.join(name);
+    let Some(data) = path.metadata().ok().filter(|data| safe && data.is_file()) else { return Ok(None) };
+    if data.len() > LIMIT {
+        return Err(format!("the secret {} is larger than {} MiB", path.display(), LIMIT >> 20));
+    }
+    let text = fs::read_to_string(&path).map_err(|error| format!("the secret {} cannot be read: {error}", path.display()))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Some(text.strip_suffix('\r').unwrap_or(text).to_owned()))
+}
+
+fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
+    let mut sources = Sources::default();
+    let file = sources.read(path).map_err(|error| format!("the secrets cannot be read: {error}"))?;
+    // What is wrong is not quoted: it could be a secret.
+    let root = parse(&sources, file, &mut Vec::new()).map_err(|_| format!("the secrets in {} are no YAML", path.display()))?;
+    if root.as_map().is_none() {
+        return Err(format!("the secrets in {} must be a mapping of names to values", path.display()));
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_json().to_string(), str::to_owned);
+    Ok(root.get(name).map(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_come_from_files_and_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("password"), "from a folder\n").unwrap();
+        let file = folder.path().join("all.yaml");
+        fs::write(&file, "password: from a file\nport: 22\nkeys: {a: 1}\n").unwrap();
+        let secrets = Secrets::new(vec![folder.path().to_owned(), file]);
+        assert_eq!(secrets.get("password").unwrap(), "from a folder");
+        assert_eq!(secrets.get("port").unwrap(), "22");
+        assert_eq!(secrets.get("keys").unwrap(), r#"{"a":1}"#);
+        assert!(secrets.get("other").unwrap_err().contains("DOCKCTL_SECRET_OTHER"));
+        assert!(secrets.get("../password").is_err(), "a name is no path");
+    }
+
+    #[test]
+    fn what_is_known_is_blotted_out() {
+        let secrets = Secrets::default();
+        secrets.hide("hunter2");
+        secrets.hide("hunter2-long");
+        let json = json!({"a": ["x=hunter2-long", {"b": "hunter2"}], "n": 2});
+        assert_eq!(secrets.scrub_json(json), json!({"a": ["x=********", {"b": "********"}], "n": 2}));
+    }
+}

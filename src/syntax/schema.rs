@@ -1,0 +1,364 @@
+//! Declarations of values: properties, inputs, and the constraints on inputs.
+
+use super::{
+    Data, Value, Version,
+    fields::{Fields, Owner, Reader},
+};
+use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
+use fancy_regex::Regex;
+use std::sync::Arc;
+
+/// Declares a property, an input of the blueprint, an input of an operation or a parameter of a workflow.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    /// Name of a primitive or of a data type; none accepts anything.
+    pub type_name: Option<Spanned<String>>,
+    /// Value where none is given. `null` counts as one.
+    pub default: Option<Value>,
+    /// Whether there must be a value, where that is said; else there must.
+    pub required: Option<bool>,
+    /// For people.
+    pub description: Option<String>,
+    /// Type of the items of a list.
+    pub item_type: Option<Spanned<String>>,
+    /// What values must fulfil.
+    pub constraints: Vec<Constraint>,
+    /// The constraints as written.
+    pub constraints_given: Option<Value>,
+    /// For people, instead of the name.
+    pub display_label: Option<String>,
+    /// Whether it is shown to people.
+    pub hidden: Option<bool>,
+    /// How it is shown.
+    pub display: Option<Value>,
+}
+
+impl Schema {
+    /// Whether there must be a value.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.required.unwrap_or(true)
+    }
+
+    /// Name of the type, if there is one.
+    #[must_use]
+    pub fn type_of(&self) -> Option<&str> {
+        self.type_name.as_ref().map(|name| name.node.as_str())
+    }
+}
+
+/// Types that every blueprint has.
+pub const PRIMITIVES: [&str; 17] = [
+    "string",
+    "integer",
+    "float",
+    "boolean",
+    "list",
+    "dict",
+    "regex",
+    "textarea",
+    "blueprint_id",
+    "deployment_id",
+    "capability_value",
+    "scaling_group",
+    "node_id",
+    "node_type",
+    "node_instance",
+    "secret_key",
+    "operation_name",
+];
+
+/// A rule for the values of an input.
+#[derive(Clone, Debug)]
+pub struct Constraint {
+    /// Where it is written.
+    pub span: Span,
+    /// The rule.
+    pub operator: Operator,
+    /// Said instead of the rule when it is broken.
+    pub error_message: Option<String>,
+}
+
+/// What a constraint demands.
+#[derive(Clone, Debug)]
+pub enum Operator {
+    /// Compares with a number.
+    Compare(Comparison, f64),
+    /// Between two numbers, both included.
+    InRange(f64, f64),
+    /// One of these.
+    ValidValues(Vec<Value>),
+    /// Compares the number of characters, items or keys.
+    Length(Comparison, f64),
+    /// Matches from the start.
+    Pattern(Arc<Regex>),
+    /// Asks a server for what exists; holds for nothing without one.
+    Remote(&'static str),
+    /// Its argument is a function, which nobody evaluates: holds for nothing.
+    Unevaluated(String),
+}
+
+/// How a number is compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Comparison {
+    /// `==`
+    Equal,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+}
+
+impl Comparison {
+    /// Whether `left` stands so to `right`.
+    #[must_use]
+    #[expect(clippy::float_cmp, reason = "the reference compares numbers exactly")]
+    pub fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+        }
+    }
+}
+
+/// Names of the operators.
+pub const OPERATORS: [&str; 15] = [
+    "equal",
+    "greater_than",
+    "greater_or_equal",
+    "less_than",
+    "less_or_equal",
+    "in_range",
+    "valid_values",
+    "length",
+    "min_length",
+    "max_length",
+    "pattern",
+    "name_pattern",
+    "labels",
+    "tenants",
+    "filter_id",
+];
+/// An operator too, named as a type is.
+const DEPLOYMENT_ID: &str = "deployment_id";
+
+/// Who declares a value; that decides which keys a declaration may have.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Kind {
+    Property,
+    Parameter,
+    Input,
+}
+
+/// Reads a declaration. `null` declares anything.
+pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Option<Schema> {
+    let mut fields = Fields::open(value, owner, r)?;
+    let mut schema = Schema {
+        required: fields.since("required", Version::V1_2, r).and_then(|value| fields.boolean("required", Some(value), r)),
+        default: fields.take("default").cloned(),
+        description: fields.text("description", r).map(|text| text.node),
+        type_name: fields.text("type", r),
+        ..Schema::default()
+    };
+    if kind != Kind::Property {
+        schema.item_type = fields.text_since("item_type", Version::V1_4, r);
+        schema.constraints_given = fields.take("constraints").filter(|value| !value.is_null()).cloned();
+    }
+    if kind == Kind::Input {
+        schema.display_label = fields.text_since("display_label", Version::V1_3, r).map(|text| text.node);
+        schema.hidden = fields.since("hidden", Version::V1_3, r).and_then(|value| fields.boolean("hidden", Some(value), r));
+        schema.display = fields.take("display").filter(|value| !value.is_null()).cloned();
+    }
+    let owner = *fields.owner();
+    fields.close(r);
+    check(&mut schema, value, &owner, r);
+    Some(schema)
+}
+
+pub(super) fn property(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {
+    schema(value, Owner::new("property", name), Kind::Property, r)
+}
+
+pub(super) fn operation_input(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {
+    schema(value, Owner::new("input", name), Kind::Input, r)
+}
+
+pub(super) fn input(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {
+    schema(value, Owner::new("input", name), Kind::Input, r)
+}
+
+pub(super) fn parameter(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {
+    schema(value, Owner::new("parameter", name), Kind::Parameter, r)
+}
+
+fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
+    if let Some(name) = &schema.type_name {
+        check_since(name, r);
+    }
+    if let Some(Data::Date(_) | Data::Bytes(_)) = schema.default.as_ref().map(|default| &default.data) {
+        let default = schema.default.as_ref().expect("just looked at");
+        r.push(default.span.error(Code::Foreign, format!("the default of {owner} cannot be {}", default.kind())).hint("quote it"));
+    }
+    if let Some(item_type) = &schema.item_type {
+        check_item_type(schema, item_type, owner, r);
+    }
+    if schema.hidden == Some(true) && schema.is_required() && schema.default.is_none() {
+        let fault = value.span.error(Code::HiddenRequired, format!("{owner} is hidden and required, and has no default"));
+        r.push(fault.hint("give it a default, or `required: false`"));
+    }
+    if let Some(display) = &schema.display {
+        check_display(schema, display, owner, r);
+    }
+    if let Some(given) = schema.constraints_given.clone() {
+        schema.constraints = constraints(&given, &owner.part("constraints"), r);
+    }
+}
+
+fn check_since(name: &Spanned<String>, r: &mut Reader<'_>) {
+    let Some(place) = PRIMITIVES.iter().position(|known| *known == name.node) else { return };
+    let since = match PRIMITIVES[place] {
+        "operation_name" => Version::V1_5,
+        _ if place >= 8 => Version::V1_4,
+        _ => return,
+    };
+    r.gate(name.span, &format!("the type `{}`", name.node), since);
+}
+
+fn check_item_type(schema: &Schema, item_type: &Spanned<String>, owner: &Owner<'_>, r: &mut Reader<'_>) {
+    if schema.type_of() != Some("list") {
+        let declared = schema.type_of().unwrap_or("anything");
+        let fault = item_type.span.error(Code::ItemTypeOfNoList, format!("{owner} has an `item_type` and is of type {declared}"));
+        r.push(fault.hint("`item_type` goes with `type: list`"));
+    } else if !PRIMITIVES.contains(&item_type.node.as_str()) {
+        let fault = item_type.span.error(Code::ItemType, format!("items cannot be of type `{}`", item_type.node));
+        r.push(fault.did_you_mean(&item_type.node, PRIMITIVES).hint("only primitive types can be items"));
+    }
+}
+
+fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
+    if schema.type_of() != Some("textarea") {
+        r.push(display.span.error(Code::Display, format!("{owner} has a `display`, which only `type: textarea` can have")));
+    }
+    let part = owner.part("display");
+    if let Some(mut fields) = Fields::open(display, part, r) {
+        if let Some(rows) = fields.take("rows").filter(|rows| !matches!(rows.data, Data::Int(_) | Data::Bool(_) | Data::Null)) {
+            r.wrong_shape(rows, &part.part("rows"), "an integer");
+        }
+        fields.close(r);
+    }
+}
+
+fn constraints(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Constraint> {
+    r.list(value, owner).iter().flat_map(|item| constraint(item, owner, r)).collect()
+}
+
+/// One entry can hold several operators: all apply.
+fn constraint(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Constraint> {
+    let Some(map) = r.map(value, owner) else { return Vec::new() };
+    let mut error_message = None;
+    if let Some((key, message)) = map.entry("error_message") {
+        r.gate(key.span, "`error_message`", Version::V1_5);
+        error_message = Some(message.as_str().map_or_else(|| message.to_key(), str::to_owned));
+    }
+    let operators: Vec<&(Value, Value)> = map.entries.iter().filter(|(key, _)| key.as_str() != Some("error_message")).collect();
+    if operators.is_empty() {
+        let fault = value.span.error(Code::ConstraintOperator, "the constraint names no operator");
+        r.push(fault.hint(format!("operators: {}", OPERATORS.join(", "))));
+    }
+    let mut all = Vec::new();
+    for (key, argument) in operators {
+        match operator(key, argument) {
+            Ok(operator) => all.push(Constraint { span: key.span, operator, error_message: error_message.clone() }),
+            Err(fault) => r.push(*fault),
+        }
+    }
+    all
+}
+
+fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> {
+    let name = key.to_key();
+    let wrong = |wanted: &str| {
+        Box::new(argument.span.error(Code::ConstraintArgument, format!("`{name}` takes {wanted}, and this is {}", argument.kind())))
+    };
+    let known = OPERATORS.contains(&name.as_str()) || name == DEPLOYMENT_ID;
+    if known && super::call::call(argument).is_some() {
+        return Ok(Operator::Unevaluated(name));
+    }
+    let a_number = || number(argument).ok_or_else(|| wrong("a number"));
+    Ok(match name.as_str() {
+        "equal" => Operator::Compare(Comparison::Equal, a_number()?),
+        "greater_than" => Operator::Compare(Comparison::Greater, a_number()?),
+        "greater_or_equal" => Operator::Compare(Comparison::GreaterOrEqual, a_number()?),
+        "less_than" => Operator::Compare(Comparison::Less, a_number()?),
+        "less_or_equal" => Operator::Compare(Comparison::LessOrEqual, a_number()?),
+        "length" => Operator::Length(Comparison::Equal, a_number()?),
+        "min_length" => Operator::Length(Comparison::GreaterOrEqual, a_number()?),
+        "max_length" => Operator::Length(Comparison::LessOrEqual, a_number()?),
+        "in_range" => match argument.as_list() {
+            Some([low, high]) => Operator::InRange(
+                number(low).ok_or_else(|| wrong("a list of two numbers"))?,
+                number(high).ok_or_else(|| wrong("a list of two numbers"))?,
+            ),
+            _ => return Err(wrong("a list of two numbers")),
+        },
+        "valid_values" => Operator::ValidValues(argument.as_list().ok_or_else(|| wrong("a list"))?.to_vec()),
+        "pattern" => {
+            let text = argument.as_str().ok_or_else(|| wrong("a regular expression"))?;
+            Operator::Pattern(Arc::new(regex(text).map_err(|error| {
+                Box::new(argument.span.error(Code::ConstraintArgument, format!("the pattern is no regular expression: {error}")))
+            })?))
+        }
+        "name_pattern" if argument.as_map().is_some() => Operator::Remote("name_pattern"),
+        "name_pattern" => return Err(wrong("a mapping")),
+        "labels" if argument.as_list().is_some() => Operator::Remote("labels"),
+        "tenants" if argument.as_list().is_some() => Operator::Remote("tenants"),
+        "labels" | "tenants" => return Err(wrong("a list")),
+        "filter_id" if argument.as_str().is_some() => Operator::Remote("filter_id"),
+        DEPLOYMENT_ID if argument.as_str().is_some() => Operator::Remote(DEPLOYMENT_ID),
+        "filter_id" | DEPLOYMENT_ID => return Err(wrong("a string")),
+        _ => {
+            let fault = key.span.error(Code::ConstraintOperator, format!("there is no constraint `{name}`"));
+            return Err(Box::new(fault.did_you_mean(&name, OPERATORS).hint(format!("operators: {}", OPERATORS.join(", ")))));
+        }
+    })
+}
+
+/// Compiles a regular expression that is to match from the start.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn regex(text: &str) -> Result<Regex, Box<fancy_regex::Error>> {
+    Regex::new(&format!(r"\A(?:{text})")).map_err(Box::new)
+}
+
+/// The original's type check: `string` and the object types take anything, booleans are no integers.
+#[must_use]
+pub fn fits(value: &Value, type_name: &str) -> bool {
+    match type_name {
+        "integer" => matches!(value.data, Data::Int(_)),
+        "float" => matches!(value.data, Data::Int(_) | Data::Float(_)),
+        "boolean" => matches!(value.data, Data::Bool(_)),
+        "list" => matches!(value.data, Data::List(_)),
+        "dict" => matches!(value.data, Data::Map(_)),
+        "regex" => value.as_str().is_some_and(|text| regex(text).is_ok()),
+        _ => true,
+    }
+}
+
+/// A number; booleans are none.
+#[expect(clippy::cast_precision_loss, reason = "numbers beyond 2^53 are compared as the nearest float")]
+fn number(value: &Value) -> Option<f64> {
+    match value.data {
+        Data::Int(value) => Some(value as f64),
+        Data::Float(value) => Some(value),
+        _ => None,
+    }
+}

@@ -1,0 +1,303 @@
+//! Types: data types, node types, relationship types, and the plugins behind their operations.
+
+use super::{
+    Data, Map, Value, Version,
+    ast::Named,
+    fields::{Fields, Owner, Reader},
+    schema::{self, Schema},
+};
+use crate::diagnostic::{Code, Span, Spanned};
+use std::sync::Arc;
+
+/// `plugins.NAME`.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// Where its operations run.
+    pub executor: String,
+    /// Whether it is installed before it is used.
+    pub install: bool,
+    /// The other keys, as given: source, package, platform.
+    pub package: Vec<(&'static str, Value)>,
+    /// Properties, each with its declaration and perhaps its value.
+    pub properties: Arc<Map>,
+}
+
+/// `data_types.NAME`.
+#[derive(Clone, Debug)]
+pub struct DataType {
+    /// Parent type.
+    pub derived_from: Option<Spanned<String>>,
+    /// Fields.
+    pub properties: Named<Schema>,
+    /// Version, for people.
+    pub version: Option<Value>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// `node_types.NAME`.
+#[derive(Clone, Debug)]
+pub struct NodeType {
+    /// Parent type.
+    pub derived_from: Option<Spanned<String>>,
+    /// Properties.
+    pub properties: Named<Schema>,
+    /// Operations.
+    pub interfaces: Interfaces<Named<Schema>>,
+}
+
+/// `relationships.NAME`.
+#[derive(Clone, Debug)]
+pub struct RelationshipType {
+    /// Parent type.
+    pub derived_from: Option<Spanned<String>>,
+    /// Properties.
+    pub properties: Named<Schema>,
+    /// Operations run for the source.
+    pub source_interfaces: Interfaces<Named<Schema>>,
+    /// Operations run for the target.
+    pub target_interfaces: Interfaces<Named<Schema>>,
+}
+
+/// Interfaces by name, their operations by name.
+///
+/// A type declares inputs by [`Schema`]; a template gives them as a mapping of values.
+pub type Interfaces<I> = Named<Named<Operation<I>>>;
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub struct Operation<I> {
+    /// Its whole definition.
+    pub span: Span,
+    /// What carries it out; none for an operation that does nothing.
+    pub implementation: Option<Spanned<Arc<str>>>,
+    /// Inputs.
+    pub inputs: I,
+    /// Where it runs and how it is repeated, as far as that is said.
+    pub rules: Rules,
+}
+
+/// Where an operation runs, how often it is repeated, and how long it may take.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Where it runs, if not where its plugin runs.
+    pub executor: Option<Arc<str>>,
+    /// How often it is repeated after a failure; -1 for ever. An integer, or a boolean that counts as one.
+    pub max_retries: Option<Value>,
+    /// Seconds between repetitions.
+    pub retry_interval: Option<Value>,
+    /// Seconds that it may take.
+    pub timeout: Option<Value>,
+    /// Whether running out of time is worth a repetition.
+    pub timeout_recoverable: Option<bool>,
+}
+
+impl Rules {
+    /// These rules, and where they say nothing, `other`.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            executor: self.executor.clone().or_else(|| other.executor.clone()),
+            max_retries: self.max_retries.clone().or_else(|| other.max_retries.clone()),
+            retry_interval: self.retry_interval.clone().or_else(|| other.retry_interval.clone()),
+            timeout: self.timeout.clone().or_else(|| other.timeout.clone()),
+            timeout_recoverable: self.timeout_recoverable.or(other.timeout_recoverable),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.executor.is_none()
+            && self.max_retries.is_none()
+            && self.retry_interval.is_none()
+            && self.timeout.is_none()
+            && self.timeout_recoverable.is_none()
+    }
+}
+
+impl Operation<Arc<Map>> {
+    /// Nothing at all is said: the operation is to do nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.implementation.is_none() && self.inputs.entries.is_empty() && self.rules.is_empty()
+    }
+}
+
+/// Executors that exist.
+const EXECUTORS: [&str; 2] = ["central_deployment_agent", "host_agent"];
+
+pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Plugin> {
+    let owner = Owner::new("plugin", name);
+    let mut fields = Fields::open(value, owner, r)?;
+    let source = fields.text("source", r);
+    let executor = fields.text("executor", r);
+    let install = fields.take("install");
+    let install = fields.boolean("install", install, r).unwrap_or(true);
+    let mut package: Vec<(&'static str, Value)> = Vec::new();
+    package.extend(source.as_ref().map(|text| ("source", Value::text(text.span, &text.node))));
+    let optional = [
+        ("install_arguments", Version::V1_1),
+        ("package_name", Version::V1_2),
+        ("package_version", Version::V1_2),
+        ("supported_platform", Version::V1_2),
+        ("distribution", Version::V1_2),
+        ("distribution_version", Version::V1_2),
+        ("distribution_release", Version::V1_2),
+        ("properties_description", Version::V1_5),
+    ];
+    for (key, since) in optional {
+        if let Some(text) = fields.text_since(key, since, r) {
+            package.push((key, Value::text(text.span, &text.node)));
+        }
+    }
+    let properties = fields.since("properties", Version::V1_5, r);
+    let properties = r.free_map(properties, &owner.part("properties"));
+    fields.close(r);
+    check_plugin_properties(&properties, &owner, r);
+    match &executor {
+        None => r.missing(value.span, &owner, "executor"),
+        Some(executor) => check_executor(executor, Code::Executor, r),
+    }
+    if install && !package.iter().any(|(key, _)| matches!(*key, "source" | "package_name")) {
+        let fault = value.span.error(Code::PluginSource, format!("{owner} is to be installed and has neither `source` nor `package_name`"));
+        r.push(fault.hint("say `install: false` if it is there already"));
+    }
+    Some(Plugin { executor: executor.map_or_else(String::new, |text| text.node), install, package, properties })
+}
+
+fn check_plugin_properties(properties: &Map, owner: &Owner<'_>, r: &mut Reader<'_>) {
+    for (name, property) in &properties.entries {
+        let name = name.to_key();
+        let part = owner.part(&name);
+        if let Some(mut fields) = Fields::open(property, part, r) {
+            for key in ["type", "description", "display_label"] {
+                fields.text(key, r);
+            }
+            fields.take("value");
+            fields.close(r);
+        }
+    }
+}
+
+fn check_executor(executor: &Spanned<String>, code: Code, r: &mut Reader<'_>) {
+    if !EXECUTORS.contains(&executor.node.as_str()) {
+        let fault = executor.span.error(code, format!("there is no executor `{}`", executor.node));
+        r.push(fault.did_you_mean(&executor.node, EXECUTORS).hint(format!("known executors: {}", EXECUTORS.join(", "))));
+    }
+}
+
+pub(super) fn data_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<DataType> {
+    let mut fields = Fields::open(value, Owner::new("data type", name), r)?;
+    let data_type = DataType {
+        derived_from: fields.text("derived_from", r),
+        properties: fields.named("properties", r, schema::property),
+        version: fields.take("version").cloned(),
+        description: fields.text("description", r).map(|text| text.node),
+    };
+    fields.close(r);
+    Some(data_type)
+}
+
+pub(super) fn node_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<NodeType> {
+    let mut fields = Fields::open(value, Owner::new("node type", name), r)?;
+    let node_type = NodeType {
+        derived_from: fields.text("derived_from", r),
+        properties: fields.named("properties", r, schema::property),
+        interfaces: fields.named("interfaces", r, declared_interface),
+    };
+    fields.named("runtime_properties", r, schema::property);
+    fields.close(r);
+    Some(node_type)
+}
+
+pub(super) fn relationship_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<RelationshipType> {
+    let mut fields = Fields::open(value, Owner::new("relationship type", name), r)?;
+    let relationship = RelationshipType {
+        derived_from: fields.text("derived_from", r),
+        properties: fields.named("properties", r, schema::property),
+        source_interfaces: fields.named("source_interfaces", r, declared_interface),
+        target_interfaces: fields.named("target_interfaces", r, declared_interface),
+    };
+    fields.close(r);
+    Some(relationship)
+}
+
+fn declared_interface(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Named<Operation<Named<Schema>>>> {
+    interface(value, name, r, |fields, r| fields.named("inputs", r, schema::operation_input))
+}
+
+pub(super) fn given_interface(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Named<Operation<Arc<Map>>>> {
+    interface(value, name, r, |fields, r| fields.free_map("inputs", r))
+}
+
+fn interface<I: Default>(
+    value: &Value,
+    name: &str,
+    r: &mut Reader<'_>,
+    inputs: fn(&mut Fields<'_, '_>, &mut Reader<'_>) -> I,
+) -> Option<Named<Operation<I>>> {
+    if value.is_null() {
+        return Some(Named::default());
+    }
+    Some(r.named(value, &Owner::new("interface", name), |value, name, r| operation(value, name, r, inputs)))
+}
+
+fn operation<I: Default>(
+    value: &Value,
+    name: &str,
+    r: &mut Reader<'_>,
+    inputs: fn(&mut Fields<'_, '_>, &mut Reader<'_>) -> I,
+) -> Option<Operation<I>> {
+    let mut operation = Operation { span: value.span, implementation: None, inputs: I::default(), rules: Rules::default() };
+    match &value.data {
+        Data::Str(text) => operation.implementation = Some(Spanned { node: text.clone(), span: value.span }),
+        Data::Null => {}
+        _ => {
+            let mut fields = Fields::open(value, Owner::new("operation", name), r)?;
+            operation.implementation = fields.text("implementation", r).map(|text| Spanned { node: text.node.into(), span: text.span });
+            operation.inputs = inputs(&mut fields, r);
+            operation.rules = rules(&mut fields, r);
+            fields.close(r);
+        }
+    }
+    operation.implementation = operation.implementation.filter(|text| !text.node.is_empty());
+    Some(operation)
+}
+
+fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Rules {
+    let executor = fields.text("executor", r);
+    if let Some(executor) = &executor {
+        check_executor(executor, Code::OperationExecutor, r);
+    }
+    let max_retries = fields.since("max_retries", Version::V1_1, r);
+    let retry_interval = fields.since("retry_interval", Version::V1_1, r);
+    let timeout = fields.take("timeout");
+    let recoverable = fields.take("timeout_recoverable");
+    Rules {
+        executor: executor.map(|text| text.node.into()),
+        max_retries: number(fields, "max_retries", max_retries, -1.0, r),
+        retry_interval: number(fields, "retry_interval", retry_interval, 0.0, r),
+        timeout: number(fields, "timeout", timeout, 0.0, r),
+        timeout_recoverable: fields.boolean("timeout_recoverable", recoverable, r),
+    }
+}
+
+/// A number of at least `least`. Booleans count as 1 and 0; `max_retries` is whole.
+#[expect(clippy::cast_precision_loss, reason = "only compared with -1 and 0")]
+fn number(fields: &Fields<'_, '_>, key: &str, value: Option<&Value>, least: f64, r: &mut Reader<'_>) -> Option<Value> {
+    let value = value.filter(|value| !value.is_null())?;
+    let whole = key == "max_retries";
+    let number = match value.data {
+        Data::Bool(yes) => f64::from(u8::from(yes)),
+        Data::Int(number) => number as f64,
+        Data::Float(number) if !whole => number,
+        _ => {
+            r.wrong_shape(value, &fields.owner().part(key), if whole { "an integer" } else { "a number" });
+            return None;
+        }
+    };
+    if number < least {
+        r.push(value.span.error(Code::Foreign, format!("`{key}` of {} must be at least {least}", fields.owner())));
+        return None;
+    }
+    Some(value.clone())
+}

@@ -1,0 +1,71 @@
+//! Versions of the DSL.
+
+use std::fmt;
+
+/// A version of the DSL, as `tosca_definitions_version` names it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Version {
+    /// `cloudify_dsl_1_0`.
+    V1_0,
+    /// `cloudify_dsl_1_1`.
+    V1_1,
+    /// `cloudify_dsl_1_2`.
+    V1_2,
+    /// `cloudify_dsl_1_3`.
+    V1_3,
+    /// `cloudify_dsl_1_4`.
+    V1_4,
+    /// `cloudify_dsl_1_5`.
+    V1_5,
+}
+
+impl Version {
+    /// Every version, oldest first.
+    pub const ALL: [Self; 6] = [Self::V1_0, Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4, Self::V1_5];
+
+    /// The newest version.
+    pub const LATEST: Self = Self::V1_5;
+
+    /// The version as blueprints name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1_0 => "cloudify_dsl_1_0",
+            Self::V1_1 => "cloudify_dsl_1_1",
+            Self::V1_2 => "cloudify_dsl_1_2",
+            Self::V1_3 => "cloudify_dsl_1_3",
+            Self::V1_4 => "cloudify_dsl_1_4",
+            Self::V1_5 => "cloudify_dsl_1_5",
+        }
+    }
+
+    /// The version that a blueprint names, if there is such a one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.as_str() == name)
+    }
+
+    /// The end of the name, as files for one version have it: `1_3`.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        &self.as_str()["cloudify_dsl_".len()..]
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    #[test]
+    fn versions_are_read_as_they_are_written() {
+        assert!(Version::ALL.into_iter().all(|version| Version::parse(version.as_str()) == Some(version)));
+        assert_eq!(Version::parse("cloudify_dsl_1_3_0"), None);
+        assert_eq!(Version::V1_3.suffix(), "1_3");
+    }
+}
