@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    args::Global,
+    args::{Global, Output},
     blueprint::{self, Loaded},
     color, complain,
     error::{CliError, Kind},
@@ -10,7 +10,7 @@ use super::{
 use crate::report::count;
 use crate::{
     backend,
-    diagnostic::{self, Code, Severity},
+    diagnostic::{self, Code, Diagnostic, Severity},
     model::inputs::Missing,
     plan,
 };
@@ -33,15 +33,34 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
     let fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| shown(loaded)).collect::<Vec<Json>>() });
     let drawn: String =
         all.iter().map(|(_, loaded)| diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))).collect();
+    let for_machines = for_machines(global.output, &all);
     if valid {
         complain(&drawn);
-        return Ok(Outcome::new(fields, all.iter().map(|(path, loaded)| verdict(path, loaded)).collect::<String>()));
+        let text = for_machines.unwrap_or_else(|| all.iter().map(|(path, loaded)| verdict(path, loaded)).collect());
+        return Ok(Outcome::new(fields, text));
     }
     let faults: Vec<_> = all.iter().flat_map(|(_, loaded)| loaded.diagnostics.clone()).collect();
     let mut error = CliError::new(Kind::Invalid, diagnostic::render::summary(&faults));
     error.preamble = drawn;
     error.fields = fields;
+    error.result = for_machines.unwrap_or_default();
     Err(error)
+}
+
+/// The diagnostics in a form that other programs read, if that is asked for.
+fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
+    match output {
+        Output::Github => {
+            Some(all.iter().map(|(_, loaded)| diagnostic::github::annotations(&loaded.diagnostics, &loaded.sources)).collect())
+        }
+        Output::Sarif => {
+            let each = || all.iter().flat_map(|(_, loaded)| loaded.diagnostics.iter().map(move |one| (one, &loaded.sources)));
+            let results = each().map(|(one, sources)| diagnostic::sarif::result(one, sources)).collect();
+            let log = diagnostic::sarif::log(results, &each().map(|(one, _)| one.code).collect());
+            Some(format!("{log:#}\n"))
+        }
+        _ => None,
+    }
 }
 
 fn shown(loaded: &Loaded) -> impl Iterator<Item = Json> + '_ {
@@ -52,6 +71,15 @@ fn verdict(path: &Path, loaded: &Loaded) -> String {
     format!("{}: valid ({})\n", path.display(), count(loaded.blueprint.nodes.len(), "node"))
 }
 
+/// What only shows when instances are made.
+fn expand(loaded: &Loaded, d: &mut Vec<Diagnostic>) {
+    if loaded.is_valid() {
+        let before = d.len();
+        let _ = crate::model::expand(&loaded.blueprint, &[], &mut fastrand::Rng::with_seed(0), d);
+        d[before..].iter_mut().for_each(blueprint::soften);
+    }
+}
+
 /// What install would refuse is valid all the same: a tarball may be made later, a plugin may be elsewhere.
 fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
@@ -60,6 +88,7 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
     for diagnostic in &mut d {
         diagnostic.severity = Severity::Warning;
     }
+    expand(loaded, &mut d);
     for node in loaded.blueprint.nodes.values() {
         let of_node = node.operations.iter().filter(|(name, _)| plan::runs(name));
         let of_ties = node.relationships.iter().flat_map(crate::model::Relationship::operations);

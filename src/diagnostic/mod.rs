@@ -1,11 +1,13 @@
 //! Faults in what the user wrote, each tied to the place where it stands.
 //!
 //! Main type: [`Diagnostic`]. It can only be made from a [`Span`], so no fault lacks a place. This
-//! module knows nothing of YAML or of blueprints; [`render`] draws, [`json`] writes for programs.
+//! module knows nothing of YAML or of blueprints; [`render`] draws; [`json`], [`github`] and [`sarif`] write for programs.
 
 mod code;
+pub mod github;
 pub mod json;
 pub mod render;
+pub mod sarif;
 
 pub use code::{Code, Reference};
 

@@ -12,6 +12,7 @@ use crate::{
     },
 };
 use std::{
+    cell::RefCell,
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, LazyLock},
@@ -26,6 +27,8 @@ pub(super) struct Implementations<'a> {
     ast: &'a Ast,
     /// Where the blueprint lies; scripts are found from here.
     folder: PathBuf,
+    /// Whether a text is a script: asked of the file system once.
+    scripts: RefCell<HashMap<Arc<str>, bool>>,
     /// Operations of types whose templates add nothing, by type and side.
     shared: HashMap<(Arc<str>, Side), Arc<TypeOperations>>,
 }
@@ -68,7 +71,7 @@ pub(super) struct Implementation {
 
 impl<'a> Implementations<'a> {
     pub(super) fn new(ast: &'a Ast, folder: PathBuf) -> Self {
-        Self { ast, folder, shared: HashMap::new() }
+        Self { ast, folder, scripts: RefCell::default(), shared: HashMap::new() }
     }
 
     /// Operations of a template over those of its type.
@@ -100,7 +103,7 @@ impl<'a> Implementations<'a> {
             let declared = declared.get(interface.as_str());
             for (name, operation) in &it.body {
                 let declared = declared.and_then(|it| it.get(name.as_str()));
-                let what = format!("operation `{name}` of {}", owner.what);
+                let what = OperationOf { name, owner: owner.what };
                 let place = Owner { what: &what, span: operation.name };
                 let merged = self.overlay(operation, declared, side, &place, d);
                 all.insert(format!("{interface}.{name}").into(), Arc::new(merged));
@@ -209,7 +212,16 @@ impl<'a> Implementations<'a> {
         Some(Implementation { plugin: plugin.as_str().into(), operation: run.into(), executor: "auto".into(), script })
     }
 
-    fn is_script(&self, text: &str) -> bool {
+    fn is_script(&self, text: &Arc<str>) -> bool {
+        if let Some(known) = self.scripts.borrow().get(text) {
+            return *known;
+        }
+        let is_script = self.looks_like_script(text);
+        self.scripts.borrow_mut().insert(text.clone(), is_script);
+        is_script
+    }
+
+    fn looks_like_script(&self, text: &str) -> bool {
         let path = text.rsplit_once(crate::catalog::NAMESPACE_DELIMITER).map_or(text, |(_, path)| path);
         let is_file = |path: &str| !path.is_empty() && self.folder.join(path).is_file();
         text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
@@ -248,6 +260,18 @@ impl<'a> Implementations<'a> {
             }
         }
         None
+    }
+}
+
+/// "operation `x` of node `y`", spelt out only when it is needed.
+struct OperationOf<'a> {
+    name: &'a str,
+    owner: &'a dyn std::fmt::Display,
+}
+
+impl std::fmt::Display for OperationOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "operation `{}` of {}", self.name, self.owner)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     types::{Fields, Flat, Place, complete},
 };
 use crate::syntax::{
-    Data, Map, Value,
+    Call, Data, Map, Value,
     ast::{Named, Plugin, Rules, Schema},
     call,
 };
@@ -444,30 +444,58 @@ fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
 
 /// Secrets and capabilities of the parent that functions name.
 pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
-    let mut capabilities = BTreeSet::new();
-    walk(blueprint, &mut |_, value| {
-        let Some(call) = call(value) else { return };
-        if call.name == "get_environment_capability" {
-            let path: Vec<String> =
-                call.arguments.as_list().map_or_else(|| vec![call.arguments.to_key()], |list| list.iter().map(Value::to_key).collect());
-            capabilities.insert(path);
+    let mut requirements = super::Requirements::default();
+    each_call(blueprint, &mut |call| {
+        let list = call.arguments.as_list();
+        match (call.name, list.map_or(Some(call.arguments), |list| list.first()).and_then(Value::as_str)) {
+            ("get_secret", Some(name)) => {
+                requirements.secrets.insert(name.to_owned());
+            }
+            ("get_environment_capability", Some(_)) => {
+                let path = list.map_or_else(|| vec![call.arguments.to_key()], |list| list.iter().map(Value::to_key).collect());
+                requirements.parent_capabilities.insert(path);
+            }
+            _ => {}
         }
     });
-    super::Requirements { secrets: secrets(blueprint).into_keys().collect(), parent_capabilities: capabilities }
+    requirements
 }
 
 /// Secrets that functions name, each with the place of the first that does.
 #[must_use]
 pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, crate::diagnostic::Span> {
     let mut all = BTreeMap::new();
-    walk(blueprint, &mut |_, value| {
-        let Some(call) = call(value).filter(|call| call.name == "get_secret") else { return };
+    each_call(blueprint, &mut |call| {
         let first = call.arguments.as_list().map_or(Some(call.arguments), |list| list.first());
-        if let Some(name) = first.and_then(Value::as_str) {
+        if let Some(name) = first.and_then(Value::as_str).filter(|_| call.name == "get_secret") {
             all.entry(name.to_owned()).or_insert(call.arguments.span);
         }
     });
     all
+}
+
+/// Every call of a blueprint.
+fn each_call(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
+    for node in blueprint.nodes.values() {
+        node.properties.values().for_each(|value| calls_in(value, visit));
+        let of_ties = node.relationships.iter().flat_map(Relationship::operations).map(|(_, operation)| operation);
+        node.operations.values().chain(of_ties).flat_map(|operation| operation.inputs.values()).for_each(|value| calls_in(value, visit));
+    }
+    let outputs = blueprint.outputs.values().chain(blueprint.capabilities.values()).map(|output| &output.body.value);
+    outputs.chain(blueprint.labels.values().flat_map(|label| &label.body.values)).for_each(|value| calls_in(value, visit));
+}
+
+fn calls_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
+    match &value.data {
+        Data::List(list) => list.iter().for_each(|item| calls_in(item, visit)),
+        Data::Map(map) => {
+            if let Some(call) = call(value) {
+                visit(call);
+            }
+            map.entries.iter().for_each(|(_, item)| calls_in(item, visit));
+        }
+        _ => {}
+    }
 }
 
 /// Every value in which functions are looked for, with its path, and every value inside those.

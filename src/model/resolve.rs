@@ -62,7 +62,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Vec<Diag
         resource_tags: ast.resource_tags,
         requirements: super::Requirements::default(),
     };
-    function::check(&blueprint, d);
+    function::check(&blueprint, &ast.node_templates, d);
     blueprint.requirements = normal::requirements(&blueprint);
     blueprint
 }

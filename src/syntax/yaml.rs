@@ -6,7 +6,12 @@ use super::{Data, Map, Sources, Value, scalar};
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use base64::Engine as _;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag, options};
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 /// Deepest nesting; also bounds every recursive walk over a value.
 const DEPTH: usize = 200;
@@ -52,13 +57,38 @@ impl From<Diagnostic> for Stop {
 
 fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Result<Option<Value>, Stop> {
     let options = options! { emit_unresolved_aliases: true, emit_comments: false };
+    let events = Parser::new_from_str_with_options(&mended.text, options);
     let mut builder = Builder { file, mended, stack: Vec::new(), anchors: HashMap::new(), root: None, produced: 0, diagnostics };
-    for event in Parser::new_from_str_with_options(&mended.text, options) {
-        let (event, span) = event.map_err(Stop::Scan)?;
-        let span = builder.span(&span);
-        builder.event(event, span)?;
+    if mended.text.len() < LARGE {
+        builder.take(events)?;
+        return Ok(builder.root);
     }
+    // Parsing and building take turns on two cores.
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(4);
+        scope.spawn(move || batches(events, &sender));
+        receiver.into_iter().try_for_each(|batch| builder.take(batch))
+    })?;
     Ok(builder.root)
+}
+
+/// From this size on a text is parsed on a thread of its own.
+const LARGE: usize = 128 << 10;
+/// Events that are handed over at once.
+const BATCH: usize = 4096;
+
+type Parsed<'t> = Result<(Event<'t>, granit_parser::Span), ScanError>;
+
+/// Hands events over until there are no more, or nobody wants them.
+fn batches<'t>(events: impl Iterator<Item = Parsed<'t>>, sender: &mpsc::SyncSender<Vec<Parsed<'t>>>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    for event in events {
+        batch.push(event);
+        if batch.len() == BATCH && sender.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err() {
+            return;
+        }
+    }
+    let _ = sender.send(batch); // Nobody listens any more if an earlier event was at fault.
 }
 
 /// Most places of one file that are mended.
@@ -201,6 +231,15 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    fn take<'t>(&mut self, events: impl IntoIterator<Item = Parsed<'t>>) -> Result<(), Stop> {
+        for event in events {
+            let (event, span) = event.map_err(Stop::Scan)?;
+            let span = self.span(&span);
+            self.event(event, span)?;
+        }
+        Ok(())
+    }
+
     fn span(&self, span: &granit_parser::Span) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
         Span { file: self.file, start: self.mended.original(range.start), end: self.mended.original(range.end) }

@@ -4,7 +4,11 @@ use super::index;
 use crate::{
     diagnostic::{Code, Diagnostic, Span},
     model::Blueprint,
-    syntax::{Call, Data, Value, Version, call},
+    syntax::{
+        Call, Data, Value, Version,
+        ast::{Named, NodeTemplate},
+        call,
+    },
 };
 
 /// Where a call stands; that decides which of SELF, SOURCE and TARGET it may use.
@@ -16,8 +20,9 @@ enum Scope<'a> {
 }
 
 /// Checks the shape and the names of every call in a blueprint.
-pub(in crate::model) fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
-    let mut checker = Checker { blueprint, d };
+/// Nodes that could not be resolved are named by `templates` too: what is wrong with them is told already.
+pub(in crate::model) fn check(blueprint: &Blueprint, templates: &Named<NodeTemplate>, d: &mut Vec<Diagnostic>) {
+    let mut checker = Checker { blueprint, templates, d };
     for (name, node) in &blueprint.nodes {
         let scope = Scope::Node(name);
         let numbers = [&node.numbers.min, &node.numbers.max, &node.numbers.default];
@@ -41,6 +46,7 @@ pub(in crate::model) fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
 
 struct Checker<'a> {
     blueprint: &'a Blueprint,
+    templates: &'a Named<NodeTemplate>,
     d: &'a mut Vec<Diagnostic>,
 }
 
@@ -111,9 +117,9 @@ impl Checker<'_> {
                 self.d.push(target.span.error(Code::FunctionScope, format!("`{word}` can only be used in {place}")));
                 None
             }
-            (name, _) if !self.blueprint.nodes.contains_key(name) => {
+            (name, _) if !self.templates.contains_key(name) => {
                 let fault = target.span.error(Code::UnknownFunctionNode, format!("there is no node `{name}`")).label("not defined");
-                self.d.push(fault.did_you_mean(name, self.blueprint.nodes.keys().map(String::as_str)));
+                self.d.push(fault.did_you_mean(name, self.templates.keys().map(String::as_str)));
                 None
             }
             (name, _) => Some(name),

@@ -1,0 +1,42 @@
+//! Diagnostics as annotations of a GitHub workflow: `::error file=…,line=…::message`.
+
+use super::{Diagnostic, Severity};
+use crate::syntax::Sources;
+
+/// One annotation a line.
+#[must_use]
+pub fn annotations(diagnostics: &[Diagnostic], sources: &Sources) -> String {
+    diagnostics.iter().map(|diagnostic| annotation(diagnostic, sources)).collect()
+}
+
+fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
+    let span = diagnostic.span;
+    let (line, column) = sources.line_column(span.file, span.start);
+    let (end_line, end_column) = sources.line_column(span.file, span.end);
+    let kind = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut message = diagnostic.message.clone();
+    for (place, text) in &diagnostic.related {
+        let (line, column) = sources.line_column(place.file, place.start);
+        message += &format!("\n{text}: {}:{line}:{column}", sources.name(place.file));
+    }
+    for hint in &diagnostic.hints {
+        message += &format!("\n{hint}");
+    }
+    let file = property(sources.name(span.file));
+    // Columns only count within one line.
+    let columns = if line == end_line { format!(",col={column},endColumn={}", end_column.max(column + 1)) } else { String::new() };
+    format!("::{kind} file={file},line={line},endLine={end_line}{columns},title={}::{}\n", diagnostic.code.as_str(), data(&message))
+}
+
+/// Escapes what ends a line.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Escapes what ends a property, too.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
