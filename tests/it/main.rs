@@ -8,6 +8,7 @@ mod faults;
 mod install;
 mod interrupt;
 mod kernel;
+mod reference;
 mod registry;
 mod support;
 mod validate;
