@@ -10,5 +10,6 @@ mod merge;
 mod namespace;
 
 pub use fetch::Network;
+pub(crate) use imports::follow;
 pub use imports::{Options, load};
 pub(crate) use namespace::DELIMITER as NAMESPACE_DELIMITER;

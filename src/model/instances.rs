@@ -61,14 +61,24 @@ pub type Expanded = Vec<Instance>;
 #[must_use]
 pub fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastrand::Rng, d: &mut Vec<Diagnostic>) -> Expanded {
     check_ties(blueprint, d);
-    let known = previous.iter().map(|instance| ((instance.node.as_str(), instance.index), instance)).collect();
+    populate(blueprint, previous, Population::Counted, random, d)
+}
+
+/// Makes the instances of a blueprint, of which some may be there already.
+pub(super) fn populate<'p>(
+    blueprint: &Blueprint,
+    previous: &[Instance],
+    population: Population<'p>,
+    random: &'p mut fastrand::Rng,
+    d: &mut Vec<Diagnostic>,
+) -> Expanded {
     let groups = previous.iter().flat_map(|instance| instance.groups.iter().map(|group| group.id.clone()));
-    let used = previous.iter().map(|instance| instance.id.clone()).chain(groups).collect();
     let mut expansion = Expansion {
         blueprint,
         containment: Containment::new(blueprint),
-        known,
-        used,
+        population,
+        known: previous.iter().map(|instance| ((instance.node.as_str(), instance.index), instance)).collect(),
+        used: previous.iter().map(|instance| instance.id.clone()).chain(groups).collect(),
         random,
         instances: Vec::new(),
         outers: Vec::new(),
@@ -83,6 +93,22 @@ pub fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastran
     }
     expansion.tie(d);
     expansion.instances
+}
+
+/// Which members something gets.
+pub(super) enum Population<'a> {
+    /// As many as the blueprint says; those that are known by their number keep their ids.
+    Counted,
+    /// What is decided for each part and each instance around it.
+    Decided(&'a mut dyn FnMut(Part<'_>, Option<&str>, usize) -> Vec<Member>),
+}
+
+/// One instance of a part.
+pub(super) enum Member {
+    /// It is there, with this id and, if it is of a node, this number.
+    Known(String, usize),
+    /// It is made, with this number.
+    New(usize),
 }
 
 /// A node or a scaling group: what instances are made of.
@@ -203,12 +229,13 @@ enum Outer {
     Group(usize),
 }
 
-struct Expansion<'a> {
+struct Expansion<'a, 'p> {
     blueprint: &'a Blueprint,
     containment: Containment<'a>,
+    population: Population<'p>,
     known: HashMap<(&'a str, usize), &'a Instance>,
     used: HashSet<String>,
-    random: &'a mut fastrand::Rng,
+    random: &'p mut fastrand::Rng,
     instances: Vec<Instance>,
     /// What each instance is directly in.
     outers: Vec<Option<Outer>>,
@@ -220,7 +247,7 @@ struct Expansion<'a> {
     of_group: HashMap<&'a str, Vec<usize>>,
 }
 
-impl<'a> Expansion<'a> {
+impl<'a> Expansion<'a, '_> {
     /// Makes the instances of a part, unless there would be too many.
     fn part(&mut self, part: Part<'a>, d: &mut Vec<Diagnostic>) -> bool {
         let numbers = match part {
@@ -228,40 +255,57 @@ impl<'a> Expansion<'a> {
             Part::Group(name) => &self.blueprint.scaling_groups[name].numbers,
         };
         // Without a number: a fault that has been reported, or an input that is not known yet.
-        let each = numbers.first().unwrap_or(1);
+        let each = numbers.first().unwrap_or(1).min(LIMIT + 1);
         let outers: Vec<Option<Outer>> = match self.containment.parent(part) {
             None => vec![None],
             Some(Part::Node(outer)) => self.of.get(outer).into_iter().flatten().map(|at| Some(Outer::Instance(*at))).collect(),
             Some(Part::Group(outer)) => self.of_group.get(outer).into_iter().flatten().map(|at| Some(Outer::Group(*at))).collect(),
         };
-        let all = outers.len().saturating_mul(each);
-        if all.saturating_add(self.instances.len()).saturating_add(self.groups.len()) > LIMIT {
-            d.push(numbers.default.span.error(Code::Limit, format!("the deployment would have more than {LIMIT} instances")));
-            return false;
+        let mut members: Vec<(Option<Outer>, Member)> = Vec::new();
+        for outer in outers {
+            let first = members.len();
+            let here = match &mut self.population {
+                Population::Counted => (first..first.saturating_add(each).min(LIMIT + 1)).map(Member::New).collect(),
+                Population::Decided(decide) => {
+                    let id = outer.map(|outer| match outer {
+                        Outer::Instance(at) => self.instances[at].id.as_str(),
+                        Outer::Group(at) => self.groups[at].0.id.as_str(),
+                    });
+                    decide(part, id, each)
+                }
+            };
+            members.extend(here.into_iter().map(|member| (outer, member)));
+            if members.len() + self.instances.len() + self.groups.len() > LIMIT {
+                d.push(numbers.default.span.error(Code::Limit, format!("the deployment would have more than {LIMIT} instances")));
+                return false;
+            }
         }
-        let outers: Vec<Option<Outer>> = outers.into_iter().flat_map(|outer| std::iter::repeat_n(outer, each)).collect();
         match part {
-            Part::Node(name) => self.nodes(name, &outers),
-            Part::Group(name) => self.group(name, &outers),
+            Part::Node(name) => self.nodes(name, &members),
+            Part::Group(name) => self.group(name, members),
         }
         true
     }
 
-    fn nodes(&mut self, name: &'a str, outers: &[Option<Outer>]) {
+    fn nodes(&mut self, name: &'a str, members: &[(Option<Outer>, Member)]) {
         let first = self.instances.len();
-        for (index, outer) in outers.iter().enumerate() {
-            let instance = self.instance(name, index, *outer);
+        for (outer, member) in members {
+            let (Member::Known(_, index) | Member::New(index)) = member;
+            let instance = self.instance(name, *index, *outer);
             self.instances.push(instance);
             self.outers.push(*outer);
         }
         self.of.insert(name, (first..self.instances.len()).collect());
     }
 
-    fn group(&mut self, name: &'a str, outers: &[Option<Outer>]) {
+    fn group(&mut self, name: &'a str, members: Vec<(Option<Outer>, Member)>) {
         let first = self.groups.len();
-        for outer in outers {
-            let id = self.fresh_id(name);
-            self.groups.push((GroupInstance { name: name.to_owned(), id }, *outer));
+        for (outer, member) in members {
+            let id = match member {
+                Member::Known(id, _) => id,
+                Member::New(_) => self.fresh_id(name),
+            };
+            self.groups.push((GroupInstance { name: name.to_owned(), id }, outer));
         }
         self.of_group.insert(name, (first..self.groups.len()).collect());
     }

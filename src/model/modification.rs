@@ -1,0 +1,348 @@
+//! What changes when nodes are scaled or a blueprint is updated: which instances come, go, and get or
+//! lose relationships.
+
+use super::{
+    Blueprint, Expanded, Instance, InstanceTie, RelationshipKind,
+    instances::{Member, Part, Population, populate},
+};
+use crate::diagnostic::Diagnostic;
+use indexmap::IndexMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// How many instances a node or a scaling group is to have, for each instance of what contains it.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The number.
+    pub instances: usize,
+    /// Ids of instances to remove first; a member of a group instance stands for the whole of it.
+    pub include: BTreeSet<String>,
+    /// Ids of instances to keep.
+    pub exclude: BTreeSet<String>,
+}
+
+/// An instance that a modification touches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Touched {
+    /// The instance; of a neighbour only with the relationships that come or go.
+    pub instance: Instance,
+    /// It is itself added, removed, extended or reduced, and no neighbour of such a one.
+    pub is_changed: bool,
+}
+
+/// What changes. Each list has the changed instances, and their neighbours.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Modification {
+    /// Instances that are made.
+    pub added_and_related: Vec<Touched>,
+    /// Instances that are taken down.
+    pub removed_and_related: Vec<Touched>,
+    /// Instances that stay and get relationships to others that stay, with those.
+    pub extended_and_related: Vec<Touched>,
+    /// Instances that stay and lose relationships to others that stay, with those.
+    pub reduced_and_related: Vec<Touched>,
+    /// Every instance there is afterwards.
+    pub instances: Expanded,
+}
+
+/// Works out what changes from `before` with its `previous` instances to `blueprint`. Nodes and groups
+/// that `wanted` does not name keep their number; under containers that are new they get as many as
+/// they have elsewhere. Limits of the blueprint on numbers are not enforced, as in the original.
+///
+/// Where instances go and no hint tells which, those with the highest numbers do.
+#[must_use]
+pub fn modify(
+    blueprint: &Blueprint,
+    before: &Blueprint,
+    previous: &[Instance],
+    wanted: &IndexMap<String, Wanted>,
+    random: &mut fastrand::Rng,
+    d: &mut Vec<Diagnostic>,
+) -> Modification {
+    let mut census = Census::new(before, previous, wanted);
+    let mut decide = |part: Part<'_>, outer: Option<&str>, default: usize| census.members(part, outer, default);
+    let instances = populate(blueprint, previous, Population::Decided(&mut decide), random, d);
+    let after: HashMap<&str, &Instance> = instances.iter().map(|instance| (instance.id.as_str(), instance)).collect();
+    let known: HashMap<&str, &Instance> = previous.iter().map(|instance| (instance.id.as_str(), instance)).collect();
+    Modification {
+        added_and_related: with_related(&instances, |id| !known.contains_key(id)),
+        removed_and_related: with_related(previous, |id| !after.contains_key(id)),
+        extended_and_related: changed_ties(&instances, &known, &after),
+        reduced_and_related: changed_ties(previous, &after, &known),
+        instances,
+    }
+}
+
+/// Who is there, by node or group and by what it is directly in.
+struct Census<'a> {
+    wanted: &'a IndexMap<String, Wanted>,
+    /// Ids and numbers, lowest first, of what is directly in something.
+    inside: HashMap<(String, Option<String>), Vec<(String, usize)>>,
+    /// Nodes and groups that there were.
+    before: HashSet<&'a str>,
+    /// Most members of each part anywhere.
+    most: HashMap<String, usize>,
+    /// The next number of each node.
+    next: HashMap<String, usize>,
+    /// Ids of the instances in each instance of a group.
+    members: HashMap<String, BTreeSet<String>>,
+}
+
+impl<'a> Census<'a> {
+    fn new(before: &'a Blueprint, previous: &'a [Instance], wanted: &'a IndexMap<String, Wanted>) -> Self {
+        let names = before.nodes.keys().chain(before.scaling_groups.keys()).map(String::as_str);
+        let mut census = Self {
+            wanted,
+            inside: HashMap::new(),
+            before: names.collect(),
+            most: HashMap::new(),
+            next: HashMap::new(),
+            members: HashMap::new(),
+        };
+        previous.iter().for_each(|instance| census.count(instance));
+        for ((name, _), inside) in &mut census.inside {
+            inside.sort_by_key(|(_, index)| *index);
+            let most = census.most.entry(name.clone()).or_default();
+            *most = (*most).max(inside.len());
+        }
+        census
+    }
+
+    fn count(&mut self, instance: &Instance) {
+        let next = self.next.entry(instance.node.clone()).or_default();
+        *next = (*next).max(instance.index + 1);
+        let container = instance.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn).map(|tie| tie.target.clone());
+        let mut part = (instance.node.clone(), instance.id.clone());
+        for group in &instance.groups {
+            self.put(part, Some(group.id.clone()), instance.index);
+            self.members.entry(group.id.clone()).or_default().insert(instance.id.clone());
+            part = (group.name.clone(), group.id.clone());
+        }
+        self.put(part, container, instance.index);
+    }
+
+    fn put(&mut self, (name, id): (String, String), outer: Option<String>, index: usize) {
+        let inside = self.inside.entry((name, outer)).or_default();
+        if !inside.iter().any(|(other, _)| *other == id) {
+            inside.push((id, index));
+        }
+    }
+
+    /// Who is in something afterwards: those who stay, then new ones.
+    fn members(&mut self, part: Part<'_>, outer: Option<&str>, default: usize) -> Vec<Member> {
+        let (Part::Node(name) | Part::Group(name)) = part;
+        let there = self.inside.get(&(name.to_owned(), outer.map(str::to_owned))).cloned().unwrap_or_default();
+        let as_elsewhere = || self.most.get(name).copied().unwrap_or(if self.before.contains(name) { 0 } else { default });
+        let number = match self.wanted.get(name) {
+            Some(wanted) => wanted.instances,
+            None if there.is_empty() => as_elsewhere(),
+            None => there.len(),
+        };
+        let staying = self.staying(name, &there, number);
+        let more = number.saturating_sub(staying.len());
+        let mut members: Vec<Member> = staying.into_iter().map(|(id, index)| Member::Known(id, index)).collect();
+        let next = self.next.entry(name.to_owned()).or_default();
+        members.extend((*next..*next + more).map(Member::New));
+        *next += more;
+        members
+    }
+
+    /// The first `number`, without those that are to go first and with those that are to stay.
+    fn staying(&self, name: &str, there: &[(String, usize)], number: usize) -> Vec<(String, usize)> {
+        let hinted = |id: &str, hints: &BTreeSet<String>| hints.contains(id) || self.members.get(id).is_some_and(|members| !members.is_disjoint(hints));
+        let rank = |id: &str| match self.wanted.get(name) {
+            Some(wanted) if hinted(id, &wanted.include) => 2,
+            Some(wanted) if hinted(id, &wanted.exclude) => 0,
+            _ => 1,
+        };
+        let mut all = there.to_vec();
+        all.sort_by_key(|(id, index)| (rank(id), *index));
+        all.truncate(number);
+        all.sort_by_key(|(_, index)| *index);
+        all
+    }
+}
+
+/// The changed instances whole, and their neighbours with the relationships to them.
+fn with_related(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Touched> {
+    let targets: HashSet<&str> =
+        all.iter().filter(|instance| changed(&instance.id)).flat_map(|instance| &instance.ties).map(|tie| tie.target.as_str()).collect();
+    let touched = |instance: &Instance| {
+        if changed(&instance.id) {
+            return Some(Touched { instance: instance.clone(), is_changed: true });
+        }
+        let ties: Vec<InstanceTie> = instance.ties.iter().filter(|tie| changed(&tie.target)).cloned().collect();
+        (!ties.is_empty() || targets.contains(instance.id.as_str()))
+            .then(|| Touched { instance: Instance { ties, ..instance.clone() }, is_changed: false })
+    };
+    all.iter().filter_map(touched).collect()
+}
+
+/// Instances in both worlds with relationships to others in both that one of the worlds lacks.
+fn changed_ties(here: &[Instance], there: &HashMap<&str, &Instance>, this: &HashMap<&str, &Instance>) -> Vec<Touched> {
+    let mut changed: HashMap<&str, Vec<InstanceTie>> = HashMap::new();
+    let mut targets: HashSet<&str> = HashSet::new();
+    for instance in here {
+        let Some(other) = there.get(instance.id.as_str()) else { continue };
+        let stays = |tie: &&InstanceTie| there.contains_key(tie.target.as_str()) && this.contains_key(tie.target.as_str());
+        let lacks = |tie: &&InstanceTie| !other.ties.iter().any(|old| (&old.target, &old.type_name) == (&tie.target, &tie.type_name));
+        let ties: Vec<InstanceTie> = instance.ties.iter().filter(stays).filter(lacks).cloned().collect();
+        if !ties.is_empty() {
+            targets.extend(instance.ties.iter().filter(|tie| ties.contains(tie)).map(|tie| tie.target.as_str()));
+            changed.insert(&instance.id, ties);
+        }
+    }
+    let touched = |instance: &Instance| match changed.get(instance.id.as_str()) {
+        Some(ties) => Some(Touched { instance: Instance { ties: ties.clone(), ..instance.clone() }, is_changed: true }),
+        None => targets
+            .contains(instance.id.as_str())
+            .then(|| Touched { instance: Instance { ties: Vec::new(), ..instance.clone() }, is_changed: false }),
+    };
+    here.iter().filter_map(touched).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalog,
+        model::{self, expand},
+        syntax::Sources,
+    };
+
+    const TYPES: &str = "tosca_definitions_version: cloudify_dsl_1_3
+node_types: {t: {}, cloudify.nodes.Compute: {}}
+relationships:
+  cloudify.relationships.depends_on: {properties: {connection_type: {default: all_to_all}}}
+  cloudify.relationships.connected_to: {derived_from: cloudify.relationships.depends_on}
+  cloudify.relationships.contained_in: {derived_from: cloudify.relationships.depends_on}
+";
+
+    fn blueprint(text: &str) -> Blueprint {
+        let (mut sources, mut faults) = (Sources::default(), Vec::new());
+        let file = sources.add_text("t.yaml", format!("{TYPES}{text}"));
+        let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+        let blueprint = model::resolve(ast, &sources, |_| false, &mut faults);
+        assert!(faults.is_empty(), "{faults:?}");
+        blueprint
+    }
+
+    fn expanded(blueprint: &Blueprint) -> Vec<Instance> {
+        expand(blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut Vec::new())
+    }
+
+    fn to(instances: usize) -> Wanted {
+        Wanted { instances, ..Wanted::default() }
+    }
+
+    fn change(blueprint: &Blueprint, previous: &[Instance], wanted: &[(&str, Wanted)]) -> Modification {
+        let wanted = wanted.iter().map(|(name, wanted)| ((*name).to_owned(), wanted.clone())).collect();
+        modify(blueprint, blueprint, previous, &wanted, &mut fastrand::Rng::with_seed(2), &mut Vec::new())
+    }
+
+    /// Changed instances by node and number, neighbours in brackets, each with its targets.
+    fn shown(touched: &[Touched], all: &[Instance]) -> String {
+        let name = |id: &str| all.iter().find(|it| it.id == id).map_or_else(|| "new".to_owned(), |it| format!("{}{}", it.node, it.index));
+        let one = |touched: &Touched| {
+            let targets: Vec<String> = touched.instance.ties.iter().map(|tie| name(&tie.target)).collect();
+            let targets = if targets.is_empty() { String::new() } else { format!(">{}", targets.join("+")) };
+            let text = format!("{}{}{targets}", touched.instance.node, touched.instance.index);
+            if touched.is_changed { text } else { format!("({text})") }
+        };
+        touched.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    const HOSTS: &str = "node_templates:
+  host: {type: cloudify.nodes.Compute, instances: {deploy: 2}}
+  app: {type: t, instances: {deploy: 2}, relationships: [{type: cloudify.relationships.contained_in, target: host}]}
+  web: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: app}]}
+";
+
+    #[test]
+    fn growing_adds_whole_subtrees_and_names_the_neighbours() {
+        let blueprint = blueprint(HOSTS);
+        let previous = expanded(&blueprint);
+        let changed = change(&blueprint, &previous, &[("host", to(3))]);
+        assert_eq!(shown(&changed.added_and_related, &changed.instances), "host2 app4>host2 app5>host2 (web0>app4+app5)");
+        assert_eq!((changed.removed_and_related.len(), changed.extended_and_related.len(), changed.instances.len()), (0, 0, 10));
+        let kept = |instance: &Instance| changed.instances.iter().any(|other| other.id == instance.id);
+        assert!(previous.iter().all(kept), "what is there keeps its id");
+    }
+
+    #[test]
+    fn numbers_of_contained_nodes_count_for_each_container() {
+        let blueprint = blueprint(HOSTS);
+        let previous = expanded(&blueprint);
+        let changed = change(&blueprint, &previous, &[("app", to(3))]);
+        assert_eq!(shown(&changed.added_and_related, &changed.instances), "(host0) (host1) app4>host0 app5>host1 (web0>app4+app5)");
+        let again = change(&blueprint, &changed.instances, &[("host", to(3))]);
+        assert_eq!(again.instances.iter().filter(|it| it.node == "app").count(), 9, "new hosts get as many as the others have");
+    }
+
+    #[test]
+    fn shrinking_takes_what_is_hinted_and_then_the_highest() {
+        let blueprint = blueprint(HOSTS);
+        let previous = expanded(&blueprint);
+        let id = |node: &str, index: usize| previous.iter().find(|it| it.node == node && it.index == index).unwrap().id.clone();
+        let changed = change(&blueprint, &previous, &[("host", to(1))]);
+        assert_eq!(shown(&changed.removed_and_related, &previous), "host1 app2>host1 app3>host1 (web0>app2+app3)");
+        let hint = Wanted { instances: 1, include: BTreeSet::from([id("host", 0)]), exclude: BTreeSet::new() };
+        let changed = change(&blueprint, &previous, &[("host", hint)]);
+        assert_eq!(shown(&changed.removed_and_related, &previous), "host0 app0>host0 app1>host0 (web0>app0+app1)");
+        let hint = Wanted { instances: 1, include: BTreeSet::new(), exclude: BTreeSet::from([id("app", 1)]) };
+        let changed = change(&blueprint, &previous, &[("app", hint)]);
+        assert_eq!(shown(&changed.removed_and_related, &previous), "(host0) (host1) app0>host0 app3>host1 (web0>app0+app3)");
+    }
+
+    #[test]
+    fn groups_scale_as_one_and_members_stand_for_them() {
+        let blueprint = blueprint(
+            "node_templates:
+  a: {type: t}
+  b: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: a}]}
+groups: {g: {members: [a, b]}}
+policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {default_instances: 2}}}
+",
+        );
+        let previous = expanded(&blueprint);
+        let changed = change(&blueprint, &previous, &[("g", to(3))]);
+        assert_eq!(shown(&changed.added_and_related, &changed.instances), "a2 b2>a2");
+        let first = previous.iter().find(|it| it.node == "b" && it.index == 0).unwrap().id.clone();
+        let hint = Wanted { instances: 1, include: BTreeSet::from([first]), exclude: BTreeSet::new() };
+        let changed = change(&blueprint, &previous, &[("g", hint)]);
+        assert_eq!(shown(&changed.removed_and_related, &previous), "a0 b0>a0");
+    }
+
+    #[test]
+    fn an_update_adds_removes_extends_and_reduces() {
+        let before = blueprint(
+            "node_templates:
+  a: {type: t}
+  b: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: a}]}
+  c: {type: t}
+  old: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: c}]}
+",
+        );
+        let after = blueprint(
+            "node_templates:
+  a: {type: t}
+  b: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: c}]}
+  c: {type: t}
+  new: {type: t, instances: {deploy: 2}, relationships: [{type: cloudify.relationships.connected_to, target: b}]}
+",
+        );
+        let previous = expanded(&before);
+        let changed = modify(&after, &before, &previous, &IndexMap::new(), &mut fastrand::Rng::with_seed(2), &mut Vec::new());
+        assert_eq!(shown(&changed.added_and_related, &changed.instances), "(b0) new0>b0 new1>b0");
+        assert_eq!(shown(&changed.removed_and_related, &previous), "(c0) old0>c0");
+        assert_eq!(shown(&changed.extended_and_related, &changed.instances), "b0>c0 (c0)");
+        assert_eq!(shown(&changed.reduced_and_related, &previous), "(a0) b0>a0");
+    }
+
+    #[test]
+    fn nothing_wanted_changes_nothing() {
+        let blueprint = blueprint(HOSTS);
+        let previous = expanded(&blueprint);
+        let changed = change(&blueprint, &previous, &[]);
+        assert_eq!(changed, Modification { instances: previous, ..Modification::default() });
+    }
+}
