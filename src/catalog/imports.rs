@@ -39,7 +39,8 @@ pub fn load(path: &Path, options: &Options, sources: &mut Sources, diagnostics: 
 }
 
 /// Reads a blueprint that is among the sources already, and everything it imports.
-pub(crate) fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Ast {
+#[must_use]
+pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Ast {
     let root = parse(sources, main, diagnostics).unwrap_or_else(|fault| {
         diagnostics.push(fault);
         Value::new(sources.start(main), Data::Map(Arc::default()))

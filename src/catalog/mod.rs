@@ -10,6 +10,5 @@ mod merge;
 mod namespace;
 
 pub use fetch::Network;
-pub(crate) use imports::follow;
-pub use imports::{Options, load};
+pub use imports::{Options, follow, load};
 pub(crate) use namespace::DELIMITER as NAMESPACE_DELIMITER;

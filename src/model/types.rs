@@ -208,13 +208,18 @@ const ANCESTORS: usize = 2000;
 /// Most properties of all types together, inherited ones counted wherever they are.
 const PROPERTIES: usize = 1_000_000;
 
+/// A data type and its fields.
+fn own_size(at: usize, data: &DataTypes) -> usize {
+    data[at].properties.len() + 1
+}
+
 /// Data types cannot hold themselves, however deep, nor stand for more values than anyone writes.
 /// What is at fault loses its type, so that filling in always ends.
 fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
     let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
     for start in 0..data.len() {
         // Each frame: a data type, the next of its fields, its size so far.
-        let mut path: Vec<(usize, usize, usize)> = if sizes[start].is_some() { Vec::new() } else { vec![(start, 0, 1)] };
+        let mut path: Vec<(usize, usize, usize)> = if sizes[start].is_some() { Vec::new() } else { vec![(start, 0, own_size(start, data))] };
         while let Some((at, next, size)) = path.last().copied() {
             let Some((_, field)) = data[at].properties.get_index(next) else {
                 sizes[at] = Some(size);
@@ -234,7 +239,7 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
                     Some(field.name.error(Code::Limit, format!("data types are nested more than {DATA_DEPTH} deep")))
                 }
                 Some((inner, None)) => {
-                    path.push((inner, 0, 1));
+                    path.push((inner, 0, own_size(inner, data)));
                     continue;
                 }
                 Some((_, Some(inner))) if size + inner > DATA_SIZE => {

@@ -10,5 +10,6 @@ mod interrupt;
 mod kernel;
 mod reference;
 mod registry;
+mod rules;
 mod support;
 mod validate;
