@@ -8,6 +8,7 @@ mod faults;
 mod install;
 mod interrupt;
 mod kernel;
+mod properties;
 mod reference;
 mod registry;
 mod rules;
