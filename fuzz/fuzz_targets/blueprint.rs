@@ -1,0 +1,36 @@
+//! Any text, read as a blueprint: to its normal form, and if it is valid on to its instances.
+#![no_main]
+
+use dockctl::{
+    backend, catalog,
+    diagnostic::{Diagnostic, github, json, render, sarif},
+    model::{
+        self,
+        inputs::{Missing, supply},
+        normal::{self, Stage},
+    },
+    syntax::Sources,
+};
+use indexmap::IndexMap;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let file = sources.add_text("blueprint.yaml", text);
+    let network = catalog::Network { offline: true, cache: None };
+    let ast = catalog::follow(file, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults);
+    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let _ = normal::plan(&blueprint, Stage::Parsed);
+    let inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
+    let blueprint = model::evaluate(blueprint, &inputs, &mut faults);
+    backend::check(&blueprint, &mut faults);
+    if !faults.iter().any(Diagnostic::is_error) {
+        let instances = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
+        let _ = normal::plan(&blueprint, Stage::Deployed { inputs: &inputs });
+        let _ = (normal::instances(&instances), normal::shape(&instances));
+    }
+    let _ = (render::render(&faults, &sources, false), github::annotations(&faults, &sources));
+    for fault in &faults {
+        let _ = (json::diagnostic(fault, &sources), sarif::result(fault, &sources));
+    }
+});
