@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 /// Most instances of one deployment.
 const LIMIT: usize = 100_000;
 /// Most relationships between instances of one deployment.
-const TIES: usize = 2_000_000;
+const TIES: usize = 1_000_000;
 
 /// One instance of a node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -148,7 +148,9 @@ impl<'a> Census<'a> {
 
     /// The first `number`, without those that are to go first and with those that are to stay.
     fn staying(&self, name: &str, there: &[(String, usize)], number: usize) -> Vec<(String, usize)> {
-        let hinted = |id: &str, hints: &BTreeSet<String>| hints.contains(id) || self.members.get(id).is_some_and(|members| !members.is_disjoint(hints));
+        let hinted = |id: &str, hints: &BTreeSet<String>| {
+            hints.contains(id) || self.members.get(id).is_some_and(|members| !members.is_disjoint(hints))
+        };
         let rank = |id: &str| match self.wanted.get(name) {
             Some(wanted) if hinted(id, &wanted.include) => 2,
             Some(wanted) if hinted(id, &wanted.exclude) => 0,

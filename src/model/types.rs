@@ -219,7 +219,8 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
     let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
     for start in 0..data.len() {
         // Each frame: a data type, the next of its fields, its size so far.
-        let mut path: Vec<(usize, usize, usize)> = if sizes[start].is_some() { Vec::new() } else { vec![(start, 0, own_size(start, data))] };
+        let mut path: Vec<(usize, usize, usize)> =
+            if sizes[start].is_some() { Vec::new() } else { vec![(start, 0, own_size(start, data))] };
         while let Some((at, next, size)) = path.last().copied() {
             let Some((_, field)) = data[at].properties.get_index(next) else {
                 sizes[at] = Some(size);

@@ -5,6 +5,7 @@ mod adopt;
 mod contract;
 mod examples;
 mod faults;
+mod hostile;
 mod install;
 mod interrupt;
 mod kernel;

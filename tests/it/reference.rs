@@ -84,9 +84,11 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
 
 fn apply(case: &Json, blueprint: Blueprint, sources: &mut Sources, faults: &mut Vec<Diagnostic>) -> (Blueprint, IndexMap<String, Value>) {
     let file = sources.add_text("<inputs>", "");
-    let given = case["inputs"].as_object().into_iter().flatten().map(|(name, value)| {
-        (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: case["bare"] == true })
-    });
+    let given = case["inputs"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: case["bare"] == true }));
     let inputs = supply(&blueprint, &given.collect(), Missing::Fault, faults);
     (model::evaluate(blueprint, &inputs, faults), inputs)
 }

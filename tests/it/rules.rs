@@ -39,9 +39,11 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
     if let Some(inputs) = inputs.filter(|_| !faults.iter().any(Diagnostic::is_error)) {
         let file = sources.add_text("<inputs>", "");
         let given: Json = serde_json::from_str(inputs).unwrap();
-        let given = given.as_object().unwrap().iter().map(|(name, value)| {
-            (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: false })
-        });
+        let given = given
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: false }));
         let values = supply(&blueprint, &given.collect(), Missing::Fault, &mut faults);
         let blueprint = model::evaluate(blueprint, &values, &mut faults);
         let _ = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
