@@ -45,7 +45,9 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
 fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets) -> JsonMap<String, Json> {
     let around = Around { record, me: None, secrets };
     let value = |value: &Json| function::bind(value, &around).unwrap_or_else(|message| format!("<ERROR: {message}>").into());
-    outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect()
+    let all: JsonMap<String, Json> = outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect();
+    // Only now every secret is known: one output may hold what another asked for.
+    all.into_iter().map(|(name, value)| (name, secrets.scrub_json(value))).collect()
 }
 
 fn shown(value: &Json) -> String {

@@ -1,0 +1,68 @@
+//! Secrets: found where they are said to be, used where they are needed, and nowhere to be seen.
+
+use crate::support::{Test, docker};
+use std::{fs, path::Path};
+
+const SECRET: &str = "correct-horse-battery";
+
+const BLUEPRINT: &str = "
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties:
+      name: PREFIX-web
+      image: {src: TARBALL, repository: dockctl-demo}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              command: sleep 1000
+              environment: {PASSWORD: {get_secret: password}, URL: {concat: ['http://root:', {get_secret: password}, '@db']}}
+        start: {inputs: {processes_to_wait_for: [sleep]}}
+        stop: {inputs: {params: {timeout: 0}}}
+outputs:
+  url: {value: {concat: ['http://root:', {get_secret: password}, '@db']}}
+";
+
+fn holds(folder: &Path, text: &str) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { holds(&path, text) } else { fs::read(&path).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) }
+    })
+}
+
+#[test]
+fn a_secret_reaches_the_container_and_nothing_else() {
+    let test = Test::new("secret");
+    test.blueprint(BLUEPRINT);
+    fs::create_dir(test.path("mounted")).unwrap();
+    test.write("mounted/password", &format!("{SECRET}\n"));
+    let place = test.path("mounted");
+    let secrets = ["--secrets", place.to_str().unwrap()];
+    for command in [&["plan", "-v"][..], &["install", "-vv", "--progress", "plain"], &["status"], &["executions"], &["inspect", "--deploy"]]
+    {
+        let run = test.run(&[command, &secrets].concat()).exits(0);
+        assert!(!run.stdout.contains(SECRET) && !run.stderr.contains(SECRET), "{command:?}:\n{}{}", run.stdout, run.stderr);
+    }
+    let name = test.name("web");
+    let environment = docker(&["inspect", "--format", "{{json .Config.Env}}", &name]);
+    assert!(
+        environment.contains(&format!("PASSWORD={SECRET}")) && environment.contains(&format!("http://root:{SECRET}@db")),
+        "{environment}"
+    );
+    assert!(!docker(&["inspect", "--format", "{{json .Config.Labels}}", &name]).contains(SECRET));
+    assert!(!holds(&test.path("state"), SECRET), "the state holds the secret");
+    // Asked for by name, an output is what it is made of: but the secret itself is never printed.
+    let run = test.run(&["outputs", secrets[0], secrets[1]]).exits(0);
+    assert_eq!(run.stdout, "url: http://root:********@db\n");
+    test.run(&["uninstall", "--yes", secrets[0], secrets[1]]).exits(0);
+}
+
+#[test]
+fn a_missing_secret_is_told_before_anything_begins() {
+    let test = Test::new("nosecret");
+    test.blueprint(BLUEPRINT);
+    test.run(&["install"]).exits(3).says(&["error[D0098]", "there is no secret `password`", "DOCKCTL_SECRET_PASSWORD"]);
+    test.run(&["validate"]).exits(0);
+}
