@@ -55,8 +55,8 @@ fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
         }
         Output::Sarif => {
             let each = || all.iter().flat_map(|(_, loaded)| loaded.diagnostics.iter().map(move |one| (one, &loaded.sources)));
-            let results = each().map(|(one, sources)| diagnostic::sarif::result(one, sources)).collect();
-            let log = diagnostic::sarif::log(results, &each().map(|(one, _)| one.code).collect());
+            let results: Vec<Json> = each().map(|(one, sources)| diagnostic::sarif::result(one, sources)).collect();
+            let log = diagnostic::sarif::log(&results, &each().map(|(one, _)| one.code).collect());
             Some(format!("{log:#}\n"))
         }
         _ => None,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// A log with one run.
 #[must_use]
-pub fn log(results: Vec<Json>, codes: &BTreeSet<Code>) -> Json {
+pub fn log(results: &[Json], codes: &BTreeSet<Code>) -> Json {
     let rules: Vec<Json> = codes.iter().map(|code| rule(*code)).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

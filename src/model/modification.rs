@@ -98,7 +98,9 @@ impl<'a> Census<'a> {
             next: HashMap::new(),
             members: HashMap::new(),
         };
-        previous.iter().for_each(|instance| census.count(instance));
+        for instance in previous {
+            census.count(instance);
+        }
         for ((name, _), inside) in &mut census.inside {
             inside.sort_by_key(|(_, index)| *index);
             let most = census.most.entry(name.clone()).or_default();

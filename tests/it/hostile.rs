@@ -98,7 +98,7 @@ fn broken_text_is_told_so() {
         "%YAML 9.9\n---\na: b\n".to_owned(),
         format!("{START}inputs: {{? [a] : b}}"),
     ] {
-        assert!(!codes(&text).is_empty(), "{:.60}", text);
+        assert!(!codes(&text).is_empty(), "{text:.60}");
     }
 }
 

@@ -152,16 +152,16 @@ fn numbered(instances: &Json) -> Json {
 
 fn expect(what: &str, wanted: &Json, found: &Json) -> Result<(), String> {
     let mut differences = Vec::new();
-    compare(String::new(), wanted, found, &mut differences);
+    compare("", wanted, found, &mut differences);
     if differences.is_empty() { Ok(()) } else { Err(format!("{what} differs: {}", differences.join("; "))) }
 }
 
-fn compare(path: String, wanted: &Json, found: &Json, differences: &mut Vec<String>) {
+fn compare(path: &str, wanted: &Json, found: &Json, differences: &mut Vec<String>) {
     match (wanted, found) {
         (Json::Object(one), Json::Object(other)) => {
             for (key, value) in one {
                 match other.get(key) {
-                    Some(found) => compare(format!("{path}.{key}"), value, found, differences),
+                    Some(found) => compare(&format!("{path}.{key}"), value, found, differences),
                     None => differences.push(format!("{path}.{key} is not there")),
                 }
             }
