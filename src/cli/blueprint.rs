@@ -130,7 +130,7 @@ pub(crate) fn apply_inputs(
         late.iter_mut().for_each(soften);
     }
     // What was said of the blueprint itself is not said again.
-    let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| (other.code, other.span) == (fault.code, fault.span));
+    let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| other.is_error() && other.span == fault.span);
     late.retain(|fault| !told(fault));
     loaded.diagnostics.extend(late);
     loaded.given = given.keys().filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json()))).collect();

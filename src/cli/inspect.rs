@@ -68,6 +68,12 @@ fn tree(fields: &Json) -> String {
                     branch(&mut text, 4, &brief(node));
                 }
             }
+            Json::Object(entries) if section == "workflows" => {
+                text += "workflows\n";
+                for (name, workflow) in entries {
+                    text += &format!("  {name}: {}\n", runs(workflow));
+                }
+            }
             value => {
                 text += &format!("{section}{}", if value.is_object() { "\n" } else { ": " });
                 match value {
@@ -89,10 +95,17 @@ fn tree(fields: &Json) -> String {
     text
 }
 
+/// Who carries an operation or a workflow out.
+fn runs(operation: &Json) -> String {
+    let part = |key: &str| operation[key].as_str().unwrap_or_default();
+    format!("{}.{}", part("plugin"), part("operation"))
+}
+
 /// What is worth reading of a node.
 fn brief(node: &Json) -> Json {
     let mut brief = json!({});
-    let runs = |name: &str, operation: &Json| name.contains('.') && operation["plugin"].as_str().is_some_and(|plugin| !plugin.is_empty());
+    let is_shown =
+        |name: &str, operation: &Json| name.contains('.') && operation["plugin"].as_str().is_some_and(|plugin| !plugin.is_empty());
     if let Some(hierarchy) = node["type_hierarchy"].as_array().filter(|hierarchy| hierarchy.len() > 1) {
         let parents: Vec<&str> = hierarchy[..hierarchy.len() - 1].iter().rev().filter_map(Json::as_str).collect();
         brief["derived from"] = parents.join(" ← ").into();
@@ -104,12 +117,8 @@ fn brief(node: &Json) -> Json {
         brief["host"] = host.into();
     }
     brief["properties"] = node["properties"].clone();
-    let operations = node["operations"].as_object().into_iter().flatten().filter(|(name, operation)| runs(name, operation));
-    let operation = |(name, operation): (&String, &Json)| {
-        let mut form = json!({ "runs": format!("{}.{}", operation["plugin"].as_str().unwrap_or_default(), operation["operation"].as_str().unwrap_or_default()) });
-        form["inputs"] = operation["inputs"].clone();
-        (name.clone(), form)
-    };
+    let operations = node["operations"].as_object().into_iter().flatten().filter(|(name, operation)| is_shown(name, operation));
+    let operation = |(name, operation): (&String, &Json)| (name.clone(), json!({ "runs": runs(operation), "inputs": operation["inputs"] }));
     brief["operations"] = Json::Object(operations.map(operation).collect());
     let ties = node["relationships"].as_array().into_iter().flatten();
     let tie = |tie: &Json| format!("{} → {}", tie["type"].as_str().unwrap_or_default(), tie["target"].as_str().unwrap_or_default());
@@ -117,8 +126,15 @@ fn brief(node: &Json) -> Json {
     brief
 }
 
+/// Nothing that is worth a line: nothing at all, or mappings and lists of nothing.
 fn is_empty(value: &Json) -> bool {
-    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    match value {
+        Json::Null => true,
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        Json::Object(object) => object.values().all(is_empty),
+        _ => false,
+    }
 }
 
 fn branch(text: &mut String, indent: usize, value: &Json) {

@@ -15,5 +15,6 @@ mod reference;
 mod registry;
 mod rules;
 mod secrets;
+mod shown;
 mod support;
 mod validate;

@@ -189,7 +189,8 @@ fn shape(call: Call<'_>) -> Option<Broken> {
     let is_call = |value: &Value| self::call(value).is_some();
     let is_text = |value: &Value| value.as_str().is_some() || is_call(value);
     let is_step = |value: &Value| is_text(value) || matches!(value.data, Data::Int(_) | Data::Bool(_));
-    let wrong = |code: Code, wanted: &str| Some((code, format!("`{name}` takes {wanted}, and this is {}", arguments.kind())));
+    let given = || list.map_or_else(|| arguments.kind().to_owned(), |list| format!("a list of {}", list.len()));
+    let wrong = |code: Code, wanted: &str| Some((code, format!("`{name}` takes {wanted}, and this is {}", given())));
     let unless = |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
     let path = |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
     match name {
