@@ -33,9 +33,15 @@ impl<'a> Workspace<'a> {
 
     /// A command line that can be typed as it stands: global flags that matter are repeated.
     pub(crate) fn again(&self, command: &[&str]) -> String {
-        let state = self.global.state_dir.as_ref().map(|path| path.display().to_string());
-        let flags = [("--state-dir", state), ("--host", self.global.host.clone()), ("--context", self.global.context.clone())];
-        let flags = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten();
+        let global = self.global;
+        let shown = |path: &PathBuf| path.display().to_string();
+        let once =
+            [("--state-dir", global.state_dir.as_ref().map(shown)), ("--host", global.host.clone()), ("--context", global.context.clone())];
+        let once = once.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let secrets = global.secrets.iter().map(|path| ("--secrets", shown(path)));
+        let rules = global.import_rules.iter().map(|(prefix, with)| ("--import-rule", format!("{prefix}={with}")));
+        let flags = once.chain(secrets).chain(rules).flat_map(|(flag, value)| [flag.to_owned(), value]);
+        let flags = flags.chain(global.offline.then(|| "--offline".to_owned()));
         let words = ["dockctl".to_owned()].into_iter().chain(command.iter().map(|word| (*word).to_owned())).chain(flags);
         words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
     }
