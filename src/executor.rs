@@ -104,7 +104,7 @@ impl<'a, B: Backend> Executor<'a, B> {
                         return Err(drain(running, error, signals).await);
                     }
                 }
-                Some((task, progress)) = shown.recv() => self.reporter.progress(&self.record, task, &progress),
+                Some((task, progress)) = shown.recv() => self.reporter.progress(&self.record, task, &progress.scrubbed(self.secrets)),
                 done = running.calls.next() => {
                     let Some(done) = done else { return Ok(()) };
                     if let Err(error) = self.take(done, &mut running) {

@@ -17,6 +17,8 @@ use std::{
 pub const HIDDEN: &str = "********";
 /// Shorter texts are not blotted out: they are found in everything, and hide nothing.
 const SHORTEST: usize = 4;
+/// A shorter line of a secret can be anything.
+const SHORTEST_LINE: usize = 8;
 /// Largest secret in a file of its own.
 const LIMIT: u64 = 1 << 20;
 
@@ -46,13 +48,21 @@ impl Secrets {
         };
         let text = found
             .ok_or_else(|| format!("there is no secret `{name}`: give it as {}, or in a file or folder: --secrets PATH", variable(name)))?;
-        self.known.borrow_mut().insert(text.clone());
+        self.hide(&text);
         Ok(text)
     }
 
-    /// Notes a text that must never be shown.
+    /// Notes a text that must never be shown, nor its lines, nor what quoting makes of it.
     pub fn hide(&self, text: &str) {
-        self.known.borrow_mut().insert(text.to_owned());
+        let escaped = |text: &str| {
+            let quoted = Json::from(text).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        let mut known = self.known.borrow_mut();
+        let lines = text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+        for part in std::iter::once(text).chain(lines) {
+            known.extend([part.to_owned(), escaped(part), escaped(&escaped(part)), percent_encoded(part)]);
+        }
     }
 
     /// The text without the secrets that are known.
@@ -80,6 +90,12 @@ impl Secrets {
             other => other,
         }
     }
+}
+
+/// As engines write what stands in an address.
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn variable(name: &str) -> String {
@@ -149,5 +165,17 @@ mod tests {
         secrets.hide("hunter2-long");
         let json = json!({"a": ["x=hunter2-long", {"b": "hunter2"}], "n": 2});
         assert_eq!(secrets.scrub_json(json), json!({"a": ["x=********", {"b": "********"}], "n": 2}));
+    }
+
+    #[test]
+    fn what_quoting_and_wrapping_make_of_a_secret_is_blotted_out_too() {
+        let secrets = Secrets::default();
+        secrets.hide("a\"b\\c d");
+        assert_eq!(
+            secrets.scrub(r#"exec "a\"b\\c d": no; {"text": "a\\\"b\\\\c d"}; ?x=a%22b%5Cc%20d"#),
+            r#"exec "********": no; {"text": "********"}; ?x=********"#
+        );
+        secrets.hide("line1XyZ\nline2AbC\n");
+        assert_eq!(secrets.scrub("line1XyZ line2AbC"), "******** ********");
     }
 }

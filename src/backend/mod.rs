@@ -11,6 +11,7 @@ use crate::{
     diagnostic::Diagnostic,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
     plan::InstanceState,
+    secrets::Secrets,
     state::{Around, Record},
 };
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,12 @@ impl Step {
     /// If one of them cannot be evaluated.
     pub fn bind(&self, around: &Around<'_>) -> Result<Self, String> {
         let json = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())
+        let mut bound: Self = serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())?;
+        // The record goes into a label, where anyone can read it: it keeps its functions, which may ask for secrets.
+        if let (Self::Docker(docker::Step::Create(mine)), Self::Docker(docker::Step::Create(creation))) = (self, &mut bound) {
+            creation.record = mine.record.clone();
+        }
+        Ok(bound)
     }
 }
 
@@ -181,6 +187,17 @@ pub enum Progress {
     },
     /// What the step is doing now.
     Note(String),
+}
+
+impl Progress {
+    /// Without the secrets that are known.
+    #[must_use]
+    pub fn scrubbed(self, secrets: &Secrets) -> Self {
+        match self {
+            Self::Note(note) => Self::Note(secrets.scrub(&note)),
+            bytes @ Self::Bytes { .. } => bytes,
+        }
+    }
 }
 
 /// Takes what a step has to show.

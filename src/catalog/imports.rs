@@ -76,10 +76,10 @@ fn main_version(root: &Value, start: Span, d: &mut Vec<Diagnostic>) -> Option<Ve
         d.push(fault.hint(format!("start the blueprint with `tosca_definitions_version: {}`", Version::V1_3)));
         return None;
     };
-    read_version(value, d)
+    read_version(value, Code::VersionUnknown, d)
 }
 
-fn read_version(value: &Value, d: &mut Vec<Diagnostic>) -> Option<Version> {
+fn read_version(value: &Value, unknown: Code, d: &mut Vec<Diagnostic>) -> Option<Version> {
     let Some(name) = value.as_str() else {
         let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) { Code::Foreign } else { Code::Format };
         d.push(value.span.error(code, format!("`tosca_definitions_version` must be a string, and this is {}", value.kind())));
@@ -88,7 +88,7 @@ fn read_version(value: &Value, d: &mut Vec<Diagnostic>) -> Option<Version> {
     let version = Version::parse(name);
     if version.is_none() {
         let names = Version::ALL.map(Version::as_str);
-        let fault = value.span.error(Code::VersionUnknown, format!("there is no version `{name}` of the DSL"));
+        let fault = value.span.error(unknown, format!("there is no version `{name}` of the DSL"));
         d.push(fault.did_you_mean(name, names).hint(format!("known versions: {}", names.join(", "))));
     }
     version
@@ -238,7 +238,7 @@ impl Loader<'_> {
 
     fn check_version(&mut self, map: &Map) {
         let Some(value) = map.get("tosca_definitions_version").filter(|value| !value.is_null()) else { return };
-        let Some(version) = read_version(value, self.diagnostics) else { return };
+        let Some(version) = read_version(value, Code::Foreign, self.diagnostics) else { return };
         if version > self.version {
             let fault = value
                 .span

@@ -24,7 +24,9 @@ impl Prefixer {
     fn section(&self, name: &str, value: &Value) -> Value {
         match name {
             "inputs" => self.names(value, |schema| self.schema(schema)),
-            "data_types" => self.names(value, |one| self.derived(one, &["properties"], &[])),
+            "data_types" => {
+                self.names(value, |one| fields(one, |key, value| if key == "properties" { self.schemas(value) } else { value.clone() }))
+            }
             "node_types" => self.names(value, |one| self.derived(one, &["properties", "runtime_properties"], &["interfaces"])),
             "relationships" => self.names(value, |one| self.derived(one, &["properties"], &["source_interfaces", "target_interfaces"])),
             "node_templates" => self.names(value, |one| self.template(one)),
@@ -35,8 +37,11 @@ impl Prefixer {
             "policy_types" => self.names(value, |one| self.derived(one, &["properties"], &[])),
             "policy_triggers" => self.names(value, |one| self.derived(one, &["parameters"], &[])),
             "workflows" => self.names(value, |one| self.workflow(one)),
-            "outputs" | "capabilities" | "labels" | "blueprint_labels" => self.names(value, |one| self.values(one)),
-            "plugins" | "resource_tags" | "metadata" | "deployment_settings" => self.names(value, Value::clone),
+            "outputs" | "capabilities" => self.names(value, |one| self.values(one)),
+            // The original leaves the functions in labels alone.
+            "labels" | "blueprint_labels" | "plugins" | "resource_tags" | "metadata" | "deployment_settings" => {
+                self.names(value, Value::clone)
+            }
             _ => value.clone(),
         }
     }
@@ -50,11 +55,6 @@ impl Prefixer {
 
     fn type_name(&self, value: &Value) -> Value {
         if value.as_str().is_some_and(|name| PRIMITIVES.contains(&name)) { value.clone() } else { self.name(value) }
-    }
-
-    /// An implementation: a plugin's function or a script's path. Addresses and texts of scripts stay.
-    fn implementation(&self, value: &Value) -> Value {
-        if value.as_str().is_some_and(|text| text.contains("://") || text.contains('\n')) { value.clone() } else { self.name(value) }
     }
 
     /// A mapping whose keys are names.
@@ -91,9 +91,9 @@ impl Prefixer {
 
     fn interfaces(&self, value: &Value, declared: bool) -> Value {
         let operation = |operation: &Value| match &operation.data {
-            Data::Str(_) => self.implementation(operation),
+            Data::Str(_) => self.name(operation),
             _ => fields(operation, |key, value| match key {
-                "implementation" => self.implementation(value),
+                "implementation" => self.name(value),
                 "inputs" if declared => self.schemas(value),
                 "inputs" => self.values(value),
                 _ => value.clone(),
@@ -127,22 +127,22 @@ impl Prefixer {
         let policy = |value: &Value| {
             fields(value, |key, value| match key {
                 "type" => self.name(value),
-                "triggers" => fields(value, |_, it| trigger(it)),
+                "triggers" => self.names(value, trigger),
                 _ => self.values(value),
             })
         };
         fields(value, |key, value| match key {
             "members" => self.texts(value),
-            "policies" => fields(value, |_, it| policy(it)),
+            "policies" => self.names(value, policy),
             _ => value.clone(),
         })
     }
 
     fn workflow(&self, value: &Value) -> Value {
         match &value.data {
-            Data::Str(_) => self.implementation(value),
+            Data::Str(_) => self.name(value),
             _ => fields(value, |key, value| match key {
-                "mapping" => self.implementation(value),
+                "mapping" => self.name(value),
                 "parameters" => self.schemas(value),
                 _ => value.clone(),
             }),
@@ -165,7 +165,7 @@ impl Prefixer {
             Some(_) => self.name(first),
             None => self.values(first),
         };
-        let of_name = matches!(call.name, "get_input" | "get_property" | "get_attribute" | "get_attributes_list" | "get_attributes_dict");
+        let of_name = matches!(call.name, "get_input" | "get_property" | "get_attribute");
         let arguments = match &call.arguments.data {
             Data::List(list) if of_name => {
                 let items = list.iter().enumerate().map(|(at, item)| if at == 0 { named(item) } else { self.values(item) });

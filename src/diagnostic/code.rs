@@ -423,7 +423,7 @@ codes! {
     Label = "D0096", Some((BASE, Some(1)));
     /// A schedule cannot be read.
     ///
-    /// `since` is 2030-01-31 23:59 or +2h; `recurrence` is 1d or 2 weeks; days are su, mo, tu, we, th, fr, sa.
+    /// Days are su, mo, tu, we, th, fr, sa; the parameters of its workflow cannot hold attributes.
     Schedule = "D0097", Some((BASE, Some(1)));
     /// A secret is not there.
     ///
@@ -477,6 +477,10 @@ codes! {
     ///
     /// `merge` merges mappings only.
     FunctionResult = "D0113", Some(("ValueError", None));
+    /// A time of a schedule cannot be read.
+    ///
+    /// `since` and `until` are 2030-01-31 23:59 or +2h; `recurrence` is 1d or 2 weeks; `timezone` is a name like Europe/Berlin.
+    ScheduleTime = "D0114", Some(("NonRecoverableError", None));
 }
 
 #[cfg(test)]

@@ -183,7 +183,9 @@ impl Checker<'_> {
     /// All members live in the same place.
     fn containment(&self, d: &mut Vec<Diagnostic>) {
         for name in self.scaling.keys() {
-            let members: Vec<&str> = self.leaves(name).into_iter().collect();
+            let leaves = self.leaves(name);
+            let outermost = |node: &&str| !self.containers(node).iter().any(|container| leaves.contains(container));
+            let members: Vec<&str> = leaves.iter().copied().filter(outermost).collect();
             for pair in members.windows(2) {
                 if !self.share(pair[0], pair[1]) {
                     let message = format!("`{}` and `{}` of the scaling group `{name}` live in different containers", pair[0], pair[1]);

@@ -2,7 +2,7 @@
 
 use super::{
     Operation, Operations, Values,
-    types::{Declared, Flat, Owner},
+    types::{DataTypes, Declared, Flat, Owner, Place, complete},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Span, Spanned},
@@ -15,6 +15,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     path::PathBuf,
+    rc::Rc,
     sync::{Arc, LazyLock},
 };
 
@@ -25,12 +26,13 @@ const RUN_WORKFLOW: &str = "script_runner.tasks.execute_workflow";
 /// Who carries out what: finds plugins and scripts.
 pub(super) struct Implementations<'a> {
     ast: &'a Ast,
+    data: &'a DataTypes,
     /// Where the blueprint lies; scripts are found from here.
     folder: PathBuf,
     /// Whether a text is a script: asked of the file system once.
     scripts: RefCell<HashMap<Arc<str>, bool>>,
     /// Operations of types whose templates add nothing, by type and side.
-    shared: HashMap<(Arc<str>, Side), Arc<TypeOperations>>,
+    shared: HashMap<(Arc<str>, Side), Rc<TypeOperations>>,
 }
 
 /// Whose operations of a type.
@@ -56,6 +58,8 @@ struct TypeOperations {
     operations: Arc<Operations>,
     /// Inputs without a value: operation, input, where it is declared.
     missing: Vec<(Arc<str>, String, Span)>,
+    /// What is wrong with operations, told once, and only if a template inherits the operation.
+    faults: RefCell<Vec<(Arc<str>, Vec<Diagnostic>)>>,
 }
 
 /// Who carries something out.
@@ -70,8 +74,8 @@ pub(super) struct Implementation {
 }
 
 impl<'a> Implementations<'a> {
-    pub(super) fn new(ast: &'a Ast, folder: PathBuf) -> Self {
-        Self { ast, folder, scripts: RefCell::default(), shared: HashMap::new() }
+    pub(super) fn new(ast: &'a Ast, data: &'a DataTypes, folder: PathBuf) -> Self {
+        Self { ast, data, folder, scripts: RefCell::default(), shared: HashMap::new() }
     }
 
     /// Operations of a template over those of its type.
@@ -83,7 +87,7 @@ impl<'a> Implementations<'a> {
         owner: &Owner<'_>,
         d: &mut Vec<Diagnostic>,
     ) -> Arc<Operations> {
-        let shared = self.of_type(flat, side, d);
+        let shared = self.of_type(flat, side);
         let written = |name: &str| {
             mine.iter().any(|(interface, it)| {
                 name.strip_prefix(interface.as_str()).and_then(|rest| rest.strip_prefix('.')).is_some_and(|name| it.body.contains_key(name))
@@ -94,6 +98,9 @@ impl<'a> Implementations<'a> {
                 owner.span.error(Code::MissingProperty, format!("operation `{operation}` of {} lacks the input `{input}`", owner.what));
             d.push(fault.related(*declared, "declared here"));
         }
+        let (overridden, inherited) = shared.faults.take().into_iter().partition(|(operation, _)| written(operation));
+        shared.faults.replace(overridden);
+        d.extend(Vec::into_iter(inherited).flat_map(|(_, faults)| faults));
         if mine.values().all(|interface| interface.body.is_empty()) {
             return shared.operations.clone();
         }
@@ -112,16 +119,21 @@ impl<'a> Implementations<'a> {
         Arc::new(all)
     }
 
-    fn of_type(&mut self, flat: &Flat, side: Side, d: &mut Vec<Diagnostic>) -> Arc<TypeOperations> {
+    /// What is wrong with the operations of a type, told once.
+    pub(super) fn check(&mut self, flat: &Flat, side: Side, d: &mut Vec<Diagnostic>) {
+        d.extend(self.of_type(flat, side).faults.take().into_iter().flat_map(|(_, faults)| faults));
+    }
+
+    fn of_type(&mut self, flat: &Flat, side: Side) -> Rc<TypeOperations> {
         let name = flat.hierarchy.last().cloned().unwrap_or_else(|| NOTHING.clone());
         if let Some(known) = self.shared.get(&(name.clone(), side)) {
             return known.clone();
         }
-        let (mut operations, mut missing) = (Operations::new(), Vec::new());
+        let (mut operations, mut missing, mut faults) = (Operations::new(), Vec::new(), Vec::new());
         for (interface, it) in side.interfaces(flat) {
             for (operation, declared) in it.as_ref() {
                 let full: Arc<str> = format!("{interface}.{operation}").into();
-                let (values, types) = with_defaults(&declared.body.inputs, &Map::default(), |input, span| {
+                let (values, types) = with_defaults(&declared.body.inputs, &Map::default(), self.data, |input, span| {
                     missing.push((full.clone(), input.to_owned(), span));
                 });
                 let what = format!("operation `{operation}` of type `{name}`");
@@ -132,10 +144,14 @@ impl<'a> Implementations<'a> {
                     rules: declared.body.rules.clone(),
                     span: declared.body.span,
                 };
-                operations.insert(full, Arc::new(self.operation(given, side, &what, d)));
+                let mut found = Vec::new();
+                operations.insert(full.clone(), Arc::new(self.operation(given, side, &what, &mut found)));
+                if !found.is_empty() {
+                    faults.push((full, found));
+                }
             }
         }
-        let shared = Arc::new(TypeOperations { operations: Arc::new(operations), missing });
+        let shared = Rc::new(TypeOperations { operations: Arc::new(operations), missing, faults: RefCell::new(faults) });
         self.shared.insert((name, side), shared.clone());
         shared
     }
@@ -155,7 +171,7 @@ impl<'a> Implementations<'a> {
             declared.implementation.is_some() && !body.is_empty() && body.implementation.as_ref().is_none_or(same)
         });
         let given = if let Some(declared) = declared {
-            let (inputs, input_types) = with_defaults(&declared.inputs, &body.inputs, |input, span| {
+            let (inputs, input_types) = with_defaults(&declared.inputs, &body.inputs, self.data, |input, span| {
                 let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the input `{input}`", owner.what));
                 d.push(fault.related(span, "declared here"));
             });
@@ -176,11 +192,12 @@ impl<'a> Implementations<'a> {
 
     fn operation(&self, given: Given<'_>, side: Side, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) -> Operation {
         let Some(text) = given.implementation else { return nothing(given.span) };
-        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else { return nothing(given.span) };
         let mut inputs = given.inputs;
-        if let Some((name, value)) = found.script {
-            script_input(&mut inputs, name, value, what, d);
+        if self.is_script(&text.node) {
+            check_script_inputs(&inputs, text.span, what, d);
         }
+        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else { return nothing(given.span) };
+        inputs.extend(found.script.map(|(name, value)| (name.into(), value)));
         let executor = given.rules.executor.clone().unwrap_or(found.executor);
         let rules = Rules { executor: Some(executor), ..given.rules };
         Operation { plugin: found.plugin, operation: found.operation, inputs, input_types: given.input_types, rules, span: given.span }
@@ -305,19 +322,26 @@ pub(super) fn name_of(key: &Value) -> Arc<str> {
 }
 
 /// Declared inputs with their defaults, under what is given. More may be given than is declared.
-fn with_defaults(declared: &Named<Schema>, given: &Map, mut missing: impl FnMut(&str, Span)) -> (Values, Vec<(Arc<str>, String)>) {
+fn with_defaults(
+    declared: &Named<Schema>,
+    given: &Map,
+    data: &DataTypes,
+    mut missing: impl FnMut(&str, Span),
+) -> (Values, Vec<(Arc<str>, String)>) {
     let (mut values, mut types) = (Values::with_capacity(declared.len() + given.entries.len()), Vec::new());
     for (name, schema) in declared {
-        match given.get(name).or(schema.body.default.as_ref()) {
+        // What is wrong with a default has been told with the type.
+        let default = |default| complete(default, &schema.body, &Place { what: &name, missing: false }, data, &mut Vec::new());
+        match given.get(name).cloned().or_else(|| schema.body.default.as_ref().map(default)) {
             Some(value) => {
                 let name: Arc<str> = name.as_str().into();
                 let mapping = schema.body.type_of().filter(|_| value.as_map().is_some());
-                let value = mapping.map_or_else(|| value.clone(), |type_name| with_type(value, type_name));
+                let value = mapping.map_or_else(|| value.clone(), |type_name| with_type(&value, type_name));
                 types.extend(mapping.map(|type_name| (name.clone(), type_name.to_owned())));
                 values.insert(name, value);
             }
-            None if schema.body.is_required() => missing(name, schema.name),
-            None => {}
+            // That it may be left out by `required: false` means nothing here, as in the original.
+            None => missing(name, schema.name),
         }
     }
     for (key, value) in given.entries.iter().filter(|(key, _)| key.as_str().is_none_or(|name| !declared.contains_key(name))) {
@@ -334,12 +358,12 @@ fn with_type(value: &Value, type_name: &str) -> Value {
     Value::new(value.span, Data::Map(Arc::new(map)))
 }
 
-fn script_input(inputs: &mut Values, name: &str, value: Value, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) {
+/// A script says itself where it is, so nothing else may.
+fn check_script_inputs(inputs: &Values, script: Span, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) {
     for taken in ["script_path", "script_source"] {
         if let Some(given) = inputs.get(taken) {
             let fault = given.span.error(Code::ScriptInput, format!("{what} is a script, and gives the input `{taken}` too"));
-            d.push(fault.related(value.span, "the script"));
+            d.push(fault.related(script, "the script"));
         }
     }
-    inputs.insert(name.into(), value);
 }

@@ -67,7 +67,8 @@ pub fn supply(
 fn checked(name: &str, value: &Value, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Value {
     constraints::check(name, value, &input.body, value.span, d);
     check_items(name, value, &input.body, d);
-    completed(name, value, &input.body, blueprint, d)
+    // What is given replaces the default, parts and all.
+    completed(name, value, &Schema { default: None, ..input.body.clone() }, blueprint, d)
 }
 
 /// The default, completed. That it matches its type was checked with the blueprint, but for what a data type may lack.

@@ -89,10 +89,10 @@ pub struct Blueprint {
 /// What functions name that must be there when a deployment is made.
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
-    /// Secrets.
-    pub secrets: BTreeSet<String>,
-    /// Capabilities of the parent deployment, with keys into them.
-    pub parent_capabilities: BTreeSet<Vec<String>>,
+    /// Arguments of every call that reads a secret.
+    pub secrets: Vec<serde_json::Value>,
+    /// Capabilities of the parent deployment with keys into them, one for every call that reads one.
+    pub parent_capabilities: Vec<serde_json::Value>,
 }
 
 impl Default for Blueprint {

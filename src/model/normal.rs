@@ -45,7 +45,7 @@ pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
     put("description", blueprint.description.clone().into());
     put("metadata", blueprint.metadata.as_ref().map_or(Json::Null, Value::to_plan));
     match stage {
-        Stage::Parsed => put("inputs", named(&blueprint.inputs, |schema| schema_form(schema, None, blueprint))),
+        Stage::Parsed => put("inputs", named(&blueprint.inputs, |schema| input(schema, blueprint))),
         Stage::Deployed { inputs } => put("inputs", sorted(inputs.iter().map(|(name, value)| (name.clone(), value.to_plan())))),
     }
     if !deployed {
@@ -192,7 +192,7 @@ fn names(names: &[Arc<str>]) -> Vec<&str> {
 }
 
 /// A declaration, with the keys that are written. `default` replaces what is written as one.
-fn schema_form(schema: &Schema, default: Option<Json>, _blueprint: &Blueprint) -> Json {
+fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     let mut form = JsonMap::new();
     let mut put = |key: &str, value: Option<Json>| form.extend(value.map(|value| (key.to_owned(), value)));
     put("type", schema.type_of().map(Json::from));
@@ -207,6 +207,24 @@ fn schema_form(schema: &Schema, default: Option<Json>, _blueprint: &Blueprint) -
     Json::Object(form)
 }
 
+/// A declared input. The original loses the messages of constraints that it has tried on a default.
+fn input(schema: &Schema, blueprint: &Blueprint) -> Json {
+    let mut form = parameter(schema, blueprint);
+    if schema.default.as_ref().is_some_and(|default| !default.is_null()) {
+        let constraints = form.get_mut("constraints").and_then(Json::as_array_mut);
+        constraints.into_iter().flatten().filter_map(Json::as_object_mut).for_each(|constraint| {
+            constraint.remove("error_message");
+        });
+    }
+    form
+}
+
+/// A declared input or parameter: only a default that is given is completed.
+fn parameter(schema: &Schema, blueprint: &Blueprint) -> Json {
+    let given = schema.default.as_ref().is_some_and(|default| !default.is_null());
+    if given { property(schema, blueprint) } else { schema_form(schema, None) }
+}
+
 /// A declared property; one of a data type has what that type's own defaults give.
 fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
     let custom = schema.type_of().filter(|name| blueprint.data_types.contains_key(*name));
@@ -216,7 +234,7 @@ fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
         let given = schema.default.as_ref().unwrap_or(&empty);
         complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut Vec::new()).to_plan()
     });
-    schema_form(schema, default, blueprint)
+    schema_form(schema, default)
 }
 
 fn fields(fields: &Fields, blueprint: &Blueprint) -> Json {
@@ -278,16 +296,32 @@ fn operation(operation: &Operation, deployed: bool) -> Json {
     form
 }
 
+/// The last parts of the names of operations.
+struct ShortNames<'a>(BTreeMap<&'a str, usize>);
+
+impl<'a> ShortNames<'a> {
+    fn of(all: &'a Operations) -> Self {
+        let mut times = BTreeMap::new();
+        all.keys().for_each(|name| *times.entry(last_part(name)).or_default() += 1);
+        Self(times)
+    }
+
+    /// The short name of an operation, if no other has it.
+    fn unique<'n>(&self, name: &'n str) -> Option<&'n str> {
+        Some(last_part(name)).filter(|short| self.0[short] == 1)
+    }
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, short)| short)
+}
+
 /// Operations by long name, and by short name where only one has it.
 fn operations(all: &Operations, deployed: bool) -> Json {
-    let short = |name: &str| name.rsplit_once('.').map_or_else(|| name.to_owned(), |(_, short)| short.to_owned());
-    let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    for name in all.keys() {
-        *times.entry(short(name)).or_default() += 1;
-    }
+    let names = ShortNames::of(all);
     let both = all.iter().flat_map(|(name, it)| {
         let form = operation(it, deployed);
-        let short = Some(short(name)).filter(|short| times[short] == 1).map(|short| (short, form.clone()));
+        let short = names.unique(name).map(|short| (short.to_owned(), form.clone()));
         short.into_iter().chain([(name.to_string(), form)])
     });
     sorted(both)
@@ -361,7 +395,7 @@ fn workflow(workflow: &super::Workflow, blueprint: &Blueprint) -> Json {
         "availability_rules": workflow.availability_rules.as_ref().map(Value::to_plan),
         "is_cascading": workflow.is_cascading,
         "operation": workflow.operation,
-        "parameters": named(&workflow.parameters, |schema| property(schema, blueprint)),
+        "parameters": named(&workflow.parameters, |schema| parameter(schema, blueprint)),
         "plugin": workflow.plugin,
     })
 }
@@ -442,21 +476,17 @@ fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
     form
 }
 
-/// Secrets and capabilities of the parent that functions name.
+/// Secrets and capabilities of the parent that functions name: once for each mention, and again for each
+/// name that what holds the mention goes by, as in the original.
 pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
     let mut requirements = super::Requirements::default();
-    each_call(blueprint, &mut |call| {
-        let list = call.arguments.as_list();
-        match (call.name, list.map_or(Some(call.arguments), |list| list.first()).and_then(Value::as_str)) {
-            ("get_secret", Some(name)) => {
-                requirements.secrets.insert(name.to_owned());
-            }
-            ("get_environment_capability", Some(_)) => {
-                let path = list.map_or_else(|| vec![call.arguments.to_key()], |list| list.iter().map(Value::to_key).collect());
-                requirements.parent_capabilities.insert(path);
-            }
-            _ => {}
+    each_call(blueprint, &mut |call| match call.name {
+        "get_secret" => requirements.secrets.push(call.arguments.to_plan()),
+        "get_environment_capability" => {
+            let arguments = call.arguments.to_plan();
+            requirements.parent_capabilities.push(if arguments.is_array() { arguments } else { json!([arguments]) });
         }
+        _ => {}
     });
     requirements
 }
@@ -474,15 +504,39 @@ pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, crate::diagnostic::Spa
     all
 }
 
-/// Every call of a blueprint.
+/// Every call of a blueprint, in the order in which the original looks for them.
 fn each_call(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
+    let mut other = |value: &Value| calls_in(value, visit);
     for node in blueprint.nodes.values() {
-        node.properties.values().for_each(|value| calls_in(value, visit));
-        let of_ties = node.relationships.iter().flat_map(Relationship::operations).map(|(_, operation)| operation);
-        node.operations.values().chain(of_ties).flat_map(|operation| operation.inputs.values()).for_each(|value| calls_in(value, visit));
+        node.properties.values().for_each(&mut other);
+        of_numbers(&node.numbers, &mut other);
+        by_both_names(&node.operations, &mut other);
+        for relationship in &node.relationships {
+            by_both_names(&relationship.source_operations, &mut other);
+            by_both_names(&relationship.target_operations, &mut other);
+        }
     }
-    let outputs = blueprint.outputs.values().chain(blueprint.capabilities.values()).map(|output| &output.body.value);
-    outputs.chain(blueprint.labels.values().flat_map(|label| &label.body.values)).for_each(|value| calls_in(value, visit));
+    blueprint.outputs.values().for_each(|output| other(&output.body.value));
+    blueprint.policies.values().for_each(|policy| of_numbers(&policy.numbers, &mut other));
+    blueprint.scaling_groups.values().for_each(|group| of_numbers(&group.numbers, &mut other));
+    blueprint.capabilities.values().for_each(|output| other(&output.body.value));
+    blueprint.labels.values().flat_map(|label| &label.body.values).for_each(&mut other);
+    blueprint.settings.iter().flat_map(|settings| &settings.display_name).for_each(&mut other);
+}
+
+/// The default stands in the plan as the current and as the planned number too.
+fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
+    [&numbers.default, &numbers.default, &numbers.default, &numbers.max, &numbers.min].into_iter().for_each(visit);
+}
+
+/// Inputs of operations, twice where an operation goes by its short name too.
+fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
+    let names = ShortNames::of(operations);
+    for (name, operation) in operations {
+        for _ in 0..if names.unique(name).is_some() { 2 } else { 1 } {
+            operation.inputs.values().for_each(&mut *visit);
+        }
+    }
 }
 
 fn calls_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {

@@ -12,7 +12,7 @@ use crate::{
     syntax::{
         Sources, Value,
         ast::{self, Ast, Definition, Named, Schema},
-        call, fits,
+        fits,
     },
 };
 use indexmap::IndexMap;
@@ -27,7 +27,11 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Vec<Diag
     let folder = sources.path(ast.file).and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
     let types = Types::new(&ast, d);
     check_defaults(&ast.inputs, d);
-    let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, folder) };
+    let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, &types.data, folder) };
+    for flat in types.relationships.values() {
+        resolver.implementations.check(flat, Side::Source, d);
+        resolver.implementations.check(flat, Side::Target, d);
+    }
     let mut nodes = IndexMap::with_capacity(ast.node_templates.len());
     for (name, node) in &ast.node_templates {
         nodes.extend(resolver.node(name, node, d).map(|node| (name.clone(), node)));
@@ -70,7 +74,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Vec<Diag
 /// Defaults of inputs must fulfil what is asked of given values.
 fn check_defaults(inputs: &Named<Schema>, d: &mut Vec<Diagnostic>) {
     for (name, input) in inputs {
-        if let Some(default) = input.body.default.as_ref().filter(|default| !default.is_null()) {
+        if let Some(default) = &input.body.default {
             check_items(name, default, &input.body, d);
             constraints::check(name, default, &input.body, default.span, d);
         }
@@ -80,7 +84,9 @@ fn check_defaults(inputs: &Named<Schema>, d: &mut Vec<Diagnostic>) {
 /// Items of a list must be of the declared type.
 pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Vec<Diagnostic>) {
     let Some(item_type) = &schema.item_type else { return };
-    for item in value.as_list().into_iter().flatten().filter(|item| call(item).is_none() && !fits(item, &item_type.node)) {
+    // A text is looked at letter by letter, as in the original.
+    let items = value.as_str().map_or_else(|| value.as_list().unwrap_or_default(), |_| std::slice::from_ref(value));
+    for item in items.iter().filter(|item| !fits(item, &item_type.node)) {
         let message = format!("items of input `{name}` must be of type {}, and this is {}", item_type.node, item.kind());
         d.push(item.span.error(Code::TypeMismatch, message).related(item_type.span, "declared here"));
     }
@@ -154,7 +160,7 @@ impl Resolver<'_> {
         let owner = Owner { what: &what, span: type_name.span };
         let properties = fill(&relationship.properties, &flat.properties, &owner, &self.types.data, d);
         if type_name.node == "cloudify.relationships.depends_on_lifecycle_operation" {
-            self.check_lifecycle(&properties, target, type_name.span, d);
+            self.check_lifecycle(&relationship.properties, target, type_name.span, d);
         }
         Some(Relationship {
             type_name: type_name.clone(),
@@ -177,15 +183,14 @@ impl Resolver<'_> {
     }
 
     /// The source waits for one operation of the target: it must be said which, and the target's own template must write it.
-    fn check_lifecycle(&self, properties: &super::Values, target: &Spanned<String>, span: Span, d: &mut Vec<Diagnostic>) {
-        let Some(operation) = properties.get("operation").filter(|value| !value.is_null()) else {
+    fn check_lifecycle(&self, given: &crate::syntax::Map, target: &Spanned<String>, span: Span, d: &mut Vec<Diagnostic>) {
+        let Some(operation) = given.get("operation").filter(|value| !value.is_null() && value.as_str() != Some("")) else {
             d.push(span.error(Code::LifecycleOperation, "the relationship does not say which operation it waits for"));
             return;
         };
         let written = self.ast.node_templates.get(&target.node).and_then(|node| node.body.interfaces.get("cloudify.interfaces.lifecycle"));
         let name = operation.as_str().unwrap_or_default();
-        let short = name.strip_prefix("cloudify.interfaces.lifecycle.").unwrap_or(name);
-        if !written.is_some_and(|interface| interface.body.contains_key(short)) {
+        if !written.is_some_and(|interface| interface.body.contains_key(name)) {
             let message = format!("node `{}` writes no lifecycle operation `{}`", target.node, operation.to_key());
             d.push(operation.span.error(Code::LifecycleTarget, message));
         }

@@ -34,7 +34,7 @@ impl Numbers {
     }
 
     /// Whether they fit together, as far as they are known.
-    pub(super) fn check(&self, d: &mut Vec<Diagnostic>) {
+    fn check(&self, d: &mut Vec<Diagnostic>) {
         let shapes = [("min_instances", &self.min), ("max_instances", &self.max), ("default_instances", &self.default)];
         let faults: Vec<Diagnostic> = shapes.iter().filter_map(|(name, value)| shape(name, value)).collect();
         if !faults.is_empty() {
@@ -68,10 +68,10 @@ impl Numbers {
         }
     }
 
-    /// The number to begin with, if it is known.
+    /// The number to begin with, if it is known. A function can come to less than 0: that is none, as in the original.
     #[must_use]
     pub fn first(&self) -> Option<usize> {
-        count(&self.default).and_then(|count| usize::try_from(count).ok())
+        count(&self.default).map(|count| usize::try_from(count).unwrap_or(0))
     }
 }
 

@@ -172,17 +172,25 @@ impl Types {
             self.check_all(&workflow.body.parameters, d);
         }
         self.check_all(&ast.inputs, d);
+        for type_name in ast.plugins.values().flat_map(|plugin| &plugin.body.property_types) {
+            self.check_exists(type_name, d);
+        }
+    }
+
+    /// Whether there is such a data type; if not, it is told.
+    fn check_exists(&self, type_name: &Spanned<String>, d: &mut Vec<Diagnostic>) -> bool {
+        let exists = PRIMITIVES.contains(&type_name.node.as_str()) || self.data.contains_key(&type_name.node);
+        if !exists {
+            let fault = type_name.span.error(Code::UnknownType, format!("there is no data type `{}`", type_name.node));
+            d.push(fault.did_you_mean(&type_name.node, PRIMITIVES.iter().copied().chain(self.data.keys().map(String::as_str))));
+        }
+        exists
     }
 
     /// Types must exist, defaults must match them.
     fn check_all(&self, schemas: &Named<Schema>, d: &mut Vec<Diagnostic>) {
         for (name, schema) in schemas {
-            if let Some(type_name) = &schema.body.type_name
-                && !PRIMITIVES.contains(&type_name.node.as_str())
-                && !self.data.contains_key(&type_name.node)
-            {
-                let fault = type_name.span.error(Code::UnknownType, format!("there is no data type `{}`", type_name.node));
-                d.push(fault.did_you_mean(&type_name.node, PRIMITIVES.iter().copied().chain(self.data.keys().map(String::as_str))));
+            if schema.body.type_name.as_ref().is_some_and(|type_name| !self.check_exists(type_name, d)) {
                 continue;
             }
             let foreign = |value: &Value| matches!(value.data, Data::Date(_) | Data::Bytes(_));
@@ -340,10 +348,17 @@ pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataT
         d.push(value.span.error(Code::ExternalByFunction, "`use_external_resource` cannot be computed by a function"));
     }
     let waived = external.is_some_and(|value| call(value).is_none() && truthy(value));
-    fill_with(given, schema, owner, !waived, data, d)
+    fill_with(given, schema, owner, Missing { own: !waived, nested: true }, data, d)
 }
 
-fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: bool, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Values {
+/// Whether what is missing is a fault: what the schema itself asks for, and what is asked for inside its values.
+#[derive(Clone, Copy)]
+struct Missing {
+    own: bool,
+    nested: bool,
+}
+
+fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: Missing, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Values {
     for (key, _) in &given.entries {
         if key.as_str().is_none_or(|name| !schema.contains_key(name)) {
             let name = key.to_key();
@@ -354,18 +369,19 @@ fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: bool, dat
     }
     let mut values = Values::with_capacity(schema.len());
     for (name, property) in schema {
-        let value = given.get(name).or(property.body.default.as_ref());
+        let value =
+            given.get(name).or(property.body.default.as_ref().filter(|default| !default.is_null() || !is_custom(&property.body, data)));
         match value.cloned().or_else(|| empty_of_custom_type(&property.body, owner.span, data)) {
             Some(value) => {
                 let value = if property.body.type_name.is_some() {
                     let what = Property { name, owner: owner.what };
-                    complete(&value, &property.body, &Place { what: &what, missing }, data, d)
+                    complete(&value, &property.body, &Place { what: &what, missing: missing.nested }, data, d)
                 } else {
                     value
                 };
                 values.insert(name.clone(), value);
             }
-            None if missing && property.body.is_required() => {
+            None if missing.own && property.body.is_required() => {
                 let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the required property `{name}`", owner.what));
                 d.push(fault.related(property.name, "declared here"));
             }
@@ -401,10 +417,13 @@ fn truthy(value: &Value) -> bool {
     }
 }
 
+fn is_custom(schema: &Schema, data: &DataTypes) -> bool {
+    schema.type_of().is_some_and(|name| data.contains_key(name))
+}
+
 /// A property of a data type is never missing: it starts as what the type's own defaults give.
 fn empty_of_custom_type(schema: &Schema, span: Span, data: &DataTypes) -> Option<Value> {
-    let custom = schema.type_of().is_some_and(|name| data.contains_key(name));
-    custom.then(|| Value::new(span, Data::Map(Arc::default())))
+    is_custom(schema, data).then(|| Value::new(span, Data::Map(Arc::default())))
 }
 
 /// What is completed, for messages, and whether what is missing in it is a fault.
@@ -430,8 +449,7 @@ pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: 
 }
 
 fn complete_custom(value: &Value, schema: &Schema, fields: &Fields, place: &Place<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
-    let given = if value.is_null() { Some(Map::default()) } else { value.as_map().cloned() };
-    let Some(map) = given else {
+    let Some(map) = value.as_map().cloned() else {
         let name = schema.type_of().unwrap_or_default();
         let message = format!("{} must be a mapping of type {name}, and this is {}", place.what, value.kind());
         d.push(value.span.error(Code::TypeMismatch, message));
@@ -444,7 +462,8 @@ fn complete_custom(value: &Value, schema: &Schema, fields: &Fields, place: &Plac
             None => given.entries.push((key, value)),
         }
     }
-    let filled = fill_with(&given, fields, &Owner { what: place.what, span: value.span }, place.missing, data, d);
+    let missing = Missing { own: place.missing, nested: place.missing };
+    let filled = fill_with(&given, fields, &Owner { what: place.what, span: value.span }, missing, data, d);
     let entries = filled.into_iter().map(|(name, value)| (Value::new(value.span, Data::Str(name)), value)).collect();
     Value::new(value.span, Data::Map(Arc::new(Map { entries })))
 }

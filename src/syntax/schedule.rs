@@ -6,13 +6,14 @@ use super::{
     fields::{Fields, Owner, Reader},
 };
 use crate::diagnostic::Code;
+use jiff::{civil::DateTime, tz::TimeZone};
 use std::sync::Arc;
 
 const WEEKDAYS: [&str; 7] = ["su", "mo", "tu", "we", "th", "fr", "sa"];
-/// Units of `since`, `until` and `recurrence`, each with its spellings.
-const UNITS: [&str; 21] = [
-    "minutes", "minute", "min", "m", "hours", "hour", "h", "days", "day", "d", "weeks", "week", "w", "months", "month", "mo", "years",
-    "year", "y", "seconds", "s",
+/// Units of relative times and of `recurrence`, each with its spellings. Minutes are `M` for short, months `mo`.
+const UNITS: [&str; 20] = [
+    "minutes", "minute", "mins", "min", "M", "hours", "hour", "h", "days", "day", "d", "weeks", "week", "w", "months", "month", "mo",
+    "years", "year", "y",
 ];
 
 /// Reads `deployment_settings.default_schedules.NAME`.
@@ -20,7 +21,8 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
     let owner = Owner::new("schedule", name);
     let mut fields = Fields::open(value, owner, r)?;
     let mut entries: Vec<(Value, Value)> = Vec::new();
-    for key in ["workflow", "since", "until", "recurrence", "timezone"] {
+    let zone = fields.take("timezone").filter(|given| !given.is_null()).and_then(|given| zone(given, &owner, r)).unwrap_or(TimeZone::UTC);
+    for key in ["workflow", "since", "until", "recurrence"] {
         let Some((name, given)) = fields.entry(key).filter(|(_, given)| !given.is_null()) else {
             if matches!(key, "workflow" | "since") {
                 r.missing(value.span, &owner, key);
@@ -28,7 +30,7 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
             continue;
         };
         if let Some(text) = r.text(given, &owner.part(key)) {
-            entries.push((name.clone(), Value::text(given.span, &normal(key, &text.node, given, r))));
+            entries.push((name.clone(), Value::text(given.span, &normal(key, &text.node, &zone, given, r))));
         }
     }
     for key in ["count", "weekdays", "slip", "default_enabled", "stop_after_fail", "workflow_parameters", "execution_arguments"] {
@@ -83,21 +85,33 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
     }
 }
 
-/// `mo`, or with the number of the week: `2mo`, `-1fr`.
-fn is_weekday(text: &str) -> bool {
-    let day = text.trim_start_matches(['+', '-']).trim_start_matches(|c: char| c.is_ascii_digit());
-    WEEKDAYS.contains(&day.to_ascii_lowercase().as_str())
+/// A time zone of the IANA database, spelt as there.
+fn zone(given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<TimeZone> {
+    let text = r.text(given, &owner.part("timezone")).filter(|text| !text.node.is_empty())?;
+    let found = TimeZone::get(&text.node).ok().filter(|zone| zone.iana_name() == Some(&*text.node));
+    if found.is_none() {
+        let fault = given.span.error(Code::ScheduleTime, format!("there is no time zone `{}`", text.node));
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        r.push(fault.did_you_mean(&text.node, names.iter().map(String::as_str)));
+    }
+    found
 }
 
-fn normal(key: &str, text: &str, given: &Value, r: &mut Reader<'_>) -> String {
+/// A day, perhaps after something that counts weeks: `mo`, `2mo`, `-1fr`.
+fn is_weekday(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    WEEKDAYS.iter().any(|day| text.ends_with(day)) && !text.ends_with("day")
+}
+
+fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<'_>) -> String {
     match key {
-        "since" | "until" => moment(text).unwrap_or_else(|| {
-            let fault = given.span.error(Code::Schedule, format!("`{text}` is no point in time"));
+        "since" | "until" => moment(text, zone).unwrap_or_else(|| {
+            let fault = given.span.error(Code::ScheduleTime, format!("`{text}` is no point in time"));
             r.push(fault.hint("write 2030-01-31 23:59, or from now on: +2h+30min"));
             text.to_owned()
         }),
         "recurrence" if !is_span(text) => {
-            let fault = given.span.error(Code::Schedule, format!("`{text}` is no span of time"));
+            let fault = given.span.error(Code::ScheduleTime, format!("`{text}` is no span of time"));
             r.push(fault.hint("write a number and a unit: 2 weeks, 1d"));
             text.to_owned()
         }
@@ -105,24 +119,35 @@ fn normal(key: &str, text: &str, given: &Value, r: &mut Reader<'_>) -> String {
     }
 }
 
-/// A point in time as the plan spells it: relative ones stay, absolute ones have seconds.
-fn moment(text: &str) -> Option<String> {
+/// A point in time as the plan spells it: relative ones stay, absolute ones are in UTC and have seconds.
+fn moment(text: &str, zone: &TimeZone) -> Option<String> {
     if let Some(rest) = text.strip_prefix('+') {
-        return rest.split('+').all(is_span).then(|| text.to_owned());
+        return rest.split('+').all(|step| !begins_as_span(step) || is_span(step)).then(|| text.to_owned());
     }
-    let (date, time) = text.split_once([' ', 'T'])?;
-    let is_number = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|c| c.is_ascii_digit());
-    let date_fits = matches!(date.split('-').collect::<Vec<_>>()[..], [y, m, d] if is_number(y, 4) && is_number(m, 2) && is_number(d, 2));
-    let parts: Vec<&str> = time.split(':').collect();
-    let time_fits = matches!(parts.len(), 2 | 3) && parts.iter().all(|part| is_number(part, 2));
-    (date_fits && time_fits).then(|| format!("{date} {time}{}", if parts.len() == 2 { ":00" } else { "" }))
+    let today = || jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let at = DateTime::strptime("%Y-%m-%d %H:%M", text)
+        .or_else(|_| jiff::civil::Time::strptime("%H:%M", text).map(|time| today().to_datetime(time)))
+        .ok()
+        .filter(|_| !text.starts_with(' ') && !text.ends_with(' '))?;
+    let at = at.to_zoned(zone.clone()).ok()?.with_time_zone(TimeZone::UTC);
+    Some(at.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+fn split_number(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+/// Only what begins as a span is checked; the original lets the rest pass.
+fn begins_as_span(text: &str) -> bool {
+    let (number, unit) = split_number(text);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    !number.is_empty() && unit.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// `2 weeks`, `1d`.
 fn is_span(text: &str) -> bool {
-    let text = text.trim();
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    unit.len() < text.len() && UNITS.contains(&unit.trim())
+    let (number, unit) = split_number(text);
+    !number.is_empty() && UNITS.contains(&unit.strip_prefix(' ').unwrap_or(unit))
 }
 
 #[cfg(test)]
@@ -131,10 +156,23 @@ mod tests {
 
     #[test]
     fn points_in_time_are_normalised() {
-        assert_eq!(moment("2030-01-01 00:00").as_deref(), Some("2030-01-01 00:00:00"));
-        assert_eq!(moment("+2h+30min").as_deref(), Some("+2h+30min"));
-        assert_eq!(moment("tomorrow"), None);
-        assert!(is_span("2 weeks") && is_span("1d") && !is_span("d"));
-        assert!(is_weekday("2mo") && is_weekday("su") && !is_weekday("xx"));
+        let at = |text: &str, zone: &str| moment(text, &TimeZone::get(zone).unwrap());
+        assert_eq!(at("2030-01-01 00:00", "UTC").as_deref(), Some("2030-01-01 00:00:00"));
+        assert_eq!(at("2030-01-01 00:00", "EST").as_deref(), Some("2030-01-01 05:00:00"));
+        assert_eq!(at("2030-07-01 00:00", "Europe/Berlin").as_deref(), Some("2030-06-30 22:00:00"));
+        assert_eq!(at("2030-1-1 0:0", "UTC").as_deref(), Some("2030-01-01 00:00:00"));
+        assert_eq!(at("+2h+30min", "EST").as_deref(), Some("+2h+30min"));
+        assert!(at("10:30", "UTC").unwrap().ends_with(" 10:30:00"));
+        for wrong in
+            ["tomorrow", "2030-01-01", "2030-02-30 00:00", "2030-01-01 00:00:00", "2030-01-01T00:00", "+2 fortnights", "+2h +30min"]
+        {
+            assert_eq!(at(wrong, "UTC"), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spans_and_days_are_known() {
+        assert!(is_span("2 weeks") && is_span("1d") && is_span("1 M") && !is_span("d") && !is_span("1 m") && !is_span("1  d"));
+        assert!(is_weekday("2mo") && is_weekday("su") && is_weekday("MO") && !is_weekday("xx") && !is_weekday("monday"));
     }
 }

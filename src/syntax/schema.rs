@@ -161,7 +161,7 @@ pub(super) enum Kind {
 pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Option<Schema> {
     let mut fields = Fields::open(value, owner, r)?;
     let mut schema = Schema {
-        required: fields.since("required", Version::V1_2, r).and_then(|value| fields.boolean("required", Some(value), r)),
+        required: fields.since("required", Version::V1_2, r).and_then(|value| required(value, &fields, r)),
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
         type_name: fields.text("type", r),
@@ -180,6 +180,11 @@ pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader
     fields.close(r);
     check(&mut schema, value, &owner, r);
     Some(schema)
+}
+
+/// `required: null` says no, as in the original.
+fn required(value: &Value, fields: &Fields<'_, '_>, r: &mut Reader<'_>) -> Option<bool> {
+    if value.is_null() { Some(false) } else { fields.boolean("required", Some(value), r) }
 }
 
 pub(super) fn property(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {
@@ -256,12 +261,12 @@ fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Re
 }
 
 fn constraints(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Constraint> {
-    r.list(value, owner).iter().flat_map(|item| constraint(item, owner, r)).collect()
+    r.list(value, owner).iter().filter_map(|item| constraint(item, owner, r)).collect()
 }
 
-/// One entry can hold several operators: all apply.
-fn constraint(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Constraint> {
-    let Some(map) = r.map(value, owner) else { return Vec::new() };
+/// Of several operators the last one counts, as in the original; older versions allow only one key.
+fn constraint(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Constraint> {
+    let map = r.map(value, owner)?;
     let mut error_message = None;
     if let Some((key, message)) = map.entry("error_message") {
         r.gate(key.span, "`error_message`", Version::V1_5);
@@ -272,14 +277,16 @@ fn constraint(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Const
         let fault = value.span.error(Code::ConstraintOperator, "the constraint names no operator");
         r.push(fault.hint(format!("operators: {}", OPERATORS.join(", "))));
     }
-    let mut all = Vec::new();
-    for (key, argument) in operators {
-        match operator(key, argument) {
-            Ok(operator) => all.push(Constraint { span: key.span, operator, error_message: error_message.clone() }),
-            Err(fault) => r.push(*fault),
+    if let Some((second, _)) = operators.get(1) {
+        r.gate(second.span, "a second key in a constraint", Version::V1_5);
+    }
+    match operators.last().map(|(key, argument)| (key, operator(key, argument)))? {
+        (key, Ok(operator)) => Some(Constraint { span: key.span, operator, error_message }),
+        (_, Err(fault)) => {
+            r.push(*fault);
+            None
         }
     }
-    all
 }
 
 fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> {

@@ -120,7 +120,7 @@ pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Lab
         Some(call) if call.name == "get_attribute" => {
             Some(item.span.error(Code::Label, "a label cannot hold an attribute: it is made before anything runs"))
         }
-        None if item.as_str().is_none() => {
+        None if item.as_str().is_none() && item.as_map().is_none() => {
             Some(item.span.error(Code::Label, format!("a label holds strings and functions, and this is {}", item.kind())))
         }
         _ => None,

@@ -83,7 +83,10 @@ fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Val
     let mut fields = Fields::open(value, part, r)?;
     let deploy = fields.take("deploy").filter(|value| !value.is_null());
     fields.close(r);
-    let deploy = deploy?;
+    let Some(deploy) = deploy else {
+        r.missing(value.span, &part, "deploy");
+        return None;
+    };
     match deploy.data {
         Data::Int(0..) | Data::Bool(_) => return Some(deploy.clone()),
         Data::Int(_) => r.push(deploy.span.error(Code::Format, format!("{} must be 0 or more", part.part("deploy")))),

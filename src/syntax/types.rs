@@ -20,6 +20,8 @@ pub struct Plugin {
     pub package: Vec<(&'static str, Value)>,
     /// Properties, each with its declaration and perhaps its value.
     pub properties: Arc<Map>,
+    /// The types that those declare.
+    pub property_types: Vec<Spanned<String>>,
 }
 
 /// `data_types.NAME`.
@@ -145,14 +147,13 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
         ("properties_description", Version::V1_5),
     ];
     for (key, since) in optional {
-        if let Some(text) = fields.text_since(key, since, r) {
+        if let Some(text) = fields.text_since(key, since, r).filter(|text| key != "package_name" || !text.node.is_empty()) {
             package.push((key, Value::text(text.span, &text.node)));
         }
     }
     let properties = fields.since("properties", Version::V1_5, r);
-    let properties = r.free_map(properties, &owner.part("properties"));
     fields.close(r);
-    check_plugin_properties(&properties, &owner, r);
+    let (properties, property_types) = plugin_properties(properties, &owner, r);
     match &executor {
         None => r.missing(value.span, &owner, "executor"),
         Some(executor) => check_executor(executor, Code::Executor, r),
@@ -161,21 +162,32 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
         let fault = value.span.error(Code::PluginSource, format!("{owner} is to be installed and has neither `source` nor `package_name`"));
         r.push(fault.hint("say `install: false` if it is there already"));
     }
-    Some(Plugin { executor: executor.map_or_else(String::new, |text| text.node), install, package, properties })
+    Some(Plugin { executor: executor.map_or_else(String::new, |text| text.node), install, package, properties, property_types })
 }
 
-fn check_plugin_properties(properties: &Map, owner: &Owner<'_>, r: &mut Reader<'_>) {
+/// The original cannot read properties that are not mappings, and says so in its host language's way.
+fn plugin_properties(given: Option<&Value>, owner: &Owner<'_>, r: &mut Reader<'_>) -> (Arc<Map>, Vec<Spanned<String>>) {
+    let part = owner.part("properties");
+    let Some(given) = given.filter(|given| !given.is_null()) else { return Default::default() };
+    if given.as_map().is_none() {
+        r.push(given.span.error(Code::Foreign, format!("{part} must be a mapping, and this is {}", given.kind())));
+        return Default::default();
+    }
+    let (properties, mut types) = (r.free_map(Some(given), &part), Vec::new());
     for (name, property) in &properties.entries {
         let name = name.to_key();
         let part = owner.part(&name);
-        if let Some(mut fields) = Fields::open(property, part, r) {
-            for key in ["type", "description", "display_label"] {
-                fields.text(key, r);
-            }
+        if property.as_map().is_none() {
+            r.push(property.span.error(Code::Foreign, format!("{part} must be a mapping, and this is {}", property.kind())));
+        } else if let Some(mut fields) = Fields::open(property, part, r) {
+            types.extend(fields.text("type", r));
+            fields.text("description", r);
+            fields.text("display_label", r);
             fields.take("value");
             fields.close(r);
         }
     }
+    (properties, types)
 }
 
 fn check_executor(executor: &Spanned<String>, code: Code, r: &mut Reader<'_>) {
@@ -190,7 +202,7 @@ pub(super) fn data_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
     let data_type = DataType {
         derived_from: fields.text("derived_from", r),
         properties: fields.named("properties", r, schema::property),
-        version: fields.take("version").cloned(),
+        version: fields.text("version", r).map(|text| Value::text(text.span, &text.node)),
         description: fields.text("description", r).map(|text| text.node),
     };
     fields.close(r);
@@ -291,7 +303,8 @@ fn number(fields: &Fields<'_, '_>, key: &str, value: Option<&Value>, least: f64,
         Data::Int(number) => number as f64,
         Data::Float(number) if !whole => number,
         _ => {
-            r.wrong_shape(value, &fields.owner().part(key), if whole { "an integer" } else { "a number" });
+            let (code, wanted) = if whole { (Code::Format, "an integer") } else { (Code::Foreign, "a number") };
+            r.push(value.span.error(code, format!("`{key}` of {} must be {wanted}, and this is {}", fields.owner(), value.kind())));
             return None;
         }
     };

@@ -345,9 +345,9 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Applies `<<`: own keys win, then earlier sources. Several `<<` in one mapping are legal.
+    /// Applies `<<`: own keys win, then earlier sources. Of several `<<` in one mapping, which are legal, later ones win.
     fn merge(&mut self, mut open: OpenMap) -> Result<Vec<(Value, Value)>, Diagnostic> {
-        for merge in std::mem::take(&mut open.merges) {
+        for merge in std::mem::take(&mut open.merges).into_iter().rev() {
             let sources = merge.as_list().map_or_else(|| vec![merge.clone()], <[Value]>::to_vec);
             for source in sources {
                 let Some(map) = source.as_map() else {
@@ -496,9 +496,9 @@ mod tests {
     }
 
     #[test]
-    fn merges_keep_own_keys_and_earlier_sources() {
+    fn merges_keep_own_keys_and_the_last_of_several() {
         let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: *a\n  <<: *b\n  x: 0\n";
-        assert_eq!(json(text), r#"{"a":{"x":1,"y":1},"b":{"y":2,"z":2},"c":{"x":0,"y":1,"z":2}}"#);
+        assert_eq!(json(text), r#"{"a":{"x":1,"y":1},"b":{"y":2,"z":2},"c":{"x":0,"y":2,"z":2}}"#);
     }
 
     #[test]

@@ -12,13 +12,13 @@ use serde_json::{Map, Value as Json};
 #[must_use]
 pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)>> {
     Some(match name {
-        "concat" => items(name, arguments).map(|items| items.iter().map(python_text).collect::<String>().into()),
+        "concat" => items(name, arguments).and_then(concat),
         "merge" => items(name, arguments).and_then(merge),
         "string_find" => items(name, arguments).and_then(find),
         "string_replace" => items(name, arguments).and_then(replace),
         "string_split" => items(name, arguments).and_then(split),
-        "string_lower" => text(name, arguments).map(|text| text.to_lowercase().into()),
-        "string_upper" => text(name, arguments).map(|text| text.to_uppercase().into()),
+        "string_lower" => one_text(name, arguments).map(|text| text.to_lowercase().into()),
+        "string_upper" => one_text(name, arguments).map(|text| text.to_uppercase().into()),
         _ => return None,
     })
 }
@@ -39,6 +39,11 @@ fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
     value.as_str().map_or_else(|| wrong(format!("`{name}` takes text, and this is {}", python_text(value))), Ok)
 }
 
+/// The only argument of a function: what is no text is of a wrong shape.
+fn one_text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
+    text(name, value).map_err(|(_, message)| (Code::FunctionValidation, message))
+}
+
 fn merge(items: &[Json]) -> Applied<Json> {
     let mut merged = Map::new();
     for item in items {
@@ -48,6 +53,24 @@ fn merge(items: &[Json]) -> Applied<Json> {
         merged.extend(object.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
     Ok(Json::Object(merged))
+}
+
+/// Most bytes of one text that a function makes.
+const LONGEST: usize = 4 << 20;
+
+fn too_long<T>(name: &str) -> Applied<T> {
+    Err((Code::Limit, format!("`{name}` comes to a text of more than {LONGEST} bytes")))
+}
+
+fn concat(items: &[Json]) -> Applied<Json> {
+    let mut text = String::new();
+    for item in items {
+        text += &python_text(item);
+        if text.len() > LONGEST {
+            return too_long("concat");
+        }
+    }
+    Ok(text.into())
 }
 
 /// Positions count characters.
@@ -64,6 +87,10 @@ fn replace(items: &[Json]) -> Applied<Json> {
         _ => return wrong("`string_replace` takes a text, what to replace, and what with".into()),
     };
     let (source, old, new) = (text("string_replace", source)?, text("string_replace", old)?, text("string_replace", new)?);
+    let places = source.matches(old).count().min(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX));
+    if places.saturating_mul(new.len()).saturating_add(source.len()) > LONGEST {
+        return too_long("string_replace");
+    }
     Ok(match count.and_then(|count| usize::try_from(count).ok()) {
         Some(count) => source.replacen(old, new, count).into(),
         None => source.replace(old, new).into(),
@@ -109,7 +136,7 @@ mod tests {
         assert_eq!(result("string_replace", &json!(["aXbXc", "X", "-", -1])), Ok(json!("a-b-c")));
         assert_eq!(result("string_split", &json!(["a,b,c", ",", -1])), Ok(json!("c")));
         assert_eq!(result("string_split", &json!(["a,b,c", ",", 7])), Err("D0077"));
-        assert_eq!(result("string_lower", &json!(5)), Err("D0073"));
+        assert_eq!(result("string_lower", &json!(5)), Err("D0075"));
         assert_eq!(result("merge", &json!([{"a": 1}, {"a": 2, "b": 3}])), Ok(json!({"a": 2, "b": 3})));
         assert_eq!(result("merge", &json!([1])), Err("D0113"));
         assert!(apply("get_input", &json!("x")).is_none());

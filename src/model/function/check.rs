@@ -73,11 +73,8 @@ impl Checker<'_> {
         match call.name {
             "get_input" => self.input(call),
             "get_property" => self.property(call, scope),
-            "get_attribute" => {
+            "get_attribute" | "get_attributes_list" | "get_attributes_dict" => {
                 self.node(call, scope);
-            }
-            "get_attributes_list" | "get_attributes_dict" => {
-                self.node(call, Scope::Outputs);
             }
             _ => {}
         }
@@ -108,6 +105,9 @@ impl Checker<'_> {
     /// The node that the first argument of a call names, if it is known here.
     fn node<'s>(&mut self, call: Call<'s>, scope: Scope<'s>) -> Option<&'s str> {
         let target = &call.arguments.as_list()?[0];
+        if matches!(target.data, Data::Int(_) | Data::Bool(_)) {
+            self.d.push(target.span.error(Code::UnknownFunctionNode, format!("there is no node `{}`", target.to_key())));
+        }
         match (target.as_str()?, scope) {
             ("SELF", Scope::Node(name)) => Some(name),
             ("SOURCE", Scope::Relationship { source, .. }) => Some(source),
@@ -163,7 +163,9 @@ fn walk_statically(property: &Value, path: &[Value], function: &str, node: &str)
 pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
     match (&value.data, &step.data) {
         (Data::Map(map), Data::Str(key)) => map.get(key),
-        (Data::Map(map), _) => map.entries.iter().find(|(key, _)| key.to_key() == step.to_key()).map(|(_, value)| value),
+        (Data::Map(map), _) => {
+            map.entries.iter().find(|(key, _)| key.as_str().is_none() && key.to_key() == step.to_key()).map(|(_, value)| value)
+        }
         (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &list[at]),
         _ => None,
     }
@@ -200,11 +202,12 @@ fn shape(call: Call<'_>) -> Option<Broken> {
         }
         "get_property" | "get_attribute" => unless(path(2), Code::FunctionArguments, "a list: [SELF or the name of a node, a name, …]"),
         "get_attributes_list" => unless(path(2), Code::FunctionArguments, "a list: [the name of a node, a name, …]"),
-        "get_attributes_dict" => attributes_dict(list).map(|why| (Code::FunctionArguments, format!("`{name}` {why}"))),
+        "get_attributes_dict" => attributes_dict(list).map(|(code, why)| (code, format!("`{name}` {why}"))),
         "concat" => unless(list.is_some(), Code::FunctionArguments, "a list"),
         "merge" => {
             let mapping = |value: &Value| value.as_map().is_some();
-            unless(is_call(arguments) || list.is_some_and(|list| list.iter().all(mapping)), Code::FunctionValidation, "a list of mappings")
+            let code = if list.is_some() { Code::FunctionValidation } else { Code::FunctionArguments };
+            unless(list.is_some_and(|list| list.iter().all(mapping)), code, "a list of mappings")
         }
         "string_find" => {
             let fits = list.is_some_and(|list| list.len() == 2 && list.iter().all(is_text));
@@ -234,8 +237,8 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(fits, Code::FunctionArguments, "a list: [deployment or group, capability, …]")
         }
         "get_environment_capability" => {
-            let fits = is_text(arguments) || path(1);
-            unless(fits, Code::FunctionArguments, "the name of a capability, or a list that starts with one")
+            let fits = arguments.as_str().is_some() || path(2);
+            unless(fits, Code::FunctionValidation, "the name of a capability, or a list of it and keys")
         }
         "get_sys" => system(call),
         "get_consumers" => {
@@ -250,15 +253,15 @@ fn number(value: &Value) -> bool {
     matches!(value.data, Data::Int(_) | Data::Bool(_)) || call(value).is_some()
 }
 
-fn attributes_dict(list: Option<&[Value]>) -> Option<String> {
+fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
     let Some([_, paths @ ..]) = list.filter(|list| list.len() >= 2) else {
-        return Some("takes a list: [the name of a node, a name or a list of names, …]".to_owned());
+        return Some((Code::FunctionArguments, "takes a list: [the name of a node, a name or a list of names, …]".to_owned()));
     };
     let mut seen: Vec<String> = Vec::new();
     for path in paths {
         let text = path.as_list().map_or_else(|| path.to_key(), |steps| steps.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
         if seen.contains(&text) {
-            return Some(format!("is given `{text}` twice"));
+            return Some((Code::FunctionEvaluation, format!("is given `{text}` twice")));
         }
         seen.push(text);
     }

@@ -5,18 +5,19 @@ use super::{
     check::{child, nothing_there},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostic, Span},
     model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
-    syntax::{Call, Data, Map, Value, call, fits},
+    syntax::ast::Settings,
+    syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits},
 };
 use indexmap::IndexMap;
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 /// Evaluates what is known once the inputs are. Calls of inputs that have no value stay.
 #[must_use]
 pub fn evaluate(mut blueprint: Blueprint, inputs: &IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
     // What changes is collected first: properties are read as they were written while others are evaluated.
-    let changes = Evaluator { blueprint: &blueprint, inputs }.changes(d);
+    let changes = Evaluator { blueprint: &blueprint, inputs, spent: Spent::default() }.changes(d);
     for change in changes {
         change.apply(&mut blueprint);
     }
@@ -33,7 +34,7 @@ enum Change {
     Capability { capability: usize, value: Value },
     Label { label: usize, values: Vec<Value> },
     Policy { policy: usize, numbers: Numbers },
-    DisplayName(Value),
+    Settings(Settings),
 }
 
 impl Change {
@@ -58,11 +59,7 @@ impl Change {
                 }
                 blueprint.policies[policy].numbers = numbers;
             }
-            Self::DisplayName(value) => {
-                if let Some(settings) = &mut blueprint.settings {
-                    settings.display_name = Some(value);
-                }
-            }
+            Self::Settings(settings) => blueprint.settings = Some(settings),
         }
     }
 }
@@ -70,6 +67,38 @@ impl Change {
 struct Evaluator<'a> {
     blueprint: &'a Blueprint,
     inputs: &'a IndexMap<String, Value>,
+    spent: Spent,
+}
+
+/// What all functions of a blueprint together have cost: a small text can ask for more than any machine has.
+#[derive(Default)]
+struct Spent {
+    /// Values that were looked at inside functions.
+    visits: Cell<usize>,
+    /// Values that were made.
+    made: Cell<usize>,
+    /// Bytes of text that were made.
+    text: Cell<usize>,
+    /// Too much of something, which has been told.
+    told: Cell<bool>,
+}
+
+/// Most of each for one blueprint.
+const VISITS: usize = 5_000_000;
+/// What a call costs, in visits.
+const CALL: usize = 10;
+const MADE: usize = 500_000;
+const TEXT: usize = 32 << 20;
+
+impl Spent {
+    fn add(cell: &Cell<usize>, more: usize, limit: usize, span: Span) -> Result<(), Box<Diagnostic>> {
+        cell.set(cell.get().saturating_add(more));
+        if cell.get() <= limit {
+            return Ok(());
+        }
+        let fault = span.error(Code::Limit, "the functions of this blueprint come to more than can be held");
+        Err(Box::new(fault.hint("a value that refers to others several times grows with every step")))
+    }
 }
 
 /// Whose value is evaluated.
@@ -131,15 +160,29 @@ impl Evaluator<'_> {
         for (policy, one) in self.blueprint.policies.values().enumerate() {
             changes.extend(self.numbers(&one.numbers, nobody, d).map(|numbers| Change::Policy { policy, numbers }));
         }
-        let name = self.blueprint.settings.as_ref().and_then(|settings| settings.display_name.as_ref());
-        changes.extend(name.and_then(|name| self.change(name, nobody, d)).map(Change::DisplayName));
+        changes.extend(self.blueprint.settings.as_ref().map(|settings| Change::Settings(self.settings(settings, d))));
     }
 
     fn change(&self, value: &Value, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Value> {
+        if self.spent.told.get() {
+            return None;
+        }
         self.value(value, whose, &mut Trail::default()).unwrap_or_else(|fault| {
+            self.spent.told.set(fault.code == Code::Limit);
             d.push(*fault);
             None
         })
+    }
+
+    fn settings(&self, settings: &Settings, d: &mut Vec<Diagnostic>) -> Settings {
+        let mut evaluated = settings.clone();
+        let schedules = evaluated.default_schedules.entries.iter_mut().map(|(_, schedule)| schedule);
+        for value in evaluated.display_name.iter_mut().chain(&mut evaluated.default_groups).chain(schedules) {
+            if let Some(result) = self.change(value, Whose::default(), d) {
+                *value = result;
+            }
+        }
+        evaluated
     }
 
     fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Numbers> {
@@ -152,7 +195,10 @@ impl Evaluator<'_> {
             max: max.unwrap_or_else(|| numbers.max.clone()),
             default: default.unwrap_or_else(|| numbers.default.clone()),
         };
-        numbers.check(d);
+        if !matches!(numbers.default.data, Data::Int(_) | Data::Bool(_)) && call(&numbers.default).is_none() {
+            let message = format!("`default_instances` must come to a whole number, and this is {}", numbers.default.kind());
+            d.push(numbers.default.span.error(Code::Foreign, message));
+        }
         Some(numbers)
     }
 
@@ -181,6 +227,9 @@ impl Evaluator<'_> {
         if let Some(call) = call(value) {
             return self.call(value, call, whose, trail);
         }
+        if trail.depth > 0 {
+            Spent::add(&self.spent.visits, 1, VISITS, value.span)?;
+        }
         match &value.data {
             Data::List(list) => {
                 let mut changed: Option<Vec<Value>> = None;
@@ -189,6 +238,7 @@ impl Evaluator<'_> {
                         changed.get_or_insert_with(|| list.to_vec())[at] = item;
                     }
                 }
+                Spent::add(&self.spent.made, changed.as_ref().map_or(0, Vec::len), MADE, value.span)?;
                 Ok(changed.map(|list| Value::new(value.span, Data::List(Arc::new(list)))))
             }
             Data::Map(map) => {
@@ -198,6 +248,7 @@ impl Evaluator<'_> {
                         changed.get_or_insert_with(|| Map::clone(map)).entries[at].1 = item;
                     }
                 }
+                Spent::add(&self.spent.made, changed.as_ref().map_or(0, |map| map.entries.len()), MADE, value.span)?;
                 Ok(changed.map(|map| Value::new(value.span, Data::Map(Arc::new(map)))))
             }
             _ => Ok(None),
@@ -211,6 +262,7 @@ impl Evaluator<'_> {
                 .error(Code::FunctionCycle, format!("functions refer to each other more than {DEPTH} deep: they probably go in a circle"));
             return Err(Box::new(fault));
         }
+        Spent::add(&self.spent.visits, CALL, VISITS, call.span)?;
         trail.depth += 1;
         let result = self.called(value, call, whose, trail);
         trail.depth -= 1;
@@ -223,10 +275,23 @@ impl Evaluator<'_> {
         let result = match call.name {
             "get_input" => self.input(call, current, whose, trail)?,
             "get_property" => self.property(call, current, whose, trail)?,
-            name => applied(name, current, value)?,
+            name => self.applied(name, current, value)?,
         };
         // What cannot be known yet stays a call, with arguments as far as they are known.
         Ok(result.or_else(|| arguments.map(|arguments| with_arguments(value, call, &arguments))).map(|result| result.at(value.span)))
+    }
+
+    fn applied(&self, name: &str, arguments: &Value, value: &Value) -> Evaluated {
+        let result = applied(name, arguments, value)?;
+        let (made, text) = result.as_ref().map_or((0, 0), |value| match &value.data {
+            Data::Str(text) => (0, text.len()),
+            Data::List(list) => (list.len(), list.iter().filter_map(Value::as_str).map(str::len).sum()),
+            Data::Map(map) => (map.entries.len(), 0),
+            _ => (0, 0),
+        });
+        Spent::add(&self.spent.made, made, MADE, value.span)?;
+        Spent::add(&self.spent.text, text, TEXT, value.span)?;
+        Ok(result)
     }
 
     fn input(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
@@ -242,14 +307,14 @@ impl Evaluator<'_> {
         };
         let found = walk_input(text, value, path, call)?;
         let result = self.value(&found, whose, trail)?.unwrap_or(found);
-        self.check_type(call, text, &result)?;
+        Self::check_type(call, text, &result)?;
         Ok(Some(result))
     }
 
-    /// A call with a second key `type` must come to a value of that type.
-    fn check_type(&self, call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
-        let declared = call.type_name.filter(|name| !self.blueprint.data_types.contains_key(*name));
-        match declared.filter(|declared| self::call(result).is_none() && !fits(result, declared)) {
+    /// A call with a second key `type` must come to a value of that type. No value is of a data type here, as in the original.
+    fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
+        let is = |declared: &str| PRIMITIVES.contains(&declared) && fits(result, declared);
+        match call.type_name.filter(|declared| self::call(result).is_none() && !is(declared)) {
             None => Ok(()),
             Some(declared) => {
                 let message = format!("the value of input `{input}` must be of type {declared} here, and it is {}", result.kind());
@@ -276,7 +341,8 @@ impl Evaluator<'_> {
             return Err(Box::new(fault.did_you_mean(&name.to_key(), definition.properties.keys().map(AsRef::as_ref))));
         };
         let step = format!("{node}.{}", path.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
-        if trail.steps.last() == Some(&step) || (trail.steps.is_empty() && whose.me == Some(node) && refers_to_itself(property, call)) {
+        let from_itself = trail.steps.last() == Some(&step) || (trail.steps.is_empty() && whose.me == Some(node));
+        if from_itself && refers_to_itself(property, call) {
             return Ok(None); // A property that is only itself stays as it is, as in the original.
         }
         enter(call, step, trail)?;
@@ -337,13 +403,30 @@ fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Resu
 /// The functions that need nothing but their arguments, once all of those are known.
 fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     let open = |value: &Value| call(value).is_some();
-    if open(arguments) || arguments.as_list().is_some_and(|items| items.iter().any(open)) {
+    let items = arguments.as_list().unwrap_or(std::slice::from_ref(arguments));
+    if let Some(late) = items.iter().find(|item| open(item) && !needs_inputs(item)).filter(|_| name.starts_with("string_")) {
+        let message = format!("`{name}` cannot work on what is only known at run time");
+        return Err(Box::new(late.span.error(Code::FunctionEvaluation, message)));
+    }
+    if items.iter().any(open) {
         return Ok(None);
     }
     match apply(name, &arguments.to_json()) {
         None => Ok(None),
         Some(Ok(result)) => Ok(Some(Value::from_json(&result, value.span))),
         Some(Err((code, message))) => Err(Box::new(arguments.span.error(code, message))),
+    }
+}
+
+/// Whether a value waits for inputs that have not been given.
+fn needs_inputs(value: &Value) -> bool {
+    match &value.data {
+        Data::List(list) => list.iter().any(needs_inputs),
+        Data::Map(map) => {
+            call(value).is_some_and(|call| matches!(call.name, "get_input" | "get_property"))
+                || map.entries.iter().any(|(_, value)| needs_inputs(value))
+        }
+        _ => false,
     }
 }
 
