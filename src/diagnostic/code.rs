@@ -70,7 +70,7 @@ impl Code {
 codes! {
     /// The file cannot be read.
     ///
-    /// It is missing, a folder, a device or a pipe, larger than 64 MiB, or not UTF-8. The message says which.
+    /// It is missing, a folder, a device or a pipe, larger than 16 MiB, or not UTF-8. The message says which.
     Unreadable = "D0001", Some((LOGIC, Some(30)));
     /// The text is not YAML: its parts stand where they cannot.
     ///

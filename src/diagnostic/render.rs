@@ -8,8 +8,15 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Render
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    diagnostics.iter().map(|diagnostic| one(diagnostic, sources, &renderer) + "\n\n").collect()
+    let mut text: String = diagnostics.iter().take(SHOWN).map(|diagnostic| one(diagnostic, sources, &renderer) + "\n\n").collect();
+    if let Some(more) = diagnostics.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        text += &format!("… and {more} more; `--output json` shows all\n\n");
+    }
+    text
 }
+
+/// Most that a person is shown in one run: nobody reads further, and excerpts take time.
+const SHOWN: usize = 2_000;
 
 /// Says how many errors and warnings there are, for the last line of a run.
 #[must_use]

@@ -1,15 +1,17 @@
 //! The files of one run.
 
 use crate::diagnostic::{FileId, Span};
+use rustix::fs::OFlags;
 use std::{
-    fs::File,
+    fs::OpenOptions,
     io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
 
 /// Largest file that is read, in bytes.
-const LIMIT: u64 = 64 << 20;
+const LIMIT: u64 = 16 << 20;
 
 /// A file that could not be used.
 #[derive(Debug, Error)]
@@ -118,11 +120,18 @@ impl Sources {
 fn read_text(path: &Path) -> Result<String, SourceError> {
     let io = |source| SourceError::Io { path: path.to_owned(), source };
     // Asked before opening: opening a FIFO would wait for a writer.
-    if !path.metadata().map_err(io)?.is_file() {
+    let data = path.metadata().map_err(io)?;
+    if !data.is_file() {
         return Err(SourceError::NotAFile(path.to_owned()));
     }
+    if data.len() > LIMIT {
+        return Err(SourceError::TooLarge(path.to_owned()));
+    }
+    // Some files of the kernel wait for something to read.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(io)?;
     let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
+    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > LIMIT {
         return Err(SourceError::TooLarge(path.to_owned()));
     }

@@ -156,7 +156,11 @@ fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
         }
     }
     let mut tabs = mended.text.match_indices('\t').map(|(at, _)| at);
-    let outside = tabs.find(|at| !free.iter().any(|(start, end)| (*start..*end).contains(at)));
+    free.sort_unstable();
+    let outside = tabs.find(|at| {
+        let before = free.partition_point(|(start, _)| start <= at);
+        before.checked_sub(1).is_none_or(|last| free[last].1 <= *at)
+    });
     match outside.map(|at| mended.original(at)) {
         None => Ok(()),
         Some(at) => Err(Span { file, start: at, end: at + 1 }.error(Code::Scanner, "a tab cannot stand here").hint(NO_TABS)),
