@@ -54,6 +54,8 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
         seen: sources.path(main).map(|path| (Location::File(real(path)), String::new())).into_iter().collect(),
         blueprints: HashMap::new(),
         queue: VecDeque::new(),
+        tried: 0,
+        read: HashMap::new(),
         sources,
         diagnostics,
     };
@@ -135,6 +137,10 @@ struct Loader<'a> {
     /// Namespaces of imported blueprints.
     blueprints: HashMap<String, Span>,
     queue: VecDeque<Import>,
+    /// Imports that were looked for, found or not.
+    tried: usize,
+    /// What files hold: one can be imported under many namespaces.
+    read: HashMap<FileId, Value>,
     sources: &'a mut Sources,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -199,19 +205,21 @@ impl Loader<'_> {
 
     /// Reads an imported file, if it is there and not read yet.
     fn part(&mut self, import: &Import) -> Option<Part> {
-        if self.seen.len() > FILES {
+        self.tried += 1;
+        if self.tried > FILES {
             self.fault(import.span.error(Code::Limit, format!("the blueprint imports more than {FILES} files")));
             self.queue.clear();
             return None;
         }
         let (location, file, stand_in) = self.resolve(import)?;
-        let root = match parse(self.sources, file, self.diagnostics) {
+        let root = match self.read.get(&file).cloned().map_or_else(|| parse(self.sources, file, self.diagnostics), Ok) {
             Ok(root) => root,
             Err(fault) => {
                 self.fault(fault.related(import.span, "imported here"));
                 return None;
             }
         };
+        self.read.insert(file, root.clone());
         let Some(map) = root.as_map() else {
             let fault = root.span.error(Code::Format, format!("an imported file must be a mapping, and this is {}", root.kind()));
             self.fault(fault.related(import.span, "imported here"));

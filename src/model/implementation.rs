@@ -229,7 +229,7 @@ impl<'a> Implementations<'a> {
         Some(Implementation { plugin: plugin.as_str().into(), operation: run.into(), executor: "auto".into(), script })
     }
 
-    fn is_script(&self, text: &Arc<str>) -> bool {
+    pub(super) fn is_script(&self, text: &Arc<str>) -> bool {
         if let Some(known) = self.scripts.borrow().get(text) {
             return *known;
         }

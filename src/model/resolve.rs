@@ -198,12 +198,14 @@ impl Resolver<'_> {
 
     fn workflows(&self, d: &mut Vec<Diagnostic>) -> IndexMap<String, Workflow> {
         let workflow = |name: &String, workflow: &ast::Workflow, d: &mut Vec<Diagnostic>| {
-            let found = self.implementations.workflow(workflow.mapping.as_ref()?, name, d)?;
+            let mapping = workflow.mapping.as_ref()?;
             let mut parameters = workflow.parameters.clone();
+            let place = parameters.get("script_path").or_else(|| parameters.get("script_source"));
+            if let Some(given) = place.filter(|_| self.implementations.is_script(&mapping.node)) {
+                d.push(given.name.error(Code::ScriptInput, format!("workflow `{name}` is a script, and declares where it is too")));
+            }
+            let found = self.implementations.workflow(mapping, name, d)?;
             if let Some((input, script)) = found.script {
-                if let Some(given) = parameters.get("script_path").or_else(|| parameters.get("script_source")) {
-                    d.push(given.name.error(Code::ScriptInput, format!("workflow `{name}` is a script, and declares where it is too")));
-                }
                 let description = Some("Workflow script executed by the script plugin".to_owned());
                 let span = script.span;
                 let schema = Schema { default: Some(script), description, ..Schema::default() };

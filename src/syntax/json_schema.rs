@@ -172,7 +172,7 @@ fn operation(inputs: &Json) -> Json {
         "implementation": text("plugin.module.function, or the path of a script"),
         "inputs": inputs,
         "executor": { "enum": ["central_deployment_agent", "host_agent", null] },
-        "max_retries": { "type": ["integer", "null"], "minimum": -1 },
+        "max_retries": { "type": ["integer", "boolean", "null"], "minimum": -1 },
         "retry_interval": { "type": ["number", "null"], "minimum": 0 },
         "timeout": { "type": ["number", "null"], "minimum": 0 },
         "timeout_recoverable": flag("Whether running out of time is worth a repetition"),

@@ -62,6 +62,9 @@ impl Sources {
     ///
     /// If it cannot be read, is no regular file, is too large or is not UTF-8.
     pub fn read(&mut self, path: &Path) -> Result<FileId, SourceError> {
+        if let Some(known) = self.files.iter().position(|source| source.path.as_deref() == Some(path)) {
+            return Ok(FileId(u32::try_from(known).unwrap_or(u32::MAX)));
+        }
         let text = read_text(path)?;
         Ok(self.add(path.display().to_string(), Some(path.to_owned()), text))
     }
