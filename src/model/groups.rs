@@ -180,9 +180,10 @@ impl Checker<'_> {
         d.len() > before
     }
 
-    /// All members live in the same place.
+    /// All members live in the same place: those of a group in a group count for the outermost one.
     fn containment(&self, d: &mut Vec<Diagnostic>) {
-        for name in self.scaling.keys() {
+        let inner: BTreeSet<&str> = self.scaling.keys().flat_map(|name| self.inner(name)).collect();
+        for name in self.scaling.keys().filter(|name| !inner.contains(name.as_str())) {
             let leaves = self.leaves(name);
             let outermost = |node: &&str| !self.containers(node).iter().any(|container| leaves.contains(container));
             let members: Vec<&str> = leaves.iter().copied().filter(outermost).collect();
@@ -227,16 +228,13 @@ impl Checker<'_> {
             || first.iter().any(|container| second.contains(container))
     }
 
-    /// Members that are not contained in another member: those follow by containment.
+    /// Members that are not contained in another member, wholly or in part: those follow by containment.
     fn kept(&self, group: &str) -> BTreeSet<String> {
         let leaves = self.leaves(group);
         let inside = |member: &str| {
             let nodes = if self.scaling.contains_key(member) { self.leaves(member) } else { BTreeSet::from([member]) };
             let own = nodes.clone();
-            !nodes.is_empty()
-                && nodes
-                    .iter()
-                    .all(|node| self.containers(node).iter().any(|container| leaves.contains(container) && !own.contains(container)))
+            nodes.iter().any(|node| self.containers(node).iter().any(|container| leaves.contains(container) && !own.contains(container)))
         };
         self.scaling[group].members.iter().filter(|member| !inside(member)).cloned().collect()
     }

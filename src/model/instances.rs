@@ -142,7 +142,7 @@ impl<'a> Containment<'a> {
             return Some(Part::Group(group));
         }
         let container = match part {
-            Part::Node(name) => self.blueprint.nodes.get(name).and_then(Node::container),
+            Part::Node(name) => self.blueprint.nodes.get(name).and_then(container),
             Part::Group(name) => self.container_of_group(name),
         };
         container.filter(|name| self.blueprint.nodes.contains_key(*name)).map(Part::Node)
@@ -154,7 +154,7 @@ impl<'a> Containment<'a> {
         while let Some(name) = open.pop() {
             if let Some(group) = self.blueprint.scaling_groups.get(name) {
                 open.extend(group.members.iter().map(String::as_str));
-            } else if let Some(container) = self.blueprint.nodes.get(name).and_then(Node::container) {
+            } else if let Some(container) = self.blueprint.nodes.get(name).and_then(container) {
                 return Some(container);
             }
         }
@@ -211,6 +211,22 @@ fn check_ties(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
             Some(_) => {}
         }
     }
+}
+
+/// Relationships of a node as they are between instances: of several to one target the last one holds.
+fn edges(node: &Node) -> Vec<&Relationship> {
+    let mut targets: HashSet<&str> = HashSet::with_capacity(node.relationships.len());
+    let mut edges: Vec<&Relationship> =
+        node.relationships.iter().rev().filter(|relationship| targets.insert(&relationship.target.node)).collect();
+    edges.reverse();
+    edges
+}
+
+/// The node that contains a node's instances.
+fn container(node: &Node) -> Option<&str> {
+    let own = node.container()?;
+    let last = node.relationships.iter().rfind(|relationship| relationship.target.node == own)?;
+    (last.kind == Some(RelationshipKind::ContainedIn)).then_some(own)
 }
 
 /// Whether all sources go to one target; none if that is not said.
@@ -362,21 +378,17 @@ impl<'a> Expansion<'a, '_> {
         let mut count = 0_usize;
         for (name, node) in &self.blueprint.nodes {
             let sources = self.of.get(name.as_str()).cloned().unwrap_or_default();
-            let chosen: Vec<Targets> = node.relationships.iter().map(|relationship| self.targets(name, relationship, d)).collect();
+            let edges = edges(node);
+            let chosen: Vec<Targets> = edges.iter().map(|relationship| self.targets(name, relationship, d)).collect();
             for at in sources {
                 let mut ties: Vec<InstanceTie> = Vec::new();
-                for (relationship, targets) in node.relationships.iter().zip(&chosen) {
+                for (relationship, targets) in edges.iter().zip(&chosen) {
                     let targets = self.of_source(at, targets);
                     count += targets.len();
                     if count > TIES {
                         let message = format!("the deployment would have more than {TIES} relationships between instances");
                         d.push(relationship.type_name.span.error(Code::Limit, message));
                         return;
-                    }
-                    // Of two relationships between the same pair the last one holds, at its position.
-                    let again = node.relationships.iter().filter(|other| other.target.node == relationship.target.node).count() > 1;
-                    if again {
-                        ties.retain(|tie| !targets.iter().any(|target| self.instances[*target].id == tie.target));
                     }
                     ties.extend(targets.iter().map(|target| InstanceTie {
                         target: self.instances[*target].id.clone(),
@@ -405,6 +417,9 @@ impl<'a> Expansion<'a, '_> {
             .and_then(|(source, _)| self.containment.groups(Part::Node(source)).into_iter().find(|group| around.contains(group)));
         match shared {
             Some(group) if one => {
+                if all.is_empty() || self.of.get(source).is_none_or(Vec::is_empty) {
+                    return Targets::All(Vec::new());
+                }
                 let message = format!("`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`");
                 d.push(
                     relationship
