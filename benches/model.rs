@@ -43,8 +43,8 @@ fn whole(path: &Path) -> usize {
     let (mut sources, mut faults) = (Sources::default(), Vec::new());
     let ast = catalog::load(path, &catalog::Options::default(), &mut sources, &mut faults).expect("the file can be read");
     let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
-    let inputs = model::inputs::supply(&resolved, &IndexMap::new(), model::inputs::Missing::Fault, &mut faults);
-    let evaluated = model::evaluate(resolved, &inputs, &mut faults);
+    let mut inputs = model::inputs::supply(&resolved, &IndexMap::new(), model::inputs::Missing::Fault, &mut faults);
+    let evaluated = model::evaluate(resolved, &mut inputs, &mut faults);
     let instances = model::expand(&evaluated, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     instances.len()

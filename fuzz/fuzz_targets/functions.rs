@@ -63,8 +63,8 @@ outputs:
     if faults.iter().any(Diagnostic::is_error) {
         return;
     }
-    let inputs = supply(&blueprint, &IndexMap::new(), Missing::Fault, &mut faults);
-    let blueprint = model::evaluate(blueprint, &inputs, &mut faults);
+    let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Fault, &mut faults);
+    let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
     for output in blueprint.outputs.values() {
         let _ = bind(&output.body.value.to_json(), &Stub);
     }

@@ -125,7 +125,7 @@ pub(crate) fn apply_inputs(
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources);
     let mut late = Vec::new();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
-    loaded.blueprint = model::evaluate(std::mem::take(&mut loaded.blueprint), &loaded.inputs, &mut late);
+    loaded.blueprint = model::evaluate(std::mem::take(&mut loaded.blueprint), &mut loaded.inputs, &mut late);
     if missing == inputs::Missing::Open && given.is_empty() {
         late.iter_mut().for_each(soften);
     }

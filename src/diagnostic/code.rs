@@ -481,6 +481,14 @@ codes! {
     ///
     /// `since` and `until` are 2030-01-31 23:59 or +2h; `recurrence` is 1d or 2 weeks; `timezone` is a name like Europe/Berlin.
     ScheduleTime = "D0114", Some(("NonRecoverableError", None));
+    /// A function asks for an attribute of SELF, SOURCE or TARGET where only nodes can be named.
+    ///
+    /// Name the node whose attribute is meant.
+    AttributeScope = "D0115", Some(("KeyError", None));
+    /// A value is of a kind that cannot be worked with here.
+    ///
+    /// The message says what it must be: a whole number, a list, a name.
+    WrongKind = "D0116", Some(("TypeError", None));
 }
 
 #[cfg(test)]

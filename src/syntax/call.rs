@@ -36,18 +36,23 @@ pub struct Call<'v> {
     /// Place of the name.
     pub span: Span,
     /// The type that the result must have, where a second key says so.
-    pub type_name: Option<&'v str>,
+    pub result_type: Option<&'v Value>,
 }
 
-/// The call that a value is, if it is one. A second key `type` is allowed.
+/// The call that a value is, if it is one: its only key is a function, or there is one other key, which is `type` or
+/// a function too. Of two functions the last one is called, as in the original.
 #[must_use]
 pub fn call(value: &Value) -> Option<Call<'_>> {
     let entries = &value.as_map()?.entries;
-    if entries.len() > 2 {
-        return None;
-    }
-    let (name, arguments) = entries.iter().find(|(key, _)| key.as_str().is_some_and(|key| FUNCTIONS.contains(&key)))?;
-    let typed = entries.iter().find(|(key, _)| key.as_str() == Some("type"));
-    let type_name = typed.and_then(|(_, value)| value.as_str());
-    (entries.len() == 1 || typed.is_some()).then_some(Call { name: name.as_str()?, arguments, span: name.span, type_name })
+    let is_function = |key: &Value| key.as_str().is_some_and(|key| FUNCTIONS.contains(&key));
+    let (first, last) = match entries.as_slice() {
+        [only] => (None, only),
+        [first, last] if is_function(&last.0) => (Some(first), last),
+        [last, first] => (Some(first), last),
+        _ => return None,
+    };
+    let is_type = |key: &Value| key.as_str() == Some("type");
+    let fits = is_function(&last.0) && first.is_none_or(|(key, _)| is_type(key) || is_function(key));
+    let result_type = first.filter(|(key, value)| is_type(key) && !value.is_null()).map(|(_, value)| value);
+    fits.then_some(Call { name: last.0.as_str()?, arguments: &last.1, span: last.0.span, result_type })
 }

@@ -4,76 +4,72 @@
 //! `22:22` is 1342, `1e3` is text. No Rust library has these rules.
 
 use super::Data;
+use std::{ops::RangeInclusive, str::FromStr};
+
+/// A text that has the form of a date, but there is none such.
+#[derive(Debug)]
+pub(super) struct NoDate;
 
 /// Gives a plain scalar its meaning. Text that is nothing else is text.
-pub(super) fn resolve(text: &str) -> Data {
+pub(super) fn resolve(text: &str) -> Result<Data, NoDate> {
     if text.starts_with(|c: char| !(c.is_ascii_digit() || "~nNyYtTfFoO+-.".contains(c))) {
-        return Data::Str(text.into());
+        return Ok(Data::Str(text.into()));
     }
-    match text {
+    Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
         "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
-        _ => number(text).or_else(|| date(text)).unwrap_or_else(|| Data::Str(text.into())),
-    }
+        _ => match number(text) {
+            Some(number) => number,
+            None => date(text).transpose()?.unwrap_or_else(|| Data::Str(text.into())),
+        },
+    })
+}
+
+/// A number of so many digits.
+fn digits<T: FromStr>(text: &str, lengths: RangeInclusive<usize>) -> Option<T> {
+    let fits = lengths.contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+    if fits { text.parse().ok() } else { None }
 }
 
 /// `2020-01-31`, or with a time: `2020-1-31 1:02:03.5 +02:00`. Spelt as ISO 8601 has it.
-fn date(text: &str) -> Option<Data> {
+fn date(text: &str) -> Option<Result<Data, NoDate>> {
     let (date, rest) = text.split_at_checked(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()))?;
-    let digits = |text: &str, at_least: usize, at_most: usize| {
-        let fits = (at_least..=at_most).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
-        if fits { text.parse::<u32>().ok() } else { None }
-    };
     let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else { return None };
-    let strict = rest.is_empty();
-    let two = |text: &str| digits(text, if strict { 2 } else { 1 }, 2);
-    let (year, month, day) = (digits(year, 4, 4)?, two(month)?, two(day)?);
-    if !(1..=12).contains(&month) || !(1..=days(year, month)).contains(&day) || year == 0 {
-        return None;
-    }
-    let time = if strict { String::new() } else { time(rest)? };
-    Some(Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into()))
+    let shortest = if rest.is_empty() { 2 } else { 1 };
+    let (year, month, day) = (digits::<i16>(year, 4..=4)?, digits(month, shortest..=2)?, digits(day, shortest..=2)?);
+    let time = if rest.is_empty() { Some(String::new()) } else { time(rest)? };
+    let is_day = year > 0 && jiff::civil::Date::new(year, month, day).is_ok();
+    let spelt = time.filter(|_| is_day).map(|time| Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into()));
+    Some(spelt.ok_or(NoDate))
 }
 
-fn days(year: u32, month: u32) -> u32 {
-    match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// The part of a date after the day: separator, time, fraction, zone.
-fn time(text: &str) -> Option<String> {
+/// The part of a date after the day: separator, time, fraction, zone. Nothing inside if there is no such time.
+fn time(text: &str) -> Option<Option<String>> {
     let text = text.strip_prefix(['T', 't']).unwrap_or_else(|| text.trim_start_matches([' ', '\t']));
     let end = text.find(['Z', '+', '-', ' ', '\t']).unwrap_or(text.len());
     let (clock, zone) = (&text[..end], text[end..].trim_matches([' ', '\t']));
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let two = |text: &str, most: u32| {
-        let fits = matches!(text.len(), 1 | 2) && text.bytes().all(|c| c.is_ascii_digit());
-        if fits { text.parse::<u32>().ok().filter(|number| *number <= most) } else { None }
-    };
     let [hour, minute, second] = clock.split(':').collect::<Vec<_>>()[..] else { return None };
-    let fits = |text: &str| text.len() == 2;
-    let (hour, minute, second) = (two(hour, 23)?, two(minute, 59).filter(|_| fits(minute))?, two(second, 59).filter(|_| fits(second))?);
+    let (hour, minute, second) = (digits(hour, 1..=2)?, digits(minute, 2..=2)?, digits(second, 2..=2)?);
     if !fraction.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
+    let offset = offset(zone)?;
+    // 60 is a second in some standards, not here.
+    let is_time = second < 60 && jiff::civil::Time::new(hour, minute, second, 0).is_ok();
     let micro = format!("{fraction:0<6}")[..6].to_owned();
     let fraction = if micro == "000000" { String::new() } else { format!(".{micro}") };
-    Some(format!("T{hour:02}:{minute:02}:{second:02}{fraction}{}", offset(zone)?))
+    Some(offset.filter(|_| is_time).map(|offset| format!("T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")))
 }
 
-fn offset(zone: &str) -> Option<String> {
+fn offset(zone: &str) -> Option<Option<String>> {
     let Some(sign) = zone.chars().next().filter(|sign| *sign != 'Z') else {
-        return (zone.len() <= 1).then(|| if zone == "Z" { "+00:00".to_owned() } else { String::new() });
+        return (zone.len() <= 1).then(|| Some(if zone == "Z" { "+00:00".to_owned() } else { String::new() }));
     };
     let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "00"));
-    let number = |text: &str| if matches!(text.len(), 1 | 2) { text.parse::<u32>().ok() } else { None };
-    let (hours, minutes) = (number(hours)?, number(minutes)?);
-    ("+-".contains(sign) && hours < 24).then(|| format!("{sign}{hours:02}:{minutes:02}"))
+    let (hours, minutes) = (digits::<u8>(hours, 1..=2)?, digits::<u8>(minutes, 2..=2)?);
+    "+-".contains(sign).then(|| (hours < 24).then(|| format!("{sign}{hours:02}:{minutes:02}")))
 }
 
 fn number(text: &str) -> Option<Data> {
@@ -86,7 +82,7 @@ fn number(text: &str) -> Option<Data> {
 fn integer(text: &str) -> Option<i64> {
     let (sign, digits) = split_sign(text);
     let value = match digits.as_bytes() {
-        b"0" => 0,
+        [b'0', rest @ ..] if rest.iter().all(|c| *c == b'_') => 0,
         [b'0', b'b', rest @ ..] => radix(rest, 2)?,
         [b'0', b'x', rest @ ..] => radix(rest, 16)?,
         [b'0', rest @ ..] => radix(rest, 8)?,
@@ -140,8 +136,11 @@ fn float(text: &str) -> Option<f64> {
     let digits_only = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'_');
     let exponent_fits = exponent
         .is_none_or(|exponent| exponent.len() > 1 && exponent.starts_with(['+', '-']) && exponent[1..].bytes().all(|c| c.is_ascii_digit()));
-    let starts_well =
-        if whole.is_empty() { digits.starts_with(|c: char| c.is_ascii_digit()) } else { whole.starts_with(|c: char| c.is_ascii_digit()) };
+    let starts_well = if whole.is_empty() {
+        rest == text && digits.starts_with(|c: char| c.is_ascii_digit())
+    } else {
+        whole.starts_with(|c: char| c.is_ascii_digit())
+    };
     if !(digits_only(whole) && digits_only(digits) && exponent_fits && starts_well) {
         return None;
     }
@@ -161,7 +160,8 @@ mod tests {
     use super::{Data, resolve};
 
     fn shown(text: &str) -> String {
-        match resolve(text) {
+        let Ok(data) = resolve(text) else { return "no date".into() };
+        match data {
             Data::Null => "null".into(),
             Data::Bool(value) => format!("bool {value}"),
             Data::Int(value) => format!("int {value}"),
@@ -193,6 +193,9 @@ mod tests {
             ("1.0e3", "str 1.0e3"),
             ("1.e+3", "float 1000"),
             (".5", "float 0.5"),
+            ("-.5", "str -.5"),
+            ("-.inf", "float -inf"),
+            ("0_", "int 0"),
             ("1:30.5", "float 90.5"),
             (".inf", "float inf"),
             ("3.3.1", "str 3.3.1"),
@@ -202,7 +205,10 @@ mod tests {
             ("~", "null"),
             ("2020-01-01", "date 2020-01-01"),
             ("2020-1-1", "str 2020-1-1"),
-            ("2020-02-30", "str 2020-02-30"),
+            ("2020-02-30", "no date"),
+            ("2020-13-01", "no date"),
+            ("2020-01-01 25:00:00", "no date"),
+            ("2020-01-01 1:2:3", "str 2020-01-01 1:2:3"),
             ("2020-01-01 10:00:00", "date 2020-01-01T10:00:00"),
             ("2020-1-1t1:02:03.5 +2", "date 2020-01-01T01:02:03.500000+02:00"),
             ("2020-01-01T10:00:00Z", "date 2020-01-01T10:00:00+00:00"),

@@ -56,9 +56,10 @@ impl From<Diagnostic> for Stop {
 }
 
 fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Result<Option<Value>, Stop> {
-    let options = options! { emit_unresolved_aliases: true, emit_comments: false };
+    let options = options! { emit_unresolved_aliases: true, emit_comments: false, emit_anchor_events: true };
     let events = Parser::new_from_str_with_options(&mended.text, options);
-    let mut builder = Builder { file, mended, stack: Vec::new(), anchors: HashMap::new(), root: None, produced: 0, diagnostics };
+    let (anchors, names) = (HashMap::new(), HashMap::new());
+    let mut builder = Builder { file, mended, stack: Vec::new(), anchors, names, root: None, produced: 0, diagnostics };
     if mended.text.len() < LARGE {
         builder.take(events)?;
         return Ok(builder.root);
@@ -180,6 +181,8 @@ struct OpenMap {
     /// Where each key is; only kept for mappings that are not small.
     places: Option<HashMap<Key, usize>>,
     key: Option<Value>,
+    /// The key that waits is a plain `<<`.
+    merging: bool,
     merges: Vec<Value>,
 }
 
@@ -229,6 +232,8 @@ struct Builder<'a> {
     mended: &'a Mended<'a>,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
+    /// Where each name of an anchor is.
+    names: HashMap<String, Span>,
     root: Option<Value>,
     produced: usize,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -251,10 +256,12 @@ impl Builder<'_> {
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
         match event {
+            Event::Scalar(text, ScalarStyle::Plain, anchor, None) => self.plain(&text, anchor, span),
             Event::Scalar(text, style, anchor, tag) => {
                 let data = tagged(&text, style, tag.as_deref(), span)?;
                 self.finish(Value::new(span, data), anchor, self.produced)
             }
+            Event::Anchor(_, name) => self.name(&name, span),
             Event::SequenceStart(_, anchor, tag) => {
                 Self::check_tag(tag.as_deref(), "seq", span)?;
                 self.open(Open::List { items: Vec::new(), start: span, anchor, before: self.produced }, anchor, span)
@@ -272,6 +279,32 @@ impl Builder<'_> {
                 .error(Code::Yaml, "a second document starts here")
                 .hint("a blueprint is exactly one YAML document: remove the `---`")),
             _ => Ok(()),
+        }
+    }
+
+    /// A scalar without quotes and tag. Two of them mean something as keys only.
+    fn plain(&mut self, text: &str, anchor: usize, span: Span) -> Result<(), Diagnostic> {
+        let is_key = matches!(self.stack.last(), Some(Open::Map { map, .. }) if map.key.is_none());
+        let data = match text {
+            "=" | "<<" if !is_key => {
+                let fault = span.error(Code::Construct, format!("a plain `{text}` has no meaning here"));
+                return Err(fault.hint(format!("quote it: '{text}'")));
+            }
+            "=" | "<<" => Data::Str(text.into()),
+            _ => plain(text, span)?,
+        };
+        self.finish(Value::new(span, data), anchor, self.produced)?;
+        if let Some(Open::Map { map, .. }) = self.stack.last_mut() {
+            map.merging = is_key && text == "<<";
+        }
+        Ok(())
+    }
+
+    /// A name can be given to one value only, as in the original; elsewhere in YAML the later one would hold.
+    fn name(&mut self, name: &str, span: Span) -> Result<(), Diagnostic> {
+        match self.names.insert(name.to_owned(), span) {
+            None => Ok(()),
+            Some(first) => Err(span.error(Code::Yaml, format!("the anchor `&{name}` is given twice")).related(first, "first given here")),
         }
     }
 
@@ -311,7 +344,9 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Diagnostic> {
         let Some(Anchor { value: Some(value), size }) = self.anchors.get(&anchor) else {
-            return Err(span.error(Code::Yaml, "the alias refers to the value that contains it").hint("a blueprint cannot contain itself"));
+            return Err(span
+                .error(Code::Construct, "the alias refers to the value that contains it")
+                .hint("a blueprint cannot contain itself"));
         };
         let (value, size) = (value.clone(), *size);
         self.produce(size, span)?;
@@ -342,7 +377,7 @@ impl Builder<'_> {
             Some(Open::List { items, .. }) => items.push(value),
             Some(Open::Map { map, .. }) => match map.key.take() {
                 None => map.key = Some(checked_key(value.at(used))?),
-                Some(key) if key.as_str() == Some("<<") => map.merges.push(value),
+                Some(_) if std::mem::take(&mut map.merging) => map.merges.push(value),
                 Some(key) => self.diagnostics.extend(map.insert(key, value)),
             },
         }
@@ -445,33 +480,39 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
     }
 }
 
+/// What a text means that has no quotes.
+fn plain(text: &str, span: Span) -> Result<Data, Diagnostic> {
+    scalar::resolve(text).map_err(|scalar::NoDate| {
+        span.error(Code::Foreign, format!("`{text}` reads as a date, and there is no such date")).hint(format!("quote it: '{text}'"))
+    })
+}
+
 fn tagged(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Data, Diagnostic> {
-    let plain = style == ScalarStyle::Plain;
-    let Some(tag) = tag else {
-        return match text {
-            "=" if plain => Err(span.error(Code::Construct, "a plain `=` has no meaning here").hint("quote it: '='")),
-            _ if plain => Ok(scalar::resolve(text)),
-            _ => Ok(Data::Str(text.into())),
-        };
-    };
-    match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
-        Some("str") => Ok(Data::Str(text.into())),
-        Some("null") => Ok(Data::Null),
-        Some("bool" | "int" | "timestamp") => Ok(scalar::resolve(text)),
-        Some("float") => Ok(match scalar::resolve(text) {
-            #[expect(clippy::cast_precision_loss, reason = "what `float` means")]
-            Data::Int(number) => Data::Float(number as f64),
-            other => other,
-        }),
-        Some("binary") => {
-            let clean: String = text.split_whitespace().collect();
-            let bytes = base64::engine::general_purpose::STANDARD.decode(clean);
-            bytes
-                .map(|bytes| Data::Bytes(bytes.into()))
-                .map_err(|error| span.error(Code::Construct, format!("this is not base64: {error}")))
+    let Some(tag) = tag else { return if style == ScalarStyle::Plain { plain(text, span) } else { Ok(Data::Str(text.into())) } };
+    let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
+    match (name.as_deref(), name.as_ref().map(|_| plain(text, span))) {
+        (Some("str"), _) => Ok(Data::Str(text.into())),
+        (Some("null"), _) => Ok(Data::Null),
+        (Some("binary"), _) => binary(text, span),
+        (Some("bool"), Some(Ok(data @ Data::Bool(_))))
+        | (Some("int"), Some(Ok(data @ Data::Int(_))))
+        | (Some("float"), Some(Ok(data @ Data::Float(_))))
+        | (Some("timestamp"), Some(Ok(data @ Data::Date(_)))) => Ok(data),
+        #[expect(clippy::cast_precision_loss, reason = "what `float` means")]
+        (Some("float"), Some(Ok(Data::Int(number)))) => Ok(Data::Float(number as f64)),
+        (Some("timestamp"), Some(Err(fault))) => Err(fault),
+        (Some(name @ ("bool" | "int" | "float" | "timestamp")), _) => {
+            Err(span.error(Code::Foreign, format!("`{text}` is not what its tag `!!{name}` says")))
         }
         _ => Err(unknown_tag(tag, span)),
     }
+}
+
+/// What is not of its alphabet does not count in base64, as in the original.
+fn binary(text: &str, span: Span) -> Result<Data, Diagnostic> {
+    let clean: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/=".contains(*c)).collect();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(clean);
+    bytes.map(|bytes| Data::Bytes(bytes.into())).map_err(|error| span.error(Code::Construct, format!("this is not base64: {error}")))
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Diagnostic {
@@ -506,6 +547,11 @@ mod tests {
     }
 
     #[test]
+    fn only_a_plain_key_merges() {
+        assert_eq!(json("a: {'<<': {x: 1}, =: 2}"), r#"{"a":{"<<":{"x":1},"=":2}}"#);
+    }
+
+    #[test]
     fn the_last_of_two_keys_holds_and_both_places_are_named() {
         let (value, warnings) = read("a: 1\na: 2\n");
         assert_eq!(value.unwrap().to_json().to_string(), r#"{"a":2}"#);
@@ -530,7 +576,11 @@ mod tests {
         assert!(fault(&format!("a0: &a0 [x]\n{bomb}")).starts_with("D0004"));
         assert!(fault(&"[".repeat(100_000)).starts_with("D000"));
         assert!(fault(&"- ".repeat(20_000)).starts_with("D000"));
-        assert!(fault("a: &a [*a]").starts_with("D0003"));
+        assert!(fault("a: &a [*a]").starts_with("D0007"));
+        assert!(fault("a: &a 1\nb: &a 2").starts_with("D0003"));
+        assert!(fault("a: 2020-13-01").starts_with("D0008"));
+        assert!(fault("a: !!int x").starts_with("D0008"));
+        assert!(fault("a: <<").starts_with("D0007"));
         assert!(fault("a: *b").starts_with("D0003"));
         assert!(fault("{{ x }}: 1").starts_with("D0007"));
         assert!(fault("a: !ruby/object x").starts_with("D0007"));

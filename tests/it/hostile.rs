@@ -28,8 +28,8 @@ fn codes(text: &str) -> Vec<&'static str> {
     let network = catalog::Network { offline: true, cache: None };
     let ast = catalog::follow(file, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults);
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
-    let inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
-    let blueprint = model::evaluate(blueprint, &inputs, &mut faults);
+    let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
+    let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
     if !faults.iter().any(Diagnostic::is_error) {
         let instances = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
         if !faults.iter().any(Diagnostic::is_error) {

@@ -29,8 +29,8 @@ fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     let (mut sources, mut faults) = (Sources::default(), Vec::new());
     let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
     let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
-    let given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
-    let evaluated = model::evaluate(resolved, &given, &mut faults);
+    let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
+    let evaluated = model::evaluate(resolved, &mut given, &mut faults);
     let origin =
         Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), previous: &[], sources: &sources };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);

@@ -123,7 +123,7 @@ proptest! {
         let (mut sources, mut faults) = (Sources::default(), Vec::new());
         let file = sources.add_text("blueprint.yaml", flow(&model));
         let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
-        let blueprint = model::evaluate(model::resolve(ast, &sources, backend::provides, &mut faults), &IndexMap::new(), &mut faults);
+        let blueprint = model::evaluate(model::resolve(ast, &sources, backend::provides, &mut faults), &mut IndexMap::new(), &mut faults);
         let expand = || model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(seed), &mut Vec::new());
         let instances = expand();
         prop_assert_eq!(&instances, &expand(), "a seed makes ids reproducible");

@@ -89,8 +89,8 @@ fn apply(case: &Json, blueprint: Blueprint, sources: &mut Sources, faults: &mut 
         .into_iter()
         .flatten()
         .map(|(name, value)| (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: case["bare"] == true }));
-    let inputs = supply(&blueprint, &given.collect(), Missing::Fault, faults);
-    (model::evaluate(blueprint, &inputs, faults), inputs)
+    let mut inputs = supply(&blueprint, &given.collect(), Missing::Fault, faults);
+    (model::evaluate(blueprint, &mut inputs, faults), inputs)
 }
 
 fn expect_fault(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {

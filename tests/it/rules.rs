@@ -44,8 +44,8 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
             .unwrap()
             .iter()
             .map(|(name, value)| (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: false }));
-        let values = supply(&blueprint, &given.collect(), Missing::Fault, &mut faults);
-        let blueprint = model::evaluate(blueprint, &values, &mut faults);
+        let mut values = supply(&blueprint, &given.collect(), Missing::Fault, &mut faults);
+        let blueprint = model::evaluate(blueprint, &mut values, &mut faults);
         let _ = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
     }
     let mut codes: Vec<_> = faults.iter().filter(|fault| fault.is_error()).map(|fault| fault.code.as_str()).collect();
@@ -174,7 +174,7 @@ rules! {
     function_cycle: "D0074" "1_5" "inputs: {a: {default: {concat: [{get_input: a}]}}}\noutputs: {o: {value: {get_input: a}}}" with "{}";
     function_of_an_input_finds_nothing: "D0076" "1_5" "inputs: {a: {default: {k: v}}}\noutputs: {o: {value: {get_input: [a, zz]}}}" with "{}";
     function_split_out_of_range: "D0077" "1_5" "outputs: {o: {value: {string_split: ['a,b', ',', 7]}}}" with "{}";
-    function_merges_no_mapping: "D0113" "1_5" "inputs: {a: {default: 1}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
+    function_merges_no_mapping: "D0113" "1_5" "inputs: {a: {default: text}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
     input_missing: "D0080" "1_5" "inputs: {a: {}}" with "{}";
     input_not_declared: "D0081" "1_5" "inputs: {}" with r#"{"zz": 1}"#;
     constraint_broken: "D0082" "1_5" "inputs: {a: {constraints: [{in_range: [1, 3]}]}}" with r#"{"a": 4}"#;

@@ -48,7 +48,9 @@ fn merge(items: &[Json]) -> Applied<Json> {
     let mut merged = Map::new();
     for item in items {
         let Some(object) = item.as_object() else {
-            return Err((Code::FunctionResult, format!("`merge` merges mappings, and this is {}", python_text(item))));
+            // The original tries to go through whatever it is.
+            let code = if matches!(item, Json::String(_) | Json::Array(_)) { Code::FunctionResult } else { Code::WrongKind };
+            return Err((code, format!("`merge` merges mappings, and this is {}", python_text(item))));
         };
         merged.extend(object.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
@@ -138,7 +140,8 @@ mod tests {
         assert_eq!(result("string_split", &json!(["a,b,c", ",", 7])), Err("D0077"));
         assert_eq!(result("string_lower", &json!(5)), Err("D0075"));
         assert_eq!(result("merge", &json!([{"a": 1}, {"a": 2, "b": 3}])), Ok(json!({"a": 2, "b": 3})));
-        assert_eq!(result("merge", &json!([1])), Err("D0113"));
+        assert_eq!(result("merge", &json!(["a"])), Err("D0113"));
+        assert_eq!(result("merge", &json!([1])), Err("D0116"));
         assert!(apply("get_input", &json!("x")).is_none());
     }
 }

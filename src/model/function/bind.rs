@@ -51,10 +51,12 @@ pub fn is_call(json: &Json) -> bool {
     json_call(json).is_some()
 }
 
+/// The same rule as for [`call`](crate::syntax::call).
 fn json_call(json: &Json) -> Option<(&str, &Json)> {
     let object = json.as_object().filter(|object| object.len() <= 2)?;
-    let (name, arguments) = object.iter().find(|(key, _)| FUNCTIONS.contains(&key.as_str()))?;
-    (object.len() == 1 || object.contains_key("type")).then_some((name, arguments))
+    let is_function = |key: &str| FUNCTIONS.contains(&key);
+    let (name, arguments) = object.iter().rev().find(|(key, _)| is_function(key))?;
+    object.keys().all(|key| key == "type" || is_function(key)).then_some((name, arguments))
 }
 
 /// First arguments of every `get_attribute` inside a value.

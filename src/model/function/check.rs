@@ -1,11 +1,11 @@
 //! What can be said of calls before anything is known: their shape, and the names in them.
 
-use super::index;
+use super::{index, shape::malformed};
 use crate::{
     diagnostic::{Code, Diagnostic, Span},
     model::Blueprint,
     syntax::{
-        Call, Data, Value, Version,
+        Call, Data, Value,
         ast::{Named, NodeTemplate},
         call,
     },
@@ -15,8 +15,13 @@ use crate::{
 #[derive(Clone, Copy)]
 enum Scope<'a> {
     Node(&'a str),
-    Relationship { source: &'a str, target: &'a str },
+    Relationship {
+        source: &'a str,
+        target: &'a str,
+    },
     Outputs,
+    /// Capabilities, labels, policies, settings.
+    Elsewhere,
 }
 
 /// Checks the shape and the names of every call in a blueprint.
@@ -34,14 +39,15 @@ pub(in crate::model) fn check(blueprint: &Blueprint, templates: &Named<NodeTempl
             inputs.for_each(|value| checker.value(value, scope));
         }
     }
-    let outputs = blueprint.outputs.values().chain(blueprint.capabilities.values()).map(|output| &output.body.value);
+    blueprint.outputs.values().for_each(|output| checker.value(&output.body.value, Scope::Outputs));
+    let capabilities = blueprint.capabilities.values().map(|capability| &capability.body.value);
     let labels = blueprint.labels.values().flat_map(|label| &label.body.values);
     let policies = blueprint.policies.values().flat_map(|policy| [&policy.numbers.min, &policy.numbers.max, &policy.numbers.default]);
     let settings = blueprint
         .settings
         .iter()
         .flat_map(|settings| settings.display_name.iter().chain(settings.default_schedules.entries.iter().map(|(_, schedule)| schedule)));
-    outputs.chain(labels).chain(policies).chain(settings).for_each(|value| checker.value(value, Scope::Outputs));
+    capabilities.chain(labels).chain(policies).chain(settings).for_each(|value| checker.value(value, Scope::Elsewhere));
 }
 
 struct Checker<'a> {
@@ -49,9 +55,6 @@ struct Checker<'a> {
     templates: &'a Named<NodeTemplate>,
     d: &'a mut Vec<Diagnostic>,
 }
-
-/// A rule that is broken, and how.
-type Broken = (Code, String);
 
 impl Checker<'_> {
     fn value(&mut self, value: &Value, scope: Scope<'_>) {
@@ -66,8 +69,8 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, call: Call<'_>, scope: Scope<'_>) {
-        if let Some((code, message)) = shape(call).or_else(|| self.version(call)) {
-            self.d.push(call.arguments.span.error(code, message));
+        if let Some(fault) = malformed(call, self.blueprint.version) {
+            self.d.push(fault);
             return;
         }
         match call.name {
@@ -78,18 +81,6 @@ impl Checker<'_> {
             }
             _ => {}
         }
-    }
-
-    /// Two functions came later than functions as such.
-    fn version(&self, call: Call<'_>) -> Option<Broken> {
-        let since = match call.name {
-            "concat" => Version::V1_1,
-            "merge" => Version::V1_3,
-            _ => return None,
-        };
-        let declared = self.blueprint.version;
-        (declared < since)
-            .then(|| (Code::FunctionValidation, format!("`{}` exists since {since}, and the blueprint declares {declared}", call.name)))
     }
 
     fn input(&mut self, call: Call<'_>) {
@@ -114,7 +105,9 @@ impl Checker<'_> {
             ("TARGET", Scope::Relationship { target, .. }) => Some(target),
             (word @ ("SELF" | "SOURCE" | "TARGET"), _) => {
                 let place = if word == "SELF" { "nodes" } else { "the operations of relationships" };
-                self.d.push(target.span.error(Code::FunctionScope, format!("`{word}` can only be used in {place}")));
+                let attribute_elsewhere = matches!(scope, Scope::Elsewhere) && call.name.starts_with("get_attribute");
+                let code = if attribute_elsewhere { Code::AttributeScope } else { Code::FunctionScope };
+                self.d.push(target.span.error(code, format!("`{word}` can only be used in {place}")));
                 None
             }
             (name, _) if !self.templates.contains_key(name) => {
@@ -182,101 +175,4 @@ pub(super) fn nothing_there(span: Span, function: &str, of: &str, value: &Value,
     let fault = span.error(Code::FunctionEvaluation, format!("`{function}` finds nothing in {of}: {why}"));
     let keys: Vec<&str> = value.as_map().into_iter().flat_map(|map| &map.entries).filter_map(|(key, _)| key.as_str()).collect();
     fault.did_you_mean(&step_text, keys)
-}
-
-/// Whether the arguments have a shape that the function does not take.
-fn shape(call: Call<'_>) -> Option<Broken> {
-    let Call { name, arguments, .. } = call;
-    let list = arguments.as_list();
-    let is_call = |value: &Value| self::call(value).is_some();
-    let is_text = |value: &Value| value.as_str().is_some() || is_call(value);
-    let is_step = |value: &Value| is_text(value) || matches!(value.data, Data::Int(_) | Data::Bool(_));
-    let given = || list.map_or_else(|| arguments.kind().to_owned(), |list| format!("a list of {}", list.len()));
-    let wrong = |code: Code, wanted: &str| Some((code, format!("`{name}` takes {wanted}, and this is {}", given())));
-    let unless = |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
-    let path = |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
-    match name {
-        "get_input" => {
-            let fits = is_text(arguments) || list.is_some_and(|list| list.first().is_some_and(is_text) && list.iter().all(is_step));
-            unless(fits, Code::FunctionArguments, "the name of an input, or a list that starts with one")
-        }
-        "get_property" | "get_attribute" => unless(path(2), Code::FunctionArguments, "a list: [SELF or the name of a node, a name, …]"),
-        "get_attributes_list" => unless(path(2), Code::FunctionArguments, "a list: [the name of a node, a name, …]"),
-        "get_attributes_dict" => attributes_dict(list).map(|(code, why)| (code, format!("`{name}` {why}"))),
-        "concat" => unless(list.is_some(), Code::FunctionArguments, "a list"),
-        "merge" => {
-            let mapping = |value: &Value| value.as_map().is_some();
-            let code = if list.is_some() { Code::FunctionValidation } else { Code::FunctionArguments };
-            unless(list.is_some_and(|list| list.iter().all(mapping)), code, "a list of mappings")
-        }
-        "string_find" => {
-            let fits = list.is_some_and(|list| list.len() == 2 && list.iter().all(is_text));
-            unless(fits, Code::FunctionValidation, "a list of two texts: [text, what to find]")
-        }
-        "string_replace" => {
-            let fits =
-                list.is_some_and(|list| matches!(list.len(), 3 | 4) && list[..3].iter().all(is_text) && list[3..].iter().all(number));
-            unless(fits, Code::FunctionValidation, "a list: [text, what to replace, what with], and perhaps how often")
-        }
-        "string_split" => {
-            let fits =
-                list.is_some_and(|list| matches!(list.len(), 2 | 3) && list[..2].iter().all(is_text) && list[2..].iter().all(number));
-            unless(fits, Code::FunctionValidation, "a list: [text, separator], and perhaps which part")
-        }
-        "string_lower" | "string_upper" => unless(is_text(arguments), Code::FunctionValidation, "one text"),
-        "get_secret" => {
-            let fits = is_text(arguments) || list.is_some_and(|list| list.len() >= 2);
-            unless(fits, Code::FunctionValidation, "the name of a secret, or a list of it and keys")
-        }
-        "get_label" => {
-            let fits = is_text(arguments) || list.is_some_and(|list| list.len() == 2);
-            unless(fits, Code::FunctionValidation, "the name of a label, or a list of it and an index")
-        }
-        "get_capability" | "get_group_capability" => {
-            let fits = list.is_some_and(|list| list.len() >= 2);
-            unless(fits, Code::FunctionArguments, "a list: [deployment or group, capability, …]")
-        }
-        "get_environment_capability" => {
-            let fits = arguments.as_str().is_some() || path(2);
-            unless(fits, Code::FunctionValidation, "the name of a capability, or a list of it and keys")
-        }
-        "get_sys" => system(call),
-        "get_consumers" => {
-            let fits = is_call(arguments) || matches!(arguments.as_str(), Some("ids" | "names" | "count"));
-            unless(fits, Code::FunctionArguments, "one of ids, names, count")
-        }
-        _ => None,
-    }
-}
-
-fn number(value: &Value) -> bool {
-    matches!(value.data, Data::Int(_) | Data::Bool(_)) || call(value).is_some()
-}
-
-fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
-    let Some([_, paths @ ..]) = list.filter(|list| list.len() >= 2) else {
-        return Some((Code::FunctionArguments, "takes a list: [the name of a node, a name or a list of names, …]".to_owned()));
-    };
-    let mut seen: Vec<String> = Vec::new();
-    for path in paths {
-        let text = path.as_list().map_or_else(|| path.to_key(), |steps| steps.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
-        if seen.contains(&text) {
-            return Some((Code::FunctionEvaluation, format!("is given `{text}` twice")));
-        }
-        seen.push(text);
-    }
-    None
-}
-
-fn system(call: Call<'_>) -> Option<Broken> {
-    let Some([entity, property]) = call.arguments.as_list() else {
-        return Some((Code::FunctionArguments, "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned()));
-    };
-    let known: &[&str] = match entity.as_str()? {
-        "tenant" => &["name"],
-        "deployment" => &["id", "name", "blueprint", "owner"],
-        other => return Some((Code::SysEntity, format!("`get_sys` knows no `{other}`"))),
-    };
-    let property = property.as_str()?;
-    (!known.contains(&property)).then(|| (Code::SysProperty, format!("`get_sys` knows no `{property}` there, only {}", known.join(", "))))
 }

@@ -1,23 +1,31 @@
 //! Calls that are known when a deployment is made: inputs, properties, and what is made of them.
 
 use super::{
-    DEPTH, apply,
+    apply,
     check::{child, nothing_there},
+    index,
+    shape::malformed_in_input,
+    trail::{Spent, Trail},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::{Code, Diagnostic},
     model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
     syntax::ast::Settings,
     syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits},
 };
 use indexmap::IndexMap;
-use std::{cell::Cell, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
-/// Evaluates what is known once the inputs are. Calls of inputs that have no value stay.
+/// Evaluates what is known once the inputs are. Calls of inputs that have no value stay. Calls inside of inputs that are asked for
+/// are evaluated in place.
 #[must_use]
-pub fn evaluate(mut blueprint: Blueprint, inputs: &IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
-    // What changes is collected first: properties are read as they were written while others are evaluated.
-    let changes = Evaluator { blueprint: &blueprint, inputs, spent: Spent::default() }.changes(d);
+pub fn evaluate(mut blueprint: Blueprint, inputs: &mut IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
+    // What changes is collected first: properties and inputs are read as they were written while others are evaluated.
+    let evaluator = Evaluator { blueprint: &blueprint, inputs, spent: Spent::default(), rewritten: RefCell::default() };
+    let changes = evaluator.changes(d);
+    for (name, path, part) in evaluator.rewritten.into_inner() {
+        inputs.entry(name).and_modify(|value| replace(value, &path, part));
+    }
     for change in changes {
         change.apply(&mut blueprint);
     }
@@ -68,37 +76,8 @@ struct Evaluator<'a> {
     blueprint: &'a Blueprint,
     inputs: &'a IndexMap<String, Value>,
     spent: Spent,
-}
-
-/// What all functions of a blueprint together have cost: a small text can ask for more than any machine has.
-#[derive(Default)]
-struct Spent {
-    /// Values that were looked at inside functions.
-    visits: Cell<usize>,
-    /// Values that were made.
-    made: Cell<usize>,
-    /// Bytes of text that were made.
-    text: Cell<usize>,
-    /// Too much of something, which has been told.
-    told: Cell<bool>,
-}
-
-/// Most of each for one blueprint.
-const VISITS: usize = 5_000_000;
-/// What a call costs, in visits.
-const CALL: usize = 10;
-const MADE: usize = 500_000;
-const TEXT: usize = 32 << 20;
-
-impl Spent {
-    fn add(cell: &Cell<usize>, more: usize, limit: usize, span: Span) -> Result<(), Box<Diagnostic>> {
-        cell.set(cell.get().saturating_add(more));
-        if cell.get() <= limit {
-            return Ok(());
-        }
-        let fault = span.error(Code::Limit, "the functions of this blueprint come to more than can be held");
-        Err(Box::new(fault.hint("a value that refers to others several times grows with every step")))
-    }
+    /// Parts of inputs that are shown otherwise than they were given: the input, the way to the part, and the part.
+    rewritten: RefCell<Vec<(String, Vec<Value>, Value)>>,
 }
 
 /// Whose value is evaluated.
@@ -107,13 +86,6 @@ struct Whose<'a> {
     me: Option<&'a str>,
     source: Option<&'a str>,
     target: Option<&'a str>,
-}
-
-/// What led here: the properties that are being looked up, and how deep calls are nested.
-#[derive(Default)]
-struct Trail {
-    steps: Vec<String>,
-    depth: usize,
 }
 
 /// What a value comes to; none if it stays as it is.
@@ -187,19 +159,15 @@ impl Evaluator<'_> {
 
     fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Numbers> {
         let [min, max, default] = [&numbers.min, &numbers.max, &numbers.default].map(|value| self.change(value, whose, d));
+        d.extend(no_number(default.as_ref().unwrap_or(&numbers.default)));
         if min.is_none() && max.is_none() && default.is_none() {
             return None;
         }
-        let numbers = Numbers {
+        Some(Numbers {
             min: min.unwrap_or_else(|| numbers.min.clone()),
             max: max.unwrap_or_else(|| numbers.max.clone()),
             default: default.unwrap_or_else(|| numbers.default.clone()),
-        };
-        if !matches!(numbers.default.data, Data::Int(_) | Data::Bool(_)) && call(&numbers.default).is_none() {
-            let message = format!("`default_instances` must come to a whole number, and this is {}", numbers.default.kind());
-            d.push(numbers.default.span.error(Code::Foreign, message));
-        }
-        Some(numbers)
+        })
     }
 
     fn operations(&self, operations: &Arc<Operations>, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Arc<Operations>> {
@@ -224,31 +192,32 @@ impl Evaluator<'_> {
     }
 
     fn value(&self, value: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+        trail.check_depth(value.span)?;
         if let Some(call) = call(value) {
             return self.call(value, call, whose, trail);
         }
-        if trail.depth > 0 {
-            Spent::add(&self.spent.visits, 1, VISITS, value.span)?;
+        if trail.is_nested() {
+            self.spent.visit(value.span)?;
         }
         match &value.data {
             Data::List(list) => {
                 let mut changed: Option<Vec<Value>> = None;
                 for (at, item) in list.iter().enumerate() {
-                    if let Some(item) = self.value(item, whose, trail)? {
+                    if let Some(item) = trail.within(|trail| self.value(item, whose, trail))? {
                         changed.get_or_insert_with(|| list.to_vec())[at] = item;
                     }
                 }
-                Spent::add(&self.spent.made, changed.as_ref().map_or(0, Vec::len), MADE, value.span)?;
+                self.spent.make(changed.as_ref().map_or(0, Vec::len), value.span)?;
                 Ok(changed.map(|list| Value::new(value.span, Data::List(Arc::new(list)))))
             }
             Data::Map(map) => {
                 let mut changed: Option<Map> = None;
                 for (at, (_, item)) in map.entries.iter().enumerate() {
-                    if let Some(item) = self.value(item, whose, trail)? {
+                    if let Some(item) = trail.within(|trail| self.value(item, whose, trail))? {
                         changed.get_or_insert_with(|| Map::clone(map)).entries[at].1 = item;
                     }
                 }
-                Spent::add(&self.spent.made, changed.as_ref().map_or(0, |map| map.entries.len()), MADE, value.span)?;
+                self.spent.make(changed.as_ref().map_or(0, |map| map.entries.len()), value.span)?;
                 Ok(changed.map(|map| Value::new(value.span, Data::Map(Arc::new(map)))))
             }
             _ => Ok(None),
@@ -256,21 +225,12 @@ impl Evaluator<'_> {
     }
 
     fn call(&self, value: &Value, call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
-        if trail.depth >= DEPTH {
-            let fault = call
-                .span
-                .error(Code::FunctionCycle, format!("functions refer to each other more than {DEPTH} deep: they probably go in a circle"));
+        self.spent.call(call.span)?;
+        // Calls in inputs are looked at only here: an input that nobody asks for may hold anything.
+        if let Some(fault) = malformed_in_input(call) {
             return Err(Box::new(fault));
         }
-        Spent::add(&self.spent.visits, CALL, VISITS, call.span)?;
-        trail.depth += 1;
-        let result = self.called(value, call, whose, trail);
-        trail.depth -= 1;
-        result
-    }
-
-    fn called(&self, value: &Value, call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
-        let arguments = self.value(call.arguments, whose, trail)?;
+        let arguments = trail.within(|trail| self.value(call.arguments, whose, trail))?;
         let current = arguments.as_ref().unwrap_or(call.arguments);
         let result = match call.name {
             "get_input" => self.input(call, current, whose, trail)?,
@@ -289,8 +249,8 @@ impl Evaluator<'_> {
             Data::Map(map) => (map.entries.len(), 0),
             _ => (0, 0),
         });
-        Spent::add(&self.spent.made, made, MADE, value.span)?;
-        Spent::add(&self.spent.text, text, TEXT, value.span)?;
+        self.spent.make(made, value.span)?;
+        self.spent.write(text, value.span)?;
         Ok(result)
     }
 
@@ -306,29 +266,39 @@ impl Evaluator<'_> {
             return if known { Ok(None) } else { Err(fault()) };
         };
         let found = walk_input(text, value, path, call)?;
-        let result = self.value(&found, whose, trail)?.unwrap_or(found);
-        Self::check_type(call, text, &result)?;
+        if refers_to_itself(&found, call) {
+            return Ok(None); // An input that is only itself stays as it is, as in the original.
+        }
+        let result = trail.along(format!("input {text}"), call, |trail| self.looked_up(text, path, found, whose, trail))?;
+        check_type(call, text, &result)?;
         Ok(Some(result))
     }
 
-    /// A call with a second key `type` must come to a value of that type. No value is of a data type here, as in the original.
-    fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
-        let is = |declared: &str| PRIMITIVES.contains(&declared) && fits(result, declared);
-        match call.type_name.filter(|declared| self::call(result).is_none() && !is(declared)) {
-            None => Ok(()),
-            Some(declared) => {
-                let message = format!("the value of input `{input}` must be of type {declared} here, and it is {}", result.kind());
-                Err(Box::new(call.span.error(Code::InputEvaluation, message)))
+    /// What a part of an input comes to. The inputs of the deployment show it like that as well, but a call that is all of it
+    /// stays there with its arguments evaluated, as in the original.
+    fn looked_up(&self, name: &str, path: &[Value], found: Value, whose: Whose<'_>, trail: &mut Trail) -> Result<Value, Box<Diagnostic>> {
+        let (shown, result) = match call(&found) {
+            None => {
+                let result = self.value(&found, whose, trail)?;
+                (result.clone(), result)
             }
-        }
+            Some(call) => {
+                let arguments = trail.within(|trail| self.value(call.arguments, whose, trail))?;
+                let shown = arguments.map(|arguments| with_arguments(&found, call, &arguments));
+                let result = self.value(shown.as_ref().unwrap_or(&found), whose, trail)?;
+                (shown, result)
+            }
+        };
+        self.rewritten.borrow_mut().extend(shown.iter().map(|shown| (name.to_owned(), path.to_vec(), shown.clone())));
+        Ok(result.or(shown).unwrap_or(found))
     }
 
     fn property(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
         let Some([target, path @ ..]) = arguments.as_list() else { return Ok(None) };
         let node = match target.as_str() {
-            Some("SELF") => whose.me,
-            Some("SOURCE") => whose.source,
-            Some("TARGET") => whose.target,
+            Some("SELF") => Some(whose.me.ok_or_else(|| out_of_place(target))?),
+            Some("SOURCE") => Some(whose.source.ok_or_else(|| out_of_place(target))?),
+            Some("TARGET") => Some(whose.target.ok_or_else(|| out_of_place(target))?),
             other => other,
         };
         let Some(node) = node.filter(|_| path.iter().all(|step| self::call(step).is_none())) else { return Ok(None) };
@@ -341,15 +311,12 @@ impl Evaluator<'_> {
             return Err(Box::new(fault.did_you_mean(&name.to_key(), definition.properties.keys().map(AsRef::as_ref))));
         };
         let step = format!("{node}.{}", path.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
-        let from_itself = trail.steps.last() == Some(&step) || (trail.steps.is_empty() && whose.me == Some(node));
+        let from_itself = trail.last().map_or(whose.me == Some(node), |last| last == step);
         if from_itself && refers_to_itself(property, call) {
             return Ok(None); // A property that is only itself stays as it is, as in the original.
         }
-        enter(call, step, trail)?;
         let whose = Whose { me: Some(node), ..Whose::default() };
-        let result = self.walk_property(property, rest, call, whose, trail);
-        trail.steps.pop();
-        result
+        trail.along(step, call, |trail| self.walk_property(property, rest, call, whose, trail))
     }
 
     /// Follows a path; a call on the way is evaluated first.
@@ -369,19 +336,58 @@ impl Evaluator<'_> {
     }
 }
 
+/// Why a deployment cannot be made with this `default_instances`.
+fn no_number(default: &Value) -> Option<Diagnostic> {
+    let is_late = call(default).is_some();
+    if matches!(default.data, Data::Int(_) | Data::Bool(_)) || (is_late && needs_inputs(default)) {
+        return None;
+    }
+    let kind = if is_late { "only known at run time" } else { default.kind() };
+    let message = format!("`default_instances` must come to a whole number, and this is {kind}");
+    Some(default.span.error(Code::WrongKind, message))
+}
+
+/// A call with a second key `type` must come to a value of that type. No value is of a data type here, as in the original.
+fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
+    let is = |declared: &Value| declared.as_str().is_some_and(|declared| PRIMITIVES.contains(&declared) && fits(result, declared));
+    match call.result_type.filter(|declared| self::call(result).is_none() && !is(declared)) {
+        None => Ok(()),
+        Some(declared) => {
+            let (wanted, kind) = (declared.as_str().unwrap_or("that is no name"), result.kind());
+            let message = format!("the value of input `{input}` must be of type {wanted} here, and it is {kind}");
+            Err(Box::new(call.span.error(Code::InputEvaluation, message)))
+        }
+    }
+}
+
 fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
     call(property).is_some_and(|other| other.span == this.span)
 }
 
-fn enter(call: Call<'_>, step: String, trail: &mut Trail) -> Result<(), Box<Diagnostic>> {
-    if trail.steps.contains(&step) {
-        let circle = trail.steps.iter().skip_while(|other| **other != step).chain([&step]);
-        let circle: Vec<&str> = circle.map(String::as_str).collect();
-        let message = format!("properties refer to each other in a circle: {}", circle.join(" → "));
-        return Err(Box::new(call.span.error(Code::FunctionCycle, message)));
+/// A word that can only be reached through an input here: elsewhere, it was told when the blueprint was read.
+fn out_of_place(word: &Value) -> Box<Diagnostic> {
+    Box::new(word.span.error(Code::FunctionScope, format!("`{}` stands for nothing where this input is used", word.to_key())))
+}
+
+/// Replaces a part of a value.
+fn replace(value: &mut Value, path: &[Value], part: Value) {
+    let Some((step, rest)) = path.split_first() else {
+        *value = part;
+        return;
+    };
+    match &mut value.data {
+        Data::Map(map) => {
+            let mut entries = Arc::make_mut(map).entries.iter_mut();
+            let child = entries.find(|(key, _)| key.as_str() == step.as_str() && key.to_key() == step.to_key());
+            child.into_iter().for_each(|(_, child)| replace(child, rest, part.clone()));
+        }
+        Data::List(list) => {
+            let Data::Int(at) = step.data else { return };
+            let at = index(at, list.len());
+            at.into_iter().for_each(|at| replace(&mut Arc::make_mut(list)[at], rest, part.clone()));
+        }
+        _ => {}
     }
-    trail.steps.push(step);
-    Ok(())
 }
 
 /// Follows a path into the value of an input.

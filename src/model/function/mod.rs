@@ -12,7 +12,9 @@ mod apply;
 mod bind;
 mod check;
 mod evaluate;
+mod shape;
 mod spell;
+mod trail;
 
 pub use apply::apply;
 pub use bind::{Surroundings, attribute_targets, bind, holds_call, is_call, lookup};
@@ -20,7 +22,7 @@ pub(super) use check::check;
 pub use evaluate::evaluate;
 pub use spell::python_text;
 
-/// Deepest nesting of calls that refer to each other; the original's limit.
+/// Deepest nesting of a value with functions in it: lists, mappings and calls count alike; the original's limit.
 const DEPTH: usize = 50;
 
 /// A position in a list; negative ones count from the end.

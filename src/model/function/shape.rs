@@ -1,0 +1,150 @@
+//! The shape of calls: how many arguments a function takes, and of what kind.
+
+use crate::{
+    diagnostic::{Code, Diagnostic},
+    syntax::{Call, Data, Value, Version, call},
+};
+use std::collections::HashSet;
+
+/// What is wrong with a call by itself, whatever stands around it.
+pub(super) fn malformed(call: Call<'_>, version: Version) -> Option<Diagnostic> {
+    let (code, message) = shape(call).or_else(|| too_new(call.name, version))?;
+    Some(call.arguments.span.error(code, message))
+}
+
+/// What is wrong with a call that is reached through an input. What `merge` merges and names of `get_sys` are looked at only in
+/// blueprints, as in the original.
+pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
+    let (code, message) = shape(call)?;
+    let only_in_blueprints = matches!((call.name, code), ("merge", Code::FunctionValidation) | (_, Code::SysEntity | Code::SysProperty));
+    (!only_in_blueprints).then(|| call.arguments.span.error(code, message))
+}
+
+/// A rule that is broken, and how.
+type Broken = (Code, String);
+
+/// Two functions came later than functions as such.
+fn too_new(name: &str, declared: Version) -> Option<Broken> {
+    let since = match name {
+        "concat" => Version::V1_1,
+        "merge" => Version::V1_3,
+        _ => return None,
+    };
+    (declared < since).then(|| (Code::FunctionValidation, format!("`{name}` exists since {since}, and the blueprint declares {declared}")))
+}
+
+/// Whether the arguments have a shape that the function does not take.
+fn shape(call: Call<'_>) -> Option<Broken> {
+    let Call { name, arguments, .. } = call;
+    let list = arguments.as_list();
+    let is_call = |value: &Value| self::call(value).is_some();
+    let is_text = |value: &Value| value.as_str().is_some() || is_call(value);
+    let is_step = |value: &Value| is_text(value) || matches!(value.data, Data::Int(_) | Data::Bool(_));
+    let given = || list.map_or_else(|| arguments.kind().to_owned(), |list| format!("a list of {}", list.len()));
+    let wrong = |code: Code, wanted: &str| Some((code, format!("`{name}` takes {wanted}, and this is {}", given())));
+    let unless = |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
+    let path = |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
+    match name {
+        "get_input" => {
+            let fits = is_text(arguments) || list.is_some_and(|list| list.first().is_some_and(is_text) && list.iter().all(is_step));
+            unless(fits, Code::FunctionArguments, "the name of an input, or a list that starts with one")
+        }
+        "get_property" | "get_attribute" => unless(path(2), Code::FunctionArguments, "a list: [SELF or the name of a node, a name, …]"),
+        "get_attributes_list" => unless(path(2), Code::FunctionArguments, "a list: [the name of a node, a name, …]"),
+        "get_attributes_dict" => attributes_dict(list).map(|(code, why)| (code, format!("`{name}` {why}"))),
+        "concat" => unless(list.is_some(), Code::FunctionArguments, "a list"),
+        "merge" => {
+            let mapping = |value: &Value| value.as_map().is_some();
+            let code = if list.is_some() { Code::FunctionValidation } else { Code::FunctionArguments };
+            unless(list.is_some_and(|list| list.iter().all(mapping)), code, "a list of mappings")
+        }
+        "string_find" => {
+            let fits = list.is_some_and(|list| list.len() == 2 && list.iter().all(is_text));
+            unless(fits, Code::FunctionValidation, "a list of two texts: [text, what to find]")
+        }
+        "string_replace" => {
+            let fits =
+                list.is_some_and(|list| matches!(list.len(), 3 | 4) && list[..3].iter().all(is_text) && list[3..].iter().all(number));
+            unless(fits, Code::FunctionValidation, "a list: [text, what to replace, what with], and perhaps how often")
+        }
+        "string_split" => {
+            let fits =
+                list.is_some_and(|list| matches!(list.len(), 2 | 3) && list[..2].iter().all(is_text) && list[2..].iter().all(number));
+            unless(fits, Code::FunctionValidation, "a list: [text, separator], and perhaps which part")
+        }
+        "string_lower" | "string_upper" => unless(is_text(arguments), Code::FunctionValidation, "one text"),
+        "get_secret" => {
+            let fits = is_text(arguments) || list.is_some_and(|list| list.len() >= 2);
+            unless(fits, Code::FunctionValidation, "the name of a secret, or a list of it and keys")
+        }
+        "get_label" => {
+            let fits = is_text(arguments) || list.is_some_and(|list| list.len() == 2 && is_text(&list[0]) && is_position(&list[1]));
+            unless(fits, Code::FunctionValidation, "the name of a label, or a list of it and a position")
+        }
+        "get_group_capability" => {
+            let fits = |value: &Value| is_step(value) || value.as_list().is_some();
+            let fits = list.is_some_and(|list| list.len() >= 2 && list.iter().all(fits));
+            unless(fits, Code::FunctionArguments, "a list: [group, capability, …]")
+        }
+        "get_capability" => unless(path(2), Code::FunctionArguments, "a list: [deployment, capability, …]"),
+        "get_environment_capability" => {
+            let fits = arguments.as_str().is_some() || path(2);
+            unless(fits, Code::FunctionValidation, "the name of a capability, or a list of it and keys")
+        }
+        "get_sys" => system(call),
+        "get_consumers" => {
+            let fits = matches!(arguments.as_str(), Some("ids" | "names" | "count"));
+            unless(fits, Code::FunctionArguments, "one of ids, names, count")
+        }
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> bool {
+    matches!(value.data, Data::Int(_) | Data::Bool(_)) || call(value).is_some()
+}
+
+/// A position in the values of a label: a number, or text that is one.
+fn is_position(value: &Value) -> bool {
+    match &value.data {
+        Data::Int(_) | Data::Bool(_) => true,
+        Data::Str(text) => !text.is_empty() && text.chars().all(|digit| digit.is_ascii_digit()),
+        _ => false,
+    }
+}
+
+fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
+    let Some([_, paths @ ..]) = list else {
+        return Some((Code::FunctionArguments, "takes a list: [the name of a node, a name or a list of names, …]".to_owned()));
+    };
+    let mut seen: HashSet<String> = HashSet::new();
+    for path in paths {
+        let steps = path.as_list().unwrap_or(std::slice::from_ref(path));
+        let Some(names) = steps.iter().map(Value::as_str).collect::<Option<Vec<_>>>() else {
+            return Some((Code::WrongKind, "takes names and lists of names only".to_owned()));
+        };
+        let text = names.join(".");
+        if !seen.insert(text.clone()) {
+            return Some((Code::FunctionEvaluation, format!("is given `{text}` twice")));
+        }
+    }
+    None
+}
+
+fn system(call: Call<'_>) -> Option<Broken> {
+    let is_plain = |value: &Value| !matches!(value.data, Data::Null | Data::List(_));
+    let Some([entity, property]) = call.arguments.as_list().filter(|list| list.iter().all(is_plain)) else {
+        return Some((Code::FunctionArguments, "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned()));
+    };
+    if self::call(entity).is_some() {
+        return None;
+    }
+    let known: &[&str] = match entity.as_str() {
+        Some("tenant") => &["name"],
+        Some("deployment") => &["id", "name", "blueprint", "owner"],
+        _ => return Some((Code::SysEntity, format!("`get_sys` knows no `{}`", entity.to_key()))),
+    };
+    let is_known = self::call(property).is_some() || property.as_str().is_some_and(|property| known.contains(&property));
+    let why = || format!("`get_sys` knows no `{}` there, only {}", property.to_key(), known.join(", "));
+    (!is_known).then(|| (Code::SysProperty, why()))
+}

@@ -1,0 +1,122 @@
+//! What bounds the evaluation of functions: the way that led to a value, and what all of them have cost.
+
+use super::DEPTH;
+use crate::{
+    diagnostic::{Code, Diagnostic, Span},
+    syntax::Call,
+};
+use std::cell::Cell;
+
+type Checked = Result<(), Box<Diagnostic>>;
+
+/// What led to the value that is being evaluated.
+#[derive(Default)]
+pub(super) struct Trail {
+    /// Inputs and properties that are being looked up.
+    steps: Vec<String>,
+    /// Lists, mappings and calls around the value.
+    depth: usize,
+}
+
+/// Most lookups that lead from one to the next. The original has no limit there; a stack has.
+const CHAIN: usize = 200;
+
+impl Trail {
+    pub(super) fn is_nested(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// The lookup that led here, if one did.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.steps.last().map(String::as_str)
+    }
+
+    /// Goes into the parts of a value.
+    pub(super) fn within<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> T {
+        self.depth += 1;
+        let result = part(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Follows a call to what it refers to.
+    pub(super) fn along<T>(
+        &mut self,
+        step: String,
+        call: Call<'_>,
+        lookup: impl FnOnce(&mut Self) -> Result<T, Box<Diagnostic>>,
+    ) -> Result<T, Box<Diagnostic>> {
+        if self.steps.contains(&step) {
+            let circle: Vec<&str> = self.steps.iter().skip_while(|other| **other != step).chain([&step]).map(String::as_str).collect();
+            let message = format!("functions refer to each other in a circle: {}", circle.join(" → "));
+            return Err(Box::new(call.span.error(Code::FunctionCycle, message)));
+        }
+        if self.steps.len() == CHAIN {
+            let message = format!("`{}` leads to `{step}` over {CHAIN} others, which is as far as is followed", self.steps[0]);
+            return Err(Box::new(call.span.error(Code::Limit, message)));
+        }
+        self.steps.push(step);
+        let result = lookup(self);
+        self.steps.pop();
+        result
+    }
+
+    /// # Errors
+    ///
+    /// If the value stands too deep.
+    pub(super) fn check_depth(&self, span: Span) -> Checked {
+        if self.depth < DEPTH {
+            return Ok(());
+        }
+        let message = format!("a value is nested more than {DEPTH} deep, and functions are not followed further");
+        let fault = span.error(Code::FunctionCycle, message);
+        Err(Box::new(fault.hint("lists, mappings and calls count alike, those that functions come to as well")))
+    }
+}
+
+/// What all functions of a blueprint together have cost: a small text can ask for more than any machine has.
+#[derive(Default)]
+pub(super) struct Spent {
+    /// Values that were looked at inside functions.
+    visits: Cell<usize>,
+    /// Values that were made.
+    made: Cell<usize>,
+    /// Bytes of text that were made.
+    text: Cell<usize>,
+    /// Too much of something, which has been told.
+    pub(super) told: Cell<bool>,
+}
+
+/// Most of each for one blueprint.
+const VISITS: usize = 5_000_000;
+/// What a call costs, in visits.
+const CALL: usize = 10;
+const MADE: usize = 500_000;
+const TEXT: usize = 32 << 20;
+
+impl Spent {
+    pub(super) fn visit(&self, span: Span) -> Checked {
+        Self::add(&self.visits, 1, VISITS, span)
+    }
+
+    pub(super) fn call(&self, span: Span) -> Checked {
+        Self::add(&self.visits, CALL, VISITS, span)
+    }
+
+    pub(super) fn make(&self, values: usize, span: Span) -> Checked {
+        Self::add(&self.made, values, MADE, span)
+    }
+
+    pub(super) fn write(&self, bytes: usize, span: Span) -> Checked {
+        Self::add(&self.text, bytes, TEXT, span)
+    }
+
+    fn add(cell: &Cell<usize>, more: usize, limit: usize, span: Span) -> Checked {
+        cell.set(cell.get().saturating_add(more));
+        if cell.get() <= limit {
+            return Ok(());
+        }
+        let fault = span.error(Code::Limit, "the functions of this blueprint come to more than can be held");
+        Err(Box::new(fault.hint("a value that refers to others several times grows with every step")))
+    }
+}
