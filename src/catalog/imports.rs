@@ -152,9 +152,11 @@ impl Loader<'_> {
 
     /// Notes what a file imports.
     fn enqueue(&mut self, root: &Value, from: FileId, outer: &str) {
-        let Some(value) = root.get("imports").filter(|value| !value.is_null()) else { return };
+        let Some(value) = root.get("imports") else { return };
         let Some(list) = value.as_list() else {
-            self.fault(value.span.error(Code::Format, format!("`imports` must be a list, and this is {}", value.kind())));
+            let code = if value.is_null() { Code::WrongKind } else { Code::Format };
+            let fault = value.span.error(code, format!("`imports` must be a list, and this is {}", value.kind()));
+            self.fault(fault.hint("leave it out if nothing is imported"));
             return;
         };
         let mut names: HashMap<String, Span> = HashMap::new();
@@ -180,7 +182,11 @@ impl Loader<'_> {
         let map = match &item.data {
             Data::Str(text) => return Some((text.to_string(), None)),
             Data::Map(map) => map,
-            Data::Date(_) | Data::Null | Data::Bytes(_) => {
+            Data::Null => {
+                self.fault(item.span.error(Code::ImportProperties, "an import must be a string or a mapping, and this is null"));
+                return None;
+            }
+            Data::Date(_) | Data::Bytes(_) => {
                 self.fault(item.span.error(Code::Foreign, format!("an import must be a string, and this is {}", item.kind())));
                 return None;
             }
@@ -198,6 +204,11 @@ impl Loader<'_> {
         if self.version < Version::V1_5 {
             let fault = item.span.error(Code::FeatureTooNew, format!("imports have properties since {}", Version::V1_5));
             self.fault(fault.hint(format!("declare `tosca_definitions_version: {}`", Version::V1_5)));
+            return None;
+        }
+        if !matches!(properties.data, Data::Map(_) | Data::Null) {
+            let fault = properties.span.error(Code::Format, format!("the properties of an import are a mapping, and this is {}", properties.kind()));
+            self.fault(fault);
             return None;
         }
         Some((name.as_str()?.to_owned(), Some(properties.clone())))
@@ -221,7 +232,7 @@ impl Loader<'_> {
         };
         self.read.insert(file, root.clone());
         let Some(map) = root.as_map() else {
-            let fault = root.span.error(Code::Format, format!("an imported file must be a mapping, and this is {}", root.kind()));
+            let fault = root.span.error(Code::Foreign, format!("an imported file must be a mapping, and this is {}", root.kind()));
             self.fault(fault.related(import.span, "imported here"));
             return None;
         };
@@ -410,16 +421,7 @@ impl Loader<'_> {
 
     /// The file with values for the properties of every plugin in it.
     fn with_properties(&mut self, map: &Map, given: &Value) -> Map {
-        let Some(given) = given.as_map() else {
-            if !given.is_null() {
-                self.fault(
-                    given
-                        .span
-                        .error(Code::ImportProperties, format!("the properties of an import are a mapping, and this is {}", given.kind())),
-                );
-            }
-            return map.clone();
-        };
+        let Some(given) = given.as_map() else { return map.clone() };
         for (name, value) in &given.entries {
             let fits =
                 matches!(value.data, Data::Str(_) | Data::Int(_) | Data::Float(_) | Data::Bool(_) | Data::List(_)) || call(value).is_some();
@@ -454,11 +456,10 @@ impl Loader<'_> {
                 self.fault(fault.did_you_mean(&key, known.iter().map(String::as_str)));
                 continue;
             };
-            let type_name = schema.get("type").and_then(Value::as_str);
-            if call(value).is_none() && type_name.is_some_and(|name| !fits(value, name)) {
-                let wanted = type_name.unwrap_or_default();
-                let message = format!("the property `{key}` must be of type {wanted}, and this is {}", value.kind());
-                self.fault(value.span.error(Code::ImportPropertyUnknown, message));
+            if let Some(declared) = schema.get("type").and_then(Value::as_str)
+                && let Err((code, why)) = property_fits(value, declared)
+            {
+                self.fault(value.span.error(code, format!("the property `{key}` {why}, and this is {}", value.kind())));
             }
             let mut fields = schema.as_map().map(|map| map.entries.clone()).unwrap_or_default();
             fields.retain(|(key, _)| key.as_str() != Some("value"));
@@ -473,11 +474,26 @@ impl Loader<'_> {
     }
 }
 
+/// The original's check of a value for a property of a plugin: only some types can be given with an import, and `string` takes
+/// whole numbers too.
+fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
+    let fits = match declared {
+        _ if !matches!(declared, "string" | "integer" | "float" | "boolean" | "list") => {
+            return Err((Code::ImportProperties, format!("is of type {declared}, which cannot be given with an import")));
+        }
+        _ if call(value).is_some() => true,
+        "string" => matches!(value.data, Data::Str(_) | Data::Int(_) | Data::Bool(_)),
+        "integer" | "float" => matches!(value.data, Data::Bool(_)) || fits(value, declared),
+        _ => fits(value, declared),
+    };
+    if fits { Ok(()) } else { Err((Code::ImportPropertyUnknown, format!("must be of type {declared}"))) }
+}
+
 /// Namespace and name of an import. A `--` inside a path or address is part of it.
 fn split(text: &str) -> (Option<String>, String) {
     let parts = text.match_indices(DELIMITER).map(|(at, _)| (&text[..at], &text[at + DELIMITER.len()..]));
-    match parts.filter(|(namespace, _)| !namespace.contains(['/', ':']) && !namespace.is_empty()).last() {
-        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+    match parts.filter(|(namespace, _)| !namespace.contains(['/', ':'])).last() {
+        Some((namespace, name)) => (Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty()), name.to_owned()),
         None => (None, text.to_owned()),
     }
 }

@@ -88,20 +88,20 @@ impl Merger<'_> {
     }
 
     fn union(&mut self, section: &str, at: usize, more: &Value, basic: bool) {
-        let (Some(map), Some(more)) = (self.sections[at].1.as_map(), more.as_map()) else {
+        let first = &mut self.sections[at].1;
+        let (Data::Map(map), Some(more)) = (&mut first.data, more.as_map()) else {
             // What is no mapping is reported when it is read; an empty one gives way.
-            if self.sections[at].1.is_null() {
-                self.sections[at].1 = more.clone();
-            } else if !more.is_null() && self.sections[at].1.as_map().is_some() {
+            if first.is_null() {
+                *first = more.clone();
+            } else if !more.is_null() && first.as_map().is_some() {
                 self.d.push(more.span.error(Code::Format, format!("`{section}` must be a mapping, and this is {}", more.kind())));
             }
             return;
         };
-        let names = self
-            .names
-            .entry(section.to_owned())
-            .or_insert_with(|| map.entries.iter().enumerate().map(|(at, (key, _))| (key.to_key(), at)).collect());
-        let mut entries = map.entries.clone();
+        let index = |map: &Map| map.entries.iter().enumerate().map(|(at, (key, _))| (key.to_key(), at)).collect();
+        let names = self.names.entry(section.to_owned()).or_insert_with(|| index(map));
+        // Copied the first time only: from then on, nobody else has it.
+        let entries = &mut Arc::make_mut(map).entries;
         for (key, value) in &more.entries {
             let name = key.to_key();
             match names.get(&name).copied() {
@@ -112,8 +112,6 @@ impl Merger<'_> {
                 Some(place) => self.d.extend(both(section, &mut entries[place], (key, value), basic || name.starts_with("cloudify."))),
             }
         }
-        let span = self.sections[at].1.span;
-        self.sections[at].1 = Value::new(span, Data::Map(Arc::new(Map { entries })));
     }
 }
 

@@ -78,8 +78,8 @@ codes! {
     Syntax = "D0002", Some((FORMAT, Some(-1)));
     /// The text is YAML that is no blueprint: several documents, or an alias without its anchor.
     ///
-    /// A blueprint is exactly one document. An anchor (`&name`) must stand before its alias (`*name`), in the same file, and cannot
-    /// contain it.
+    /// A blueprint is exactly one document. An anchor (`&name`) must stand before its alias (`*name`), in the same file, and
+    /// can be given once.
     Yaml = "D0003", Some(("ComposerError", None));
     /// A limit that protects against hostile input is exceeded.
     ///
@@ -95,7 +95,7 @@ codes! {
     Scanner = "D0006", Some(("ScannerError", None));
     /// The text is YAML that stands for no value here.
     ///
-    /// Tags of other languages are not known, a list or mapping cannot be a key (quote `"{{ name }}"`), `<<` merges mappings only.
+    /// Tags of other languages are not known, `<<` merges mappings only, a value cannot contain itself.
     Construct = "D0007", Some(("ConstructorError", None));
     /// A value of a kind that cannot stand here: a date, `null` as a name, a number out of range.
     ///
@@ -329,7 +329,7 @@ codes! {
     ///
     /// The property, key or index that it names is not there.
     FunctionEvaluation = "D0073", Some(("FunctionEvaluationError", None));
-    /// Functions refer to each other in a circle.
+    /// Functions refer to each other in a circle, or stand too deep inside of each other.
     ///
     /// The message shows the circle. Give one of them a plain value.
     FunctionCycle = "D0074", Some(("EvaluationRecursionLimitReached", None));
@@ -487,7 +487,7 @@ codes! {
     AttributeScope = "D0115", Some(("KeyError", None));
     /// A value is of a kind that cannot be worked with here.
     ///
-    /// The message says what it must be: a whole number, a list, a name.
+    /// The message says what it must be: a whole number, a list, a name. A list or mapping cannot be a key: quote `"{{ name }}"`.
     WrongKind = "D0116", Some(("TypeError", None));
 }
 

@@ -204,6 +204,7 @@ fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     put("display_label", schema.display_label.clone().map(Json::from));
     put("hidden", schema.hidden.map(Json::from));
     put("display", schema.display.as_ref().map(Value::to_plan));
+    form.extend(schema.nulls.iter().map(|key| (key.to_string(), Json::Null)));
     Json::Object(form)
 }
 

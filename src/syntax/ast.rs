@@ -91,9 +91,9 @@ impl Ast {
             description: fields.text_since("description", Version::V1_2, r).map(|text| text.node),
             metadata: metadata(fields.take("metadata"), r),
             inputs: fields.named("inputs", r, schema::input),
-            plugins: fields.named("plugins", r, types::plugin),
+            plugins: dictionary(&mut fields, "plugins", r, types::plugin),
             data_types: gated(&mut fields, "data_types", Version::V1_2, r, types::data_type),
-            node_types: fields.named("node_types", r, types::node_type),
+            node_types: dictionary(&mut fields, "node_types", r, types::node_type),
             relationships: fields.named("relationships", r, types::relationship_type),
             node_templates: fields.named("node_templates", r, templates::node_template),
             policy_types: fields.named("policy_types", r, groups::policy_type),
@@ -108,9 +108,7 @@ impl Ast {
             settings: fields.take("deployment_settings").filter(|value| !value.is_null()).and_then(|value| sections::settings(value, r)),
             resource_tags: fields.since("resource_tags", Version::V1_3, r).filter(|value| !value.is_null()).cloned(),
         };
-        if let Some(tags) = &ast.resource_tags {
-            r.map(tags, &Owner::only("`resource_tags`"));
-        }
+        r.free_map(ast.resource_tags.as_ref(), &Owner::only("`resource_tags`"));
         fields.close(r);
         ast
     }
@@ -126,12 +124,29 @@ fn definitions(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) {
 }
 
 fn metadata(value: Option<&Value>, r: &mut Reader<'_>) -> Option<Value> {
-    let value = value.filter(|value| !value.is_null())?;
-    if value.as_map().is_none() {
-        r.push(value.span.error(Code::Foreign, format!("`metadata` must be a mapping, and this is {}", value.kind())));
-        return None;
+    value.filter(|value| is_dictionary(value, "`metadata`", r)).cloned()
+}
+
+/// Sections that not even `null` can stand for, as in the original.
+fn dictionary<'v, T>(
+    fields: &mut Fields<'v, '_>,
+    key: &'static str,
+    r: &mut Reader<'_>,
+    read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
+) -> Named<T> {
+    let owner = *fields.owner();
+    match fields.take(key).filter(|value| is_dictionary(value, &format!("`{key}`"), r)) {
+        Some(value) => r.named(value, &owner.part(key), read),
+        None => Named::default(),
     }
-    Some(value.clone())
+}
+
+fn is_dictionary(value: &Value, what: &str, r: &mut Reader<'_>) -> bool {
+    if value.as_map().is_none() {
+        let fault = value.span.error(Code::Foreign, format!("{what} must be a mapping, and this is {}", value.kind()));
+        r.push(if value.is_null() { fault.hint("leave it out if it is empty") } else { fault });
+    }
+    value.as_map().is_some()
 }
 
 fn gated<'v, T>(

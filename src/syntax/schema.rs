@@ -1,7 +1,7 @@
 //! Declarations of values: properties, inputs, and the constraints on inputs.
 
 use super::{
-    Data, Value, Version,
+    Data, Map, Value, Version,
     fields::{Fields, Owner, Reader},
 };
 use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
@@ -31,6 +31,8 @@ pub struct Schema {
     pub hidden: Option<bool>,
     /// How it is shown.
     pub display: Option<Value>,
+    /// Keys that are given as `null`: they say nothing, but are shown.
+    pub nulls: Vec<Arc<str>>,
 }
 
 impl Schema {
@@ -165,11 +167,12 @@ pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
         type_name: fields.text("type", r),
+        nulls: value.as_map().map(nulls).unwrap_or_default(),
         ..Schema::default()
     };
     if kind != Kind::Property {
         schema.item_type = fields.text_since("item_type", Version::V1_4, r);
-        schema.constraints_given = fields.take("constraints").filter(|value| !value.is_null()).cloned();
+        schema.constraints_given = fields.take("constraints").cloned();
     }
     if kind == Kind::Input {
         schema.display_label = fields.text_since("display_label", Version::V1_3, r).map(|text| text.node);
@@ -203,6 +206,10 @@ pub(super) fn parameter(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
     schema(value, Owner::new("parameter", name), Kind::Parameter, r)
 }
 
+fn nulls(map: &Map) -> Vec<Arc<str>> {
+    map.entries.iter().filter(|(_, value)| value.is_null()).filter_map(|(key, _)| key.as_str().map(Into::into)).collect()
+}
+
 fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
     if let Some(name) = &schema.type_name {
         check_since(name, r);
@@ -222,7 +229,10 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, r: &mut Reader<'
         check_display(schema, display, owner, r);
     }
     if let Some(given) = schema.constraints_given.clone() {
-        schema.constraints = constraints(&given, &owner.part("constraints"), r);
+        // Without a default to try them on, nobody looks for constraints.
+        if !given.is_null() || schema.default.is_some() {
+            schema.constraints = constraints(&given, &owner.part("constraints"), r);
+        }
     }
 }
 
@@ -261,6 +271,11 @@ fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Re
 }
 
 fn constraints(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Constraint> {
+    if let Some(null) = [value].into_iter().chain(value.as_list().unwrap_or_default()).find(|value| value.is_null()) {
+        let wanted = if value.is_null() { "a list" } else { "mappings" };
+        r.push(null.span.error(Code::WrongKind, format!("{owner} must be {wanted}, and this is null")));
+        return Vec::new();
+    }
     r.list(value, owner).iter().filter_map(|item| constraint(item, owner, r)).collect()
 }
 

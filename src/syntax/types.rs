@@ -129,6 +129,10 @@ const EXECUTORS: [&str; 2] = ["central_deployment_agent", "host_agent"];
 
 pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Plugin> {
     let owner = Owner::new("plugin", name);
+    if value.as_map().is_none() {
+        r.push(value.span.error(Code::Foreign, format!("{owner} must be a mapping, and this is {}", value.kind())));
+        return None;
+    }
     let mut fields = Fields::open(value, owner, r)?;
     let source = fields.text("source", r);
     let executor = fields.text("executor", r);

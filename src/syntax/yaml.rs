@@ -473,7 +473,7 @@ fn is_of_parser(kind: &ErrorKind) -> bool {
 fn checked_key(key: Value) -> Result<Value, Diagnostic> {
     match key.data {
         Data::List(_) | Data::Map(_) => {
-            let fault = key.span.error(Code::Construct, format!("{} cannot be a key", key.kind()));
+            let fault = key.span.error(Code::WrongKind, format!("{} cannot be a key", key.kind()));
             Err(fault.hint("quote it if this is a template such as \"{{ name }}\""))
         }
         _ => Ok(key),
@@ -582,7 +582,7 @@ mod tests {
         assert!(fault("a: !!int x").starts_with("D0008"));
         assert!(fault("a: <<").starts_with("D0007"));
         assert!(fault("a: *b").starts_with("D0003"));
-        assert!(fault("{{ x }}: 1").starts_with("D0007"));
+        assert!(fault("{{ x }}: 1").starts_with("D0116"));
         assert!(fault("a: !ruby/object x").starts_with("D0007"));
         assert!(fault("a: 1\n---\nb: 2\n").starts_with("D0003"));
         assert!(fault("a: [1\n").starts_with("D0002"));
