@@ -207,7 +207,9 @@ impl Loader<'_> {
             return None;
         }
         if !matches!(properties.data, Data::Map(_) | Data::Null) {
-            let fault = properties.span.error(Code::Format, format!("the properties of an import are a mapping, and this is {}", properties.kind()));
+            let fault = properties
+                .span
+                .error(Code::Format, format!("the properties of an import are a mapping, and this is {}", properties.kind()));
             self.fault(fault);
             return None;
         }
