@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dockctl::{backend, catalog, model, syntax::Sources};
+use dockctl::{backend, catalog, diagnostic::Diagnostics, model, syntax::Sources};
 use granit_parser::Parser;
 use indexmap::IndexMap;
 use std::{fs, hint::black_box, path::Path, time::Duration};
@@ -40,7 +40,7 @@ node_templates:
 
 /// Text to instances: parse, validate, apply inputs, expand.
 fn whole(path: &Path) -> usize {
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let ast = catalog::load(path, &catalog::Options::default(), &mut sources, &mut faults).expect("the file can be read");
     let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
     let mut inputs = model::inputs::supply(&resolved, &IndexMap::new(), model::inputs::Missing::Fault, &mut faults);

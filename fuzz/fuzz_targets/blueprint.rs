@@ -3,7 +3,7 @@
 
 use dockctl::{
     backend, catalog,
-    diagnostic::{Diagnostic, github, json, render, sarif},
+    diagnostic::{Diagnostic, Diagnostics, github, json, render, sarif},
     model::{
         self,
         inputs::{Missing, supply},
@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
     let network = catalog::Network { offline: true, cache: None };
     let ast = catalog::follow(file, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults);
@@ -30,7 +30,7 @@ fuzz_target!(|text: &str| {
         let _ = (normal::instances(&instances), normal::shape(&instances));
     }
     let _ = (render::render(&faults, &sources, false), github::annotations(&faults, &sources));
-    for fault in &faults {
+    for fault in faults.iter() {
         let _ = (json::diagnostic(fault, &sources), sarif::result(fault, &sources));
     }
 });

@@ -3,7 +3,7 @@
 
 use dockctl::{
     backend, catalog,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Diagnostics},
     model::{
         self,
         function::{Surroundings, bind},
@@ -56,7 +56,7 @@ outputs:
       {indented}
 "
     );
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
     let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);

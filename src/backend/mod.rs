@@ -8,7 +8,7 @@ pub mod docker;
 pub mod simulated;
 
 use crate::{
-    diagnostic::Diagnostic,
+    diagnostic::Diagnostics,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
     plan::InstanceState,
     secrets::Secrets,
@@ -398,6 +398,6 @@ pub fn object_of<'o>(deployment: &Deployment, instance: &Instance, observed: &'o
 }
 
 /// Finds the faults that only a back-end knows of: arguments, names, images.
-pub fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     docker::check::check(blueprint, d);
 }

@@ -7,7 +7,7 @@ use super::{
     namespace::{self, DELIMITER},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, FileId, Severity, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, FileId, Severity, Span},
     syntax::{Data, Map, SourceError, Sources, Value, Version, ast::Ast, call, fits, parse},
 };
 use std::{
@@ -18,6 +18,8 @@ use std::{
 
 /// Most files that one blueprint may import.
 const FILES: usize = 1000;
+/// Most values of files under namespaces.
+const NAMESPACED: usize = 300_000;
 
 /// How imports are found.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +35,14 @@ pub struct Options {
 /// # Errors
 ///
 /// If the blueprint itself cannot be read. Faults inside the files go to `diagnostics`.
-pub fn load(path: &Path, options: &Options, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Result<Ast, SourceError> {
+pub fn load(path: &Path, options: &Options, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Result<Ast, SourceError> {
     let main = sources.read(path)?;
     Ok(follow(main, options, sources, diagnostics))
 }
 
 /// Reads a blueprint that is among the sources already, and everything it imports.
 #[must_use]
-pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Ast {
+pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Ast {
     let root = parse(sources, main, diagnostics).unwrap_or_else(|fault| {
         diagnostics.push(fault);
         Value::new(sources.start(main), Data::Map(Arc::default()))
@@ -55,6 +57,7 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
         blueprints: HashMap::new(),
         queue: VecDeque::new(),
         tried: 0,
+        namespaced: 0,
         read: HashMap::new(),
         sources,
         diagnostics,
@@ -69,7 +72,7 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
 }
 
 /// The version that the main file declares.
-fn main_version(root: &Value, start: Span, d: &mut Vec<Diagnostic>) -> Option<Version> {
+fn main_version(root: &Value, start: Span, d: &mut Diagnostics) -> Option<Version> {
     // A text that could not be read, or is no mapping, has been or will be reported; that its version is missing says nothing new.
     let unreadable = d.iter().any(|fault| fault.severity == Severity::Error);
     let map = root.as_map().filter(|_| !unreadable)?;
@@ -81,7 +84,7 @@ fn main_version(root: &Value, start: Span, d: &mut Vec<Diagnostic>) -> Option<Ve
     read_version(value, Code::VersionUnknown, d)
 }
 
-fn read_version(value: &Value, unknown: Code, d: &mut Vec<Diagnostic>) -> Option<Version> {
+fn read_version(value: &Value, unknown: Code, d: &mut Diagnostics) -> Option<Version> {
     let Some(name) = value.as_str() else {
         let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) { Code::Foreign } else { Code::Format };
         d.push(value.span.error(code, format!("`tosca_definitions_version` must be a string, and this is {}", value.kind())));
@@ -139,10 +142,12 @@ struct Loader<'a> {
     queue: VecDeque<Import>,
     /// Imports that were looked for, found or not.
     tried: usize,
+    /// Values of all files under namespaces: each has its own.
+    namespaced: usize,
     /// What files hold: one can be imported under many namespaces.
     read: HashMap<FileId, Value>,
     sources: &'a mut Sources,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl Loader<'_> {
@@ -253,8 +258,16 @@ impl Loader<'_> {
         }
         self.enqueue(&root, file, &namespace);
         let map = import.properties.as_ref().map_or_else(|| map.clone(), |properties| self.with_properties(map, properties));
-        let map = if namespace.is_empty() { map } else { namespace::prefix(&map, &namespace) };
-        Some(Part { root: Arc::new(map), basic })
+        if namespace.is_empty() {
+            return Some(Part { root: Arc::new(map), basic });
+        }
+        self.namespaced += root.count();
+        if self.namespaced > NAMESPACED {
+            self.fault(import.span.error(Code::Limit, format!("the files under namespaces have more than {NAMESPACED} values")));
+            self.queue.clear();
+            return None;
+        }
+        Some(Part { root: Arc::new(namespace::prefix(&map, &namespace)), basic })
     }
 
     fn check_version(&mut self, map: &Map) {

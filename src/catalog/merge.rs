@@ -1,7 +1,7 @@
 //! Merges a blueprint with what it imports, section by section.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
     syntax::{Data, Map, Value, Version},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -42,7 +42,7 @@ fn rule(section: &str) -> Rule {
 }
 
 /// Merges in the order of loading; the main file is the first.
-pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Vec<Diagnostic>) -> Value {
+pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Diagnostics) -> Value {
     let Some(map) = main.as_map().filter(|_| !parts.is_empty()) else { return main.clone() };
     let mut merger = Merger { sections: map.entries.clone(), names: HashMap::new(), version, d };
     for part in parts {
@@ -58,7 +58,7 @@ struct Merger<'d> {
     /// Where each name is, for sections that were merged.
     names: HashMap<String, HashMap<String, usize>>,
     version: Version,
-    d: &'d mut Vec<Diagnostic>,
+    d: &'d mut Diagnostics,
 }
 
 impl Merger<'_> {

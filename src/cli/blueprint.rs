@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     backend, catalog,
-    diagnostic::{self, Code, Diagnostic},
+    diagnostic::{self, Code, Diagnostic, Diagnostics},
     model::{self, Blueprint, Deployment, Instance, Origin, inputs},
     secrets::Secrets,
     syntax::{Sources, Value},
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// A blueprint that was read, whatever came of it.
 pub(crate) struct Loaded {
     pub sources: Sources,
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Diagnostics,
     /// Inputs applied, functions evaluated as far as is known.
     pub blueprint: Blueprint,
     pub inputs: IndexMap<String, Value>,
@@ -103,7 +103,7 @@ pub(crate) fn import_options(global: &Global) -> catalog::Options {
 
 /// Reads a blueprint with its imports, and collects the faults that show without any inputs.
 pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
-    let (mut sources, mut diagnostics) = (Sources::default(), Vec::new());
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     match catalog::load(path, &import_options(global), &mut sources, &mut diagnostics) {
         Ok(ast) => {
             let blueprint = model::resolve(ast, &sources, backend::provides, &mut diagnostics);
@@ -123,7 +123,7 @@ pub(crate) fn apply_inputs(
 ) -> Result<(), CliError> {
     let mut given = given::read(arguments, &mut loaded.sources, &mut loaded.diagnostics)?;
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources);
-    let mut late = Vec::new();
+    let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
     loaded.blueprint = model::evaluate(std::mem::take(&mut loaded.blueprint), &mut loaded.inputs, &mut late);
     if missing == inputs::Missing::Open && given.is_empty() {
@@ -132,7 +132,7 @@ pub(crate) fn apply_inputs(
     // What was said of the blueprint itself is not said again.
     let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| other.is_error() && other.span == fault.span);
     late.retain(|fault| !told(fault));
-    loaded.diagnostics.extend(late);
+    loaded.diagnostics.append(late);
     loaded.given = given.keys().filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json()))).collect();
     Ok(())
 }
@@ -161,12 +161,12 @@ pub(crate) fn load(
     if missing == inputs::Missing::Fault {
         check_secrets(&loaded.blueprint, &Secrets::new(global.secrets.clone()), &mut loaded.diagnostics);
     }
-    diagnostic::settle(&mut loaded.diagnostics, global.strict);
+    loaded.diagnostics.settle(global.strict);
     Ok(loaded)
 }
 
 /// Secrets that are named as they are must be there before anything begins.
-pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Vec<Diagnostic>) {
+pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Diagnostics) {
     for (name, span) in model::normal::secrets(blueprint) {
         if let Err(why) = secrets.get(&name) {
             d.push(span.error(Code::UnknownSecret, why));
@@ -186,7 +186,7 @@ fn remember(before: Option<&Deployment>, blueprint: &Blueprint, given: &mut Inde
 fn unreadable(path: &Path, message: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
-    let diagnostics = vec![sources.start(file).error(Code::Unreadable, message)];
+    let diagnostics = [sources.start(file).error(Code::Unreadable, message)].into_iter().collect();
     Loaded { sources, diagnostics, blueprint: Blueprint::default(), inputs: IndexMap::new(), given: JsonMap::new() }
 }
 
@@ -201,11 +201,11 @@ pub(crate) fn deploy(
 ) -> Result<Deployment, CliError> {
     let path = absolute(path);
     let origin = Origin { name, path: &path, given: loaded.given.clone(), previous, sources: &loaded.sources };
-    let mut d = Vec::new();
+    let mut d = Diagnostics::default();
     let deployment =
         if loaded.is_valid() { Some(Deployment::new(&origin, &loaded.blueprint, &loaded.inputs, &mut random, &mut d)) } else { None };
-    loaded.diagnostics.extend(d);
-    diagnostic::settle(&mut loaded.diagnostics, global.strict);
+    loaded.diagnostics.append(d);
+    loaded.diagnostics.settle(global.strict);
     match deployment {
         Some(deployment) if loaded.is_valid() => {
             complain(&diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global)));

@@ -2,7 +2,7 @@
 
 use crate::{
     backend::{Failure, docker::ConnectError},
-    diagnostic::{self, Diagnostic},
+    diagnostic::{self, Diagnostics},
     journal::JournalError,
     syntax::Sources,
 };
@@ -85,10 +85,11 @@ impl CliError {
     }
 
     /// A blueprint with errors.
-    pub(crate) fn invalid(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> Self {
+    pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Self {
         let all: Vec<Json> = diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, sources)).collect();
         let mut error = Self::new(Kind::Invalid, format!("the blueprint cannot be used: {}", diagnostic::render::summary(diagnostics)));
         error.fields = json!({ "valid": false, "diagnostics": all });
+        diagnostic::json::omitted(diagnostics, &mut error.fields);
         error.preamble = diagnostic::render::render(diagnostics, sources, color);
         error
     }

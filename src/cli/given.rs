@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use crate::{
-    diagnostic::Diagnostic,
+    diagnostic::Diagnostics,
     model::inputs::Given,
     syntax::{Sources, Value, parse},
 };
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// `KEY=TEXT` is text, `KEY:=YAML` is YAML, `@FILE` or anything without `=` is a file, a folder of
 /// files, or a pattern.
-pub(crate) fn read(arguments: &[String], sources: &mut Sources, d: &mut Vec<Diagnostic>) -> Result<IndexMap<String, Given>, CliError> {
+pub(crate) fn read(arguments: &[String], sources: &mut Sources, d: &mut Diagnostics) -> Result<IndexMap<String, Given>, CliError> {
     let mut all = IndexMap::new();
     for argument in arguments {
         match argument.split_once('=') {
@@ -39,7 +39,7 @@ fn bare(argument: &str, text: &str, sources: &mut Sources) -> Value {
     Value::text(sources.start(file), text)
 }
 
-fn yaml(argument: &str, text: &str, sources: &mut Sources, d: &mut Vec<Diagnostic>) -> Value {
+fn yaml(argument: &str, text: &str, sources: &mut Sources, d: &mut Diagnostics) -> Value {
     let shown = sources.add_text("<command line>", format!("-i {argument}"));
     // Wrapped in a list, so that a bare scalar is a document too.
     let parsed = sources.add_text(format!("<command line: {argument}>"), format!("- {text}"));
@@ -72,7 +72,7 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
     Ok(found)
 }
 
-fn file(path: &Path, sources: &mut Sources, d: &mut Vec<Diagnostic>, all: &mut IndexMap<String, Given>) -> Result<(), CliError> {
+fn file(path: &Path, sources: &mut Sources, d: &mut Diagnostics, all: &mut IndexMap<String, Given>) -> Result<(), CliError> {
     let file = sources.read(path).map_err(|error| CliError::usage(error.to_string()))?;
     let root = match parse(sources, file, d) {
         Ok(root) => root,

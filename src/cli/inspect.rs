@@ -31,7 +31,7 @@ pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs
         let mut random = global.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         instances = model::expand(&loaded.blueprint, &[], &mut random, &mut loaded.diagnostics);
     }
-    diagnostic::settle(&mut loaded.diagnostics, global.strict);
+    loaded.diagnostics.settle(global.strict);
     if !loaded.is_valid() {
         return Err(CliError::invalid(&loaded.diagnostics, &loaded.sources, color(global)));
     }
@@ -50,6 +50,7 @@ fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
     }
     let diagnostics: Vec<Json> = loaded.diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, &loaded.sources)).collect();
     fields["diagnostics"] = diagnostics.into();
+    diagnostic::json::omitted(&loaded.diagnostics, &mut fields);
     let text = tree(&fields);
     Outcome::new(fields, text)
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     backend::{Backend as _, docker},
+    diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
     plan::{Proposal, Unsupported, Workflow, install},
@@ -125,7 +126,7 @@ impl Wish {
         if !proposal.stage.tasks().iter().any(|task| task.step.is_about_image()) {
             return Ok(());
         }
-        let mut d = Vec::new();
+        let mut d = Diagnostics::default();
         docker::check::check_files(&self.loaded.blueprint, self.deployment.blueprint.parent().unwrap_or(Path::new(".")), &mut d);
         if d.is_empty() { Ok(()) } else { Err(CliError::invalid(&d, &self.loaded.sources, color(global))) }
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::report::count;
 use crate::{
     backend,
-    diagnostic::{self, Code, Diagnostic, Severity},
+    diagnostic::{self, Code, Diagnostics, Severity},
     model::inputs::Missing,
     plan,
 };
@@ -30,7 +30,12 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
         all.push((path, loaded));
     }
     let valid = all.iter().all(|(_, loaded)| loaded.is_valid());
-    let fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| shown(loaded)).collect::<Vec<Json>>() });
+    let mut fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| shown(loaded)).collect::<Vec<Json>>() });
+    let mut faults = Diagnostics::default();
+    for (_, loaded) in &all {
+        faults.append(loaded.diagnostics.clone());
+    }
+    diagnostic::json::omitted(&faults, &mut fields);
     let drawn: String =
         all.iter().map(|(_, loaded)| diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))).collect();
     let for_machines = for_machines(global.output, &all);
@@ -39,7 +44,6 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
         let text = for_machines.unwrap_or_else(|| all.iter().map(|(path, loaded)| verdict(path, loaded)).collect());
         return Ok(Outcome::new(fields, text));
     }
-    let faults: Vec<_> = all.iter().flat_map(|(_, loaded)| loaded.diagnostics.clone()).collect();
     let mut error = CliError::new(Kind::Invalid, diagnostic::render::summary(&faults));
     error.preamble = drawn;
     error.fields = fields;
@@ -72,7 +76,7 @@ fn verdict(path: &Path, loaded: &Loaded) -> String {
 }
 
 /// What only shows when instances are made.
-fn expand(loaded: &Loaded, d: &mut Vec<Diagnostic>) {
+fn expand(loaded: &Loaded, d: &mut Diagnostics) {
     if loaded.is_valid() {
         let before = d.len();
         let _ = crate::model::expand(&loaded.blueprint, &[], &mut fastrand::Rng::with_seed(0), d);
@@ -83,9 +87,9 @@ fn expand(loaded: &Loaded, d: &mut Vec<Diagnostic>) {
 /// What install would refuse is valid all the same: a tarball may be made later, a plugin may be elsewhere.
 fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
-    let mut d = Vec::new();
+    let mut d = Diagnostics::default();
     backend::docker::check::check_files(&loaded.blueprint, absolute.parent().unwrap_or(Path::new(".")), &mut d);
-    for diagnostic in &mut d {
+    for diagnostic in d.iter_mut() {
         diagnostic.severity = Severity::Warning;
     }
     expand(loaded, &mut d);
@@ -101,6 +105,6 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
             );
         }
     }
-    loaded.diagnostics.extend(d);
-    diagnostic::settle(&mut loaded.diagnostics, strict);
+    loaded.diagnostics.append(d);
+    loaded.diagnostics.settle(strict);
 }

@@ -1,6 +1,6 @@
 //! Diagnostics for programs. Field names are a public contract, see `docs/cli.md`.
 
-use super::{Diagnostic, Span};
+use super::{Diagnostic, Diagnostics, Span};
 use crate::syntax::Sources;
 use serde_json::{Value as Json, json};
 
@@ -25,6 +25,13 @@ pub fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Json {
         object["reference"] = json!({ "class": reference.class, "code": reference.code });
     }
     object
+}
+
+/// Says how many are missing, if any are.
+pub fn omitted(diagnostics: &Diagnostics, fields: &mut Json) {
+    if diagnostics.omitted() > 0 {
+        fields["omitted"] = diagnostics.omitted().into();
+    }
 }
 
 fn related(span: Span, message: &str, sources: &Sources) -> Json {

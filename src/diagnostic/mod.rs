@@ -1,15 +1,17 @@
 //! Faults in what the user wrote, each tied to the place where it stands.
 //!
-//! Main type: [`Diagnostic`]. It can only be made from a [`Span`], so no fault lacks a place. This
+//! Main types: [`Diagnostic`], and [`Diagnostics`] for many. It can only be made from a [`Span`], so no fault lacks a place. This
 //! module knows nothing of YAML or of blueprints; [`render`] draws; [`json`], [`github`] and [`sarif`] write for programs.
 
 mod code;
+mod diagnostics;
 pub mod github;
 pub mod json;
 pub mod render;
 pub mod sarif;
 
 pub use code::{Code, Reference};
+pub use diagnostics::Diagnostics;
 
 use std::{
     ops::Range,
@@ -164,15 +166,6 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, name)| name);
     COMPARED.fetch_add(compared, Relaxed);
     best
-}
-
-/// Sorts by place, drops repetitions, and with `strict` turns warnings into errors.
-pub fn settle(diagnostics: &mut Vec<Diagnostic>, strict: bool) {
-    for diagnostic in diagnostics.iter_mut().filter(|_| strict) {
-        diagnostic.severity = Severity::Error;
-    }
-    diagnostics.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
-    diagnostics.dedup();
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Diagnostics for people: message, place, source line, caret, advice.
 
-use super::{Diagnostic, Severity, Span};
+use super::{Diagnostic, Diagnostics, Severity, Span};
 use crate::syntax::Sources;
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+use std::ops::Range;
 
 /// Draws all `diagnostics`, with a blank line after each.
 #[must_use]
-pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
+pub fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut text: String = diagnostics.iter().take(SHOWN).map(|diagnostic| one(diagnostic, sources, &renderer) + "\n\n").collect();
-    if let Some(more) = diagnostics.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        text += &format!("… and {more} more; `--output json` shows all\n\n");
+    let more = (diagnostics.len() + diagnostics.omitted()).saturating_sub(SHOWN);
+    if more > 0 {
+        text += &format!("… and {more} more; `--output json` shows {} of them\n\n", diagnostics.len().saturating_sub(SHOWN));
     }
     text
 }
@@ -20,14 +22,18 @@ const SHOWN: usize = 2_000;
 
 /// Says how many errors and warnings there are, for the last line of a run.
 #[must_use]
-pub fn summary(diagnostics: &[Diagnostic]) -> String {
+pub fn summary(diagnostics: &Diagnostics) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = diagnostics.len() - errors;
     let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    match (errors, warnings) {
+    let kept = match (errors, warnings) {
         (0, n) => count(n, "warning"),
         (n, 0) => count(n, "error"),
         (n, m) => format!("{}, {}", count(n, "error"), count(m, "warning")),
+    };
+    match diagnostics.omitted() {
+        0 => kept,
+        more => format!("{kept}, and {more} more faults"),
     }
 }
 
@@ -41,36 +47,64 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     let related = diagnostic.related.iter().map(|(span, message)| (*span, Some(message.as_str()), AnnotationKind::Context));
     let (here, elsewhere): (Vec<Mark<'_>>, Vec<Mark<'_>>) = related.partition(|(span, ..)| span.file == diagnostic.span.file);
     // A file that could not be read has no line to show.
-    let mut group = match sources.text(diagnostic.span.file) {
-        "" => title.element(Origin::path(sources.name(diagnostic.span.file))),
-        _ => title.element(excerpt(&[&[primary], &here[..]].concat(), sources)),
+    let mut elements = match sources.text(diagnostic.span.file) {
+        "" => vec![Origin::path(sources.name(diagnostic.span.file)).into()],
+        _ => together(&[&[primary], &here[..]].concat(), sources),
     };
-    for mark in elsewhere {
-        group = group.element(excerpt(&[mark], sources));
-    }
+    elements.extend(elsewhere.into_iter().flat_map(|mark| excerpt(&[mark], sources)));
+    let group = title.elements(elements);
     let hints = diagnostic.hints.iter().map(|hint| Level::HELP.message(hint.as_str()));
     let report: [Group<'_>; 1] = [group.elements(hints)];
-    renderer.render(&report)
+    without_empty_origins(renderer.render(&report))
+}
+
+/// An excerpt whose place stands above it gets a line for one of its own, with nothing in it.
+fn without_empty_origins(drawn: String) -> String {
+    let is_empty = |line: &&str| line.trim_end_matches("\u{1b}[0m").ends_with("::: ") && !line.contains('|');
+    if drawn.contains("::: ") { drawn.lines().filter(|line| !is_empty(line)).collect::<Vec<_>>().join("\n") } else { drawn }
 }
 
 /// A place, what is said of it, and whether it is the fault itself.
 type Mark<'a> = (Span, Option<&'a str>, AnnotationKind);
 
-/// Some places of one file. Only the lines from the first to the last of them are handed on: the
-/// drawing takes time in proportion to its text, and a file can have thousands of faults.
-fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
+/// Longest text of one excerpt, in bytes: drawing takes time in proportion to it, and a file can have thousands of faults.
+const LONG: usize = 4_000;
+
+/// Some places of one file, in one excerpt if they are near each other.
+fn together<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
+    let starts = || marks.iter().map(|(span, ..)| span.start);
+    let distance = starts().max().unwrap_or(0) - starts().min().unwrap_or(0);
+    if distance > LONG { marks.iter().flat_map(|mark| excerpt(&[*mark], sources)).collect() } else { excerpt(marks, sources) }
+}
+
+/// The lines from the first to the last of some places, or of very long ones the part around the places.
+fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     let file = marks[0].0.file;
     let text = sources.text(file);
     let first = marks.iter().map(|(span, ..)| span.start.min(text.len())).min().unwrap_or(0);
     let last = marks.iter().map(|(span, ..)| span.start.min(text.len())).max().unwrap_or(0);
-    let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let line_start = text[..first].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let is_long = line_end - line_start > 2 * LONG;
+    let (start, end) = if is_long { around(text, first, last, line_start..line_end) } else { (line_start, line_end) };
     let annotations = marks.iter().map(|(span, label, kind)| {
         // The first line of a span only: the rest of a mapping of forty lines says nothing more.
         let from = span.start.min(text.len());
-        let line_end = text[from..].find('\n').map_or(text.len(), |at| from + at);
+        let line_end = text[from..end].find('\n').map_or(end, |at| from + at);
         kind.span(from - start..span.end.clamp(from, line_end) - start).label(*label)
     });
-    let (line, _) = sources.line_column(file, first);
-    Snippet::source(&text[start..end]).line_start(line).path(sources.name(file)).fold(true).annotations(annotations)
+    let (line, column) = sources.line_column(file, first);
+    let snippet = Snippet::source(&text[start..end]).line_start(line).fold(true).annotations(annotations);
+    if is_long {
+        vec![Origin::path(sources.name(file)).line(line).char_column(column).into(), snippet.into()]
+    } else {
+        vec![snippet.path(sources.name(file)).into()]
+    }
+}
+
+/// What is shown of a very long line.
+fn around(text: &str, first: usize, last: usize, line: Range<usize>) -> (usize, usize) {
+    const SHOWN: usize = 40;
+    let start = text.floor_char_boundary(first.saturating_sub(SHOWN)).max(line.start);
+    (start, text.ceil_char_boundary(last + 2 * SHOWN).min(line.end))
 }

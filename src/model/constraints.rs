@@ -1,7 +1,7 @@
 //! Constraints on the values of inputs.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
     syntax::{
         Data, Operator, Value,
         ast::{Constraint, Schema},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Checks a value of an input against its constraints; with `item_type` each item of a list.
-pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: &mut Vec<Diagnostic>) {
+pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: &mut Diagnostics) {
     if schema.constraints.is_empty() {
         // Types of objects on a server are checked by asking that server, which nothing here can.
         return;

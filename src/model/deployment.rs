@@ -2,7 +2,7 @@
 
 use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, expand};
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Diagnostics, Span},
     syntax::{Data, Sources, Value},
 };
 use indexmap::IndexMap;
@@ -130,7 +130,7 @@ impl Deployment {
         blueprint: &Blueprint,
         inputs: &IndexMap<String, Value>,
         random: &mut fastrand::Rng,
-        d: &mut Vec<Diagnostic>,
+        d: &mut Diagnostics,
     ) -> Self {
         let sources = origin.sources;
         Self {

@@ -6,18 +6,18 @@ use super::{
     types::{DataTypes, Fields, Owner, fill},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Spanned},
+    diagnostic::{Code, Diagnostics, Spanned},
     syntax::ast::{self, Ast, Definition, Named, Schema},
 };
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 
 /// Resolves the groups of a blueprint.
-pub(super) fn groups(ast: &Ast, data: &DataTypes, d: &mut Vec<Diagnostic>) -> IndexMap<String, Group> {
+pub(super) fn groups(ast: &Ast, data: &DataTypes, d: &mut Diagnostics) -> IndexMap<String, Group> {
     ast.groups.iter().map(|(name, definition)| (name.clone(), group(name, definition, ast, data, d))).collect()
 }
 
-fn group(name: &str, definition: &Definition<ast::Group>, ast: &Ast, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Group {
+fn group(name: &str, definition: &Definition<ast::Group>, ast: &Ast, data: &DataTypes, d: &mut Diagnostics) -> Group {
     if let Some(node) = ast.node_templates.get(name) {
         let fault = definition.name.error(Code::GroupName, format!("a group and a node are both named `{name}`"));
         d.push(fault.related(node.name, "the node"));
@@ -41,7 +41,7 @@ fn group_policy(
     policy: &Definition<ast::GroupPolicy>,
     ast: &Ast,
     data: &DataTypes,
-    d: &mut Vec<Diagnostic>,
+    d: &mut Diagnostics,
 ) -> Option<GroupPolicy> {
     let declared = defined(&policy.body.type_name, &ast.policy_types, Code::PolicyType, "policy type", d)?;
     let what = format!("policy `{name}`");
@@ -63,7 +63,7 @@ fn defined<'a>(
     all: &'a Named<ast::PolicyType>,
     code: Code,
     what: &str,
-    d: &mut Vec<Diagnostic>,
+    d: &mut Diagnostics,
 ) -> Option<&'a Named<Schema>> {
     let found = all.get(&name.node).map(|definition| &definition.body.properties);
     if found.is_none() {
@@ -81,7 +81,7 @@ fn fields(declared: &Named<Schema>) -> Fields {
 }
 
 /// Resolves the scaling policies of a blueprint.
-pub(super) fn policies(ast: &Ast, groups: &IndexMap<String, Group>, d: &mut Vec<Diagnostic>) -> IndexMap<String, ScalingPolicy> {
+pub(super) fn policies(ast: &Ast, groups: &IndexMap<String, Group>, d: &mut Diagnostics) -> IndexMap<String, ScalingPolicy> {
     let mut all = IndexMap::new();
     for (name, policy) in &ast.policies {
         let ast::Policy { type_name, targets, properties } = &policy.body;
@@ -105,7 +105,7 @@ pub(super) fn scaling_groups(
     groups: &IndexMap<String, Group>,
     policies: &IndexMap<String, ScalingPolicy>,
     nodes: &IndexMap<String, Node>,
-    d: &mut Vec<Diagnostic>,
+    d: &mut Diagnostics,
 ) -> IndexMap<String, ScalingGroup> {
     let mut scaling: IndexMap<String, ScalingGroup> = IndexMap::new();
     for policy in policies.values() {
@@ -134,7 +134,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// Groups cannot contain themselves, however deep.
-    fn circles(&self, d: &mut Vec<Diagnostic>) -> bool {
+    fn circles(&self, d: &mut Diagnostics) -> bool {
         let before = d.len();
         let mut settled: BTreeSet<&str> = BTreeSet::new();
         for start in self.scaling.keys() {
@@ -164,7 +164,7 @@ impl Checker<'_> {
     }
 
     /// Nobody can be a member of two groups that scale.
-    fn several(&self, d: &mut Vec<Diagnostic>) -> bool {
+    fn several(&self, d: &mut Diagnostics) -> bool {
         let before = d.len();
         let mut of: HashMap<&str, &str> = HashMap::new();
         for (name, group) in self.scaling {
@@ -181,7 +181,7 @@ impl Checker<'_> {
     }
 
     /// All members live in the same place: those of a group in a group count for the outermost one.
-    fn containment(&self, d: &mut Vec<Diagnostic>) {
+    fn containment(&self, d: &mut Diagnostics) {
         let inner: BTreeSet<&str> = self.scaling.keys().flat_map(|name| self.inner(name)).collect();
         for name in self.scaling.keys().filter(|name| !inner.contains(name.as_str())) {
             let leaves = self.leaves(name);

@@ -5,7 +5,7 @@ use super::{
     types::{DataTypes, Declared, Flat, Owner, Place, complete},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Span, Spanned},
+    diagnostic::{Code, Diagnostics, Span, Spanned},
     syntax::{
         Data, Map, Value,
         ast::{self, Ast, Definition, Interfaces, Named, Rules, Schema},
@@ -59,7 +59,7 @@ struct TypeOperations {
     /// Inputs without a value: operation, input, where it is declared.
     missing: Vec<(Arc<str>, String, Span)>,
     /// What is wrong with operations, told once, and only if a template inherits the operation.
-    faults: RefCell<Vec<(Arc<str>, Vec<Diagnostic>)>>,
+    faults: RefCell<Vec<(Arc<str>, Diagnostics)>>,
 }
 
 /// Who carries something out.
@@ -85,7 +85,7 @@ impl<'a> Implementations<'a> {
         side: Side,
         mine: &Interfaces<Arc<Map>>,
         owner: &Owner<'_>,
-        d: &mut Vec<Diagnostic>,
+        d: &mut Diagnostics,
     ) -> Arc<Operations> {
         let shared = self.of_type(flat, side);
         let written = |name: &str| {
@@ -100,7 +100,7 @@ impl<'a> Implementations<'a> {
         }
         let (overridden, inherited) = shared.faults.take().into_iter().partition(|(operation, _)| written(operation));
         shared.faults.replace(overridden);
-        d.extend(Vec::into_iter(inherited).flat_map(|(_, faults)| faults));
+        Vec::into_iter(inherited).for_each(|(_, faults)| d.append(faults));
         if mine.values().all(|interface| interface.body.is_empty()) {
             return shared.operations.clone();
         }
@@ -120,8 +120,8 @@ impl<'a> Implementations<'a> {
     }
 
     /// What is wrong with the operations of a type, told once.
-    pub(super) fn check(&mut self, flat: &Flat, side: Side, d: &mut Vec<Diagnostic>) {
-        d.extend(self.of_type(flat, side).faults.take().into_iter().flat_map(|(_, faults)| faults));
+    pub(super) fn check(&mut self, flat: &Flat, side: Side, d: &mut Diagnostics) {
+        self.of_type(flat, side).faults.take().into_iter().for_each(|(_, faults)| d.append(faults));
     }
 
     fn of_type(&mut self, flat: &Flat, side: Side) -> Rc<TypeOperations> {
@@ -144,7 +144,7 @@ impl<'a> Implementations<'a> {
                     rules: declared.body.rules.clone(),
                     span: declared.body.span,
                 };
-                let mut found = Vec::new();
+                let mut found = Diagnostics::default();
                 operations.insert(full.clone(), Arc::new(self.operation(given, side, &what, &mut found)));
                 if !found.is_empty() {
                     faults.push((full, found));
@@ -163,7 +163,7 @@ impl<'a> Implementations<'a> {
         declared: Option<&Definition<Arc<ast::Operation<Named<Schema>>>>>,
         side: Side,
         owner: &Owner<'_>,
-        d: &mut Vec<Diagnostic>,
+        d: &mut Diagnostics,
     ) -> Operation {
         let body = &mine.body;
         let declared = declared.map(|declared| &declared.body).filter(|declared| {
@@ -190,7 +190,7 @@ impl<'a> Implementations<'a> {
         self.operation(given, side, owner.what, d)
     }
 
-    fn operation(&self, given: Given<'_>, side: Side, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) -> Operation {
+    fn operation(&self, given: Given<'_>, side: Side, what: &dyn std::fmt::Display, d: &mut Diagnostics) -> Operation {
         let Some(text) = given.implementation else { return nothing(given.span) };
         let mut inputs = given.inputs;
         if self.is_script(&text.node) {
@@ -204,7 +204,7 @@ impl<'a> Implementations<'a> {
     }
 
     /// A workflow's plugin and operation, and the parameter that a script adds.
-    pub(super) fn workflow(&self, text: &Spanned<Arc<str>>, name: &str, d: &mut Vec<Diagnostic>) -> Option<Implementation> {
+    pub(super) fn workflow(&self, text: &Spanned<Arc<str>>, name: &str, d: &mut Diagnostics) -> Option<Implementation> {
         self.find(text, RUN_WORKFLOW, Code::UnknownWorkflow, &format!("workflow `{name}`"), d)
     }
 
@@ -214,7 +214,7 @@ impl<'a> Implementations<'a> {
         run: &str,
         unknown: Code,
         what: &dyn std::fmt::Display,
-        d: &mut Vec<Diagnostic>,
+        d: &mut Diagnostics,
     ) -> Option<Implementation> {
         let input = if text.node.contains('\n') { "script_source" } else { "script_path" };
         if !self.is_script(&text.node) {
@@ -244,13 +244,7 @@ impl<'a> Implementations<'a> {
         text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
     }
 
-    fn plugin(
-        &self,
-        text: &Spanned<Arc<str>>,
-        unknown: Code,
-        what: &dyn std::fmt::Display,
-        d: &mut Vec<Diagnostic>,
-    ) -> Option<Implementation> {
+    fn plugin(&self, text: &Spanned<Arc<str>>, unknown: Code, what: &dyn std::fmt::Display, d: &mut Diagnostics) -> Option<Implementation> {
         let plugins = &self.ast.plugins;
         let fitting = |name: &&String| text.node.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'));
         let candidates: Vec<&String> = plugins.keys().filter(fitting).collect();
@@ -331,7 +325,7 @@ fn with_defaults(
     let (mut values, mut types) = (Values::with_capacity(declared.len() + given.entries.len()), Vec::new());
     for (name, schema) in declared {
         // What is wrong with a default has been told with the type.
-        let default = |default| complete(default, &schema.body, &Place { what: &name, missing: false }, data, &mut Vec::new());
+        let default = |default| complete(default, &schema.body, &Place { what: &name, missing: false }, data, &mut Diagnostics::default());
         match given.get(name).cloned().or_else(|| schema.body.default.as_ref().map(default)) {
             Some(value) => {
                 let name: Arc<str> = name.as_str().into();
@@ -359,7 +353,7 @@ fn with_type(value: &Value, type_name: &str) -> Value {
 }
 
 /// A script says itself where it is, so nothing else may.
-fn check_script_inputs(inputs: &Values, script: Span, what: &dyn std::fmt::Display, d: &mut Vec<Diagnostic>) {
+fn check_script_inputs(inputs: &Values, script: Span, what: &dyn std::fmt::Display, d: &mut Diagnostics) {
     for taken in ["script_path", "script_source"] {
         if let Some(given) = inputs.get(taken) {
             let fault = given.span.error(Code::ScriptInput, format!("{what} is a script, and gives the input `{taken}` too"));

@@ -2,7 +2,7 @@
 
 use super::{Blueprint, constraints, resolve::check_items, types};
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostics},
     syntax::{
         Data, Value,
         ast::{Definition, Schema},
@@ -30,12 +30,7 @@ pub enum Missing {
 
 /// The value of every input that has one.
 #[must_use]
-pub fn supply(
-    blueprint: &Blueprint,
-    given: &IndexMap<String, Given>,
-    missing: Missing,
-    d: &mut Vec<Diagnostic>,
-) -> IndexMap<String, Value> {
+pub fn supply(blueprint: &Blueprint, given: &IndexMap<String, Given>, missing: Missing, d: &mut Diagnostics) -> IndexMap<String, Value> {
     let mut values = IndexMap::new();
     for (name, input) in &blueprint.inputs {
         let value = match given.get(name) {
@@ -64,7 +59,7 @@ pub fn supply(
 }
 
 /// A given value, checked against everything that its declaration asks for.
-fn checked(name: &str, value: &Value, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Value {
+fn checked(name: &str, value: &Value, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Diagnostics) -> Value {
     constraints::check(name, value, &input.body, value.span, d);
     check_items(name, value, &input.body, d);
     // What is given replaces the default, parts and all.
@@ -73,14 +68,14 @@ fn checked(name: &str, value: &Value, input: &Definition<Schema>, blueprint: &Bl
 
 /// The default, completed. That it matches its type was checked with the blueprint, but for what a data type may lack.
 /// A data type that has a default for everything is its own default.
-fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Option<Value> {
+fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Diagnostics) -> Option<Value> {
     let schema = &input.body;
     let is_custom = schema.type_of().is_some_and(|name| blueprint.data_types.contains_key(name));
     match schema.default.as_ref().filter(|default| !default.is_null()) {
         Some(default) if is_custom => Some(completed(name, default, schema, blueprint, d)),
         Some(default) => Some(default.clone()),
         None if is_custom => {
-            let mut faults = Vec::new();
+            let mut faults = Diagnostics::default();
             let empty = Value::new(input.name, Data::Map(std::sync::Arc::default()));
             let value = completed(name, &empty, schema, blueprint, &mut faults);
             let full = faults.is_empty() && value.as_map().is_some_and(|map| !map.entries.is_empty());
@@ -91,7 +86,7 @@ fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mu
 }
 
 /// Faults of a value for an input have one code, whatever rule of its type is broken.
-fn completed(name: &str, value: &Value, schema: &Schema, blueprint: &Blueprint, d: &mut Vec<Diagnostic>) -> Value {
+fn completed(name: &str, value: &Value, schema: &Schema, blueprint: &Blueprint, d: &mut Diagnostics) -> Value {
     let before = d.len();
     let place = types::Place { what: &format!("input `{name}`"), missing: true };
     let value = types::complete(value, schema, &place, &blueprint.data_types, d);

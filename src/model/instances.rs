@@ -2,7 +2,7 @@
 
 use super::{Blueprint, Node, Relationship, RelationshipKind};
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostics, Span},
     syntax::Value,
 };
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Most instances of one deployment.
 const LIMIT: usize = 100_000;
-/// Most relationships between instances of one deployment.
-const TIES: usize = 1_000_000;
+/// Most bytes that the instances of one deployment may take, their relationships and groups included; roughly counted.
+const SIZE: usize = 32 << 20;
 
 /// One instance of a node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub type Expanded = Vec<Instance>;
 /// Expands nodes into instances, containers before what they contain. Instances that `previous`
 /// knows keep their ids.
 #[must_use]
-pub fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastrand::Rng, d: &mut Vec<Diagnostic>) -> Expanded {
+pub fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastrand::Rng, d: &mut Diagnostics) -> Expanded {
     check_ties(blueprint, d);
     populate(blueprint, previous, Population::Counted, random, d)
 }
@@ -70,7 +70,7 @@ pub(super) fn populate<'p>(
     previous: &[Instance],
     population: Population<'p>,
     random: &'p mut fastrand::Rng,
-    d: &mut Vec<Diagnostic>,
+    d: &mut Diagnostics,
 ) -> Expanded {
     let groups = previous.iter().flat_map(|instance| instance.groups.iter().map(|group| group.id.clone()));
     let mut expansion = Expansion {
@@ -85,6 +85,7 @@ pub(super) fn populate<'p>(
         of: HashMap::with_capacity(blueprint.nodes.len()),
         groups: Vec::new(),
         of_group: HashMap::new(),
+        size: 0,
     };
     for part in outermost_first(blueprint) {
         if !expansion.part(part, d) {
@@ -118,6 +119,14 @@ pub(super) enum Part<'a> {
     Group(&'a str),
 }
 
+impl<'a> Part<'a> {
+    fn name(self) -> &'a str {
+        match self {
+            Self::Node(name) | Self::Group(name) => name,
+        }
+    }
+}
+
 /// What each part is directly in: a node in its scaling group, else in its container; a group in the
 /// group around it, else in the container of its members.
 pub(super) struct Containment<'a> {
@@ -135,10 +144,7 @@ impl<'a> Containment<'a> {
     }
 
     pub(super) fn parent(&self, part: Part<'a>) -> Option<Part<'a>> {
-        let name = match part {
-            Part::Node(name) | Part::Group(name) => name,
-        };
-        if let Some(group) = self.group_of.get(name) {
+        if let Some(group) = self.group_of.get(part.name()) {
             return Some(Part::Group(group));
         }
         let container = match part {
@@ -192,7 +198,7 @@ fn outermost_first(blueprint: &Blueprint) -> Vec<Part<'_>> {
 }
 
 /// What only shows when instances are made: relationships of no base type, and of no known connection.
-fn check_ties(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
     for relationship in blueprint.nodes.values().flat_map(|node| &node.relationships) {
         let span = relationship.type_name.span;
         match relationship.kind {
@@ -261,11 +267,13 @@ struct Expansion<'a, 'p> {
     groups: Vec<(GroupInstance, Option<Outer>)>,
     /// Positions of each group's instances.
     of_group: HashMap<&'a str, Vec<usize>>,
+    /// Bytes that all of this takes.
+    size: usize,
 }
 
 impl<'a> Expansion<'a, '_> {
     /// Makes the instances of a part, unless there would be too many.
-    fn part(&mut self, part: Part<'a>, d: &mut Vec<Diagnostic>) -> bool {
+    fn part(&mut self, part: Part<'a>, d: &mut Diagnostics) -> bool {
         let numbers = match part {
             Part::Node(name) => &self.blueprint.nodes[name].numbers,
             Part::Group(name) => &self.blueprint.scaling_groups[name].numbers,
@@ -296,11 +304,36 @@ impl<'a> Expansion<'a, '_> {
                 return false;
             }
         }
+        // All members are as deep in groups as the first.
+        let groups = members.first().map_or(0, |(outer, _)| self.size_of_groups(*outer));
+        if !self.fits(members.len() * (part.name().len() + size_of::<Instance>() + groups), numbers.default.span, d) {
+            return false;
+        }
         match part {
             Part::Node(name) => self.nodes(name, &members),
             Part::Group(name) => self.group(name, members),
         }
         true
+    }
+
+    /// Counts what is about to be made, and says whether there is room for it.
+    fn fits(&mut self, bytes: usize, span: Span, d: &mut Diagnostics) -> bool {
+        self.size = self.size.saturating_add(bytes);
+        if self.size > SIZE {
+            let message = format!("the instances of the deployment, with their relationships, would take more than {} MiB", SIZE >> 20);
+            d.push(span.error(Code::Limit, message));
+        }
+        self.size <= SIZE
+    }
+
+    fn size_of_groups(&self, mut outer: Option<Outer>) -> usize {
+        let mut size = 0;
+        while let Some(Outer::Group(at)) = outer {
+            let (group, next) = &self.groups[at];
+            size += group.name.len() + group.id.len() + size_of::<GroupInstance>();
+            outer = *next;
+        }
+        size
     }
 
     fn nodes(&mut self, name: &'a str, members: &[(Option<Outer>, Member)]) {
@@ -374,8 +407,7 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    fn tie(&mut self, d: &mut Vec<Diagnostic>) {
-        let mut count = 0_usize;
+    fn tie(&mut self, d: &mut Diagnostics) {
         for (name, node) in &self.blueprint.nodes {
             let sources = self.of.get(name.as_str()).cloned().unwrap_or_default();
             let edges = edges(node);
@@ -384,10 +416,9 @@ impl<'a> Expansion<'a, '_> {
                 let mut ties: Vec<InstanceTie> = Vec::new();
                 for (relationship, targets) in edges.iter().zip(&chosen) {
                     let targets = self.of_source(at, targets);
-                    count += targets.len();
-                    if count > TIES {
-                        let message = format!("the deployment would have more than {TIES} relationships between instances");
-                        d.push(relationship.type_name.span.error(Code::Limit, message));
+                    let name = &relationship.type_name;
+                    let each = relationship.target.node.len() + name.node.len() + size_of::<InstanceTie>();
+                    if !self.fits(targets.len() * each, name.span, d) {
                         return;
                     }
                     ties.extend(targets.iter().map(|target| InstanceTie {
@@ -402,7 +433,7 @@ impl<'a> Expansion<'a, '_> {
     }
 
     /// Which instances of its target a relationship of a node goes to.
-    fn targets(&self, source: &str, relationship: &Relationship, d: &mut Vec<Diagnostic>) -> Targets {
+    fn targets(&self, source: &str, relationship: &Relationship, d: &mut Diagnostics) -> Targets {
         let target = relationship.target.node.as_str();
         if relationship.kind == Some(RelationshipKind::ContainedIn) {
             return Targets::Container;
@@ -445,7 +476,7 @@ impl<'a> Expansion<'a, '_> {
     }
 
     /// The target of an `all_to_one`: the one that is in use, else the one with the smallest id.
-    fn the_one(&self, source: &str, all: &[usize], relationship: &Relationship, d: &mut Vec<Diagnostic>) -> Vec<usize> {
+    fn the_one(&self, source: &str, all: &[usize], relationship: &Relationship, d: &mut Diagnostics) -> Vec<usize> {
         let before = self.known.values().filter(|instance| instance.node == source).flat_map(|instance| &instance.ties);
         let used: HashSet<&str> =
             before.filter(|tie| tie.type_name == relationship.type_name.node).map(|tie| tie.target.as_str()).collect();

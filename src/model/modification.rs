@@ -5,7 +5,7 @@ use super::{
     Blueprint, Expanded, Instance, InstanceTie, RelationshipKind,
     instances::{Member, Part, Population, populate},
 };
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::Diagnostics;
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -56,7 +56,7 @@ pub fn modify(
     previous: &[Instance],
     wanted: &IndexMap<String, Wanted>,
     random: &mut fastrand::Rng,
-    d: &mut Vec<Diagnostic>,
+    d: &mut Diagnostics,
 ) -> Modification {
     let mut census = Census::new(before, previous, wanted);
     let mut decide = |part: Part<'_>, outer: Option<&str>, default: usize| census.members(part, outer, default);
@@ -222,7 +222,7 @@ relationships:
 ";
 
     fn blueprint(text: &str) -> Blueprint {
-        let (mut sources, mut faults) = (Sources::default(), Vec::new());
+        let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("t.yaml", format!("{TYPES}{text}"));
         let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
         let blueprint = model::resolve(ast, &sources, |_| false, &mut faults);
@@ -231,7 +231,7 @@ relationships:
     }
 
     fn expanded(blueprint: &Blueprint) -> Vec<Instance> {
-        expand(blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut Vec::new())
+        expand(blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut Diagnostics::default())
     }
 
     fn to(instances: usize) -> Wanted {
@@ -240,7 +240,7 @@ relationships:
 
     fn change(blueprint: &Blueprint, previous: &[Instance], wanted: &[(&str, Wanted)]) -> Modification {
         let wanted = wanted.iter().map(|(name, wanted)| ((*name).to_owned(), wanted.clone())).collect();
-        modify(blueprint, blueprint, previous, &wanted, &mut fastrand::Rng::with_seed(2), &mut Vec::new())
+        modify(blueprint, blueprint, previous, &wanted, &mut fastrand::Rng::with_seed(2), &mut Diagnostics::default())
     }
 
     /// Changed instances by node and number, neighbours in brackets, each with its targets.
@@ -335,7 +335,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
 ",
         );
         let previous = expanded(&before);
-        let changed = modify(&after, &before, &previous, &IndexMap::new(), &mut fastrand::Rng::with_seed(2), &mut Vec::new());
+        let changed = modify(&after, &before, &previous, &IndexMap::new(), &mut fastrand::Rng::with_seed(2), &mut Diagnostics::default());
         assert_eq!(shown(&changed.added_and_related, &changed.instances), "(b0) new0>b0 new1>b0");
         assert_eq!(shown(&changed.removed_and_related, &previous), "(c0) old0>c0");
         assert_eq!(shown(&changed.extended_and_related, &changed.instances), "b0>c0 (c0)");

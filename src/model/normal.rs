@@ -233,7 +233,8 @@ fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
         let empty =
             Value::new(crate::diagnostic::Span { file: crate::diagnostic::FileId(0), start: 0, end: 0 }, Data::Map(Arc::<Map>::default()));
         let given = schema.default.as_ref().unwrap_or(&empty);
-        complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut Vec::new()).to_plan()
+        complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut crate::diagnostic::Diagnostics::default())
+            .to_plan()
     });
     schema_form(schema, default)
 }

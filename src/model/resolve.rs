@@ -1,16 +1,16 @@
 //! `Ast` to [`Blueprint`]: every reference resolved, every type flattened.
 
 use super::{
-    Blueprint, Node, Relationship, RelationshipKind, Workflow, constraints, function, groups,
+    Blueprint, Node, Relationship, RelationshipKind, Values, Workflow, constraints, function, groups,
     implementation::{Implementations, Side},
     normal,
     scaling::Numbers,
     types::{Flat, Owner, Types, fill},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Span, Spanned},
+    diagnostic::{Code, Diagnostics, Span, Spanned},
     syntax::{
-        Sources, Value,
+        Map, Sources, Value,
         ast::{self, Ast, Definition, Named, Schema},
         fits,
     },
@@ -23,11 +23,11 @@ pub type Provided = fn(plugin: &str) -> bool;
 
 /// Resolves a merged blueprint. What is faulty is left out, so that one run finds all faults.
 #[must_use]
-pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Vec<Diagnostic>) -> Blueprint {
+pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnostics) -> Blueprint {
     let folder = sources.path(ast.file).and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
     let types = Types::new(&ast, d);
     check_defaults(&ast.inputs, d);
-    let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, &types.data, folder) };
+    let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, &types.data, folder), filled: 0 };
     for flat in types.relationships.values() {
         resolver.implementations.check(flat, Side::Source, d);
         resolver.implementations.check(flat, Side::Target, d);
@@ -72,7 +72,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Vec<Diag
 }
 
 /// Defaults of inputs must fulfil what is asked of given values.
-fn check_defaults(inputs: &Named<Schema>, d: &mut Vec<Diagnostic>) {
+fn check_defaults(inputs: &Named<Schema>, d: &mut Diagnostics) {
     for (name, input) in inputs {
         if let Some(default) = &input.body.default {
             check_items(name, default, &input.body, d);
@@ -82,7 +82,7 @@ fn check_defaults(inputs: &Named<Schema>, d: &mut Vec<Diagnostic>) {
 }
 
 /// Items of a list must be of the declared type.
-pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Vec<Diagnostic>) {
+pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Diagnostics) {
     let Some(item_type) = &schema.item_type else { return };
     // A text is looked at letter by letter, as in the original.
     let items = value.as_str().map_or_else(|| value.as_list().unwrap_or_default(), |_| std::slice::from_ref(value));
@@ -96,7 +96,12 @@ struct Resolver<'a> {
     ast: &'a Ast,
     types: &'a Types,
     implementations: Implementations<'a>,
+    /// Values that data types filled in so far, at most.
+    filled: usize,
 }
+
+/// Most values that data types fill in, for all nodes and relationships together.
+const FILLED: usize = 500_000;
 
 /// A node or relationship in a message, spelt out only when it is needed.
 struct What<'a> {
@@ -114,7 +119,7 @@ impl std::fmt::Display for What<'_> {
 }
 
 impl Resolver<'_> {
-    fn node(&mut self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Option<Node> {
+    fn node(&mut self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Diagnostics) -> Option<Node> {
         let type_name = node.body.type_name.as_ref()?;
         let Some(flat) = self.types.nodes.get(&type_name.node) else {
             let fault =
@@ -127,7 +132,7 @@ impl Resolver<'_> {
         Some(Node {
             name: Spanned { node: name.to_owned(), span: node.name },
             hierarchy: flat.hierarchy.clone(),
-            properties: fill(&node.body.properties, &flat.properties, &owner, &self.types.data, d),
+            properties: self.fill(&node.body.properties, flat, &owner, d),
             operations: self.implementations.operations(flat, Side::Node, &node.body.interfaces, &owner, d),
             relationships: self.relationships(name, node, d),
             deploy: node.body.deploy.clone(),
@@ -136,7 +141,21 @@ impl Resolver<'_> {
         })
     }
 
-    fn relationships(&mut self, source: &str, node: &Definition<ast::NodeTemplate>, d: &mut Vec<Diagnostic>) -> Vec<Relationship> {
+    /// Fills in properties, unless there are too many values by now.
+    fn fill(&mut self, given: &Map, flat: &Flat, owner: &Owner<'_>, d: &mut Diagnostics) -> Values {
+        let before = self.filled;
+        self.filled = before.saturating_add(flat.filled(&self.types.data));
+        if self.filled <= FILLED {
+            return fill(given, &flat.properties, owner, &self.types.data, d);
+        }
+        if before <= FILLED {
+            let fault = owner.span.error(Code::Limit, format!("data types stand for more than {FILLED} values in this blueprint"));
+            d.push(fault.hint("each node or relationship whose type has a property of a data type has all the values of that type"));
+        }
+        Values::new()
+    }
+
+    fn relationships(&mut self, source: &str, node: &Definition<ast::NodeTemplate>, d: &mut Diagnostics) -> Vec<Relationship> {
         let all: Vec<Relationship> =
             node.body.relationships.iter().filter_map(|relationship| self.relationship(source, relationship, d)).collect();
         let mut containers = all.iter().filter(|relationship| relationship.kind == Some(RelationshipKind::ContainedIn));
@@ -147,7 +166,7 @@ impl Resolver<'_> {
         all
     }
 
-    fn relationship(&mut self, source: &str, relationship: &ast::Relationship, d: &mut Vec<Diagnostic>) -> Option<Relationship> {
+    fn relationship(&mut self, source: &str, relationship: &ast::Relationship, d: &mut Diagnostics) -> Option<Relationship> {
         let ast::Relationship { type_name, target, .. } = relationship;
         self.check_target(source, target, d);
         let Some(flat) = self.types.relationships.get(&type_name.node) else {
@@ -158,7 +177,7 @@ impl Resolver<'_> {
         };
         let what = What { node: source, target: Some(&target.node) };
         let owner = Owner { what: &what, span: type_name.span };
-        let properties = fill(&relationship.properties, &flat.properties, &owner, &self.types.data, d);
+        let properties = self.fill(&relationship.properties, flat, &owner, d);
         if type_name.node == "cloudify.relationships.depends_on_lifecycle_operation" {
             self.check_lifecycle(&relationship.properties, target, type_name.span, d);
         }
@@ -173,7 +192,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn check_target(&self, source: &str, target: &Spanned<String>, d: &mut Vec<Diagnostic>) {
+    fn check_target(&self, source: &str, target: &Spanned<String>, d: &mut Diagnostics) {
         if target.node == source {
             d.push(target.span.error(Code::SelfRelationship, format!("node `{source}` has a relationship to itself")));
         } else if !self.ast.node_templates.contains_key(&target.node) {
@@ -183,7 +202,7 @@ impl Resolver<'_> {
     }
 
     /// The source waits for one operation of the target: it must be said which, and the target's own template must write it.
-    fn check_lifecycle(&self, given: &crate::syntax::Map, target: &Spanned<String>, span: Span, d: &mut Vec<Diagnostic>) {
+    fn check_lifecycle(&self, given: &crate::syntax::Map, target: &Spanned<String>, span: Span, d: &mut Diagnostics) {
         let Some(operation) = given.get("operation").filter(|value| !value.is_null() && value.as_str() != Some("")) else {
             d.push(span.error(Code::LifecycleOperation, "the relationship does not say which operation it waits for"));
             return;
@@ -196,8 +215,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn workflows(&self, d: &mut Vec<Diagnostic>) -> IndexMap<String, Workflow> {
-        let workflow = |name: &String, workflow: &ast::Workflow, d: &mut Vec<Diagnostic>| {
+    fn workflows(&self, d: &mut Diagnostics) -> IndexMap<String, Workflow> {
+        let workflow = |name: &String, workflow: &ast::Workflow, d: &mut Diagnostics| {
             let mapping = workflow.mapping.as_ref()?;
             let mut parameters = workflow.parameters.clone();
             let place = parameters.get("script_path").or_else(|| parameters.get("script_source"));
@@ -234,7 +253,7 @@ fn kind(flat: &Arc<Flat>) -> Option<RelationshipKind> {
 }
 
 /// Relationships of any kind may not form a circle.
-fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Vec<Diagnostic>) {
+fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
     let mut settled: Vec<bool> = vec![false; nodes.len()];
     // Positions on the path, so that a long chain costs no search.
     let mut on_path: Vec<bool> = vec![false; nodes.len()];
@@ -296,7 +315,7 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
 }
 
 /// A plugin that runs on hosts needs one. What dockctl itself provides runs where dockctl runs.
-fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Vec<Diagnostic>) {
+fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagnostics) {
     let on_host = |operation: &super::Operation| operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin);
     let mut refuse = |node: &Node, operation: &super::Operation| {
         let message =

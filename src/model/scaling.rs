@@ -1,7 +1,7 @@
 //! Numbers of instances.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
     syntax::{Data, Value, ast::Scalable, call},
 };
 
@@ -21,7 +21,7 @@ const UNBOUNDED: i64 = -1;
 
 impl Numbers {
     /// Reads what a blueprint gives. `deploy` is the older spelling of the default.
-    pub(super) fn new(given: &Scalable, deploy: Option<&Value>, place: Span, d: &mut Vec<Diagnostic>) -> Self {
+    pub(super) fn new(given: &Scalable, deploy: Option<&Value>, place: Span, d: &mut Diagnostics) -> Self {
         let span = given.span.unwrap_or(place);
         let whole = |number| Value::new(span, Data::Int(number));
         let numbers = Self {
@@ -34,7 +34,7 @@ impl Numbers {
     }
 
     /// Whether they fit together, as far as they are known.
-    fn check(&self, d: &mut Vec<Diagnostic>) {
+    fn check(&self, d: &mut Diagnostics) {
         let shapes = [("min_instances", &self.min), ("max_instances", &self.max), ("default_instances", &self.default)];
         let faults: Vec<Diagnostic> = shapes.iter().filter_map(|(name, value)| shape(name, value)).collect();
         if !faults.is_empty() {

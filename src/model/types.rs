@@ -2,7 +2,7 @@
 
 use super::Values;
 use crate::{
-    diagnostic::{Code, Diagnostic, Span, Spanned},
+    diagnostic::{Code, Diagnostics, Span, Spanned},
     syntax::{
         Data, Map, PRIMITIVES, Value,
         ast::{Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType, Schema},
@@ -38,6 +38,16 @@ pub struct Flat {
     pub description: Option<String>,
     /// Version; of data types.
     pub version: Option<Value>,
+    /// Values that one stands for, itself included; of data types.
+    pub size: usize,
+}
+
+impl Flat {
+    /// Values that are filled in for its properties at most, beside those that are given.
+    pub(super) fn filled(&self, data: &DataTypes) -> usize {
+        let inner = |field: &Definition<Arc<Schema>>| field.body.type_of().and_then(|name| data.get(name)).map_or(0, |flat| flat.size);
+        self.properties.values().map(inner).sum()
+    }
 }
 
 /// What node types, relationship types and data types have in common.
@@ -133,7 +143,7 @@ pub(super) struct Types {
 }
 
 impl Types {
-    pub(super) fn new(ast: &Ast, d: &mut Vec<Diagnostic>) -> Self {
+    pub(super) fn new(ast: &Ast, d: &mut Diagnostics) -> Self {
         check_names(&ast.data_types, d);
         let mut data = flatten(&ast.data_types, "data type", &ast.data_types, d);
         check_data_circles(&mut data, d);
@@ -147,8 +157,8 @@ impl Types {
         types
     }
 
-    fn check_schemas(&self, ast: &Ast, d: &mut Vec<Diagnostic>) {
-        let of_interfaces = |interfaces: &'_ Interfaces<Named<Schema>>, d: &mut Vec<Diagnostic>| {
+    fn check_schemas(&self, ast: &Ast, d: &mut Diagnostics) {
+        let of_interfaces = |interfaces: &'_ Interfaces<Named<Schema>>, d: &mut Diagnostics| {
             for operation in interfaces.values().flat_map(|interface| interface.body.values()) {
                 self.check_all(&operation.body.inputs, d);
             }
@@ -178,7 +188,7 @@ impl Types {
     }
 
     /// Whether there is such a data type; if not, it is told.
-    fn check_exists(&self, type_name: &Spanned<String>, d: &mut Vec<Diagnostic>) -> bool {
+    fn check_exists(&self, type_name: &Spanned<String>, d: &mut Diagnostics) -> bool {
         let exists = PRIMITIVES.contains(&type_name.node.as_str()) || self.data.contains_key(&type_name.node);
         if !exists {
             let fault = type_name.span.error(Code::UnknownType, format!("there is no data type `{}`", type_name.node));
@@ -188,7 +198,7 @@ impl Types {
     }
 
     /// Types must exist, defaults must match them.
-    fn check_all(&self, schemas: &Named<Schema>, d: &mut Vec<Diagnostic>) {
+    fn check_all(&self, schemas: &Named<Schema>, d: &mut Diagnostics) {
         for (name, schema) in schemas {
             if schema.body.type_name.as_ref().is_some_and(|type_name| !self.check_exists(type_name, d)) {
                 continue;
@@ -201,7 +211,7 @@ impl Types {
     }
 }
 
-fn check_names(types: &Named<DataType>, d: &mut Vec<Diagnostic>) {
+fn check_names(types: &Named<DataType>, d: &mut Diagnostics) {
     for (name, data) in types.iter().filter(|(name, _)| PRIMITIVES.contains(&name.as_str())) {
         d.push(data.name.error(Code::PrimitiveRedefined, format!("`{name}` is a primitive type")).hint("give the data type another name"));
     }
@@ -223,7 +233,7 @@ fn own_size(at: usize, data: &DataTypes) -> usize {
 
 /// Data types cannot hold themselves, however deep, nor stand for more values than anyone writes.
 /// What is at fault loses its type, so that filling in always ends.
-fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
+fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
     let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
     for start in 0..data.len() {
         // Each frame: a data type, the next of its fields, its size so far.
@@ -232,6 +242,7 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
         while let Some((at, next, size)) = path.last().copied() {
             let Some((_, field)) = data[at].properties.get_index(next) else {
                 sizes[at] = Some(size);
+                data[at].size = size;
                 path.pop();
                 continue;
             };
@@ -268,7 +279,7 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Vec<Diagnostic>) {
     }
 }
 
-fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &mut Vec<Diagnostic>) -> IndexMap<String, Flat> {
+fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &mut Diagnostics) -> IndexMap<String, Flat> {
     let mut flat: HashMap<String, Flat> = HashMap::new();
     let mut properties = 0;
     for name in all.keys() {
@@ -278,7 +289,7 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
             let inherited = parent.and_then(|parent| flat.get(&parent.node));
             if inherited.is_some_and(|inherited| inherited.hierarchy.len() >= ANCESTORS) {
                 d.push(definition.name.error(Code::Limit, format!("the {what} `{step}` has more than {ANCESTORS} ancestors")));
-                break;
+                return IndexMap::new();
             }
             let mut mine = inherited.cloned().unwrap_or_default();
             Arc::make_mut(&mut mine.hierarchy).push(step.into());
@@ -303,7 +314,7 @@ fn lineage<'a, T: Derived>(
     all: &'a Named<T>,
     flat: &HashMap<String, Flat>,
     what: &str,
-    d: &mut Vec<Diagnostic>,
+    d: &mut Diagnostics,
 ) -> Vec<&'a str> {
     let mut line: IndexSet<&str> = IndexSet::new();
     let mut current = (!flat.contains_key(name)).then(|| (name, &all[name]));
@@ -339,7 +350,7 @@ pub(super) struct Owner<'a> {
 }
 
 /// Fills the properties of a template from the schema of its type.
-pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Values {
+pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataTypes, d: &mut Diagnostics) -> Values {
     // Who refers to an existing resource need not describe it.
     let external =
         schema.get("use_external_resource").map(|declared| given.get("use_external_resource").or(declared.body.default.as_ref()));
@@ -358,7 +369,7 @@ struct Missing {
     nested: bool,
 }
 
-fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: Missing, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Values {
+fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: Missing, data: &DataTypes, d: &mut Diagnostics) -> Values {
     for (key, _) in &given.entries {
         if key.as_str().is_none_or(|name| !schema.contains_key(name)) {
             let name = key.to_key();
@@ -433,7 +444,7 @@ pub(super) struct Place<'a> {
 }
 
 /// Checks a value against its declared type and fills in what a data type adds.
-pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
+pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: &DataTypes, d: &mut Diagnostics) -> Value {
     let Some(type_name) = &schema.type_name else { return value.clone() };
     if call(value).is_some() {
         return value.clone();
@@ -448,7 +459,7 @@ pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: 
     value.clone()
 }
 
-fn complete_custom(value: &Value, schema: &Schema, fields: &Fields, place: &Place<'_>, data: &DataTypes, d: &mut Vec<Diagnostic>) -> Value {
+fn complete_custom(value: &Value, schema: &Schema, fields: &Fields, place: &Place<'_>, data: &DataTypes, d: &mut Diagnostics) -> Value {
     let Some(map) = value.as_map().cloned() else {
         let name = schema.type_of().unwrap_or_default();
         let message = format!("{} must be a mapping of type {name}, and this is {}", place.what, value.kind());

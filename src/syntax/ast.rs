@@ -13,7 +13,7 @@ use super::{
     fields::{Fields, Owner, Reader},
     groups, schema, sections, templates, types,
 };
-use crate::diagnostic::{Code, Diagnostic, FileId, Span};
+use crate::diagnostic::{Code, Diagnostics, FileId, Span};
 use indexmap::IndexMap;
 
 /// Definitions by name, in document order.
@@ -78,7 +78,7 @@ pub struct Ast {
 impl Ast {
     /// Reads the sections of a merged blueprint.
     #[must_use]
-    pub fn read(file: FileId, version: Version, root: &Value, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub fn read(file: FileId, version: Version, root: &Value, diagnostics: &mut Diagnostics) -> Self {
         let r = &mut Reader { version, diagnostics };
         let mut fields = Fields::open_or_empty(root, Owner::only("the blueprint"), r);
         for elsewhere in ["tosca_definitions_version", "imports", "imported_blueprints", "namespaces_mapping"] {

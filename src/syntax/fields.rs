@@ -4,7 +4,7 @@ use super::{
     Data, Map, Value, Version,
     ast::{Definition, Named},
 };
-use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use std::{fmt, sync::Arc};
 
 static EMPTY: Map = Map { entries: Vec::new() };
@@ -12,7 +12,7 @@ static EMPTY: Map = Map { entries: Vec::new() };
 /// What every reader needs: the version that the blueprint declares, and where faults go.
 pub(super) struct Reader<'d> {
     pub(super) version: Version,
-    pub(super) diagnostics: &'d mut Vec<Diagnostic>,
+    pub(super) diagnostics: &'d mut Diagnostics,
 }
 
 /// Who a value belongs to, for messages: "`inputs` of operation `create`".

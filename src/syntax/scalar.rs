@@ -38,14 +38,14 @@ fn date(text: &str) -> Option<Result<Data, NoDate>> {
     let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else { return None };
     let shortest = if rest.is_empty() { 2 } else { 1 };
     let (year, month, day) = (digits::<i16>(year, 4..=4)?, digits(month, shortest..=2)?, digits(day, shortest..=2)?);
-    let time = if rest.is_empty() { Some(String::new()) } else { time(rest)? };
+    let time = if rest.is_empty() { Ok(String::new()) } else { time(rest)? };
     let is_day = year > 0 && jiff::civil::Date::new(year, month, day).is_ok();
-    let spelt = time.filter(|_| is_day).map(|time| Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into()));
-    Some(spelt.ok_or(NoDate))
+    let spelt = |time| Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into());
+    Some(if is_day { time.map(spelt) } else { Err(NoDate) })
 }
 
-/// The part of a date after the day: separator, time, fraction, zone. Nothing inside if there is no such time.
-fn time(text: &str) -> Option<Option<String>> {
+/// The part of a date after the day: separator, time, fraction, zone.
+fn time(text: &str) -> Option<Result<String, NoDate>> {
     let text = text.strip_prefix(['T', 't']).unwrap_or_else(|| text.trim_start_matches([' ', '\t']));
     let end = text.find(['Z', '+', '-', ' ', '\t']).unwrap_or(text.len());
     let (clock, zone) = (&text[..end], text[end..].trim_matches([' ', '\t']));
@@ -56,20 +56,23 @@ fn time(text: &str) -> Option<Option<String>> {
         return None;
     }
     let offset = offset(zone)?;
-    // 60 is a second in some standards, not here.
-    let is_time = second < 60 && jiff::civil::Time::new(hour, minute, second, 0).is_ok();
+    // Some standards have a second 60.
+    if second > 59 || jiff::civil::Time::new(hour, minute, second, 0).is_err() {
+        return Some(Err(NoDate));
+    }
     let micro = format!("{fraction:0<6}")[..6].to_owned();
     let fraction = if micro == "000000" { String::new() } else { format!(".{micro}") };
-    Some(offset.filter(|_| is_time).map(|offset| format!("T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")))
+    Some(offset.map(|offset| format!("T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")))
 }
 
-fn offset(zone: &str) -> Option<Option<String>> {
+fn offset(zone: &str) -> Option<Result<String, NoDate>> {
     let Some(sign) = zone.chars().next().filter(|sign| *sign != 'Z') else {
-        return (zone.len() <= 1).then(|| Some(if zone == "Z" { "+00:00".to_owned() } else { String::new() }));
+        return (zone.len() <= 1).then(|| Ok(if zone == "Z" { "+00:00".to_owned() } else { String::new() }));
     };
     let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "00"));
     let (hours, minutes) = (digits::<u8>(hours, 1..=2)?, digits::<u8>(minutes, 2..=2)?);
-    "+-".contains(sign).then(|| (hours < 24).then(|| format!("{sign}{hours:02}:{minutes:02}")))
+    let spelt = if hours < 24 { Ok(format!("{sign}{hours:02}:{minutes:02}")) } else { Err(NoDate) };
+    "+-".contains(sign).then_some(spelt)
 }
 
 fn number(text: &str) -> Option<Data> {

@@ -47,6 +47,38 @@ struct Source {
     text: String,
     /// Offset of the first byte of each line.
     lines: Vec<usize>,
+    /// Characters before every block of [`BLOCK`] bytes; empty if each byte is one.
+    characters: Vec<usize>,
+}
+
+/// How much text is counted to find a column: a line can be as long as a file.
+const BLOCK: usize = 1024;
+
+impl Source {
+    fn new(name: String, path: Option<PathBuf>, text: String) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let mut characters = Vec::new();
+        if !text.is_ascii() {
+            let blocks = (0..=text.len() / BLOCK).map(|block| text.floor_char_boundary(block * BLOCK));
+            let counts = blocks.clone().zip(blocks.skip(1)).map(|(start, end)| text[start..end].chars().count());
+            characters = std::iter::once(0)
+                .chain(counts.scan(0, |sum, count| {
+                    *sum += count;
+                    Some(*sum)
+                }))
+                .collect();
+        }
+        Self { name, path, text, lines, characters }
+    }
+
+    /// Characters before a byte.
+    fn characters_before(&self, at: usize) -> usize {
+        let block = at / BLOCK;
+        match self.characters.get(block) {
+            None => at,
+            Some(before) => before + self.text[self.text.floor_char_boundary(block * BLOCK)..at].chars().count(),
+        }
+    }
 }
 
 /// Every text that was read, so that a [`Span`] can be shown.
@@ -75,8 +107,7 @@ impl Sources {
     }
 
     fn add(&mut self, name: String, path: Option<PathBuf>, text: String) -> FileId {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        self.files.push(Source { name, path, text, lines });
+        self.files.push(Source::new(name, path, text));
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -108,8 +139,7 @@ impl Sources {
         let source = self.source(file);
         let at = source.text.floor_char_boundary(at);
         let line = source.lines.partition_point(|start| *start <= at);
-        let start = source.lines[line - 1];
-        (line, source.text[start..at].chars().count() + 1)
+        (line, source.characters_before(at) - source.characters_before(source.lines[line - 1]) + 1)
     }
 
     /// The span of a whole file's first line, for faults of the file itself.

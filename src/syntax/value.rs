@@ -73,6 +73,16 @@ impl Value {
         Self { span, data }
     }
 
+    /// How many values it is, itself and those of mappings and lists counted; what is shared counts each time.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.data {
+            Data::List(list) => 1 + list.iter().map(Self::count).sum::<usize>(),
+            Data::Map(map) => 1 + map.entries.iter().map(|(_, value)| value.count()).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
     /// Makes a text value.
     #[must_use]
     pub fn text(span: Span, text: &str) -> Self {

@@ -3,7 +3,7 @@
 //! Iterative throughout: hostile nesting costs memory, never stack.
 
 use super::{Data, Map, Sources, Value, scalar};
-use crate::diagnostic::{Code, Diagnostic, FileId, Span};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Span};
 use base64::Engine as _;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag, options};
 use std::{
@@ -23,7 +23,7 @@ const NODES: usize = 2_000_000;
 /// # Errors
 ///
 /// The first fault of grammar, or a limit that was exceeded. Warnings go to `diagnostics`.
-pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Result<Value, Diagnostic> {
+pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Result<Value, Diagnostic> {
     let whole = sources.text(file);
     let text = whole.strip_prefix('\u{feff}').unwrap_or(whole);
     let mut mended = Mended { text: text.into(), inserted: Vec::new(), bom: whole.len() - text.len() };
@@ -55,7 +55,7 @@ impl From<Diagnostic> for Stop {
     }
 }
 
-fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Result<Option<Value>, Stop> {
+fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Diagnostics) -> Result<Option<Value>, Stop> {
     let options = options! { emit_unresolved_aliases: true, emit_comments: false, emit_anchor_events: true };
     let events = Parser::new_from_str_with_options(&mended.text, options);
     let (anchors, names) = (HashMap::new(), HashMap::new());
@@ -94,6 +94,8 @@ fn batches<'t>(events: impl Iterator<Item = Parsed<'t>>, sender: &mpsc::SyncSend
 
 /// Most places of one file that are mended.
 const MENDS: usize = 100;
+/// Most text that is read again for them, in bytes.
+const MENDED: usize = 4 << 20;
 
 /// The text as it is parsed. The original takes two forms that the parser refuses: `{a:[1]}` without a blank, and a quoted
 /// text that goes on in a line that is not indented. Blanks put in there change no value; places are told without them.
@@ -108,7 +110,7 @@ struct Mended<'t> {
 impl Mended<'_> {
     /// Puts blanks in where that cures the fault; whether it did.
     fn mend(&mut self, error: &ScanError) -> bool {
-        let Some(at) = error.marker().byte_offset().filter(|at| self.inserted.len() < MENDS && *at <= self.text.len()) else {
+        let Some(at) = error.marker().byte_offset().filter(|at| *at <= self.text.len()) else {
             return false;
         };
         let (at, count) = match error.kind() {
@@ -116,7 +118,9 @@ impl Mended<'_> {
             ErrorKind::InvalidQuotedScalarIndent => (self.text[..at].rfind('\n').map_or(0, |end| end + 1), DEPTH),
             _ => return false,
         };
-        if self.inserted.iter().any(|(other, _)| *other == at) {
+        let mended = self.inserted.len();
+        let too_many = mended >= MENDS || mended * self.text.len() > MENDED;
+        if too_many || self.inserted.iter().any(|(other, _)| *other == at) {
             return false;
         }
         self.text.to_mut().insert_str(at, &" ".repeat(count));
@@ -236,7 +240,7 @@ struct Builder<'a> {
     names: HashMap<String, Span>,
     root: Option<Value>,
     produced: usize,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl Builder<'_> {
@@ -524,10 +528,10 @@ fn unknown_tag(tag: &Tag, span: Span) -> Diagnostic {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Result<Value, Diagnostic>, Vec<Diagnostic>) {
+    fn read(text: &str) -> (Result<Value, Diagnostic>, Diagnostics) {
         let mut sources = Sources::default();
         let file = sources.add_text("t.yaml", text);
-        let mut warnings = Vec::new();
+        let mut warnings = Diagnostics::default();
         (parse(&sources, file, &mut warnings), warnings)
     }
 

@@ -3,7 +3,7 @@
 use crate::support::Test;
 use dockctl::{
     backend, catalog,
-    diagnostic::{Diagnostic, render},
+    diagnostic::{Diagnostic, Diagnostics, render},
     model::{
         self,
         inputs::{Missing, supply},
@@ -23,7 +23,7 @@ relationships:
 
 /// The codes of all errors that a text gets on its way to instances.
 fn codes(text: &str) -> Vec<&'static str> {
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
     let network = catalog::Network { offline: true, cache: None };
     let ast = catalog::follow(file, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults);
@@ -64,7 +64,21 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
         text
     };
     let all_to_all = "node_templates:\n  a: {type: t, instances: {deploy: 9000}}\n  b: {type: t, instances: {deploy: 9000}, relationships: [{type: cloudify.relationships.depends_on, target: a}]}\n";
+    let wide: String = (0..10).fold(String::new(), |mut text, n| {
+        let _ = writeln!(text, "  d{n}: {{properties: {{a: {{type: d{m}}}, b: {{type: d{m}}}}}}}", m = n + 1);
+        text
+    });
+    let filled = (0..1000).fold(
+        format!("{START}data_types:\n{wide}  d10: {{}}\nnode_types: {{t: {{properties: {{x: {{type: d0}}}}}}}}\nnode_templates:\n"),
+        |text, n| text + &format!("  n{n}: {{type: t, properties: {{x: {{a: {{}}}}}}}}\n"),
+    );
+    let lookups = (0..300)
+        .fold(format!("{START}outputs: {{o: {{value: {{get_input: i0}}}}}}\ninputs:\n  i300: {{default: 1}}\n"), |text, n| {
+            text + &format!("  i{n}: {{default: {{get_input: i{}}}}}\n", n + 1)
+        });
     for (what, text) in [
+        ("data types that fan out in a thousand nodes", filled),
+        ("inputs that lead from one to the next", lookups),
         ("an alias bomb", format!("{START}dsl_definitions:\n{}", bomb.replace("a0:", "  a0:").replace("\na", "\n  a"))),
         ("a long line of ancestors", format!("{START}{chain}")),
         (
@@ -79,6 +93,29 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
     ] {
         assert_eq!(codes(&text), ["D0004"], "{what}");
     }
+}
+
+#[test]
+fn a_file_under_a_thousand_namespaces_is_refused_by_a_limit() {
+    let test = Test::new("namespaces");
+    let types: String = (0..300).map(|n| format!("  t{n}: {{properties: {{a: {{default: 1}}, b: {{default: x}}}}}}\n")).collect();
+    let imports = "imports: [n0--blueprint.yaml, n1--blueprint.yaml, n2--blueprint.yaml]";
+    test.write("blueprint.yaml", &format!("{START}{imports}\nnode_types:\n{types}"));
+    test.run(&["validate"]).exits(3).says(&["error[D0004]"]);
+}
+
+#[test]
+fn a_flood_of_faults_is_counted_and_each_is_shown_near_its_place() {
+    let test = Test::new("flood");
+    let inputs: Vec<String> = (0..30_000).map(|n| format!("ä{n}: {{typ: x}}")).collect();
+    test.write("blueprint.yaml", &format!("{START}inputs: {{{}}}\n", inputs.join(", ")));
+    let told = test.run(&["validate", "--output", "json"]).exits(3);
+    let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!((json["diagnostics"].as_array().unwrap().len(), &json["omitted"]), (10_000, &20_000.into()));
+    let column = format!("inputs: {{{}, ä5000: {{", inputs[..5000].join(", ")).chars().count() + 1;
+    assert_eq!(json["diagnostics"][5000]["column"], column);
+    let shown = told.stderr.split("\n\n").nth(1500).unwrap();
+    assert!(shown.contains("typ: x") && shown.len() < 1000, "{shown}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use dockctl::{
         simulated::{Fate, Simulated},
     },
     catalog,
+    diagnostic::Diagnostics,
     event::{Entry, Event, Outcome},
     executor::{Executor, RetryPolicy, Signals},
     journal::{Journal, JournalError},
@@ -26,7 +27,7 @@ fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blueprint.yaml");
     std::fs::write(&path, blueprint(nodes)).unwrap();
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
     let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
     let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);

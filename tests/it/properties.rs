@@ -2,7 +2,7 @@
 
 use dockctl::{
     backend, catalog,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Diagnostics},
     model::{
         self,
         normal::{self, Stage},
@@ -62,7 +62,7 @@ fn blueprint() -> impl Strategy<Value = Json> {
 }
 
 fn plan(text: &str) -> Json {
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
     let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
@@ -120,11 +120,11 @@ proptest! {
 
     #[test]
     fn instances_are_as_many_as_asked_for_and_tied_to_all(model in blueprint(), seed in any::<u64>()) {
-        let (mut sources, mut faults) = (Sources::default(), Vec::new());
+        let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("blueprint.yaml", flow(&model));
         let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
         let blueprint = model::evaluate(model::resolve(ast, &sources, backend::provides, &mut faults), &mut IndexMap::new(), &mut faults);
-        let expand = || model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(seed), &mut Vec::new());
+        let expand = || model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(seed), &mut Diagnostics::default());
         let instances = expand();
         prop_assert_eq!(&instances, &expand(), "a seed makes ids reproducible");
         let count = |node: &str| instances.iter().filter(|it| it.node == node).count();
@@ -136,7 +136,7 @@ proptest! {
             prop_assert!(instances.iter().filter(|it| it.node == *name).all(|it| it.ties.len() == wanted));
         }
         // What is there keeps its ids when everything is worked out anew.
-        let again = model::expand(&blueprint, &instances, &mut fastrand::Rng::with_seed(seed.wrapping_add(1)), &mut Vec::new());
+        let again = model::expand(&blueprint, &instances, &mut fastrand::Rng::with_seed(seed.wrapping_add(1)), &mut Diagnostics::default());
         prop_assert_eq!(again, instances);
     }
 }
@@ -145,7 +145,7 @@ proptest! {
 fn data(text: &str) -> Json {
     let mut sources = Sources::default();
     let file = sources.add_text("blueprint.yaml", text);
-    parse(&sources, file, &mut Vec::new()).unwrap().to_json()
+    parse(&sources, file, &mut Diagnostics::default()).unwrap().to_json()
 }
 
 #[test]

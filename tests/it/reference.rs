@@ -5,7 +5,7 @@
 
 use dockctl::{
     backend, catalog,
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostic, Diagnostics},
     model::{
         self, Blueprint,
         inputs::{Given, Missing, supply},
@@ -56,7 +56,7 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     let text = case["blueprint"].as_str().unwrap().replace("%TYPES%", types);
     let main = write(case["main"].as_str().unwrap_or("blueprint.yaml"), &text);
 
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let options = catalog::Options { network: catalog::Network { offline: true, cache: None }, rules: Vec::new() };
     let ast = catalog::load(&main, &options, &mut sources, &mut faults).unwrap();
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
@@ -84,7 +84,7 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     Ok(())
 }
 
-fn apply(case: &Json, blueprint: Blueprint, sources: &mut Sources, faults: &mut Vec<Diagnostic>) -> (Blueprint, IndexMap<String, Value>) {
+fn apply(case: &Json, blueprint: Blueprint, sources: &mut Sources, faults: &mut Diagnostics) -> (Blueprint, IndexMap<String, Value>) {
     let file = sources.add_text("<inputs>", "");
     let given = case["inputs"]
         .as_object()

@@ -4,7 +4,7 @@
 
 use dockctl::{
     backend, catalog,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Diagnostics},
     model::{
         self,
         inputs::{Given, Missing, supply},
@@ -32,7 +32,7 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
     }
     let path = folder.path().join("blueprint.yaml");
     fs::write(&path, text).unwrap();
-    let (mut sources, mut faults) = (Sources::default(), Vec::new());
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let network = catalog::Network { offline: true, cache: None };
     let ast = catalog::load(&path, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults).unwrap();
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);

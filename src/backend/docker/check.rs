@@ -8,14 +8,14 @@ use super::{
     params,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Span, nearest},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span, nearest},
     model::{Blueprint, Node, Operation as ModelOperation, function},
     syntax::{Value, call},
 };
 use std::{collections::HashMap, path::Path};
 
 /// Checks every container of a blueprint.
-pub fn check(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     for node in blueprint.nodes.values() {
         let Some(create) = operation(node, Operation::Create) else {
             if let Some(start) = operation(node, Operation::Start) {
@@ -58,7 +58,7 @@ fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Valu
     in_params.or_else(|| node.properties.get("name")).filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
 }
 
-fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
+fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     let named =
         ["name", "resource_id"].iter().filter_map(|key| node.properties.get(*key)).any(|name| !name.is_null() && name.as_str() != Some(""));
     if !named {
@@ -80,7 +80,7 @@ fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) 
     }
 }
 
-fn check_image(node: &Node, d: &mut Vec<Diagnostic>) {
+fn check_image(node: &Node, d: &mut Diagnostics) {
     let Some(image) = node.properties.get("image") else {
         d.push(node.name.span.error(Code::Image, format!("node `{}` has no `image`", node.name.node)));
         return;
@@ -109,7 +109,7 @@ fn check_image(node: &Node, d: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_name(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
+fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     let Some(name) = given_name(node, create) else { return };
     if !name.as_str().is_some_and(is_name) {
         let fault = name.span.error(Code::ContainerName, format!("`{}` cannot be the name of a container", name.to_key()));
@@ -118,11 +118,11 @@ fn check_name(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
 }
 
 /// Create and start are converted together, as they are when the container is made.
-fn check_params(node: &Node, create: &ModelOperation, d: &mut Vec<Diagnostic>) {
+fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     let start = operation(node, Operation::Start);
     let inputs = [Some(create), start].map(|operation| operation.and_then(|operation| operation.inputs.get("params")));
     let [create_params, start_params] = inputs.map(|params| params.map(Value::to_json).unwrap_or_default());
-    let report = |fault: &Fault, d: &mut Vec<Diagnostic>, warning: bool| {
+    let report = |fault: &Fault, d: &mut Diagnostics, warning: bool| {
         let params = if fault.path.first().is_some_and(|first| first == "start") { inputs[1] } else { inputs[0] };
         d.push(diagnostic(fault, params, node.name.span, &node.name.node, warning));
     };
@@ -175,7 +175,7 @@ fn diagnostic(fault: &Fault, params: Option<&Value>, node_span: Span, node: &str
 }
 
 /// Inputs of the operations themselves. Further names are legal in the DSL, and do nothing here.
-fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
+fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
     const KNOWN: [&str; 4] = ["params", "processes_to_wait_for", "retry_interval", "daemon_client"];
     if Operation::of(&operation.plugin, &operation.operation).is_none() {
         return;
@@ -203,7 +203,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_processes(value: &Value, d: &mut Vec<Diagnostic>) {
+fn check_processes(value: &Value, d: &mut Diagnostics) {
     let is_list_of_names =
         value.is_null() || value.as_str().is_some() || value.as_list().is_some_and(|list| list.iter().all(|name| name.as_str().is_some()));
     if !is_list_of_names {
@@ -211,7 +211,7 @@ fn check_processes(value: &Value, d: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_names_differ(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
+fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
     let mut seen: HashMap<&str, Span> = HashMap::new();
     for node in blueprint.nodes.values() {
         let name = operation(node, Operation::Create).and_then(|create| given_name(node, create));
@@ -226,7 +226,7 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Vec<Diagnostic>) {
 }
 
 /// Finds tarballs that are not there.
-pub fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Vec<Diagnostic>) {
+pub fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
     for node in blueprint.nodes.values().filter(|node| operation(node, Operation::Create).is_some() && !is_adopted(node)) {
         let Some(src) = node.properties.get("image").and_then(|image| image.get("src")) else { continue };
         let Some(text) = src.as_str().filter(|text| !text.is_empty() && !images::is_url(text)) else { continue };

@@ -2,7 +2,7 @@
 
 use super::{index, shape::malformed};
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
     model::Blueprint,
     syntax::{
         Call, Data, Value,
@@ -26,7 +26,7 @@ enum Scope<'a> {
 
 /// Checks the shape and the names of every call in a blueprint.
 /// Nodes that could not be resolved are named by `templates` too: what is wrong with them is told already.
-pub(in crate::model) fn check(blueprint: &Blueprint, templates: &Named<NodeTemplate>, d: &mut Vec<Diagnostic>) {
+pub(in crate::model) fn check(blueprint: &Blueprint, templates: &Named<NodeTemplate>, d: &mut Diagnostics) {
     let mut checker = Checker { blueprint, templates, d };
     for (name, node) in &blueprint.nodes {
         let scope = Scope::Node(name);
@@ -53,7 +53,7 @@ pub(in crate::model) fn check(blueprint: &Blueprint, templates: &Named<NodeTempl
 struct Checker<'a> {
     blueprint: &'a Blueprint,
     templates: &'a Named<NodeTemplate>,
-    d: &'a mut Vec<Diagnostic>,
+    d: &'a mut Diagnostics,
 }
 
 impl Checker<'_> {

@@ -8,7 +8,7 @@ use super::{
     trail::{Spent, Trail},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostic, Diagnostics},
     model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
     syntax::ast::Settings,
     syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits},
@@ -19,7 +19,7 @@ use std::{cell::RefCell, sync::Arc};
 /// Evaluates what is known once the inputs are. Calls of inputs that have no value stay. Calls inside of inputs that are asked for
 /// are evaluated in place.
 #[must_use]
-pub fn evaluate(mut blueprint: Blueprint, inputs: &mut IndexMap<String, Value>, d: &mut Vec<Diagnostic>) -> Blueprint {
+pub fn evaluate(mut blueprint: Blueprint, inputs: &mut IndexMap<String, Value>, d: &mut Diagnostics) -> Blueprint {
     // What changes is collected first: properties and inputs are read as they were written while others are evaluated.
     let evaluator = Evaluator { blueprint: &blueprint, inputs, spent: Spent::default(), rewritten: RefCell::default() };
     let changes = evaluator.changes(d);
@@ -92,7 +92,7 @@ struct Whose<'a> {
 type Evaluated = Result<Option<Value>, Box<Diagnostic>>;
 
 impl Evaluator<'_> {
-    fn changes(&self, d: &mut Vec<Diagnostic>) -> Vec<Change> {
+    fn changes(&self, d: &mut Diagnostics) -> Vec<Change> {
         let mut changes = Vec::new();
         for (at, (name, node)) in self.blueprint.nodes.iter().enumerate() {
             let whose = Whose { me: Some(name), ..Whose::default() };
@@ -117,7 +117,7 @@ impl Evaluator<'_> {
     }
 
     /// What belongs to no node.
-    fn rest(&self, changes: &mut Vec<Change>, d: &mut Vec<Diagnostic>) {
+    fn rest(&self, changes: &mut Vec<Change>, d: &mut Diagnostics) {
         let nobody = Whose::default();
         for (output, one) in self.blueprint.outputs.values().enumerate() {
             changes.extend(self.change(&one.body.value, nobody, d).map(|value| Change::Output { output, value }));
@@ -135,7 +135,7 @@ impl Evaluator<'_> {
         changes.extend(self.blueprint.settings.as_ref().map(|settings| Change::Settings(self.settings(settings, d))));
     }
 
-    fn change(&self, value: &Value, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Value> {
+    fn change(&self, value: &Value, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Value> {
         if self.spent.told.get() {
             return None;
         }
@@ -146,7 +146,7 @@ impl Evaluator<'_> {
         })
     }
 
-    fn settings(&self, settings: &Settings, d: &mut Vec<Diagnostic>) -> Settings {
+    fn settings(&self, settings: &Settings, d: &mut Diagnostics) -> Settings {
         let mut evaluated = settings.clone();
         let schedules = evaluated.default_schedules.entries.iter_mut().map(|(_, schedule)| schedule);
         for value in evaluated.display_name.iter_mut().chain(&mut evaluated.default_groups).chain(schedules) {
@@ -157,7 +157,7 @@ impl Evaluator<'_> {
         evaluated
     }
 
-    fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Numbers> {
+    fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Numbers> {
         let [min, max, default] = [&numbers.min, &numbers.max, &numbers.default].map(|value| self.change(value, whose, d));
         d.extend(no_number(default.as_ref().unwrap_or(&numbers.default)));
         if min.is_none() && max.is_none() && default.is_none() {
@@ -170,7 +170,7 @@ impl Evaluator<'_> {
         })
     }
 
-    fn operations(&self, operations: &Arc<Operations>, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Arc<Operations>> {
+    fn operations(&self, operations: &Arc<Operations>, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Arc<Operations>> {
         let mut changed: Option<Operations> = None;
         for (at, operation) in operations.values().enumerate() {
             if let Some(inputs) = self.inputs_of(operation, whose, d) {
@@ -181,7 +181,7 @@ impl Evaluator<'_> {
         changed.map(Arc::new)
     }
 
-    fn inputs_of(&self, operation: &Operation, whose: Whose<'_>, d: &mut Vec<Diagnostic>) -> Option<Values> {
+    fn inputs_of(&self, operation: &Operation, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Values> {
         let mut changed: Option<Values> = None;
         for (at, value) in operation.inputs.values().enumerate() {
             if let Some(value) = self.change(value, whose, d) {
@@ -295,10 +295,11 @@ impl Evaluator<'_> {
 
     fn property(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
         let Some([target, path @ ..]) = arguments.as_list() else { return Ok(None) };
+        let misplaced = || Box::new(out_of_place(target));
         let node = match target.as_str() {
-            Some("SELF") => Some(whose.me.ok_or_else(|| out_of_place(target))?),
-            Some("SOURCE") => Some(whose.source.ok_or_else(|| out_of_place(target))?),
-            Some("TARGET") => Some(whose.target.ok_or_else(|| out_of_place(target))?),
+            Some("SELF") => Some(whose.me.ok_or_else(misplaced)?),
+            Some("SOURCE") => Some(whose.source.ok_or_else(misplaced)?),
+            Some("TARGET") => Some(whose.target.ok_or_else(misplaced)?),
             other => other,
         };
         let Some(node) = node.filter(|_| path.iter().all(|step| self::call(step).is_none())) else { return Ok(None) };
@@ -365,8 +366,8 @@ fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
 }
 
 /// A word that can only be reached through an input here: elsewhere, it was told when the blueprint was read.
-fn out_of_place(word: &Value) -> Box<Diagnostic> {
-    Box::new(word.span.error(Code::FunctionScope, format!("`{}` stands for nothing where this input is used", word.to_key())))
+fn out_of_place(word: &Value) -> Diagnostic {
+    word.span.error(Code::FunctionScope, format!("`{}` stands for nothing where this input is used", word.to_key()))
 }
 
 /// Replaces a part of a value.
@@ -375,18 +376,16 @@ fn replace(value: &mut Value, path: &[Value], part: Value) {
         *value = part;
         return;
     };
-    match &mut value.data {
-        Data::Map(map) => {
+    let child = match (&mut value.data, &step.data) {
+        (Data::Map(map), _) => {
             let mut entries = Arc::make_mut(map).entries.iter_mut();
-            let child = entries.find(|(key, _)| key.as_str() == step.as_str() && key.to_key() == step.to_key());
-            child.into_iter().for_each(|(_, child)| replace(child, rest, part.clone()));
+            entries.find(|(key, _)| key.as_str() == step.as_str() && key.to_key() == step.to_key()).map(|(_, child)| child)
         }
-        Data::List(list) => {
-            let Data::Int(at) = step.data else { return };
-            let at = index(at, list.len());
-            at.into_iter().for_each(|at| replace(&mut Arc::make_mut(list)[at], rest, part.clone()));
-        }
-        _ => {}
+        (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &mut Arc::make_mut(list)[at]),
+        _ => None,
+    };
+    if let Some(child) = child {
+        replace(child, rest, part);
     }
 }
 
