@@ -9,6 +9,8 @@ pub(crate) struct Catalog {
     pub family: Family,
     /// The edition.
     pub edition: &'static str,
+    /// The first version of the DSL that has everything in it.
+    pub since: Version,
     /// The text.
     pub text: &'static str,
 }
@@ -46,50 +48,55 @@ impl Family {
 }
 
 macro_rules! catalogs {
-    ($($family:ident $edition:literal $path:literal;)+) => {
-        const CATALOGS: &[Catalog] = &[$(Catalog { family: Family::$family, edition: $edition, text: include_str!($path) },)+];
+    ($($family:ident $edition:literal $since:ident $path:literal;)+) => {
+        const CATALOGS: &[Catalog] =
+            &[$(Catalog { family: Family::$family, edition: $edition, since: Version::$since, text: include_str!($path) },)+];
     };
 }
 
 // Oldest first. Editions that differ in nothing but their number share a text.
 catalogs! {
-    Types "3.2.1" "types/3.2.1.yaml";
-    Types "3.3.1" "types/3.3.1.yaml";
-    Types "3.4" "types/3.4.yaml";
-    Types "4.0" "types/4.0.yaml";
-    Types "4.1" "types/4.0.yaml";
-    Types "4.2" "types/4.2.yaml";
-    Types "4.3.3" "types/4.3.3.yaml";
-    Types "4.4" "types/4.4.yaml";
-    Types "4.5" "types/4.5.yaml";
-    Types "4.6" "types/4.6.yaml";
-    Types "5.0.5" "types/5.0.5.yaml";
-    Types "5.1.0" "types/5.1.0.yaml";
-    Types "5.1.1" "types/5.1.0.yaml";
-    Types "5.2.0" "types/5.2.0.yaml";
-    Types "6.1.0" "types/6.1.0.yaml";
-    Types "6.2.0" "types/6.1.0.yaml";
-    Types "6.3.0" "types/6.3.0.yaml";
-    Types "6.3.1" "types/6.3.1.yaml";
-    Types "7.0.0" "types/latest.yaml";
-    Docker "1.1" "docker/1.1.yaml";
-    Docker "1.2" "docker/1.2.yaml";
-    Docker "1.2.1" "docker/1.2.1.yaml";
-    Docker "1.3" "docker/1.3.yaml";
-    Docker "1.3.1" "docker/1.3.1.yaml";
-    Docker "1.3.2" "docker/1.3.2.yaml";
-    Docker "2.0.16" "docker/2.0.16.yaml";
-    Swarm "1.0" "swarm/1.0.yaml";
-    Kubernetes "2.13" "kubernetes/2.13.yaml";
-    Script "1.5.4" "script/1.5.4.yaml";
+    Types "3.2.1" V1_0 "types/3.2.1.yaml";
+    Types "3.3.1" V1_2 "types/3.3.1.yaml";
+    Types "3.4" V1_3 "types/3.4.yaml";
+    Types "4.0" V1_3 "types/4.0.yaml";
+    Types "4.1" V1_3 "types/4.0.yaml";
+    Types "4.2" V1_3 "types/4.2.yaml";
+    Types "4.3.3" V1_3 "types/4.3.3.yaml";
+    Types "4.4" V1_3 "types/4.4.yaml";
+    Types "4.5" V1_3 "types/4.5.yaml";
+    Types "4.6" V1_3 "types/4.6.yaml";
+    Types "5.0.5" V1_3 "types/5.0.5.yaml";
+    Types "5.1.0" V1_3 "types/5.1.0.yaml";
+    Types "5.1.1" V1_3 "types/5.1.0.yaml";
+    Types "5.2.0" V1_3 "types/5.2.0.yaml";
+    Types "6.1.0" V1_3 "types/6.1.0.yaml";
+    Types "6.2.0" V1_3 "types/6.1.0.yaml";
+    Types "6.3.0" V1_3 "types/6.3.0.yaml";
+    Types "6.3.1" V1_3 "types/6.3.1.yaml";
+    Types "7.0.0" V1_5 "types/latest.yaml";
+    Docker "1.1" V1_0 "docker/1.1.yaml";
+    Docker "1.2" V1_0 "docker/1.2.yaml";
+    Docker "1.2.1" V1_0 "docker/1.2.1.yaml";
+    Docker "1.3" V1_2 "docker/1.3.yaml";
+    Docker "1.3.1" V1_2 "docker/1.3.1.yaml";
+    Docker "1.3.2" V1_2 "docker/1.3.2.yaml";
+    Docker "2.0.16" V1_2 "docker/2.0.16.yaml";
+    Swarm "1.0" V1_2 "swarm/1.0.yaml";
+    Kubernetes "2.13" V1_2 "kubernetes/2.13.yaml";
+    Script "1.5.4" V1_0 "script/1.5.4.yaml";
 }
 
 /// The types by name: the newest, and what differs for one version of the DSL.
-const LATEST_TYPES: Catalog = Catalog { family: Family::Types, edition: "7.0.0", text: include_str!("types/latest.yaml") };
-const TYPES_1_3: Catalog = Catalog { family: Family::Types, edition: "dsl_1_3", text: include_str!("types/dsl_1_3.yaml") };
-const TYPES_1_4: Catalog = Catalog { family: Family::Types, edition: "dsl_1_4", text: include_str!("types/dsl_1_4.yaml") };
+const LATEST_TYPES: Catalog =
+    Catalog { family: Family::Types, edition: "7.0.0", since: Version::V1_5, text: include_str!("types/latest.yaml") };
+const TYPES_1_3: Catalog =
+    Catalog { family: Family::Types, edition: "dsl_1_3", since: Version::V1_3, text: include_str!("types/dsl_1_3.yaml") };
+const TYPES_1_4: Catalog =
+    Catalog { family: Family::Types, edition: "dsl_1_4", since: Version::V1_4, text: include_str!("types/dsl_1_4.yaml") };
 /// The swarm types that a published blueprint carries a copy of, under a relative name.
-const SWARM_COPY: Catalog = Catalog { family: Family::Swarm, edition: "blueprint", text: include_str!("swarm/blueprint.yaml") };
+const SWARM_COPY: Catalog =
+    Catalog { family: Family::Swarm, edition: "blueprint", since: Version::V1_2, text: include_str!("swarm/blueprint.yaml") };
 
 /// A library that was found.
 pub(crate) struct Found {
@@ -99,7 +106,7 @@ pub(crate) struct Found {
 }
 
 /// The library for a published address: `http(s)://[www.]getcloudify.org/spec/PRODUCT/EDITION/FILE`.
-pub(crate) fn by_address(address: &str) -> Option<Found> {
+pub(crate) fn by_address(address: &str, version: Version) -> Option<Found> {
     let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))?;
     let (host, path) = rest.split_once("/spec/")?;
     if !matches!(host.strip_prefix("www.").unwrap_or(host), "getcloudify.org" | "cloudify.co" | "repository.cloudifysource.org/cloudify") {
@@ -108,7 +115,7 @@ pub(crate) fn by_address(address: &str) -> Option<Found> {
     let [product, wanted, file] = path.split('/').collect::<Vec<_>>()[..] else { return None };
     let family = Family::ALL.into_iter().find(|family| family.product() == product)?;
     let stem = file.strip_suffix(".yaml")?;
-    (family != Family::Types || stem.starts_with("types")).then(|| nearest(family, wanted))
+    (family != Family::Types || stem.starts_with("types")).then(|| nearest(family, wanted, version))
 }
 
 /// The library for a name that a manager would serve: `cloudify/types/types.yaml`, and for one
@@ -124,21 +131,21 @@ pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
     Some(Found { catalog, exact: true })
 }
 
-/// The library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version the newest.
-pub(crate) fn by_plugin(plugin: &str) -> Option<Found> {
+/// The library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version the newest that the blueprint can use.
+pub(crate) fn by_plugin(plugin: &str, version: Version) -> Option<Found> {
     let (name, query) = plugin.split_once('?').unwrap_or((plugin, ""));
     let product = name.strip_prefix("cloudify-").unwrap_or(name);
     let family = Family::ALL.into_iter().find(|family| *family != Family::Types && family.product() == product)?;
-    let version = query.split('&').find_map(|pair| pair.strip_prefix("version="));
-    match version {
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("version="));
+    match asked {
         // `>=2.0`, `<3` and lists of such: the newest that fits.
-        Some(wanted) if wanted.starts_with(['<', '>', '=', '!', '~']) => {
-            let fitting = editions(family).filter(|catalog| wanted.split(',').all(|rule| fits(catalog.edition, rule.trim())));
-            let fitting = fitting.last().map(|catalog| Found { catalog: *catalog, exact: true });
-            fitting.or_else(|| editions(family).last().map(|catalog| Found { catalog: *catalog, exact: false }))
+        Some(rules) if rules.starts_with(['<', '>', '=', '!', '~']) => {
+            let fitting =
+                usable(family, version).into_iter().rfind(|catalog| rules.split(',').all(|rule| fits(catalog.edition, rule.trim())));
+            Some(fitting.map_or_else(|| nearest(family, "", version), |catalog| Found { catalog: *catalog, exact: true }))
         }
-        Some(wanted) => Some(nearest(family, wanted)),
-        None => editions(family).last().map(|catalog| Found { catalog: *catalog, exact: true }),
+        Some(wanted) => Some(nearest(family, wanted, version)),
+        None => Some(Found { exact: true, ..nearest(family, "", version) }),
     }
 }
 
@@ -146,16 +153,23 @@ fn editions(family: Family) -> impl Iterator<Item = &'static Catalog> {
     CATALOGS.iter().filter(move |catalog| catalog.family == family)
 }
 
-/// The edition itself, else of the same major version the newest that is not newer, else what is nearest.
-fn nearest(family: Family, wanted: &str) -> Found {
-    let all: Vec<&Catalog> = editions(family).collect();
-    if let Some(catalog) = all.iter().find(|catalog| catalog.edition == wanted) {
-        return Found { catalog: **catalog, exact: true };
+/// Editions that ask for no newer version of the DSL than the blueprint declares; all if there is none.
+fn usable(family: Family, version: Version) -> Vec<&'static Catalog> {
+    let all: Vec<&Catalog> = editions(family).filter(|catalog| catalog.since <= version).collect();
+    if all.is_empty() { editions(family).collect() } else { all }
+}
+
+/// The edition itself, else of the same major version the newest that is not newer, else what is nearest. What is no
+/// number, such as `latest`, is the newest.
+fn nearest(family: Family, wanted: &str, version: Version) -> Found {
+    if let Some(catalog) = editions(family).find(|catalog| catalog.edition == wanted) {
+        return Found { catalog: *catalog, exact: true };
     }
+    let all = usable(family, version);
     let key = numbers(wanted);
     let begins = all.iter().find(|catalog| numbers(catalog.edition).starts_with(&key) && !key.is_empty());
     let major = |catalog: &&&Catalog| numbers(catalog.edition).first() == key.first();
-    let older = |catalog: &&&Catalog| numbers(catalog.edition) <= key;
+    let older = |catalog: &&&Catalog| key.is_empty() || numbers(catalog.edition) <= key;
     let found = begins
         .or_else(|| all.iter().rev().filter(major).find(older))
         .or_else(|| all.iter().find(major))
@@ -195,7 +209,7 @@ mod tests {
     use super::*;
 
     fn found(address: &str) -> (&'static str, bool) {
-        let found = by_address(address).unwrap();
+        let found = by_address(address, Version::V1_5).unwrap();
         (found.catalog.edition, found.exact)
     }
 
@@ -208,19 +222,28 @@ mod tests {
         assert_eq!(found("http://www.getcloudify.org/spec/cloudify/6.4/types.yaml"), ("6.3.1", false));
         assert_eq!(found("http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml"), ("1.3.2", true));
         assert_eq!(found("http://www.getcloudify.org/spec/docker-plugin/2.0.0/plugin.yaml"), ("2.0.16", false));
-        assert!(by_address("http://example.org/spec/cloudify/3.3.1/types.yaml").is_none());
-        assert!(by_address("http://www.getcloudify.org/spec/aws-plugin/1.4/plugin.yaml").is_none());
-        assert!(examples().all(|address| by_address(&address).unwrap().exact));
+        assert!(by_address("http://example.org/spec/cloudify/3.3.1/types.yaml", Version::V1_5).is_none());
+        assert!(by_address("http://www.getcloudify.org/spec/aws-plugin/1.4/plugin.yaml", Version::V1_5).is_none());
+        assert!(examples().all(|address| by_address(&address, Version::V1_5).unwrap().exact));
     }
 
     #[test]
     fn plugins_are_found_by_name_and_version() {
-        let edition = |plugin: &str| by_plugin(plugin).map(|found| found.catalog.edition);
+        let edition = |plugin: &str| by_plugin(plugin, Version::V1_5).map(|found| found.catalog.edition);
         assert_eq!(edition("cloudify-docker-plugin"), Some("2.0.16"));
         assert_eq!(edition("cloudify-docker-plugin?version=1.3.1"), Some("1.3.1"));
         assert_eq!(edition("cloudify-docker-plugin?version=>=1.0,<2.0&distribution=centos"), Some("1.3.2"));
         assert_eq!(edition("cloudify-kubernetes-plugin"), Some("2.13"));
+        assert_eq!(edition("cloudify-docker-plugin?version=latest"), Some("2.0.16"));
         assert_eq!(edition("cloudify-aws-plugin"), None);
+        let old = by_plugin("cloudify-docker-plugin", Version::V1_0).unwrap();
+        assert_eq!((old.catalog.edition, old.exact), ("1.2.1", true));
+    }
+
+    #[test]
+    fn what_stands_in_asks_for_no_newer_version() {
+        let edition = |version| by_address("http://getcloudify.org/spec/cloudify/master/types.yaml", version).unwrap().catalog.edition;
+        assert_eq!((edition(Version::V1_0), edition(Version::V1_3), edition(Version::V1_5)), ("3.2.1", "6.3.1", "7.0.0"));
     }
 
     #[test]

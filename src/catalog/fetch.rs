@@ -35,14 +35,14 @@ pub struct Network {
 }
 
 impl Network {
-    /// The file at an address, from the cache or the network.
-    pub(super) fn fetch(&self, address: &str) -> Result<Fetched, String> {
+    /// The file at an address, from the cache or, in no more than `time`, from the network.
+    pub(super) fn fetch(&self, address: &str, time: Duration) -> Result<Fetched, String> {
         let place = self.cache.as_deref().map(|folder| folder.join(key(address)));
         let cached = place.as_deref().and_then(read);
         match cached {
             Some((text, age)) if self.offline || age < FRESH => Ok(Fetched { text, stale: None }),
             None if self.offline => Err("the network is not asked (--offline), and there is no copy in the cache".to_owned()),
-            cached => match (download(address), cached) {
+            cached => match (download(address, time.min(TIME)), cached) {
                 (Ok(text), _) => {
                     if let Some(place) = place {
                         keep(&place, &text);
@@ -74,10 +74,13 @@ fn keep(place: &Path, text: &str) {
     }
 }
 
-fn download(address: &str) -> Result<String, String> {
+fn download(address: &str, time: Duration) -> Result<String, String> {
     use backon::{BlockingRetryable as _, ExponentialBuilder};
+    if time.is_zero() {
+        return Err("the imports of this blueprint took too long already".to_owned());
+    }
     let config =
-        ureq::Agent::config_builder().timeout_global(Some(TIME)).user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION"))).build();
+        ureq::Agent::config_builder().timeout_global(Some(time)).user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION"))).build();
     let agent = ureq::Agent::new_with_config(config);
     let start = std::time::Instant::now();
     let again = |error: &ureq::Error| {
@@ -86,7 +89,7 @@ fn download(address: &str) -> Result<String, String> {
             ureq::Error::Io(_) | ureq::Error::ConnectionFailed => true,
             _ => false,
         };
-        passing && start.elapsed() < TIME
+        passing && start.elapsed() < time
     };
     let mut response = (|| agent.get(address).call())
         .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(REPEATS))
@@ -98,5 +101,7 @@ fn download(address: &str) -> Result<String, String> {
     if bytes.len() as u64 > SIZE {
         return Err(format!("it is larger than {} MiB", SIZE >> 20));
     }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    // What a proxy or a portal says instead of the file is not kept.
+    if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') { Err("it is a web page, not YAML".to_owned()) } else { Ok(text) }
 }

@@ -14,10 +14,13 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// Most files that one blueprint may import.
 const FILES: usize = 1000;
+/// Longest that all imports of a blueprint together wait for the network.
+const NETWORK: Duration = Duration::from_mins(1);
 /// Most values of files under namespaces.
 const NAMESPACED: usize = 300_000;
 
@@ -57,6 +60,8 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
         blueprints: HashMap::new(),
         queue: VecDeque::new(),
         tried: 0,
+        waited: Duration::ZERO,
+        missed: Vec::new(),
         namespaced: 0,
         read: HashMap::new(),
         sources,
@@ -142,6 +147,10 @@ struct Loader<'a> {
     queue: VecDeque<Import>,
     /// Imports that were looked for, found or not.
     tried: usize,
+    /// Time that the network took.
+    waited: Duration,
+    /// Where import rules led to nothing, for the import that is looked for.
+    missed: Vec<String>,
     /// Values of all files under namespaces: each has its own.
     namespaced: usize,
     /// What files hold: one can be imported under many namespaces.
@@ -176,6 +185,10 @@ impl Loader<'_> {
             if own.as_ref().is_some_and(|own| own.contains(DELIMITER)) {
                 let fault = item.span.error(Code::Namespace, format!("the namespace `{}` cannot hold `--`", own.unwrap_or_default()));
                 self.fault(fault);
+                continue;
+            }
+            if name.is_empty() {
+                self.fault(item.span.error(Code::ImportNotFound, format!("the import `{text}` names no file")));
                 continue;
             }
             self.queue.push_back(Import { name, span: item.span, own, outer: outer.to_owned(), properties, from });
@@ -301,7 +314,7 @@ impl Loader<'_> {
         if let Some(found) = self.by_rules(&import.name, import) {
             return Some(found);
         }
-        if let Some(found) = bundled::by_plugin(&import.name["plugin:".len()..]) {
+        if let Some(found) = bundled::by_plugin(&import.name["plugin:".len()..], self.version) {
             return Some(self.bundled(&found, import));
         }
         let hints = [
@@ -330,29 +343,32 @@ impl Loader<'_> {
         found
     }
 
-    /// Tries what `--import-rule` puts in the place of an address.
+    /// Tries what `--import-rule` puts in the place of an address. A rule that names a file does so for every version of a plugin.
     fn by_rules(&mut self, address: &str, import: &Import) -> Option<(Location, FileId, bool)> {
-        let rewritten: Vec<String> = self
-            .options
-            .rules
-            .iter()
-            .filter_map(|(prefix, with)| Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?)))
-            .collect();
-        rewritten.iter().find_map(|candidate| {
-            if candidate.starts_with("http://") || candidate.starts_with("https://") {
-                return bundled::by_address(candidate).map(|found| self.bundled(&found, import)).or_else(|| self.fetched(candidate).ok());
+        let rewrite = |(prefix, with): &(String, String)| Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?));
+        let rewritten: Vec<String> = self.options.rules.iter().filter_map(rewrite).collect();
+        self.missed.clear();
+        let found = rewritten.iter().find_map(|candidate| self.rewritten(candidate, import));
+        found.or_else(|| rewritten.iter().find_map(|candidate| self.rewritten(candidate.split_once('?')?.0, import)))
+    }
+
+    fn rewritten(&mut self, candidate: &str, import: &Import) -> Option<(Location, FileId, bool)> {
+        if candidate.starts_with("http://") || candidate.starts_with("https://") {
+            if let Some(found) = bundled::by_address(candidate, self.version) {
+                return Some(self.bundled(&found, import));
             }
-            let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
-            let file = if path.is_file() { self.sources.read(&path).ok() } else { None };
-            file.map(|file| (Location::File(real(&path)), file, false))
-        })
+            return self.fetched(candidate).map_err(|why| self.missed.push(format!("{candidate}: {why}"))).ok();
+        }
+        let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
+        let file = self.sources.read(&path).map_err(|why| self.missed.push(why.to_string())).ok()?;
+        Some((Location::File(real(&path)), file, false))
     }
 
     fn address(&mut self, address: &str, import: &Import) -> Option<(Location, FileId, bool)> {
         if let Some(found) = self.by_rules(address, import) {
             return Some(found);
         }
-        if let Some(found) = bundled::by_address(address) {
+        if let Some(found) = bundled::by_address(address, self.version) {
             return Some(self.bundled(&found, import));
         }
         match self.fetched(address) {
@@ -367,7 +383,10 @@ impl Loader<'_> {
     }
 
     fn fetched(&mut self, address: &str) -> Result<(Location, FileId, bool), String> {
-        let fetched = self.options.network.fetch(address)?;
+        let begun = Instant::now();
+        let fetched = self.options.network.fetch(address, NETWORK.saturating_sub(self.waited));
+        self.waited += begun.elapsed();
+        let fetched = fetched?;
         let file = self.sources.add_text(address, fetched.text);
         if let Some(why) = fetched.stale {
             let warning = self.sources.start(file).warning(Code::ImportNotFound, format!("an old copy of {address} is used: {why}"));
@@ -421,13 +440,14 @@ impl Loader<'_> {
 
     /// The address of a name beside a file that came from the network.
     fn beside_address(&self, from: FileId, name: &str) -> Option<String> {
-        let address = self.sources.name(from);
-        let (folder, _) = address.rsplit_once('/').filter(|_| address.starts_with("http://") || address.starts_with("https://"))?;
-        Some(format!("{folder}/{name}"))
+        beside(self.sources.name(from), name)
     }
 
     fn not_found(&mut self, import: &Import, why: &str, hints: &[&str]) {
         let mut fault = import.span.error(Code::ImportNotFound, format!("the import `{}` cannot be found: {why}", import.name));
+        for missed in std::mem::take(&mut self.missed) {
+            fault = fault.hint(format!("an import rule leads to nothing: {missed}"));
+        }
         for hint in hints {
             fault = fault.hint(*hint);
         }
@@ -504,6 +524,26 @@ fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
     if fits { Ok(()) } else { Err((Code::ImportPropertyUnknown, format!("must be of type {declared}"))) }
 }
 
+/// The address that a relative name stands for in a file with this address.
+fn beside(address: &str, name: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut steps: Vec<&str> = path.split('/').collect();
+    steps.pop();
+    if name.starts_with('/') {
+        steps.clear();
+    }
+    for step in name.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    Some(format!("{scheme}://{host}/{}", steps.join("/")))
+}
+
 /// Namespace and name of an import. A `--` inside a path or address is part of it.
 fn split(text: &str) -> (Option<String>, String) {
     let parts = text.match_indices(DELIMITER).map(|(at, _)| (&text[..at], &text[at + DELIMITER.len()..]));
@@ -519,7 +559,7 @@ fn real(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{beside, split};
 
     #[test]
     fn namespaces_are_told_from_paths() {
@@ -529,5 +569,15 @@ mod tests {
         assert_eq!(namespace("some/folder--x/a.yaml"), None);
         assert_eq!(namespace("http://host/a--b.yaml"), None);
         assert_eq!(namespace("ns--http://host/a--b.yaml").as_deref(), Some("ns"));
+    }
+
+    #[test]
+    fn relative_names_in_a_file_from_the_network_are_addresses() {
+        let at = |name: &str| beside("https://host:8/deep/er/a.yaml?x=p/q", name).unwrap();
+        assert_eq!(at("b.yaml"), "https://host:8/deep/er/b.yaml");
+        assert_eq!(at("./../b.yaml"), "https://host:8/deep/b.yaml");
+        assert_eq!(at("/b.yaml"), "https://host:8/b.yaml");
+        assert_eq!(at("../../../../b.yaml"), "https://host:8/b.yaml");
+        assert_eq!(beside("/srv/a.yaml", "b.yaml"), None);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
     /// Try imports that start with PREFIX with REPLACEMENT in its place first (repeatable)
-    #[arg(long = "import-rule", global = true, env = "DOCKCTL_IMPORT_RULE", value_name = "PREFIX=REPLACEMENT", value_parser = import_rule)]
+    #[arg(long = "import-rule", global = true, env = "DOCKCTL_IMPORT_RULE", value_delimiter = '\n', value_name = "PREFIX=REPLACEMENT", value_parser = import_rule)]
     pub import_rules: Vec<(String, String)>,
     /// Folder where imports from the network are kept [default: $XDG_CACHE_HOME/dockctl]
     #[arg(long, global = true, env = "DOCKCTL_CACHE_DIR", value_name = "DIR")]

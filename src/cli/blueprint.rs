@@ -44,7 +44,9 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
     let found = ["blueprint.yaml", "blueprint.yml"].iter().map(|name| folder.join(name)).find(|path| path.exists());
     let place = if given.is_some() { folder.display().to_string() } else { "the current folder".to_owned() };
     found.ok_or_else(|| {
-        CliError::new(Kind::Invalid, format!("there is no blueprint.yaml in {place}")).hint("name the blueprint: dockctl COMMAND FILE")
+        let mut error = CliError::new(Kind::Invalid, format!("there is no blueprint.yaml in {place}"));
+        error.fields = serde_json::json!({ "valid": false, "diagnostics": [] });
+        error.hint("name the blueprint: dockctl COMMAND FILE")
     })
 }
 
@@ -183,7 +185,7 @@ fn remember(before: Option<&Deployment>, blueprint: &Blueprint, given: &mut Inde
     }
 }
 
-fn unreadable(path: &Path, message: &str) -> Loaded {
+pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
     let diagnostics = [sources.start(file).error(Code::Unreadable, message)].into_iter().collect();

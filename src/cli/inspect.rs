@@ -22,6 +22,9 @@ use std::path::Path;
 /// Shows what was understood of a blueprint; with `deploy` what a deployment of it would be.
 pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs: &[String]) -> Result<Outcome, CliError> {
     let path = blueprint::find(path)?;
+    if !deploy && !inputs.is_empty() {
+        complain("warning: inputs say nothing without --deploy\n\n");
+    }
     let mut loaded = blueprint::resolve(&path, global);
     let mut instances = Vec::new();
     if deploy && loaded.is_valid() {

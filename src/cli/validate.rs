@@ -24,8 +24,11 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
     let mut all = Vec::new();
     for path in given {
         // A folder without a blueprint is a fault like any other: the rest is looked at all the same.
-        let path = blueprint::find(path).or_else(|error| path.map(Path::to_owned).ok_or(error))?;
-        let mut loaded = blueprint::load(&path, inputs, None, Missing::Open, global)?;
+        let (path, mut loaded) = match (blueprint::find(path), path) {
+            (Ok(path), _) => (path.clone(), blueprint::load(&path, inputs, None, Missing::Open, global)?),
+            (Err(error), Some(folder)) => (folder.to_owned(), blueprint::unreadable(folder, &error.message)),
+            (Err(error), None) => return Err(error),
+        };
         warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
         all.push((path, loaded));
     }

@@ -60,10 +60,11 @@ impl Code {
         self.lines()[1..].iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
     }
 
-    /// The code that is written so, in any case.
+    /// The code that is written so, in any case, with or without its letter and zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+        let number: u32 = text.strip_prefix(['d', 'D']).unwrap_or(text).parse().ok()?;
+        Self::ALL.iter().copied().find(|code| code.as_str() == format!("D{number:04}"))
     }
 }
 
@@ -489,6 +490,10 @@ codes! {
     ///
     /// The message says what it must be: a whole number, a list, a name. A list or mapping cannot be a key: quote `"{{ name }}"`.
     WrongKind = "D0116", Some(("TypeError", None));
+    /// A data type under a namespace is derived from one in the same file.
+    ///
+    /// The namespace is not put before the parent's name, so that there is no such type. Import the file without a namespace.
+    NamespacedParent = "D0117", Some(("DSLParsingSchemaAPIException", Some(101)));
 }
 
 #[cfg(test)]
@@ -507,6 +512,7 @@ mod tests {
             assert!(code.rule().ends_with('.'), "{}", code.as_str());
             assert!(code.advice().ends_with('.'), "{}", code.as_str());
             assert_eq!(Code::parse(&code.as_str().to_lowercase()), Some(*code));
+            assert_eq!(Code::parse(code.as_str().trim_start_matches(['D', '0'])), Some(*code));
         }
     }
 }

@@ -199,7 +199,8 @@ fn outermost_first(blueprint: &Blueprint) -> Vec<Part<'_>> {
 
 /// What only shows when instances are made: relationships of no base type, and of no known connection.
 fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
-    for relationship in blueprint.nodes.values().flat_map(|node| &node.relationships) {
+    let all = blueprint.nodes.iter().flat_map(|(name, node)| node.relationships.iter().map(move |relationship| (name, relationship)));
+    for (name, relationship) in all {
         let span = relationship.type_name.span;
         match relationship.kind {
             None => {
@@ -211,7 +212,8 @@ fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
             Some(_) if connection(relationship).is_none() => {
                 let given = relationship.properties.get("connection_type");
                 let shown = given.map_or_else(|| "not given".to_owned(), |value| format!("`{}`", value.to_key()));
-                let fault = given.map_or(span, |value| value.span).error(Code::ConnectionType, format!("`connection_type` is {shown}"));
+                let message = format!("`connection_type` of the relationship from `{name}` to `{}` is {shown}", relationship.target.node);
+                let fault = given.map_or(span, |value| value.span).error(Code::ConnectionType, message);
                 d.push(fault.hint("it is all_to_all or all_to_one"));
             }
             Some(_) => {}

@@ -2,7 +2,8 @@
 
 use super::Values;
 use crate::{
-    diagnostic::{Code, Diagnostics, Span, Spanned},
+    catalog::NAMESPACE_DELIMITER,
+    diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
     syntax::{
         Data, Map, PRIMITIVES, Value,
         ast::{Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType, Schema},
@@ -308,6 +309,15 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
     all.keys().filter_map(|name| flat.remove_entry(name)).collect()
 }
 
+fn unknown_parent<T>(name: &str, parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
+    let missing = |code| parent.span.error(code, format!("there is no {what} `{}`", parent.node));
+    let sibling = name.rsplit_once(NAMESPACE_DELIMITER).map(|(namespace, _)| format!("{namespace}{NAMESPACE_DELIMITER}{}", parent.node));
+    match sibling.filter(|sibling| all.contains_key(sibling)) {
+        Some(sibling) => missing(Code::NamespacedParent).hint(format!("there is `{sibling}`, but parents of data types get no namespace")),
+        None => missing(Code::UnknownType).did_you_mean(&parent.node, all.keys().map(String::as_str)),
+    }
+}
+
 /// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown parent ends it.
 fn lineage<'a, T: Derived>(
     name: &'a str,
@@ -327,10 +337,7 @@ fn lineage<'a, T: Derived>(
             break;
         }
         match current {
-            None => {
-                let fault = parent.span.error(Code::UnknownType, format!("there is no {what} `{}`", parent.node));
-                d.push(fault.did_you_mean(&parent.node, all.keys().map(String::as_str)));
-            }
+            None => d.push(unknown_parent(name, parent, all, what)),
             Some((again, _)) if line.contains(again) => {
                 let circle: Vec<&str> = line.iter().copied().skip_while(|step| *step != again).chain([again]).collect();
                 d.push(parent.span.error(Code::Cycle, format!("{what} is derived from itself: {}", circle.join(" → "))));

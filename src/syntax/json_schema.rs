@@ -142,7 +142,7 @@ fn names(least: usize) -> Json {
 
 /// A number of instances.
 fn count() -> Json {
-    json!({ "oneOf": [{ "type": "integer" }, { "type": "object" }, { "const": "UNBOUNDED" }, { "type": "null" }] })
+    json!({ "oneOf": [{ "type": ["integer", "boolean", "object", "null"] }, { "const": "UNBOUNDED" }] })
 }
 
 fn plugin() -> Json {

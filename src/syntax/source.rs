@@ -31,12 +31,14 @@ pub enum SourceError {
     #[error("{} is larger than {} MiB", .0.display(), LIMIT >> 20)]
     TooLarge(PathBuf),
     /// Not text.
-    #[error("{} is not UTF-8 text (at byte {at})", path.display())]
+    #[error("{} is not UTF-8 text (at byte {at}){}", path.display(), if *utf_16 { ", but UTF-16: save it as UTF-8" } else { "" })]
     NotText {
         /// The file.
         path: PathBuf,
         /// Offset of the first byte that is not UTF-8.
         at: usize,
+        /// It starts as UTF-16 text does.
+        utf_16: bool,
     },
 }
 
@@ -168,7 +170,8 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     if bytes.len() as u64 > LIMIT {
         return Err(SourceError::TooLarge(path.to_owned()));
     }
-    let text =
-        String::from_utf8(bytes).map_err(|error| SourceError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })?;
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let utf_16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+        SourceError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to(), utf_16 }
+    })
 }

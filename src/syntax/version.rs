@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A version of the DSL, as `tosca_definitions_version` names it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Version {
     /// `cloudify_dsl_1_0`.
     V1_0,

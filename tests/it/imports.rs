@@ -83,12 +83,15 @@ fn an_old_copy_is_better_than_none() {
 
 #[test]
 fn what_a_server_refuses_is_told() {
-    let server = Server::new(&[("/broken.yaml", 200, "node_types: {t: {\n"), ("/gone.yaml", 410, "")]);
+    let server = Server::new(&[("/broken.yaml", 200, "node_types: {t: {\n"), ("/gone.yaml", 410, ""), ("/login.yaml", 200, "<html>")]);
     let test = Test::new("refuse");
-    for (file, says) in [("none.yaml", "404"), ("gone.yaml", "410"), ("broken.yaml", "the text is not YAML")] {
+    for (file, says) in
+        [("none.yaml", "404"), ("gone.yaml", "410"), ("broken.yaml", "the text is not YAML"), ("login.yaml", "it is a web page")]
+    {
         test.write("blueprint.yaml", &importing(&format!("{}/{file}", server.address)));
         test.run(&["validate", "--cache-dir", test.path("cache").to_str().unwrap()]).exits(3).says(&[says]);
     }
+    assert_eq!(std::fs::read_dir(test.path("cache/imports")).unwrap().count(), 1, "only the file is kept that is no page");
 }
 
 #[test]
@@ -104,6 +107,10 @@ fn rules_put_other_places_first() {
     let rule = format!("plugin:my-plugin={}", test.path("mirror/types.yaml").display());
     test.run(&["validate", "--import-rule", &rule]).exits(0);
     test.run(&["validate"]).exits(3).says(&["there is no such plugin here", "--import-rule plugin:NAME=PATH"]);
+    let wrong = ["validate", "--import-rule", "plugin:my-plugin=/nowhere.yaml"];
+    test.run(&wrong).exits(3).says(&["an import rule leads to nothing: cannot read /nowhere.yaml"]);
+    test.write("blueprint.yaml", &importing("plugin:my-plugin?version=2"));
+    test.run(&["validate", "--import-rule", &rule]).exits(0);
 }
 
 #[test]

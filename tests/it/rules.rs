@@ -60,7 +60,7 @@ macro_rules! rules {
         fn $name() {
             let files: &[(&str, &str)] = &[$($(($file, $content)),+)?];
             let inputs: Option<&str> = [$($inputs)?].first().copied();
-            let text = format!("tosca_definitions_version: cloudify_dsl_{}\n{}", $version, $text.replace("BASE", BASE));
+            let text = format!("tosca_definitions_version: cloudify_dsl_{}\n{}", $version, $text.replace("BASE", BASE).replace("DEEP", &format!("{}x{}", "[".repeat(50), "]".repeat(50))));
             assert_eq!(codes(&text, files, inputs), [$code], "{text}");
         }
     )+ };
@@ -175,6 +175,13 @@ rules! {
     function_of_an_input_finds_nothing: "D0076" "1_5" "inputs: {a: {default: {k: v}}}\noutputs: {o: {value: {get_input: [a, zz]}}}" with "{}";
     function_split_out_of_range: "D0077" "1_5" "outputs: {o: {value: {string_split: ['a,b', ',', 7]}}}" with "{}";
     function_merges_no_mapping: "D0113" "1_5" "inputs: {a: {default: text}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
+    function_merges_a_number: "D0116" "1_5" "inputs: {a: {default: 1}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
+    attribute_of_self_elsewhere: "D0115" "1_5" "capabilities: {c: {value: {get_attribute: [SELF, x]}}}";
+    constraints_are_null: "D0116" "1_5" "inputs: {a: {default: 1, constraints: null}}";
+    imports_are_null: "D0116" "1_5" "imports:";
+    instances_are_no_number: "D0116" "1_5" "BASE\ninputs: {i: {default: many}}\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {default_instances: {get_input: i}}}}}}" with "{}";
+    namespaced_parent_101: "D0117" "1_5" "imports: [ns--a.yaml]" ["a.yaml": "data_types: {a: {}, b: {derived_from: a}}"];
+    value_nested_too_deep: "D0074" "1_5" "outputs: {o: {value: DEEP}}" with "{}";
     input_missing: "D0080" "1_5" "inputs: {a: {}}" with "{}";
     input_not_declared: "D0081" "1_5" "inputs: {}" with r#"{"zz": 1}"#;
     constraint_broken: "D0082" "1_5" "inputs: {a: {constraints: [{in_range: [1, 3]}]}}" with r#"{"a": 4}"#;

@@ -111,9 +111,11 @@ fn text_that_is_no_blueprint_is_told_so() {
 fn files_that_cannot_be_read_are_told_so() {
     let test = Test::new("files");
     test.run(&["validate", "nowhere.yaml"]).exits(3).says(&["error[D0001]: cannot read nowhere.yaml"]);
-    test.run(&["validate", "."]).exits(3).says(&["error[D0001]: . is not a regular file"]);
+    test.run(&["validate", "."]).exits(3).says(&["error[D0001]: there is no blueprint.yaml in ."]);
     std::fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9]).unwrap();
     test.run(&["validate", "latin.yaml"]).exits(3).says(&["latin.yaml is not UTF-8 text (at byte 3)"]);
+    std::fs::write(test.path("wide.yaml"), [0xff, 0xfe, b'a', 0]).unwrap();
+    test.run(&["validate", "wide.yaml"]).exits(3).says(&["but UTF-16: save it as UTF-8"]);
     assert!(Command::new("mkfifo").arg(test.path("fifo.yaml")).status().unwrap().success());
     test.run(&["validate", "fifo.yaml"]).exits(3).says(&["fifo.yaml is not a regular file"]);
 }
