@@ -219,16 +219,16 @@ impl Loader<'_> {
             );
             return None;
         };
-        if self.version < Version::V1_5 {
-            let fault = item.span.error(Code::FeatureTooNew, format!("imports have properties since {}", Version::V1_5));
-            self.fault(fault.hint(format!("declare `tosca_definitions_version: {}`", Version::V1_5)));
-            return None;
-        }
         if !matches!(properties.data, Data::Map(_) | Data::Null) {
             let fault = properties
                 .span
                 .error(Code::Format, format!("the properties of an import are a mapping, and this is {}", properties.kind()));
             self.fault(fault);
+            return None;
+        }
+        if self.version < Version::V1_5 {
+            let fault = item.span.error(Code::FeatureTooNew, format!("imports have properties since {}", Version::V1_5));
+            self.fault(fault.hint(format!("declare `tosca_definitions_version: {}`", Version::V1_5)));
             return None;
         }
         Some((name.as_str()?.to_owned(), Some(properties.clone())))

@@ -96,7 +96,7 @@ pub enum Operator {
     Pattern(Arc<Regex>),
     /// Asks a server for what exists; holds for nothing without one.
     Remote(&'static str),
-    /// Its argument is a function, which nobody evaluates: holds for nothing.
+    /// Its argument is a function, which nobody evaluates, or it was not looked at when the blueprint was read: holds for nothing.
     Unevaluated(String),
 }
 
@@ -166,7 +166,8 @@ pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader
         required: fields.since("required", Version::V1_2, r).and_then(|value| required(value, &fields, r)),
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
-        type_name: fields.text("type", r),
+        // An empty name is none, as in the original.
+        type_name: fields.text("type", r).filter(|name| !name.node.is_empty()),
         nulls: value.as_map().map(nulls).unwrap_or_default(),
         ..Schema::default()
     };
@@ -181,7 +182,7 @@ pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader
     }
     let owner = *fields.owner();
     fields.close(r);
-    check(&mut schema, value, &owner, r);
+    check(&mut schema, value, &owner, kind, r);
     Some(schema)
 }
 
@@ -210,7 +211,7 @@ fn nulls(map: &Map) -> Vec<Arc<str>> {
     map.entries.iter().filter(|(_, value)| value.is_null()).filter_map(|(key, _)| key.as_str().map(Into::into)).collect()
 }
 
-fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
+fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) {
     if let Some(name) = &schema.type_name {
         check_since(name, r);
     }
@@ -231,7 +232,7 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, r: &mut Reader<'
     if let Some(given) = schema.constraints_given.clone() {
         // Without a default to try them on, nobody looks for constraints.
         if !given.is_null() || schema.default.is_some() {
-            schema.constraints = constraints(&given, &owner.part("constraints"), r);
+            schema.constraints = constraints(&given, &owner.part("constraints"), kind, r);
         }
     }
 }
@@ -270,38 +271,43 @@ fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Re
     }
 }
 
-fn constraints(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Constraint> {
+fn constraints(value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Vec<Constraint> {
     if let Some(null) = [value].into_iter().chain(value.as_list().unwrap_or_default()).find(|value| value.is_null()) {
         let wanted = if value.is_null() { "a list" } else { "mappings" };
         r.push(null.span.error(Code::WrongKind, format!("{owner} must be {wanted}, and this is null")));
         return Vec::new();
     }
-    r.list(value, owner).iter().filter_map(|item| constraint(item, owner, r)).collect()
+    r.list(value, owner).iter().filter_map(|item| constraint(item, owner, kind, r)).collect()
 }
 
-/// Of several operators the last one counts, as in the original; older versions allow only one key.
-fn constraint(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Constraint> {
+/// Of several operators the first is checked and the last one counts, as in the original; older versions allow only one key.
+fn constraint(value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Option<Constraint> {
     let map = r.map(value, owner)?;
+    if kind == Kind::Parameter && map.entries.len() > 1 {
+        let fault = value.span.error(Code::ConstraintOperator, format!("each of the {owner} has one key"));
+        r.push(fault.hint("write an item of the list for each operator"));
+        return None;
+    }
     let mut error_message = None;
     if let Some((key, message)) = map.entry("error_message") {
         r.gate(key.span, "`error_message`", Version::V1_5);
         error_message = Some(message.as_str().map_or_else(|| message.to_key(), str::to_owned));
     }
     let operators: Vec<&(Value, Value)> = map.entries.iter().filter(|(key, _)| key.as_str() != Some("error_message")).collect();
-    if operators.is_empty() {
-        let fault = value.span.error(Code::ConstraintOperator, "the constraint names no operator");
-        r.push(fault.hint(format!("operators: {}", OPERATORS.join(", "))));
-    }
     if let Some((second, _)) = operators.get(1) {
         r.gate(second.span, "a second key in a constraint", Version::V1_5);
     }
-    match operators.last().map(|(key, argument)| (key, operator(key, argument)))? {
-        (key, Ok(operator)) => Some(Constraint { span: key.span, operator, error_message }),
-        (_, Err(fault)) => {
-            r.push(*fault);
-            None
-        }
+    let Some(((first, argument), (last, last_argument))) = operators.first().zip(operators.last()) else {
+        let fault = value.span.error(Code::ConstraintOperator, "the constraint names no operator");
+        r.push(fault.hint(format!("operators: {}", OPERATORS.join(", "))));
+        return None;
+    };
+    if let Err(fault) = operator(first, argument) {
+        r.push(*fault);
+        return None;
     }
+    let operator = operator(last, last_argument).unwrap_or_else(|_| Operator::Unevaluated(last.to_key()));
+    Some(Constraint { span: last.span, operator, error_message })
 }
 
 fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> {

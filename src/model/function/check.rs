@@ -86,7 +86,10 @@ impl Checker<'_> {
     fn input(&mut self, call: Call<'_>) {
         let first = call.arguments.as_list().map_or(call.arguments, |list| &list[0]);
         let inputs = &self.blueprint.inputs;
-        if let Some(text) = first.as_str().filter(|name| !inputs.contains_key(*name)) {
+        let text = &first.to_key();
+        // A number or a boolean names no input.
+        let is_known = self::call(first).is_some() || (first.as_str().is_some() && inputs.contains_key(text));
+        if !is_known {
             let fault = first.span.error(Code::UnknownInput, format!("there is no input `{text}`")).label("not declared");
             let fault = fault.did_you_mean(text, inputs.keys().map(String::as_str));
             self.d.push(fault.hint(format!("declare it under `inputs`: {text}: {{}}")));
@@ -160,6 +163,7 @@ pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
             map.entries.iter().find(|(key, _)| key.as_str().is_none() && key.to_key() == step.to_key()).map(|(_, value)| value)
         }
         (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &list[at]),
+        (Data::List(list), Data::Bool(at)) => list.get(usize::from(*at)),
         _ => None,
     }
 }

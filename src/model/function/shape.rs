@@ -46,7 +46,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
     let path = |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
     match name {
         "get_input" => {
-            let fits = is_text(arguments) || list.is_some_and(|list| list.first().is_some_and(is_text) && list.iter().all(is_step));
+            let fits = is_text(arguments) || list.is_some_and(|list| !list.is_empty() && list.iter().all(is_step));
             unless(fits, Code::FunctionArguments, "the name of an input, or a list that starts with one")
         }
         "get_property" | "get_attribute" => unless(path(2), Code::FunctionArguments, "a list: [SELF or the name of a node, a name, …]"),
