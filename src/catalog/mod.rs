@@ -6,8 +6,10 @@
 mod bundled;
 mod fetch;
 mod imports;
+mod locate;
 mod merge;
 mod namespace;
+mod properties;
 
 pub use fetch::Network;
 pub use imports::{Options, follow, load};

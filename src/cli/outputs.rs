@@ -4,7 +4,7 @@ use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspa
 use crate::{
     backend::{self, Backend as _, Observed},
     model::{Deployment, function},
-    secrets::Secrets,
+    secrets::{HIDDEN, Secrets},
     state::{Around, Record},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -44,7 +44,15 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
 /// An output that cannot be evaluated says so instead of failing the others, as in the original.
 fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets) -> JsonMap<String, Json> {
     let around = Around { record, me: None, secrets };
-    let value = |value: &Json| function::bind(value, &around).unwrap_or_else(|message| format!("<ERROR: {message}>").into());
+    // A secret is asked for all the same: an attribute can hold it.
+    let hide = |arguments: &Json| {
+        let _ = arguments.as_str().or_else(|| arguments[0].as_str()).map(|name| secrets.get(name));
+        Json::from(HIDDEN)
+    };
+    let value = |value: &Json| {
+        let hidden = function::without_secrets(value, &hide);
+        function::bind(&hidden, &around).unwrap_or_else(|message| format!("<ERROR: {message}>").into())
+    };
     let all: JsonMap<String, Json> = outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect();
     // Only now every secret is known: one output may hold what another asked for.
     all.into_iter().map(|(name, value)| (name, secrets.scrub_json(value))).collect()

@@ -23,6 +23,7 @@ node_templates:
         stop: {inputs: {params: {timeout: 0}}}
 outputs:
   url: {value: {concat: ['http://root:', {get_secret: password}, '@db']}}
+  pin: {value: {get_secret: pin}}
 ";
 
 fn holds(folder: &Path, text: &str) -> bool {
@@ -38,6 +39,7 @@ fn a_secret_reaches_the_container_and_nothing_else() {
     test.blueprint(BLUEPRINT);
     fs::create_dir(test.path("mounted")).unwrap();
     test.write("mounted/password", &format!("{SECRET}\n"));
+    test.write("mounted/pin", "7\n");
     let place = test.path("mounted");
     let secrets = ["--secrets", place.to_str().unwrap()];
     for command in [&["plan", "-v"][..], &["install", "-vv", "--progress", "plain"], &["status"], &["executions"], &["inspect", "--deploy"]]
@@ -55,7 +57,7 @@ fn a_secret_reaches_the_container_and_nothing_else() {
     assert!(!holds(&test.path("state"), SECRET), "the state holds the secret");
     // Asked for by name, an output is what it is made of: but the secret itself is never printed.
     let run = test.run(&["outputs", secrets[0], secrets[1]]).exits(0);
-    assert_eq!(run.stdout, "url: http://root:********@db\n");
+    assert_eq!(run.stdout, "url: http://root:********@db\npin: ********\n");
     test.run(&["uninstall", "--yes", secrets[0], secrets[1]]).exits(0);
 }
 

@@ -72,6 +72,17 @@ pub fn attribute_targets(json: &Json) -> Vec<String> {
     }
 }
 
+/// The value with something else in the place of every secret.
+#[must_use]
+pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
+    match (json_call(json), json) {
+        (Some(("get_secret", arguments)), _) => hide(arguments),
+        (_, Json::Array(items)) => items.iter().map(|item| without_secrets(item, hide)).collect(),
+        (_, Json::Object(object)) => object.iter().map(|(key, value)| (key.clone(), without_secrets(value, hide))).collect(),
+        _ => json.clone(),
+    }
+}
+
 /// Evaluates the calls inside a value.
 ///
 /// # Errors
@@ -184,6 +195,13 @@ mod tests {
     fn secrets_can_be_looked_into() {
         assert_eq!(bind(&json!({"get_secret": ["json", "user", 0]}), &Stub).unwrap(), json!("root"));
         assert_eq!(bind(&json!({"get_secret": "other"}), &Stub).unwrap_err(), "there is no secret `other`");
+    }
+
+    #[test]
+    fn secrets_can_be_left_out() {
+        let value = json!({"concat": ["--pin=", {"get_secret": "pin"}]});
+        let hidden = without_secrets(&value, &|name| json!(format!("<{}>", name.as_str().unwrap_or_default())));
+        assert_eq!(bind(&hidden, &Stub).unwrap(), json!("--pin=<pin>"));
     }
 
     #[test]

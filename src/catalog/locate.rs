@@ -1,0 +1,234 @@
+//! Finds the file that an import names: by rules, among the bundled ones, at an address, on disk.
+
+use super::{
+    bundled::{self, Found},
+    imports::{Import, Loader},
+    namespace::DELIMITER,
+};
+use crate::diagnostic::{Code, FileId};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Where a file comes from; one that is loaded already under the same namespace is not loaded again.
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub(super) enum Location {
+    Bundled(bundled::Catalog),
+    File(PathBuf),
+    Address(String),
+}
+
+impl Location {
+    /// Where a file on disk is, whatever it is called.
+    pub(super) fn of(path: &Path) -> Self {
+        Self::File(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+    }
+}
+
+/// The file that an import names.
+pub(super) struct Located {
+    pub location: Location,
+    pub file: FileId,
+    /// It is another edition than the one that is asked for.
+    pub stands_in: bool,
+}
+
+/// Longest that all imports of a blueprint together wait for the network.
+const NETWORK: Duration = Duration::from_mins(1);
+
+impl Loader<'_> {
+    /// Finds the file that an import names.
+    pub(super) fn locate(&mut self, import: &Import) -> Option<Located> {
+        let scheme = import.name.split_once(':').map(|(scheme, _)| scheme);
+        match scheme {
+            Some("plugin") => self.plugin(import),
+            Some("blueprint") => self.blueprint(import),
+            Some("http" | "https") => self.address(&import.name, import),
+            Some("ftp") => {
+                self.not_found(import, "ftp is not spoken here", &["save the file beside the blueprint and import it by its path"]);
+                None
+            }
+            _ => self.file(import),
+        }
+    }
+
+    fn plugin(&mut self, import: &Import) -> Option<Located> {
+        if let Some(found) = self.by_rules(&import.name, import) {
+            return Some(found);
+        }
+        if let Some(found) = bundled::by_plugin(&import.name["plugin:".len()..], self.version) {
+            return Some(self.bundled(&found, import));
+        }
+        let hints = [
+            "bundled: cloudify-docker-plugin, cloudify-kubernetes-plugin, cloudify-swarm-plugin, cloudify-script-plugin",
+            "say where its plugin.yaml is: --import-rule plugin:NAME=PATH",
+        ];
+        self.not_found(import, "there is no such plugin here", &hints);
+        None
+    }
+
+    fn blueprint(&mut self, import: &Import) -> Option<Located> {
+        let Some(own) = &import.own else {
+            let fault = import.span.error(Code::BlueprintNamespace, format!("`{}` needs a namespace", import.name));
+            self.fault(fault.hint(format!("write `ns{DELIMITER}{}`", import.name)));
+            return None;
+        };
+        if let Some(first) = self.blueprints.insert(import.namespace(), import.span) {
+            let fault = import.span.error(Code::NamespaceUse, format!("the namespace `{own}` is used for two blueprints"));
+            self.fault(fault.related(first, "first used here"));
+            return None;
+        }
+        let found = self.by_rules(&import.name, import);
+        if found.is_none() {
+            self.not_found(import, "there is no store of blueprints here", &["say where it is: --import-rule blueprint:ID=PATH"]);
+        }
+        found
+    }
+
+    /// Tries what `--import-rule` puts in the place of an address. A rule that names a file does so for every version of a plugin.
+    fn by_rules(&mut self, address: &str, import: &Import) -> Option<Located> {
+        let rewrite = |(prefix, with): &(String, String)| Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?));
+        let rewritten: Vec<String> = self.options.rules.iter().filter_map(rewrite).collect();
+        self.missed.clear();
+        let found = rewritten.iter().find_map(|candidate| self.rewritten(candidate, import));
+        found.or_else(|| rewritten.iter().find_map(|candidate| self.rewritten(candidate.split_once('?')?.0, import)))
+    }
+
+    fn rewritten(&mut self, candidate: &str, import: &Import) -> Option<Located> {
+        if candidate.starts_with("http://") || candidate.starts_with("https://") {
+            if let Some(found) = bundled::by_address(candidate, self.version) {
+                return Some(self.bundled(&found, import));
+            }
+            return self.fetched(candidate).map_err(|why| self.missed.push(format!("{candidate}: {why}"))).ok();
+        }
+        let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
+        let file = self.sources.read(&path).map_err(|why| self.missed.push(why.to_string())).ok()?;
+        Some(Located { location: Location::of(&path), file, stands_in: false })
+    }
+
+    fn address(&mut self, address: &str, import: &Import) -> Option<Located> {
+        if let Some(found) = self.by_rules(address, import) {
+            return Some(found);
+        }
+        if let Some(found) = bundled::by_address(address, self.version) {
+            return Some(self.bundled(&found, import));
+        }
+        match self.fetched(address) {
+            Ok(found) => Some(found),
+            Err(why) => {
+                let known: Vec<String> = bundled::examples().collect();
+                let bundled = format!("bundled, in this and other editions: {}", known.join(", "));
+                self.not_found(import, &why, &["save the file beside the blueprint and import it by its path", &bundled]);
+                None
+            }
+        }
+    }
+
+    fn fetched(&mut self, address: &str) -> Result<Located, String> {
+        let begun = Instant::now();
+        let fetched = self.options.network.fetch(address, NETWORK.saturating_sub(self.waited));
+        self.waited += begun.elapsed();
+        let fetched = fetched?;
+        let file = self.sources.add_text(address, fetched.text);
+        if let Some(why) = fetched.stale {
+            let warning = self.sources.start(file).warning(Code::ImportNotFound, format!("an old copy of {address} is used: {why}"));
+            self.fault(warning);
+        }
+        Ok(Located { location: Location::Address(address.to_owned()), file, stands_in: false })
+    }
+
+    fn bundled(&mut self, found: &Found, import: &Import) -> Located {
+        let Found { catalog, exact } = found;
+        if !exact {
+            let note = format!("`{}` is not bundled; edition {} is used instead", import.name, catalog.edition);
+            self.fault(import.span.warning(Code::Catalog, note));
+        }
+        let name = format!("<bundled {} {}>", catalog.family_name(), catalog.edition);
+        // A catalog that stands in for an older edition asks for no newer version of the DSL than that did.
+        Located { location: Location::Bundled(*catalog), file: self.sources.add_text(name, catalog.text), stands_in: !exact }
+    }
+
+    /// Tries the working directory, then beside the importing file, then what a manager would serve: the order of the original.
+    fn file(&mut self, import: &Import) -> Option<Located> {
+        if let Some(found) = self.by_rules(&import.name, import) {
+            return Some(found);
+        }
+        let name = import.name.strip_prefix("file://").or_else(|| import.name.strip_prefix("file:")).unwrap_or(&import.name);
+        let path = Path::new(name);
+        let variant = path.extension().and_then(|end| end.to_str()).map(|end| {
+            let stem = &name[..name.len() - end.len() - 1];
+            PathBuf::from(format!("{stem}_{}.{end}", self.version.suffix()))
+        });
+        let beside = self.sources.path(import.from).and_then(Path::parent).map(|folder| folder.join(path));
+        let candidates: Vec<PathBuf> = variant.into_iter().chain([path.to_owned()]).chain(beside).collect();
+        if let Some(path) = candidates.iter().find(|path| path.exists()) {
+            return match self.sources.read(path) {
+                Ok(file) => Some(Located { location: Location::of(path), file, stands_in: false }),
+                Err(error) => {
+                    self.fault(import.span.error(Code::ImportNotFound, error.to_string()));
+                    None
+                }
+            };
+        }
+        if let Some(address) = self.beside_address(import.from, name) {
+            return self.address(&address, import);
+        }
+        if let Some(found) = bundled::by_name(name, self.version) {
+            return Some(self.bundled(&found, import));
+        }
+        self.not_found(import, "looked in the working directory and beside this file", &[]);
+        None
+    }
+
+    /// The address of a name beside a file that came from the network.
+    fn beside_address(&self, from: FileId, name: &str) -> Option<String> {
+        beside(self.sources.name(from), name)
+    }
+
+    fn not_found(&mut self, import: &Import, why: &str, hints: &[&str]) {
+        let mut fault = import.span.error(Code::ImportNotFound, format!("the import `{}` cannot be found: {why}", import.name));
+        for missed in std::mem::take(&mut self.missed) {
+            fault = fault.hint(format!("an import rule leads to nothing: {missed}"));
+        }
+        for hint in hints {
+            fault = fault.hint(*hint);
+        }
+        self.fault(fault);
+    }
+}
+
+/// The address that a relative name stands for in a file with this address.
+fn beside(address: &str, name: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut steps: Vec<&str> = path.split('/').collect();
+    steps.pop();
+    if name.starts_with('/') {
+        steps.clear();
+    }
+    for step in name.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    Some(format!("{scheme}://{host}/{}", steps.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn relative_names_in_a_file_from_the_network_are_addresses() {
+        let at = |name: &str| beside("https://host:8/deep/er/a.yaml?x=p/q", name).unwrap();
+        assert_eq!(at("b.yaml"), "https://host:8/deep/er/b.yaml");
+        assert_eq!(at("./../b.yaml"), "https://host:8/deep/b.yaml");
+        assert_eq!(at("/b.yaml"), "https://host:8/b.yaml");
+        assert_eq!(at("../../../../b.yaml"), "https://host:8/b.yaml");
+        assert_eq!(beside("/srv/a.yaml", "b.yaml"), None);
+    }
+}
