@@ -74,6 +74,9 @@ pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
         put(
             section,
             named(outputs, |output| {
+                if output.is_empty {
+                    return json!({});
+                }
                 let mut form = json!({ "value": output.value.to_plan() });
                 if let Some(description) = &output.description {
                     form["description"] = description.clone().into();
@@ -273,7 +276,8 @@ fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
 }
 
 fn program(it: &crate::syntax::ast::PolicyType, properties: &str, blueprint: &Blueprint) -> Json {
-    let mut form = json!({ "source": it.source.as_ref().map(|text| &text.node) });
+    let Some(source) = &it.source else { return json!({}) };
+    let mut form = json!({ "source": source.node });
     form[properties] = named(&it.properties, |schema| property(schema, blueprint));
     form
 }

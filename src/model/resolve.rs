@@ -5,7 +5,7 @@ use super::{
     implementation::{Implementations, Side},
     normal,
     scaling::Numbers,
-    types::{Flat, Owner, Types, fill},
+    types::{DataTypes, Flat, Owner, Place, Types, complete, fill},
 };
 use crate::{
     diagnostic::{Code, Diagnostics, Span, Spanned},
@@ -26,7 +26,7 @@ pub type Provided = fn(plugin: &str) -> bool;
 pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnostics) -> Blueprint {
     let folder = sources.path(ast.file).and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
     let types = Types::new(&ast, d);
-    check_defaults(&ast.inputs, d);
+    check_defaults(&ast.inputs, &types.data, d);
     let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, &types.data, folder), filled: 0 };
     for flat in types.relationships.values() {
         resolver.implementations.check(flat, Side::Source, d);
@@ -72,11 +72,13 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
 }
 
 /// Defaults of inputs must fulfil what is asked of given values.
-fn check_defaults(inputs: &Named<Schema>, d: &mut Diagnostics) {
+fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics) {
     for (name, input) in inputs {
         if let Some(default) = &input.body.default {
             check_items(name, default, &input.body, d);
-            constraints::check(name, default, &input.body, default.span, d);
+            // What is wrong with the default itself was told with its type.
+            let whole = complete(default, &input.body, &Place { what: &"", missing: false }, data, &mut Diagnostics::default());
+            constraints::check(name, &whole, &input.body, default.span, d);
         }
     }
 }

@@ -105,7 +105,8 @@ pub(super) fn policy_trigger(value: &Value, name: &str, r: &mut Reader<'_>) -> O
 
 fn program(value: &Value, owner: Owner<'_>, properties: &'static str, r: &mut Reader<'_>) -> Option<PolicyType> {
     let mut fields = Fields::open(value, owner, r)?;
-    let source = required(&mut fields, "source", value, r);
+    // One that is `null` declares nothing, and is accepted.
+    let source = if value.is_null() { None } else { required(&mut fields, "source", value, r) };
     let properties = fields.named(properties, r, schema::property);
     fields.close(r);
     Some(PolicyType { source, properties })

@@ -29,8 +29,10 @@ pub struct Workflow {
 pub struct Output {
     /// For people.
     pub description: Option<String>,
-    /// The value, usually a function.
+    /// The value, usually a function; null if the output is only a name.
     pub value: Value,
+    /// It is only a name: `outputs: {a: }`.
+    pub is_empty: bool,
 }
 
 /// `labels.NAME` or `blueprint_labels.NAME`.
@@ -105,6 +107,9 @@ fn availability_rules(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
 
 pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Output> {
     let owner = Owner::new("output", name);
+    if value.is_null() {
+        return Some(Output { description: None, value: value.clone(), is_empty: true });
+    }
     let mut fields = Fields::open(value, owner, r)?;
     let description = fields.text("description", r).map(|text| text.node);
     let given = fields.take("value").filter(|value| !value.is_null()).cloned();
@@ -112,7 +117,7 @@ pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Ou
     if given.is_none() {
         r.missing(value.span, &owner, "value");
     }
-    Some(Output { description, value: given? })
+    Some(Output { description, value: given?, is_empty: false })
 }
 
 pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Label> {
