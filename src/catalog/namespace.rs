@@ -39,9 +39,8 @@ impl Prefixer {
             "workflows" => self.names(value, |one| self.workflow(one)),
             "outputs" | "capabilities" => self.names(value, |one| self.values(one)),
             // The original leaves the functions in labels alone.
-            "labels" | "blueprint_labels" | "plugins" | "resource_tags" | "metadata" | "deployment_settings" => {
-                self.names(value, Value::clone)
-            }
+            "resource_tags" => self.names(value, |tag| self.name(tag)),
+            "labels" | "blueprint_labels" | "plugins" | "metadata" | "deployment_settings" => self.names(value, Value::clone),
             _ => value.clone(),
         }
     }

@@ -309,13 +309,22 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
     all.keys().filter_map(|name| flat.remove_entry(name)).collect()
 }
 
-fn unknown_parent<T>(name: &str, parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
-    let missing = |code| parent.span.error(code, format!("there is no {what} `{}`", parent.node));
-    let sibling = name.rsplit_once(NAMESPACE_DELIMITER).map(|(namespace, _)| format!("{namespace}{NAMESPACE_DELIMITER}{}", parent.node));
-    match sibling.filter(|sibling| all.contains_key(sibling)) {
-        Some(sibling) => missing(Code::NamespacedParent).hint(format!("there is `{sibling}`, but parents of data types get no namespace")),
-        None => missing(Code::UnknownType).did_you_mean(&parent.node, all.keys().map(String::as_str)),
-    }
+fn unknown_parent<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
+    let fault = parent.span.error(Code::UnknownType, format!("there is no {what} `{}`", parent.node));
+    fault.did_you_mean(&parent.node, all.keys().map(String::as_str))
+}
+
+/// The parent of a data type under a namespace is looked for without it, and the original finds that out only if it is there with it.
+fn lost_namespace<T>(name: &str, parent: &Spanned<String>, all: &Named<T>, what: &str) -> Option<Diagnostic> {
+    let (namespace, _) = name.rsplit_once(NAMESPACE_DELIMITER)?;
+    let sibling = format!("{namespace}{NAMESPACE_DELIMITER}{}", parent.node);
+    let fault = || {
+        parent.span.error(
+            Code::NamespacedParent,
+            format!("the parent of the {what} `{name}` is `{sibling}`, but is looked for as `{}`", parent.node),
+        )
+    };
+    all.contains_key(&sibling).then(|| fault().hint("parents of data types get no namespace: import this file without one"))
 }
 
 /// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown parent ends it.
@@ -330,14 +339,19 @@ fn lineage<'a, T: Derived>(
     let mut current = (!flat.contains_key(name)).then(|| (name, &all[name]));
     while let Some((name, definition)) = current {
         line.insert(name);
-        let Some(parent) = definition.body.parent().filter(|parent| !flat.contains_key(&parent.node)) else { break };
+        let Some(parent) = definition.body.parent() else { break };
+        let lost = lost_namespace(name, parent, all, what);
+        if lost.is_some() || flat.contains_key(&parent.node) {
+            d.extend(lost);
+            break;
+        }
         current = all.get_key_value(&parent.node).map(|(name, definition)| (name.as_str(), definition));
         if line.len() >= ANCESTORS {
             d.push(parent.span.error(Code::Limit, format!("a {what} has more than {ANCESTORS} ancestors")));
             break;
         }
         match current {
-            None => d.push(unknown_parent(name, parent, all, what)),
+            None => d.push(unknown_parent(parent, all, what)),
             Some((again, _)) if line.contains(again) => {
                 let circle: Vec<&str> = line.iter().copied().skip_while(|step| *step != again).chain([again]).collect();
                 d.push(parent.span.error(Code::Cycle, format!("{what} is derived from itself: {}", circle.join(" → "))));

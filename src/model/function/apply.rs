@@ -29,10 +29,14 @@ fn wrong<T>(message: String) -> Applied<T> {
     Err((Code::FunctionEvaluation, message))
 }
 
+/// A function is not given as much as it takes.
+fn miscounted<T>(message: String) -> Applied<T> {
+    Err((Code::FunctionValidation, message))
+}
+
 fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
-    arguments
-        .as_array()
-        .map_or_else(|| wrong(format!("`{name}` takes a list, and this is {}", python_text(arguments))), |items| Ok(items.as_slice()))
+    let items = arguments.as_array().map(Vec::as_slice);
+    items.map_or_else(|| miscounted(format!("`{name}` takes a list, and this is {}", python_text(arguments))), Ok)
 }
 
 fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
@@ -77,7 +81,7 @@ fn concat(items: &[Json]) -> Applied<Json> {
 
 /// Positions count characters.
 fn find(items: &[Json]) -> Applied<Json> {
-    let [haystack, needle] = items else { return wrong("`string_find` takes a text and what to find in it".into()) };
+    let [haystack, needle] = items else { return miscounted("`string_find` takes a text and what to find in it".into()) };
     let (haystack, needle) = (text("string_find", haystack)?, text("string_find", needle)?);
     Ok(haystack.find(needle).map_or(Json::from(-1), |at| haystack[..at].chars().count().into()))
 }
@@ -86,7 +90,7 @@ fn replace(items: &[Json]) -> Applied<Json> {
     let (source, old, new, count) = match items {
         [source, old, new] => (source, old, new, None),
         [source, old, new, count] => (source, old, new, Some(whole("string_replace", count)?)),
-        _ => return wrong("`string_replace` takes a text, what to replace, and what with".into()),
+        _ => return miscounted("`string_replace` takes a text, what to replace, and what with".into()),
     };
     let (source, old, new) = (text("string_replace", source)?, text("string_replace", old)?, text("string_replace", new)?);
     let places = source.matches(old).count().min(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX));
@@ -103,7 +107,7 @@ fn split(items: &[Json]) -> Applied<Json> {
     let (source, separator, place) = match items {
         [source, separator] => (source, separator, None),
         [source, separator, place] => (source, separator, Some(whole("string_split", place)?)),
-        _ => return wrong("`string_split` takes a text and what to split it at".into()),
+        _ => return miscounted("`string_split` takes a text and what to split it at".into()),
     };
     let (source, separator) = (text("string_split", source)?, text("string_split", separator)?);
     if separator.is_empty() {
@@ -117,7 +121,10 @@ fn split(items: &[Json]) -> Applied<Json> {
 }
 
 fn whole(name: &str, value: &Json) -> Applied<i64> {
-    value.as_i64().map_or_else(|| wrong(format!("`{name}` takes a whole number there, and this is {}", python_text(value))), Ok)
+    value
+        .as_i64()
+        .or_else(|| value.as_bool().map(i64::from))
+        .map_or_else(|| wrong(format!("`{name}` takes a whole number there, and this is {}", python_text(value))), Ok)
 }
 
 #[cfg(test)]

@@ -12,11 +12,16 @@ pub(super) fn malformed(call: Call<'_>, version: Version) -> Option<Diagnostic> 
     Some(call.arguments.span.error(code, message))
 }
 
-/// What is wrong with a call that is reached through an input. What `merge` merges and names of `get_sys` are looked at only in
-/// blueprints, as in the original.
+/// What is wrong with a call that is reached through an input. Names of `get_sys`, nodes of `get_attributes_dict` and what `merge`
+/// and functions of text are made of are looked at only in blueprints, as in the original.
 pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
     let (code, message) = shape(call)?;
-    let only_in_blueprints = matches!((call.name, code), ("merge", Code::FunctionValidation) | (_, Code::SysEntity | Code::SysProperty));
+    let only_in_blueprints = matches!(
+        (call.name, code),
+        ("merge" | "string_find" | "string_replace" | "string_split", Code::FunctionValidation)
+            | ("get_attributes_dict", Code::FunctionArguments)
+            | (_, Code::SysEntity | Code::SysProperty)
+    );
     (!only_in_blueprints).then(|| call.arguments.span.error(code, message))
 }
 
