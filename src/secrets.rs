@@ -131,8 +131,9 @@ fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
     let mut sources = Sources::default();
     let file = sources.read(path).map_err(|error| format!("the secrets cannot be read: {error}"))?;
     // What is wrong is not quoted: it could be a secret.
-    let root = parse(&sources, file, &mut crate::diagnostic::Diagnostics::default())
-        .map_err(|_| format!("the secrets in {} are no YAML", path.display()))?;
+    let root = parse(&sources, file, &mut crate::diagnostic::Diagnostics::default()).map_err(|fault| {
+        format!("the secrets in {} are no YAML: see line {}", path.display(), sources.line_column(file, fault.span.start).0)
+    })?;
     if root.as_map().is_none() {
         return Err(format!("the secrets in {} must be a mapping of names to values", path.display()));
     }

@@ -124,7 +124,9 @@ pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
     let catalog = match (name, version) {
         ("cloudify/types/types_1_3.yaml", _) | ("cloudify/types/types.yaml", Version::V1_3) => TYPES_1_3,
         ("cloudify/types/types_1_4.yaml", _) | ("cloudify/types/types.yaml", Version::V1_4) => TYPES_1_4,
-        ("cloudify/types/types.yaml", _) => LATEST_TYPES,
+        ("cloudify/types/types.yaml", Version::V1_5) => LATEST_TYPES,
+        // Older versions never had a library by this name.
+        ("cloudify/types/types.yaml", _) => return Some(nearest(Family::Types, "", version)),
         ("imports/swarm-plugin.yaml" | "cloudify-swarm-plugin/plugin.yaml", _) => SWARM_COPY,
         _ => return None,
     };
@@ -251,6 +253,7 @@ mod tests {
         let edition = |name: &str, version| by_name(name, version).map(|found| found.catalog.edition);
         assert_eq!(edition("cloudify/types/types.yaml", Version::V1_3), Some("dsl_1_3"));
         assert_eq!(edition("cloudify/types/types.yaml", Version::V1_5), Some("7.0.0"));
+        assert_eq!(edition("cloudify/types/types.yaml", Version::V1_2), Some("3.3.1"));
         assert_eq!(edition("types.yaml", Version::V1_5), None);
     }
 }

@@ -62,6 +62,7 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
         waited: Duration::ZERO,
         missed: Vec::new(),
         namespaced: 0,
+        too_new: HashSet::new(),
         read: HashMap::new(),
         sources,
         diagnostics,
@@ -71,8 +72,11 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
     while let Some(import) = loader.queue.pop_front() {
         parts.extend(loader.part(&import));
     }
+    let too_new = loader.too_new;
     let merged = merge::merge(&root, &parts, known, diagnostics);
-    Ast::read(main, known, &merged, diagnostics)
+    let ast = Ast::read(main, known, &merged, diagnostics);
+    diagnostics.retain(|fault| fault.code != Code::FeatureTooNew || !too_new.contains(&fault.span.file));
+    ast
 }
 
 /// The version that the main file declares.
@@ -144,6 +148,8 @@ pub(super) struct Loader<'a> {
     pub missed: Vec<String>,
     /// Values of all files under namespaces: each has its own.
     namespaced: usize,
+    /// Files that need a newer version of the DSL.
+    too_new: HashSet<FileId>,
     /// What files hold: one can be imported under many namespaces.
     read: HashMap<FileId, Value>,
     pub sources: &'a mut Sources,
@@ -258,7 +264,7 @@ impl Loader<'_> {
             return None;
         }
         if !stands_in {
-            self.check_version(map);
+            self.check_version(map, import);
         }
         self.enqueue(&root, file, &namespace);
         let map = import.properties.as_ref().map_or_else(|| map.clone(), |properties| with_properties(map, properties, self.diagnostics));
@@ -274,15 +280,19 @@ impl Loader<'_> {
         Some(Part { root: Arc::new(namespace::prefix(&map, &namespace)), basic })
     }
 
-    fn check_version(&mut self, map: &Map) {
+    /// What such a file has that the declared version has not is no fault of its own.
+    fn check_version(&mut self, map: &Map, import: &Import) {
         let Some(value) = map.get("tosca_definitions_version").filter(|value| !value.is_null()) else { return };
         let Some(version) = read_version(value, Code::Foreign, self.diagnostics) else { return };
         if version > self.version {
-            let fault = value
+            let message = format!("`{}` needs `{version}`, and the blueprint declares `{}`", import.name, self.version);
+            let fault = import
                 .span
-                .error(Code::ImportVersion, format!("this file needs `{version}`, and the blueprint declares `{}`", self.version));
-            let fault = fault.related(self.declared, "declared here");
+                .error(Code::ImportVersion, message)
+                .related(value.span, "asked for here")
+                .related(self.declared, "declared here");
             self.fault(fault.hint(format!("declare `tosca_definitions_version: {version}` in the blueprint")));
+            self.too_new.insert(value.span.file);
         }
     }
 }

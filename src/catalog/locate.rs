@@ -100,7 +100,7 @@ impl Loader<'_> {
             if let Some(found) = bundled::by_address(candidate, self.version) {
                 return Some(self.bundled(&found, import));
             }
-            return self.fetched(candidate).map_err(|why| self.missed.push(format!("{candidate}: {why}"))).ok();
+            return self.fetched(candidate, import).map_err(|why| self.missed.push(format!("{candidate}: {why}"))).ok();
         }
         let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
         let file = self.sources.read(&path).map_err(|why| self.missed.push(why.to_string())).ok()?;
@@ -114,7 +114,7 @@ impl Loader<'_> {
         if let Some(found) = bundled::by_address(address, self.version) {
             return Some(self.bundled(&found, import));
         }
-        match self.fetched(address) {
+        match self.fetched(address, import) {
             Ok(found) => Some(found),
             Err(why) => {
                 let known: Vec<String> = bundled::examples().collect();
@@ -125,15 +125,14 @@ impl Loader<'_> {
         }
     }
 
-    fn fetched(&mut self, address: &str) -> Result<Located, String> {
+    fn fetched(&mut self, address: &str, import: &Import) -> Result<Located, String> {
         let begun = Instant::now();
         let fetched = self.options.network.fetch(address, NETWORK.saturating_sub(self.waited));
         self.waited += begun.elapsed();
         let fetched = fetched?;
         let file = self.sources.add_text(address, fetched.text);
         if let Some(why) = fetched.stale {
-            let warning = self.sources.start(file).warning(Code::ImportNotFound, format!("an old copy of {address} is used: {why}"));
-            self.fault(warning);
+            self.fault(import.span.warning(Code::ImportNotFound, format!("an old copy of {address} is used: {why}")));
         }
         Ok(Located { location: Location::Address(address.to_owned()), file, stands_in: false })
     }

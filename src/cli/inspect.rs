@@ -155,8 +155,22 @@ fn branch(text: &mut String, indent: usize, value: &Json) {
 
 fn leaf(value: &Json) -> String {
     match value {
-        Json::String(text) => text.clone(),
-        Json::Array(items) if items.iter().all(Json::is_string) => items.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", "),
+        Json::String(text) if is_plain(text) => text.clone(),
+        Json::Array(items) => format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),
     }
+}
+
+/// In a list, a comma or bracket in a text would be one of the list.
+fn item(value: &Json) -> String {
+    match value {
+        Json::String(text) if text.contains([',', '[', ']']) => value.to_string(),
+        other => leaf(other),
+    }
+}
+
+/// Whether a text reads as itself, and not as a number, a list or several lines.
+fn is_plain(text: &str) -> bool {
+    let other = matches!(text, "" | "null" | "true" | "false" | "~") || text.parse::<f64>().is_ok();
+    !other && !text.starts_with(['[', '{', '"', ' ']) && !text.ends_with(' ') && !text.contains(char::is_control)
 }

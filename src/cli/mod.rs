@@ -110,12 +110,12 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
     let json = global.output == Output::Json;
     match result {
         Ok(outcome) => {
-            print(&if json { document(kind, outcome.exit == 0, &outcome.fields, None) } else { outcome.text });
-            outcome.exit
+            let written = print(&if json { document(kind, outcome.exit == 0, &outcome.fields, None) } else { outcome.text });
+            if written { outcome.exit } else { Kind::Failed.exit_code() }
         }
         Err(error) => {
             complain(&error.to_text(color(global)));
-            print(&if json { document(kind, false, &error.fields, Some(error.to_json())) } else { error.result });
+            let _ = print(&if json { document(kind, false, &error.fields, Some(error.to_json())) } else { error.result });
             error.kind.exit_code()
         }
     }
@@ -132,9 +132,16 @@ fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> String 
     format!("{document:#}\n")
 }
 
-/// Writes a result. A reader that has seen enough is no error.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Writes a result, and says whether it arrived. A reader that has seen enough is no error.
+fn print(text: &str) -> bool {
+    let mut output = std::io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("error: the result cannot be written: {error}\n"));
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Writes to standard error. There is nowhere to say that this failed.
@@ -157,7 +164,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let kind = kind.as_deref().unwrap_or("usage");
-        print(&document(kind, false, &json!({}), Some(CliError::usage(first).to_json())));
+        let _ = print(&document(kind, false, &json!({}), Some(CliError::usage(first).to_json())));
     }
     exit
 }

@@ -1,4 +1,4 @@
-use super::{Diagnostic, Severity};
+use super::{Code, Diagnostic, Severity};
 use std::ops::{Deref, DerefMut};
 
 /// Faults in the order in which they were found.
@@ -50,7 +50,11 @@ impl Diagnostics {
             diagnostic.severity = Severity::Error;
         }
         self.all.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
-        self.all.dedup();
+        // A default that breaks its type does so in every node that has it.
+        let same = |a: &Diagnostic, b: &Diagnostic| {
+            (a.span, a.code) == (b.span, b.code) && matches!(a.code, Code::TypeMismatch | Code::UndefinedProperty)
+        };
+        self.all.dedup_by(|a, b| a == b || same(a, b));
         self.count();
     }
 
@@ -98,7 +102,7 @@ impl Diagnostics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::{Code, FileId, Span};
+    use crate::diagnostic::{FileId, Span};
 
     #[test]
     fn a_flood_of_warnings_hides_no_error() {

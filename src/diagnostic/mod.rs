@@ -13,6 +13,7 @@ pub mod sarif;
 pub use code::{Code, Reference};
 pub use diagnostics::Diagnostics;
 
+use crate::catalog::NAMESPACE_DELIMITER;
 use std::{
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -103,6 +104,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     fn new(span: Span, severity: Severity, code: Code, message: String) -> Self {
+        let message = if message.len() > LONGEST { shortened(&message) } else { message };
         Self { severity, code, message, span, label: None, hints: Vec::new(), related: Vec::new() }
     }
 
@@ -124,9 +126,20 @@ impl Diagnostic {
     #[must_use]
     pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(word, known) {
-            Some(name) => self.hint(format!("did you mean `{name}`?")),
+            Some(name) => self.hint(format!("did you mean `{}`?", as_written(word, name))),
             None => self,
         }
+    }
+
+    /// Adds advice that names what there is; not all of it, if that is a lot.
+    #[must_use]
+    pub fn list<'a>(self, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        const NAMED: usize = 20;
+        let mut known = known.into_iter();
+        let names: Vec<&str> = known.by_ref().take(NAMED).collect();
+        let more = known.count();
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        if names.is_empty() { self } else { self.hint(format!("{what}: {}{rest}", names.join(", "))) }
     }
 
     /// Adds another place that matters.
@@ -143,14 +156,30 @@ impl Diagnostic {
     }
 }
 
+/// Longest message, in bytes: it can quote what is written.
+const LONGEST: usize = 1_000;
+
+/// The beginning and the end of a message.
+fn shortened(message: &str) -> String {
+    let (start, end) = (message.floor_char_boundary(LONGEST / 2), message.ceil_char_boundary(message.len() - LONGEST / 2));
+    format!("{} … {}", &message[..start], &message[end..])
+}
+
 /// Most names that are compared in one run: with thousands of faults and thousands of names, looking
 /// for what was meant would take longer than everything else.
-const COMPARISONS: usize = 500_000;
+const COMPARISONS: usize = 200_000;
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
+
+/// A name as a file under a namespace says it: the namespace that both have is not written there.
+fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
+    let namespace = word.rfind(NAMESPACE_DELIMITER).map(|at| &word[..at + NAMESPACE_DELIMITER.len()]);
+    namespace.and_then(|namespace| name.strip_prefix(namespace)).unwrap_or(name)
+}
 
 /// The known name closest to `word`, if it is close enough to be a slip of the pen.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if COMPARED.load(Relaxed) > COMPARISONS {
+    // One letter is as far from any other as it can be.
+    if COMPARED.load(Relaxed) > COMPARISONS || word.chars().count() < 2 {
         return None;
     }
     let limit = (word.chars().count() / 3).clamp(1, 4);
@@ -179,5 +208,6 @@ mod tests {
         assert_eq!(nearest("lniks", known), Some("links"));
         assert_eq!(nearest("volumes", known), None);
         assert_eq!(nearest("links", known), None, "the word itself is no advice");
+        assert_eq!(nearest("l", ["k"]), None);
     }
 }

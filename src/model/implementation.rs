@@ -261,7 +261,7 @@ impl<'a> Implementations<'a> {
                 d.push(if text.node.contains('/') {
                     fault.hint(format!("there is no file {}", self.folder.join(&*text.node).display()))
                 } else {
-                    fault.did_you_mean(first, names.iter().copied()).hint(format!("declared plugins: {}", names.join(", ")))
+                    fault.did_you_mean(first, names.iter().copied()).list("declared plugins", names.iter().copied())
                 });
             }
             _ => {

@@ -363,6 +363,8 @@ fn lineage<'a, T: Derived>(
     line.into_iter().rev().collect()
 }
 
+const NUMBERS: &str = "numbers are written 1000, 017, 0x1f, 1.5 or 1.0e+3 and have at most 64 bits: anything else is text";
+
 /// Who is being filled, for messages.
 pub(super) struct Owner<'a> {
     pub what: &'a dyn std::fmt::Display,
@@ -396,7 +398,7 @@ fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: Missing, 
             let name = key.to_key();
             let fault = key.span.error(Code::UndefinedProperty, format!("{} has no property `{name}`", owner.what));
             let known: Vec<&str> = schema.keys().map(AsRef::as_ref).collect();
-            d.push(fault.did_you_mean(&name, known.iter().copied()).hint(format!("its type declares: {}", known.join(", "))));
+            d.push(fault.did_you_mean(&name, known.iter().copied()).list("its type declares", known));
         }
     }
     let mut values = Values::with_capacity(schema.len());
@@ -475,7 +477,10 @@ pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: 
     }
     if !fits(value, &type_name.node) {
         let message = format!("{} must be of type {}, and this is {}", place.what, type_name.node, value.kind());
-        d.push(value.span.error(Code::TypeMismatch, message).related(type_name.span, "declared here"));
+        let fault = value.span.error(Code::TypeMismatch, message).related(type_name.span, "declared here");
+        let like_a_number =
+            value.as_str().is_some_and(|text| text.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit()));
+        d.push(if like_a_number && matches!(type_name.node.as_str(), "integer" | "float") { fault.hint(NUMBERS) } else { fault });
     }
     value.clone()
 }

@@ -140,10 +140,17 @@ impl Mended<'_> {
     fn scan_error(&self, error: &ScanError, file: FileId) -> Diagnostic {
         let at = self.original(error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()));
         let span = Span { file, start: at, end: at };
+        if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+            return too_deep(span);
+        }
         let code = if is_of_parser(error.kind()) { Code::Syntax } else { Code::Scanner };
         let diagnostic = span.error(code, format!("the text is not YAML: {}", error.info()));
         if error.info().contains("tab") { diagnostic.hint(NO_TABS) } else { diagnostic }
     }
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    span.error(Code::Limit, format!("lists and mappings are nested more than {DEPTH} deep"))
 }
 
 const NO_TABS: &str = "use blanks: a tab can only stand in quoted text, in a block of text or in a comment";
@@ -321,7 +328,7 @@ impl Builder<'_> {
 
     fn open(&mut self, open: Open, anchor: usize, span: Span) -> Result<(), Diagnostic> {
         if self.stack.len() >= DEPTH {
-            return Err(span.error(Code::Limit, format!("lists and mappings are nested more than {DEPTH} deep")));
+            return Err(too_deep(span));
         }
         if anchor > 0 {
             self.anchors.insert(anchor, Anchor { value: None, size: 0 });
@@ -333,13 +340,13 @@ impl Builder<'_> {
     fn close(&mut self, end: Span) -> Result<(), Diagnostic> {
         match self.stack.pop() {
             Some(Open::List { items, start, anchor, before }) => {
-                let span = Span { end: items.last().map_or(end.end, |item| item.span.end).max(start.end), ..start };
+                let span = Span { end: closing(end, items.last().map(|item| item.span.end)).max(start.end), ..start };
                 self.finish(Value::new(span, Data::List(Arc::new(items))), anchor, before)
             }
             Some(Open::Map { map, start, anchor, before }) => {
                 let entries = self.merge(map)?;
                 let last = entries.iter().map(|(_, value)| value.span.end).max();
-                let span = Span { end: last.unwrap_or(end.end).max(start.end), ..start };
+                let span = Span { end: closing(end, last).max(start.end), ..start };
                 self.finish(Value::new(span, Data::Map(Arc::new(Map { entries }))), anchor, before)
             }
             None => Ok(()),
@@ -361,7 +368,9 @@ impl Builder<'_> {
     fn produce(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {
         self.produced += nodes;
         if self.produced > NODES {
-            return Err(span.error(Code::Limit, format!("the file stands for more than {NODES} values once its aliases are followed")));
+            return Err(
+                span.error(Code::Limit, format!("the file stands for more than {NODES} values, those behind aliases counted each time"))
+            );
         }
         Ok(())
     }
@@ -472,6 +481,11 @@ fn is_of_parser(kind: &ErrorKind) -> bool {
             | ErrorKind::MismatchedFlowCollectionEnd { .. }
             | ErrorKind::UnclosedFlowCollection { .. }
     )
+}
+
+/// Where a list or mapping ends: at its bracket, or after its last part.
+fn closing(end: Span, last: Option<usize>) -> usize {
+    if end.start < end.end { end.end } else { last.unwrap_or(end.end) }
 }
 
 fn checked_key(key: Value) -> Result<Value, Diagnostic> {

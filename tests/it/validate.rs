@@ -97,7 +97,7 @@ fn text_that_is_no_blueprint_is_told_so() {
         ),
         (
             "tosca_definitions_version: cloudify_dsl_1_1\nimports: [http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml]\n",
-            "this file needs `cloudify_dsl_1_2`",
+            "needs `cloudify_dsl_1_2`, and the blueprint declares `cloudify_dsl_1_1`",
         ),
     ] {
         test.write("blueprint.yaml", text);

@@ -92,7 +92,7 @@ impl Checker<'_> {
         if !is_known {
             let fault = first.span.error(Code::UnknownInput, format!("there is no input `{text}`")).label("not declared");
             let fault = fault.did_you_mean(text, inputs.keys().map(String::as_str));
-            self.d.push(fault.hint(format!("declare it under `inputs`: {text}: {{}}")));
+            self.d.push(fault.hint(format!("declare it under `inputs`: {}: {{}}", text.rsplit("--").next().unwrap_or(text))));
         }
     }
 

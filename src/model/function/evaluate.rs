@@ -14,14 +14,15 @@ use crate::{
     syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits},
 };
 use indexmap::IndexMap;
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
 /// Evaluates what is known once the inputs are. Calls of inputs that have no value stay. Calls inside of inputs that are asked for
 /// are evaluated in place.
 #[must_use]
 pub fn evaluate(mut blueprint: Blueprint, inputs: &mut IndexMap<String, Value>, d: &mut Diagnostics) -> Blueprint {
     // What changes is collected first: properties and inputs are read as they were written while others are evaluated.
-    let evaluator = Evaluator { blueprint: &blueprint, inputs, spent: Spent::default(), rewritten: RefCell::default() };
+    let evaluator =
+        Evaluator { blueprint: &blueprint, inputs, spent: Spent::default(), rewritten: RefCell::default(), circles: RefCell::default() };
     let changes = evaluator.changes(d);
     for (name, path, part) in evaluator.rewritten.into_inner() {
         inputs.entry(name).and_modify(|value| replace(value, &path, part));
@@ -78,6 +79,8 @@ struct Evaluator<'a> {
     spent: Spent,
     /// Parts of inputs that are shown otherwise than they were given: the input, the way to the part, and the part.
     rewritten: RefCell<Vec<(String, Vec<Value>, Value)>>,
+    /// Circles that were told.
+    circles: RefCell<HashSet<Vec<String>>>,
 }
 
 /// Whose value is evaluated.
@@ -139,9 +142,13 @@ impl Evaluator<'_> {
         if self.spent.told.get() {
             return None;
         }
-        self.value(value, whose, &mut Trail::default()).unwrap_or_else(|fault| {
+        let mut trail = Trail::default();
+        self.value(value, whose, &mut trail).unwrap_or_else(|fault| {
             self.spent.told.set(fault.code == Code::Limit);
-            d.push(*fault);
+            // A circle is told once, not by each of its members.
+            if trail.circle.is_none_or(|circle| self.circles.borrow_mut().insert(circle)) {
+                d.push(*fault);
+            }
             None
         })
     }

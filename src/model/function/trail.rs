@@ -5,7 +5,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Span},
     syntax::Call,
 };
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 type Checked = Result<(), Box<Diagnostic>>;
 
@@ -16,6 +16,8 @@ pub(super) struct Trail {
     steps: Vec<String>,
     /// Lists, mappings and calls around the value.
     depth: usize,
+    /// The circle that was found, its members in the order of their names.
+    pub(super) circle: Option<Vec<String>>,
 }
 
 /// Most lookups that lead from one to the next. The original has no limit there; a stack has.
@@ -49,6 +51,8 @@ impl Trail {
         if self.steps.contains(&step) {
             let circle: Vec<&str> = self.steps.iter().skip_while(|other| **other != step).chain([&step]).map(String::as_str).collect();
             let message = format!("functions refer to each other in a circle: {}", circle.join(" → "));
+            let members: BTreeSet<&str> = circle.into_iter().collect();
+            self.circle = Some(members.into_iter().map(str::to_owned).collect());
             return Err(Box::new(call.span.error(Code::FunctionCycle, message)));
         }
         if self.steps.len() == CHAIN {
