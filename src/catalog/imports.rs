@@ -248,6 +248,7 @@ impl Loader<'_> {
             }
         };
         self.read.insert(file, root.clone());
+        self.sources.set_import(file, import.span);
         let Some(map) = root.as_map() else {
             let fault = root.span.error(Code::Foreign, format!("an imported file must be a mapping, and this is {}", root.kind()));
             self.fault(fault.related(import.span, "imported here"));

@@ -10,7 +10,7 @@ pub fn annotations(diagnostics: &[Diagnostic], sources: &Sources) -> String {
 }
 
 fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
-    let span = diagnostic.span;
+    let span = sources.own(diagnostic.span);
     let (line, column) = sources.line_column(span.file, span.start);
     let (end_line, end_column) = sources.line_column(span.file, span.end);
     let kind = match diagnostic.severity {
@@ -18,7 +18,7 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Severity::Warning => "warning",
     };
     let mut message = diagnostic.message.clone();
-    for (place, text) in &diagnostic.related {
+    for (place, text) in &super::sarif::elsewhere(diagnostic, span) {
         let (line, column) = sources.line_column(place.file, place.start);
         message += &format!("\n{text}: {}:{line}:{column}", sources.name(place.file));
     }

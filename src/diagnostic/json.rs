@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 #[must_use]
 pub fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     let (start, end) = ends(diagnostic.span, sources);
-    let related: Vec<Json> = diagnostic.related.iter().map(|(span, message)| related(*span, message, sources)).collect();
+    let related: Vec<Json> =
+        super::render::related(diagnostic, sources).iter().map(|(span, message)| related(*span, message, sources)).collect();
     let mut object = json!({
         "code": diagnostic.code.as_str(),
         "severity": diagnostic.severity.as_str(),

@@ -32,8 +32,8 @@ pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
         Severity::Warning => "warning",
     };
     let text = std::iter::once(&diagnostic.message).chain(&diagnostic.hints).cloned().collect::<Vec<_>>().join("\n");
-    let related: Vec<Json> = diagnostic
-        .related
+    let own = sources.own(diagnostic.span);
+    let related: Vec<Json> = elsewhere(diagnostic, own)
         .iter()
         .enumerate()
         .map(|(id, (span, text))| {
@@ -47,9 +47,15 @@ pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
         "ruleId": diagnostic.code.as_str(),
         "level": level,
         "message": { "text": text },
-        "locations": [location(diagnostic.span, sources)],
+        "locations": [location(own, sources)],
         "relatedLocations": related,
     })
+}
+
+/// The other places; what stands in a file that is none of the user's is told at the import that leads there.
+pub(super) fn elsewhere(diagnostic: &Diagnostic, own: Span) -> Vec<(Span, String)> {
+    let place = (own != diagnostic.span).then(|| (diagnostic.span, "found here".to_owned()));
+    place.into_iter().chain(diagnostic.related.iter().filter(|(span, _)| *span != own).cloned()).collect()
 }
 
 fn location(span: Span, sources: &Sources) -> Json {

@@ -196,7 +196,10 @@ impl<'a> Implementations<'a> {
         if self.is_script(&text.node) {
             check_script_inputs(&inputs, text.span, what, d);
         }
-        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else { return nothing(given.span) };
+        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else {
+            // The inputs may have faults of their own.
+            return Operation { inputs, ..nothing(given.span) };
+        };
         inputs.extend(found.script.map(|(name, value)| (name.into(), value)));
         let executor = given.rules.executor.clone().unwrap_or(found.executor);
         let rules = Rules { executor: Some(executor), ..given.rules };

@@ -176,6 +176,8 @@ pub struct Node {
     pub operations: Arc<Operations>,
     /// Relationships in order.
     pub relationships: Vec<Relationship>,
+    /// Its type, or an ancestor of that, is unknown, which has been told: what it lacks says nothing.
+    pub is_open: bool,
     /// `instances.deploy`, where given.
     pub deploy: Option<Value>,
     /// How many instances each instance of its container gets.

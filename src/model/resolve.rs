@@ -8,7 +8,7 @@ use super::{
     types::{DataTypes, Flat, Owner, Place, Types, complete, fill},
 };
 use crate::{
-    diagnostic::{Code, Diagnostics, Span, Spanned},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
     syntax::{
         Map, Sources, Value,
         ast::{self, Ast, Definition, Named, Schema},
@@ -94,6 +94,14 @@ pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Di
     }
 }
 
+/// Advice where a name of the basic types is not known.
+pub(super) const BASIC_TYPES: &str = "import the basic types: `imports: [cloudify/types/types.yaml]`";
+
+/// Whether a name is one of the basic types.
+pub(super) fn is_basic(name: &str) -> bool {
+    name.starts_with("cloudify.nodes.") || name.starts_with("cloudify.relationships.")
+}
+
 struct Resolver<'a> {
     ast: &'a Ast,
     types: &'a Types,
@@ -123,12 +131,12 @@ impl std::fmt::Display for What<'_> {
 impl Resolver<'_> {
     fn node(&mut self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Diagnostics) -> Option<Node> {
         let type_name = node.body.type_name.as_ref()?;
-        let Some(flat) = self.types.nodes.get(&type_name.node) else {
-            let fault =
-                type_name.span.error(Code::UnknownNodeType, format!("there is no node type `{}`", type_name.node)).label("not defined");
-            d.push(fault.did_you_mean(&type_name.node, self.ast.node_types.keys().map(String::as_str)));
-            return None;
-        };
+        let unknown = Flat { is_open: true, ..Flat::default() };
+        let known: Option<&Flat> = self.types.nodes.get(&type_name.node).map(AsRef::as_ref);
+        if known.is_none() {
+            d.push(self.unknown_type(type_name));
+        }
+        let flat = known.unwrap_or(&unknown);
         let what = What { node: name, target: None };
         let owner = Owner { what: &what, span: node.name };
         Some(Node {
@@ -137,10 +145,18 @@ impl Resolver<'_> {
             properties: self.fill(&node.body.properties, flat, &owner, d),
             operations: self.implementations.operations(flat, Side::Node, &node.body.interfaces, &owner, d),
             relationships: self.relationships(name, node, d),
+            is_open: flat.is_open,
             deploy: node.body.deploy.clone(),
             numbers: Numbers::new(&node.body.scalable, node.body.deploy.as_ref(), node.name, d),
             host: None,
         })
+    }
+
+    fn unknown_type(&self, type_name: &Spanned<String>) -> Diagnostic {
+        let fault = type_name.span.error(Code::UnknownNodeType, format!("there is no node type `{}`", type_name.node)).label("not defined");
+        let fault = fault.did_you_mean(&type_name.node, self.ast.node_types.keys().map(String::as_str));
+        let lacks_basic = !self.types.nodes.contains_key("cloudify.nodes.Root");
+        if lacks_basic && is_basic(&type_name.node) { fault.hint(BASIC_TYPES) } else { fault }
     }
 
     /// Fills in properties, unless there are too many values by now.
@@ -148,7 +164,15 @@ impl Resolver<'_> {
         let before = self.filled;
         self.filled = before.saturating_add(flat.filled(&self.types.data));
         if self.filled <= FILLED {
-            return fill(given, &flat.properties, owner, &self.types.data, d);
+            if !flat.is_open {
+                return fill(given, &flat.properties, owner, &self.types.data, d);
+            }
+            // Its unknown ancestors may declare what is given.
+            let mut faults = Diagnostics::default();
+            let values = fill(given, &flat.properties, owner, &self.types.data, &mut faults);
+            faults.retain(|fault| fault.code != Code::UndefinedProperty);
+            d.append(faults);
+            return values;
         }
         if before <= FILLED {
             let fault = owner.span.error(Code::Limit, format!("data types stand for more than {FILLED} values in this blueprint"));
@@ -316,10 +340,23 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
     }
 }
 
+/// Whether a node and everything that it is in are known: what is not may well be a host.
+fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bool {
+    for _ in 0..nodes.len() {
+        let Some(container) = node.container().filter(|_| !node.is_open) else { return !node.is_open };
+        let Some(next) = nodes.get(container) else { return false };
+        node = next;
+    }
+    false // A circle, which is told elsewhere.
+}
+
 /// A plugin that runs on hosts needs one. What dockctl itself provides runs where dockctl runs.
 fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagnostics) {
     let on_host = |operation: &super::Operation| operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin);
     let mut refuse = |node: &Node, operation: &super::Operation| {
+        if !is_all_known(node, nodes) {
+            return;
+        }
         let message =
             format!("node `{}` is on no host, and the plugin `{}` of its operations runs on one", node.name.node, operation.plugin);
         let fault = operation.span.error(Code::NoHost, message).related(node.name.span, "the node");

@@ -1,6 +1,9 @@
 //! Types flattened along their hierarchy, and values filled in and checked by them.
 
-use super::Values;
+use super::{
+    Values,
+    resolve::{BASIC_TYPES, is_basic},
+};
 use crate::{
     catalog::NAMESPACE_DELIMITER,
     diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
@@ -11,7 +14,10 @@ use crate::{
     },
 };
 use indexmap::{IndexMap, IndexSet};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Declared values by name, inheritance applied.
 pub type Fields = IndexMap<Arc<str>, Definition<Arc<Schema>>>;
@@ -41,6 +47,8 @@ pub struct Flat {
     pub version: Option<Value>,
     /// Values that one stands for, itself included; of data types.
     pub size: usize,
+    /// An ancestor is unknown, which has been told: what the type lacks says nothing.
+    pub is_open: bool,
 }
 
 impl Flat {
@@ -282,9 +290,9 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
 
 fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &mut Diagnostics) -> IndexMap<String, Flat> {
     let mut flat: HashMap<String, Flat> = HashMap::new();
-    let mut properties = 0;
+    let (mut properties, mut told) = (0, HashSet::new());
     for name in all.keys() {
-        for step in lineage(name, all, &flat, what, d) {
+        for step in lineage(name, all, &flat, what, &mut told, d) {
             let definition = &all[step];
             let parent = definition.body.parent();
             let inherited = parent.and_then(|parent| flat.get(&parent.node));
@@ -293,6 +301,7 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
                 return IndexMap::new();
             }
             let mut mine = inherited.cloned().unwrap_or_default();
+            mine.is_open |= parent.is_some() && inherited.is_none();
             Arc::make_mut(&mut mine.hierarchy).push(step.into());
             mine.parent = parent.map(|parent| parent.node.clone());
             definition.body.overlay(&mut mine, data);
@@ -333,6 +342,7 @@ fn lineage<'a, T: Derived>(
     all: &'a Named<T>,
     flat: &HashMap<String, Flat>,
     what: &str,
+    told: &mut HashSet<String>,
     d: &mut Diagnostics,
 ) -> Vec<&'a str> {
     let mut line: IndexSet<&str> = IndexSet::new();
@@ -351,6 +361,12 @@ fn lineage<'a, T: Derived>(
             break;
         }
         match current {
+            // Without the basic types each library has a dozen faults of this kind: one of each tells what to do.
+            None if is_basic(&parent.node) && !all.contains_key("cloudify.nodes.Root") => {
+                if told.insert(parent.node.clone()) {
+                    d.push(unknown_parent(parent, all, what).hint(BASIC_TYPES));
+                }
+            }
             None => d.push(unknown_parent(parent, all, what)),
             Some((again, _)) if line.contains(again) => {
                 let circle: Vec<&str> = line.iter().copied().skip_while(|step| *step != again).chain([again]).collect();
@@ -373,6 +389,8 @@ pub(super) struct Owner<'a> {
 }
 
 /// Fills the properties of a template from the schema of its type.
+///
+/// What is given without being declared stays, so that what is wrong inside of it is found as well.
 pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataTypes, d: &mut Diagnostics) -> Values {
     // Who refers to an existing resource need not describe it.
     let external =
@@ -382,7 +400,10 @@ pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataT
         d.push(value.span.error(Code::ExternalByFunction, "`use_external_resource` cannot be computed by a function"));
     }
     let waived = external.is_some_and(|value| call(value).is_none() && truthy(value));
-    fill_with(given, schema, owner, Missing { own: !waived, nested: true }, data, d)
+    let mut values = fill_with(given, schema, owner, Missing { own: !waived, nested: true }, data, d);
+    let undeclared = given.entries.iter().filter_map(|(key, value)| Some((key.as_str()?, value)));
+    values.extend(undeclared.filter(|(name, _)| !schema.contains_key(*name)).map(|(name, value)| (name.into(), value.clone())));
+    values
 }
 
 /// Whether what is missing is a fault: what the schema itself asks for, and what is asked for inside its values.

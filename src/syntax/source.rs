@@ -46,6 +46,8 @@ struct Source {
     name: String,
     /// Where the file lies; none for bundled text.
     path: Option<PathBuf>,
+    /// The import that asked for it first.
+    import: Option<Span>,
     text: String,
     /// Offset of the first byte of each line.
     lines: Vec<usize>,
@@ -70,7 +72,7 @@ impl Source {
                 }))
                 .collect();
         }
-        Self { name, path, text, lines, characters }
+        Self { name, path, import: None, text, lines, characters }
     }
 
     /// Characters before a byte.
@@ -127,6 +129,24 @@ impl Sources {
     #[must_use]
     pub fn path(&self, file: FileId) -> Option<&Path> {
         self.source(file).path.as_deref()
+    }
+
+    /// Notes which import asks for a file.
+    pub fn set_import(&mut self, file: FileId, import: Span) {
+        self.files[file.0 as usize].import.get_or_insert(import);
+    }
+
+    /// The import that asked for a file that is none of the user's: bundled, or from the network.
+    #[must_use]
+    pub fn import(&self, file: FileId) -> Option<Span> {
+        self.source(file).import.filter(|_| self.path(file).is_none())
+    }
+
+    /// A place in a file of the user's: of what stands in another, the import that leads there.
+    #[must_use]
+    pub fn own(&self, span: Span) -> Span {
+        // Imports of imports go no deeper than there are files.
+        (0..self.files.len()).try_fold(span, |span, _| self.import(span.file).ok_or(span)).unwrap_or_else(|own| own)
     }
 
     /// The text.

@@ -108,6 +108,53 @@ fn text_that_is_no_blueprint_is_told_so() {
 }
 
 #[test]
+fn what_is_unknown_hides_no_other_fault_and_causes_none() {
+    let test = Test::new("unknown");
+    let head = "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml]\nplugins: {p: {executor: host_agent, install: false}}\n";
+    let node = "properties: {x: {get_input: nope}}, capabilities: {scalable: {properties: {min_instances: 5}}}";
+    test.write(
+        "blueprint.yaml",
+        &format!("{head}node_templates: {{a: {{type: Tt, {node}, relationships: [{{type: zz, target: nobody}}]}}}}\n"),
+    );
+    let codes = |run: &crate::support::Run| {
+        run.stderr.lines().filter_map(|line| line.strip_prefix("error[")?.split(']').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let run = test.run(&["validate"]).exits(3);
+    assert_eq!(codes(&run), ["D0030", "D0071", "D0060", "D0052", "D0051"], "{}", run.stderr);
+    let types = "node_types:\n  mine: {derived_from: cloudify.nodes.Comput}\n  app: {interfaces: {i: {o: p.x}}}\n";
+    let vm = "  vm: {type: mine, properties: {ip: 1}}\n";
+    let app = "  app: {type: app, relationships: [{type: cloudify.relationships.contained_in, target: vm}]}\n";
+    let output = "outputs: {o: {value: {get_property: [vm, ip]}}, q: {value: {get_property: [vm, name]}}}\n";
+    test.write("blueprint.yaml", &format!("{head}{types}node_templates:\n{vm}{app}{output}"));
+    let run = test.run(&["validate"]).exits(3).says(&["did you mean `cloudify.nodes.Compute`?"]);
+    assert_eq!(codes(&run), ["D0031"], "{}", run.stderr);
+}
+
+#[test]
+fn faults_of_libraries_are_told_at_the_import() {
+    let test = Test::new("library");
+    test.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [plugin:cloudify-docker-plugin]\n");
+    let run = test.run(&["validate"]).exits(3).says(&["imported here", "import the basic types", "error: 1 error"]);
+    assert!(run.stderr.contains("blueprint.yaml:2:11"), "{}", run.stderr);
+    let run = test.run(&["validate", "--output", "github"]).exits(3);
+    assert!(run.stdout.starts_with("::error file=blueprint.yaml,line=2,"), "{}", run.stdout);
+    test.write(
+        "blueprint.yaml",
+        "tosca_definitions_version: cloudify_dsl_1_0\nimports: [http://getcloudify.org/spec/cloudify/7.0.0/types.yaml]\n",
+    );
+    let run = test.run(&["validate", "--offline"]).exits(3).says(&["error[D0015]", "blueprint.yaml:2:11", "error: 1 error"]);
+    assert!(!run.stderr.contains("D0022"), "{}", run.stderr);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let test = Test::new("full");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_dockctl")).arg("schema").current_dir(test.path(".")).stdout(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn files_that_cannot_be_read_are_told_so() {
     let test = Test::new("files");
     test.run(&["validate", "nowhere.yaml"]).exits(3).says(&["error[D0001]: cannot read nowhere.yaml"]);

@@ -129,7 +129,7 @@ impl Checker<'_> {
         if path.iter().any(|step| self::call(step).is_some()) {
             return;
         }
-        let Some(properties) = self.blueprint.nodes.get(node).map(|node| &node.properties) else { return };
+        let Some(properties) = self.blueprint.nodes.get(node).filter(|node| !node.is_open).map(|node| &node.properties) else { return };
         let Some(property) = path[0].as_str().and_then(|name| properties.get(name)) else {
             let name = path[0].to_key();
             let fault = path[0].span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{name}`"));

@@ -314,6 +314,9 @@ impl Evaluator<'_> {
             return Err(Box::new(target.span.error(Code::UnknownFunctionNode, format!("there is no node `{node}`"))));
         };
         let [name, rest @ ..] = path else { return Ok(None) };
+        if definition.is_open {
+            return Ok(None);
+        }
         let Some(property) = definition.properties.get(name.to_key().as_str()) else {
             let fault = name.span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{}`", name.to_key()));
             return Err(Box::new(fault.did_you_mean(&name.to_key(), definition.properties.keys().map(AsRef::as_ref))));
