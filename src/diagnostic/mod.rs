@@ -13,7 +13,6 @@ pub mod sarif;
 pub use code::{Code, Reference};
 pub use diagnostics::Diagnostics;
 
-use crate::catalog::NAMESPACE_DELIMITER;
 use std::{
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -172,7 +171,7 @@ static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
 /// A name as a file under a namespace says it: the namespace that both have is not written there.
 fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
-    let namespace = word.rfind(NAMESPACE_DELIMITER).map(|at| &word[..at + NAMESPACE_DELIMITER.len()]);
+    let namespace = word.rfind("--").map(|at| &word[..at + 2]);
     namespace.and_then(|namespace| name.strip_prefix(namespace)).unwrap_or(name)
 }
 

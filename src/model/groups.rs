@@ -43,9 +43,7 @@ fn group_policy(
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Option<GroupPolicy> {
-    let declared = defined(&policy.body.type_name, &ast.policy_types, Code::PolicyType, "policy type", d)?;
-    let what = format!("policy `{name}`");
-    let properties = fill(&policy.body.properties, &fields(declared), &Owner { what: &what, span: policy.name }, data, d);
+    let declared = defined(&policy.body.type_name, &ast.policy_types, Code::PolicyType, "policy type", d);
     let mut triggers = IndexMap::new();
     for (name, trigger) in &policy.body.triggers {
         let Some(declared) = defined(&trigger.body.type_name, &ast.policy_triggers, Code::PolicyTrigger, "policy trigger", d) else {
@@ -55,6 +53,8 @@ fn group_policy(
         let parameters = fill(&trigger.body.parameters, &fields(declared), &Owner { what: &what, span: trigger.name }, data, d);
         triggers.insert(name.clone(), (trigger.body.type_name.node.clone(), parameters));
     }
+    let what = format!("policy `{name}`");
+    let properties = fill(&policy.body.properties, &fields(declared?), &Owner { what: &what, span: policy.name }, data, d);
     Some(GroupPolicy { type_name: policy.body.type_name.node.clone(), properties, triggers })
 }
 

@@ -5,7 +5,7 @@ use super::{
     implementation::{Implementations, Side},
     normal,
     scaling::Numbers,
-    types::{DataTypes, Flat, Owner, Place, Types, complete, fill},
+    types::{BASIC_TYPES, DataTypes, Flat, Owner, Place, Types, complete, fill, is_basic},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
@@ -92,14 +92,6 @@ pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Di
         let message = format!("items of input `{name}` must be of type {}, and this is {}", item_type.node, item.kind());
         d.push(item.span.error(Code::TypeMismatch, message).related(item_type.span, "declared here"));
     }
-}
-
-/// Advice where a name of the basic types is not known.
-pub(super) const BASIC_TYPES: &str = "import the basic types: `imports: [cloudify/types/types.yaml]`";
-
-/// Whether a name is one of the basic types.
-pub(super) fn is_basic(name: &str) -> bool {
-    name.starts_with("cloudify.nodes.") || name.starts_with("cloudify.relationships.")
 }
 
 struct Resolver<'a> {

@@ -1,9 +1,6 @@
 //! Types flattened along their hierarchy, and values filled in and checked by them.
 
-use super::{
-    Values,
-    resolve::{BASIC_TYPES, is_basic},
-};
+use super::Values;
 use crate::{
     catalog::NAMESPACE_DELIMITER,
     diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
@@ -316,6 +313,14 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
         }
     }
     all.keys().filter_map(|name| flat.remove_entry(name)).collect()
+}
+
+/// Advice where a name of the basic types is not known.
+pub(super) const BASIC_TYPES: &str = "import the basic types: `imports: [cloudify/types/types.yaml]`";
+
+/// Whether a name is one of the basic types.
+pub(super) fn is_basic(name: &str) -> bool {
+    name.starts_with("cloudify.nodes.") || name.starts_with("cloudify.relationships.")
 }
 
 fn unknown_parent<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
