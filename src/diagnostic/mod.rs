@@ -198,7 +198,21 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{Code, FileId, Span, nearest};
+
+    #[test]
+    fn what_is_long_is_cut() {
+        let span = Span { file: FileId(0), start: 0, end: 0 };
+        let fault = span.error(Code::Format, "x".repeat(10_000)).list("known", vec!["name"; 500]);
+        assert!(fault.message.len() < 1_100 && fault.hints[0].ends_with("name and 480 more"), "{fault:?}");
+    }
+
+    #[test]
+    fn a_namespace_that_both_have_is_not_told() {
+        let span = Span { file: FileId(0), start: 0, end: 0 };
+        let fault = span.error(Code::UnknownInput, "m").did_you_mean("ns--prot", ["ns--port"]);
+        assert_eq!(fault.hints, ["did you mean `port`?"]);
+    }
 
     #[test]
     fn a_slip_of_the_pen_is_recognised_and_a_different_word_is_not() {

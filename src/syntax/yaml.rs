@@ -16,7 +16,7 @@ use std::{
 /// Deepest nesting; also bounds every recursive walk over a value.
 const DEPTH: usize = 200;
 /// Most nodes a file may stand for after its aliases are followed.
-const NODES: usize = 2_000_000;
+const NODES: usize = 1_000_000;
 
 /// Parses one file. An empty one is an empty mapping.
 ///
