@@ -122,7 +122,7 @@ pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Ou
 
 pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Label> {
     labelled(value, Owner::new("label", name), r, |item| match call(item) {
-        Some(call) if call.name == "get_attribute" => {
+        _ if item.get("get_attribute").is_some() => {
             Some(item.span.error(Code::Label, "a label cannot hold an attribute: it is made before anything runs"))
         }
         None if item.as_str().is_none() && item.as_map().is_none() => {

@@ -137,7 +137,7 @@ fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
 }
 
 fn system(call: Call<'_>) -> Option<Broken> {
-    let is_plain = |value: &Value| !matches!(value.data, Data::Null | Data::List(_));
+    let is_plain = |value: &Value| self::call(value).is_some() || !matches!(value.data, Data::Null | Data::List(_) | Data::Map(_));
     let Some([entity, property]) = call.arguments.as_list().filter(|list| list.iter().all(is_plain)) else {
         return Some((Code::FunctionArguments, "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned()));
     };
