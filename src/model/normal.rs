@@ -486,7 +486,7 @@ fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
 /// name that what holds the mention goes by, as in the original.
 pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
     let mut requirements = super::Requirements::default();
-    each_call(blueprint, &mut |call| match call.name {
+    each_demand(blueprint, &mut |call| match call.name {
         "get_secret" => requirements.secrets.push(call.arguments.to_plan()),
         "get_environment_capability" => {
             let arguments = call.arguments.to_plan();
@@ -501,7 +501,7 @@ pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
 #[must_use]
 pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, crate::diagnostic::Span> {
     let mut all = BTreeMap::new();
-    each_call(blueprint, &mut |call| {
+    each_demand(blueprint, &mut |call| {
         let first = call.arguments.as_list().map_or(Some(call.arguments), |list| list.first());
         if let Some(name) = first.and_then(Value::as_str).filter(|_| call.name == "get_secret") {
             all.entry(name.to_owned()).or_insert(call.arguments.span);
@@ -510,9 +510,12 @@ pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, crate::diagnostic::Spa
     all
 }
 
-/// Every call of a blueprint, in the order in which the original looks for them.
-fn each_call(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
-    let mut other = |value: &Value| calls_in(value, visit);
+/// Functions whose arguments a deployment must be given.
+const DEMANDS: [&str; 2] = ["get_secret", "get_environment_capability"];
+
+/// Every call of one of [`DEMANDS`] in a blueprint, in the order in which the original looks for them.
+fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
+    let mut other = |value: &Value| demands_in(value, visit);
     for node in blueprint.nodes.values() {
         node.properties.values().for_each(&mut other);
         of_numbers(&node.numbers, &mut other);
@@ -537,6 +540,12 @@ fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
 
 /// Inputs of operations, twice where an operation goes by its short name too.
 fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
+    // Hardly any asks for something: only then its names matter.
+    let mut asks = false;
+    operations.values().flat_map(|operation| operation.inputs.values()).for_each(|value| demands_in(value, &mut |_| asks = true));
+    if !asks {
+        return;
+    }
     let names = ShortNames::of(operations);
     for (name, operation) in operations {
         for _ in 0..if names.unique(name).is_some() { 2 } else { 1 } {
@@ -545,14 +554,14 @@ fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
     }
 }
 
-fn calls_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
+fn demands_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
     match &value.data {
-        Data::List(list) => list.iter().for_each(|item| calls_in(item, visit)),
+        Data::List(list) => list.iter().for_each(|item| demands_in(item, visit)),
         Data::Map(map) => {
-            if let Some(call) = call(value) {
+            if let Some(call) = call(value).filter(|call| DEMANDS.contains(&call.name)) {
                 visit(call);
             }
-            map.entries.iter().for_each(|(_, item)| calls_in(item, visit));
+            map.entries.iter().for_each(|(_, item)| demands_in(item, visit));
         }
         _ => {}
     }
