@@ -5,7 +5,7 @@ use super::{
     implementation::{Implementations, Side},
     normal,
     scaling::Numbers,
-    types::{BASIC_TYPES, DataTypes, Flat, Owner, Place, Types, complete, fill, is_basic},
+    types::{BASES, BASIC_TYPES, DataTypes, Flat, Owner, Place, Types, complete, fill, is_basic},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
@@ -147,7 +147,7 @@ impl Resolver<'_> {
     fn unknown_type(&self, type_name: &Spanned<String>) -> Diagnostic {
         let fault = type_name.span.error(Code::UnknownNodeType, format!("there is no node type `{}`", type_name.node)).label("not defined");
         let fault = fault.did_you_mean(&type_name.node, self.ast.node_types.keys().map(String::as_str));
-        let lacks_basic = !self.types.nodes.contains_key("cloudify.nodes.Root");
+        let lacks_basic = !self.types.nodes.contains_key(BASES[0]);
         if lacks_basic && is_basic(&type_name.node) { fault.hint(BASIC_TYPES) } else { fault }
     }
 
@@ -190,7 +190,9 @@ impl Resolver<'_> {
         let Some(flat) = self.types.relationships.get(&type_name.node) else {
             let message = format!("there is no relationship type `{}`", type_name.node);
             let fault = type_name.span.error(Code::UnknownRelationship, message).label("not defined");
-            d.push(fault.did_you_mean(&type_name.node, self.ast.relationships.keys().map(String::as_str)));
+            let fault = fault.did_you_mean(&type_name.node, self.ast.relationships.keys().map(String::as_str));
+            let lacks_basic = !self.types.relationships.contains_key(BASES[1]);
+            d.push(if lacks_basic && is_basic(&type_name.node) { fault.hint(BASIC_TYPES) } else { fault });
             return None;
         };
         let what = What { node: source, target: Some(&target.node) };

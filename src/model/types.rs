@@ -318,6 +318,9 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
 /// Advice where a name of the basic types is not known.
 pub(super) const BASIC_TYPES: &str = "import the basic types: `imports: [cloudify/types/types.yaml]`";
 
+/// What all basic types of nodes and of relationships are derived from.
+pub(super) const BASES: [&str; 2] = ["cloudify.nodes.Root", "cloudify.relationships.depends_on"];
+
 /// Whether a name is one of the basic types.
 pub(super) fn is_basic(name: &str) -> bool {
     name.starts_with("cloudify.nodes.") || name.starts_with("cloudify.relationships.")
@@ -367,7 +370,7 @@ fn lineage<'a, T: Derived>(
         }
         match current {
             // Without the basic types each library has a dozen faults of this kind: one of each tells what to do.
-            None if is_basic(&parent.node) && !all.contains_key("cloudify.nodes.Root") => {
+            None if is_basic(&parent.node) && !BASES.iter().any(|base| all.contains_key(*base)) => {
                 if told.insert(parent.node.clone()) {
                     d.push(unknown_parent(parent, all, what).hint(BASIC_TYPES));
                 }

@@ -131,6 +131,18 @@ fn what_is_unknown_hides_no_other_fault_and_causes_none() {
 }
 
 #[test]
+fn the_basic_types_are_advised_only_where_they_are_not() {
+    let test = Test::new("basic");
+    let parents = "relationships:\n  a: {derived_from: cloudify.relationships.connectd_to}\n  b: {derived_from: cloudify.relationships.connectd_to}\n";
+    let head = "tosca_definitions_version: cloudify_dsl_1_3\n";
+    test.write("blueprint.yaml", &format!("{head}imports: [cloudify/types/types.yaml]\n{parents}"));
+    let run = test.run(&["validate"]).exits(3).says(&["did you mean `cloudify.relationships.connected_to`?", "error: 2 errors"]);
+    assert!(!run.stderr.contains("import the basic types"), "{}", run.stderr);
+    test.write("blueprint.yaml", &format!("{head}{parents}"));
+    test.run(&["validate"]).exits(3).says(&["import the basic types", "error: 1 error"]);
+}
+
+#[test]
 fn faults_of_libraries_are_told_at_the_import() {
     let test = Test::new("library");
     test.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [plugin:cloudify-docker-plugin]\n");
