@@ -4,7 +4,10 @@
 //! `--secrets` names: a YAML or JSON file of names and values, or a folder with a file a secret, as Docker
 //! and Kubernetes mount them. What was read once is known, so that it can be blotted out wherever it turns up.
 
-use crate::syntax::{Sources, Value, parse};
+use crate::{
+    diagnostic::Diagnostics,
+    syntax::{Sources, Value, parse},
+};
 use serde_json::Value as Json;
 use std::{
     cell::RefCell,
@@ -131,7 +134,7 @@ fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
     let mut sources = Sources::default();
     let file = sources.read(path).map_err(|error| format!("the secrets cannot be read: {error}"))?;
     // What is wrong is not quoted: it could be a secret.
-    let root = parse(&sources, file, &mut crate::diagnostic::Diagnostics::default()).map_err(|fault| {
+    let root = parse(&sources, file, &mut Diagnostics::default()).map_err(|fault| {
         format!("the secrets in {} are no YAML: see line {}", path.display(), sources.line_column(file, fault.span.start).0)
     })?;
     if root.as_map().is_none() {

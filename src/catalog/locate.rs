@@ -170,7 +170,7 @@ impl Loader<'_> {
                 }
             };
         }
-        if let Some(address) = self.beside_address(import.from, name) {
+        if let Some(address) = address_beside(self.sources.name(import.from), name) {
             return self.address(&address, import);
         }
         if let Some(found) = bundled::by_name(name, self.version) {
@@ -178,11 +178,6 @@ impl Loader<'_> {
         }
         self.not_found(import, "looked in the working directory and beside this file", &[]);
         None
-    }
-
-    /// The address of a name beside a file that came from the network.
-    fn beside_address(&self, from: FileId, name: &str) -> Option<String> {
-        beside(self.sources.name(from), name)
     }
 
     fn not_found(&mut self, import: &Import, why: &str, hints: &[&str]) {
@@ -198,7 +193,7 @@ impl Loader<'_> {
 }
 
 /// The address that a relative name stands for in a file with this address.
-fn beside(address: &str, name: &str) -> Option<String> {
+fn address_beside(address: &str, name: &str) -> Option<String> {
     let (scheme, rest) = address.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -219,15 +214,15 @@ fn beside(address: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::beside;
+    use super::address_beside;
 
     #[test]
     fn relative_names_in_a_file_from_the_network_are_addresses() {
-        let at = |name: &str| beside("https://host:8/deep/er/a.yaml?x=p/q", name).unwrap();
+        let at = |name: &str| address_beside("https://host:8/deep/er/a.yaml?x=p/q", name).unwrap();
         assert_eq!(at("b.yaml"), "https://host:8/deep/er/b.yaml");
         assert_eq!(at("./../b.yaml"), "https://host:8/deep/b.yaml");
         assert_eq!(at("/b.yaml"), "https://host:8/b.yaml");
         assert_eq!(at("../../../../b.yaml"), "https://host:8/b.yaml");
-        assert_eq!(beside("/srv/a.yaml", "b.yaml"), None);
+        assert_eq!(address_beside("/srv/a.yaml", "b.yaml"), None);
     }
 }

@@ -26,6 +26,12 @@ impl Diagnostics {
         self.all.push(diagnostic);
     }
 
+    /// Adds what others have found, with what they have only counted.
+    pub fn append(&mut self, others: Self) {
+        self.omitted += others.omitted;
+        self.extend(others.all);
+    }
+
     /// How many were counted and not kept.
     #[must_use]
     pub fn omitted(&self) -> usize {
@@ -88,14 +94,6 @@ impl FromIterator<Diagnostic> for Diagnostics {
         let mut collected = Self::default();
         collected.extend(all);
         collected
-    }
-}
-
-impl Diagnostics {
-    /// Adds what others have found, with what they have only counted.
-    pub fn append(&mut self, others: Self) {
-        self.omitted += others.omitted;
-        self.extend(others.all);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Diagnostics as annotations of a GitHub workflow: `::error file=…,line=…::message`.
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, Severity, places};
 use crate::syntax::Sources;
 
 /// One annotation a line.
@@ -18,7 +18,7 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Severity::Warning => "warning",
     };
     let mut message = diagnostic.message.clone();
-    for (place, text) in &super::sarif::elsewhere(diagnostic, span) {
+    for (place, text) in &places::beside_import(diagnostic, span) {
         let (line, column) = sources.line_column(place.file, place.start);
         message += &format!("\n{text}: {}:{line}:{column}", sources.name(place.file));
     }

@@ -1,6 +1,6 @@
 //! Diagnostics for programs. Field names are a public contract, see `docs/cli.md`.
 
-use super::{Diagnostic, Diagnostics, Span};
+use super::{Diagnostic, Diagnostics, Span, places};
 use crate::syntax::Sources;
 use serde_json::{Value as Json, json};
 
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 pub fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     let (start, end) = ends(diagnostic.span, sources);
     let related: Vec<Json> =
-        super::render::related(diagnostic, sources).iter().map(|(span, message)| related(*span, message, sources)).collect();
+        places::with_import(diagnostic, sources).iter().map(|(span, message)| related(*span, message, sources)).collect();
     let mut object = json!({
         "code": diagnostic.code.as_str(),
         "severity": diagnostic.severity.as_str(),

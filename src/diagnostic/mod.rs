@@ -7,6 +7,7 @@ mod code;
 mod diagnostics;
 pub mod github;
 pub mod json;
+mod places;
 pub mod render;
 pub mod sarif;
 

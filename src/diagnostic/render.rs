@@ -1,6 +1,6 @@
 //! Diagnostics for people: message, place, source line, caret, advice.
 
-use super::{Diagnostic, Diagnostics, Severity, Span};
+use super::{Diagnostic, Diagnostics, Severity, Span, places};
 use crate::syntax::Sources;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
@@ -44,7 +44,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str());
     let primary = (diagnostic.span, diagnostic.label.as_deref(), AnnotationKind::Primary);
-    let related = related(diagnostic, sources);
+    let related = places::with_import(diagnostic, sources);
     let related = related.iter().map(|(span, message)| (*span, Some(message.as_str()), AnnotationKind::Context));
     let (here, elsewhere): (Vec<Mark<'_>>, Vec<Mark<'_>>) = related.partition(|(span, ..)| span.file == diagnostic.span.file);
     // A file that could not be read has no line to show.
@@ -57,13 +57,6 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     let hints = diagnostic.hints.iter().map(|hint| Level::HELP.message(hint.as_str()));
     let report: [Group<'_>; 1] = [group.elements(hints)];
     without_empty_origins(renderer.render(&report))
-}
-
-/// The other places; of a fault in a file that is none of the user's, the import too.
-pub(super) fn related(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(Span, String)> {
-    let own = sources.own(diagnostic.span);
-    let is_new = own != diagnostic.span && diagnostic.related.iter().all(|(span, _)| *span != own);
-    diagnostic.related.iter().cloned().chain(is_new.then(|| (own, "imported here".to_owned()))).collect()
 }
 
 /// An excerpt whose place stands above it gets a line for one of its own, with nothing in it.

@@ -1,6 +1,6 @@
 //! Diagnostics as a SARIF 2.1.0 log, for code scanning.
 
-use super::{Code, Diagnostic, Severity, Span};
+use super::{Code, Diagnostic, Severity, Span, places};
 use crate::syntax::Sources;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     };
     let text = std::iter::once(&diagnostic.message).chain(&diagnostic.hints).cloned().collect::<Vec<_>>().join("\n");
     let own = sources.own(diagnostic.span);
-    let related: Vec<Json> = elsewhere(diagnostic, own)
+    let related: Vec<Json> = places::beside_import(diagnostic, own)
         .iter()
         .enumerate()
         .map(|(id, (span, text))| {
@@ -50,12 +50,6 @@ pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
         "locations": [location(own, sources)],
         "relatedLocations": related,
     })
-}
-
-/// The other places; what stands in a file that is none of the user's is told at the import that leads there.
-pub(super) fn elsewhere(diagnostic: &Diagnostic, own: Span) -> Vec<(Span, String)> {
-    let place = (own != diagnostic.span).then(|| (diagnostic.span, "found here".to_owned()));
-    place.into_iter().chain(diagnostic.related.iter().filter(|(span, _)| *span != own).cloned()).collect()
 }
 
 fn location(span: Span, sources: &Sources) -> Json {

@@ -6,10 +6,13 @@ use super::{
     Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, Values,
     types::{Fields, Flat, Place, complete},
 };
-use crate::syntax::{
-    Call, Data, Map, Value,
-    ast::{Named, Plugin, Rules, Schema},
-    call,
+use crate::{
+    diagnostic::{Diagnostics, FileId, Span},
+    syntax::{
+        Call, Data, Map, Value,
+        ast::{Named, Plugin, Rules, Schema},
+        call,
+    },
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -233,11 +236,9 @@ fn parameter(schema: &Schema, blueprint: &Blueprint) -> Json {
 fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
     let custom = schema.type_of().filter(|name| blueprint.data_types.contains_key(*name));
     let default = custom.map(|_| {
-        let empty =
-            Value::new(crate::diagnostic::Span { file: crate::diagnostic::FileId(0), start: 0, end: 0 }, Data::Map(Arc::<Map>::default()));
+        let empty = Value::new(Span { file: FileId(0), start: 0, end: 0 }, Data::Map(Arc::<Map>::default()));
         let given = schema.default.as_ref().unwrap_or(&empty);
-        complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut crate::diagnostic::Diagnostics::default())
-            .to_plan()
+        complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut Diagnostics::default()).to_plan()
     });
     schema_form(schema, default)
 }
@@ -499,7 +500,7 @@ pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
 
 /// Secrets that functions name, each with the place of the first that does.
 #[must_use]
-pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, crate::diagnostic::Span> {
+pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
     let mut all = BTreeMap::new();
     each_demand(blueprint, &mut |call| {
         let first = call.arguments.as_list().map_or(Some(call.arguments), |list| list.first());
