@@ -14,6 +14,7 @@ use crate::{
     secrets::Secrets,
     state::{Around, Record},
 };
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, fmt, future::Future};
@@ -34,9 +35,8 @@ impl Step {
     #[must_use]
     pub fn property(&self) -> Option<&'static str> {
         match self {
-            Self::Docker(docker::Step::Image { .. }) => Some("image"),
-            Self::Docker(docker::Step::Create(_) | docker::Step::Recreate(_) | docker::Step::Adopt { .. }) => Some("name"),
-            _ => None,
+            Self::Docker(step) => step.action.property(),
+            Self::Nothing => None,
         }
     }
 
@@ -65,8 +65,8 @@ impl Step {
     #[must_use]
     pub fn created_name(&self) -> Option<&str> {
         match self {
-            Self::Docker(docker::Step::Create(creation)) => creation.name.as_str(),
-            _ => None,
+            Self::Docker(step) => step.action.created_name(),
+            Self::Nothing => None,
         }
     }
 
@@ -79,8 +79,11 @@ impl Step {
         let json = serde_json::to_value(self).map_err(|error| error.to_string())?;
         let mut bound: Self = serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())?;
         // The record goes into a label, where anyone can read it: it keeps its functions, which may ask for secrets.
-        if let (Self::Docker(docker::Step::Create(mine)), Self::Docker(docker::Step::Create(creation))) = (self, &mut bound) {
-            creation.record = mine.record.clone();
+        if let (Self::Docker(mine), Self::Docker(step)) = (self, &mut bound) {
+            if let EngineRef::Client(client) = &step.engine {
+                mine.engine.check_bound(client)?;
+            }
+            step.keep_record(mine);
         }
         Ok(bound)
     }
@@ -209,16 +212,70 @@ pub trait Backend {
     fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> impl Future<Output = Result<Outputs, Failure>>;
 
     /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
-    fn observe(&self, deployment: &Deployment) -> impl Future<Output = Result<Observed, Failure>>;
+    fn observe(&self, deployment: &Deployment, places: &Places) -> impl Future<Output = Result<Observed, Failure>>;
 }
 
 /// The engine that an object lives on.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineRef {
     /// The one that the command line and the environment name.
     #[default]
     Default,
+    /// The one that arguments of docker-py's client name; they may hold functions until they are bound.
+    Client(Json),
+}
+
+impl EngineRef {
+    /// Evaluates the functions in it.
+    fn bind(&self, around: &Around<'_>) -> Result<Self, String> {
+        let Self::Client(client) = self else { return Ok(Self::Default) };
+        let bound = function::bind(client, around).map_err(|message| format!("its engine is not known: {message}"))?;
+        self.check_bound(&bound)?;
+        Ok(Self::Client(bound))
+    }
+
+    /// An address that comes to nothing must not lead to the default engine.
+    fn check_bound(&self, bound: &Json) -> Result<(), String> {
+        let Self::Client(client) = self else { return Ok(()) };
+        let lost = function::holds_call(client) && !client["base_url"].is_null() && bound["base_url"].is_null();
+        if lost { Err("its engine is not known yet: `base_url` came to nothing".to_owned()) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for EngineRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the default engine"),
+            Self::Client(client) => match &client["base_url"] {
+                Json::Null => f.write_str("the default engine"),
+                Json::String(address) => f.write_str(address),
+                _ => f.write_str("an engine known after install"),
+            },
+        }
+    }
+}
+
+/// For each instance that has objects the engine that they are on.
+pub type Places = IndexMap<String, EngineRef>;
+
+/// On which engine the objects of each instance are. One that cannot be told yet is left out: nothing
+/// of the instance exists.
+///
+/// # Errors
+///
+/// If it cannot be told of an instance that exists.
+pub fn places(deployment: &Deployment, record: &Record, secrets: &Secrets) -> Result<Places, String> {
+    let mut places = Places::new();
+    for instance in &deployment.instances {
+        let Some(engine) = docker::engine_of(deployment, instance) else { continue };
+        match engine.bind(&Around { record, me: Some(&instance.id), secrets }) {
+            Ok(engine) => drop(places.insert(instance.id.clone(), engine)),
+            Err(message) if !record.state(&instance.id).is_gone() => return Err(format!("`{}`: {message}", instance.id)),
+            Err(_) => {}
+        }
+    }
+    Ok(places)
 }
 
 /// What engines say now.
@@ -226,6 +283,8 @@ pub enum EngineRef {
 pub struct Observed {
     /// Every object that belongs to the deployment or has a name that it wants.
     pub objects: Vec<Object>,
+    /// Names of the engines that the instances are on, the default one's left out.
+    pub engines: HashMap<String, String>,
 }
 
 impl Observed {
@@ -235,10 +294,11 @@ impl Observed {
         self.objects.iter().find(|object| object.owner.as_ref().is_some_and(|owner| owner.instance == instance))
     }
 
-    /// The object of this name, or with this id, whoever made it.
+    /// The object of this name, or with this id, on the engine of an instance, whoever made it.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.name == name || object.id == name)
+    pub fn named(&self, instance: &str, name: &str) -> Option<&Object> {
+        let engine = self.engines.get(instance).map_or(Object::DEFAULT_ENGINE, String::as_str);
+        self.objects.iter().find(|object| object.engine == engine && (object.name == name || object.id == name))
     }
 }
 
@@ -265,8 +325,13 @@ pub struct Object {
     pub properties: JsonMap<String, Json>,
     /// For whom it was created; none if not by this deployment.
     pub owner: Option<Owner>,
-    /// Where it is.
-    pub engine: EngineRef,
+    /// Name of the engine that it is on.
+    pub engine: String,
+}
+
+impl Object {
+    /// Name of the engine that the command line and the environment name. Others are called by their address.
+    pub const DEFAULT_ENGINE: &str = "default";
 }
 
 /// For whom an object was created.
@@ -393,7 +458,7 @@ pub fn exists(instance: &Instance, observed: &Observed) -> bool {
 /// The object that stands for an instance: created for it, or adopted by it.
 #[must_use]
 pub fn object_of<'o>(deployment: &Deployment, instance: &Instance, observed: &'o Observed) -> Option<&'o Object> {
-    let adopted = || docker::adopted_name(deployment.node(instance)?).and_then(|name| observed.named(&name));
+    let adopted = || docker::adopted_name(deployment.node(instance)?).and_then(|name| observed.named(&instance.id, &name));
     observed.of(&instance.id).or_else(adopted)
 }
 

@@ -1,6 +1,6 @@
 //! An engine in memory, for tests of the kernel: it fails, dies and forgets on command.
 
-use super::{Backend, Call, Failure, Object, ObjectState, Observed, Outputs, Owner, ProgressSink, Step, docker};
+use super::{Backend, Call, Failure, Object, ObjectState, Observed, Outputs, Owner, Places, ProgressSink, Step, docker};
 use crate::model::Deployment;
 use serde_json::Map as JsonMap;
 use std::cell::RefCell;
@@ -47,28 +47,28 @@ impl Simulated {
         self.fates.borrow().iter().find(|(at, _)| *at == n).map_or(Fate::Done, |(_, fate)| *fate)
     }
 
-    fn carry_out(&self, call: &Call, step: &docker::Step) -> Outputs {
+    fn carry_out(&self, call: &Call, action: &docker::Action) -> Outputs {
         let mut containers = self.containers.borrow_mut();
         let mine = |object: &Object| object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance);
         let mut outputs = Outputs::default();
-        match step {
-            docker::Step::Create(creation) => {
+        match action {
+            docker::Action::Create(creation) => {
                 if !containers.iter().any(mine) {
                     containers.push(created(call, creation));
                 }
                 outputs.set = JsonMap::from_iter([("container_id".to_owned(), format!("id-{}", call.instance).into())]);
             }
-            docker::Step::Start { .. } => {
+            docker::Action::Start { .. } => {
                 containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Running)
             }
-            docker::Step::Stop { .. } => {
+            docker::Action::Stop { .. } => {
                 containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Exited)
             }
-            docker::Step::Remove { .. } => {
+            docker::Action::Remove { .. } => {
                 containers.retain(|object| !mine(object));
                 outputs.unset = vec!["container_id".into(), "image_id".into()];
             }
-            docker::Step::Image { .. } => outputs.set = JsonMap::from_iter([("image_id".to_owned(), "sha256:simulated".into())]),
+            docker::Action::Image { .. } => outputs.set = JsonMap::from_iter([("image_id".to_owned(), "sha256:simulated".into())]),
             _ => {}
         }
         outputs
@@ -87,7 +87,7 @@ fn created(call: &Call, creation: &docker::Creation) -> Object {
         ports: Vec::new(),
         properties: JsonMap::new(),
         owner: Some(Owner { instance: call.instance.clone(), as_declared: true }),
-        engine: super::EngineRef::Default,
+        engine: Object::DEFAULT_ENGINE.to_owned(),
     }
 }
 
@@ -98,18 +98,18 @@ impl Backend for Simulated {
         self.requests.borrow_mut().push((call.instance.clone(), step.to_string()));
         tokio::task::yield_now().await;
         match self.fate_of(n) {
-            Fate::Done => Ok(self.carry_out(call, step)),
+            Fate::Done => Ok(self.carry_out(call, &step.action)),
             Fate::Refused => Err(Failure::fatal("refused")),
             Fate::RefusedOnce => Err(Failure { recoverable: true, ..Failure::fatal("refused once") }),
             Fate::LostBefore => std::future::pending().await,
             Fate::LostAfter => {
-                self.carry_out(call, step);
+                self.carry_out(call, &step.action);
                 std::future::pending().await
             }
         }
     }
 
-    async fn observe(&self, _deployment: &Deployment) -> Result<Observed, Failure> {
-        Ok(Observed { objects: self.containers.borrow().clone() })
+    async fn observe(&self, _deployment: &Deployment, _places: &Places) -> Result<Observed, Failure> {
+        Ok(Observed { objects: self.containers.borrow().clone(), ..Observed::default() })
     }
 }

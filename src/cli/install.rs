@@ -10,7 +10,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Backend as _, docker},
+    backend::docker,
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
@@ -27,8 +27,8 @@ pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: b
     let name = blueprint::deployment_name(args, &path)?;
     let wish = Wish::read(&workspace, args, &path, &name)?;
     Workspace::runtime()?.block_on(async {
-        let engine = workspace.connect().await?;
-        let Some(proposal) = settle(&wish, &engine, &name, skip_unsupported, global).await? else {
+        let engines = workspace.engines()?;
+        let Some(proposal) = settle(&wish, &workspace, &engines, skip_unsupported).await? else {
             return Ok(up_to_date(&wish.record.unwrap_or_default()));
         };
         let held = workspace.state.hold(&name, "install")?;
@@ -37,7 +37,7 @@ pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: b
             (wish, proposal)
         } else {
             let wish = Wish::read(&workspace, args, &path, &name)?;
-            match settle(&wish, &engine, &name, skip_unsupported, global).await? {
+            match settle(&wish, &workspace, &engines, skip_unsupported).await? {
                 Some(proposal) => (wish, proposal),
                 None => return Ok(up_to_date(&held.record)),
             }
@@ -47,7 +47,7 @@ pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: b
         let skip = skip_unsupported.then_some("--skip-unsupported");
         let again: Vec<&str> = ["install", &path, "-d", &name].into_iter().chain(skip).collect();
         let again = workspace.again(&again);
-        let job = Job { workspace: &workspace, engine: &engine, workflow: Workflow::Install, stage: proposal.stage, again };
+        let job = Job { workspace: &workspace, engines: &engines, workflow: Workflow::Install, stage: proposal.stage, again };
         carry_out(job, held, before).await.map(|record| closing(&record))
     })
 }
@@ -55,19 +55,18 @@ pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: b
 /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
 async fn settle(
     wish: &Wish,
-    engine: &docker::Engine,
-    name: &str,
+    workspace: &Workspace<'_>,
+    engines: &docker::Engines,
     skip_unsupported: bool,
-    global: &Global,
 ) -> Result<Option<Proposal>, CliError> {
-    let proposal = wish.propose(&engine.observe(&wish.deployment).await?);
+    let proposal = wish.propose(&workspace.observe(engines, &wish.deployment, &wish.known()).await?);
     match wish.decide(&proposal) {
         Decision::UpToDate => return Ok(None),
-        Decision::Different(differences) => return Err(different(name, &differences)),
+        Decision::Different(differences) => return Err(different(&wish.deployment.name, &differences)),
         Decision::Work => {}
     }
     refuse_unsupported(&proposal.unsupported, skip_unsupported)?;
-    wish.check_files(&proposal, global)?;
+    wish.check_files(&proposal, workspace.global)?;
     Ok(Some(proposal))
 }
 
@@ -99,11 +98,15 @@ impl Wish {
 
     /// What install would do.
     pub(crate) fn propose(&self, observed: &crate::backend::Observed) -> Proposal {
-        // What the record will say once the wish is put down: instances that it drops are to be removed.
+        install::next(&self.deployment, &self.known(), observed)
+    }
+
+    /// What the record will say once the wish is put down: instances that it drops are to be removed.
+    pub(crate) fn known(&self) -> Record {
         let mut record = self.record.clone().unwrap_or_default();
         let defined = Entry::now(Event::Defined { deployment: Box::new(self.deployment.clone()) });
         record.apply(&defined).expect("a definition can always follow");
-        install::next(&self.deployment, &record, observed)
+        record
     }
 
     pub(crate) fn differences(&self) -> Vec<Difference> {

@@ -2,7 +2,7 @@
 
 use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspace};
 use crate::{
-    backend::{self, Backend as _, Observed},
+    backend::{self, Observed},
     model::{Deployment, function},
     secrets::{HIDDEN, Secrets},
     state::{Around, Record},
@@ -19,8 +19,7 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     }
     let secrets = Secrets::new(global.secrets.clone());
     let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let observed =
-        Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&deployment).await.map_err(CliError::from) })?;
+    let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, &deployment, &record).await })?;
     refresh(&mut record, &deployment, &observed);
     let (outputs, capabilities) = (evaluate(&deployment.outputs, &record, &secrets), evaluate(&deployment.capabilities, &record, &secrets));
     let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::report::count;
 use crate::{
-    backend::{Backend as _, Observed},
+    backend::Observed,
     model::{Deployment, Difference},
     plan::{Stage, Task},
 };
@@ -24,7 +24,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Re
     let name = blueprint::deployment_name(args, &path)?;
     let wish = Wish::read(&workspace, args, &path, &name)?;
     let observed =
-        Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(&wish.deployment).await.map_err(CliError::from) })?;
+        Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, &wish.deployment, &wish.known()).await })?;
     let proposal = wish.propose(&observed);
     complain(&unsupported_lines(&proposal.unsupported));
     let decision = wish.decide(&proposal);
@@ -64,8 +64,9 @@ fn steps(stage: &Stage) -> Vec<Json> {
 
 /// Names that are wanted for a new container and taken by one that is not ours.
 fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
-    let foreign =
-        |task: &&Task| task.step.created_name().and_then(|name| observed.named(name)).is_some_and(|object| object.owner.is_none());
+    let foreign = |task: &&Task| {
+        task.step.created_name().and_then(|name| observed.named(&task.instance, name)).is_some_and(|object| object.owner.is_none())
+    };
     stage.tasks().iter().filter(foreign).filter_map(|task| task.step.created_name().map(str::to_owned)).collect()
 }
 

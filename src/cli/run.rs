@@ -8,7 +8,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::Engine,
+    backend::docker::Engines,
     event,
     executor::{Executor, RetryPolicy, Signals},
     journal::Held,
@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What is to be carried out, and for whom.
 pub(crate) struct Job<'a> {
     pub workspace: &'a Workspace<'a>,
-    pub engine: &'a Engine,
+    pub engines: &'a Engines,
     pub workflow: Workflow,
     pub stage: Stage,
     /// The command that takes the run up again.
@@ -39,7 +39,7 @@ pub(crate) async fn carry_out(job: Job<'_>, held: Held, before: Vec<event::Event
     let secrets = Secrets::new(global.secrets.clone());
     let mut executor = Executor {
         record,
-        backend: job.engine,
+        backend: job.engines,
         journal: &mut store,
         reporter: reporter.as_mut(),
         secrets: &secrets,

@@ -7,7 +7,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{self, Backend as _, Object, ObjectState, Observed},
+    backend::{self, Object, ObjectState, Observed},
     model::{Deployment, Instance},
     plan::InstanceState,
     report::table::table,
@@ -21,8 +21,7 @@ pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> R
     let name = workspace.name_to_read(given)?;
     let record = workspace.record(&name)?;
     let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let observed =
-        Workspace::runtime()?.block_on(async { workspace.connect().await?.observe(deployment).await.map_err(CliError::from) })?;
+    let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, deployment, &record).await })?;
     let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
     let drifted = views.iter().any(|view| !view.drift.is_empty());
     let holder = workspace.state.holder(&name)?;

@@ -7,10 +7,7 @@ use super::{
     run::{Job, carry_out, closing},
     workspace::Workspace,
 };
-use crate::{
-    backend::Backend as _,
-    plan::{Workflow, uninstall as workflow},
-};
+use crate::plan::{Workflow, uninstall as workflow};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -19,18 +16,18 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>) -> Result<Outcome,
     let workspace = Workspace::new(global)?;
     let name = Workspace::name(given)?;
     Workspace::runtime()?.block_on(async {
-        let engine = workspace.connect().await?;
+        let engines = workspace.engines()?;
         if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
-            return refuse_strangers(&name, &engine.made_for(&name).await?).map(|()| nothing(&name));
+            return refuse_strangers(&name, &engines.made_for(&name).await?).map(|()| nothing(&name));
         }
         confirm(global, &name)?;
         let held = workspace.state.hold(&name, "uninstall")?;
         let Some(deployment) = held.record.deployment.clone().filter(|_| held.record.is_installed()) else { return Ok(nothing(&name)) };
-        let observed = engine.observe(&deployment).await?;
+        let observed = workspace.observe(&engines, &deployment, &held.record).await?;
         let proposal = workflow::next(&deployment, &held.record, &observed);
         let job = Job {
             workspace: &workspace,
-            engine: &engine,
+            engines: &engines,
             workflow: Workflow::Uninstall,
             stage: proposal.stage,
             again: workspace.again(&["uninstall", &name]),

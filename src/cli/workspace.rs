@@ -6,8 +6,13 @@ use super::{
     error::CliError,
 };
 use crate::{
-    backend::docker::{Engine, Host},
+    backend::{
+        self, Backend as _, Observed,
+        docker::{Engines, Host},
+    },
     journal::StateDir,
+    model::Deployment,
+    secrets::Secrets,
     state::Record,
 };
 use std::{
@@ -52,9 +57,19 @@ impl<'a> Workspace<'a> {
         runtime.map_err(|error| CliError::new(super::Kind::Failed, format!("cannot start: {error}")))
     }
 
-    pub(crate) async fn connect(&self) -> Result<Engine, CliError> {
+    /// The engines that there are; nothing is connected to yet.
+    pub(crate) fn engines(&self) -> Result<Engines, CliError> {
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
-        Ok(Engine::connect(&host, &self.state.key()?).await?)
+        Ok(Engines::new(host, self.state.key()?))
+    }
+
+    /// What the engines say of a deployment now.
+    pub(crate) async fn observe(&self, engines: &Engines, deployment: &Deployment, record: &Record) -> Result<Observed, CliError> {
+        let secrets = Secrets::new(self.global.secrets.clone());
+        let places = backend::places(deployment, record, &secrets);
+        let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
+        engines.connect(&places).await?;
+        Ok(engines.observe(deployment, &places).await?)
     }
 
     /// Where ids of instances come from: the same for a plan as for the install that follows it, and

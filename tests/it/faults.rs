@@ -48,7 +48,7 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
     let run = command.env("DOCKER_HOST", &address).output().unwrap();
     assert_eq!(run.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&run.stderr).contains("no answer within 2.5 seconds"));
-    test.run(&["plan", "--host", "ftp://x"]).exits(4).says(&["must start with unix:// or tcp://"]);
+    test.run(&["plan", "--host", "ftp://x"]).exits(4).says(&["must start with unix://, tcp:// or ssh://"]);
 }
 
 #[test]

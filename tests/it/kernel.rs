@@ -2,7 +2,7 @@
 
 use dockctl::{
     backend::{
-        self, Backend as _, Call, ObjectState, Observed,
+        self, Backend as _, Call, ObjectState, Observed, Places,
         simulated::{Fate, Simulated},
     },
     catalog,
@@ -85,7 +85,7 @@ async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deplo
     if executor.record.deployment.is_none() {
         executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
     }
-    let observed = world.observe(deployment).await.unwrap();
+    let observed = world.observe(deployment, &Places::new()).await.unwrap();
     let proposal = match workflow {
         Workflow::Install => install::next(deployment, &executor.record, &observed),
         Workflow::Uninstall => uninstall::next(deployment, &executor.record, &observed),

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod contract;
+mod engines;
 mod examples;
 mod faults;
 mod hostile;

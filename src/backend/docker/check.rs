@@ -1,7 +1,7 @@
 //! Faults of a blueprint that only this back-end knows of: arguments, names, images.
 
 use super::{
-    Operation,
+    Operation, connect,
     container::is_name,
     convert::Fault,
     images::{self, Image},
@@ -183,9 +183,10 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
     for (name, value) in &operation.inputs {
         let json = value.to_json();
         match name.as_ref() {
-            "daemon_client" if json.as_object().is_none_or(|client| !client.is_empty()) && !json.is_null() => {
-                let fault = value.span.error(Code::NotYet, "`daemon_client` is not carried out by this version");
-                d.push(fault.hint("name the engine with --host or DOCKER_HOST"));
+            "daemon_client" => {
+                for fault in connect::check_daemon_client(&json) {
+                    d.push(input_fault(&fault, value, "daemon_client"));
+                }
             }
             "retry_interval" if !function::holds_call(&json) && json.as_f64().is_none_or(|seconds| seconds < 0.0) => {
                 d.push(value.span.error(Code::ArgumentValue, "`retry_interval` must be a number of seconds"));
@@ -203,6 +204,18 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
     }
 }
 
+/// A fault inside an input of an operation.
+fn input_fault(fault: &Fault, value: &Value, input: &str) -> Diagnostic {
+    let span = if fault.unknown { value.key_place(&fault.path) } else { value.place(&fault.path) };
+    let code = if fault.unknown { Code::UnknownArgument } else { Code::ArgumentValue };
+    let at = [&[input.to_owned()], &fault.path[..]].concat().join(".");
+    let diagnostic = match fault.message.strip_prefix("this ") {
+        Some(rest) => span.error(code, format!("`{at}` {rest}")),
+        None => span.error(code, format!("`{at}`: {}", fault.message)),
+    };
+    fault.hint.iter().fold(diagnostic, Diagnostic::hint)
+}
+
 fn check_processes(value: &Value, d: &mut Diagnostics) {
     let is_list_of_names =
         value.is_null() || value.as_str().is_some() || value.as_list().is_some_and(|list| list.iter().all(|name| name.as_str().is_some()));
@@ -211,16 +224,20 @@ fn check_processes(value: &Value, d: &mut Diagnostics) {
     }
 }
 
+/// Names are unique on one engine.
 fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
-    let mut seen: HashMap<&str, Span> = HashMap::new();
+    let mut seen: HashMap<(String, &str), Span> = HashMap::new();
     for node in blueprint.nodes.values() {
-        let name = operation(node, Operation::Create).and_then(|create| given_name(node, create));
-        let Some((text, span)) = name.and_then(|name| Some((name.as_str()?.trim_start_matches('/'), name.span))) else { continue };
-        if let Some(first) = seen.insert(text, span) {
-            d.push(
-                span.error(Code::SameContainer, format!("two nodes ask for a container named `{text}`"))
-                    .related(first, "also asked for here"),
-            );
+        let Some(create) = operation(node, Operation::Create) else { continue };
+        let Some(name) = given_name(node, create) else { continue };
+        let Some(text) = name.as_str() else { continue };
+        let client =
+            create.inputs.get("daemon_client").map(Value::to_json).filter(|client| client.as_object().is_some_and(|it| !it.is_empty()));
+        let engine = client.map(|client| client.to_string()).unwrap_or_default();
+        if let Some(first) = seen.insert((engine, text.trim_start_matches('/')), name.span) {
+            let fault =
+                name.span.error(Code::SameContainer, format!("two nodes ask for a container named `{}`", text.trim_start_matches('/')));
+            d.push(fault.related(first, "also asked for here"));
         }
     }
 }

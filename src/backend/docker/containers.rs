@@ -2,7 +2,7 @@
 
 use super::{
     ADOPTED_STATE, Creation,
-    client::{failure, status},
+    connect::{failure, status},
     container::{Container, is_name, plain_name},
     convert::Fault,
     engine::{Engine, label},

@@ -1,7 +1,7 @@
 //! Values as docker-py takes them, and the Engine JSON that each becomes.
 
 use super::words;
-use crate::model::function::python_text;
+use crate::{diagnostic::nearest, model::function::python_text};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::IpAddr;
 
@@ -31,6 +31,15 @@ impl Fault {
     pub(super) fn unknown(mut self) -> Self {
         self.unknown = true;
         self
+    }
+
+    /// A name that is none of these.
+    pub(super) fn unknown_among(name: &str, known: &[&str]) -> Self {
+        let fault = Self::new(format!("there is no argument `{name}` here")).unknown().within(&[name.to_owned()]);
+        match nearest(name, known.iter().copied()) {
+            Some(near) => fault.hint(format!("did you mean `{near}`?")),
+            None => fault.hint(format!("known arguments: {}", known.join(", "))),
+        }
     }
 
     pub(super) fn within(mut self, outer: &[String]) -> Self {

@@ -1,15 +1,15 @@
 //! Carries out steps on one Docker engine.
 
 use super::{
-    ConnectError, Host, Step,
-    client::{Client, failure, status},
+    Action, ConnectError, Host,
+    connect::{Client, failure, status},
     container::{Container, is_name, plain_name},
     declaration,
     digest::hex,
     is_container, wanted_name,
 };
 use crate::{
-    backend::{self, Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Owner, ProgressSink},
+    backend::{Call, Failure, Object, Outputs, Owner, ProgressSink},
     model::Deployment,
 };
 use bollard::models::ContainerSummary;
@@ -72,7 +72,7 @@ impl Engine {
         }
     }
 
-    fn object(&self, container: &Container, deployment: &Deployment) -> Object {
+    fn object(&self, container: &Container, deployment: &Deployment, engine: &str) -> Object {
         let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name);
         let owner = container.label(label::INSTANCE).filter(|_| mine).map(|instance| Owner {
             instance: instance.to_owned(),
@@ -92,7 +92,7 @@ impl Engine {
             ports: container.published(),
             properties: container.network_properties(),
             owner,
-            engine: EngineRef::Default,
+            engine: engine.to_owned(),
         }
     }
 
@@ -104,24 +104,24 @@ impl Engine {
     }
 }
 
-impl Backend for Engine {
-    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let backend::Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
-        match step {
-            Step::Image { image, folder, fallback, .. } => self.ensure_image(image, folder, fallback, progress).await,
-            Step::Create(creation) => self.create(call, creation).await,
-            Step::Recreate(creation) => self.recreate(call, creation).await,
-            Step::Start { .. } => self.start(call).await,
-            Step::Wait { processes, interval, .. } => self.wait(call, processes, interval, progress).await,
-            Step::Stop { params, .. } => self.stop(call, params).await,
-            Step::Remove { params, .. } => self.remove(call, params).await,
-            Step::Adopt { name, .. } => self.adopt(name).await,
-            Step::Restore { params, .. } => self.restore(call, params).await,
-            Step::Release => Ok(released()),
+impl Engine {
+    pub(super) async fn perform(&self, action: &Action, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        match action {
+            Action::Image { image, folder, fallback } => self.ensure_image(image, folder, fallback, progress).await,
+            Action::Create(creation) => self.create(call, creation).await,
+            Action::Recreate(creation) => self.recreate(call, creation).await,
+            Action::Start { .. } => self.start(call).await,
+            Action::Wait { processes, interval } => self.wait(call, processes, interval, progress).await,
+            Action::Stop { params } => self.stop(call, params).await,
+            Action::Remove { params } => self.remove(call, params).await,
+            Action::Adopt { name } => self.adopt(name).await,
+            Action::Restore { params } => self.restore(call, params).await,
+            Action::Release => Ok(released()),
         }
     }
 
-    async fn observe(&self, deployment: &Deployment) -> Result<Observed, Failure> {
+    /// What this engine has of a deployment, and what stands where it wants to be.
+    pub(super) async fn objects(&self, deployment: &Deployment, engine: &str) -> Result<Vec<Object>, Failure> {
         let all = bollard::query_parameters::ListContainersOptions { all: true, ..Default::default() };
         let listed = self.client.repeat(|| self.client.docker().list_containers(Some(all.clone()))).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
@@ -132,9 +132,9 @@ impl Backend for Engine {
             .filter_map(|container| container.id.as_deref());
         let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
-        let mut objects: Vec<Object> = found.iter().flatten().map(|container| self.object(container, deployment)).collect();
+        let mut objects: Vec<Object> = found.iter().flatten().map(|container| self.object(container, deployment, engine)).collect();
         objects.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Observed { objects })
+        Ok(objects)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Images: pulled from a registry, imported or loaded from a tarball.
 
 use super::{
-    client::{failure, status},
+    connect::{failure, status},
     engine::{Engine, label},
     tarball::{Tarball, Upload, blocking, digest, recognise, watched},
 };

@@ -4,23 +4,24 @@
 //! [`Engine`] carries the steps out.
 
 pub mod check;
-mod client;
+mod connect;
 mod container;
 mod containers;
 mod convert;
 mod digest;
 mod engine;
-mod host;
+mod engines;
 mod images;
 pub mod params;
+mod step;
 mod tarball;
-mod version;
 mod wait;
-mod wire;
 mod words;
 
+pub use connect::{ConnectError, Host};
 pub use engine::Engine;
-pub use host::{ConnectError, Host};
+pub use engines::Engines;
+pub use step::{Action, Creation, Step};
 
 use super::{EngineRef, ObjectState, Observed, Standing};
 use crate::{
@@ -31,9 +32,8 @@ use crate::{
     plan::InstanceState,
     state::Record,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{collections::HashMap, fmt, path::Path};
+use std::{collections::HashMap, path::Path};
 
 /// The operations of the plugin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,126 +69,6 @@ pub fn provides(plugin: &str) -> bool {
     plugin.rsplit("--").next() == Some("docker")
 }
 
-/// One engine operation on a container. Fields of type [`Json`] may hold functions until the step is bound.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
-pub enum Step {
-    /// Sees to it that the image is there, and remembers its id.
-    Image {
-        /// Where.
-        engine: EngineRef,
-        /// The node's `image`.
-        image: Json,
-        /// Folder of the blueprint, for a tarball beside it.
-        folder: String,
-        /// Repository of an imported image that is given none.
-        fallback: String,
-    },
-    /// Creates the container.
-    Create(Creation),
-    /// Creates the container anew if what start adds differs from what create knew. It never ran.
-    Recreate(Creation),
-    /// Starts the container if it does not run.
-    Start {
-        /// Where.
-        engine: EngineRef,
-        /// The container was there before the deployment.
-        adopted: bool,
-    },
-    /// Waits until the processes run.
-    Wait {
-        /// Where.
-        engine: EngineRef,
-        /// Names, each a part of a command line.
-        processes: Json,
-        /// Seconds between two looks.
-        interval: Json,
-    },
-    /// Stops the container.
-    Stop {
-        /// Where.
-        engine: EngineRef,
-        /// Parameters of `stop`.
-        params: Json,
-    },
-    /// Removes the container.
-    Remove {
-        /// Where.
-        engine: EngineRef,
-        /// Parameters of `remove_container`.
-        params: Json,
-    },
-    /// Finds a container that exists already, and remembers how it was found.
-    Adopt {
-        /// Where.
-        engine: EngineRef,
-        /// Its exact name, or its id.
-        name: Json,
-    },
-    /// Puts an adopted container back into the state it was found in.
-    Restore {
-        /// Where.
-        engine: EngineRef,
-        /// Parameters of `stop`.
-        params: Json,
-    },
-    /// Forgets an adopted container.
-    Release,
-}
-
-/// What a container is created from.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Creation {
-    /// Where.
-    pub engine: EngineRef,
-    /// Its name.
-    pub name: Json,
-    /// Parameters of `create_container`.
-    pub create: Json,
-    /// Parameters of `start`, which engines want at creation.
-    pub start: Json,
-    /// What the declaration comes to before it is bound; its digest is the container's `dockctl.spec`.
-    pub declaration: String,
-    /// What an uninstall needs when everything else is lost; goes into a label.
-    pub record: Json,
-}
-
-impl Step {
-    pub(super) fn image_key(&self) -> Option<String> {
-        match self {
-            Self::Image { image, .. } => Some(image.to_string()),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Image { image, .. } => write!(f, "bring image {}", images::shown(image)),
-            Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
-            Self::Recreate(Creation { name, .. }) => write!(f, "create container {} anew if what start adds differs", shown(name)),
-            Self::Start { adopted: false, .. } => f.write_str("start container"),
-            Self::Start { adopted: true, .. } => f.write_str("start adopted container if it is stopped"),
-            Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
-            Self::Stop { .. } => f.write_str("stop container"),
-            Self::Remove { .. } => f.write_str("remove container"),
-            Self::Adopt { name, .. } => write!(f, "adopt container {}", shown(name)),
-            Self::Restore { .. } => f.write_str("put adopted container back as it was found"),
-            Self::Release => f.write_str("let adopted container go"),
-        }
-    }
-}
-
-/// A value as a plan shows it: text bare, late values as such.
-fn shown(value: &Json) -> String {
-    match value {
-        _ if holds_call(value) => "(known after install)".to_owned(),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// Whether a node is a container of this back-end, whatever its type is called.
 #[must_use]
 pub fn is_container(node: &Definition) -> bool {
@@ -207,49 +87,64 @@ fn input<'n>(node: &'n Definition, operation: &str, input: &str) -> &'n Json {
 
 /// The steps of an operation; none if it is not one of the plugin's.
 pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, name: &str, operation: &Planned) -> Option<Vec<Step>> {
-    let engine = EngineRef::Default;
     let params = operation.inputs.get("params").cloned().unwrap_or_default();
     let wait = || {
-        waits(node).map(|processes| Step::Wait {
-            engine,
-            processes,
-            interval: operation.inputs.get("retry_interval").cloned().unwrap_or_default(),
-        })
+        waits(node)
+            .map(|processes| Action::Wait { processes, interval: operation.inputs.get("retry_interval").cloned().unwrap_or_default() })
     };
     let on_lifecycle = name.starts_with(LIFECYCLE);
-    Some(match (Operation::of(&operation.plugin, &operation.operation)?, node.is_adopted()) {
+    let actions = match (Operation::of(&operation.plugin, &operation.operation)?, node.is_adopted()) {
         (Operation::Create, false) if on_lifecycle => {
-            vec![image(deployment, instance, node), Step::Create(creation(deployment, instance, node))]
+            vec![image(deployment, instance, node), Action::Create(creation(deployment, instance, node))]
         }
-        (Operation::Create, true) => vec![Step::Adopt { engine, name: adopted(node) }],
+        (Operation::Create, true) => vec![Action::Adopt { name: adopted(node) }],
         (Operation::Start, false) => {
             let late = holds_call(input(node, "start", "params"));
-            let recreate = late.then(|| Step::Recreate(creation(deployment, instance, node)));
-            recreate.into_iter().chain([Step::Start { engine, adopted: false }]).chain(wait()).collect()
+            let recreate = late.then(|| Action::Recreate(creation(deployment, instance, node)));
+            recreate.into_iter().chain([Action::Start { adopted: false }]).chain(wait()).collect()
         }
-        (Operation::Start, true) => [Step::Start { engine, adopted: true }].into_iter().chain(wait()).collect(),
-        (Operation::Stop, false) => vec![Step::Stop { engine, params }],
-        (Operation::Stop, true) => vec![Step::Restore { engine, params }],
-        (Operation::Remove, false) => vec![Step::Remove { engine, params }],
-        (Operation::Remove, true) => vec![Step::Release],
+        (Operation::Start, true) => [Action::Start { adopted: true }].into_iter().chain(wait()).collect(),
+        (Operation::Stop, false) => vec![Action::Stop { params }],
+        (Operation::Stop, true) => vec![Action::Restore { params }],
+        (Operation::Remove, false) => vec![Action::Remove { params }],
+        (Operation::Remove, true) => vec![Action::Release],
         (Operation::Create, false) => return None,
-    })
+    };
+    let engine = client_of(operation).unwrap_or_else(|| engine(node));
+    Some(actions.into_iter().map(|action| Step { engine: engine.clone(), action }).collect())
 }
 
-fn image(deployment: &Deployment, instance: &Instance, node: &Definition) -> Step {
+/// The engine that an operation names with its `daemon_client`.
+fn client_of(operation: &Planned) -> Option<EngineRef> {
+    let client = operation.inputs.get("daemon_client")?;
+    client.as_object().filter(|client| !client.is_empty()).map(|_| EngineRef::Client(client.clone()))
+}
+
+/// The engine that a node's container is on: the one that it is created on. Where only another
+/// operation names one, it is that: the original would have looked there.
+fn engine(node: &Definition) -> EngineRef {
+    let named = |name: &str| client_of(node.operations.get(&format!("{LIFECYCLE}.{name}"))?);
+    ["create", "start", "stop", "delete"].into_iter().find_map(named).unwrap_or_default()
+}
+
+/// The engine that the objects of an instance are on; none if it has no objects.
+pub(super) fn engine_of(deployment: &Deployment, instance: &Instance) -> Option<EngineRef> {
+    deployment.node(instance).filter(|node| is_container(node)).map(engine)
+}
+
+fn image(deployment: &Deployment, instance: &Instance, node: &Definition) -> Action {
     let folder = deployment.blueprint.parent().unwrap_or(Path::new(".")).display().to_string();
     // `params.image` beats the property, as it does in the call that the original made.
     let of_params = input(node, "create", "params").get("image").filter(|image| !image.is_null());
     let property = || node.properties.get("image").cloned().unwrap_or_default();
     let image = of_params.map_or_else(property, |image| json!({ "repository": image }));
-    Step::Image { engine: EngineRef::Default, image, folder, fallback: instance.id.clone() }
+    Action::Image { image, folder, fallback: instance.id.clone() }
 }
 
 fn creation(deployment: &Deployment, instance: &Instance, node: &Definition) -> Creation {
     let (create, start) = (input(node, "create", "params"), input(node, "start", "params"));
     let needs: Vec<&str> = instance.ties.iter().map(|tie| tie.target.as_str()).collect();
     Creation {
-        engine: EngineRef::Default,
         name: container_name(instance, node),
         create: create.clone(),
         start: start.clone(),
@@ -329,11 +224,12 @@ fn waits(node: &Definition) -> Option<Json> {
 
 /// For each instance the ids of those whose containers its own names: links, volumes, a shared network.
 pub(super) fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
-    let names: HashMap<String, &str> =
-        deployment.instances.iter().filter_map(|it| Some((wanted_name(deployment, it)?, it.id.as_str()))).collect();
+    let place = |instance: &Instance| engine_of(deployment, instance).unwrap_or_default().to_string();
+    let entry = |it: &Instance| Some(((place(it), wanted_name(deployment, it)?), it.id.clone()));
+    let names: HashMap<(String, String), String> = deployment.instances.iter().filter_map(entry).collect();
     let ids = |instance: &Instance| {
-        let used = names_used(deployment, instance).into_iter().filter_map(|name| names.get(&name).copied());
-        used.filter(|id| *id != instance.id).map(str::to_owned).collect()
+        let used = names_used(deployment, instance).into_iter().filter_map(|name| names.get(&(place(instance), name)).cloned());
+        used.filter(|id| *id != instance.id).collect()
     };
     deployment.instances.iter().map(|instance| (instance.id.clone(), ids(instance))).collect()
 }
@@ -372,7 +268,7 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
     let started = record.state(&instance.id) == InstanceState::Started;
     let object = match adopted_name(node) {
         Some(_) if record.state(&instance.id).is_gone() => return Standing::Absent,
-        Some(name) => observed.named(&name),
+        Some(name) => observed.named(&instance.id, &name),
         None => observed.of(&instance.id),
     };
     match object {

@@ -1,7 +1,7 @@
 //! Waiting until the processes of a container run.
 
 use super::{
-    client::{failure, status},
+    connect::{failure, status},
     containers::known_id,
     engine::Engine,
 };

@@ -20,62 +20,75 @@ use std::{sync::Arc, time::Duration};
 
 /// Longest wait for the first answer.
 const FIRST_CONTACT: Duration = Duration::from_millis(2500);
+/// The same over ssh, which has to log in first.
+const FIRST_CONTACT_SSH: Duration = Duration::from_secs(15);
 /// Longest wait for the head of an ordinary answer, in seconds.
 const ANSWER: u64 = 120;
 
 /// A connection to one engine.
-pub(super) struct Client {
+pub(in super::super) struct Client {
     docker: Docker,
     wire: Arc<Wire>,
     version: Version,
+    /// Longest wait for the head of an ordinary answer, in seconds.
+    answer: u64,
 }
 
 impl Client {
     /// Connects and negotiates. Takes at most three seconds.
-    pub(super) async fn connect(host: &Host) -> Result<Self, ConnectError> {
+    pub(in super::super) async fn connect(host: &Host) -> Result<Self, ConnectError> {
         let wire = Arc::new(Wire::open(host)?);
-        let silent = |reason: String| ConnectError::Silent { host: host.clone(), reason };
-        let answer = tokio::time::timeout(FIRST_CONTACT, ask(&wire, Method::GET, "/version", None)).await;
-        let answer = answer.map_err(|_| silent(format!("no answer within {} seconds", FIRST_CONTACT.as_secs_f32())))?;
-        let engine = answer.map_err(|error| silent(first_answer(&error)))?;
+        let silent = |reason: String| ConnectError::Silent { host: host.clone(), reason: wire.complaint().unwrap_or(reason) };
+        let patience = if host.address.starts_with("ssh:") { FIRST_CONTACT_SSH } else { FIRST_CONTACT };
+        let answer = tokio::time::timeout(patience, ask(&wire, Method::GET, "/version", None)).await;
+        let engine = match answer {
+            Ok(answer) => answer.map_err(|error| silent(first_answer(&error)))?,
+            Err(_) => return Err(silent(format!("no answer within {} seconds", patience.as_secs_f32()))),
+        };
         let version = negotiate(&engine, host)?;
         tracing::info!(%host, %version, "connected");
         let shared = wire.clone();
         let transport = move |request| shared.send(pinned(request, version));
-        let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), ANSWER, bollard::API_DEFAULT_VERSION);
+        let answer = host.timeout.unwrap_or(ANSWER);
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), answer, bollard::API_DEFAULT_VERSION);
         let docker = docker.map_err(|error| silent(error.to_string()))?;
-        Ok(Self { docker, wire, version })
+        Ok(Self { docker, wire, version, answer })
+    }
+
+    /// The version that both sides speak.
+    pub(in super::super) fn version(&self) -> Version {
+        self.version
     }
 
     /// The library's handle.
-    pub(super) fn docker(&self) -> &Docker {
+    pub(in super::super) fn docker(&self) -> &Docker {
         &self.docker
     }
 
     /// The handle for a call whose answer may take `seconds` longer than others.
-    pub(super) fn patient(&self, seconds: u64) -> Docker {
-        self.docker.clone().with_timeout(Duration::from_secs(ANSWER.saturating_add(seconds)))
+    pub(in super::super) fn patient(&self, seconds: u64) -> Docker {
+        self.docker.clone().with_timeout(Duration::from_secs(self.answer.saturating_add(seconds)))
     }
 
     /// Asks for JSON and loses nothing of it.
-    pub(super) async fn get(&self, path: &str) -> Result<Json, Error> {
+    pub(in super::super) async fn get(&self, path: &str) -> Result<Json, Error> {
         let path = format!("/v{}{path}", self.version);
         self.repeat(|| self.answered(ask(&self.wire, Method::GET, &path, None))).await
     }
 
     /// Sends JSON as it is.
-    pub(super) async fn post(&self, path: &str, body: &Json) -> Result<Json, Error> {
+    pub(in super::super) async fn post(&self, path: &str, body: &Json) -> Result<Json, Error> {
         let path = format!("/v{}{path}", self.version);
         self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, Some(body)))).await
     }
 
     async fn answered<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout(Duration::from_secs(ANSWER), call).await.unwrap_or(Err(Error::RequestTimeoutError))
+        tokio::time::timeout(Duration::from_secs(self.answer), call).await.unwrap_or(Err(Error::RequestTimeoutError))
     }
 
     /// Repeats a call that was lost on the way or met an engine in transition. Only for calls that
     /// may reach the engine twice.
-    pub(super) async fn repeat<T, F: Future<Output = Result<T, Error>>>(&self, call: impl FnMut() -> F) -> Result<T, Error> {
+    pub(in super::super) async fn repeat<T, F: Future<Output = Result<T, Error>>>(&self, call: impl FnMut() -> F) -> Result<T, Error> {
         let policy = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(4).with_jitter();
         call.retry(policy).when(is_passing).notify(|error, delay| tracing::warn!(%error, ?delay, "asking the engine again")).await
     }
@@ -84,11 +97,17 @@ impl Client {
 /// Why the first answer is none. What something else than an engine says is nobody's concern.
 fn first_answer(error: &Error) -> String {
     match error {
+        Error::DockerResponseServerError { message, .. } if message.contains("HTTPS server") => {
+            "it speaks TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem".to_owned()
+        }
         Error::DockerResponseServerError { status_code, .. } => {
             format!("something answers there, but it is no Docker engine (HTTP {status_code})")
         }
         Error::JsonSerdeError { .. } => "something answers there, but it is no Docker engine (no JSON)".to_owned(),
-        other => innermost(other),
+        other => match innermost(other) {
+            reason if reason.contains("corrupt message") => format!("it does not speak TLS ({reason})"),
+            reason => reason,
+        },
     }
 }
 
@@ -100,7 +119,8 @@ fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     if version < oldest.unwrap_or(OLDEST).max(OLDEST) {
         return Err(ConnectError::Version { host: host.clone(), spoken });
     }
-    Ok(version)
+    // A version that is asked for is a wish: blueprints name what was current when they were written.
+    Ok(host.version.filter(|wish| *wish <= version && *wish >= oldest.unwrap_or(OLDEST).max(OLDEST)).unwrap_or(version))
 }
 
 /// Puts the version into the path: the library sends paths without one, and engines then answer in their newest.
@@ -137,7 +157,7 @@ fn is_passing(error: &Error) -> bool {
 }
 
 /// The cause at the bottom of an error: that is what its user can do something about.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(in super::super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -146,12 +166,12 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What the engine's status code is, if it answered.
-pub(super) fn status(error: &Error) -> Option<u16> {
+pub(in super::super) fn status(error: &Error) -> Option<u16> {
     if let Error::DockerResponseServerError { status_code, .. } = error { Some(*status_code) } else { None }
 }
 
 /// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person must solve.
-pub(super) fn failure(error: &Error, doing: &str) -> Failure {
+pub(in super::super) fn failure(error: &Error, doing: &str) -> Failure {
     let (message, recoverable) = match error {
         Error::DockerResponseServerError { status_code, message } => (message.trim().to_owned(), *status_code >= 500),
         Error::DockerStreamError { error } => (error.trim().to_owned(), true),

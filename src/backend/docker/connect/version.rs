@@ -8,10 +8,10 @@ pub(super) const NEWEST: Version = Version(1, 47);
 
 /// A version of the engine's API.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Version(u32, u32);
+pub(in super::super) struct Version(pub u32, pub u32);
 
 impl Version {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in super::super) fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.split_once('.')?;
         Some(Self(major.parse().ok()?, minor.parse().ok()?))
     }

@@ -1,0 +1,169 @@
+//! Which engine to talk to, found as the docker command finds it.
+
+use super::{
+    super::digest::hex,
+    daemon_client::DaemonClient,
+    tls::{Tls, Verify},
+    version::{NEWEST, OLDEST, Version},
+};
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Address of an engine, who named it, and how it is spoken with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    /// Such as `unix:///var/run/docker.sock`, `tcp://10.0.0.5:2375` or `ssh://user@host`.
+    pub address: String,
+    /// Where the address comes from, for messages.
+    pub origin: String,
+    pub(super) tls: Option<Tls>,
+    /// Longest wait for the head of an ordinary answer, in seconds, where one is given.
+    pub(super) timeout: Option<u64>,
+    /// The version that is asked for; used if both sides speak it.
+    pub(super) version: Option<Version>,
+}
+
+impl Host {
+    fn new(address: impl Into<String>, origin: impl Into<String>, tls: Option<Tls>) -> Self {
+        Self { address: address.into(), origin: origin.into(), tls, timeout: None, version: None }
+    }
+
+    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current context, the usual socket.
+    ///
+    /// # Errors
+    ///
+    /// If a context is named that does not exist.
+    pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
+        if let Some(address) = host.filter(|address| !address.is_empty()) {
+            return Ok(Self::new(address, "--host or DOCKCTL_HOST", tls_of_environment()));
+        }
+        let context = context.filter(|name| !name.is_empty());
+        if context.is_none()
+            && let Some(address) = variable("DOCKER_HOST")
+        {
+            return Ok(Self::new(address, "DOCKER_HOST", tls_of_environment()));
+        }
+        let named = context
+            .map(|name| (name.to_owned(), "--context or DOCKCTL_CONTEXT"))
+            .or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
+        let current = named.or_else(|| Some((current_context()?, "current docker context")));
+        match current.filter(|(name, _)| name != "default") {
+            Some((name, origin)) => Self::of_context(&name, origin),
+            None => Ok(Self::new("unix:///var/run/docker.sock", "default", None)),
+        }
+    }
+
+    fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
+        let contexts = config_folder().unwrap_or_default().join("contexts");
+        let id = hex(&Sha256::digest(name.as_bytes()));
+        let path = contexts.join("meta").join(&id).join("meta.json");
+        let endpoint = read_json(&path).and_then(|meta| meta.pointer("/Endpoints/docker").cloned()).unwrap_or_default();
+        let Some(address) = endpoint["Host"].as_str() else {
+            return Err(ConnectError::Context { name: name.to_owned(), origin: origin.to_owned(), path });
+        };
+        let verify = if endpoint["SkipTLSVerify"] == true { Verify::Nothing } else { Verify::Full };
+        let folder = contexts.join("tls").join(id).join("docker");
+        let tls = (folder.is_dir() || verify == Verify::Nothing).then(|| Tls::of_folder(&folder, verify));
+        Ok(Self::new(address, format!("{origin} `{name}`"), tls))
+    }
+
+    /// The engine that a `daemon_client` names: its own address, else the default one's, with what else it says.
+    ///
+    /// # Errors
+    ///
+    /// If an argument cannot be used.
+    pub(in super::super) fn of_client(client: &Json, default: &Self) -> Result<Self, ConnectError> {
+        let read = DaemonClient::read(client).map_err(|faults| {
+            let address = client["base_url"].as_str().unwrap_or(&default.address);
+            let reasons: Vec<String> =
+                faults.iter().map(|fault| format!("`{}`: {}", fault.path.join("."), fault.message.trim_start_matches("this "))).collect();
+            ConnectError::Address { host: Self::new(address, "daemon_client", None), reason: reasons.join("; ") }
+        })?;
+        let mut host = match read.base_url {
+            Some(address) => Self::new(address, "daemon_client", None),
+            None => default.clone(),
+        };
+        host.tls = read.tls.or(host.tls);
+        host.timeout = read.timeout;
+        host.version = read.version.as_deref().and_then(Version::parse);
+        Ok(host)
+    }
+}
+
+/// As the docker command: `DOCKER_TLS_VERIFY` checks the engine, `DOCKER_TLS` alone does not; both with the files of `DOCKER_CERT_PATH`.
+fn tls_of_environment() -> Option<Tls> {
+    let verify = match (variable("DOCKER_TLS_VERIFY"), variable("DOCKER_TLS")) {
+        (Some(_), _) => Verify::Full,
+        (None, Some(_)) => Verify::Nothing,
+        (None, None) => return None,
+    };
+    let folder = variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(config_folder).unwrap_or_default();
+    Some(Tls::of_folder(&folder, verify))
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (from {})", self.address, self.origin)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where the docker command keeps its configuration.
+pub(in super::super) fn config_folder() -> Option<PathBuf> {
+    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+}
+
+pub(in super::super) fn read_json(path: &Path) -> Option<Json> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn current_context() -> Option<String> {
+    read_json(&config_folder()?.join("config.json"))?.get("currentContext")?.as_str().map(str::to_owned)
+}
+
+/// Why there is no engine to talk to.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The context is not there.
+    #[error("the docker context `{name}` (from {origin}) does not exist: there is no {}", path.display())]
+    Context {
+        /// Its name.
+        name: String,
+        /// Who named it.
+        origin: String,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The address cannot be used.
+    #[error("the engine's address {host} cannot be used: {reason}")]
+    Address {
+        /// The address.
+        host: Host,
+        /// Why not.
+        reason: String,
+    },
+    /// Nothing answers.
+    #[error("no engine answers at {host}: {reason}")]
+    Silent {
+        /// The address.
+        host: Host,
+        /// What happened.
+        reason: String,
+    },
+    /// It answers in a language that is too old or too new.
+    #[error("the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}", OLDEST, NEWEST)]
+    Version {
+        /// The address.
+        host: Host,
+        /// What it speaks.
+        spoken: String,
+    },
+}

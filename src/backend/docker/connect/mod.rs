@@ -1,0 +1,16 @@
+//! The way to an engine: which one ([`Host`]), what its address says ([`Address`]), bytes to and from
+//! it ([`Wire`]), and calls that are repeated when they were lost ([`Client`]).
+
+mod address;
+mod client;
+mod daemon_client;
+mod host;
+mod tls;
+mod version;
+mod wire;
+
+pub use host::{ConnectError, Host};
+
+pub(super) use client::{Client, failure, status};
+pub(super) use daemon_client::check as check_daemon_client;
+pub(super) use version::Version;

@@ -1,0 +1,97 @@
+//! All engines of a deployment: each is connected to once, when it is first needed.
+
+use super::{ConnectError, Engine, Host};
+use crate::{
+    backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step},
+    model::Deployment,
+};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
+use tokio::sync::OnceCell;
+
+/// The default engine, and those that operations name themselves.
+pub struct Engines {
+    default: Host,
+    key: Vec<u8>,
+    open: RefCell<HashMap<String, Rc<OnceCell<Rc<Engine>>>>>,
+}
+
+impl Engines {
+    /// Nothing is connected to yet. `key` makes the digests that go into labels.
+    #[must_use]
+    pub fn new(default: Host, key: Vec<u8>) -> Self {
+        Self { default, key, open: RefCell::default() }
+    }
+
+    /// The first contact with every engine that is known by now, so that one which does not answer is
+    /// told before anything begins.
+    ///
+    /// # Errors
+    ///
+    /// Of the first engine that cannot be used.
+    pub async fn connect(&self, places: &Places) -> Result<(), ConnectError> {
+        for engine in places.values() {
+            self.get(engine).await?;
+        }
+        Ok(())
+    }
+
+    /// Names of the containers on the default engine that carry the label of a deployment.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not say.
+    pub async fn made_for(&self, deployment: &str) -> Result<Vec<String>, Failure> {
+        self.get(&EngineRef::Default).await.map_err(|error| unreachable(&error))?.made_for(deployment).await
+    }
+
+    /// Connects, unless that was done. Two that ask at once share one connection.
+    async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
+        let host = self.host(engine)?;
+        let place = self.open.borrow_mut().entry(format!("{host:?}")).or_default().clone();
+        let connected = place.get_or_try_init(async || Engine::connect(&host, &self.key).await.map(Rc::new)).await;
+        connected.cloned()
+    }
+
+    fn host(&self, engine: &EngineRef) -> Result<Host, ConnectError> {
+        match engine {
+            EngineRef::Default => Ok(self.default.clone()),
+            EngineRef::Client(client) => Host::of_client(client, &self.default),
+        }
+    }
+
+    fn name(&self, host: &Host) -> String {
+        if host.address == self.default.address { Object::DEFAULT_ENGINE.to_owned() } else { host.address.clone() }
+    }
+}
+
+impl Backend for Engines {
+    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
+        let engine = self.get(&step.engine).await.map_err(|error| unreachable(&error))?;
+        engine.perform(&step.action, call, progress).await
+    }
+
+    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
+        let mut observed = Observed::default();
+        let mut engines: BTreeMap<String, &EngineRef> = BTreeMap::new();
+        for (instance, engine) in places {
+            let name = self.name(&self.host(engine).map_err(|error| unreachable(&error))?);
+            observed.engines.insert(instance.clone(), name.clone());
+            engines.entry(name).or_insert(engine);
+        }
+        for (name, engine) in engines {
+            let engine = self.get(engine).await.map_err(|error| unreachable(&error))?;
+            observed.objects.extend(engine.objects(deployment, &name).await?);
+        }
+        Ok(observed)
+    }
+}
+
+/// No engine: that was true a moment ago, or will be for good. Trying again is what a person decides.
+fn unreachable(error: &ConnectError) -> Failure {
+    Failure::fatal(error.to_string()).hint("is the engine running, and may you use it?")
+}
