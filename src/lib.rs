@@ -19,6 +19,7 @@ pub mod model;
 pub mod plan;
 
 pub mod backend;
+mod digest;
 pub mod event;
 pub mod executor;
 pub mod journal;

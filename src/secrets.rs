@@ -6,12 +6,13 @@
 
 use crate::{
     diagnostic::Diagnostics,
+    model::function::WITHHELD,
     syntax::{Sources, Value, parse},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
 };
@@ -30,13 +31,15 @@ const LIMIT: u64 = 1 << 20;
 pub struct Secrets {
     places: Vec<PathBuf>,
     known: RefCell<BTreeSet<String>>,
+    /// Texts of this run that must not be kept, by digest.
+    withheld: RefCell<BTreeMap<String, String>>,
 }
 
 impl Secrets {
     /// Secrets of the environment, then of these files and folders.
     #[must_use]
     pub fn new(places: Vec<PathBuf>) -> Self {
-        Self { places, known: RefCell::default() }
+        Self { places, ..Self::default() }
     }
 
     /// The text of a secret.
@@ -65,6 +68,51 @@ impl Secrets {
         let lines = text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
         for part in std::iter::once(text).chain(lines) {
             known.extend([part.to_owned(), escaped(part), escaped(&escaped(part)), percent_encoded(part)]);
+        }
+    }
+
+    /// Notes a text that must not be kept either: `digest` stands for it.
+    pub fn withhold(&self, digest: String, text: &str) {
+        self.hide(text);
+        self.withheld.borrow_mut().insert(digest, text.to_owned());
+    }
+
+    /// The text that a digest stands for.
+    ///
+    /// # Errors
+    ///
+    /// If this run was not given it.
+    pub fn withheld(&self, digest: &str) -> Result<String, String> {
+        let found = self.withheld.borrow().get(digest).cloned();
+        found.ok_or_else(|| "a secret value of the blueprint or its inputs is not kept: run `dockctl install` with it".to_owned())
+    }
+
+    /// The value with digests in the place of what is withheld, as a call that is evaluated at run time.
+    #[must_use]
+    pub fn without_withheld(&self, json: Json) -> Json {
+        match json {
+            Json::String(text) => self.text_without_withheld(text),
+            Json::Array(items) => items.into_iter().map(|item| self.without_withheld(item)).collect(),
+            Json::Object(object) => object.into_iter().map(|(key, value)| (key, self.without_withheld(value))).collect(),
+            other => other,
+        }
+    }
+
+    fn text_without_withheld(&self, text: String) -> Json {
+        let call = |digest: &String| json!({ WITHHELD: digest });
+        let withheld = self.withheld.borrow();
+        if let Some((digest, _)) = withheld.iter().find(|(_, secret)| **secret == text) {
+            return call(digest);
+        }
+        let inside = withheld
+            .iter()
+            .find_map(|(digest, secret)| Some((digest, text.split_once(secret.as_str()).filter(|_| secret.len() >= SHORTEST_LINE)?)));
+        match inside {
+            None => text.into(),
+            Some((digest, (before, after))) => {
+                let after = self.text_without_withheld(after.to_owned());
+                json!({ "concat": [before, call(digest), after] })
+            }
         }
     }
 
@@ -147,7 +195,6 @@ fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn secrets_come_from_files_and_folders() {
@@ -161,6 +208,17 @@ mod tests {
         assert_eq!(secrets.get("keys").unwrap(), r#"{"a":1}"#);
         assert!(secrets.get("other").unwrap_err().contains("DOCKCTL_SECRET_OTHER"));
         assert!(secrets.get("../password").is_err(), "a name is no path");
+    }
+
+    #[test]
+    fn what_is_withheld_is_replaced_by_its_digest() {
+        let secrets = Secrets::default();
+        secrets.withhold("d1".into(), "correct horse");
+        let json = secrets.without_withheld(json!({"a": "correct horse", "b": ["x=correct horse;"], "c": "horse"}));
+        let call = json!({"dockctl.withheld": "d1"});
+        assert_eq!(json, json!({"a": call, "b": [{"concat": ["x=", call, ";"]}], "c": "horse"}));
+        assert_eq!(secrets.withheld("d1").unwrap(), "correct horse");
+        assert!(secrets.withheld("d2").is_err());
     }
 
     #[test]

@@ -360,6 +360,10 @@ pub struct Around<'a> {
 }
 
 impl Surroundings for Around<'_> {
+    fn withheld(&self, digest: &str) -> Result<String, String> {
+        self.secrets.withheld(digest)
+    }
+
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         self.record.attribute(self.me, target, path)
     }

@@ -43,7 +43,7 @@ impl Step {
     /// Whether the step brings an image.
     #[must_use]
     pub fn is_about_image(&self) -> bool {
-        self.image_key().is_some()
+        matches!(self, Self::Docker(docker::Step { action: docker::Action::Image { .. }, .. }))
     }
 
     /// What tells apart the images that steps bring; equal keys mean the same image.

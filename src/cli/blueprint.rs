@@ -9,7 +9,7 @@ use super::{
 use crate::{
     backend, catalog,
     diagnostic::{self, Code, Diagnostic, Diagnostics},
-    model::{self, Blueprint, Deployment, Instance, Origin, inputs},
+    model::{self, Blueprint, Deployment, Instance, Origin, function, inputs},
     secrets::Secrets,
     syntax::{Sources, Value},
 };
@@ -124,7 +124,7 @@ pub(crate) fn apply_inputs(
     missing: inputs::Missing,
 ) -> Result<(), CliError> {
     let mut given = given::read(arguments, &mut loaded.sources, &mut loaded.diagnostics)?;
-    remember(before, &loaded.blueprint, &mut given, &mut loaded.sources);
+    remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
     let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
     loaded.blueprint = model::evaluate(std::mem::take(&mut loaded.blueprint), &mut loaded.inputs, &mut late);
@@ -176,13 +176,25 @@ pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Di
     }
 }
 
-fn remember(before: Option<&Deployment>, blueprint: &Blueprint, given: &mut IndexMap<String, inputs::Given>, sources: &mut Sources) {
+/// Inputs that are not given again are what they were. What was withheld has to be given again.
+fn remember(
+    before: Option<&Deployment>,
+    blueprint: &Blueprint,
+    given: &mut IndexMap<String, inputs::Given>,
+    sources: &mut Sources,
+) -> Result<(), CliError> {
     for (name, value) in before.into_iter().flat_map(|before| &before.given).filter(|(name, _)| blueprint.inputs.contains_key(*name)) {
-        if !given.contains_key(name) {
-            let file = sources.add_text("<remembered inputs>", format!("{name}: {value}"));
-            given.insert(name.clone(), inputs::Given { value: Value::from_json(value, sources.start(file)), bare: false });
+        if given.contains_key(name) {
+            continue;
         }
+        if value.to_string().contains(function::WITHHELD) {
+            let error = CliError::new(Kind::Invalid, format!("the input `{name}` holds a secret, which is not kept"));
+            return Err(error.hint(format!("give it again: -i {name}=…")));
+        }
+        let file = sources.add_text("<remembered inputs>", format!("{name}: {value}"));
+        given.insert(name.clone(), inputs::Given { value: Value::from_json(value, sources.start(file)), bare: false });
     }
+    Ok(())
 }
 
 pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {

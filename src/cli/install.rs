@@ -16,6 +16,7 @@ use crate::{
     model::{Deployment, Difference, inputs::Missing},
     plan::{Proposal, Unsupported, Workflow, install},
     state::Record,
+    syntax::Value,
 };
 use serde_json::{Map as JsonMap, json};
 use std::path::Path;
@@ -92,7 +93,8 @@ impl Wish {
         let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global)?;
         let previous = before.map(|before| before.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
-        let deployment = blueprint::deploy(&mut loaded, name, path, &previous, random, workspace.global)?;
+        let mut deployment = blueprint::deploy(&mut loaded, name, path, &previous, random, workspace.global)?;
+        deployment.withhold(&sensitive(&loaded), &workspace.state.key()?, &workspace.secrets);
         Ok(Self { deployment, record, loaded })
     }
 
@@ -139,6 +141,12 @@ impl Wish {
         let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
         if known { Vec::new() } else { vec![Event::Defined { deployment: Box::new(self.deployment.clone()) }] }
     }
+}
+
+/// Inputs that the blueprint names under `metadata.dockctl.sensitive`.
+fn sensitive(loaded: &Loaded) -> Vec<String> {
+    let metadata = loaded.blueprint.metadata.as_ref().map(Value::to_json).unwrap_or_default();
+    metadata["dockctl"]["sensitive"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {

@@ -17,11 +17,11 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     if !record.is_installed() {
         complain(&format!("`{name}` is not installed: its outputs lead nowhere\n"));
     }
-    let secrets = Secrets::new(global.secrets.clone());
     let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, &deployment, &record).await })?;
     refresh(&mut record, &deployment, &observed);
-    let (outputs, capabilities) = (evaluate(&deployment.outputs, &record, &secrets), evaluate(&deployment.capabilities, &record, &secrets));
+    let (outputs, capabilities) =
+        (evaluate(&deployment.outputs, &record, &workspace.secrets), evaluate(&deployment.capabilities, &record, &workspace.secrets));
     let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();
     let text = if text.is_empty() { "the blueprint declares no outputs\n".to_owned() } else { text };
     Ok(Outcome::new(

@@ -14,7 +14,6 @@ use crate::{
     journal::Held,
     plan::{Stage, Workflow},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
-    secrets::Secrets,
     state::{Execution, Record},
 };
 use serde_json::{Value as Json, json};
@@ -36,13 +35,13 @@ pub(crate) async fn carry_out(job: Job<'_>, held: Held, before: Vec<event::Event
     let Held { mut store, record, .. } = held;
     let global = job.workspace.global;
     let mut reporter = reporter(global);
-    let secrets = Secrets::new(global.secrets.clone());
+    let secrets = &job.workspace.secrets;
     let mut executor = Executor {
         record,
         backend: job.engines,
         journal: &mut store,
         reporter: reporter.as_mut(),
-        secrets: &secrets,
+        secrets,
         parallel: global.parallel.into(),
         retry: RetryPolicy { retries: global.task_retries.into(), interval: global.task_retry_interval },
     };

@@ -25,6 +25,7 @@ use std::{
 pub(crate) struct Workspace<'a> {
     pub global: &'a Global,
     pub state: StateDir,
+    pub secrets: Secrets,
 }
 
 impl<'a> Workspace<'a> {
@@ -33,7 +34,7 @@ impl<'a> Workspace<'a> {
         let path = path.ok_or_else(|| {
             CliError::usage("there is no home folder to keep the state in").hint("name one with --state-dir or DOCKCTL_STATE_DIR")
         })?;
-        Ok(Self { global, state: StateDir::new(path) })
+        Ok(Self { global, state: StateDir::new(path), secrets: Secrets::new(global.secrets.clone()) })
     }
 
     /// A command line that can be typed as it stands: global flags that matter are repeated.
@@ -65,8 +66,7 @@ impl<'a> Workspace<'a> {
 
     /// What the engines say of a deployment now.
     pub(crate) async fn observe(&self, engines: &Engines, deployment: &Deployment, record: &Record) -> Result<Observed, CliError> {
-        let secrets = Secrets::new(self.global.secrets.clone());
-        let places = backend::places(deployment, record, &secrets);
+        let places = backend::places(deployment, record, &self.secrets);
         let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
         engines.connect(&places).await?;
         Ok(engines.observe(deployment, &places).await?)

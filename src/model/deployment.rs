@@ -1,8 +1,11 @@
 //! A blueprint with its inputs applied and its instances counted.
 
+use super::function::is_call;
 use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, expand};
 use crate::{
     diagnostic::{Diagnostics, Span},
+    digest::keyed,
+    secrets::Secrets,
     syntax::{Data, Sources, Value},
 };
 use indexmap::IndexMap;
@@ -150,6 +153,34 @@ impl Deployment {
         }
     }
 
+    /// Puts keyed digests in the place of what must not be kept: values of inputs that are `sensitive`, and
+    /// what registries are told. `secrets` has the texts as long as this run goes on.
+    pub fn withhold(&mut self, sensitive: &[String], key: &[u8], secrets: &Secrets) {
+        let inputs = sensitive.iter().filter_map(|name| self.inputs.get(name)).flat_map(texts);
+        let images = self.nodes.values().filter_map(|node| node.properties.get("image")).map(|image| &image["auth_config"]);
+        let told = images.flat_map(|auth| ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field])).flat_map(texts);
+        let all: Vec<String> = inputs.chain(told).filter(|text| !text.is_empty()).collect();
+        if all.is_empty() {
+            return;
+        }
+        for text in &all {
+            secrets.withhold(keyed(key, text), text);
+        }
+        for values in self.values_mut() {
+            *values = std::mem::take(values).into_iter().map(|(name, value)| (name, secrets.without_withheld(value))).collect();
+        }
+    }
+
+    /// Everything that came out of values of the blueprint.
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
+        let nodes = self.nodes.values_mut().flat_map(|node| {
+            let ties = node.ties.iter_mut().flat_map(|tie| tie.operations.values_mut());
+            let operations = node.operations.values_mut().chain(ties).map(|operation| &mut operation.inputs);
+            [&mut node.properties].into_iter().chain(operations)
+        });
+        [&mut self.inputs, &mut self.given, &mut self.outputs, &mut self.capabilities].into_iter().chain(nodes)
+    }
+
     /// The instance with this id.
     #[must_use]
     pub fn instance(&self, id: &str) -> Option<&Instance> {
@@ -249,6 +280,16 @@ fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>
     }
     for (key, after) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
         all.push(Difference { field: join(key), before: None, after: Some(after.clone()) });
+    }
+}
+
+/// The texts in a value; what is computed later is none.
+fn texts(value: &Json) -> Vec<String> {
+    match value {
+        Json::String(text) => vec![text.clone()],
+        Json::Array(items) => items.iter().flat_map(texts).collect(),
+        Json::Object(object) if !is_call(value) => object.values().flat_map(texts).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ mod engines;
 mod examples;
 mod faults;
 mod hostile;
+mod images;
 mod imports;
 mod install;
 mod interrupt;

@@ -26,7 +26,7 @@ outputs:
   pin: {value: {get_secret: pin}}
 ";
 
-fn holds(folder: &Path, text: &str) -> bool {
+pub(crate) fn holds(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() { holds(&path, text) } else { fs::read(&path).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) }

@@ -253,7 +253,7 @@ fn what_the_engine_would_refuse_is_found_without_it() {
         "`abc/tcp` is no port",
         "`Bad Name` is no name of an image",
         "`a b` is no tag of an image",
-        "`image` of node `d` must be a mapping, and this is a string",
+        "node `d`: `image` must be a mapping, and this is a string",
     ]);
 }
 

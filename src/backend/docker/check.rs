@@ -85,28 +85,39 @@ fn check_image(node: &Node, d: &mut Diagnostics) {
         d.push(node.name.span.error(Code::Image, format!("node `{}` has no `image`", node.name.node)));
         return;
     };
-    if function::holds_call(&image.to_json()) {
+    if call(image).is_some() {
         return;
     }
-    if image.as_map().is_none() {
-        let fault =
-            image.span.error(Code::Image, format!("`image` of node `{}` must be a mapping, and this is {}", node.name.node, image.kind()));
-        d.push(fault.hint("image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}"));
-        return;
+    let json = image.to_json();
+    for fault in Image::read(&json).err().unwrap_or_default() {
+        d.push(image_fault(&fault, image, node));
     }
-    for (key, _) in image.as_map().into_iter().flat_map(|map| &map.entries) {
-        let name = key.to_key();
-        if !images::KEYS.contains(&name.as_str()) {
-            let fault = key.span.error(Code::Image, format!("`image` of node `{}` has no key `{name}`", node.name.node));
-            d.push(fault.did_you_mean(&name, images::KEYS).hint(format!("known keys: {}", images::KEYS.join(", "))));
-        }
+    if json["insecure_registry"] == true {
+        let place = image.key_place(&["insecure_registry".to_owned()]);
+        let warning = format!("node `{}`: `insecure_registry` has no effect: engines do not take it any more", node.name.node);
+        d.push(
+            place
+                .warning(Code::NoEffect, warning)
+                .hint("add the registry to `insecure-registries` in the engine's /etc/docker/daemon.json"),
+        );
     }
-    if let Err(message) = Image::read(&image.to_json()) {
-        // A default lies in a catalog: the node is the place that its author can change.
-        let written = image.as_map().is_some_and(|map| !map.entries.is_empty());
-        let span = if written { image.span } else { node.name.span };
-        d.push(span.error(Code::Image, format!("node `{}`: {message}", node.name.node)));
-    }
+}
+
+/// A default lies in a catalog: then the node is the place that its author can change.
+fn image_fault(fault: &Fault, image: &Value, node: &Node) -> Diagnostic {
+    let written = image.as_map().is_some_and(|map| !map.entries.is_empty());
+    let span = match (written || image.as_map().is_none(), fault.unknown) {
+        (false, _) => node.name.span,
+        (true, true) => image.key_place(&fault.path),
+        (true, false) => image.place(&fault.path),
+    };
+    let what = match fault.message.strip_prefix("this ") {
+        Some(rest) => format!("`{}` {rest}", fault.path.join(".")),
+        None if fault.unknown => format!("`image` has no key `{}`", fault.path.join(".")),
+        None => fault.message.clone(),
+    };
+    let diagnostic = span.error(Code::Image, format!("node `{}`: {what}", node.name.node));
+    fault.hint.iter().fold(diagnostic, Diagnostic::hint)
 }
 
 fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {

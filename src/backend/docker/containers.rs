@@ -45,8 +45,9 @@ impl Engine {
     }
 
     async fn post_create(&self, request: &Request) -> Result<String, bollard::errors::Error> {
-        let platform = request.platform.as_ref().map(|platform| format!("&platform={}", platform.replace('/', "%2F"))).unwrap_or_default();
-        let created = self.client.post(&format!("/containers/create?name={}{platform}", request.name), &request.body).await?;
+        let platform = request.platform.clone().map(|platform| ("platform", platform));
+        let query: Vec<_> = [("name", request.name.clone())].into_iter().chain(platform).collect();
+        let created = self.client.post("/containers/create", &query, &request.body).await?;
         Ok(created["Id"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -159,6 +160,9 @@ impl Engine {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
             self.delete(&id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
+        }
+        if let Some(image) = call.properties.get("image_id").and_then(Json::as_str) {
+            self.drop_image(image).await?;
         }
         Ok(Outputs { unset: ["container_id", "image_id", "network_settings", "ports"].map(str::to_owned).to_vec(), ..Outputs::default() })
     }
@@ -284,7 +288,7 @@ pub(super) fn known_id(call: &Call) -> Result<String, Failure> {
     id.map(str::to_owned).ok_or_else(|| Failure::fatal("the container is not known: it was never created"))
 }
 
-fn refused(faults: &[Fault]) -> Failure {
+pub(super) fn refused(faults: &[Fault]) -> Failure {
     let words = |fault: &Fault| format!("`{}`: {}", fault.path.join("."), fault.message.trim_start_matches("this "));
     let all: Vec<String> = faults.iter().map(words).collect();
     let failure = Failure::fatal(all.join("; "));

@@ -146,7 +146,7 @@ pub(super) fn convert(form: Form, value: &Json) -> Converted {
     }
 }
 
-fn kind(value: &Json) -> &'static str {
+pub(super) fn kind(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "a boolean",

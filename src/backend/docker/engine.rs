@@ -5,17 +5,16 @@ use super::{
     connect::{Client, failure, status},
     container::{Container, is_name, plain_name},
     declaration,
-    digest::hex,
+    images::Wanted,
     is_container, wanted_name,
 };
 use crate::{
     backend::{Call, Failure, Object, Outputs, Owner, ProgressSink},
+    digest::keyed,
     model::Deployment,
 };
 use bollard::models::ContainerSummary;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use std::collections::HashSet;
 
 /// Names of the labels on everything that is created.
@@ -32,6 +31,8 @@ pub(super) mod label {
     pub(in super::super) const RECORD: &str = "dockctl.record";
     /// Digest of the tarball that an image was imported from.
     pub(in super::super) const SOURCE: &str = "dockctl.source";
+    /// On an imported image that the blueprint gives no name: it goes with its last container.
+    pub(in super::super) const UNNAMED: &str = "dockctl.unnamed";
 }
 
 /// How many objects are looked at at once.
@@ -53,11 +54,8 @@ impl Engine {
         Ok(Self { client: Client::connect(host).await?, key: key.to_owned() })
     }
 
-    /// A digest that says nothing about its text to those who lack the key.
     pub(super) fn digest(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key can have any length");
-        mac.update(text.as_bytes());
-        hex(&mac.finalize().into_bytes())[..32].to_owned()
+        keyed(&self.key, text)
     }
 
     /// Looks at one container; none if there is none.
@@ -107,7 +105,7 @@ impl Engine {
 impl Engine {
     pub(super) async fn perform(&self, action: &Action, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
         match action {
-            Action::Image { image, folder, fallback } => self.ensure_image(image, folder, fallback, progress).await,
+            Action::Image { image, folder, fallback } => self.ensure_image(&Wanted { image, folder, fallback }, call, progress).await,
             Action::Create(creation) => self.create(call, creation).await,
             Action::Recreate(creation) => self.recreate(call, creation).await,
             Action::Start { .. } => self.start(call).await,

@@ -8,13 +8,11 @@ mod connect;
 mod container;
 mod containers;
 mod convert;
-mod digest;
 mod engine;
 mod engines;
 mod images;
 pub mod params;
 mod step;
-mod tarball;
 mod wait;
 mod words;
 

@@ -1,7 +1,10 @@
 //! What a container engine is asked: one engine operation, and the engine it is for.
 
 use super::images;
-use crate::{backend::EngineRef, model::function::holds_call};
+use crate::{
+    backend::EngineRef,
+    model::function::{holds_call, is_call},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fmt;
@@ -116,7 +119,7 @@ impl Step {
 
     pub(in crate::backend) fn image_key(&self) -> Option<String> {
         match &self.action {
-            Action::Image { image, .. } => Some(format!("{} {image}", self.engine)),
+            Action::Image { image, .. } => Some(format!("{} {}", self.engine, images::key_of(image)?)),
             _ => None,
         }
     }
@@ -126,7 +129,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.engine {
             EngineRef::Default => self.action.fmt(f),
-            engine => write!(f, "{} on {engine}", self.action),
+            engine @ EngineRef::Client(_) => write!(f, "{} on {engine}", self.action),
         }
     }
 }
@@ -147,6 +150,11 @@ impl fmt::Display for Action {
             Self::Release => f.write_str("let adopted container go"),
         }
     }
+}
+
+/// Whether one of these entries of a mapping, or the mapping itself, is computed later.
+pub(super) fn is_late(map: &Json, names: &[&str]) -> bool {
+    is_call(map) || names.iter().any(|name| holds_call(&map[name]))
 }
 
 /// A value as a plan shows it: text bare, late values as such.

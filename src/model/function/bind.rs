@@ -4,8 +4,19 @@ use super::{apply, index};
 use crate::syntax::FUNCTIONS;
 use serde_json::{Map, Value as Json};
 
+/// The call that stands for a text which must not be kept; its argument is a digest of it. No
+/// blueprint can write it: it is put there when a deployment is made.
+pub const WITHHELD: &str = "dockctl.withheld";
+
 /// What calls at run time refer to.
 pub trait Surroundings {
+    /// The text that was withheld under a digest.
+    ///
+    /// # Errors
+    ///
+    /// If this run was not given it.
+    fn withheld(&self, digest: &str) -> Result<String, String>;
+
     /// An attribute of SELF, SOURCE, TARGET or a node.
     ///
     /// # Errors
@@ -54,7 +65,7 @@ pub fn is_call(json: &Json) -> bool {
 /// The same rule as for [`call`](crate::syntax::call).
 fn json_call(json: &Json) -> Option<(&str, &Json)> {
     let object = json.as_object().filter(|object| object.len() <= 2)?;
-    let is_function = |key: &str| FUNCTIONS.contains(&key);
+    let is_function = |key: &str| FUNCTIONS.contains(&key) || key == WITHHELD;
     let (name, arguments) = object.iter().rev().find(|(key, _)| is_function(key))?;
     object.keys().all(|key| key == "type" || is_function(key)).then_some((name, arguments))
 }
@@ -76,7 +87,7 @@ pub fn attribute_targets(json: &Json) -> Vec<String> {
 #[must_use]
 pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
     match (json_call(json), json) {
-        (Some(("get_secret", arguments)), _) => hide(arguments),
+        (Some(("get_secret" | WITHHELD, arguments)), _) => hide(arguments),
         (_, Json::Array(items)) => items.iter().map(|item| without_secrets(item, hide)).collect(),
         (_, Json::Object(object)) => object.iter().map(|(key, value)| (key.clone(), without_secrets(value, hide))).collect(),
         _ => json.clone(),
@@ -115,6 +126,7 @@ fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json,
         ("get_attributes_dict", Some([Json::String(node), paths @ ..])) => attributes_dict(node, paths, around),
         ("get_secret", None) => around.secret(arguments.as_str().unwrap_or_default()).map(Json::String),
         ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, around),
+        (WITHHELD, None) => around.withheld(arguments.as_str().unwrap_or_default()).map(Json::String),
         ("get_label" | "get_sys" | "get_consumers", _) => around.deployment(name, arguments),
         _ => Err(format!("`{name}` cannot be evaluated here")),
     }
@@ -160,6 +172,10 @@ mod tests {
     struct Stub;
 
     impl Surroundings for Stub {
+        fn withheld(&self, digest: &str) -> Result<String, String> {
+            Err(format!("{digest} is not known"))
+        }
+
         fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
             Ok(json!(format!("{target}/{}", path[0].as_str().unwrap_or_default())))
         }

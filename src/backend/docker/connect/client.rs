@@ -9,14 +9,20 @@ use super::{
     version::{NEWEST, OLDEST, Version},
     wire::Wire,
 };
-use crate::backend::Failure;
+use crate::backend::{Failure, docker::images::in_query};
 use backon::{ExponentialBuilder, Retryable as _};
-use bollard::{BollardRequest, Docker, body_full, errors::Error};
+use bollard::{BollardRequest, Docker, body_full, body_try_stream, errors::Error};
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use http::Method;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use serde_json::Value as Json;
-use std::{sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
+use tokio_util::{
+    codec::{FramedRead, LinesCodec, LinesCodecError},
+    io::StreamReader,
+};
 
 /// Longest wait for the first answer.
 const FIRST_CONTACT: Duration = Duration::from_millis(2500);
@@ -24,6 +30,12 @@ const FIRST_CONTACT: Duration = Duration::from_millis(2500);
 const FIRST_CONTACT_SSH: Duration = Duration::from_secs(15);
 /// Longest wait for the head of an ordinary answer, in seconds.
 const ANSWER: u64 = 120;
+
+/// Longest line of an answer, in bytes.
+const LINE: usize = 16 << 20;
+
+/// A body that is made while it is sent.
+pub(in super::super) type Upload = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// A connection to one engine.
 pub(in super::super) struct Client {
@@ -72,14 +84,62 @@ impl Client {
 
     /// Asks for JSON and loses nothing of it.
     pub(in super::super) async fn get(&self, path: &str) -> Result<Json, Error> {
-        let path = format!("/v{}{path}", self.version);
+        let path = self.path(path, &[]);
         self.repeat(|| self.answered(ask(&self.wire, Method::GET, &path, None))).await
     }
 
     /// Sends JSON as it is.
-    pub(in super::super) async fn post(&self, path: &str, body: &Json) -> Result<Json, Error> {
-        let path = format!("/v{}{path}", self.version);
+    pub(in super::super) async fn post(&self, path: &str, query: &[(&str, String)], body: &Json) -> Result<Json, Error> {
+        let path = self.path(path, query);
         self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, Some(body)))).await
+    }
+
+    /// Sends a request without a body.
+    pub(in super::super) async fn send(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Error> {
+        let path = self.path(path, query);
+        self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, None))).await
+    }
+
+    /// Asks for something to be removed.
+    pub(in super::super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Error> {
+        let path = self.path(path, query);
+        self.repeat(|| self.answered(ask(&self.wire, Method::DELETE, &path, None))).await
+    }
+
+    /// The JSON documents of an answer that goes on for a while, one a line. A line that holds an
+    /// error is one, whatever the status was. `auth` says to a registry who asks. There is no limit to
+    /// how long it takes: an upload is answered when it is over.
+    pub(in super::super) fn lines<'s>(
+        &'s self,
+        path: &str,
+        query: &[(&str, String)],
+        auth: Option<&str>,
+        body: Option<Upload>,
+    ) -> impl Stream<Item = Result<Json, Error>> + use<'s> {
+        let head = http::Request::builder().method(Method::POST).uri(self.path(path, query)).header("Content-Type", "application/x-tar");
+        let head = auth.iter().fold(head, |head, auth| head.header("X-Registry-Auth", *auth));
+        let body = body.map_or_else(|| body_full(Bytes::new()), body_try_stream);
+        let sent = async move {
+            let response = self.wire.send(head.body(body)?).await?;
+            if !response.status().is_success() {
+                return Err(refused(response).await);
+            }
+            Ok(documents(response.into_body()))
+        };
+        sent.try_flatten_stream()
+    }
+
+    /// The platform of the engine, as `os/architecture`.
+    pub(in super::super) async fn platform(&self) -> Result<String, Error> {
+        let version = self.get("/version").await?;
+        let text = |field: &str| version[field].as_str().unwrap_or_default().to_owned();
+        Ok(format!("{}/{}", text("Os"), text("Arch")))
+    }
+
+    fn path(&self, path: &str, query: &[(&str, String)]) -> String {
+        let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", in_query(value))).collect();
+        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+        format!("/v{}{path}{query}", self.version)
     }
 
     async fn answered<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -135,14 +195,44 @@ async fn ask(wire: &Wire, method: Method, path: &str, body: Option<&Json>) -> Re
     let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
     let request = http::Request::builder().method(method).uri(path).header("Content-Type", "application/json").body(body_full(bytes))?;
     let response = wire.send(request).await?;
-    let status_code = response.status().as_u16();
-    let bytes = response.into_body().collect().await?.to_bytes();
-    if !(200..300).contains(&status_code) {
-        let answer: Json = serde_json::from_slice(&bytes).unwrap_or_default();
-        let message = answer["message"].as_str().map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
-        return Err(Error::DockerResponseServerError { status_code, message });
+    if !response.status().is_success() && response.status().as_u16() != 304 {
+        return Err(refused(response).await);
     }
-    Ok(serde_json::from_slice(&bytes)?)
+    let bytes = response.into_body().collect().await?.to_bytes();
+    Ok(if bytes.is_empty() { Json::Null } else { serde_json::from_slice(&bytes)? })
+}
+
+/// What an answer that is no success says.
+async fn refused(response: http::Response<Incoming>) -> Error {
+    let status_code = response.status().as_u16();
+    let bytes = match response.into_body().collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return error.into(),
+    };
+    let answer: Json = serde_json::from_slice(&bytes).unwrap_or_default();
+    let message = answer["message"].as_str().map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+    Error::DockerResponseServerError { status_code, message }
+}
+
+/// One document a line, as far as whole lines have come.
+fn documents(body: Incoming) -> impl Stream<Item = Result<Json, Error>> {
+    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let lines = FramedRead::new(reader, LinesCodec::new_with_max_length(LINE));
+    let read = |line: Result<String, LinesCodecError>| match line {
+        Ok(line) if line.trim().is_empty() => Ok(None),
+        Ok(line) => document(&line).map(Some),
+        Err(LinesCodecError::Io(err)) => Err(Error::IOError { err }),
+        Err(error) => Err(Error::IOError { err: io::Error::other(error) }),
+    };
+    lines.map(read).filter_map(|line| std::future::ready(line.transpose()))
+}
+
+fn document(line: &str) -> Result<Json, Error> {
+    let json: Json = serde_json::from_str(line)?;
+    match json["error"].as_str() {
+        Some(error) => Err(Error::DockerStreamError { error: error.to_owned() }),
+        None => Ok(json),
+    }
 }
 
 /// Whether an error may pass by itself.

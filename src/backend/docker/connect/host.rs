@@ -1,11 +1,11 @@
 //! Which engine to talk to, found as the docker command finds it.
 
 use super::{
-    super::digest::hex,
     daemon_client::DaemonClient,
     tls::{Tls, Verify},
     version::{NEWEST, OLDEST, Version},
 };
+use crate::digest::hex;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use std::{

@@ -13,4 +13,5 @@ pub use host::{ConnectError, Host};
 
 pub(super) use client::{Client, failure, status};
 pub(super) use daemon_client::check as check_daemon_client;
+pub(super) use host::{config_folder, read_json};
 pub(super) use version::Version;

@@ -1,0 +1,315 @@
+//! Images: pulled from a registry, imported or loaded from a tarball.
+
+mod archive;
+mod credentials;
+mod download;
+mod image;
+mod layout;
+
+pub(super) use image::{Image, is_url, key_of, path_of, shown};
+
+use super::{
+    connect::{failure, status},
+    engine::{Engine, label},
+};
+use crate::backend::{Call, Failure, Outputs, Progress, ProgressSink};
+use archive::{Archive, Upload, blocking, digest, recognise, watched};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE};
+use bollard::errors::Error;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use image::{PullPolicy, joined};
+use serde_json::{Map as JsonMap, Value as Json};
+use std::{collections::HashMap, path::Path};
+
+/// What is to be brought, and for whom.
+pub(super) struct Wanted<'a> {
+    pub image: &'a Json,
+    /// Folder of the blueprint.
+    pub folder: &'a str,
+    /// Repository of an imported image that is given none.
+    pub fallback: &'a str,
+}
+
+/// An image that is being brought.
+struct Bringing<'a> {
+    image: Image,
+    repository: String,
+    tag: String,
+    call: &'a Call,
+    progress: ProgressSink<'a>,
+}
+
+impl Bringing<'_> {
+    fn reference(&self) -> String {
+        joined(&self.repository, &self.tag)
+    }
+}
+
+impl Engine {
+    /// Sees to it that an image is there; `image_id` says which it is.
+    pub(super) async fn ensure_image(&self, wanted: &Wanted<'_>, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let image = Image::read(wanted.image).map_err(|faults| super::containers::refused(&faults))?;
+        let (repository, tag) = image.reference(wanted.fallback);
+        let it = Bringing { image, repository, tag, call, progress };
+        let found = match &it.image.src {
+            Some(src) if is_url(src) => self.bring_url(&it, src).await?,
+            Some(src) => self.bring_file(&it, &path_of(src, Path::new(wanted.folder))).await?,
+            None => self.pull(&it).await?,
+        };
+        let id = found["Id"].as_str().ok_or_else(|| Failure::fatal(format!("the engine names no id for image {}", it.reference())))?;
+        Ok(Outputs { set: JsonMap::from_iter([("image_id".to_owned(), id.into())]), unset: Vec::new() })
+    }
+
+    /// What the engine says of an image; none if it has none of this name.
+    pub(super) async fn image(&self, reference: &str) -> Result<Option<Json>, Failure> {
+        match self.client.get(&format!("/images/{}/json", in_path(reference))).await {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failure(&error, &format!("looking for image {reference}"))),
+        }
+    }
+
+    async fn expect_image(&self, reference: &str) -> Result<Json, Failure> {
+        self.image(reference)
+            .await?
+            .ok_or_else(|| Failure::fatal(format!("image {reference} is not there although the engine said that it is done")))
+    }
+
+    async fn pull(&self, it: &Bringing<'_>) -> Result<Json, Failure> {
+        if it.image.is_id() {
+            let id = it.image.repository.clone().unwrap_or_default();
+            if let Some(found) = self.image(&id).await? {
+                return Ok(found);
+            }
+        }
+        let reference = it.reference();
+        let there = self.image(&reference).await?.filter(|found| is_for(found, it.image.platform.as_deref()));
+        match (there, it.image.pull) {
+            (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
+            (None, PullPolicy::Never) => {
+                return Err(Failure::fatal(format!("image {reference} is not there, and `pull_policy: never` forbids to pull it")));
+            }
+            _ => {}
+        }
+        (it.progress)(Progress::Note(format!("pulling {reference}")));
+        let auth = auth_of(it).await?;
+        let mut layers = Layers::default();
+        let mut lines = std::pin::pin!(self.client.lines("/images/create", &it.image.query(&it.repository), auth.as_deref(), None));
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|error| cannot_pull(&error, &reference, auth.is_some()))?;
+            if let Some(bytes) = layers.add(&line) {
+                (it.progress)(bytes);
+            }
+        }
+        self.expect_image(&reference).await
+    }
+
+    /// Fetches a tarball and brings it as if it were a file, unless one of that digest was brought before.
+    async fn bring_url(&self, it: &Bringing<'_>, url: &str) -> Result<Json, Failure> {
+        if let Some(digest) = &it.image.sha256
+            && let Some(found) = self.brought_before(it, digest).await?
+        {
+            return Ok(found);
+        }
+        (it.progress)(Progress::Note(format!("fetching {url}")));
+        let file = download::download(url, it.image.limit(), &it.call.stop, it.progress).await?;
+        self.bring_file(it, file.path()).await.map_err(|failure| Failure {
+            // The name of the copy says nothing to anybody.
+            message: failure.message.replace(&file.path().display().to_string(), url),
+            ..failure
+        })
+    }
+
+    /// Imports or loads a file, unless the image that it makes is there already.
+    async fn bring_file(&self, it: &Bringing<'_>, path: &Path) -> Result<Json, Failure> {
+        (it.progress)(Progress::Note(format!("reading {}", path.display())));
+        let platform = self.platform(it).await?;
+        let (archive, digest) = blocking(path, move |path| Ok((recognise(path, &platform)?, digest(path)?))).await?;
+        if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
+            return Err(Failure::fatal(format!("{} has the digest {digest}, and the blueprint wants {wanted}", path.display()))
+                .hint("either the file was changed, or `sha256` of the image is that of another one"));
+        }
+        match archive {
+            Archive::FileSystem => match self.brought_before(it, &digest).await? {
+                Some(image) => Ok(image),
+                None => self.import(it, path, &digest).await,
+            },
+            archive => self.load(it, path, archive).await,
+        }
+    }
+
+    /// The platform that is asked for, else the engine's own.
+    async fn platform(&self, it: &Bringing<'_>) -> Result<String, Failure> {
+        match &it.image.platform {
+            Some(platform) => Ok(platform.clone()),
+            None => self.client.platform().await.map_err(|error| failure(&error, "asking the engine for its platform")),
+        }
+    }
+
+    /// The image that was made of a tarball before: of the name that is asked for; of any name if none is
+    /// asked for, since nodes that give no name share one.
+    async fn brought_before(&self, it: &Bringing<'_>, digest: &str) -> Result<Option<Json>, Failure> {
+        let source = made_of(it, digest);
+        if it.image.repository.is_some() {
+            let found = self.image(&it.reference()).await?;
+            return Ok(found.filter(|image| image["Config"]["Labels"][label::SOURCE] == source));
+        }
+        let filter = serde_json::json!({ "label": [format!("{}={source}", label::SOURCE)] }).to_string();
+        let found = self.client.get(&format!("/images/json?filters={}", in_query(&filter))).await;
+        let found = found.map_err(|error| failure(&error, "looking for the image"))?;
+        match found[0]["Id"].as_str() {
+            Some(id) => self.image(id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn import(&self, it: &Bringing<'_>, path: &Path, digest: &str) -> Result<Json, Failure> {
+        let mut query = it.image.query(&it.repository);
+        query.push(("changes", format!("LABEL {}={}", label::SOURCE, made_of(it, digest))));
+        if it.image.repository.is_none() {
+            query.push(("changes", format!("LABEL {}=true", label::UNNAMED)));
+        }
+        let upload = Upload::open(path, Archive::FileSystem).await?;
+        let lines = self.client.lines("/images/create", &query, None, Some(upload.stream));
+        // The last word is the id of the image.
+        let last = lines.try_fold(None, |last, line| std::future::ready(Ok(line["status"].as_str().map(str::to_owned).or(last))));
+        let id = watched(last, &upload.sent, upload.size, it.progress).await;
+        let id = id.map_err(|error| cannot_import(&error, &path.display().to_string()))?.filter(|id| id.starts_with("sha256:"));
+        self.expect_image(&id.unwrap_or_else(|| it.reference())).await
+    }
+
+    async fn load(&self, it: &Bringing<'_>, path: &Path, archive: Archive) -> Result<Json, Failure> {
+        if let Some(instruction) = it.image.changes.first() {
+            let message = format!("{} is a saved image, which cannot be changed: `{instruction}`", path.display());
+            return Err(Failure::fatal(message).hint("`changes` go with a tarball of a root file system"));
+        }
+        let upload = Upload::open(path, archive).await?;
+        let lines = self.client.lines("/images/load", &[("quiet", "1".to_owned())], None, Some(upload.stream));
+        let loaded = watched(lines.try_collect::<Vec<Json>>(), &upload.sent, upload.size, it.progress).await;
+        let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        let names: Vec<String> =
+            loaded.iter().filter_map(|line| line["stream"].as_str()).flat_map(str::lines).filter_map(loaded_name).collect();
+        let reference = it.reference();
+        let Some(name) = names.iter().find(|name| **name == reference).or(names.first()) else {
+            return Err(Failure::fatal(format!("{} holds no image that the engine could load", path.display())));
+        };
+        if it.image.repository.is_some() && *name != reference {
+            let query = [("repo", it.repository.clone()), ("tag", it.tag.clone())];
+            let tagged = self.client.send(&format!("/images/{}/tag", in_path(name)), &query).await;
+            tagged.map_err(|error| failure(&error, &format!("naming the image {reference}")))?;
+        }
+        self.expect_image(name).await
+    }
+
+    /// Removes an image that was imported without a name, unless somebody else uses it.
+    pub(super) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
+        let Some(found) = self.image(id).await? else { return Ok(()) };
+        if found["Config"]["Labels"][label::UNNAMED] != "true" {
+            return Ok(());
+        }
+        match self.client.delete(&format!("/images/{}", in_path(id)), &[]).await {
+            Err(error) if !matches!(status(&error), Some(404 | 409)) => Err(failure(&error, "removing the image")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an imported image is made of: the same file with other changes makes another image.
+fn made_of(it: &Bringing<'_>, digest: &str) -> String {
+    if it.image.changes.is_empty() {
+        digest.to_owned()
+    } else {
+        format!("{digest}+{}", it.image.changes.join("+").replace(['"', '\\', '\n', ' '], "_"))
+    }
+}
+
+/// Whether an image is for a platform that is asked for.
+fn is_for(image: &Json, platform: Option<&str>) -> bool {
+    let Some(platform) = platform else { return true };
+    let mut wanted = platform.split('/');
+    let fits = |field: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| image[field] == wanted);
+    fits("Os", wanted.next()) && fits("Architecture", wanted.next()) && fits("Variant", wanted.next())
+}
+
+/// A reference in a path: everything but what is plain is encoded, slashes apart.
+pub(super) fn in_path(text: &str) -> String {
+    encoded(text, b"-._~/:@")
+}
+
+/// A value in a query.
+pub(super) fn in_query(text: &str) -> String {
+    encoded(text, b"-._~")
+}
+
+fn encoded(text: &str, plain: &[u8]) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
+    text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// The header that says who asks: what the node says, else what the docker command would say.
+async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
+    let header = |credentials: &Json| BASE64_URL_SAFE.encode(credentials.to_string());
+    if let Some(credentials) = &it.image.auth {
+        return Ok(Some(header(credentials)));
+    }
+    let registry = credentials::registry_of(&it.repository).to_owned();
+    let found = tokio::task::spawn_blocking(move || credentials::of_registry(&registry)).await;
+    let found = found.unwrap_or_else(|panic| Err(panic.to_string())).map_err(Failure::fatal)?;
+    Ok(found.as_ref().map(header))
+}
+
+/// `Loaded image: name:tag` or `Loaded image ID: sha256:…`.
+fn loaded_name(line: &str) -> Option<String> {
+    let rest = line.trim().strip_prefix("Loaded image")?;
+    rest.split_once(": ").map(|(_, name)| name.to_owned())
+}
+
+fn cannot_pull(error: &Error, reference: &str, identified: bool) -> Failure {
+    let failure = failure(error, &format!("image {reference} cannot be pulled"));
+    let message = failure.message.clone();
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    let absent =
+        ["not found", "manifest unknown", "no such host", "connection refused", "server gave HTTP response", "no matching manifest"];
+    let denied = ["access denied", "unauthorized", "authentication required", "no basic auth credentials", "denied:"];
+    let recoverable = failure.recoverable && !says(&absent) && !says(&denied);
+    let failure = Failure { recoverable, ..failure };
+    if says(&["server gave HTTP response"]) {
+        return failure
+            .hint("the registry does not speak TLS: add it to `insecure-registries` in the engine's /etc/docker/daemon.json, and restart the engine")
+            .hint("`insecure_registry` of a node cannot do that: engines took it once, and do not any more");
+    }
+    if says(&denied) {
+        let who = if identified { "the registry does not accept who asks" } else { "the registry wants to know who asks" };
+        return failure.hint(format!("{who}: docker login, or `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
+    }
+    failure
+        .hint("check `repository` and `tag`, and that the engine reaches the registry and may read it")
+        .hint("an image that the engine has already is not pulled: docker image ls")
+}
+
+fn cannot_import(error: &Error, src: &str) -> Failure {
+    let failure = failure(error, &format!("{src} cannot be imported"));
+    // What the engine says of the content stays true; a lost connection may come back.
+    let said = status(error).is_some() || matches!(error, Error::DockerStreamError { .. });
+    Failure { recoverable: failure.recoverable && !said, ..failure }
+}
+
+/// Bytes of all layers of a pull together.
+#[derive(Default)]
+struct Layers {
+    layers: HashMap<String, (u64, u64)>,
+}
+
+impl Layers {
+    fn add(&mut self, line: &Json) -> Option<Progress> {
+        let (Some(id), Some("Downloading" | "Download complete")) = (line["id"].as_str(), line["status"].as_str()) else { return None };
+        let known = self.layers.entry(id.to_owned()).or_default();
+        let detail = |field: &str| line["progressDetail"][field].as_u64();
+        match (detail("current"), detail("total")) {
+            (Some(current), Some(total)) => *known = (current, total),
+            _ => known.0 = known.1,
+        }
+        let (done, total) = self.layers.values().fold((0, 0), |(done, total), (d, t)| (done + d, total + t));
+        Some(Progress::Bytes { done, total })
+    }
+}
