@@ -462,6 +462,14 @@ pub fn object_of<'o>(deployment: &Deployment, instance: &Instance, observed: &'o
     observed.of(&instance.id).or_else(adopted)
 }
 
+/// The JSON Schema of blueprints, with what back-ends know of the types that they carry out.
+#[must_use]
+pub fn json_schema() -> Json {
+    let mut schema = crate::syntax::json_schema();
+    docker::params::extend_schema(&mut schema);
+    schema
+}
+
 /// Finds the faults that only a back-end knows of: arguments, names, images.
 pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     docker::check::check(blueprint, d);

@@ -164,10 +164,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         inputs: InputArgs,
     },
-    /// Explain a code such as D0033; without one, list all of them
-    #[command(after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain --output markdown > errors.md")]
+    /// Explain a code such as D0033, or `params`; without either, list all codes
+    #[command(after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain params\n  dockctl explain --output markdown > errors.md")]
     Explain {
-        /// Code of a diagnostic
+        /// Code of a diagnostic, or `params`: all arguments of the docker plugin
         #[arg(value_name = "CODE")]
         code: Option<String>,
     },

@@ -5,11 +5,18 @@ use super::{
     args::{Global, Output},
     error::CliError,
 };
-use crate::diagnostic::{Code, nearest};
+use crate::{
+    backend::docker::params::markdown,
+    diagnostic::{Code, nearest},
+};
 use serde_json::{Value as Json, json};
 
-/// Explains a code, or lists all of them.
+/// Explains a code, or lists all of them; `params` are the arguments of the docker plugins.
 pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, CliError> {
+    if code == Some("params") {
+        let arguments = markdown();
+        return Ok(Outcome::new(json!({ "markdown": arguments }), arguments));
+    }
     let codes = match code {
         None => Code::ALL.to_vec(),
         Some(text) => vec![Code::parse(text).ok_or_else(|| unknown(text))?],

@@ -14,7 +14,7 @@ use crate::{
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
-    plan::{Proposal, Unsupported, Workflow, install},
+    plan::{Proposal, Stage, Unsupported, Workflow, install},
     state::Record,
     syntax::Value,
 };
@@ -67,6 +67,7 @@ async fn settle(
         Decision::Work => {}
     }
     refuse_unsupported(&proposal.unsupported, skip_unsupported)?;
+    refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
     wish.check_files(&proposal, workspace.global)?;
     Ok(Some(proposal))
 }
@@ -169,6 +170,22 @@ fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), Cli
     error.preamble = unsupported_lines(unsupported);
     error.fields = json!({ "unsupported": unsupported });
     Err(error.hint("--skip-unsupported installs everything else"))
+}
+
+/// What asks for more than its engine has: place and words of each.
+pub(crate) async fn too_old(engines: &docker::Engines, stage: &Stage) -> Result<Vec<String>, CliError> {
+    let found = engines.too_old_for(stage).await?;
+    Ok(found.into_iter().map(|(task, message)| format!("node `{}`: {message}\n  --> {}\n", task.node, task.place)).collect())
+}
+
+fn refuse_too_old(lines: &[String]) -> Result<(), CliError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let mut error = CliError::new(Kind::Invalid, "the blueprint asks for more than its engine has; nothing was done");
+    error.preamble = lines.concat();
+    error.fields = json!({ "too_old": lines });
+    Err(error.hint("leave the argument out, or name a newer engine with --host"))
 }
 
 /// One line for each operation that nothing here can run.

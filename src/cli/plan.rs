@@ -5,7 +5,7 @@ use super::{
     args::{BlueprintArgs, Global},
     blueprint, complain,
     error::{CliError, Kind},
-    install::{Decision, Wish, unsupported_lines},
+    install::{Decision, Wish, too_old, unsupported_lines},
     workspace::Workspace,
 };
 use crate::report::count;
@@ -23,9 +23,14 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Re
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
     let wish = Wish::read(&workspace, args, &path, &name)?;
-    let observed =
-        Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, &wish.deployment, &wish.known()).await })?;
-    let proposal = wish.propose(&observed);
+    let (observed, proposal, too_old) = Workspace::runtime()?.block_on(async {
+        let engines = workspace.engines()?;
+        let observed = workspace.observe(&engines, &wish.deployment, &wish.known()).await?;
+        let proposal = wish.propose(&observed);
+        let too_old = too_old(&engines, &proposal.stage).await?;
+        Ok::<_, CliError>((observed, proposal, too_old))
+    })?;
+    complain(&too_old.concat());
     complain(&unsupported_lines(&proposal.unsupported));
     let decision = wish.decide(&proposal);
     let (differences, stage) = match decision {
@@ -41,6 +46,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Re
         "differences": differences,
         "conflicts": conflicts,
         "unsupported": proposal.unsupported,
+        "too_old": too_old,
     });
     let text = text(&wish.deployment, &stage, &differences, &conflicts);
     let changes = !stage.is_empty() || !differences.is_empty();

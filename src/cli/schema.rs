@@ -1,11 +1,11 @@
 //! `dockctl schema`.
 
 use super::Outcome;
-use crate::syntax::json_schema;
+use crate::backend;
 
 /// Prints a JSON Schema of blueprints.
 pub(crate) fn schema() -> Outcome {
-    let schema = json_schema();
+    let schema = backend::json_schema();
     let text = format!("{schema:#}\n");
     Outcome::new(serde_json::json!({ "schema": schema }), text)
 }

@@ -1,13 +1,15 @@
 //! Random models: written as text and read again they are the same, whatever the spelling.
 
 use dockctl::{
-    backend, catalog,
+    backend,
+    backend::json_schema,
+    catalog,
     diagnostic::{Diagnostic, Diagnostics},
     model::{
         self,
         normal::{self, Stage},
     },
-    syntax::{Sources, json_schema, parse},
+    syntax::{Sources, parse},
 };
 use indexmap::IndexMap;
 use proptest::prelude::*;

@@ -3,9 +3,9 @@
 use super::{
     Operation, connect,
     container::is_name,
-    convert::Fault,
     images::{self, Image},
     params,
+    params::Fault,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span, nearest},
@@ -122,7 +122,8 @@ fn image_fault(fault: &Fault, image: &Value, node: &Node) -> Diagnostic {
 
 fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     let Some(name) = given_name(node, create) else { return };
-    if !name.as_str().is_some_and(is_name) {
+    // The engine writes names with a leading slash, and so do people.
+    if !name.as_str().is_some_and(|name| is_name(name.strip_prefix('/').unwrap_or(name))) {
         let fault = name.span.error(Code::ContainerName, format!("`{}` cannot be the name of a container", name.to_key()));
         d.push(fault.hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"));
     }

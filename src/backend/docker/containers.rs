@@ -2,11 +2,11 @@
 
 use super::{
     ADOPTED_STATE, Creation,
-    connect::{failure, status},
+    connect::{Version, config_folder, failure, read_json, status},
     container::{Container, is_name, plain_name},
-    convert::Fault,
     engine::{Engine, label},
-    params,
+    params::Fault,
+    params::{self, Gate},
 };
 use crate::backend::{Call, Exit, Failure, ObjectState, Outputs};
 use bollard::{
@@ -22,6 +22,9 @@ use std::collections::BTreeSet;
 const LOG_LINES: usize = 20;
 /// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
 const STOP_TIMEOUT: i64 = 10;
+
+/// First version of the API that takes the hardware address with the network.
+const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
 
 /// A request to create a container, complete.
 struct Request {
@@ -81,7 +84,10 @@ impl Engine {
     }
 
     fn request(&self, call: &Call, creation: &Creation) -> Result<Request, Failure> {
-        let converted = params::creation(&creation.create, &creation.start).map_err(|faults| refused(&faults))?;
+        let converted = creation.converted().map_err(|faults| refused(&faults))?;
+        if let Some(gate) = converted.gates.iter().find(|gate| self.client.version() < Version(1, gate.since)) {
+            return Err(Failure::fatal(self.too_old(gate)));
+        }
         let name = creation.name.as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
         let image = call.properties.get("image_id").and_then(Json::as_str).map(str::to_owned);
@@ -90,9 +96,26 @@ impl Engine {
         body["Image"] = image.into();
         set_host_name(&mut body, &name);
         expose_bound_ports(&mut body);
+        if self.client.version() >= MAC_ADDRESS_OF_ENDPOINT {
+            move_mac_address(&mut body);
+        }
+        if converted.proxies {
+            add_proxies(&mut body, &read_json(&config_folder().unwrap_or_default().join("config.json")).unwrap_or_default());
+        }
         let digest = self.digest(&body.to_string());
         self.set_labels(&mut body, call, creation, &digest);
         Ok(Request { name, platform: converted.platform, body, digest })
+    }
+
+    /// What of a creation this engine is too old for, in words.
+    pub(super) fn too_old_for(&self, creation: &Creation) -> Vec<String> {
+        let gates = creation.converted().map(|converted| converted.gates).unwrap_or_default();
+        gates.iter().filter(|gate| self.client.version() < Version(1, gate.since)).map(|gate| self.too_old(gate)).collect()
+    }
+
+    fn too_old(&self, gate: &Gate) -> String {
+        let argument = gate.path.get(2..).unwrap_or_default().join(".");
+        format!("`{argument}` needs an engine with API 1.{} or newer, and this one speaks {}", gate.since, self.client.version())
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
@@ -336,6 +359,36 @@ fn expose_bound_ports(body: &mut Json) {
     }
 }
 
+/// From API 1.44 on the address belongs to the network, and the old place is not looked at for long any more.
+fn move_mac_address(body: &mut Json) {
+    let Some(address) = body.as_object_mut().and_then(|body| body.shift_remove("MacAddress")) else { return };
+    let first = body["NetworkingConfig"]["EndpointsConfig"].as_object().and_then(|networks| networks.keys().next().cloned());
+    let mode = body["HostConfig"]["NetworkMode"].as_str().map(str::to_owned);
+    let network = first.or(mode).unwrap_or_else(|| "default".to_owned());
+    if body["NetworkingConfig"]["EndpointsConfig"][&network].is_null() {
+        body["NetworkingConfig"]["EndpointsConfig"][&network] = json!({});
+    }
+    body["NetworkingConfig"]["EndpointsConfig"][&network]["MacAddress"] = address;
+}
+
+/// Proxies of the docker command's configuration, in both spellings; what the blueprint says wins.
+fn add_proxies(body: &mut Json, config: &Json) {
+    let proxies = &config["proxies"]["default"];
+    let mut environment: Vec<Json> = body["Env"].as_array().cloned().unwrap_or_default();
+    for (field, name) in [("httpProxy", "http_proxy"), ("httpsProxy", "https_proxy"), ("ftpProxy", "ftp_proxy"), ("noProxy", "no_proxy")] {
+        let Some(value) = proxies[field].as_str() else { continue };
+        for name in [name.to_owned(), name.to_uppercase()] {
+            let given = environment.iter().filter_map(Json::as_str).any(|entry| entry.split('=').next() == Some(&name));
+            if !given {
+                environment.push(format!("{name}={value}").into());
+            }
+        }
+    }
+    if !environment.is_empty() {
+        body["Env"] = environment.into();
+    }
+}
+
 /// The name is the host name too, unless the blueprint or the network says otherwise, or it is too long for one.
 fn set_host_name(body: &mut Json, name: &str) {
     let host = &body["HostConfig"];
@@ -343,5 +396,32 @@ fn set_host_name(body: &mut Json, name: &str) {
         host["NetworkMode"].as_str().is_some_and(|mode| mode.starts_with("container:")) || host["UTSMode"].as_str() == Some("host");
     if !shared && name.len() <= 63 && body.get("Hostname").is_none_or(Json::is_null) {
         body["Hostname"] = json!(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hardware_address_goes_to_the_network() {
+        let moved = |body: Json| {
+            let mut body = body;
+            move_mac_address(&mut body);
+            body
+        };
+        let endpoint = |name: &str| json!({ "EndpointsConfig": { name: { "MacAddress": "m" } } });
+        assert_eq!(moved(json!({ "MacAddress": "m" })), json!({ "NetworkingConfig": endpoint("default") }));
+        let with_mode = json!({ "MacAddress": "m", "HostConfig": { "NetworkMode": "back" } });
+        assert_eq!(moved(with_mode)["NetworkingConfig"], endpoint("back"));
+        let with_endpoint = json!({ "MacAddress": "m", "NetworkingConfig": { "EndpointsConfig": { "front": {} } } });
+        assert_eq!(moved(with_endpoint)["NetworkingConfig"], endpoint("front"));
+    }
+
+    #[test]
+    fn proxies_are_added_unless_the_blueprint_says_otherwise() {
+        let mut body = json!({ "Env": ["http_proxy=mine"] });
+        add_proxies(&mut body, &json!({ "proxies": { "default": { "httpProxy": "http://p:1", "noProxy": "localhost" } } }));
+        assert_eq!(body["Env"], json!(["http_proxy=mine", "HTTP_PROXY=http://p:1", "no_proxy=localhost", "NO_PROXY=localhost"]));
     }
 }

@@ -1,9 +1,10 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
-use super::{ConnectError, Engine, Host};
+use super::{Action, ConnectError, Engine, Host};
 use crate::{
-    backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step},
-    model::Deployment,
+    backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step, docker},
+    model::{Deployment, function::holds_call},
+    plan::{Stage, Task},
 };
 use std::{
     cell::RefCell,
@@ -37,6 +38,25 @@ impl Engines {
             self.get(engine).await?;
         }
         Ok(())
+    }
+
+    /// The tasks of a stage that ask for what their engine is too old for, in words. Engines that are known only
+    /// later are asked then.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not answer.
+    pub async fn too_old_for<'s>(&self, stage: &'s Stage) -> Result<Vec<(&'s Task, String)>, ConnectError> {
+        let mut all = Vec::new();
+        for task in stage.tasks() {
+            let Step::Docker(docker::Step { engine, action: Action::Create(creation) }) = &task.step else { continue };
+            if task.step.is_late() && matches!(engine, EngineRef::Client(client) if holds_call(client)) {
+                continue;
+            }
+            let engine = self.get(engine).await?;
+            all.extend(engine.too_old_for(creation).into_iter().map(|message| (task, message)));
+        }
+        Ok(all)
     }
 
     /// Names of the containers on the default engine that carry the label of a deployment.

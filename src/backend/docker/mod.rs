@@ -7,14 +7,12 @@ pub mod check;
 mod connect;
 mod container;
 mod containers;
-mod convert;
 mod engine;
 mod engines;
 mod images;
 pub mod params;
 mod step;
 mod wait;
-mod words;
 
 pub use connect::{ConnectError, Host};
 pub use engine::Engine;
@@ -25,7 +23,7 @@ use super::{EngineRef, ObjectState, Observed, Standing};
 use crate::{
     model::{
         Definition, Deployment, Instance, Planned,
-        function::{attribute_targets, holds_call},
+        function::{attribute_targets, holds_call, is_call},
     },
     plan::InstanceState,
     state::Record,
@@ -102,7 +100,7 @@ pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definit
             recreate.into_iter().chain([Action::Start { adopted: false }]).chain(wait()).collect()
         }
         (Operation::Start, true) => [Action::Start { adopted: true }].into_iter().chain(wait()).collect(),
-        (Operation::Stop, false) => vec![Action::Stop { params }],
+        (Operation::Stop, false) => vec![Action::Stop { params: stop_params(node, params) }],
         (Operation::Stop, true) => vec![Action::Restore { params }],
         (Operation::Remove, false) => vec![Action::Remove { params }],
         (Operation::Remove, true) => vec![Action::Release],
@@ -110,6 +108,16 @@ pub(super) fn lower(deployment: &Deployment, instance: &Instance, node: &Definit
     };
     let engine = client_of(operation).unwrap_or_else(|| engine(node));
     Some(actions.into_iter().map(|action| Step { engine: engine.clone(), action }).collect())
+}
+
+/// Where nothing is said, a container's own `stop_timeout` counts, not the default of the original.
+fn stop_params(node: &Definition, mut params: Json) -> Json {
+    let own = &input(node, "create", "params")["stop_timeout"];
+    if !own.is_null() && params["timeout"].is_null() && !is_call(&params) {
+        params = if params.is_object() { params } else { json!({}) };
+        params["timeout"] = own.clone();
+    }
+    params
 }
 
 /// The engine that an operation names with its `daemon_client`.
@@ -133,7 +141,7 @@ pub(super) fn engine_of(deployment: &Deployment, instance: &Instance) -> Option<
 fn image(deployment: &Deployment, instance: &Instance, node: &Definition) -> Action {
     let folder = deployment.blueprint.parent().unwrap_or(Path::new(".")).display().to_string();
     // `params.image` beats the property, as it does in the call that the original made.
-    let of_params = input(node, "create", "params").get("image").filter(|image| !image.is_null());
+    let of_params = input(node, "create", "params").get("image").filter(|image| !image.is_null() && *image != "");
     let property = || node.properties.get("image").cloned().unwrap_or_default();
     let image = of_params.map_or_else(property, |image| json!({ "repository": image }));
     Action::Image { image, folder, fallback: instance.id.clone() }
@@ -179,8 +187,11 @@ fn container_name(instance: &Instance, node: &Definition) -> Json {
     let given = input(node, "create", "params").get("name").or_else(|| node.properties.get("name"));
     match given.filter(|name| !name.is_null() && name.as_str() != Some("")) {
         None => Json::from(instance.id.as_str()),
+        Some(Json::String(name)) => {
+            let name = name.strip_prefix('/').unwrap_or(name);
+            if instance.index == 0 { name.into() } else { format!("{name}-{}", instance.index).into() }
+        }
         Some(name) if instance.index == 0 => name.clone(),
-        Some(Json::String(name)) => format!("{name}-{}", instance.index).into(),
         Some(name) => json!({ "concat": [name, format!("-{}", instance.index)] }),
     }
 }

@@ -1,6 +1,9 @@
 //! What a container engine is asked: one engine operation, and the engine it is for.
 
-use super::images;
+use super::{
+    images,
+    params::{self, Fault},
+};
 use crate::{
     backend::EngineRef,
     model::function::{holds_call, is_call},
@@ -86,6 +89,13 @@ pub struct Creation {
     pub declaration: String,
     /// What an uninstall needs when everything else is lost; goes into a label.
     pub record: Json,
+}
+
+impl Creation {
+    /// The request that the declaration comes to, as far as it is known.
+    pub(super) fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
+        params::creation(&self.create, &self.start)
+    }
 }
 
 impl Action {

@@ -1,7 +1,7 @@
 //! `daemon_client`: the arguments of docker-py's client, which say where an operation runs.
 
 use super::{
-    super::convert::Fault,
+    super::params::Fault,
     address::Address,
     tls::{Tls, Verify},
 };

@@ -1,7 +1,7 @@
 //! What a node says of its image, and the request that brings it.
 
 use super::super::{
-    convert::{Fault, Form, convert, kind},
+    params::{Fault, Form, convert, kind},
     step::is_late,
 };
 use crate::model::function::holds_call;
@@ -96,7 +96,7 @@ impl Image {
         let Some(key) = KEYS.iter().find(|key| key.name == name) else {
             return Err(Fault::unknown_among(name, &KEYS.iter().map(|key| key.name).collect::<Vec<_>>()));
         };
-        let value = convert(key.form, value).map_err(|fault| fault.within(&[name.to_owned()]))?;
+        let value = convert(key.form, value, &mut Vec::new()).map_err(|fault| fault.within(&[name.to_owned()]))?;
         self.take(name, &value).map_err(|fault| fault.within(&[name.to_owned()]))
     }
 

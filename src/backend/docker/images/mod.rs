@@ -6,7 +6,7 @@ mod download;
 mod image;
 mod layout;
 
-pub(super) use image::{Image, is_url, key_of, path_of, shown};
+pub(super) use image::{Image, KEYS, Key, is_url, key_of, path_of, shown};
 
 use super::{
     connect::{failure, status},
