@@ -174,6 +174,9 @@ pub struct Exit {
     pub code: i64,
     /// Whether the kernel killed it for want of memory.
     pub oom_killed: bool,
+    /// What its health check said last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<String>,
     /// The last lines that it wrote.
     pub log: Vec<String>,
 }
@@ -302,9 +305,39 @@ impl Observed {
     }
 }
 
+/// What something on an engine is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    /// A container.
+    #[default]
+    Container,
+    /// An image.
+    Image,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+}
+
+impl ObjectKind {
+    /// The name as shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Network => "network",
+            Self::Volume => "volume",
+        }
+    }
+}
+
 /// Something that exists on an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
+    /// What it is.
+    pub kind: ObjectKind,
     /// Its id.
     pub id: String,
     /// Its name.
@@ -343,7 +376,7 @@ pub struct Owner {
     pub as_declared: bool,
 }
 
-/// What a container does.
+/// What an object does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectState {
@@ -359,6 +392,8 @@ pub enum ObjectState {
     Exited,
     /// Being removed, or beyond use.
     Dead,
+    /// There, and nothing that runs: a network, a volume.
+    Available,
 }
 
 impl ObjectState {
@@ -372,6 +407,7 @@ impl ObjectState {
             Self::Paused => "paused",
             Self::Exited => "exited",
             Self::Dead => "dead",
+            Self::Available => "available",
         }
     }
 }
@@ -440,13 +476,21 @@ pub fn reads(deployment: &Deployment, instance: &Instance) -> Vec<String> {
 /// How far an instance is from being installed.
 #[must_use]
 pub fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
-    if docker::is_container(node) {
+    // Images are looked at when they are used.
+    if docker::kind(node).is_some_and(|kind| kind != ObjectKind::Image) {
         return docker::standing(instance, node, record, observed);
     }
     match record.state(&instance.id) {
         InstanceState::Started => Standing::UpToDate,
         _ => Standing::Absent,
     }
+}
+
+/// Whether an instance stands for an image that is made for the deployment.
+#[must_use]
+pub fn makes_image(deployment: &Deployment, instance: &str) -> bool {
+    let node = deployment.instance(instance).and_then(|instance| deployment.node(instance));
+    node.and_then(docker::kind) == Some(ObjectKind::Image)
 }
 
 /// Whether an object of the instance exists.

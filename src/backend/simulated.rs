@@ -1,6 +1,6 @@
 //! An engine in memory, for tests of the kernel: it fails, dies and forgets on command.
 
-use super::{Backend, Call, Failure, Object, ObjectState, Observed, Outputs, Owner, Places, ProgressSink, Step, docker};
+use super::{Backend, Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, Places, ProgressSink, Step, docker};
 use crate::model::Deployment;
 use serde_json::Map as JsonMap;
 use std::cell::RefCell;
@@ -77,6 +77,7 @@ impl Simulated {
 
 fn created(call: &Call, creation: &docker::Creation) -> Object {
     Object {
+        kind: ObjectKind::Container,
         id: format!("id-{}", call.instance),
         name: creation.name.as_str().unwrap_or_default().to_owned(),
         image: String::new(),

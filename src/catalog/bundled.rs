@@ -23,6 +23,7 @@ pub(crate) enum Family {
     Swarm,
     Kubernetes,
     Script,
+    Dockctl,
 }
 
 impl Catalog {
@@ -33,7 +34,7 @@ impl Catalog {
 }
 
 impl Family {
-    const ALL: [Self; 5] = [Self::Types, Self::Docker, Self::Swarm, Self::Kubernetes, Self::Script];
+    const ALL: [Self; 6] = [Self::Types, Self::Docker, Self::Swarm, Self::Kubernetes, Self::Script, Self::Dockctl];
 
     /// The product in published addresses: `spec/PRODUCT/EDITION/FILE`.
     fn product(self) -> &'static str {
@@ -43,6 +44,7 @@ impl Family {
             Self::Swarm => "swarm-plugin",
             Self::Kubernetes => "kubernetes-plugin",
             Self::Script => "script-plugin",
+            Self::Dockctl => "dockctl",
         }
     }
 }
@@ -85,6 +87,7 @@ catalogs! {
     Swarm "1.0" V1_2 "swarm/1.0.yaml";
     Kubernetes "2.13" V1_2 "kubernetes/2.13.yaml";
     Script "1.5.4" V1_0 "script/1.5.4.yaml";
+    Dockctl "0.1" V1_0 "dockctl/0.1.yaml";
 }
 
 /// The types by name: the newest, and what differs for one version of the DSL.

@@ -138,10 +138,13 @@ pub(crate) enum Command {
         skip_unsupported: bool,
     },
     /// Take a deployment down, in reverse order
-    #[command(after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes")]
+    #[command(after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes\n  dockctl uninstall hello --volumes --yes")]
     Uninstall {
         #[command(flatten)]
         deployment: DeploymentArgs,
+        /// Remove the volumes of the deployment too, with everything in them
+        #[arg(long, env = "DOCKCTL_VOLUMES", value_parser = FalseyValueParser::new())]
+        volumes: bool,
     },
     /// Find all faults of blueprints, without any engine
     #[command(after_help = "Examples:\n  dockctl validate\n  dockctl validate blueprints/*/blueprint.yaml --output json")]

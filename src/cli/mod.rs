@@ -77,7 +77,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     let global = &cli.global;
     match &cli.command {
         Command::Install { blueprint, skip_unsupported } => install::install(global, blueprint, *skip_unsupported),
-        Command::Uninstall { deployment } => uninstall::uninstall(global, deployment.given()),
+        Command::Uninstall { deployment, volumes } => uninstall::uninstall(global, deployment.given(), *volumes),
         Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
         Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
         Command::Explain { code } => explain::explain(global, code.as_deref()),

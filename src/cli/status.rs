@@ -7,8 +7,8 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{self, Object, ObjectState, Observed},
-    model::{Deployment, Instance},
+    backend::{self, Object, ObjectKind, ObjectState, Observed},
+    model::{Definition, Deployment, Instance},
     plan::InstanceState,
     report::table::table,
     state::Record,
@@ -60,10 +60,11 @@ impl<'a> View<'a> {
         let state = record.state(&instance.id);
         // A container of that name is only ours to show once it was adopted or created.
         let object = backend::object_of(deployment, instance, observed).filter(|_| !state.is_gone());
-        let expected = state == InstanceState::Started && node.is_some_and(backend::docker::is_container);
+        let expected =
+            state == InstanceState::Started && node.and_then(backend::docker::kind).is_some_and(|kind| kind != ObjectKind::Image);
         let properties = record.properties(&instance.id).cloned().unwrap_or_default().into();
-        let mut drift = drift(expected, object);
-        let known = record.properties(&instance.id).and_then(|properties| properties.get("container_id")?.as_str());
+        let mut drift = drift(expected, node, object);
+        let known = node.and_then(|node| backend::docker::known_id(record, instance, node));
         if expected && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
@@ -99,7 +100,7 @@ impl<'a> View<'a> {
 
 fn object_json(object: &Object) -> Json {
     json!({
-        "kind": "container",
+        "kind": object.kind,
         "id": object.id,
         "name": object.name,
         "image": object.image,
@@ -121,12 +122,12 @@ fn describe(object: &Object) -> String {
 }
 
 /// Where the engine differs from what is known of a started instance.
-fn drift(expected: bool, object: Option<&Object>) -> Vec<String> {
+fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
+        Some(object) if node.is_some_and(|node| backend::docker::is_done(node, object)) => Vec::new(),
         None => vec!["missing".to_owned()],
         Some(object) => match object.state {
-            ObjectState::Running => Vec::new(),
             ObjectState::Paused | ObjectState::Restarting => vec![object.state.as_str().to_owned()],
             _ => vec!["stopped".to_owned()],
         },

@@ -494,6 +494,14 @@ codes! {
     ///
     /// The namespace is not put before the parent's name, so that there is no such type. Import the file without a namespace.
     NamespacedParent = "D0117", Some(("DSLParsingSchemaAPIException", Some(101)));
+    /// A condition of `wait_for` can come true.
+    ///
+    /// A container without a health check is never healthy, one on no network has no port, one that is restarted never stays ended.
+    ImpossibleWait = "D0118", None;
+    /// A relationship to a network or a volume fits both sides.
+    ///
+    /// `attached_to_network` leads to a node that is a network, `mounts` to a volume with a `target`; the values of their properties are written as they are.
+    Attachment = "D0119", None;
 }
 
 #[cfg(test)]

@@ -95,6 +95,12 @@ pub struct Tie {
     pub type_name: String,
     /// The base type.
     pub kind: RelationshipKind,
+    /// Names of its types, ancestors first.
+    #[serde(default)]
+    pub hierarchy: Vec<String>,
+    /// Properties.
+    #[serde(default)]
+    pub properties: JsonMap<String, Json>,
     /// The node it points to.
     pub target: String,
     /// Operations that do something, by `side/interface.operation`.
@@ -237,7 +243,7 @@ impl Tie {
     fn comparable(&self) -> Json {
         let operations: JsonMap<String, Json> =
             self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
-        json!({ "type": self.type_name, "target": self.target, "operations": operations })
+        json!({ "type": self.type_name, "target": self.target, "properties": self.properties, "operations": operations })
     }
 }
 
@@ -342,6 +348,8 @@ fn tie(relationship: &super::Relationship, sources: &Sources) -> Tie {
     Tie {
         type_name: relationship.type_name.node.clone(),
         kind: relationship.kind.unwrap_or(RelationshipKind::DependsOn),
+        hierarchy: relationship.relationship_type.hierarchy.iter().map(ToString::to_string).collect(),
+        properties: to_json(&relationship.properties),
         target: relationship.target.node.clone(),
         operations,
     }

@@ -88,16 +88,20 @@ impl<'a> Planner<'a> {
         };
         match standing {
             Standing::UpToDate => return,
-            Standing::Absent => Self::from_the_start(&mut chain),
             Standing::Outdated | Standing::Bound => {
                 chain.phases(&uninstall::PHASES);
                 Self::from_the_start(&mut chain);
             }
-            Standing::Stopped | Standing::NotReady => Self::start(&mut chain),
+            Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => Self::start(&mut chain),
+            // Without a start of its own it is started by the operation that creates it.
+            Standing::Absent | Standing::Stopped | Standing::NotReady => Self::from_the_start(&mut chain),
         }
         chain.end_in(Started, "install");
         self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
-        self.bring_image_early(TaskId(first), dropped);
+        // An image that is built here cannot come before it is built.
+        if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(self.deployment, id)) {
+            self.bring_image_early(TaskId(first), dropped);
+        }
     }
 
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> Standing {

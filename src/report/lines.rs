@@ -62,6 +62,10 @@ pub fn failure(failed: &FailedTask) -> String {
     if let Some(exit) = exit {
         let oom = if exit.oom_killed { ", killed for want of memory" } else { "" };
         text += &format!("  container {} ended with exit code {}{oom}\n", exit.container, exit.code);
+        if !exit.health.is_empty() {
+            text += "  its health check said:\n";
+            text.extend(exit.health.iter().map(|line| format!("    | {line}\n")));
+        }
         text += if exit.log.is_empty() { "  it wrote nothing\n" } else { "  its last lines:\n" };
         text.extend(exit.log.iter().map(|line| format!("    | {line}\n")));
     }

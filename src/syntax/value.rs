@@ -144,7 +144,13 @@ impl Value {
 
     fn child(&self, step: &str) -> Option<(Span, &Value)> {
         match &self.data {
-            Data::Map(map) => map.entries.iter().find(|(key, _)| key.to_key() == step).map(|(key, value)| (key.span, value)),
+            // Keys may be written in snake case or in any case where the step has the name of a field.
+            Data::Map(map) => {
+                let plain = |key: &str| key.replace('_', "").to_lowercase();
+                let exact = map.entries.iter().find(|(key, _)| key.to_key() == step);
+                let entry = exact.or_else(|| map.entries.iter().find(|(key, _)| plain(&key.to_key()) == plain(step)));
+                entry.map(|(key, value)| (key.span, value))
+            }
             Data::List(list) => step.parse().ok().and_then(|at: usize| list.get(at)).map(|item| (item.span, item)),
             _ => None,
         }

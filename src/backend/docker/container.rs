@@ -45,6 +45,16 @@ impl Container {
         }
     }
 
+    /// What the health check said, oldest first: a line for each time.
+    pub(super) fn health_log(&self) -> Vec<String> {
+        let log = self.json.pointer("/State/Health/Log").and_then(Json::as_array);
+        let line = |check: &Json| {
+            let said = check["Output"].as_str().unwrap_or_default().trim().replace('\n', " ");
+            format!("exit code {}{}{said}", check["ExitCode"], if said.is_empty() { "" } else { ": " })
+        };
+        log.into_iter().flatten().map(line).collect()
+    }
+
     /// Published ports, as `8080→80/tcp`.
     pub(super) fn published(&self) -> Vec<String> {
         let ports = self.json.pointer("/NetworkSettings/Ports").and_then(Json::as_object);

@@ -1,14 +1,15 @@
 //! Creating, starting, stopping and removing containers, and adopting those that exist.
 
 use super::{
-    ADOPTED_STATE, Creation,
+    ADOPTED_STATE, Creation, Dialect,
     connect::{Version, config_folder, failure, read_json, status},
     container::{Container, is_name, plain_name},
     engine::{Engine, label},
     params::Fault,
     params::{self, Gate},
+    wait_for,
 };
-use crate::backend::{Call, Exit, Failure, ObjectState, Outputs};
+use crate::backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs};
 use bollard::{
     container::LogOutput,
     models::ContainerSummary,
@@ -26,6 +27,10 @@ const STOP_TIMEOUT: i64 = 10;
 /// First version of the API that takes the hardware address with the network.
 const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
 
+/// Runtime properties that go with the container.
+const FORGOTTEN: [&str; 8] =
+    ["container_id", "image_id", "network_settings", "ports", "container", "container_args", "container_info", "run_result"];
+
 /// A request to create a container, complete.
 struct Request {
     name: String,
@@ -39,12 +44,27 @@ impl Engine {
     /// instance from the same request, by a run that died, it is the container.
     pub(super) async fn create(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
         let request = self.request(call, creation)?;
-        let created = self.post_create(&request).await;
-        match created {
-            Ok(id) => Ok(container_id(id)),
-            Err(error) if status(&error) == Some(409) => self.take_up(call, &request).await,
-            Err(error) => Err(failure(&error, &format!("creating container `{}`", request.name))),
+        if creation.needs_check && request.body.get("Healthcheck").is_none() {
+            self.expect_check(call).await?;
         }
+        let mut created = match self.post_create(&request).await {
+            Ok(id) => container_id(id),
+            Err(error) if status(&error) == Some(409) => self.take_up(call, &request).await?,
+            Err(error) => return Err(failure(&error, &format!("creating container `{}`", request.name))),
+        };
+        // What blueprints of the plugin 2.x read.
+        if creation.dialect == Dialect::ContainerArgs {
+            let id = created.set.get("container_id").cloned().unwrap_or_default();
+            created.set.extend([("container".to_owned(), id), ("container_args".to_owned(), creation.create.clone())]);
+        }
+        Ok(created)
+    }
+
+    /// A container that will be waited for to be healthy has a health check from somewhere, or is not even made.
+    async fn expect_check(&self, call: &Call) -> Result<(), Failure> {
+        let image = call.properties.get("image_id").and_then(Json::as_str).unwrap_or_default();
+        let check = self.image(image).await?.map(|image| image["Config"]["Healthcheck"]["Test"].clone()).unwrap_or_default();
+        if check[0].is_null() || check[0] == "NONE" { Err(wait_for::no_check()) } else { Ok(()) }
     }
 
     async fn post_create(&self, request: &Request) -> Result<String, bollard::errors::Error> {
@@ -119,22 +139,8 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
-        let mut labels: JsonMap<String, Json> = body["Labels"].as_object().cloned().unwrap_or_default();
-        let spec = self.digest(&creation.declaration);
-        let record = creation.record.to_string();
-        for (name, value) in [
-            (label::DEPLOYMENT, call.deployment.as_str()),
-            (label::NODE, &call.node),
-            (label::INSTANCE, &call.instance),
-            (label::GENERATION, "1"),
-            (label::EXECUTION, &call.execution),
-            (label::SPEC, &spec),
-            (label::REQUEST, digest),
-            (label::RECORD, &record),
-        ] {
-            labels.insert(name.to_owned(), value.into());
-        }
-        body["Labels"] = Json::Object(labels);
+        self.add_labels(body, call, &creation.declaration, &creation.record);
+        body["Labels"][label::REQUEST] = digest.into();
     }
 
     /// Starts the container; one that runs already is started, one that is paused goes on.
@@ -146,17 +152,21 @@ impl Engine {
             if found.as_ref().map(Container::state) == Some(ObjectState::Paused) {
                 let resumed = self.client.repeat(|| self.client.docker().unpause_container(&id)).await;
                 resumed.map_err(|error| failure(&error, "letting the paused container go on"))?;
-                return self.network(&id).await;
+                return self.network(call, &id).await;
             }
             return Err(Failure { exit: self.exit(&id).await, ..failure(&error, "starting the container") });
         }
-        self.network(&id).await
+        self.network(call, &id).await
     }
 
     /// The properties that the original's blueprints read.
-    async fn network(&self, id: &str) -> Result<Outputs, Failure> {
+    async fn network(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
         let Some(container) = self.inspect(id).await? else { return Err(Failure::fatal("the container disappeared while it was started")) };
-        Ok(Outputs { set: container.network_properties(), unset: Vec::new() })
+        let mut set = container.network_properties();
+        if call.properties.contains_key("container_args") {
+            set.insert("container_info".to_owned(), container.json);
+        }
+        Ok(Outputs { set, unset: Vec::new() })
     }
 
     /// Stops the container; one that does not run, or is gone, is stopped.
@@ -187,7 +197,7 @@ impl Engine {
         if let Some(image) = call.properties.get("image_id").and_then(Json::as_str) {
             self.drop_image(image).await?;
         }
-        Ok(Outputs { unset: ["container_id", "image_id", "network_settings", "ports"].map(str::to_owned).to_vec(), ..Outputs::default() })
+        Ok(Outputs { unset: FORGOTTEN.map(str::to_owned).to_vec(), ..Outputs::default() })
     }
 
     async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
@@ -222,16 +232,26 @@ impl Engine {
         found.map_err(|error| failure(&error, "looking for the container"))
     }
 
-    /// Finds a container that exists, by exact name or by id, and remembers how it was found.
-    pub(super) async fn adopt(&self, name: &Json) -> Result<Outputs, Failure> {
+    /// Finds an object that exists, by exact name or by id.
+    pub(super) async fn adopt(&self, kind: ObjectKind, name: &Json) -> Result<Outputs, Failure> {
         let Some(name) = name.as_str().map(plain_name).filter(|name| !name.is_empty()) else {
-            return Err(Failure::fatal("`use_external_resource` needs the `name` of the container to adopt"));
+            return Err(Failure::fatal(format!("`use_external_resource` needs the `name` of the {} to adopt", kind.as_str())));
         };
+        match kind {
+            ObjectKind::Container => self.adopt_container(&name).await,
+            ObjectKind::Network => self.adopt_network(&name).await,
+            ObjectKind::Volume => self.adopt_volume(&name).await,
+            ObjectKind::Image => Err(Failure::fatal("images are not adopted: they are shared as they are")),
+        }
+    }
+
+    /// Finds a container, and remembers how it was found.
+    async fn adopt_container(&self, name: &str) -> Result<Outputs, Failure> {
         let missing = || {
             Failure::fatal(format!("there is no container `{name}` to adopt"))
                 .hint("start it first, or remove `use_external_resource` to have it created")
         };
-        let found = self.inspect(&name).await?.ok_or_else(missing)?;
+        let found = self.inspect(name).await?.ok_or_else(missing)?;
         // The engine also finds by a part of an id; that is not what the blueprint said.
         let exact = found.name() == name || found.id() == name;
         if !exact {
@@ -280,6 +300,7 @@ impl Engine {
             container: container.name(),
             code: container.json.pointer("/State/ExitCode").and_then(Json::as_i64).unwrap_or_default(),
             oom_killed: container.flag("/State/OOMKilled"),
+            health: container.health_log(),
             log: self.last_lines(id).await,
         })
     }

@@ -1,20 +1,21 @@
 //! Carries out steps on one Docker engine.
 
 use super::{
-    Action, ConnectError, Host,
+    Action, Attachment, ConnectError, Host,
     connect::{Client, failure, status},
     container::{Container, is_name, plain_name},
     declaration,
     images::Wanted,
-    is_container, wanted_name,
+    kind, wanted_name,
 };
 use crate::{
-    backend::{Call, Failure, Object, Outputs, Owner, ProgressSink},
+    backend::{Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, ProgressSink},
     digest::keyed,
-    model::Deployment,
+    model::{Deployment, Instance},
 };
 use bollard::models::ContainerSummary;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::HashSet;
 
 /// Names of the labels on everything that is created.
@@ -77,6 +78,7 @@ impl Engine {
             as_declared: self.declared(deployment, instance).is_none_or(|spec| container.label(label::SPEC) == Some(&spec)),
         });
         Object {
+            kind: ObjectKind::Container,
             id: container.id(),
             name: container.name(),
             image: container.text("/Config/Image").unwrap_or_default().to_owned(),
@@ -97,8 +99,8 @@ impl Engine {
     /// Digest of what the deployment declares for an instance; none if it does not have it.
     fn declared(&self, deployment: &Deployment, instance: &str) -> Option<String> {
         let instance = deployment.instance(instance)?;
-        let node = deployment.node(instance).filter(|node| is_container(node))?;
-        Some(self.digest(&declaration(instance, node)))
+        let node = deployment.node(instance).filter(|node| kind(node).is_some())?;
+        Some(self.digest(&declaration(deployment, instance, node)))
     }
 }
 
@@ -106,44 +108,148 @@ impl Engine {
     pub(super) async fn perform(&self, action: &Action, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
         match action {
             Action::Image { image, folder, fallback } => self.ensure_image(&Wanted { image, folder, fallback }, call, progress).await,
+            Action::Build { image, folder } => self.build(call, image, folder, progress).await,
+            Action::RemoveImage => self.remove_image(call).await,
             Action::Create(creation) => self.create(call, creation).await,
             Action::Recreate(creation) => self.recreate(call, creation).await,
+            Action::Connect { network, endpoint } => {
+                self.connect_network(call, &Attachment { network: network.clone(), endpoint: endpoint.clone() }).await
+            }
             Action::Start { .. } => self.start(call).await,
             Action::Wait { processes, interval } => self.wait(call, processes, interval, progress).await,
+            Action::WaitFor { condition } => self.wait_for(call, condition, progress).await,
+            Action::Follow => self.follow(call, progress).await,
+            Action::Execute { command } => self.execute(call, command, progress).await,
             Action::Stop { params } => self.stop(call, params).await,
             Action::Remove { params } => self.remove(call, params).await,
-            Action::Adopt { name } => self.adopt(name).await,
+            Action::Adopt { kind, name } => self.adopt(*kind, name).await,
             Action::Restore { params } => self.restore(call, params).await,
             Action::Release => Ok(released()),
+            Action::CreateNetwork(making) => self.create_network(call, making).await,
+            Action::RemoveNetwork => self.remove_network(call).await,
+            Action::CreateVolume(making) => self.create_volume(call, making).await,
+            Action::RemoveVolume { keep } => self.remove_volume(call, keep).await,
         }
+    }
+
+    /// Adds the labels that say for whom an object is made.
+    pub(super) fn add_labels(&self, body: &mut Json, call: &Call, declaration: &str, record: &Json) {
+        let mut labels: JsonMap<String, Json> = body["Labels"].as_object().cloned().unwrap_or_default();
+        for (name, value) in [
+            (label::DEPLOYMENT, call.deployment.as_str()),
+            (label::NODE, &call.node),
+            (label::INSTANCE, &call.instance),
+            (label::GENERATION, "1"),
+            (label::EXECUTION, &call.execution),
+            (label::SPEC, &self.digest(declaration)),
+            (label::RECORD, &record.to_string()),
+        ] {
+            labels.insert(name.to_owned(), value.into());
+        }
+        body["Labels"] = Json::Object(labels);
     }
 
     /// What this engine has of a deployment, and what stands where it wants to be.
     pub(super) async fn objects(&self, deployment: &Deployment, engine: &str) -> Result<Vec<Object>, Failure> {
+        let mut objects = self.containers(deployment, engine).await?;
+        let has = |wanted: ObjectKind| deployment.nodes.values().any(|node| kind(node) == Some(wanted));
+        if has(ObjectKind::Network) {
+            objects.extend(self.plain(deployment, engine, ObjectKind::Network, "/networks").await?);
+        }
+        if has(ObjectKind::Volume) {
+            objects.extend(self.plain(deployment, engine, ObjectKind::Volume, "/volumes").await?);
+        }
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(objects)
+    }
+
+    async fn containers(&self, deployment: &Deployment, engine: &str) -> Result<Vec<Object>, Failure> {
         let all = bollard::query_parameters::ListContainersOptions { all: true, ..Default::default() };
         let listed = self.client.repeat(|| self.client.docker().list_containers(Some(all.clone()))).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
-        let wanted = wanted_names(deployment);
+        let wanted = wanted_names(deployment, ObjectKind::Container);
         let relevant = listed
             .iter()
             .filter(|container| is_relevant(container, &deployment.name, &wanted))
             .filter_map(|container| container.id.as_deref());
         let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
-        let mut objects: Vec<Object> = found.iter().flatten().map(|container| self.object(container, deployment, engine)).collect();
-        objects.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(objects)
+        Ok(found.iter().flatten().map(|container| self.object(container, deployment, engine)).collect())
+    }
+
+    /// Networks or volumes: a list tells everything of them.
+    async fn plain(&self, deployment: &Deployment, engine: &str, kind: ObjectKind, path: &str) -> Result<Vec<Object>, Failure> {
+        let listed = self.client.get(path).await.map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
+        let listed = if kind == ObjectKind::Volume { &listed["Volumes"] } else { &listed };
+        let wanted = wanted_names(deployment, kind);
+        let relevant = |found: &&Json| {
+            let is = |field: &str| found[field].as_str().is_some_and(|text| wanted.contains(text));
+            found["Labels"][label::DEPLOYMENT] == deployment.name.as_str() || is("Name") || is("Id")
+        };
+        Ok(listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(relevant)
+            .map(|found| self.plain_object(found, deployment, engine, kind))
+            .collect())
+    }
+
+    fn plain_object(&self, found: &Json, deployment: &Deployment, engine: &str, kind: ObjectKind) -> Object {
+        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        let labels = &found["Labels"];
+        let mine = labels[label::DEPLOYMENT] == deployment.name.as_str();
+        // A volume outlives its instance: it belongs to the one that has its name now.
+        let instance = match kind {
+            ObjectKind::Volume => deployment
+                .instances
+                .iter()
+                .find(|it| labels[label::NODE] == it.node.as_str() && wanted_name(deployment, it) == Some(text("Name")))
+                .map(|it| it.id.clone()),
+            _ => labels[label::INSTANCE].as_str().map(str::to_owned),
+        };
+        let owner = instance.filter(|_| mine).map(|instance| Owner {
+            as_declared: self
+                .declared(deployment, &instance)
+                .is_none_or(|spec| kind == ObjectKind::Volume || labels[label::SPEC] == spec.as_str()),
+            instance,
+        });
+        Object {
+            kind,
+            id: if kind == ObjectKind::Volume { text("Name") } else { text("Id") },
+            name: text("Name"),
+            image: String::new(),
+            state: ObjectState::Available,
+            health: None,
+            started_at: None,
+            exit_code: None,
+            ports: Vec::new(),
+            properties: JsonMap::new(),
+            owner,
+            engine: engine.to_owned(),
+        }
     }
 }
 
 fn released() -> Outputs {
-    let names = ["container_id", "ports", "network_settings", super::ADOPTED_STATE];
+    let names = [
+        "container_id",
+        "ports",
+        "network_settings",
+        "network_id",
+        "network_name",
+        "network",
+        "volume_name",
+        "mountpoint",
+        super::ADOPTED_STATE,
+    ];
     Outputs { unset: names.map(str::to_owned).to_vec(), ..Outputs::default() }
 }
 
-/// Names that the deployment wants, adopted ones included.
-fn wanted_names(deployment: &Deployment) -> HashSet<String> {
-    deployment.instances.iter().filter_map(|instance| wanted_name(deployment, instance)).collect()
+/// Names that the deployment wants for objects of a kind, adopted ones included.
+fn wanted_names(deployment: &Deployment, wanted: ObjectKind) -> HashSet<String> {
+    let of_kind = |instance: &&Instance| deployment.node(instance).and_then(kind) == Some(wanted);
+    deployment.instances.iter().filter(of_kind).filter_map(|instance| wanted_name(deployment, instance)).collect()
 }
 
 fn is_relevant(container: &ContainerSummary, deployment: &str, wanted: &HashSet<String>) -> bool {

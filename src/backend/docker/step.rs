@@ -1,15 +1,16 @@
 //! What a container engine is asked: one engine operation, and the engine it is for.
 
 use super::{
-    images,
+    build, images,
     params::{self, Fault},
+    wait_for,
 };
 use crate::{
-    backend::EngineRef,
+    backend::{EngineRef, ObjectKind},
     model::function::{holds_call, is_call},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Map as JsonMap, Value as Json, json};
 use std::fmt;
 
 /// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
@@ -62,8 +63,50 @@ pub enum Action {
         /// Parameters of `remove_container`.
         params: Json,
     },
-    /// Finds a container that exists already, and remembers how it was found.
+    /// Waits for one condition.
+    WaitFor {
+        /// `healthy`, or a mapping with `exited`, `port` or `log`.
+        condition: Json,
+    },
+    /// Waits until the container ends, and keeps what it wrote.
+    Follow,
+    /// Runs a command in the container, before it is stopped.
+    Execute {
+        /// The command line.
+        command: Json,
+    },
+    /// Attaches the container to a network.
+    Connect {
+        /// Its name.
+        network: Json,
+        /// Aliases, addresses and the like.
+        endpoint: Json,
+    },
+    /// Builds an image, or sees to it that one is there.
+    Build {
+        /// The node's `resource_config`.
+        image: Json,
+        /// Folder of the blueprint.
+        folder: String,
+    },
+    /// Removes an image that was built or pulled for the instance.
+    RemoveImage,
+    /// Creates a network.
+    CreateNetwork(Making),
+    /// Removes the network.
+    RemoveNetwork,
+    /// Creates a volume.
+    CreateVolume(Making),
+    /// Removes the volume, unless it is to be kept.
+    RemoveVolume {
+        /// The node's `keep`.
+        keep: Json,
+    },
+    /// Finds an object that exists already, and remembers how it was found.
     Adopt {
+        /// What it is.
+        #[serde(default)]
+        kind: ObjectKind,
         /// Its exact name, or its id.
         name: Json,
     },
@@ -85,7 +128,52 @@ pub struct Creation {
     pub create: Json,
     /// Parameters of `start`, which engines want at creation.
     pub start: Json,
+    /// The container is waited for to be healthy: it must have a health check.
+    #[serde(default)]
+    pub needs_check: bool,
+    /// How the parameters are written.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Networks from relationships.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<Attachment>,
+    /// Volumes from relationships, as the engine takes mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Json>,
     /// What the declaration comes to before it is bound; its digest is the container's `dockctl.spec`.
+    pub declaration: String,
+    /// What an uninstall needs when everything else is lost; goes into a label.
+    pub record: Json,
+}
+
+/// How the parameters of a container are written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// `params` of the docker plugin 1.x.
+    #[default]
+    Params,
+    /// `container_args` of the docker plugin 2.x.
+    ContainerArgs,
+}
+
+/// A network that a container is attached to.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Attachment {
+    /// Its name.
+    pub network: Json,
+    /// Aliases, addresses and the like.
+    pub endpoint: Json,
+}
+
+/// What a network or a volume is made from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Making {
+    /// Its name.
+    pub name: Json,
+    /// The node's properties.
+    pub properties: Json,
+    /// What the declaration comes to before it is bound.
     pub declaration: String,
     /// What an uninstall needs when everything else is lost; goes into a label.
     pub record: Json,
@@ -94,7 +182,51 @@ pub struct Creation {
 impl Creation {
     /// The request that the declaration comes to, as far as it is known.
     pub(super) fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
-        params::creation(&self.create, &self.start)
+        let mut converted = match self.dialect {
+            Dialect::Params => params::creation(&self.create, &self.start)?,
+            Dialect::ContainerArgs => params::container_args(&self.create)?,
+        };
+        self.add_mounts(&mut converted);
+        if !converted.names_network() {
+            self.networks.first().into_iter().try_for_each(|first| first.add_to(&mut converted.body)).map_err(|fault| vec![fault])?;
+        }
+        Ok(converted)
+    }
+
+    fn add_mounts(&self, converted: &mut params::Creation) {
+        if self.mounts.is_empty() {
+            return;
+        }
+        let host = converted.body.entry("HostConfig").or_insert_with(|| json!({}));
+        let mut mounts = host["Mounts"].as_array().cloned().unwrap_or_default();
+        mounts.extend(self.mounts.iter().cloned());
+        host["Mounts"] = mounts.into();
+    }
+
+    /// Networks that do not go into the request: all but the first, or all if the parameters name one.
+    pub(super) fn later_networks(&self) -> Vec<Attachment> {
+        let alone = params::Creation::names_network;
+        let converted = match self.dialect {
+            Dialect::Params => params::creation(&self.create, &self.start),
+            Dialect::ContainerArgs => params::container_args(&self.create),
+        };
+        let first = usize::from(!converted.is_ok_and(|converted| alone(&converted)));
+        self.networks.iter().skip(first).cloned().collect()
+    }
+}
+
+impl Attachment {
+    /// The endpoint as the engine takes it.
+    pub(super) fn converted(&self) -> Result<Json, Fault> {
+        params::endpoint(&self.endpoint)
+    }
+
+    fn add_to(&self, body: &mut JsonMap<String, Json>) -> Result<(), Fault> {
+        let Some(name) = self.network.as_str() else { return Ok(()) };
+        body.insert("NetworkingConfig".to_owned(), json!({ "EndpointsConfig": { name: self.converted()? } }));
+        let host = body.entry("HostConfig").or_insert_with(|| json!({}));
+        host["NetworkMode"] = name.into();
+        Ok(())
     }
 }
 
@@ -103,7 +235,8 @@ impl Action {
     pub(in crate::backend) fn property(&self) -> Option<&'static str> {
         match self {
             Self::Image { .. } => Some("image"),
-            Self::Create(_) | Self::Recreate(_) | Self::Adopt { .. } => Some("name"),
+            Self::Create(_) | Self::Recreate(_) | Self::Adopt { .. } | Self::CreateNetwork(_) | Self::CreateVolume(_) => Some("name"),
+            Self::Build { .. } => Some("resource_config"),
             _ => None,
         }
     }
@@ -120,10 +253,15 @@ impl Action {
 impl Step {
     /// Takes the record that goes into a label as it was before functions in it were evaluated.
     pub(in crate::backend) fn keep_record(&mut self, unbound: &Self) {
-        if let (Action::Create(mine) | Action::Recreate(mine), Action::Create(creation) | Action::Recreate(creation)) =
-            (&unbound.action, &mut self.action)
-        {
-            creation.record = mine.record.clone();
+        let kept = match &unbound.action {
+            Action::Create(creation) | Action::Recreate(creation) => creation.record.clone(),
+            Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record.clone(),
+            _ => return,
+        };
+        match &mut self.action {
+            Action::Create(creation) | Action::Recreate(creation) => creation.record = kept,
+            Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = kept,
+            _ => {}
         }
     }
 
@@ -153,11 +291,22 @@ impl fmt::Display for Action {
             Self::Start { adopted: false, .. } => f.write_str("start container"),
             Self::Start { adopted: true, .. } => f.write_str("start adopted container if it is stopped"),
             Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
+            Self::WaitFor { condition } => write!(f, "wait for {}", wait_for::shown(condition)),
+            Self::Follow => f.write_str("wait until the container ends"),
+            Self::Execute { command } => write!(f, "run {} in the container", shown(command)),
+            Self::Connect { network, .. } => write!(f, "attach container to network {}", shown(network)),
+            Self::Build { image, .. } => f.write_str(&build::shown(image)),
+            Self::RemoveImage => f.write_str("remove image if it was brought for this"),
+            Self::CreateNetwork(making) => write!(f, "create network {}", shown(&making.name)),
+            Self::RemoveNetwork => f.write_str("remove network"),
+            Self::CreateVolume(making) => write!(f, "create volume {}", shown(&making.name)),
+            Self::RemoveVolume { keep } if *keep == false => f.write_str("remove volume"),
+            Self::RemoveVolume { .. } => f.write_str("keep volume"),
             Self::Stop { .. } => f.write_str("stop container"),
             Self::Remove { .. } => f.write_str("remove container"),
-            Self::Adopt { name, .. } => write!(f, "adopt container {}", shown(name)),
+            Self::Adopt { name, kind } => write!(f, "adopt {} {}", kind.as_str(), shown(name)),
             Self::Restore { .. } => f.write_str("put adopted container back as it was found"),
-            Self::Release => f.write_str("let adopted container go"),
+            Self::Release => f.write_str("let go what was adopted"),
         }
     }
 }

@@ -44,6 +44,7 @@ pub(in super::super) struct Client {
     version: Version,
     /// Longest wait for the head of an ordinary answer, in seconds.
     answer: u64,
+    host: Option<String>,
 }
 
 impl Client {
@@ -64,12 +65,17 @@ impl Client {
         let answer = host.timeout.unwrap_or(ANSWER);
         let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), answer, bollard::API_DEFAULT_VERSION);
         let docker = docker.map_err(|error| silent(error.to_string()))?;
-        Ok(Self { docker, wire, version, answer })
+        Ok(Self { docker, wire, version, answer, host: host.machine() })
     }
 
     /// The version that both sides speak.
     pub(in super::super) fn version(&self) -> Version {
         self.version
+    }
+
+    /// The machine that the engine is on; none if it is this one.
+    pub(in super::super) fn host(&self) -> Option<String> {
+        self.host.clone()
     }
 
     /// The library's handle.

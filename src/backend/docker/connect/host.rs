@@ -1,6 +1,7 @@
 //! Which engine to talk to, found as the docker command finds it.
 
 use super::{
+    address::Address,
     daemon_client::DaemonClient,
     tls::{Tls, Verify},
     version::{NEWEST, OLDEST, Version},
@@ -70,6 +71,14 @@ impl Host {
         let folder = contexts.join("tls").join(id).join("docker");
         let tls = (folder.is_dir() || verify == Verify::Nothing).then(|| Tls::of_folder(&folder, verify));
         Ok(Self::new(address, format!("{origin} `{name}`"), tls))
+    }
+
+    /// The machine that it is on; none if it is this one.
+    pub(super) fn machine(&self) -> Option<String> {
+        match Address::parse(&self.address) {
+            Ok(Address::Tcp { host, .. } | Address::Ssh { host, .. }) => Some(host.trim_matches(['[', ']']).to_owned()),
+            _ => None,
+        }
     }
 
     /// The engine that a `daemon_client` names: its own address, else the default one's, with what else it says.

@@ -182,7 +182,7 @@ impl Upload {
 }
 
 /// The stream of what a thread writes.
-pub(super) fn stream_of(
+pub(in super::super) fn stream_of(
     write: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let (sender, receiver) = mpsc::channel(4);

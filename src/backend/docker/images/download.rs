@@ -19,7 +19,7 @@ const CONTACT: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_mins(1);
 
 /// Fetches what is at an address. Only http and https, redirects included; from https never back to http.
-pub(super) async fn download(
+pub(in super::super) async fn download(
     url: &str,
     limit: u64,
     stop: &CancellationToken,

@@ -6,6 +6,8 @@ mod download;
 mod image;
 mod layout;
 
+pub(super) use archive::stream_of;
+pub(super) use download::download;
 pub(super) use image::{Image, KEYS, Key, is_url, key_of, path_of, shown};
 
 use super::{
@@ -112,7 +114,7 @@ impl Engine {
             return Ok(found);
         }
         (it.progress)(Progress::Note(format!("fetching {url}")));
-        let file = download::download(url, it.image.limit(), &it.call.stop, it.progress).await?;
+        let file = download(url, it.image.limit(), &it.call.stop, it.progress).await?;
         self.bring_file(it, file.path()).await.map_err(|failure| Failure {
             // The name of the copy says nothing to anybody.
             message: failure.message.replace(&file.path().display().to_string(), url),

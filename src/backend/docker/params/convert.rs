@@ -589,6 +589,10 @@ fn networking(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     Ok(given)
 }
 
+/// Names of docker-py's `create_endpoint_config`.
+pub(in super::super) const ENDPOINT: [&str; 7] =
+    ["aliases", "links", "ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "driver_opt"];
+
 /// An endpoint as the engine takes it, or with the names of docker-py's `create_endpoint_config`.
 pub(super) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     if value.is_null() {
@@ -607,11 +611,10 @@ pub(super) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     if addresses.as_object().is_none_or(|addresses| !addresses.is_empty()) {
         raw.insert("IPAMConfig".to_owned(), addresses);
     }
-    const NAMES: [&str; 7] = ["aliases", "links", "ipv4_address", "ipv6_address", "link_local_ips", "driver_opt", "mac_address"];
     let is_field =
         |key: &str| matches!(&shape::ENDPOINT, Shape::Fields(fields) if fields.iter().any(|(name, _)| plain(name) == plain(key)));
     if let Some(key) = raw.keys().find(|key| key.starts_with(|c: char| c.is_ascii_lowercase()) && !is_field(key)) {
-        return Err(Fault::unknown_among(key, &NAMES));
+        return Err(Fault::unknown_among(key, &ENDPOINT));
     }
     let mut endpoint = shaped(&shape::ENDPOINT, &Json::Object(raw), warnings)?;
     amend(&mut endpoint, "Aliases", strings)?;

@@ -12,9 +12,9 @@ mod reference;
 mod shape;
 mod words;
 
-pub(super) use convert::{Form, convert, kind};
+pub(super) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub use fault::Fault;
-pub use reader::{Creation, Gate, Removal, container_args, creation, removal, stop};
+pub use reader::{Creation, Gate, Removal, container_args, creation, endpoint, removal, stop};
 pub use reference::{extend_schema, markdown};
 
 /// Where an argument may be given.

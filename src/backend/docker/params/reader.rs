@@ -32,6 +32,25 @@ pub struct Creation {
     pub warnings: Vec<Fault>,
 }
 
+impl Creation {
+    /// Whether the parameters say which network the container is on.
+    #[must_use]
+    pub fn names_network(&self) -> bool {
+        let mode = self.body.get("HostConfig").and_then(|host| host["NetworkMode"].as_str()).unwrap_or_default();
+        let endpoints = self.body.get("NetworkingConfig").and_then(|config| config["EndpointsConfig"].as_object());
+        !matches!(mode, "" | "default") || endpoints.is_some_and(|networks| !networks.is_empty())
+    }
+}
+
+/// Converts what a relationship says of a network into an endpoint as the engine takes it.
+///
+/// # Errors
+///
+/// What of it cannot be converted.
+pub fn endpoint(given: &Json) -> Result<Json, Fault> {
+    super::convert::endpoint(given, &mut Vec::new())
+}
+
 /// An argument that older engines do not know, and would drop or refuse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {

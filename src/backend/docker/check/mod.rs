@@ -1,5 +1,7 @@
 //! Faults of a blueprint that only this back-end knows of: arguments, names, images.
 
+mod objects;
+
 use super::{
     Operation, connect,
     container::is_name,
@@ -14,34 +16,29 @@ use crate::{
 };
 use std::{collections::HashMap, path::Path};
 
-/// Checks every container of a blueprint.
+/// Checks everything in a blueprint that is to be on an engine.
 pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     for node in blueprint.nodes.values() {
-        let Some(create) = operation(node, Operation::Create) else {
-            if let Some(start) = operation(node, Operation::Start) {
-                let warning = format!("node `{}` starts a container and creates none", node.name.node);
-                d.push(
-                    start
-                        .span
-                        .warning(Code::NoEffect, warning)
-                        .hint("to adopt an existing one, keep `create` and set `use_external_resource: true`"),
-                );
-            }
-            continue;
-        };
-        let adopted = is_adopted(node);
-        if adopted {
-            check_adopted(node, create, d);
-        } else {
-            check_image(node, d);
-            check_name(node, create, d);
+        match operation(node, Operation::Create) {
+            Some(create) => check_container(node, create, d),
+            None => objects::check(node, d),
         }
-        check_params(node, create, d);
-        for operation in node.operations.values() {
-            check_inputs(operation, d);
-        }
+        objects::check_relationships(blueprint, node, d);
     }
     check_names_differ(blueprint, d);
+}
+
+fn check_container(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
+    if is_adopted(node) {
+        check_adopted(node, create, d);
+    } else {
+        check_image(node, d);
+        check_name(node, create, d);
+    }
+    check_params(node, create, d);
+    for operation in node.operations.values() {
+        check_inputs(operation, d);
+    }
 }
 
 fn operation(node: &Node, wanted: Operation) -> Option<&ModelOperation> {
@@ -141,6 +138,7 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     match params::creation(&create_params, &start_params) {
         Ok(creation) => {
             creation.warnings.iter().for_each(|fault| report(fault, d, true));
+            objects::check_waits(node, start.and_then(|start| start.inputs.get("wait_for")), &creation.body, d);
             let labels = creation.body.get("Labels").and_then(|labels| labels.as_object());
             for label in labels.into_iter().flat_map(|labels| labels.keys()).filter(|label| label.starts_with("dockctl.")) {
                 let path = ["create", "params", "labels", label].map(str::to_owned);
@@ -188,10 +186,8 @@ fn diagnostic(fault: &Fault, params: Option<&Value>, node_span: Span, node: &str
 
 /// Inputs of the operations themselves. Further names are legal in the DSL, and do nothing here.
 fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
-    const KNOWN: [&str; 4] = ["params", "processes_to_wait_for", "retry_interval", "daemon_client"];
-    if Operation::of(&operation.plugin, &operation.operation).is_none() {
-        return;
-    }
+    const KNOWN: [&str; 5] = ["params", "processes_to_wait_for", "retry_interval", "daemon_client", "wait_for"];
+    let Some(carried_out) = Operation::of(&operation.plugin, &operation.operation) else { return };
     for (name, value) in &operation.inputs {
         let json = value.to_json();
         match name.as_ref() {
@@ -204,9 +200,10 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
                 d.push(value.span.error(Code::ArgumentValue, "`retry_interval` must be a number of seconds"));
             }
             "processes_to_wait_for" if !function::holds_call(&json) => check_processes(value, d),
-            name if !KNOWN.contains(&name) => {
+            "wait_for" if carried_out == Operation::Start => objects::check_conditions(value, d),
+            name if !KNOWN.contains(&name) || name == "wait_for" => {
                 let warning = value.span.warning(Code::NoEffect, format!("the input `{name}` has no effect on this operation"));
-                d.push(match nearest(name, KNOWN) {
+                d.push(match nearest(name, KNOWN).filter(|known| *known != name) {
                     Some(known) => warning.hint(format!("did you mean `{known}`?")),
                     None => warning,
                 });
@@ -240,8 +237,8 @@ fn check_processes(value: &Value, d: &mut Diagnostics) {
 fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
     let mut seen: HashMap<(String, &str), Span> = HashMap::new();
     for node in blueprint.nodes.values() {
-        let Some(create) = operation(node, Operation::Create) else { continue };
-        let Some(name) = given_name(node, create) else { continue };
+        let Some(create) = operation(node, Operation::Create).or_else(|| operation(node, Operation::Run)) else { continue };
+        let Some(name) = objects::run_name(node).or_else(|| given_name(node, create)) else { continue };
         let Some(text) = name.as_str() else { continue };
         let client =
             create.inputs.get("daemon_client").map(Value::to_json).filter(|client| client.as_object().is_some_and(|it| !it.is_empty()));

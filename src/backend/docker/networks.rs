@@ -1,0 +1,254 @@
+//! Networks, as dockctl's own type of node has them, and containers on them.
+
+use super::{
+    Attachment, Making,
+    connect::{failure, status},
+    containers::{known_id, refused},
+    engine::{Engine, label},
+    images::in_path,
+    params::Fault,
+};
+use crate::backend::{Call, Failure, Outputs};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// A request to create a network, from the properties of its node.
+///
+/// # Errors
+///
+/// The first property that cannot be used.
+pub(super) fn request(properties: &Json) -> Result<Json, Fault> {
+    let fault = |name: &str, what: &str| Fault::new(format!("this must be {what}")).within(&[name.to_owned()]);
+    let mut body = json!({ "CheckDuplicate": true });
+    for (name, field) in [("internal", "Internal"), ("attachable", "Attachable"), ("enable_ipv6", "EnableIPv6")] {
+        if properties[name] == true {
+            body[field] = true.into();
+        }
+    }
+    if let Some(driver) = properties["driver"].as_str().filter(|driver| !driver.is_empty()) {
+        body["Driver"] = driver.into();
+    }
+    body["Options"] = texts(&properties["options"]).ok_or_else(|| fault("options", "a mapping to texts"))?;
+    body["Labels"] = texts(&properties["labels"]).ok_or_else(|| fault("labels", "a mapping to texts"))?;
+    if let Some(ipam) = ipam(properties)? {
+        body["IPAM"] = ipam;
+    }
+    Ok(body)
+}
+
+/// A mapping to texts; numbers and the like are spelt out. Nothing is an empty one.
+pub(super) fn texts(value: &Json) -> Option<Json> {
+    let entries = match value {
+        Json::Null => return Some(json!({})),
+        Json::Object(entries) => entries,
+        _ => return None,
+    };
+    let text = |value: &Json| match value {
+        Json::Null => Some(String::new()),
+        Json::String(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
+        _ => None,
+    };
+    entries.iter().map(|(key, value)| Some((key.clone(), Json::from(text(value)?)))).collect::<Option<JsonMap<_, _>>>().map(Json::Object)
+}
+
+/// `subnet` and `gateway`, or `ipam` as docker-py's `IPAMConfig` has it, in either case.
+fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
+    let text = |name: &str| properties[name].as_str().filter(|text| !text.is_empty());
+    let at = |name: &str, message: &str| Fault::new(message.to_owned()).within(&[name.to_owned()]);
+    let given = properties["ipam"].as_object().filter(|ipam| !ipam.is_empty());
+    match (text("subnet"), text("gateway"), given) {
+        (None, None, None) if properties["ipam"].is_object() || properties["ipam"].is_null() => Ok(None),
+        (None, None, None) => Err(at("ipam", "this must be a mapping of driver, config and options")),
+        (None, Some(_), None) => Err(at("gateway", "`gateway` goes with `subnet`")),
+        (Some(subnet), gateway, None) => {
+            let mut pool = json!({ "Subnet": subnet });
+            if let Some(gateway) = gateway {
+                pool["Gateway"] = gateway.into();
+            }
+            Ok(Some(json!({ "Driver": "default", "Config": [pool] })))
+        }
+        (None, None, Some(ipam)) => raw_ipam(ipam).map(Some),
+        _ => Err(at("ipam", "`ipam` excludes `subnet` and `gateway`")),
+    }
+}
+
+fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
+    const POOL: [(&str, &str); 4] =
+        [("subnet", "Subnet"), ("iprange", "IPRange"), ("gateway", "Gateway"), ("auxaddresses", "AuxiliaryAddresses")];
+    let plain = |key: &str| key.replace('_', "").to_lowercase();
+    let under = |fault: Fault, path: &[&str]| fault.within(&path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>());
+    let mut ipam = json!({ "Driver": "default" });
+    for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+        match plain(key).as_str() {
+            "driver" => ipam["Driver"] = value.clone(),
+            "options" => ipam["Options"] = value.clone(),
+            "config" | "poolconfigs" => {
+                let mut pools = Vec::new();
+                for pool in value.as_array().into_iter().flatten() {
+                    let mut converted = json!({});
+                    for (key, value) in pool.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+                        let found = POOL.iter().find(|(name, field)| *name == plain(key) || field.to_lowercase() == plain(key));
+                        let (_, field) = found.ok_or_else(|| {
+                            under(Fault::unknown_among(key, &["subnet", "iprange", "gateway", "aux_addresses"]), &["ipam", "config"])
+                        })?;
+                        converted[*field] = value.clone();
+                    }
+                    pools.push(converted);
+                }
+                ipam["Config"] = pools.into();
+            }
+            _ => return Err(under(Fault::unknown_among(key, &["driver", "config", "options"]), &["ipam"])),
+        }
+    }
+    Ok(ipam)
+}
+
+impl Engine {
+    /// Creates the network of an instance, or takes up the one that a run which died made for it.
+    pub(super) async fn create_network(&self, call: &Call, making: &Making) -> Result<Outputs, Failure> {
+        let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
+        let name = making.name.as_str().unwrap_or_default().to_owned();
+        body["Name"] = name.clone().into();
+        self.add_labels(&mut body, call, &making.declaration, &making.record);
+        if let Some(found) = self.network_named(&name).await? {
+            return taken_up(call, &name, &found);
+        }
+        match self.client.post("/networks/create", &[], &body).await {
+            Ok(_) => self.expect_network(&name).await,
+            Err(error) if status(&error) == Some(409) => match self.network_named(&name).await? {
+                Some(found) => taken_up(call, &name, &found),
+                None => Err(failure(&error, &format!("creating network `{name}`"))),
+            },
+            Err(error) => Err(failure(&error, &format!("creating network `{name}`"))),
+        }
+    }
+
+    async fn expect_network(&self, name: &str) -> Result<Outputs, Failure> {
+        let found = self.network_named(name).await?;
+        found
+            .as_ref()
+            .map(known)
+            .ok_or_else(|| Failure::fatal(format!("network {name} is not there although the engine said that it is done")))
+    }
+
+    /// The network of exactly this name, or with this id.
+    pub(super) async fn network_named(&self, name: &str) -> Result<Option<Json>, Failure> {
+        match self.client.get(&format!("/networks/{}", in_path(name))).await {
+            // The engine finds by a part of an id too.
+            Ok(found) => Ok(Some(found).filter(|found| found["Name"] == name || found["Id"] == name)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failure(&error, &format!("looking for network {name}"))),
+        }
+    }
+
+    pub(super) async fn adopt_network(&self, name: &str) -> Result<Outputs, Failure> {
+        let found = self.network_named(name).await?;
+        found.as_ref().map(known).ok_or_else(|| {
+            Failure::fatal(format!("there is no network `{name}` to adopt"))
+                .hint("create it first, or remove `use_external_resource` to have it created")
+        })
+    }
+
+    /// Removes the network; one that is gone is removed, and one that is not ours is none of our business.
+    pub(super) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
+        let done = || Ok(Outputs { unset: ["network_id", "network_name", "network"].map(str::to_owned).to_vec(), ..Outputs::default() });
+        let Some(id) = call.properties.get("network_id").and_then(Json::as_str) else { return done() };
+        let Some(found) = self.network_named(id).await? else { return done() };
+        if found["Labels"][label::DEPLOYMENT] != call.deployment.as_str() {
+            return Err(taken("network", found["Name"].as_str().unwrap_or(id), &found["Labels"]));
+        }
+        match self.client.delete(&format!("/networks/{}", in_path(id)), &[]).await {
+            Err(error) if status(&error) != Some(404) => {
+                let failure = failure(&error, "removing the network");
+                let used = failure.message.contains("active endpoints");
+                let failure = Failure { recoverable: failure.recoverable || used, ..failure };
+                Err(if used {
+                    failure.hint("a container that is not of this deployment is on it: docker network inspect shows which")
+                } else {
+                    failure
+                })
+            }
+            _ => done(),
+        }
+    }
+
+    /// Attaches the container to a network, unless it is.
+    pub(super) async fn connect_network(&self, call: &Call, attachment: &Attachment) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let network = attachment.network.as_str().unwrap_or_default();
+        let endpoint = attachment.converted().map_err(|fault| refused(&[fault]))?;
+        let container = self.inspect(&id).await?;
+        let attached = container.is_some_and(|container| container.json["NetworkSettings"]["Networks"].get(network).is_some());
+        if attached {
+            return Ok(Outputs::default());
+        }
+        let body = json!({ "Container": id, "EndpointConfig": endpoint });
+        match self.client.post(&format!("/networks/{}/connect", in_path(network)), &[], &body).await {
+            // A call that was lost on the way and repeated finds its own work done.
+            Err(error) if !error.to_string().contains("already exists in network") => {
+                Err(failure(&error, &format!("attaching the container to network {network}")))
+            }
+            _ => Ok(Outputs::default()),
+        }
+    }
+}
+
+/// A network of this name is what is wanted if a run that died made it for the same instance.
+fn taken_up(call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
+    let labels = &found["Labels"];
+    let mine = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::INSTANCE] == call.instance.as_str();
+    if mine { Ok(known(found)) } else { Err(taken("network", name, labels)) }
+}
+
+/// What blueprints may ask of a network.
+fn known(network: &Json) -> Outputs {
+    let mut shown = network.clone();
+    // Who is on it changes with every start.
+    if let Some(fields) = shown.as_object_mut() {
+        fields.shift_remove("Containers");
+    }
+    let set = [("network_id", network["Id"].clone()), ("network_name", network["Name"].clone()), ("network", shown)];
+    Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() }
+}
+
+/// Something of this name is there, and not ours.
+pub(super) fn taken(what: &str, name: &str, labels: &Json) -> Failure {
+    let whose = match labels[label::DEPLOYMENT].as_str() {
+        None => "was not made by dockctl".to_owned(),
+        Some(owner) => format!("belongs to `{}` of the deployment `{owner}`", labels[label::INSTANCE].as_str().unwrap_or_default()),
+    };
+    Failure::fatal(format!("the name `{name}` is taken by a {what} that {whose}; it was not touched"))
+        .hint("to adopt it, add `use_external_resource: true` to the node's properties")
+        .hint("to keep both, give the node another `name`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_become_a_request() {
+        let properties =
+            json!({ "driver": "bridge", "internal": true, "options": { "mtu": 1400 }, "subnet": "10.5.0.0/24", "gateway": "10.5.0.1" });
+        let body = request(&properties).unwrap();
+        assert_eq!((&body["Driver"], &body["Internal"], &body["Options"]), (&json!("bridge"), &json!(true), &json!({ "mtu": "1400" })));
+        assert_eq!(body["IPAM"]["Config"], json!([{ "Subnet": "10.5.0.0/24", "Gateway": "10.5.0.1" }]));
+        let raw = json!({ "ipam": { "driver": "default", "config": [{ "subnet": "10.6.0.0/24", "aux_addresses": { "x": "10.6.0.9" } }] } });
+        assert_eq!(
+            request(&raw).unwrap()["IPAM"]["Config"],
+            json!([{ "Subnet": "10.6.0.0/24", "AuxiliaryAddresses": { "x": "10.6.0.9" } }])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_a_fault() {
+        for (properties, path) in [
+            (json!({ "gateway": "10.5.0.1" }), "gateway"),
+            (json!({ "options": ["a"] }), "options"),
+            (json!({ "ipam": { "confg": [] } }), "ipam.confg"),
+            (json!({ "subnet": "10.5.0.0/24", "ipam": { "driver": "x" } }), "ipam"),
+        ] {
+            assert_eq!(request(&properties).unwrap_err().path.join("."), path);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the docker plugin 2.x does with a container beyond starting it: waiting for its end, and a command before its stop.
+
+use super::{
+    connect::failure,
+    containers::{known_id, refused},
+    engine::Engine,
+    params::{Fault, Form, convert},
+};
+use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
+use bollard::{
+    container::LogOutput,
+    exec::{StartExecOptions, StartExecResults},
+    models::ExecConfig,
+    query_parameters::LogsOptions,
+};
+use futures_util::{Stream, StreamExt as _};
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// Longest output that is kept, in bytes.
+const OUTPUT: usize = 1 << 20;
+/// Seconds between two looks at a container that is to end.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time that the command before a stop may take; that of the original.
+const COMMAND: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Waits until the container ends, and keeps what it wrote: `run_result`. With what code it ended is noted, and no failure.
+    pub(super) async fn follow(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        progress(Progress::Note("waiting for its end".to_owned()));
+        loop {
+            let found = self.inspect(&id).await?;
+            let Some(found) = found else { return Err(Failure::fatal("the container disappeared while its end was waited for")) };
+            if !matches!(found.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused) {
+                let code = found.json["State"]["ExitCode"].clone();
+                let set = [("run_result", Json::from(self.output(&id).await)), ("exit_code", code)];
+                return Ok(Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting for the end of the container") }),
+            }
+        }
+    }
+
+    async fn output(&self, id: &str) -> String {
+        let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
+        collected(self.client.docker().logs(id, Some(options))).await
+    }
+
+    /// Runs a command in the container, if it runs. One that fails does not keep the container from being stopped.
+    pub(super) async fn execute(&self, call: &Call, command: &Json, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let words = convert(Form::Words, command, &mut Vec::new()).map_err(|fault: Fault| refused(&[fault]))?;
+        let words: Vec<String> = words.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect();
+        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else { return Ok(Outputs::default()) };
+        let runs = self.inspect(id).await?.is_some_and(|found| found.state() == ObjectState::Running);
+        if !runs || words.is_empty() {
+            return Ok(Outputs::default());
+        }
+        let config = ExecConfig { cmd: Some(words), attach_stdout: Some(true), attach_stderr: Some(true), ..Default::default() };
+        let ran = tokio::time::timeout(COMMAND, self.executed(id, config)).await;
+        match ran {
+            Ok(result) => result.map_err(|error| failure(&error, "running the stop command")).map(|said| progress(Progress::Note(said)))?,
+            Err(_) => progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs()))),
+        }
+        Ok(Outputs::default())
+    }
+
+    async fn executed(&self, id: &str, config: ExecConfig) -> Result<String, bollard::errors::Error> {
+        let made = self.client.docker().create_exec(id, config).await?;
+        match self.client.docker().start_exec(&made.id, None::<StartExecOptions>).await? {
+            StartExecResults::Attached { output, .. } => Ok(collected(output).await),
+            StartExecResults::Detached => Ok(String::new()),
+        }
+    }
+}
+
+/// The text of an output, its end if it is long.
+async fn collected(output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>>) -> String {
+    let mut text = Vec::new();
+    let mut output = std::pin::pin!(output);
+    while let Some(Ok(part)) = output.next().await {
+        text.extend_from_slice(&part.into_bytes());
+        if text.len() > 2 * OUTPUT {
+            text.drain(..text.len() - OUTPUT);
+        }
+    }
+    String::from_utf8_lossy(&text[text.len().saturating_sub(OUTPUT)..]).into_owned()
+}

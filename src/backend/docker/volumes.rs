@@ -1,0 +1,89 @@
+//! Volumes, as dockctl's own type of node has them.
+
+use super::{
+    Making,
+    connect::{failure, status},
+    containers::refused,
+    engine::{Engine, label},
+    images::in_path,
+    networks::{taken, texts},
+    params::Fault,
+};
+use crate::backend::{Call, Failure, Outputs};
+use serde_json::{Value as Json, json};
+
+/// A request to create a volume, from the properties of its node.
+///
+/// # Errors
+///
+/// The first property that cannot be used.
+pub(super) fn request(properties: &Json) -> Result<Json, Fault> {
+    let mapping =
+        |name: &str| texts(&properties[name]).ok_or_else(|| Fault::new("this must be a mapping to texts").within(&[name.to_owned()]));
+    let mut body = json!({ "DriverOpts": mapping("driver_opts")?, "Labels": mapping("labels")? });
+    if let Some(driver) = properties["driver"].as_str().filter(|driver| !driver.is_empty()) {
+        body["Driver"] = driver.into();
+    }
+    Ok(body)
+}
+
+impl Engine {
+    /// Creates the volume of an instance, or takes up the one of the same node: volumes are kept when a deployment
+    /// is taken down. Engines silently give back a volume of that name, so it is looked at before and after.
+    pub(super) async fn create_volume(&self, call: &Call, making: &Making) -> Result<Outputs, Failure> {
+        let name = making.name.as_str().unwrap_or_default().to_owned();
+        let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
+        body["Name"] = name.clone().into();
+        self.add_labels(&mut body, call, &making.declaration, &making.record);
+        if self.volume(&name).await?.is_none() {
+            let created = self.client.post("/volumes/create", &[], &body).await;
+            created.map_err(|error| failure(&error, &format!("creating volume `{name}`")))?;
+        }
+        match self.volume(&name).await? {
+            Some(found) if is_mine(&found, call) => Ok(known(&found)),
+            Some(found) => Err(taken("volume", &name, &found["Labels"])),
+            None => Err(Failure::fatal(format!("volume {name} is not there although the engine said that it is done"))),
+        }
+    }
+
+    pub(super) async fn volume(&self, name: &str) -> Result<Option<Json>, Failure> {
+        match self.client.get(&format!("/volumes/{}", in_path(name))).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failure(&error, &format!("looking for volume {name}"))),
+        }
+    }
+
+    pub(super) async fn adopt_volume(&self, name: &str) -> Result<Outputs, Failure> {
+        let found = self.volume(name).await?;
+        found.as_ref().map(known).ok_or_else(|| {
+            Failure::fatal(format!("there is no volume `{name}` to adopt"))
+                .hint("create it first, or remove `use_external_resource` to have it created")
+        })
+    }
+
+    /// Removes the volume if that is asked for; one that is gone is removed.
+    pub(super) async fn remove_volume(&self, call: &Call, keep: &Json) -> Result<Outputs, Failure> {
+        let done = || Ok(Outputs { unset: vec!["volume_name".into(), "mountpoint".into()], ..Outputs::default() });
+        let name = call.properties.get("volume_name").and_then(Json::as_str).filter(|_| *keep == false);
+        let Some(name) = name else { return done() };
+        let Some(found) = self.volume(name).await? else { return done() };
+        if !is_mine(&found, call) {
+            return Err(taken("volume", name, &found["Labels"]));
+        }
+        match self.client.delete(&format!("/volumes/{}", in_path(name)), &[]).await {
+            Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the volume")),
+            _ => done(),
+        }
+    }
+}
+
+/// A volume outlives its instance, whose id is another one after the next installation.
+fn is_mine(volume: &Json, call: &Call) -> bool {
+    volume["Labels"][label::DEPLOYMENT] == call.deployment.as_str() && volume["Labels"][label::NODE] == call.node.as_str()
+}
+
+fn known(volume: &Json) -> Outputs {
+    let set = [("volume_name", volume["Name"].clone()), ("mountpoint", volume["Mountpoint"].clone())];
+    Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() }
+}

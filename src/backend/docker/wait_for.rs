@@ -1,0 +1,350 @@
+//! `wait_for`: what a container must come to before its instance counts as started; dockctl's own input of `start`.
+
+use super::{
+    connect::failure,
+    container::Container,
+    containers::known_id,
+    engine::Engine,
+    params::{Fault, nanoseconds},
+};
+use crate::{
+    backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
+    model::function::{holds_call, python_text},
+};
+use bollard::query_parameters::LogsOptions;
+use fancy_regex::Regex;
+use futures_util::StreamExt as _;
+use serde_json::Value as Json;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
+/// Seconds that a condition is waited for where nothing is said.
+const TIMEOUT: f64 = 300.0;
+/// Seconds between two looks where nothing is said.
+const INTERVAL: f64 = 1.0;
+/// Longest wait for one connection.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long a published port is watched: a proxy takes connections for a program that does not, and drops them.
+const PROXY: Duration = Duration::from_millis(200);
+/// Keys of a condition.
+const KEYS: [&str; 6] = ["healthy", "exited", "port", "log", "timeout", "interval"];
+
+/// What is waited for.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// The health check says that it is well.
+    Healthy,
+    /// It ended with this code.
+    Exited(i64),
+    /// Something in it takes TCP connections.
+    Port(u16),
+    /// It wrote a line that fits.
+    Log(Box<Regex>),
+}
+
+/// A condition, and how long and how often it is looked at.
+#[derive(Clone, Debug)]
+pub(super) struct WaitFor {
+    pub condition: Condition,
+    timeout: Duration,
+    interval: Duration,
+}
+
+impl WaitFor {
+    /// Reads `healthy`, or a mapping with one of the conditions, and perhaps `timeout` and `interval`: seconds, or `30s`.
+    ///
+    /// # Errors
+    ///
+    /// What of it cannot be used.
+    pub(super) fn read(given: &Json) -> Result<Self, Fault> {
+        let entries = match given {
+            Json::String(name) if name == "healthy" => return Ok(Self::new(Condition::Healthy, TIMEOUT, INTERVAL)),
+            Json::Object(entries) => entries,
+            _ => return Err(Fault::new("this must be `healthy`, or a mapping with `exited`, `port` or `log`")),
+        };
+        if let Some(key) = entries.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(Fault::unknown_among(key, &KEYS));
+        }
+        let seconds = |key: &str, default: f64| match entries.get(key) {
+            None | Some(Json::Null) => Ok(default),
+            Some(value) => {
+                seconds(value).ok_or_else(|| Fault::new("this must be a number of seconds, or text such as 30s").within(&[key.to_owned()]))
+            }
+        };
+        let (timeout, interval) = (seconds("timeout", TIMEOUT)?, seconds("interval", INTERVAL)?);
+        let mut conditions = entries.iter().filter(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
+        match (conditions.next(), conditions.next()) {
+            (Some((key, value)), None) => {
+                let condition = condition(key, value).map_err(|fault| fault.within(std::slice::from_ref(key)))?;
+                Ok(Self::new(condition, timeout, interval))
+            }
+            (None, _) => Err(Fault::new("it says not what to wait for").hint("`healthy`, or a mapping with `exited`, `port` or `log`")),
+            _ => Err(Fault::new("one condition holds one of healthy, exited, port and log").hint("several conditions are a list")),
+        }
+    }
+
+    fn new(condition: Condition, timeout: f64, interval: f64) -> Self {
+        let duration = |seconds: f64, least: f64| Duration::from_secs_f64(seconds.clamp(least, 1e8));
+        Self { condition, timeout: duration(timeout, 0.0), interval: duration(interval, 0.02) }
+    }
+
+    /// Whether the container must have a health check.
+    pub(super) fn needs_check(&self) -> bool {
+        matches!(self.condition, Condition::Healthy)
+    }
+
+    /// Why a container that is made with these parameters can never come to it; none if it can.
+    pub(super) fn impossible(&self, body: &serde_json::Map<String, Json>) -> Option<String> {
+        let host = body.get("HostConfig").cloned().unwrap_or_default();
+        let check = body.get("Healthcheck").cloned().unwrap_or_default();
+        let policy = host["RestartPolicy"]["Name"].as_str().unwrap_or_default();
+        match &self.condition {
+            Condition::Healthy if check["Test"][0] == "NONE" => Some("it is never healthy: its health check is turned off".to_owned()),
+            Condition::Port(_) if host["NetworkMode"] == "none" => Some("no port of it can be reached: it is on no network".to_owned()),
+            Condition::Exited(_) if matches!(policy, "always" | "unless-stopped") => {
+                Some(format!("it never stays ended: its restart policy is {policy}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
+    match (key, value) {
+        ("healthy", Json::Bool(true) | Json::Null) => Ok(Condition::Healthy),
+        ("exited", _) => value.as_i64().map(Condition::Exited).ok_or_else(|| Fault::new("this must be an exit code")),
+        ("port", _) => {
+            let port =
+                value.as_u64().or_else(|| value.as_str()?.trim_end_matches("/tcp").parse().ok()).and_then(|port| u16::try_from(port).ok());
+            port.filter(|port| *port > 0).map(Condition::Port).ok_or_else(|| Fault::new("this must be a TCP port of the container"))
+        }
+        ("log", Json::String(pattern)) => {
+            let compiled = Regex::new(pattern).map_err(|error| Fault::new(format!("this is no regular expression: {error}")))?;
+            Ok(Condition::Log(Box::new(compiled)))
+        }
+        _ => Err(Fault::new(format!("`{}` cannot be the value of `{key}`", python_text(value)))),
+    }
+}
+
+fn seconds(value: &Json) -> Option<f64> {
+    let of_text = |text: &str| {
+        text.parse::<f64>().ok().or_else(|| nanoseconds(text).map(|nanos| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64()))
+    };
+    value.as_f64().or_else(|| of_text(value.as_str()?)).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+}
+
+/// A condition as a plan shows it.
+pub(super) fn shown(given: &Json) -> String {
+    match given {
+        _ if holds_call(given) => "(known after install)".to_owned(),
+        Json::String(name) => name.clone(),
+        given => {
+            let condition = given.as_object().into_iter().flatten().find(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
+            condition.map_or_else(|| given.to_string(), |(key, value)| format!("{key} {}", python_text(value)))
+        }
+    }
+}
+
+impl Engine {
+    /// Waits until a condition holds. A container that can never come to it ends the wait at once.
+    pub(super) async fn wait_for(&self, call: &Call, given: &Json, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let wait = WaitFor::read(given).map_err(|fault| super::containers::refused(&[fault.within(&["wait_for".to_owned()])]))?;
+        let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
+        progress(Progress::Note(format!("waiting for {what}")));
+        loop {
+            if self.holds(&wait, &id, &what).await? {
+                return Ok(Outputs::default());
+            }
+            if begin.elapsed() + wait.interval > wait.timeout {
+                return Err(self.too_late(&wait, &id, &what).await);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait.interval) => {}
+                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {what}")) }),
+            }
+        }
+    }
+
+    async fn holds(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
+        let Some(container) = self.inspect(id).await? else {
+            return Err(Failure::fatal(format!("the container disappeared while {what} was waited for")));
+        };
+        let runs = matches!(container.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused);
+        match &wait.condition {
+            Condition::Exited(code) if !runs => self.ended(&container, *code).await,
+            Condition::Exited(_) => Ok(false),
+            Condition::Log(pattern) if self.wrote(&container, pattern).await? => Ok(true),
+            _ if !runs => Err(self.died(id, what).await),
+            Condition::Healthy => is_healthy(&container),
+            Condition::Port(port) => self.listens(&container, *port).await,
+            Condition::Log(_) => Ok(false),
+        }
+    }
+
+    async fn ended(&self, container: &Container, code: i64) -> Result<bool, Failure> {
+        let found = container.json["State"]["ExitCode"].as_i64().unwrap_or_default();
+        if found == code {
+            return Ok(true);
+        }
+        let exit = self.exit(&container.id()).await;
+        Err(Failure { exit, ..Failure::fatal(format!("the container ended with exit code {found}, and {code} was waited for")) })
+    }
+
+    /// Looks at what it wrote since it was started.
+    async fn wrote(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
+        let since = container
+            .started_at()
+            .and_then(|at| humantime::parse_rfc3339(at).ok())
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).unwrap_or(0);
+        let options = LogsOptions { stdout: true, stderr: true, since, ..Default::default() };
+        let mut logs = std::pin::pin!(self.client.docker().logs(&container.id(), Some(options)));
+        let mut rest = String::new();
+        while let Some(part) = logs.next().await {
+            let part = part.map_err(|error| failure(&error, "reading what the container wrote"))?;
+            rest += &String::from_utf8_lossy(&part.into_bytes());
+            while let Some((line, after)) = rest.split_once('\n') {
+                if pattern.is_match(line.trim_end_matches('\r')).unwrap_or(false) {
+                    return Ok(true);
+                }
+                rest = after.to_owned();
+            }
+        }
+        Ok(pattern.is_match(&rest).unwrap_or(false) && !rest.is_empty())
+    }
+
+    /// Whether something in the container takes connections: at its own addresses, which this machine may not
+    /// reach, or where the port is published.
+    async fn listens(&self, container: &Container, port: u16) -> Result<bool, Failure> {
+        let settings = &container.json["NetworkSettings"];
+        let networks = settings["Networks"].as_object().into_iter().flatten().map(|(_, network)| &network["IPAddress"]);
+        let own: Vec<String> = networks.filter_map(|ip| ip.as_str().filter(|ip| !ip.is_empty()).map(str::to_owned)).collect();
+        let host = self.client.host().unwrap_or_else(|| "127.0.0.1".to_owned());
+        let on_host = container.text("/HostConfig/NetworkMode") == Some("host");
+        let bindings = settings["Ports"][format!("{port}/tcp")].as_array().cloned().unwrap_or_default();
+        let published: Vec<(String, u16)> = bindings.iter().filter_map(|binding| binding_address(binding, &host)).collect();
+        if own.is_empty() && published.is_empty() && !on_host {
+            return Err(Failure::fatal(format!("port {port} of the container cannot be reached from here"))
+                .hint("put it on a network, or publish the port: port_bindings"));
+        }
+        if on_host && connects(&host, port, false).await {
+            return Ok(true);
+        }
+        // The addresses of a far engine's containers may belong to somebody else here.
+        for ip in own.iter().filter(|_| self.client.host().is_none()) {
+            if connects(ip, port, false).await {
+                return Ok(true);
+            }
+        }
+        for (ip, port) in &published {
+            if connects(ip, *port, true).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn died(&self, id: &str, what: &str) -> Failure {
+        let exit = self.exit(id).await;
+        let how = exit.as_ref().map_or_else(String::new, |exit| {
+            format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" })
+        });
+        Failure { exit, ..Failure::fatal(format!("the container ended{how} while {what} was waited for")) }
+    }
+
+    /// What is known of a container that did not come to it in time.
+    async fn too_late(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
+        let message = format!("the container did not come to {what} within {} s", wait.timeout.as_secs_f64());
+        Failure { exit: self.exit(id).await, ..Failure::fatal(message) }
+            .hint("`timeout` of the condition allows more; docker logs shows what it does")
+    }
+}
+
+fn is_healthy(container: &Container) -> Result<bool, Failure> {
+    match container.text("/State/Health/Status") {
+        Some("healthy") => Ok(true),
+        Some("starting") => Ok(false),
+        Some("unhealthy") => {
+            let last = container.health_log().pop().unwrap_or_default();
+            Err(Failure::fatal(format!("the container is unhealthy: {last}"))
+                .hint("the health check failed `retries` times in a row; `start_period` gives it time"))
+        }
+        _ => Err(no_check()),
+    }
+}
+
+/// Neither the parameters nor the image have a health check.
+pub(super) fn no_check() -> Failure {
+    Failure::fatal("the container has no health check, so it is never healthy")
+        .hint("give it one: params: {healthcheck: {test: …}}, or wait for a port or a line of its log")
+}
+
+fn binding_address(binding: &Json, host: &str) -> Option<(String, u16)> {
+    let port = binding["HostPort"].as_str()?.parse().ok()?;
+    let ip: Option<IpAddr> = binding["HostIp"].as_str().and_then(|ip| ip.parse().ok());
+    let ip = ip.filter(|ip| !ip.is_unspecified()).map_or_else(|| host.to_owned(), |ip| ip.to_string());
+    Some((ip, port))
+}
+
+/// Whether a connection is taken, and where a proxy may stand between, kept.
+async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
+    let Ok(Ok(mut stream)) = tokio::time::timeout(CONNECT, TcpStream::connect((ip, port))).await else { return false };
+    if !proxied {
+        return true;
+    }
+    let mut byte = [0];
+    match tokio::time::timeout(PROXY, stream.read(&mut byte)).await {
+        // Nothing said and nothing dropped: a program that waits for its client to begin.
+        Err(_) => true,
+        Ok(read) => read.is_ok_and(|bytes| bytes > 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn conditions_are_read() {
+        for (given, text) in [
+            (json!("healthy"), "healthy"),
+            (json!({ "exited": 0 }), "exited 0"),
+            (json!({ "port": "80/tcp", "timeout": "1m30s", "interval": 0.1 }), "port 80/tcp"),
+            (json!({ "log": "^ready .*", "timeout": 5 }), "log ^ready .*"),
+        ] {
+            assert!(WaitFor::read(&given).is_ok(), "{given}");
+            assert_eq!(shown(&given), text);
+        }
+        let wait = WaitFor::read(&json!({ "port": 80, "timeout": "1m30s", "interval": 0.1 })).unwrap();
+        assert_eq!((wait.timeout.as_secs(), wait.interval.as_millis()), (90, 100));
+    }
+
+    #[test]
+    fn what_is_no_condition_is_a_fault_with_its_place() {
+        for (given, path) in [
+            (json!("helthy"), ""),
+            (json!({ "exitd": 0 }), "exitd"),
+            (json!({ "exited": "x" }), "exited"),
+            (json!({ "port": 99999 }), "port"),
+            (json!({ "log": "(" }), "log"),
+            (json!({ "timeout": 5 }), ""),
+            (json!({ "port": 80, "log": "x" }), ""),
+            (json!({ "port": 80, "timeout": "soon" }), "timeout"),
+        ] {
+            assert_eq!(WaitFor::read(&given).unwrap_err().path.join("."), path, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_can_never_be_is_known_beforehand() {
+        let why = |given: Json, body: Json| WaitFor::read(&given).unwrap().impossible(body.as_object().unwrap());
+        assert!(why(json!("healthy"), json!({ "Healthcheck": { "Test": ["NONE"] } })).is_some());
+        assert!(why(json!({ "exited": 0 }), json!({ "HostConfig": { "RestartPolicy": { "Name": "always" } } })).is_some());
+        assert!(why(json!({ "port": 80 }), json!({ "HostConfig": { "NetworkMode": "none" } })).is_some());
+        assert!(why(json!("healthy"), json!({})).is_none());
+    }
+}

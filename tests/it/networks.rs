@@ -1,0 +1,158 @@
+//! Networks and volumes as nodes, and what containers have to do with them.
+
+use crate::support::{Test, docker};
+
+const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
+imports:
+  - cloudify/types/types.yaml
+  - plugin:cloudify-docker-plugin?version=1.3.2
+  - plugin:dockctl
+node_templates:
+";
+
+fn container(name: &str, command: &str, relationships: &str) -> String {
+    format!(
+        "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{command: '{command}'}}}}}}
+        stop: {{inputs: {{params: {{timeout: 0}}}}}}
+    relationships: [{relationships}]
+"
+    )
+}
+
+fn network(name: &str, more: &str) -> String {
+    format!("  {name}: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-{name}{more}}}}}\n")
+}
+
+fn write(test: &Test, nodes: &[String]) {
+    test.write("blueprint.yaml", &format!("{HEAD}{}", nodes.concat()));
+}
+
+/// Takes away what a test left on the engine, whatever came of it.
+struct Swept<'t>(&'t Test);
+
+impl Drop for Swept<'_> {
+    fn drop(&mut self) {
+        let filter = format!("name={}", self.0.prefix);
+        for id in docker(&["ps", "-aq", "--filter", &filter]).lines() {
+            docker(&["rm", "-fv", id]);
+        }
+        for id in docker(&["network", "ls", "-q", "--filter", &filter]).lines() {
+            docker(&["network", "rm", id]);
+        }
+        for name in docker(&["volume", "ls", "-q", "--filter", &filter]).lines() {
+            docker(&["volume", "rm", name]);
+        }
+    }
+}
+
+fn attached(network: &str, properties: &str) -> String {
+    format!("{{type: dockctl.relationships.attached_to_network, target: {network}, properties: {{{properties}}}}}")
+}
+
+#[test]
+fn containers_find_each_other_on_the_networks_of_their_blueprint() {
+    let test = Test::new("net");
+    let _swept = Swept(&test);
+    let octet = fastrand::u8(..);
+    let subnet = format!("10.213.{octet}.0/24");
+    let web = [attached("front", "aliases: [page]"), attached("back", &format!("ipv4_address: 10.213.{octet}.9"))].join(", ");
+    write(
+        &test,
+        &[
+            container("web", "httpd -f -p 80 -h /etc", &web),
+            container("asker", "sleep 1000", &attached("front", "")),
+            network("front", ", options: {com.docker.network.driver.mtu: 1400}, labels: {team: a}"),
+            network("back", &format!(", internal: true, subnet: '{subnet}'")),
+        ],
+    );
+    test.run(&["install"]).exits(0);
+    let of = |name: &str, format: &str| docker(&["network", "inspect", "--format", format, &test.name(name)]);
+    assert_eq!(of("front", "{{.Labels.team}} {{index .Options \"com.docker.network.driver.mtu\"}}"), "a 1400");
+    assert_eq!(of("back", "{{.Internal}} {{(index .IPAM.Config 0).Subnet}}"), format!("true {subnet}"));
+    let back = format!("{{{{(index .NetworkSettings.Networks \"{}\").IPAddress}}}}", test.name("back"));
+    assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
+    let page = docker(&["exec", &test.name("asker"), "wget", "-qO-", "http://page/passwd"]);
+    assert!(page.contains("root"), "{page}");
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits(0);
+    // A container that is made anew is on its networks again.
+    docker(&["rm", "-f", &test.name("web")]);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(docker(&["network", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
+}
+
+#[test]
+fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
+    let test = Test::new("adopted");
+    let _swept = Swept(&test);
+    docker(&["network", "create", &test.name("front")]);
+    let web = container("web", "sleep 1000", &attached("front", ""));
+    write(&test, &[web.clone(), network("front", "")]);
+    test.run(&["install"]).exits(1).says(&["is taken by a network that was not made by dockctl", "use_external_resource"]);
+    test.run(&["uninstall"]).exits(0);
+    write(&test, &[web, network("front", ", use_external_resource: true")]);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(docker(&["network", "ls", "--format", "{{.Name}}", "--filter", &format!("name={}", test.prefix)]), test.name("front"));
+}
+
+#[test]
+fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
+    let test = Test::new("vol");
+    let _swept = Swept(&test);
+    let mounts = |more: &str| format!("{{type: dockctl.relationships.mounts, target: data, properties: {{target: /data{more}}}}}");
+    let volume = "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, labels: {team: a}}}\n".to_owned();
+    let writer = container("writer", "sh -c \"date >>/data/log; sleep 1000\"", &mounts(""));
+    let reader = container("reader", "sleep 1000", &mounts(", read_only: true"));
+    write(&test, &[writer, reader, volume]);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("reader", "{{(index .Mounts 0).Name}} {{(index .Mounts 0).RW}}"), format!("{} false", test.name("data")));
+    test.run(&["plan", "--exit-code"]).exits(0);
+    let plain = test.run(&["uninstall", "--progress", "plain"]).exits(0);
+    plain.says(&["keep volume"]);
+    // The next installation finds it, although its instances have other ids.
+    test.run(&["install"]).exits(0);
+    let lines = docker(&["exec", &test.name("reader"), "cat", "/data/log"]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    test.run(&["uninstall", "--volumes"]).exits(2).says(&["--yes"]);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
+}
+
+#[test]
+fn a_volume_of_somebody_else_is_not_taken() {
+    let test = Test::new("foreign");
+    let _swept = Swept(&test);
+    docker(&["volume", "create", &test.name("data")]);
+    write(&test, &["  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n".to_owned()]);
+    test.run(&["install"]).exits(1).says(&["is taken by a volume that was not made by dockctl"]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), test.name("data"));
+}
+
+#[test]
+fn relationships_that_do_not_fit_are_told() {
+    let test = Test::new("ties");
+    let validate = |relationship: &str| {
+        let data = "  data: {type: dockctl.nodes.Volume}\n".to_owned();
+        write(&test, &[container("web", "x", relationship), network("front", ""), data]);
+        test.run(&["validate"])
+    };
+    validate(&attached("data", "")).exits(3).says(&["leads to a network, and `data` is none"]);
+    validate("{type: dockctl.relationships.mounts, target: data}").exits(3);
+    validate("{type: dockctl.relationships.mounts, target: data, properties: {target: data}}")
+        .exits(3)
+        .says(&["an absolute path in the container"]);
+    validate(&attached("front", "aliases: {get_input: x}")).exits(3);
+    validate(&attached("front", "link_local_ips: {a: b}")).exits(3).says(&["error[D0119]"]);
+    validate(&attached("front", "aliases: [a]")).exits(0);
+}

@@ -1,0 +1,138 @@
+//! The container and image types of the docker plugin 2.x.
+
+use crate::support::{Test, docker};
+use std::fs;
+
+const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
+imports:
+  - cloudify/types/types.yaml
+  - plugin:cloudify-docker-plugin
+node_templates:
+";
+
+fn write(test: &Test, nodes: &str) {
+    test.image();
+    test.write("blueprint.yaml", &format!("{HEAD}{nodes}"));
+}
+
+#[test]
+fn a_detached_container_runs_and_one_that_is_not_is_waited_for() {
+    let test = Test::new("run");
+    write(
+        &test,
+        "  web:
+    type: cloudify.nodes.docker.container
+    properties:
+      resource_config:
+        image_tag: 'PREFIX:latest'
+        container_args:
+          name: PREFIX-web
+          command: sleep 1000
+          detach: true
+          environment: {A: 1}
+          host_config: {restart_policy: {Name: 'no'}}
+          volumes: [/data]
+          volumes_mapping: [/tmp]
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        stop: {inputs: {stop_command: sh -c 'echo stopped >/data/PREFIX'}}
+  job:
+    type: cloudify.nodes.docker.container
+    properties:
+      resource_config:
+        image_tag: 'PREFIX:latest'
+        container_args: {name: PREFIX-job, command: \"sh -c 'echo result; exit 4'\"}
+outputs:
+  said: {value: {get_attribute: [job, run_result]}}
+  code: {value: {get_attribute: [job, exit_code]}}
+  id: {value: {get_attribute: [web, container]}}
+",
+    );
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-job exited", "PREFIX-web running"]);
+    assert_eq!(test.inspect("web", "{{json .HostConfig.Binds}} {{index .Config.Env 0}}"), r#"["/tmp:/data"] A=1"#);
+    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    assert_eq!((outputs["outputs"]["said"].as_str(), outputs["outputs"]["code"].as_i64()), (Some("result\n"), Some(4)));
+    assert_eq!(outputs["outputs"]["id"], test.inspect("web", "{{.Id}}"));
+    // What ended as it was to end is no drift, and a second install has nothing to do.
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits(0);
+    docker(&["stop", "-t", "0", &test.name("web")]);
+    test.run(&["status", "--exit-code"]).exits(6);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-job exited", "PREFIX-web running"]);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+    let told = fs::read_to_string(format!("/tmp/{}", test.prefix)).unwrap();
+    assert_eq!(told, "stopped\n");
+    fs::remove_file(format!("/tmp/{}", test.prefix)).unwrap();
+}
+
+#[test]
+fn an_image_is_built_from_a_text_a_file_and_a_folder() {
+    let test = Test::new("build");
+    fs::create_dir(test.path("app")).unwrap();
+    fs::write(test.path("app/page"), "hello").unwrap();
+    fs::write(test.path("app/secret.log"), "x").unwrap();
+    fs::write(test.path("app/.dockerignore"), "*.log\n").unwrap();
+    test.write("app/Dockerfile", "FROM PREFIX:latest\nARG WORD\nCOPY . /app\nRUN echo $WORD >/word\n");
+    test.write("Plain", "FROM PREFIX:latest\nENV KIND=file\n");
+    let image = |name: &str, more: &str| {
+        format!(
+            "  {name}:\n    type: cloudify.nodes.docker.image\n    properties: {{resource_config: {{tag: 'PREFIX-{name}:1', {more}}}}}\n"
+        )
+    };
+    let nodes = [
+        image("text", "image_content: 'FROM PREFIX:latest\\nENV KIND=text'"),
+        image("file", "image_content: Plain"),
+        image("folder", "context: app, build_args: {WORD: well}"),
+        "  web:
+    type: cloudify.nodes.docker.container
+    properties:
+      resource_config: {image_tag: 'PREFIX-folder:1', container_args: {name: PREFIX-web, command: cat /app/page /word}}
+    relationships: [{type: cloudify.relationships.depends_on, target: folder}]
+outputs: {said: {value: {get_attribute: [web, run_result]}}}
+"
+        .to_owned(),
+    ];
+    write(&test, &nodes.concat());
+    test.run(&["install"]).exits(0);
+    let env = |name: &str| docker(&["inspect", "--format", "{{json .Config.Env}}", &format!("{}-{name}:1", test.prefix)]);
+    assert!(env("text").contains("KIND=text") && env("file").contains("KIND=file"));
+    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    assert_eq!(outputs["outputs"]["said"], "hellowell\n");
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    let left = docker(&["images", "--format", "{{.Repository}}", "--filter", &format!("reference={}*", test.prefix)]);
+    assert_eq!(left, test.prefix, "what was there before is kept");
+    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.deployment={}", test.prefix)]);
+}
+
+#[test]
+fn a_build_that_fails_shows_its_last_lines() {
+    let test = Test::new("broken");
+    let node = "  bad:\n    type: cloudify.nodes.docker.image\n    properties: {resource_config: {tag: 'PREFIX-bad', image_content: \"FROM PREFIX:latest\\nRUN echo compiling && false\"}}\n";
+    write(&test, node);
+    test.run(&["install"]).exits(1).says(&["cannot be built", "| compiling", "returned a non-zero code"]);
+    test.run(&["uninstall"]).exits(0);
+    write(&test, &node.replace("\"FROM PREFIX:latest\\nRUN echo compiling && false\"", "Dockerfile.absent"));
+    test.run(&["install"]).exits(1).says(&["there is no Dockerfile"]);
+    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.deployment={}", test.prefix)]);
+}
+
+#[test]
+fn what_the_plugin_does_not_take_is_told_at_its_place() {
+    let test = Test::new("args");
+    let validate = |config: &str| {
+        test.write(
+            "blueprint.yaml",
+            &format!("{HEAD}  web: {{type: cloudify.nodes.docker.container, properties: {{resource_config: {{{config}}}}}}}\n"),
+        );
+        test.run(&["validate"])
+    };
+    validate("image_tag: x, container_args: {remove: true}").exits(3).says(&["there is no argument `remove` here"]);
+    validate("image_tag: x, container_args: {enviroment: {}}").exits(3).says(&["did you mean `environment`?"]);
+    validate("image_tag: x, container_args: {host_config: {PortBindings: {}}}").exits(3).says(&["there is no argument `PortBindings`"]);
+    validate("image_tag: x, container_args: {volumes: [/a]}").exits(0).says(&["`volumes` have no effect without `volumes_mapping`"]);
+    validate("container_args: {}").exits(0).says(&["names no `image_tag`"]);
+}
