@@ -186,6 +186,22 @@ pub(crate) enum Command {
         #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
         exit_code: bool,
     },
+    /// Write a blueprint for containers that exist; they are only looked at
+    #[command(after_help = "Examples:\n  dockctl adopt web db --out blueprint.yaml\n  dockctl adopt --all --filter label=team=web")]
+    Adopt {
+        /// Names or ids of containers
+        #[arg(value_name = "CONTAINER")]
+        names: Vec<String>,
+        /// All containers that the filters let through
+        #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]
+        all: bool,
+        /// With --all: those that fit, such as label=team=web or status=running (repeatable)
+        #[arg(short, long = "filter", value_name = "KEY=VALUE", env = "DOCKCTL_FILTER", requires = "all")]
+        filters: Vec<String>,
+        /// Write the blueprint to a file
+        #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
+        out: Option<PathBuf>,
+    },
     /// Show the instances of a deployment, their states and their drift
     #[command(visible_alias = "ps", after_help = "Examples:\n  dockctl status\n  dockctl status hello --output json")]
     Status {

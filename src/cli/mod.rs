@@ -1,5 +1,6 @@
 //! The command line: one file a command. Only this module and `report` print.
 
+mod adopt;
 mod args;
 mod blueprint;
 mod error;
@@ -83,6 +84,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Explain { code } => explain::explain(global, code.as_deref()),
         Command::Schema => Ok(schema::schema()),
         Command::Plan { blueprint, exit_code } => plan::plan(global, blueprint, *exit_code),
+        Command::Adopt { names, all, filters, out } => adopt::adopt(global, names, *all, filters, out.as_deref()),
         Command::Status { deployment, exit_code } => status::status(global, deployment.given(), *exit_code),
         Command::List { all } => list::list(global, *all),
         Command::Outputs { deployment } => outputs::outputs(global, deployment.given()),
@@ -98,6 +100,7 @@ fn name(command: &Command) -> &'static str {
         Command::Inspect { .. } => "inspect",
         Command::Explain { .. } => "explain",
         Command::Schema => "schema",
+        Command::Adopt { .. } => "adopt",
         Command::Plan { .. } => "plan",
         Command::Status { .. } => "status",
         Command::List { .. } => "list",

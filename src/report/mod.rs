@@ -8,6 +8,7 @@ mod lines;
 mod plain;
 mod progress;
 pub mod table;
+pub mod yaml;
 
 pub use json::JsonLines;
 pub use lines::{failure, outcome};

@@ -1,7 +1,8 @@
 //! Containers that exist already.
 
 use crate::support::{Test, docker};
-use serde_json::json;
+use serde_json::{Value as Json, json};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 const ADOPTED: &str = "
 node_templates:
@@ -135,4 +136,187 @@ fn a_container_that_is_adopted_has_one_instance() {
     let test = Test::new("one");
     test.blueprint(&(ADOPTED.to_owned() + "    instances: {deploy: 2}\n"));
     test.run(&["validate"]).exits(3).says(&["a node that adopts a container has exactly one instance"]);
+}
+
+/// What decides what a container is like; what the engine gives anew each time is left out.
+fn likeness(test: &Test, name: &str) -> Json {
+    let all: Json = serde_json::from_str(&docker(&["inspect", &test.name(name)])).unwrap();
+    let mut it = all[0].clone();
+    let id: String = it["Id"].as_str().unwrap().chars().take(12).collect();
+    let mut networks = json!({});
+    for (network_name, network) in it["NetworkSettings"]["Networks"].as_object().unwrap() {
+        // The engine adds the id, and the host name, which here is the name that it answers to anyway.
+        let own = |alias: &&Json| **alias != json!(id) && **alias != json!(test.name(name));
+        let aliases: Vec<&Json> = network["Aliases"].as_array().into_iter().flatten().filter(own).collect();
+        networks[network_name] = json!({ "Aliases": aliases, "IPAMConfig": network["IPAMConfig"]["IPv4Address"] });
+    }
+    let shares = it["HostConfig"]["NetworkMode"].as_str().unwrap().starts_with("container:");
+    let (config, host) = (&mut it["Config"], json!(null));
+    config["Labels"].as_object_mut().unwrap().retain(|label, _| !label.starts_with("dockctl."));
+    let hostname = config["Hostname"].as_str().unwrap().to_owned();
+    // The engine's own choice there, the name here; that of the other where the network is shared.
+    if shares || hostname == id || hostname == test.name(name) {
+        config["Hostname"] = host;
+    }
+    // Exposed is what is published, here as there.
+    let mut exposed: Vec<String> = config["ExposedPorts"].as_object().into_iter().flatten().map(|(port, _)| port.clone()).collect();
+    exposed.sort();
+    let config = json!({
+        "Env": config["Env"], "Cmd": config["Cmd"], "Entrypoint": config["Entrypoint"], "Labels": config["Labels"], "Hostname": config["Hostname"],
+        "User": config["User"], "WorkingDir": config["WorkingDir"], "Volumes": config["Volumes"], "Tty": config["Tty"], "OpenStdin": config["OpenStdin"],
+        "Healthcheck": config["Healthcheck"], "StopSignal": config["StopSignal"], "StopTimeout": config["StopTimeout"], "Exposed": exposed,
+    });
+    let mut host = it["HostConfig"].clone();
+    // The docker command writes `no` where others write nothing.
+    if host["RestartPolicy"]["Name"] == "no" {
+        host["RestartPolicy"]["Name"] = "".into();
+    }
+    let nothing = |value: &Json| value.is_null() || *value == json!([]) || *value == json!({}) || *value == json!("");
+    host.as_object_mut().unwrap().retain(|field, value| !nothing(value) && field != "ConsoleSize" && field != "NetworkMode");
+    json!({ "image": it["Image"], "config": config, "host": host, "networks": networks })
+}
+
+/// Containers as people make them by hand.
+fn by_hand(test: &Test) -> Vec<&'static str> {
+    let image = test.image();
+    let network = test.name("back");
+    docker(&["network", "create", &network]);
+    let run = |name: &str, options: &[&str], command: &[&str]| {
+        let name = test.name(name);
+        docker(&[&["run", "-d", "--name", &name], options, &[&image], command].concat());
+    };
+    run("plain", &[], &["sleep", "1000"]);
+    run(
+        "env",
+        &["-e", "A=yes", "-e", "B=22:22 'x' \"y\" #", "-l", "team=a", "-w", "/tmp", "-u", "0:0", "-h", "special"],
+        &["sh", "-c", "sleep 1000 # $A"],
+    );
+    run(
+        "limits",
+        &["-m", "64m", "--cpus", "0.5", "--pids-limit", "50", "--ulimit", "nofile=100:200", "--shm-size", "8m", "--oom-score-adj", "10"],
+        &["sleep", "1000"],
+    );
+    run("ports", &["-p", "127.0.0.1::80", "-p", "81/udp", "--expose", "90"], &["sleep", "1000"]);
+    run(
+        "mounts",
+        &[
+            "-v",
+            "/tmp:/host:ro",
+            "-v",
+            &format!("{}:/named", test.name("vol")),
+            "-v",
+            "/anonymous",
+            "--tmpfs",
+            "/run:size=1m",
+            "--mount",
+            "type=bind,src=/tmp,dst=/m,readonly",
+        ],
+        &["sleep", "1000"],
+    );
+    run(
+        "health",
+        &[
+            "--health-cmd",
+            "true",
+            "--health-interval",
+            "1h",
+            "--restart",
+            "on-failure:3",
+            "--stop-timeout",
+            "1",
+            "--stop-signal",
+            "KILL",
+            "--init",
+        ],
+        &["sleep", "1000"],
+    );
+    run(
+        "caps",
+        &[
+            "--cap-add",
+            "NET_ADMIN",
+            "--cap-drop",
+            "CHOWN",
+            "--security-opt",
+            "no-new-privileges",
+            "--sysctl",
+            "net.ipv4.ip_forward=1",
+            "--add-host",
+            "x:1.2.3.4",
+            "--dns",
+            "1.1.1.1",
+            "--log-opt",
+            "max-size=1m",
+            "--read-only",
+        ],
+        &["sleep", "1000"],
+    );
+    run("net", &["--network", &network, "--network-alias", "db"], &["sleep", "1000"]);
+    run("shared", &["--network", &format!("container:{}", test.name("plain")), "-it"], &["sleep", "1000"]);
+    run("linked", &["--link", &format!("{}:other", test.name("plain"))], &["sleep", "1000"]);
+    run("entry", &["--entrypoint", "sleep"], &["1000"]);
+    run("volumes", &["--volumes-from", &test.name("mounts"), "--ipc", "host", "--group-add", "99"], &["sleep", "1000"]);
+    vec!["plain", "env", "limits", "ports", "mounts", "health", "caps", "net", "shared", "linked", "entry", "volumes"]
+}
+
+#[test]
+fn twelve_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones() {
+    let test = Test::new("hand");
+    let names = by_hand(&test);
+    let before: Vec<Json> = names.iter().map(|name| likeness(&test, name)).collect();
+    let full: Vec<String> = names.iter().map(|name| test.name(name)).collect();
+    let mut arguments: Vec<&str> = vec!["adopt", "--out", "blueprint.yaml"];
+    arguments.extend(full.iter().map(String::as_str));
+    let run = test.run(&arguments).exits(0);
+    assert!(run.stdout.contains("12 containers written to blueprint.yaml\nadopt with: dockctl install blueprint.yaml"), "{}", run.stdout);
+    let path = test.path("blueprint.yaml");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    test.run(&arguments).exits(2).says(&["blueprint.yaml is there already", "--yes writes over it"]);
+
+    // Adopting changes nothing, and says nothing of parameters that only write down what is.
+    test.run(&["validate", "--strict"]).exits(0);
+    test.run(&["install"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    let after: Vec<Json> = names.iter().map(|name| likeness(&test, name)).collect();
+    assert_eq!(before, after);
+
+    // The same blueprint makes equal containers once it may.
+    for name in full.iter().rev() {
+        docker(&["rm", "-f", name]);
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let (head, networks) = text.split_once(&format!("  {}:\n    type: dockctl.nodes.Network", test.name("back"))).unwrap();
+    let own = head.replace("      use_external_resource: true\n", "");
+    fs::write(&path, format!("{own}  {}:\n    type: dockctl.nodes.Network{networks}", test.name("back"))).unwrap();
+    test.run(&["install"]).exits(0);
+    for (name, before) in names.iter().zip(&before) {
+        assert_eq!(&likeness(&test, name), before, "{name}:\n{text}");
+    }
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    docker(&["volume", "rm", &test.name("vol")]);
+    docker(&["network", "rm", &test.name("back")]);
+}
+
+#[test]
+fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
+    let test = Test::new("filter");
+    let image = test.image();
+    let label = format!("team={}", test.prefix);
+    for name in ["a", "b"] {
+        docker(&["create", "--name", &test.name(name), "-l", &label, &image, "sleep", "1"]);
+    }
+    docker(&["create", "--name", &test.name("c"), "-l", &label, "-l", "dockctl.deployment=other", &image, "sleep", "1"]);
+    let filter = format!("label={label}");
+    let run = test.run(&["adopt", "--all", "--filter", &filter, "--output", "json"]).exits(0);
+    let mut nodes: Vec<String> = run.json()["nodes"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    nodes.sort();
+    assert_eq!(nodes, [test.name("a"), test.name("b")]);
+    run.says(&["belongs to the deployment `other`"]);
+    let nobody = test.run(&["adopt", &test.name("absent")]);
+    assert!(nobody.code != 0);
+    nobody.says(&["there is no container", "docker ps -a"]);
+    test.run(&["adopt"]).exits(2).says(&["no container is named"]);
+    test.run(&["adopt", "--all", "--filter", "nonsense"]).exits(2).says(&["it is KEY=VALUE"]);
 }

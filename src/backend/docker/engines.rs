@@ -59,6 +59,15 @@ impl Engines {
         Ok(all)
     }
 
+    /// The engine that the command line and the environment name.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer.
+    pub async fn default_engine(&self) -> Result<Rc<Engine>, ConnectError> {
+        self.get(&EngineRef::Default).await
+    }
+
     /// Names of the containers on the default engine that carry the label of a deployment.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Pure here: which operation ([`Operation`]) becomes which steps ([`Step`]), what objects are called and what goes into
 //! them, what the standing of each is. [`Engine`] carries steps out on one engine, [`Engines`] on all.
 
+pub mod adopt;
 mod build;
 pub mod check;
 mod connect;

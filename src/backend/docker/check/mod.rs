@@ -20,7 +20,7 @@ use std::{collections::HashMap, path::Path};
 pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     for node in blueprint.nodes.values() {
         match operation(node, Operation::Create) {
-            Some(create) => check_container(node, create, d),
+            Some(create) => check_container(node, create, &written_down(blueprint), d),
             None => objects::check(node, d),
         }
         objects::check_relationships(blueprint, node, d);
@@ -28,9 +28,15 @@ pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     check_names_differ(blueprint, d);
 }
 
-fn check_container(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
+/// Nodes whose parameters say what the adopted container is like, for when it is taken over: `dockctl adopt` writes so.
+fn written_down(blueprint: &Blueprint) -> Vec<String> {
+    let metadata = blueprint.metadata.as_ref().map(Value::to_json).unwrap_or_default();
+    metadata["dockctl"]["adopted"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+fn check_container(node: &Node, create: &ModelOperation, written_down: &[String], d: &mut Diagnostics) {
     if is_adopted(node) {
-        check_adopted(node, create, d);
+        check_adopted(node, create, written_down.contains(&node.name.node), d);
     } else {
         check_image(node, d);
         check_name(node, create, d);
@@ -55,7 +61,7 @@ fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Valu
     in_params.or_else(|| node.properties.get("name")).filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
 }
 
-fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
+fn check_adopted(node: &Node, create: &ModelOperation, written_down: bool, d: &mut Diagnostics) {
     let named =
         ["name", "resource_id"].iter().filter_map(|key| node.properties.get(*key)).any(|name| !name.is_null() && name.as_str() != Some(""));
     if !named {
@@ -68,8 +74,10 @@ fn check_adopted(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
         let fault = count.span.error(Code::InstanceNumbers, "a node that adopts a container has exactly one instance");
         d.push(fault.hint("one container cannot stand for several: give each a node of its own"));
     }
-    let start = operation(node, Operation::Start);
-    for params in [Some(create), start].into_iter().flatten().filter_map(|operation| operation.inputs.get("params")) {
+    let start = operation(node, Operation::Start).filter(|_| !written_down);
+    for params in
+        [Some(create).filter(|_| !written_down), start].into_iter().flatten().filter_map(|operation| operation.inputs.get("params"))
+    {
         let entries = params.as_map().map(|map| &map.entries[..]).unwrap_or_default();
         for (key, _) in entries.iter().filter(|(key, _)| key.as_str() != Some("processes_to_wait_for")) {
             d.push(key.span.warning(Code::NoEffect, format!("`{}` has no effect: an adopted container is never changed", key.to_key())));

@@ -200,6 +200,14 @@ fn names(place: u8) -> Vec<&'static str> {
     TABLE.iter().filter(|argument| argument.goes(place)).map(|argument| argument.name).collect()
 }
 
+/// The argument that leads to a field of `HostConfig`.
+pub(super) fn argument_of(field: &str) -> Option<&'static str> {
+    TABLE
+        .iter()
+        .find(|argument| matches!(argument.target, Host(target) if target == field) && argument.places & HOST != 0)
+        .map(|it| it.name)
+}
+
 fn host_fields() -> Vec<&'static str> {
     let fields = TABLE.iter().filter_map(|argument| if let Host(field) = argument.target { Some(field) } else { None });
     fields.chain(RAW_HOST).collect()

@@ -1,0 +1,86 @@
+//! `dockctl adopt`.
+
+use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspace};
+use crate::{
+    backend::docker::adopt::{Found, blueprint},
+    report::{count, yaml::yaml},
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+
+/// Writes a blueprint for containers that exist. They are only looked at.
+pub(crate) fn adopt(global: &Global, names: &[String], all: bool, filters: &[String], out: Option<&Path>) -> Result<Outcome, CliError> {
+    if names.is_empty() && !all {
+        return Err(CliError::usage("no container is named").hint("name some, or take all: dockctl adopt --all --filter label=team=web"));
+    }
+    let filters = if all { Some(read_filters(filters)?) } else { None };
+    let workspace = Workspace::new(global)?;
+    let (found, info) = Workspace::runtime()?.block_on(async {
+        let engine = workspace.engines()?.default_engine().await?;
+        Ok::<_, CliError>((engine.describe(names, filters.as_ref()).await?, engine.info().await?))
+    })?;
+    let found = without_owned(found);
+    if found.is_empty() {
+        return Err(CliError::usage("there is no container to adopt").hint("docker ps -a lists those there are"));
+    }
+    let blueprint = blueprint(&found, &info);
+    let text = format!("{}{}", head(found.len()), yaml(&blueprint));
+    let nodes: Vec<String> = found.iter().map(Found::name).collect();
+    let fields = json!({ "nodes": nodes, "file": out, "blueprint": blueprint });
+    match out {
+        None => Ok(Outcome::new(fields, text)),
+        Some(path) => {
+            write(path, &text, global.yes)?;
+            let next = format!("dockctl install {}", path.display());
+            Ok(Outcome::new(fields, format!("{} written to {}\nadopt with: {next}\n", count(found.len(), "container"), path.display())))
+        }
+    }
+}
+
+/// `KEY=VALUE`, as the docker command takes them.
+fn read_filters(filters: &[String]) -> Result<Json, CliError> {
+    let mut all: JsonMap<String, Json> = JsonMap::new();
+    for filter in filters {
+        let pair = filter.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
+        let (key, value) =
+            pair.ok_or_else(|| CliError::usage(format!("`{filter}` is no filter")).hint("it is KEY=VALUE, such as label=team=web"))?;
+        let values = all.entry(key).or_insert_with(|| json!([]));
+        values.as_array_mut().into_iter().for_each(|values| values.push(value.into()));
+    }
+    Ok(Json::Object(all))
+}
+
+/// What another deployment made is its business.
+fn without_owned(found: Vec<Found>) -> Vec<Found> {
+    let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner().is_some());
+    for it in &owned {
+        complain(&format!("left out: `{}` belongs to the deployment `{}`\n", it.name(), it.owner().unwrap_or_default()));
+    }
+    free
+}
+
+fn head(containers: usize) -> String {
+    format!(
+        "# {} as they are, without what their images and the engine filled in.\n\
+         # As long as `use_external_resource` is true they are only adopted: started if they stand still, never changed or removed.\n\
+         # Values of environment variables stand here as they are: passwords belong into `get_secret`.\n",
+        count(containers, "container")
+    )
+}
+
+/// For its owner only: environments hold passwords.
+fn write(path: &Path, text: &str, over: bool) -> Result<(), CliError> {
+    let cannot = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => CliError::usage(format!("{} is there already", path.display())).hint("--yes writes over it"),
+        _ => CliError::usage(format!("{} cannot be written: {error}", path.display())),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    if over {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    let mut file = options.open(path).map_err(cannot)?;
+    file.write_all(text.as_bytes()).map_err(cannot)
+}

@@ -1,0 +1,118 @@
+//! Writes YAML that reads back as the same values, by the rules of YAML 1.1 and of 1.2 alike.
+//!
+//! Writers of the field quote what one version would misread: `22:22` is a number to the other.
+
+use serde_json::Value as Json;
+
+/// A value as a document in block style; empty lists and mappings, and lists of short words, on one line.
+#[must_use]
+pub fn yaml(value: &Json) -> String {
+    let mut text = String::new();
+    write(value, 0, &mut text);
+    text
+}
+
+fn write(value: &Json, depth: usize, text: &mut String) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Json::Object(entries) if !entries.is_empty() => {
+            for (key, value) in entries {
+                *text += &format!("{indent}{}:", scalar(key));
+                nested(value, depth + 1, text);
+            }
+        }
+        Json::Array(items) if !items.is_empty() => {
+            for item in items {
+                let mut inner = String::new();
+                write(item, depth + 1, &mut inner);
+                // The first line of what is nested stands beside the dash.
+                *text += &format!("{indent}- {}", inner.strip_prefix(&"  ".repeat(depth + 1)).unwrap_or(&inner));
+            }
+        }
+        _ => *text += &format!("{indent}{}\n", inline(value)),
+    }
+}
+
+fn nested(value: &Json, depth: usize, text: &mut String) {
+    let is_block = match value {
+        Json::Object(entries) => !entries.is_empty(),
+        Json::Array(items) => items.iter().any(|item| item.is_object() || item.is_array()) || inline(value).len() > 80,
+        _ => false,
+    };
+    if is_block {
+        *text += "\n";
+        write(value, depth, text);
+    } else {
+        *text += &format!(" {}\n", inline(value));
+    }
+}
+
+fn inline(value: &Json) -> String {
+    match value {
+        Json::String(text) => scalar(text),
+        Json::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Json::Object(entries) => {
+            let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{}: {}", scalar(key), inline(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Bare where nobody can take it for anything but this text; else quoted as JSON does it, which YAML reads.
+fn scalar(text: &str) -> String {
+    const WORDS: [&str; 13] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan", "nil"];
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_/.-".contains(c);
+    if starts && text.chars().all(plain) && !WORDS.contains(&text.to_lowercase().as_str()) {
+        text.to_owned()
+    } else {
+        Json::from(text).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnostic::Diagnostics,
+        syntax::{Sources, parse},
+    };
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_could_be_misread_is_quoted() {
+        let value = json!({ "a": ["yes", "22:22", "1e3", "010", "/bin/sh", "-c", ""], "b": { "c": null, "80": [{ "x": 1, "y": [] }] }, "d": "#", "e": {} });
+        let text = "a: [\"yes\", \"22:22\", \"1e3\", \"010\", /bin/sh, \"-c\", \"\"]\nb:\n  c: null\n  \"80\":\n    - x: 1\n      \"y\": []\nd: \"#\"\ne: {}\n";
+        assert_eq!(yaml(&value), text);
+    }
+
+    fn value() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(Json::from),
+            any::<bool>().prop_map(Json::from),
+            "\\PC{0,12}".prop_map(Json::from),
+            Just(Json::Null)
+        ];
+        leaf.prop_recursive(4, 30, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),
+                prop::collection::hash_map("\\PC{1,8}", inner, 0..5)
+                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_reads_back_as_it_was(entries in prop::collection::hash_map("[a-z]{1,8}", value(), 1..5)) {
+            let value: Json = entries.into_iter().collect::<serde_json::Map<_, _>>().into();
+            let text = yaml(&value);
+            let mut sources = Sources::default();
+            let file = sources.add_text("x", text.clone());
+            let read = parse(&sources, file, &mut Diagnostics::default()).map_err(|_| TestCaseError::fail(text.clone()))?;
+            prop_assert_eq!(read.to_json(), value, "{}", text);
+        }
+    }
+}
