@@ -13,6 +13,7 @@ mod install;
 mod interrupt;
 mod kernel;
 mod networks;
+mod params;
 mod plugin2;
 mod properties;
 mod reference;

@@ -372,8 +372,8 @@ impl Engine {
 mod tests {
     use super::*;
 
-    fn found(config: Json, host: Json) -> Found {
-        let mut config = config;
+    fn found(config: &Json, host: &Json) -> Found {
+        let mut config = config.clone();
         config["Image"] = "busybox".into();
         let container = json!({
             "Id": "abcdef0123456789", "Name": "/web", "Image": "sha256:1", "Config": config, "HostConfig": host,
@@ -394,7 +394,7 @@ mod tests {
             "PortBindings": { "80/tcp": [{ "HostIp": "", "HostPort": "8080" }] }, "LogConfig": { "Type": "json-file", "Config": {} },
             "Links": ["/db:/web/database"], "CgroupnsMode": "host", "MaskedPaths": ["/x"], "Runtime": "runc",
         });
-        let it = found(config, host);
+        let it = found(&config, &host);
         let params = Json::Object(it.params(&json!({ "DefaultRuntime": "runc" })));
         let expected = json!({
             "environment": { "B": "2", "A": null }, "ports": ["90/udp"], "labels": { "team": "a" },

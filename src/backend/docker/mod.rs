@@ -26,6 +26,7 @@ mod wait_for;
 pub use connect::{ConnectError, Host};
 pub use engine::Engine;
 pub use engines::Engines;
+use operation::is_started;
 pub use operation::{Operation, kind, provides};
 pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
@@ -69,6 +70,7 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
 pub fn is_done(node: &Definition, object: &Object) -> bool {
     match object.state {
         ObjectState::Running | ObjectState::Available => true,
+        ObjectState::Created => !is_started(node),
         ObjectState::Exited => match expected_exit(node) {
             Some(ExpectedExit::Any) => true,
             Some(ExpectedExit::Code(code)) => object.exit_code == Some(code),

@@ -93,3 +93,8 @@ pub fn kind(node: &Definition) -> Option<ObjectKind> {
 pub(super) fn is_run(node: &Definition) -> bool {
     operations(node).any(|operation| operation == Operation::Run)
 }
+
+/// Whether anything starts the container of a node: a type of the blueprint's own may leave that out.
+pub(super) fn is_started(node: &Definition) -> bool {
+    operations(node).any(|operation| matches!(operation, Operation::Start | Operation::Run))
+}

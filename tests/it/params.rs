@@ -1,0 +1,188 @@
+//! Arguments of docker-py on a real engine: what is asked for is what the engine then says of the container.
+
+use crate::support::{Test, docker, project, tarball};
+use serde_json::{Map, Value as Json, json};
+use std::fs;
+
+/// A container that is only created: whether it can run on this machine is another matter.
+const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
+imports:
+  - cloudify/types/types.yaml
+  - plugin:cloudify-docker-plugin?version=1.3.2
+node_types:
+  made:
+    derived_from: cloudify.nodes.Root
+    properties: {name: {default: ''}, image: {default: {}}, start: {default: {}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {implementation: docker.docker_plugin.tasks.create_container, inputs: {params: {default: {}}}}
+        delete: {implementation: docker.docker_plugin.tasks.remove_container, inputs: {params: {default: {v: true}}}}
+node_templates:
+";
+/// Cases that no engine takes here: less memory than an engine allows, what this machine has not.
+const REFUSED: [&str; 3] = ["hc-mem-kb", "hc-mem-bare", "hc-mem-int"];
+/// Containers that the cases name.
+const OTHERS: [&str; 7] = ["db1", "redis1", "c1", "c2", "data", "data1", "mongod"];
+
+struct Case {
+    id: String,
+    create: Json,
+    engine: Json,
+}
+
+/// The recorded pairs that have a container as their result. What they give to start is given to create: it is merged there.
+fn cases(test: &Test) -> Vec<Case> {
+    let own = fs::read_to_string(project().join("tests/data/params.jsonl")).unwrap();
+    let all = own.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    all.filter(|case| case.get("reject").is_none())
+        .filter_map(|case| {
+            let params = &case["params"];
+            let host = |create: &Json, start: &Json| {
+                let mut create = create.clone();
+                for (name, value) in start.as_object().into_iter().flatten().filter(|(name, _)| *name != "processes_to_wait_for") {
+                    create["host_config"][name] = value.clone();
+                }
+                create
+            };
+            let create = match case["kind"].as_str().unwrap() {
+                "create" => params.clone(),
+                "start" => host(&json!({}), params),
+                "create+start" => host(&params["create"], &params["start"]),
+                _ => return None,
+            };
+            let id = case["id"].as_str().unwrap().to_owned();
+            (!REFUSED.contains(&id.as_str())).then(|| Case {
+                id,
+                create: own_names(test, "", &create),
+                engine: own_names(test, "", &case["engine"]),
+            })
+        })
+        .collect()
+}
+
+/// The test's own containers in the place of the recorded ones, wherever others are named.
+fn own_names(test: &Test, under: &str, value: &Json) -> Json {
+    let name =
+        |text: &str| OTHERS.iter().find(|other| text.split(':').next() == Some(other)).map_or_else(|| text.to_owned(), |_| test.name(text));
+    let named = matches!(under, "links" | "Links" | "volumes_from" | "VolumesFrom");
+    match value {
+        Json::String(text) if named => text.split(',').map(name).collect::<Vec<_>>().join(",").into(),
+        Json::Array(pair) if under == "pair" => json!([name(pair[0].as_str().unwrap()), pair[1]]),
+        Json::Array(items) => {
+            items.iter().map(|item| own_names(test, if named && item.is_array() { "pair" } else { under }, item)).collect()
+        }
+        Json::Object(entries) => {
+            let key = |key: &String| if named { name(key) } else { key.clone() };
+            entries.iter().map(|(k, value)| (key(k), own_names(test, if named { "" } else { k }, value))).collect::<Map<_, _>>().into()
+        }
+        _ => value.clone(),
+    }
+}
+
+fn blueprint(test: &Test, cases: &[Case]) {
+    let mut nodes = Map::new();
+    for case in cases {
+        let mut params = case.create.clone();
+        // Recorded names could be anybody's.
+        params.as_object_mut().unwrap().shift_remove("name");
+        let node = json!({
+            "type": "made",
+            "properties": { "name": test.name(&case.id), "image": { "src": tarball(), "repository": test.name("img"), "changes": ["CMD sleep 1000"] } },
+            "interfaces": { "cloudify.interfaces.lifecycle": { "create": { "inputs": { "params": params } } } },
+        });
+        nodes.insert(case.id.clone(), node);
+    }
+    // JSON is YAML.
+    let text: String = nodes.iter().map(|(name, node)| format!("  {}: {node}\n", json!(name))).collect();
+    test.write("blueprint.yaml", &format!("{HEAD}{text}"));
+}
+
+/// Where an inspection has what a request asked for; the rest of an inspection is the engine's own.
+fn differences(case: &Case, inspected: &Json) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (field, value) in case.engine.as_object().into_iter().flatten() {
+        match field.as_str() {
+            "HostConfig" => {
+                for (field, value) in value.as_object().unwrap() {
+                    if field == "Links" {
+                        let found = inspected["HostConfig"]["Links"].as_array().map_or(0, Vec::len);
+                        compare("the number of links", &json!(value.as_array().unwrap().len()), &json!(found), &mut wrong);
+                        continue;
+                    }
+                    compare(&format!("HostConfig.{field}"), value, &inspected["HostConfig"][field], &mut wrong);
+                }
+            }
+            "NetworkingConfig" => {
+                for (name, endpoint) in value["EndpointsConfig"].as_object().into_iter().flatten() {
+                    compare(&format!("network {name}"), endpoint, &inspected["NetworkSettings"]["Networks"][name], &mut wrong);
+                }
+            }
+            "@query" | "Labels" => {}
+            field => compare(field, value, &inspected["Config"][field], &mut wrong),
+        }
+    }
+    for (label, value) in case.engine["Labels"].as_object().into_iter().flatten() {
+        compare(label, value, &inspected["Config"]["Labels"][label], &mut wrong);
+    }
+    wrong
+}
+
+/// Equal, or more than was asked for: engines add what they fill in.
+fn compare(what: &str, asked: &Json, found: &Json, wrong: &mut Vec<String>) {
+    let nothing = |value: &Json| {
+        matches!(value, Json::Null | Json::Bool(false))
+            || *value == json!([])
+            || *value == json!({})
+            || *value == json!("")
+            || *value == json!(0)
+    };
+    match (asked, found) {
+        (Json::Object(asked), Json::Object(found)) => {
+            for (key, value) in asked {
+                compare(&format!("{what}.{key}"), value, found.get(key).unwrap_or(&Json::Null), wrong);
+            }
+        }
+        (Json::Array(items), Json::Array(there)) => {
+            let has = |item: &Json| {
+                there.iter().any(|found| {
+                    let mut differences = Vec::new();
+                    compare(what, item, found, &mut differences);
+                    differences.is_empty()
+                })
+            };
+            wrong.extend(items.iter().filter(|item| !has(item)).map(|item| format!("{what}: asked for {item}, found {found}")));
+        }
+        _ if asked == found || (nothing(asked) && nothing(found)) => {}
+        _ => wrong.push(format!("{what}: asked for {asked}, found {found}")),
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_what_the_engine_then_has() {
+    let test = Test::new("params");
+    let image = test.image();
+    for name in OTHERS {
+        docker(&["run", "-d", "--name", &test.name(name), &image, "sleep", "1000"]);
+    }
+    let cases = cases(&test);
+    assert_eq!(cases.len(), 76);
+    blueprint(&test, &cases);
+    test.run(&["install"]).exits(0);
+    let names: Vec<String> = cases.iter().map(|case| test.name(&case.id)).collect();
+    let inspected: Json = serde_json::from_str(&docker(&names.iter().fold(vec!["inspect"], |mut all, name| {
+        all.push(name);
+        all
+    })))
+    .unwrap();
+    let mut wrong = Vec::new();
+    for (at, case) in cases.iter().enumerate() {
+        wrong.extend(differences(case, &inspected[at]).into_iter().map(|difference| format!("{}: {difference}", case.id)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Whatever was asked for, asking again asks for nothing.
+    test.run(&["plan", "--exit-code"]).exits(0);
+    let again = test.run(&["install"]).exits(0);
+    assert!(again.stdout.contains("is up to date: nothing to do"), "{}", again.stdout);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers().len(), OTHERS.len());
+}
