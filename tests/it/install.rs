@@ -380,11 +380,37 @@ fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
     let test = Test::new("stale");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
-    let labels = |name: &str| format!("{name}={}", test.inspect("web", &format!("{{{{index .Config.Labels \"{name}\"}}}}")));
-    let [deployment, instance] = ["dockctl.deployment", "dockctl.instance"].map(labels);
-    let (name, image) = (test.name("web"), test.image());
-    docker(&["rm", "-f", &name]);
-    docker(&["create", "--name", &name, "--label", &deployment, "--label", &instance, &image, "sleep", "1000"]);
+    let labels = labels_of(&test, "web");
+    docker(&["rm", "-f", &test.name("web")]);
+    labelled(&test, "web", &labels);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
+}
+
+/// The labels of a container, as the docker command takes them.
+fn labels_of(test: &Test, name: &str) -> Vec<String> {
+    let labels: serde_json::Value = serde_json::from_str(&test.inspect(name, "{{json .Config.Labels}}")).unwrap();
+    labels.as_object().unwrap().iter().map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap())).collect()
+}
+
+fn labelled(test: &Test, name: &str, labels: &[String]) {
+    let (name, image) = (test.name(name), test.image());
+    let labels = labels.iter().map(String::as_str);
+    docker(&["create", "--name", &name].into_iter().chain(labels).chain([image.as_str(), "sleep", "1000"]).collect::<Vec<_>>());
+}
+
+#[test]
+fn labels_that_somebody_copied_do_not_make_a_container_ours() {
+    let test = Test::new("spoofed");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    labelled(&test, "copy", &labels_of(&test, "web"));
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-copy created"]);
+    // Nor is it taken for the one that is to be made under its name.
+    test.blueprint(&SLEEPER.replace("name: PREFIX-web", "name: PREFIX-copy"));
+    test.run(&["install"]).exits(1).says(&["is taken by container"]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-copy created"]);
 }

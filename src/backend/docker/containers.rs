@@ -82,7 +82,7 @@ impl Engine {
             });
         };
         let mine = found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance);
-        if !mine {
+        if !mine || !self.is_sealed(&found) {
             return Err(name_taken(&request.name, &found, call));
         }
         if found.label(label::REQUEST) == Some(&request.digest) || found.state() != ObjectState::Created {
@@ -141,6 +141,9 @@ impl Engine {
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
         self.add_labels(body, call, &creation.declaration, &creation.record);
         body["Labels"][label::REQUEST] = digest.into();
+        let labels = &body["Labels"];
+        let seal = self.seal(creation.name.as_str().unwrap_or_default(), &|name| labels[name].as_str().unwrap_or_default().to_owned());
+        body["Labels"][label::SEAL] = seal.into();
     }
 
     /// Starts the container; one that runs already is started, one that is paused goes on.
@@ -207,11 +210,17 @@ impl Engine {
         }
     }
 
-    /// The container that the record knows, and any that a run made for the instance and died before it could write that down.
+    /// The container that the record knows, and any that a run made for the instance and died before it could write that
+    /// down. Labels alone prove nothing: anyone can write them.
     async fn containers_of(&self, call: &Call) -> Result<BTreeSet<String>, Failure> {
         let known = call.properties.get("container_id").and_then(Json::as_str).map(str::to_owned);
-        let labelled = self.labelled(&call.deployment, Some(&call.instance)).await?;
-        Ok(labelled.into_iter().filter_map(|container| container.id).chain(known).collect())
+        let mut all: BTreeSet<String> = known.into_iter().collect();
+        for id in self.labelled(&call.deployment, Some(&call.instance)).await?.into_iter().filter_map(|container| container.id) {
+            if !all.contains(&id) && self.inspect(&id).await?.is_some_and(|found| self.is_sealed(&found)) {
+                all.insert(id);
+            }
+        }
+        Ok(all)
     }
 
     /// Names of the containers that carry the label of a deployment.

@@ -30,6 +30,9 @@ pub(super) mod label {
     /// Keyed digest of the request that made it.
     pub(in super::super) const REQUEST: &str = "dockctl.request";
     pub(in super::super) const RECORD: &str = "dockctl.record";
+    /// Keyed digest over the name and the other labels that say whose the object is: labels can be copied, this cannot
+    /// be made for another name.
+    pub(in super::super) const SEAL: &str = "dockctl.seal";
     /// Digest of the tarball that an image was imported from.
     pub(in super::super) const SOURCE: &str = "dockctl.source";
     /// On an imported image that the blueprint gives no name: it goes with its last container.
@@ -72,7 +75,7 @@ impl Engine {
     }
 
     fn object(&self, container: &Container, deployment: &Deployment, engine: &str) -> Object {
-        let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name);
+        let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name) && self.is_sealed(container);
         let owner = container.label(label::INSTANCE).filter(|_| mine).map(|instance| Owner {
             instance: instance.to_owned(),
             as_declared: self.declared(deployment, instance).is_none_or(|spec| container.label(label::SPEC) == Some(&spec)),
@@ -94,6 +97,19 @@ impl Engine {
             owner,
             engine: engine.to_owned(),
         }
+    }
+
+    /// What only this state folder can write on a container of this name.
+    pub(super) fn seal(&self, name: &str, label: &dyn Fn(&str) -> String) -> String {
+        let whose = [label::DEPLOYMENT, label::NODE, label::INSTANCE, label::REQUEST].map(label);
+        self.digest(&format!("{name}\n{}", whose.join("\n")))
+    }
+
+    /// Whether a container was made by this state folder for the instance that its labels name. The name may have been changed
+    /// since; then only its id tells.
+    pub(super) fn is_sealed(&self, container: &Container) -> bool {
+        let label = |name: &str| container.label(name).unwrap_or_default().to_owned();
+        container.label(label::SEAL) == Some(&self.seal(&container.name(), &label))
     }
 
     /// Digest of what the deployment declares for an instance; none if it does not have it.
