@@ -7,9 +7,12 @@ use crate::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
 };
 
 /// An engine of the test's own, with a data folder of its own, that is gone when the test is over.
@@ -235,4 +238,40 @@ fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
     assert!(arguments.lines().all(|line| line == expected), "{arguments}");
     fs::write(&program, "#!/bin/sh\necho 'me@far.test: Permission denied (publickey).' >&2\nexit 255\n").unwrap();
     run_with(&test, &["install"], &host).exits(4).says(&["no engine answers at ssh://me@far.test:2222", "Permission denied (publickey)"]);
+}
+
+/// Something that says of itself that it is an old engine with nothing on it; it notes what it is asked.
+fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = asked.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap_or(0);
+            let line = String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned();
+            let body = if line.contains("/version ") { r#"{"ApiVersion": "1.24", "MinAPIVersion": "1.12"}"# } else { "[]" };
+            noted.lock().unwrap().push(line);
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn what_an_engine_is_too_old_for_is_told_before_anything_is_created() {
+    let test = Test::new("old");
+    let (address, asked) = old_engine();
+    test.blueprint(
+        &SLEEPER.replace("{command: sleep 1000", "{stop_timeout: 5, host_config: {init: true, Mounts: []}, command: sleep 1000"),
+    );
+    let host = ["--host", &address];
+    let plan = test.run(&[&["plan"], &host[..]].concat()).exits(0);
+    plan.says(&["`stop_timeout` needs an engine with API 1.25 or newer, and this one speaks 1.24"]);
+    let run = test.run(&[&["install", "--output", "json"], &host[..]].concat()).exits(3);
+    assert_eq!(run.json()["too_old"].as_array().unwrap().len(), 3);
+    run.says(&["`host_config.init` needs", "`host_config.Mounts` needs", "nothing was done", "--> blueprint.yaml:10:"]);
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() > 3 && asked.iter().all(|line| line.starts_with("GET ")), "{asked:?}");
 }

@@ -68,3 +68,23 @@ fn a_missing_secret_is_told_before_anything_begins() {
     test.run(&["install"]).exits(3).says(&["error[D0098]", "there is no secret `password`", "DOCKCTL_SECRET_PASSWORD"]);
     test.run(&["validate"]).exits(0);
 }
+
+#[test]
+fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
+    let test = Test::new("sensitive");
+    let inputs = "metadata: {dockctl: {sensitive: [password]}}\ninputs: {password: {}, colour: {default: red}}";
+    let body = BLUEPRINT.replace("{get_secret: password}", "{get_input: password}").replace("  pin: {value: {get_secret: pin}}\n", "");
+    test.blueprint(&format!("{inputs}{body}"));
+    let given = format!("password={SECRET}");
+    test.run(&["install", "-i", &given]).exits(0);
+    assert!(test.inspect("web", "{{json .Config.Env}}").contains(SECRET));
+    assert!(!holds(&test.path("state"), SECRET));
+    let shown = test.run(&["outputs"]).exits(0).stdout;
+    assert!(!shown.contains(SECRET), "{shown}");
+    test.run(&["install"]).exits(3).says(&["the input `password` holds a secret, which is not kept", "-i password="]);
+    test.run(&["install", "-i", &given]).exits(0);
+    test.run(&["plan", "--exit-code", "-i", &given]).exits(0);
+    let other = test.run(&["install", "-i", "password=another-one-entirely"]).exits(6);
+    assert!(!other.stderr.contains("another-one-entirely"), "{}", other.stderr);
+    test.run(&["uninstall"]).exits(0);
+}
