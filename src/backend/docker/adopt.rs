@@ -4,7 +4,7 @@ use super::{
     connect::failure,
     engine::{Engine, label},
     images::in_query,
-    params::argument_of,
+    params::{argument_of, is_empty},
 };
 use crate::backend::Failure;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -247,17 +247,6 @@ fn node(it: &Found, info: &Json, relationships: Vec<Json>) -> Json {
         node["relationships"] = relationships.into();
     }
     node
-}
-
-fn is_empty(value: &Json) -> bool {
-    match value {
-        Json::Null | Json::Bool(false) => true,
-        Json::Number(number) => number.as_f64() == Some(0.0),
-        Json::String(text) => text.is_empty(),
-        Json::Array(items) => items.is_empty(),
-        Json::Object(object) => object.is_empty(),
-        Json::Bool(true) => false,
-    }
 }
 
 /// Whether the engine would choose this value itself.

@@ -63,13 +63,7 @@ impl Engine {
             ObjectState::Running => Err(asked),
             ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
             ObjectState::Paused => Ok(names.to_vec()),
-            _ => {
-                let exit = self.exit(id).await;
-                let how = exit.as_ref().map_or_else(String::new, |exit| {
-                    format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" })
-                });
-                Err(Failure { exit, ..Failure::fatal(format!("the container ended{how} while {} was waited for", names.join(", "))) })
-            }
+            _ => Err(self.died(id, &names.join(", ")).await),
         }
     }
 }

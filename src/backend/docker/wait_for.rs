@@ -247,7 +247,8 @@ impl Engine {
         Ok(false)
     }
 
-    async fn died(&self, id: &str, what: &str) -> Failure {
+    /// How a container ended that something was waited for of.
+    pub(super) async fn died(&self, id: &str, what: &str) -> Failure {
         let exit = self.exit(id).await;
         let how = exit.as_ref().map_or_else(String::new, |exit| {
             format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" })

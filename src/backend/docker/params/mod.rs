@@ -14,6 +14,7 @@ mod words;
 
 pub(super) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub use fault::Fault;
+pub(super) use reader::is_empty;
 pub use reader::{Creation, Gate, Removal, container_args, creation, endpoint, removal, stop};
 pub use reference::{extend_schema, markdown};
 

@@ -444,7 +444,8 @@ fn unknown(key: &str, place: u8) -> Fault {
     }
 }
 
-fn is_empty(value: &Json) -> bool {
+/// Whether a value is one that docker-py takes for nothing.
+pub(in super::super) fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
         Json::Number(number) => number.as_f64() == Some(0.0),
