@@ -419,6 +419,8 @@ pub enum Standing {
     UpToDate,
     /// Nothing of it is there.
     Absent,
+    /// It is there, and creating it came to no end.
+    Unfinished,
     /// It is there and does not run.
     Stopped,
     /// It runs, and nobody knows yet whether it is ready.
@@ -434,6 +436,7 @@ impl fmt::Display for Standing {
         f.write_str(match self {
             Self::UpToDate => "it is up to date",
             Self::Absent => "it is missing",
+            Self::Unfinished => "creating it was not finished",
             Self::Stopped => "it is not running",
             Self::NotReady => "it is not known to be ready",
             Self::Outdated => "its definition changed",

@@ -94,7 +94,7 @@ impl<'a> Planner<'a> {
             }
             Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => Self::start(&mut chain),
             // Without a start of its own it is started by the operation that creates it.
-            Standing::Absent | Standing::Stopped | Standing::NotReady => Self::from_the_start(&mut chain),
+            Standing::Absent | Standing::Unfinished | Standing::Stopped | Standing::NotReady => Self::from_the_start(&mut chain),
         }
         chain.end_in(Started, "install");
         self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
@@ -106,7 +106,7 @@ impl<'a> Planner<'a> {
 
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> Standing {
         let mut standing = backend::standing(instance, node, self.record, self.observed);
-        let exists = matches!(standing, Standing::UpToDate | Standing::Stopped | Standing::NotReady);
+        let exists = matches!(standing, Standing::UpToDate | Standing::Unfinished | Standing::Stopped | Standing::NotReady);
         if exists && self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str())) {
             standing = Standing::Bound;
         }

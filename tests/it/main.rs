@@ -15,6 +15,7 @@ mod kernel;
 mod networks;
 mod params;
 mod plugin2;
+mod podman;
 mod properties;
 mod reference;
 mod registry;

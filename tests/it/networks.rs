@@ -156,3 +156,21 @@ fn relationships_that_do_not_fit_are_told() {
     validate(&attached("front", "link_local_ips: {a: b}")).exits(3).says(&["error[D0119]"]);
     validate(&attached("front", "aliases: [a]")).exits(0);
 }
+
+#[test]
+fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
+    let test = Test::new("joined");
+    let _swept = Swept(&test);
+    let web = |more: &str| container("web", "sleep 1000", &[attached("front", ""), attached("back", more)].join(", "));
+    let networks = [network("front", ""), network("back", "")].concat();
+    // An engine gives addresses only on subnets that were chosen. Trying again does not make that go by unseen.
+    write(&test, &[web("ipv4_address: 10.9.9.9"), networks.clone()]);
+    for _ in 0..2 {
+        test.run(&["install"]).exits(1).says(&["attaching the container to network"]);
+    }
+    write(&test, &[web(""), networks]);
+    test.run(&["install"]).exits(0);
+    let joined = test.inspect("web", "{{len .NetworkSettings.Networks}}");
+    assert_eq!(joined, "2");
+    test.run(&["uninstall"]).exits(0);
+}

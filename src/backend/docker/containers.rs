@@ -49,8 +49,8 @@ impl Engine {
         }
         let mut created = match self.post_create(&request).await {
             Ok(id) => container_id(id),
-            Err(error) if status(&error) == Some(409) => self.take_up(call, &request).await?,
-            Err(error) => return Err(failure(&error, &format!("creating container `{}`", request.name))),
+            Err(error) if is_name_conflict(&error) => self.take_up(call, &request).await?,
+            Err(error) => return Err(cannot_create(&error, &request.name)),
         };
         // What blueprints of the plugin 2.x read.
         if creation.dialect == Dialect::ContainerArgs {
@@ -91,7 +91,7 @@ impl Engine {
         // Made from other parameters and never started: nothing is lost with it.
         self.delete(&request.name, RemoveContainerOptions { v: true, ..Default::default() }).await?;
         let created = self.post_create(request).await;
-        created.map(container_id).map_err(|error| failure(&error, &format!("creating container `{}`", request.name)))
+        created.map(container_id).map_err(|error| cannot_create(&error, &request.name))
     }
 
     /// Creates the container anew if what start adds differs from what create knew, as long as it never ran.
@@ -330,6 +330,19 @@ impl Engine {
         let lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].to_vec()
     }
+}
+
+/// Docker answers 409, Podman 500.
+fn is_name_conflict(error: &bollard::errors::Error) -> bool {
+    status(error) == Some(409) || (status(error) == Some(500) && error.to_string().contains("is already in use"))
+}
+
+fn cannot_create(error: &bollard::errors::Error, name: &str) -> Failure {
+    let failure = failure(error, &format!("creating container `{name}`"));
+    if failure.message.contains("link is not supported") {
+        return failure.hint("this engine has no links: put both on a network, with `aliases` (dockctl.relationships.attached_to_network)");
+    }
+    failure
 }
 
 fn container_id(id: String) -> Outputs {

@@ -57,6 +57,8 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
         None => Standing::Absent,
         Some(object) if object.owner.as_ref().is_some_and(|owner| !node.is_adopted() && !owner.as_declared) => Standing::Outdated,
         Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
+        // What comes after making the object, such as networks, may be missing.
+        Some(_) if matches!(record.state(&instance.id), InstanceState::Initializing | InstanceState::Creating) => Standing::Unfinished,
         Some(object) if is_done(node, object) && started => Standing::UpToDate,
         Some(object) if matches!(object.state, ObjectState::Running | ObjectState::Restarting | ObjectState::Available) => {
             Standing::NotReady

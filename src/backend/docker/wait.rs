@@ -2,6 +2,7 @@
 
 use super::{
     connect::{failure, status},
+    container::Container,
     containers::known_id,
     engine::Engine,
 };
@@ -41,9 +42,13 @@ impl Engine {
     }
 
     async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
-        match self.client.repeat(|| self.client.docker().top_processes(id, None)).await {
+        // Podman would run `ps` inside the container, unless it is told what to show.
+        let query: &[(&str, String)] = if self.client.is_podman() { &[("ps_args", "pid,args".to_owned())] } else { &[] };
+        match self.client.ask(&format!("/containers/{id}/top"), query).await {
+            Ok(Json::Null) => self.explain(id, names, Failure::fatal("the engine lists no processes")).await,
             Ok(top) => {
-                let lines: Vec<String> = top.processes.unwrap_or_default().into_iter().filter_map(|mut row| row.pop()).collect();
+                let rows = top["Processes"].as_array().cloned().unwrap_or_default();
+                let lines: Vec<&str> = rows.iter().filter_map(|row| row.as_array()?.last()?.as_str()).collect();
                 Ok(names.iter().filter(|name| !lines.iter().any(|line| line.contains(*name))).cloned().collect())
             }
             Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => {
@@ -62,9 +67,21 @@ impl Engine {
         match container.state() {
             ObjectState::Running => Err(asked),
             ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
+            // Podman does not say that it is about to start it again.
+            ObjectState::Exited if self.client.is_podman() && restarts <= RESTARTS && is_restarted(&container) => Ok(names.to_vec()),
             ObjectState::Paused => Ok(names.to_vec()),
             _ => Err(self.died(id, &names.join(", ")).await),
         }
+    }
+}
+
+/// Whether the engine starts a container again that ended.
+fn is_restarted(container: &Container) -> bool {
+    let failed = container.json["State"]["ExitCode"] != 0;
+    match container.text("/HostConfig/RestartPolicy/Name") {
+        Some("always" | "unless-stopped") => true,
+        Some("on-failure") => failed,
+        _ => false,
     }
 }
 

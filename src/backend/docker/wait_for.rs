@@ -178,7 +178,12 @@ impl Engine {
             Condition::Exited(_) => Ok(false),
             Condition::Log(pattern) if self.wrote(&container, pattern).await? => Ok(true),
             _ if !runs => Err(self.died(id, what).await),
-            Condition::Healthy => is_healthy(&container),
+            Condition::Healthy => {
+                if self.client.is_podman() && container.text("/State/Health/Status") == Some("starting") {
+                    self.client.run_podman_check(id).await;
+                }
+                is_healthy(&container)
+            }
             Condition::Port(port) => self.listens(&container, *port).await,
             Condition::Log(_) => Ok(false),
         }

@@ -45,6 +45,7 @@ pub(in super::super) struct Client {
     /// Longest wait for the head of an ordinary answer, in seconds.
     answer: u64,
     host: Option<String>,
+    is_podman: bool,
 }
 
 impl Client {
@@ -65,12 +66,24 @@ impl Client {
         let answer = host.timeout.unwrap_or(ANSWER);
         let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), answer, bollard::API_DEFAULT_VERSION);
         let docker = docker.map_err(|error| silent(error.to_string()))?;
-        Ok(Self { docker, wire, version, answer, host: host.machine() })
+        Ok(Self { docker, wire, version, answer, host: host.machine(), is_podman: is_podman(&engine) })
     }
 
     /// The version that both sides speak.
     pub(in super::super) fn version(&self) -> Version {
         self.version
+    }
+
+    /// Whether the engine is Podman, which differs here and there.
+    pub(in super::super) fn is_podman(&self) -> bool {
+        self.is_podman
+    }
+
+    /// Asks Podman to run a container's health check: it leaves that to a service manager, which may not be there.
+    pub(in super::super) async fn run_podman_check(&self, id: &str) {
+        let path = format!("/v4.0.0/libpod/containers/{id}/healthcheck");
+        // What comes of it shows in the container.
+        let _ = self.answered(ask(&self.wire, Method::GET, &path, None)).await;
     }
 
     /// The machine that the engine is on; none if it is this one.
@@ -90,7 +103,12 @@ impl Client {
 
     /// Asks for JSON and loses nothing of it.
     pub(in super::super) async fn get(&self, path: &str) -> Result<Json, Error> {
-        let path = self.path(path, &[]);
+        self.ask(path, &[]).await
+    }
+
+    /// As [`get`](Self::get), with parameters.
+    pub(in super::super) async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Error> {
+        let path = self.path(path, query);
         self.repeat(|| self.answered(ask(&self.wire, Method::GET, &path, None))).await
     }
 
@@ -177,6 +195,10 @@ fn first_answer(error: &Error) -> String {
     }
 }
 
+fn is_podman(engine: &Json) -> bool {
+    engine["Components"].as_array().into_iter().flatten().any(|part| part["Name"].as_str().is_some_and(|name| name.starts_with("Podman")))
+}
+
 /// The newest version that both sides speak.
 fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     let [newest, oldest] = ["ApiVersion", "MinAPIVersion"].map(|field| engine[field].as_str().and_then(Version::parse));
@@ -204,8 +226,11 @@ async fn ask(wire: &Wire, method: Method, path: &str, body: Option<&Json>) -> Re
     if !response.status().is_success() && response.status().as_u16() != 304 {
         return Err(refused(response).await);
     }
+    // Podman says `OK` where Docker says nothing.
+    let is_json = response.headers().get("Content-Type").is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
     let bytes = response.into_body().collect().await?.to_bytes();
-    Ok(if bytes.is_empty() { Json::Null } else { serde_json::from_slice(&bytes)? })
+    let text = bytes.trim_ascii();
+    Ok(if text.is_empty() || !is_json { Json::Null } else { serde_json::from_slice(text)? })
 }
 
 /// What an answer that is no success says.

@@ -171,8 +171,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Opens what was recognised. Engines of any age read the stream: of compressions only gzip is passed on as it is, and
-    /// a layout gets its manifest.
+    /// Opens what was recognised. Engines of any age and kind read the stream: compressions are undone, but for gzip of a
+    /// root file system, and a layout gets its manifest.
     pub(super) async fn open(path: &Path, archive: Archive) -> Result<Self, Failure> {
         let size = if path.is_dir() { 0 } else { blocking(path, |path| Ok(path.metadata()?.len())).await? };
         let sent = Arc::new(AtomicU64::new(0));
@@ -221,7 +221,7 @@ fn write(path: &PathBuf, archive: Archive, counter: Arc<AtomicU64>, out: &mut dy
     let source = Counted { file, counter };
     match archive {
         Archive::Layout(layout) => layout.write_archive(compression.decoder(source)?, out),
-        _ if compression == Compression::Gzip => io::copy(&mut Compression::None.decoder(source)?, out).map(drop),
+        Archive::FileSystem if compression == Compression::Gzip => io::copy(&mut Compression::None.decoder(source)?, out).map(drop),
         _ => io::copy(&mut compression.decoder(source)?, out).map(drop),
     }
 }

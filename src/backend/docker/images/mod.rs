@@ -190,12 +190,12 @@ impl Engine {
         let loaded = watched(lines.try_collect::<Vec<Json>>(), &upload.sent, upload.size, it.progress).await;
         let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
         let names: Vec<String> =
-            loaded.iter().filter_map(|line| line["stream"].as_str()).flat_map(str::lines).filter_map(loaded_name).collect();
+            loaded.iter().filter_map(|line| line["stream"].as_str()).flat_map(str::lines).flat_map(loaded_names).collect();
         let reference = it.reference();
-        let Some(name) = names.iter().find(|name| **name == reference).or(names.first()) else {
+        let Some(name) = names.iter().find(|name| short(name) == short(&reference)).or(names.first()) else {
             return Err(Failure::fatal(format!("{} holds no image that the engine could load", path.display())));
         };
-        if it.image.repository.is_some() && *name != reference {
+        if it.image.repository.is_some() && short(name) != short(&reference) {
             let query = [("repo", it.repository.clone()), ("tag", it.tag.clone())];
             let tagged = self.client.send(&format!("/images/{}/tag", in_path(name)), &query).await;
             tagged.map_err(|error| failure(&error, &format!("naming the image {reference}")))?;
@@ -260,10 +260,15 @@ async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
     Ok(found.as_ref().map(header))
 }
 
-/// `Loaded image: name:tag` or `Loaded image ID: sha256:…`.
-fn loaded_name(line: &str) -> Option<String> {
-    let rest = line.trim().strip_prefix("Loaded image")?;
-    rest.split_once(": ").map(|(_, name)| name.to_owned())
+/// `Loaded image: name:tag` or `Loaded image ID: sha256:…`; Podman names all of an archive in one line.
+fn loaded_names(line: &str) -> Vec<String> {
+    let named = line.trim().strip_prefix("Loaded image").and_then(|rest| rest.split_once(": "));
+    named.into_iter().flat_map(|(_, names)| names.split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+/// A name without what every image has whose registry is not named.
+fn short(name: &str) -> &str {
+    ["docker.io/library/", "docker.io/", "localhost/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
 fn cannot_pull(error: &Error, reference: &str, identified: bool) -> Failure {

@@ -1,0 +1,124 @@
+//! Podman's socket as an engine.
+
+use crate::support::{Run, Test, eventually};
+use std::{
+    fs,
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+};
+
+/// A Podman of the test's own: folders of its own, and a network of its own, so that nothing on this machine changes.
+struct Podman {
+    process: Child,
+    socket: String,
+    global: Vec<String>,
+}
+
+impl Podman {
+    fn start(test: &Test) -> Self {
+        let at = |name: &str| test.path(name).display().to_string();
+        // Not every place where tests run may raise limits.
+        let config = test.write("containers.conf", "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n");
+        let socket = format!("unix://{}", at("podman.sock"));
+        let folders = [("--root", at("root")), ("--runroot", at("run")), ("--tmpdir", at("tmp")), ("--network-config-dir", at("networks"))];
+        let mut global: Vec<String> = folders.into_iter().flat_map(|(flag, folder)| [flag.to_owned(), folder]).collect();
+        global.extend(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"].map(str::to_owned));
+        let log = fs::File::create(test.path("podman.log")).unwrap();
+        let process = Command::new("unshare")
+            .args(["--net", "podman"])
+            .args(&global)
+            .args(["system", "service", "--time=0", &socket])
+            .env("CONTAINERS_CONF", config)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("podman starts; scripts/podman installs it");
+        let podman = Self { process, socket, global };
+        eventually("podman", || {
+            let asked = Command::new("docker").args(["-H", &podman.socket, "version"]).output().ok()?;
+            asked.status.success().then_some(())
+        });
+        podman
+    }
+
+    fn docker(&self, arguments: &[&str]) -> String {
+        crate::support::docker(&[&["-H", &self.socket], arguments].concat())
+    }
+
+    fn dockctl(&self, test: &Test, arguments: &[&str]) -> Run {
+        let mut command = test.command(arguments);
+        command.env("DOCKER_HOST", &self.socket);
+        Run::of(&command.output().expect("dockctl starts"))
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        let _ = Command::new("podman").args(&self.global).args(["rm", "-fa", "-t", "0"]).output();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn blueprint(test: &Test, image: &str, params: &str, start: &str) {
+    test.blueprint(&format!(
+        "
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-web, image: {image}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{host_config: {{network_mode: none}}, {params}}}}}}}
+        start: {{inputs: {{{start}}}}}
+        stop: {{inputs: {{params: {{timeout: 0}}}}}}
+"
+    ));
+}
+
+const DEMO: &str = "{src: TARBALL, repository: pod-demo}";
+
+#[test]
+fn podman_is_an_engine_like_any_other() {
+    let test = Test::new("podman");
+    let podman = Podman::start(&test);
+    let run = |arguments: &[&str]| podman.dockctl(&test, arguments);
+    let whole = || {
+        run(&["install"]).exits(0);
+        run(&["install"]).exits(0);
+        run(&["plan", "--exit-code"]).exits(0);
+        run(&["status", "--exit-code"]).exits(0);
+        run(&["uninstall"]).exits(0);
+        assert_eq!(podman.docker(&["ps", "-aq"]), "");
+    };
+    blueprint(&test, DEMO, "command: sleep 1000, environment: {A: 1}, labels: {b: c}", "processes_to_wait_for: [sleep 1000]");
+    whole();
+    blueprint(&test, DEMO, "command: 'sh -c \"echo done; exit 3\"'", "wait_for: [{exited: 3, interval: 0.1}, {log: ^done}]");
+    whole();
+    blueprint(
+        &test,
+        DEMO,
+        "command: sleep 1000, healthcheck: {test: 'true', interval: 1s}",
+        "wait_for: {healthy: true, interval: 0.2, timeout: 60}",
+    );
+    whole();
+
+    // What it says otherwise than Docker is understood all the same.
+    blueprint(&test, DEMO, "command: 'sh -c \"echo bad luck; exit 5\"'", "processes_to_wait_for: [httpd]");
+    run(&["install"]).exits(1).says(&["the container ended with exit code 5 while httpd was waited for", "| bad luck"]);
+    run(&["uninstall"]).exits(0);
+    podman.docker(&["create", "--name", &test.name("web"), "pod-demo", "sleep", "1000"]);
+    blueprint(&test, DEMO, "command: sleep 1000", "");
+    run(&["install"]).exits(1).says(&["is taken by container", "use_external_resource: true"]);
+    run(&["uninstall"]).exits(0);
+    podman.docker(&["rm", "-f", &test.name("web")]);
+
+    // A saved image under a compression that it does not read, and under another name.
+    let saved = test.path("saved.tar").display().to_string();
+    podman.docker(&["save", "-o", &saved, "pod-demo"]);
+    assert!(Command::new("gzip").arg(&saved).status().unwrap().success());
+    blueprint(&test, "{src: saved.tar.gz, repository: pod-other, tag: '2'}", "command: sleep 1000", "");
+    whole();
+}
