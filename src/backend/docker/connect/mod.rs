@@ -1,5 +1,5 @@
-//! The way to an engine: which one ([`Host`]), what its address says ([`Address`]), bytes to and from
-//! it ([`Wire`]), and calls that are repeated when they were lost ([`Client`]).
+//! The way to an engine: which one ([`Host`]), what its address says ([`address`]), bytes to and from
+//! it ([`wire`]), and calls that are repeated when they were lost ([`Client`]).
 
 mod address;
 mod client;
