@@ -58,7 +58,7 @@ impl Step {
     /// Whether the step holds a function that is evaluated only when it is carried out.
     #[must_use]
     pub fn is_late(&self) -> bool {
-        serde_json::to_value(self).is_ok_and(|json| function::holds_call(&json))
+        serde_json::to_value(self).is_ok_and(|json| function::holds_late_call(&json))
     }
 
     /// The name that a new object is to have, where it is known.
@@ -259,22 +259,32 @@ impl fmt::Display for EngineRef {
     }
 }
 
-/// For each instance that has objects the engine that they are on.
-pub type Places = IndexMap<String, EngineRef>;
+/// Where the object of an instance is, and which it is, as far as is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Whereabouts {
+    /// Its engine.
+    pub engine: EngineRef,
+    /// Its id, as the record has it.
+    pub object: Option<String>,
+}
+
+/// For each instance that has an object where that is.
+pub type Places = IndexMap<String, Whereabouts>;
 
 /// On which engine the objects of each instance are. One that cannot be told yet is left out: nothing
 /// of the instance exists.
 ///
 /// # Errors
 ///
-/// If it cannot be told of an instance that exists.
+/// If it cannot be told of an instance whose object exists.
 pub fn places(deployment: &Deployment, record: &Record, secrets: &Secrets) -> Result<Places, String> {
     let mut places = Places::new();
     for instance in &deployment.instances {
         let Some(engine) = docker::engine_of(deployment, instance) else { continue };
+        let object = deployment.node(instance).and_then(|node| docker::known_id(record, instance, node)).map(str::to_owned);
         match engine.bind(&Around { record, me: Some(&instance.id), secrets }) {
-            Ok(engine) => drop(places.insert(instance.id.clone(), engine)),
-            Err(message) if !record.state(&instance.id).is_gone() => return Err(format!("`{}`: {message}", instance.id)),
+            Ok(engine) => drop(places.insert(instance.id.clone(), Whereabouts { engine, object })),
+            Err(message) if object.is_some() => return Err(format!("`{}`: {message}", instance.id)),
             Err(_) => {}
         }
     }
@@ -306,7 +316,7 @@ impl Observed {
 }
 
 /// What something on an engine is.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
     /// A container.
@@ -487,6 +497,13 @@ pub fn standing(instance: &Instance, node: &Definition, record: &Record, observe
         InstanceState::Started => Standing::UpToDate,
         _ => Standing::Absent,
     }
+}
+
+/// Whether nothing of an instance can exist: its engine was never known, and no object of it is.
+#[must_use]
+pub fn is_out_of_reach(deployment: &Deployment, instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> bool {
+    let late = matches!(docker::engine_of(deployment, instance), Some(EngineRef::Client(client)) if function::holds_call(&client));
+    late && docker::known_id(record, instance, node).is_none() && !exists(instance, observed)
 }
 
 /// Whether an instance stands for an image that is made for the deployment.

@@ -1,6 +1,12 @@
 //! `dockctl adopt`.
 
-use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspace};
+use super::{
+    Outcome,
+    args::Global,
+    complain,
+    error::{CliError, Kind},
+    workspace::Workspace,
+};
 use crate::{
     backend::docker::adopt::{Found, blueprint},
     report::{count, yaml::yaml},
@@ -17,7 +23,11 @@ pub(crate) fn adopt(global: &Global, names: &[String], all: bool, filters: &[Str
     let workspace = Workspace::new(global)?;
     let (found, info) = Workspace::runtime()?.block_on(async {
         let engine = workspace.engines()?.default_engine().await?;
-        Ok::<_, CliError>((engine.describe(names, filters.as_ref()).await?, engine.info().await?))
+        let found = engine
+            .describe(names, filters.as_ref())
+            .await
+            .map_err(|failure| failure.hints.iter().fold(CliError::new(Kind::Failed, failure.message.clone()), CliError::hint))?;
+        Ok::<_, CliError>((found, engine.info().await?))
     })?;
     let found = without_owned(found);
     if found.is_empty() {

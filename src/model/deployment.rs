@@ -163,9 +163,17 @@ impl Deployment {
     /// what registries are told. `secrets` has the texts as long as this run goes on.
     pub fn withhold(&mut self, sensitive: &[String], key: &[u8], secrets: &Secrets) {
         let inputs = sensitive.iter().filter_map(|name| self.inputs.get(name)).flat_map(texts);
-        let images = self.nodes.values().filter_map(|node| node.properties.get("image")).map(|image| &image["auth_config"]);
-        let told = images.flat_map(|auth| ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field])).flat_map(texts);
-        let all: Vec<String> = inputs.chain(told).filter(|text| !text.is_empty()).collect();
+        let images = || self.nodes.values().filter_map(|node| node.properties.get("image"));
+        // An address with somebody's name in it is a secret as a whole.
+        let named = |src: &&Json| {
+            src.as_str().and_then(|src| src.split_once("://")).is_some_and(|(_, rest)| rest.split('/').next().unwrap_or(rest).contains('@'))
+        };
+        let addresses = images().map(|image| &image["src"]).filter(named).flat_map(texts);
+        let told = images()
+            .map(|image| &image["auth_config"])
+            .flat_map(|auth| ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field]))
+            .flat_map(texts);
+        let all: Vec<String> = inputs.chain(told).chain(addresses).filter(|text| !text.is_empty()).collect();
         if all.is_empty() {
             return;
         }

@@ -87,9 +87,11 @@ fn take_down(
         return None;
     }
     let mut chain = Chain { deployment, instance, node, cause: cause.to_owned(), after, proposal, last: None };
-    chain.phases(&PHASES[..5]);
-    chain.relationship_operations(&["unlink"]);
-    chain.phases(&PHASES[5..]);
+    if !backend::is_out_of_reach(deployment, instance, node, record, observed) {
+        chain.phases(&PHASES[..5]);
+        chain.relationship_operations(&["unlink"]);
+        chain.phases(&PHASES[5..]);
+    }
     chain.end_in(Deleted, "uninstall");
     chain.last
 }

@@ -213,6 +213,7 @@ fn what_a_daemon_client_cannot_mean_is_told_at_its_place() {
     with("{}").exits(0);
     with("{base_url: {get_attribute: [web, x]}}").exits(0);
     test.run(&["install"]).exits(1).says(&["`base_url` came to nothing"]);
+    test.run(&["uninstall"]).exits(0);
     with("{base_url: 'tcp://127.0.0.1:1'}").exits(0);
     let refused = test.run(&["install", "-d", &test.name("other")]).exits(4);
     refused.says(&["no engine answers at tcp://127.0.0.1:1 (from daemon_client): Connection refused"]);

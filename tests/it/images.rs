@@ -207,7 +207,7 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
     refused(&format!("{{src: {}}}", url("/file")), &["/file cannot be fetched"]);
     refused("{src: 'http://127.0.0.1:1/x'}", &["cannot be fetched", "refused"]);
     with_image(&test, "{src: 'ftp://127.0.0.1/x'}");
-    test.run(&["install"]).exits(3).says(&["there is no file", "http(s) address"]);
+    test.run(&["install"]).exits(3).says(&["an address in `src` must be http or https"]);
     docker(&["rmi", "-f", &format!("{}-web", test.prefix)]);
 }
 
@@ -257,4 +257,60 @@ fn what_an_image_cannot_say_is_told_at_its_place() {
     validate("{repository: 'https://reg.test/x'}").exits(3).says(&["must not start with a scheme"]);
     validate("{repository: x, insecure_registry: true}").exits(0).says(&["`insecure_registry` has no effect", "insecure-registries"]);
     validate("{repository: x, auth_config: {password: {get_secret: p}}, platform: linux/amd64, all_tags: false}").exits(0);
+}
+
+#[test]
+fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
+    let test = Test::new("derived");
+    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    with_image(&test, "{src: root.tar}");
+    test.run(&["install"]).exits(0);
+    // It has the labels of what it was made of.
+    let snap = format!("{}-snap:1", test.prefix);
+    docker(&["commit", "-c", "ENV EVIL=1", &test.name("web"), &snap]);
+    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
+    test.run(&["uninstall"]).exits(0);
+    assert_ne!(docker(&["images", "-q", &snap]), "", "the image of somebody else is still there");
+    docker(&["rmi", "-f", &snap]);
+}
+
+#[test]
+fn a_digest_is_not_believed_of_an_image_that_only_says_so() {
+    let test = Test::new("believed");
+    let tarball = unique(&test);
+    let digest = sha256(&tarball);
+    fs::write(test.path("root.tar"), tarball).unwrap();
+    let label = format!("LABEL dockctl.source=sha256:{digest}");
+    docker(&[
+        "import",
+        "-c",
+        &label,
+        "-c",
+        "ENV EVIL=1",
+        &crate::support::tarball().display().to_string(),
+        &format!("{}-img:latest", test.prefix),
+    ]);
+    with_image(&test, &format!("{{src: root.tar, repository: PREFIX-img, sha256: '{digest}'}}"));
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() {
+    let test = Test::new("once");
+    let server = Server::new([("/image.tar", unique(&test))].into_iter().collect());
+    let address = server.address.replace("http://", "http://me:open-sesame@");
+    let web = SLEEPER.replace(DEMO, &format!("{{src: '{address}/image.tar', repository: PREFIX-img}}"));
+    let other = web.replace("\nnode_templates:\n", "").replace("web", "other");
+    test.blueprint(&(web + &other));
+    for _ in 0..2 {
+        let run = test.run(&["install", "-v"]).exits(0);
+        assert!(!run.stderr.contains("open-sesame") && !crate::secrets::holds(&test.path("state"), "open-sesame"), "{}", run.stderr);
+        test.run(&["uninstall"]).exits(0);
+    }
+    assert_eq!(server.asked.load(Ordering::SeqCst), 1);
+    docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
 }

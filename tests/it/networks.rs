@@ -174,3 +174,73 @@ fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
     assert_eq!(joined, "2");
     test.run(&["uninstall"]).exits(0);
 }
+
+#[test]
+fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
+    let test = Test::new("copied");
+    let _swept = Swept(&test);
+    let deployment = format!("dockctl.deployment={}", test.prefix);
+    docker(&["volume", "create", "--label", &deployment, "--label", "dockctl.node=data", &test.name("data")]);
+    write(
+        &test,
+        &["  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n".to_owned(), network("front", "")],
+    );
+    test.run(&["install"]).exits(0);
+    let labels: serde_json::Value =
+        serde_json::from_str(&docker(&["network", "inspect", "--format", "{{json .Labels}}", &test.name("front")])).unwrap();
+    let copied: Vec<String> =
+        labels.as_object().unwrap().iter().map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap())).collect();
+    let copy = test.name("a-copy");
+    docker(&["network", "create"].into_iter().chain(copied.iter().map(String::as_str)).chain([copy.as_str()]).collect::<Vec<_>>());
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(1).says(&["is taken by a volume"]);
+    let names = |what: &str| docker(&[what, "ls", "--format", "{{.Name}}", "--filter", &format!("name={}", test.prefix)]);
+    assert_eq!((names("network"), names("volume")), (copy, test.name("data")));
+}
+
+#[test]
+fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_containers() {
+    let test = Test::new("left");
+    let _swept = Swept(&test);
+    let nodes = |labels: &str, command: &str| {
+        let web = container("web", "sleep 1000", &attached("front", ""));
+        [web, container("bad", command, ""), network("front", &format!(", labels: {labels}"))]
+    };
+    write(&test, &nodes("{a: 1}", "no-such-command"));
+    test.run(&["install"]).exits(1);
+    write(&test, &nodes("{a: 2}", "sleep 1000"));
+    test.run(&["install"]).exits(0);
+    assert_eq!(docker(&["network", "inspect", "--format", "{{.Labels.a}} {{len .Containers}}", &test.name("front")]), "2 1");
+    // As if the run had died before it could write down the id.
+    let labels: serde_json::Value =
+        serde_json::from_str(&docker(&["network", "inspect", "--format", "{{json .Labels}}", &test.name("front")])).unwrap();
+    let own: Vec<String> =
+        labels.as_object().unwrap().iter().map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap())).collect();
+    docker(&["rm", "-f", &test.name("web"), &test.name("bad")]);
+    docker(&["network", "rm", &test.name("front")]);
+    let name = test.name("front");
+    docker(&["network", "create"].into_iter().chain(own.iter().map(String::as_str)).chain([name.as_str()]).collect::<Vec<_>>());
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(docker(&["network", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
+}
+
+#[test]
+fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
+    let test = Test::new("adds");
+    let _swept = Swept(&test);
+    let web = container("web", "sleep 1000", &[attached("front", "aliases: [one]"), attached("front", "aliases: [two]")].join(", "));
+    let web = web.replacen("params: {", "params: {host_config: {network_mode: PREFIX-front}, ", 1);
+    write(&test, &[web, network("front", "")]);
+    test.run(&["install"]).exits(0);
+    let aliases = test.inspect("web", &format!("{{{{json (index .NetworkSettings.Networks \"{}\").Aliases}}}}", test.name("front")));
+    assert!(aliases.contains("\"two\""), "{aliases}");
+    test.run(&["uninstall"]).exits(0);
+    // What this engine would drop without a word is refused instead.
+    let mounts = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data, subpath: x}}";
+    write(&test, &[container("web", "x", mounts), "  data: {type: dockctl.nodes.Volume}\n".to_owned()]);
+    test.run(&["install", "-d", &test.name("other")])
+        .exits(3)
+        .says(&["`HostConfig.Mounts.VolumeOptions.Subpath` needs an engine with API 1.45"]);
+    write(&test, &[network("front", ""), network("front", "").replace("front:", "other:")]);
+    test.run(&["validate"]).exits(3).says(&["two nodes ask for a network named"]);
+}

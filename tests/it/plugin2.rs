@@ -105,7 +105,7 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
     test.run(&["uninstall"]).exits(0);
     let left = docker(&["images", "--format", "{{.Repository}}", "--filter", &format!("reference={}*", test.prefix)]);
     assert_eq!(left, test.prefix, "what was there before is kept");
-    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.deployment={}", test.prefix)]);
+    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.built-for={}", test.prefix)]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_build_that_fails_shows_its_last_lines() {
     test.run(&["uninstall"]).exits(0);
     write(&test, &node.replace("\"FROM PREFIX:latest\\nRUN echo compiling && false\"", "Dockerfile.absent"));
     test.run(&["install"]).exits(1).says(&["there is no Dockerfile"]);
-    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.deployment={}", test.prefix)]);
+    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.built-for={}", test.prefix)]);
 }
 
 #[test]
@@ -135,4 +135,36 @@ fn what_the_plugin_does_not_take_is_told_at_its_place() {
     validate("image_tag: x, container_args: {host_config: {PortBindings: {}}}").exits(3).says(&["there is no argument `PortBindings`"]);
     validate("image_tag: x, container_args: {volumes: [/a]}").exits(0).says(&["`volumes` have no effect without `volumes_mapping`"]);
     validate("container_args: {}").exits(0).says(&["names no `image_tag`"]);
+}
+
+#[test]
+fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
+    let test = Test::new("undo");
+    fs::create_dir(test.path("v")).unwrap();
+    let folder = test.path("v").display().to_string();
+    let node = format!(
+        "  job:
+    type: cloudify.nodes.docker.container
+    properties:
+      resource_config:
+        image_tag: 'PREFIX:latest'
+        container_args: {{name: PREFIX-job, command: 'true', host_config: {{volumes: ['{folder}:/v']}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        stop: {{inputs: {{stop_command: sh -c 'echo undone >/v/flag'}}}}
+"
+    );
+    write(&test, &node);
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(fs::read_to_string(test.path("v/flag")).unwrap(), "undone\n");
+    assert!(test.containers().is_empty());
+    // One that names no image has nothing to do, also later.
+    test.write(
+        "blueprint.yaml",
+        &format!("{HEAD}  web: {{type: cloudify.nodes.docker.container, properties: {{resource_config: {{container_args: {{}}}}}}}}\n"),
+    );
+    test.run(&["install"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
 }

@@ -101,3 +101,18 @@ fn what_can_never_be_is_told_before_anything_is_done() {
     validate("command: x", "[healthy, {log: '('}]").exits(3).says(&["`wait_for.1.log` is no regular expression"]);
     validate("command: x", "{port: 80, exited: 1}").exits(3).says(&["several conditions are a list"]);
 }
+
+#[test]
+fn a_long_interval_does_not_hide_that_the_container_is_dead() {
+    let begin = Instant::now();
+    fails("dead", "command: 'sh -c \"sleep 1; exit 9\"'", "{port: 80, interval: 50}").says(&["ended with exit code 9"]);
+    assert!(begin.elapsed().as_secs() < 40, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_container_that_comes_up_at_the_second_try_is_waited_for() {
+    let params = "command: 'sh -c \"if [ -e /tmp/again ]; then httpd -f -p 80; else touch /tmp/again; exit 1; fi\"', host_config: {restart_policy: always}";
+    installs("again", params, "{port: 80, interval: 0.1}");
+    let dying = "command: 'sh -c \"echo last words; exit 6\"', host_config: {restart_policy: always}";
+    fails("dying", dying, "{port: 80, interval: 0.2}").says(&["ended with exit code 6 while port 80 was waited for", "| last words"]);
+}

@@ -6,7 +6,7 @@ use super::{
     images::in_query,
     params::{argument_of, is_empty},
 };
-use crate::backend::Failure;
+use crate::{backend::Failure, model::function::is_call};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A container with what is known around it.
@@ -71,7 +71,8 @@ impl Found {
         let mut put = |name: &str, value: Json| drop(params.insert(name.to_owned(), value));
         let differs = |field: &str| !is_empty(&config[field]) && config[field] != of_image[field];
         // An image's command does not go with another entry point.
-        if differs("Cmd") || (differs("Entrypoint") && !is_empty(&config["Cmd"])) {
+        let other_entry = config["Entrypoint"] != of_image["Entrypoint"];
+        if differs("Cmd") || (other_entry && !is_empty(&config["Cmd"])) {
             put("command", config["Cmd"].clone());
         }
         for (field, name) in [
@@ -87,6 +88,10 @@ impl Found {
             if differs(field) {
                 put(name, config[field].clone());
             }
+        }
+        // What the image has and the container has not was taken away.
+        if is_empty(&config["Entrypoint"]) && !is_empty(&of_image["Entrypoint"]) {
+            put("entrypoint", json!([]));
         }
         for (field, name) in [("Tty", "tty"), ("OpenStdin", "stdin_open"), ("NetworkDisabled", "network_disabled")] {
             if config[field] == true {
@@ -231,7 +236,11 @@ fn by_name(value: &Json, found: &[Found]) -> Json {
 
 /// A container and a network may have the same name; nodes may not.
 fn network_node(network: &str, found: &[Found]) -> String {
-    if found.iter().any(|it| it.name() == network) { format!("{network}-network") } else { network.to_owned() }
+    let mut name = network.to_owned();
+    while found.iter().any(|it| it.name() == name) {
+        name += "-network";
+    }
+    name
 }
 
 fn node(it: &Found, info: &Json, relationships: Vec<Json>) -> Json {
@@ -254,7 +263,7 @@ fn is_default(field: &str, value: &Json, host: &Json, info: &Json) -> bool {
     match field {
         "RestartPolicy" => matches!(value["Name"].as_str(), None | Some("" | "no")),
         "LogConfig" => is_empty(&value["Config"]) && (value["Type"] == info["LoggingDriver"] || value["Type"] == "json-file"),
-        "IpcMode" => matches!(value.as_str(), Some("private" | "shareable")),
+        "IpcMode" => value == "private",
         "CgroupnsMode" => value == if info["CgroupVersion"] == "2" { "private" } else { "host" },
         "ShmSize" => *value == 64 << 20,
         "Runtime" => *value == info["DefaultRuntime"],
@@ -303,10 +312,19 @@ fn environment(config: &Json, image: &Json) -> Json {
         config["Env"].as_array().into_iter().flatten().filter_map(|it| it.as_str().map(str::to_owned)).collect()
     };
     let (own, filled) = (of(config), of(image));
-    let pair = |entry: &String| entry.split_once('=').map(|(name, value)| (name.to_owned(), Json::from(value)));
+    // A name alone takes the image's own value away.
+    let pair =
+        |entry: &String| entry.split_once('=').map_or_else(|| (entry.clone(), Json::Null), |(name, value)| (name.to_owned(), value.into()));
     let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
     let gone = filled.iter().map(name).filter(|lost| !own.iter().any(|entry| name(entry) == *lost)).map(|name| (name, Json::Null));
-    own.iter().filter(|entry| !filled.contains(entry)).filter_map(pair).chain(gone).collect::<JsonMap<_, _>>().into()
+    let beyond = || own.iter().filter(|entry| !filled.contains(entry));
+    let all: JsonMap<String, Json> = beyond().map(pair).chain(gone).collect();
+    // A list says that a value is taken away, and does not look like a call where one variable is called as a function is.
+    if all.values().any(Json::is_null) || is_call(&Json::Object(all.clone())) {
+        let entry = |(name, value): (&String, &Json)| value.as_str().map_or_else(|| name.clone(), |value| format!("{name}={value}"));
+        return all.iter().map(entry).collect();
+    }
+    all.into()
 }
 
 fn labels(config: &Json, image: &Json) -> Json {
@@ -386,7 +404,7 @@ mod tests {
         let it = found(&config, &host);
         let params = Json::Object(it.params(&json!({ "DefaultRuntime": "runc" })));
         let expected = json!({
-            "environment": { "B": "2", "A": null }, "ports": ["90/udp"], "labels": { "team": "a" },
+            "environment": ["B=2", "A"], "ports": ["90/udp"], "labels": { "team": "a" },
             "host_config": {
                 "restart_policy": { "Name": "always", "MaximumRetryCount": 0 }, "mem_limit": 10,
                 "port_bindings": { "80/tcp": [{ "HostIp": "", "HostPort": "8080" }] }, "links": ["db:database"],

@@ -3,7 +3,7 @@
 use super::{
     connect::failure,
     engine::{Engine, label},
-    images::{self, Wanted, in_path, is_url, path_of},
+    images::{self, Image, Wanted, in_path, is_url, path_of},
     params::Fault,
 };
 use crate::{
@@ -65,10 +65,10 @@ impl Recipe {
         if recipe.tag.is_empty() && !holds_call(&config["tag"]) {
             return Err(Fault::new("an image needs a `tag`: the name that it gets").hint("tag: NAME:TAG"));
         }
-        if recipe.tag.contains(char::is_uppercase) && !recipe.tag.contains(':') {
-            return Err(
-                Fault::new(format!("`{}` is no name of an image: it has lower case letters", recipe.tag)).within(&["tag".to_owned()])
-            );
+        if let Some(fault) = Image::read(&json!({ "repository": recipe.tag })).err().and_then(|faults| faults.into_iter().next())
+            && !recipe.tag.is_empty()
+        {
+            return Err(Fault { path: vec!["tag".to_owned()], ..fault });
         }
         Ok(recipe)
     }
@@ -97,7 +97,7 @@ impl Engine {
         }
         let there = self.image(&recipe.tag).await?;
         if let (Some(found), _) | (None, Some(found)) = (&there, there.as_ref().filter(|_| !recipe.pull)) {
-            return Ok(Outputs { set: properties(found, None), unset: Vec::new() });
+            return Ok(Outputs { set: properties(found, &recipe.tag, None), unset: Vec::new() });
         }
         if !recipe.pull {
             let message = format!("image {} is not there, and nothing says how to make it", recipe.tag);
@@ -106,7 +106,7 @@ impl Engine {
         let image = json!({ "repository": recipe.tag });
         self.ensure_image(&Wanted { image: &image, folder, fallback: &call.instance }, call, progress).await?;
         let found = self.image(&recipe.tag).await?.unwrap_or_default();
-        Ok(Outputs { set: properties(&found, Some("Image was pull".into())), unset: Vec::new() })
+        Ok(Outputs { set: properties(&found, &recipe.tag, Some("Image was pull".into())), unset: Vec::new() })
     }
 
     async fn build_recipe(&self, call: &Call, recipe: &Recipe, folder: &Path, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
@@ -115,7 +115,7 @@ impl Engine {
             None => None,
         };
         let context = recipe.context.as_ref().map(|context| path_of(context, folder));
-        let labels = json!({ (label::DEPLOYMENT): call.deployment, (label::NODE): call.node, (label::INSTANCE): call.instance });
+        let labels = json!({ (label::BUILT_FOR): call.deployment });
         let mut query = vec![("t", recipe.tag.clone()), ("labels", labels.to_string()), ("rm", "1".to_owned())];
         query.extend(dockerfile.as_ref().map(|_| ("dockerfile", NAME.to_owned())));
         query.extend((!recipe.args.is_empty()).then(|| ("buildargs", Json::Object(recipe.args.clone()).to_string())));
@@ -134,7 +134,7 @@ impl Engine {
         }
         let found = self.image(&recipe.tag).await?;
         let found = found.ok_or_else(|| Failure::fatal(format!("image {} is not there although the engine built it", recipe.tag)))?;
-        Ok(Outputs { set: properties(&found, Some(said.join("\n").into())), unset: Vec::new() })
+        Ok(Outputs { set: properties(&found, &recipe.tag, Some(said.join("\n").into())), unset: Vec::new() })
     }
 
     /// Removes the image if it was built or pulled for the instance: one that was there before is kept.
@@ -152,9 +152,8 @@ impl Engine {
 /// Name of the Dockerfile beside the context; no file of the context has it.
 const NAME: &str = ".dockctl.Dockerfile";
 
-fn properties(image: &Json, result: Option<Json>) -> JsonMap<String, Json> {
-    let tag = image["RepoTags"][0].clone();
-    let known = [("image_id", image["Id"].clone()), ("image", image.clone()), ("image_tag", tag)];
+fn properties(image: &Json, tag: &str, result: Option<Json>) -> JsonMap<String, Json> {
+    let known = [("image_id", image["Id"].clone()), ("image", image.clone()), ("image_tag", tag.into())];
     let result = result.map(|result| ("build_result", result));
     known.into_iter().chain(result).map(|(name, value)| (name.to_owned(), value)).collect()
 }

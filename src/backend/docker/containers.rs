@@ -141,9 +141,7 @@ impl Engine {
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
         self.add_labels(body, call, &creation.declaration, &creation.record);
         body["Labels"][label::REQUEST] = digest.into();
-        let labels = &body["Labels"];
-        let seal = self.seal(creation.name.as_str().unwrap_or_default(), &|name| labels[name].as_str().unwrap_or_default().to_owned());
-        body["Labels"][label::SEAL] = seal.into();
+        self.add_seal(body, creation.name.as_str().unwrap_or_default());
     }
 
     /// Starts the container; one that runs already is started, one that is paused goes on.
@@ -302,7 +300,8 @@ impl Engine {
     /// How a container ended, with its last words; none if it runs or never did.
     pub(super) async fn exit(&self, id: &str) -> Option<Exit> {
         let container = self.inspect(id).await.ok()??;
-        if container.flag("/State/Running") || container.started_at().is_none() {
+        // One that is about to be restarted counts as running to the engine.
+        if matches!(container.state(), ObjectState::Running | ObjectState::Paused) || container.started_at().is_none() {
             return None;
         }
         Some(Exit {

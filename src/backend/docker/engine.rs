@@ -9,14 +9,17 @@ use super::{
     kind, wanted_name,
 };
 use crate::{
-    backend::{Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, ProgressSink},
+    backend::{Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, Places, ProgressSink},
     digest::keyed,
     model::{Deployment, Instance},
 };
 use bollard::models::ContainerSummary;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::collections::HashSet;
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 /// Names of the labels on everything that is created.
 pub(super) mod label {
@@ -35,6 +38,10 @@ pub(super) mod label {
     pub(in super::super) const SEAL: &str = "dockctl.seal";
     /// Digest of the tarball that an image was imported from.
     pub(in super::super) const SOURCE: &str = "dockctl.source";
+    /// Deployment that an image was built for. Containers inherit labels of their images: those of containers would lie.
+    pub(in super::super) const BUILT_FOR: &str = "dockctl.built-for";
+    /// Keyed digest of the address that an imported image was fetched from.
+    pub(in super::super) const FROM: &str = "dockctl.from";
     /// On an imported image that the blueprint gives no name: it goes with its last container.
     pub(in super::super) const UNNAMED: &str = "dockctl.unnamed";
 }
@@ -46,6 +53,8 @@ const LOOKS: usize = 8;
 pub struct Engine {
     pub(super) client: Client,
     key: Vec<u8>,
+    /// Ids of the images that were brought since the connection was made, by what was asked for.
+    pub(super) brought: RefCell<HashMap<String, String>>,
 }
 
 impl Engine {
@@ -55,7 +64,7 @@ impl Engine {
     ///
     /// If there is none, within three seconds.
     pub async fn connect(host: &Host, key: &[u8]) -> Result<Self, ConnectError> {
-        Ok(Self { client: Client::connect(host).await?, key: key.to_owned() })
+        Ok(Self { client: Client::connect(host).await?, key: key.to_owned(), brought: RefCell::default() })
     }
 
     pub(super) fn digest(&self, text: &str) -> String {
@@ -74,8 +83,11 @@ impl Engine {
         }
     }
 
-    fn object(&self, container: &Container, deployment: &Deployment, engine: &str) -> Object {
-        let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name) && self.is_sealed(container);
+    fn object(&self, container: &Container, deployment: &Deployment, places: &Places, engine: &str) -> Object {
+        let known = |instance: &str| is_known(places, instance, &container.id());
+        // Labels can be copied, and names changed: the record knows the id, or the seal fits.
+        let sealed = |instance: &str| known(instance) || (!has_known(places, instance) && self.is_sealed(container));
+        let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name) && container.label(label::INSTANCE).is_some_and(sealed);
         let owner = container.label(label::INSTANCE).filter(|_| mine).map(|instance| Owner {
             instance: instance.to_owned(),
             as_declared: self.declared(deployment, instance).is_none_or(|spec| container.label(label::SPEC) == Some(&spec)),
@@ -110,6 +122,12 @@ impl Engine {
     pub(super) fn is_sealed(&self, container: &Container) -> bool {
         let label = |name: &str| container.label(name).unwrap_or_default().to_owned();
         container.label(label::SEAL) == Some(&self.seal(&container.name(), &label))
+    }
+
+    /// The same of a network or a volume.
+    pub(super) fn is_sealed_as(&self, found: &Json) -> bool {
+        let label = |name: &str| found["Labels"][name].as_str().unwrap_or_default().to_owned();
+        label(label::SEAL) == self.seal(found["Name"].as_str().unwrap_or_default(), &label)
     }
 
     /// Digest of what the deployment declares for an instance; none if it does not have it.
@@ -165,21 +183,28 @@ impl Engine {
         body["Labels"] = Json::Object(labels);
     }
 
+    /// Puts the seal on what is to have this name; after every other label.
+    pub(super) fn add_seal(&self, body: &mut Json, name: &str) {
+        let labels = &body["Labels"];
+        let seal = self.seal(name, &|label| labels[label].as_str().unwrap_or_default().to_owned());
+        body["Labels"][label::SEAL] = seal.into();
+    }
+
     /// What this engine has of a deployment, and what stands where it wants to be.
-    pub(super) async fn objects(&self, deployment: &Deployment, engine: &str) -> Result<Vec<Object>, Failure> {
-        let mut objects = self.containers(deployment, engine).await?;
+    pub(super) async fn objects(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
+        let mut objects = self.containers(deployment, places, engine).await?;
         let has = |wanted: ObjectKind| deployment.nodes.values().any(|node| kind(node) == Some(wanted));
         if has(ObjectKind::Network) {
-            objects.extend(self.plain(deployment, engine, ObjectKind::Network, "/networks").await?);
+            objects.extend(self.plain(deployment, places, engine, ObjectKind::Network, "/networks").await?);
         }
         if has(ObjectKind::Volume) {
-            objects.extend(self.plain(deployment, engine, ObjectKind::Volume, "/volumes").await?);
+            objects.extend(self.plain(deployment, places, engine, ObjectKind::Volume, "/volumes").await?);
         }
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
     }
 
-    async fn containers(&self, deployment: &Deployment, engine: &str) -> Result<Vec<Object>, Failure> {
+    async fn containers(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
         let all = bollard::query_parameters::ListContainersOptions { all: true, ..Default::default() };
         let listed = self.client.repeat(|| self.client.docker().list_containers(Some(all.clone()))).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
@@ -190,11 +215,37 @@ impl Engine {
             .filter_map(|container| container.id.as_deref());
         let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
-        Ok(found.iter().flatten().map(|container| self.object(container, deployment, engine)).collect())
+        Ok(found.iter().flatten().map(|container| self.object(container, deployment, places, engine)).collect())
+    }
+
+    /// The instance that a network or volume belongs to. A volume outlives its instance: it belongs to the one that has its
+    /// name now.
+    fn plain_owner(&self, found: &Json, deployment: &Deployment, places: &Places, kind: ObjectKind, id: &str) -> Option<String> {
+        let labels = &found["Labels"];
+        if labels[label::DEPLOYMENT] != deployment.name.as_str() {
+            return None;
+        }
+        if let Some((instance, _)) = places.iter().find(|(_, place)| place.object.as_deref() == Some(id)) {
+            return Some(instance.clone());
+        }
+        let by_name =
+            |it: &&Instance| labels[label::NODE] == it.node.as_str() && wanted_name(deployment, it).as_deref() == found["Name"].as_str();
+        let instance = match kind {
+            ObjectKind::Volume => deployment.instances.iter().find(by_name).map(|it| it.id.clone()),
+            _ => labels[label::INSTANCE].as_str().map(str::to_owned).filter(|_| self.is_sealed_as(found)),
+        };
+        instance.filter(|instance| !has_known(places, instance))
     }
 
     /// Networks or volumes: a list tells everything of them.
-    async fn plain(&self, deployment: &Deployment, engine: &str, kind: ObjectKind, path: &str) -> Result<Vec<Object>, Failure> {
+    async fn plain(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+        kind: ObjectKind,
+        path: &str,
+    ) -> Result<Vec<Object>, Failure> {
         let listed = self.client.get(path).await.map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
         let listed = if kind == ObjectKind::Volume { &listed["Volumes"] } else { &listed };
         let wanted = wanted_names(deployment, kind);
@@ -207,32 +258,21 @@ impl Engine {
             .into_iter()
             .flatten()
             .filter(relevant)
-            .map(|found| self.plain_object(found, deployment, engine, kind))
+            .map(|found| self.plain_object(found, deployment, places, engine, kind))
             .collect())
     }
 
-    fn plain_object(&self, found: &Json, deployment: &Deployment, engine: &str, kind: ObjectKind) -> Object {
+    fn plain_object(&self, found: &Json, deployment: &Deployment, places: &Places, engine: &str, kind: ObjectKind) -> Object {
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-        let labels = &found["Labels"];
-        let mine = labels[label::DEPLOYMENT] == deployment.name.as_str();
-        // A volume outlives its instance: it belongs to the one that has its name now.
-        let instance = match kind {
-            ObjectKind::Volume => deployment
-                .instances
-                .iter()
-                .find(|it| labels[label::NODE] == it.node.as_str() && wanted_name(deployment, it) == Some(text("Name")))
-                .map(|it| it.id.clone()),
-            _ => labels[label::INSTANCE].as_str().map(str::to_owned),
-        };
-        let owner = instance.filter(|_| mine).map(|instance| Owner {
-            as_declared: self
-                .declared(deployment, &instance)
-                .is_none_or(|spec| kind == ObjectKind::Volume || labels[label::SPEC] == spec.as_str()),
+        let id = if kind == ObjectKind::Volume { text("Name") } else { text("Id") };
+        let owner = self.plain_owner(found, deployment, places, kind, &id).map(|instance| Owner {
+            as_declared: kind == ObjectKind::Volume
+                || self.declared(deployment, &instance).is_none_or(|spec| found["Labels"][label::SPEC] == spec.as_str()),
             instance,
         });
         Object {
             kind,
-            id: if kind == ObjectKind::Volume { text("Name") } else { text("Id") },
+            id,
             name: text("Name"),
             image: String::new(),
             state: ObjectState::Available,
@@ -245,6 +285,16 @@ impl Engine {
             engine: engine.to_owned(),
         }
     }
+}
+
+/// Whether the record knows the object of an instance by this id.
+fn is_known(places: &Places, instance: &str, id: &str) -> bool {
+    places.get(instance).is_some_and(|place| place.object.as_deref() == Some(id))
+}
+
+/// Whether the record knows an object of an instance: then nothing else is.
+fn has_known(places: &Places, instance: &str) -> bool {
+    places.get(instance).is_some_and(|place| place.object.is_some())
 }
 
 fn released() -> Outputs {

@@ -34,8 +34,8 @@ impl Engines {
     ///
     /// Of the first engine that cannot be used.
     pub async fn connect(&self, places: &Places) -> Result<(), ConnectError> {
-        for engine in places.values() {
-            self.get(engine).await?;
+        for place in places.values() {
+            self.get(&place.engine).await?;
         }
         Ok(())
     }
@@ -107,14 +107,15 @@ impl Backend for Engines {
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
         let mut engines: BTreeMap<String, &EngineRef> = BTreeMap::new();
-        for (instance, engine) in places {
+        for (instance, place) in places {
+            let engine = &place.engine;
             let name = self.name(&self.host(engine).map_err(|error| unreachable(&error))?);
             observed.engines.insert(instance.clone(), name.clone());
             engines.entry(name).or_insert(engine);
         }
         for (name, engine) in engines {
             let engine = self.get(engine).await.map_err(|error| unreachable(&error))?;
-            observed.objects.extend(engine.objects(deployment, &name).await?);
+            observed.objects.extend(engine.objects(deployment, places, &name).await?);
         }
         Ok(observed)
     }

@@ -110,17 +110,25 @@ impl Engine {
         let name = making.name.as_str().unwrap_or_default().to_owned();
         body["Name"] = name.clone().into();
         self.add_labels(&mut body, call, &making.declaration, &making.record);
+        self.add_seal(&mut body, &name);
         if let Some(found) = self.network_named(&name).await? {
-            return taken_up(call, &name, &found);
+            return self.taken_up(call, &name, &found);
         }
         match self.client.post("/networks/create", &[], &body).await {
             Ok(_) => self.expect_network(&name).await,
             Err(error) if status(&error) == Some(409) => match self.network_named(&name).await? {
-                Some(found) => taken_up(call, &name, &found),
+                Some(found) => self.taken_up(call, &name, &found),
                 None => Err(failure(&error, &format!("creating network `{name}`"))),
             },
             Err(error) => Err(failure(&error, &format!("creating network `{name}`"))),
         }
+    }
+
+    /// A network of this name is what is wanted if a run that died made it for the same instance.
+    fn taken_up(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
+        let labels = &found["Labels"];
+        let mine = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::INSTANCE] == call.instance.as_str();
+        if mine && self.is_sealed_as(found) { Ok(known(found)) } else { Err(taken("network", name, labels)) }
     }
 
     async fn expect_network(&self, name: &str) -> Result<Outputs, Failure> {
@@ -149,27 +157,80 @@ impl Engine {
         })
     }
 
-    /// Removes the network; one that is gone is removed, and one that is not ours is none of our business.
+    /// Removes the network, and any that a run made for the instance and died before it could write that down.
     pub(super) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
-        let done = || Ok(Outputs { unset: ["network_id", "network_name", "network"].map(str::to_owned).to_vec(), ..Outputs::default() });
-        let Some(id) = call.properties.get("network_id").and_then(Json::as_str) else { return done() };
-        let Some(found) = self.network_named(id).await? else { return done() };
-        if found["Labels"][label::DEPLOYMENT] != call.deployment.as_str() {
-            return Err(taken("network", found["Name"].as_str().unwrap_or(id), &found["Labels"]));
+        for found in self.made_for_instance(call, "/networks", "network_id").await? {
+            self.delete_network(call, &found).await?;
         }
-        match self.client.delete(&format!("/networks/{}", in_path(id)), &[]).await {
-            Err(error) if status(&error) != Some(404) => {
-                let failure = failure(&error, "removing the network");
-                let used = failure.message.contains("active endpoints");
-                let failure = Failure { recoverable: failure.recoverable || used, ..failure };
-                Err(if used {
-                    failure.hint("a container that is not of this deployment is on it: docker network inspect shows which")
-                } else {
-                    failure
-                })
+        Ok(Outputs { unset: ["network_id", "network_name", "network"].map(str::to_owned).to_vec(), ..Outputs::default() })
+    }
+
+    async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
+        let path = format!("/networks/{}", in_path(found["Id"].as_str().unwrap_or_default()));
+        let Err(error) = self.client.delete(&path, &[]).await else { return Ok(()) };
+        if status(&error) == Some(404) {
+            return Ok(());
+        }
+        let cannot = failure(&error, "removing the network");
+        if !cannot.message.contains("active endpoints") && !cannot.message.contains("is being used") {
+            return Err(cannot);
+        }
+        // Containers of the deployment that are on it are made anew after this.
+        if self.disconnect_own(call, &path).await? {
+            return match self.client.delete(&path, &[]).await {
+                Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the network")),
+                _ => Ok(()),
+            };
+        }
+        Err(Failure { recoverable: true, ..cannot }
+            .hint("a container that is not of this deployment is on it: docker network inspect shows which"))
+    }
+
+    /// Takes containers of the deployment from a network; whether there were any.
+    async fn disconnect_own(&self, call: &Call, path: &str) -> Result<bool, Failure> {
+        let network = self.client.get(path).await.map_err(|error| failure(&error, "looking at the network"))?;
+        let mut any = false;
+        for (id, _) in network["Containers"].as_object().into_iter().flatten() {
+            let own =
+                self.inspect(id).await?.is_some_and(|it| it.label(label::DEPLOYMENT) == Some(&call.deployment) && self.is_sealed(&it));
+            if own {
+                let body = json!({ "Container": id, "Force": true });
+                let done = self.client.post(&format!("{path}/disconnect"), &[], &body).await;
+                done.map_err(|error| failure(&error, "taking a container from the network"))?;
+                any = true;
             }
-            _ => done(),
         }
+        Ok(any)
+    }
+
+    /// Networks or volumes of an instance: the one that the record knows and those that carry its labels and our seal. One
+    /// that the record knows and that is not ours is told.
+    pub(super) async fn made_for_instance(&self, call: &Call, path: &str, property: &str) -> Result<Vec<Json>, Failure> {
+        let filter =
+            [(label::DEPLOYMENT, &call.deployment), (label::INSTANCE, &call.instance)].map(|(name, value)| format!("{name}={value}"));
+        let filters = json!({ "label": filter }).to_string();
+        let listed = self.client.ask(path, &[("filters", filters)]).await.map_err(|error| failure(&error, "looking for what was made"))?;
+        let listed = if listed.is_array() { &listed } else { &listed["Volumes"] };
+        let mut all: Vec<Json> = listed.as_array().into_iter().flatten().filter(|found| self.is_sealed_as(found)).cloned().collect();
+        let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
+        if let Some(known) =
+            call.properties.get(property).filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
+        {
+            all.extend(self.known_object(call, path, known.as_str().unwrap_or_default()).await?);
+        }
+        Ok(all)
+    }
+
+    async fn known_object(&self, call: &Call, path: &str, id: &str) -> Result<Option<Json>, Failure> {
+        let found = match self.client.get(&format!("{path}/{}", in_path(id))).await {
+            Ok(found) => found,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(failure(&error, "looking for what was made")),
+        };
+        if found["Labels"][label::DEPLOYMENT] == call.deployment.as_str() && self.is_sealed_as(&found) {
+            return Ok(Some(found));
+        }
+        Err(taken(path.trim_start_matches('/').trim_end_matches('s'), id, &found["Labels"]))
     }
 
     /// Attaches the container to a network, unless it is.
@@ -191,13 +252,6 @@ impl Engine {
             _ => Ok(Outputs::default()),
         }
     }
-}
-
-/// A network of this name is what is wanted if a run that died made it for the same instance.
-fn taken_up(call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
-    let labels = &found["Labels"];
-    let mine = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::INSTANCE] == call.instance.as_str();
-    if mine { Ok(known(found)) } else { Err(taken("network", name, labels)) }
 }
 
 /// What blueprints may ask of a network.

@@ -86,7 +86,13 @@ fn operations(node: &Definition) -> impl Iterator<Item = Operation> {
 /// What a node is on an engine, whatever its type is called.
 #[must_use]
 pub fn kind(node: &Definition) -> Option<ObjectKind> {
-    operations(node).find_map(Operation::makes)
+    operations(node).find_map(Operation::makes).filter(|_| !is_idle(node))
+}
+
+/// A container of the plugin 2.x that names no image: nothing is done for it.
+fn is_idle(node: &Definition) -> bool {
+    let tag = node.properties.get("resource_config").map(|config| &config["image_tag"]);
+    is_run(node) && tag.is_none_or(|tag| tag.is_null() || tag == "")
 }
 
 /// Whether a node's container is made as the plugin 2.x makes it: by one operation.

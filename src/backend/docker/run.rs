@@ -2,6 +2,7 @@
 
 use super::{
     connect::failure,
+    container::Container,
     containers::{known_id, refused},
     engine::Engine,
     params::{Fault, Form, convert},
@@ -14,7 +15,7 @@ use bollard::{
     query_parameters::LogsOptions,
 };
 use futures_util::{Stream, StreamExt as _};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 /// Longest output that is kept, in bytes.
@@ -54,9 +55,9 @@ impl Engine {
         let words = convert(Form::Words, command, &mut Vec::new()).map_err(|fault: Fault| refused(&[fault]))?;
         let words: Vec<String> = words.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect();
         let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else { return Ok(Outputs::default()) };
-        let runs = self.inspect(id).await?.is_some_and(|found| found.state() == ObjectState::Running);
-        if !runs || words.is_empty() {
-            return Ok(Outputs::default());
+        let Some(found) = self.inspect(id).await?.filter(|_| !words.is_empty()) else { return Ok(Outputs::default()) };
+        if found.state() != ObjectState::Running {
+            return self.execute_apart(call, &found, &words, progress).await;
         }
         let config = ExecConfig { cmd: Some(words), attach_stdout: Some(true), attach_stderr: Some(true), ..Default::default() };
         let ran = tokio::time::timeout(COMMAND, self.executed(id, config)).await;
@@ -65,6 +66,36 @@ impl Engine {
             Err(_) => progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs()))),
         }
         Ok(Outputs::default())
+    }
+
+    /// Runs a command in a container of its own, with the image and the mounts of one that ended.
+    async fn execute_apart(
+        &self,
+        call: &Call,
+        found: &Container,
+        words: &[String],
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let config = &found.json["Config"];
+        let mut body = json!({
+            "Image": found.json["Image"], "Cmd": words, "Entrypoint": [""], "Env": config["Env"], "User": config["User"], "WorkingDir": config["WorkingDir"],
+            "HostConfig": { "VolumesFrom": [found.id()], "NetworkMode": found.json["HostConfig"]["NetworkMode"] },
+        });
+        let name = format!("{}-stop", found.name());
+        self.add_labels(&mut body, call, "", &json!({}));
+        self.add_seal(&mut body, &name);
+        let cannot = |error| failure(&error, "running the stop command in a container of its own");
+        let made = self.client.post("/containers/create", &[("name", name)], &body).await.map_err(cannot)?;
+        let id = made["Id"].as_str().unwrap_or_default().to_owned();
+        let started = self.client.send(&format!("/containers/{id}/start"), &[]).await;
+        let ended = async { started.is_ok() && self.client.ended(&id).await };
+        let in_time = tokio::time::timeout(COMMAND, ended).await;
+        progress(Progress::Note(self.output(&id).await));
+        if in_time.is_err() {
+            progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs())));
+        }
+        let gone = self.client.delete(&format!("/containers/{id}"), &[("force", "true".to_owned()), ("v", "false".to_owned())]).await;
+        gone.map(|_| Outputs::default()).map_err(cannot)
     }
 
     async fn executed(&self, id: &str, config: ExecConfig) -> Result<String, bollard::errors::Error> {

@@ -2,7 +2,7 @@
 
 use super::{
     build, images,
-    params::{self, Fault},
+    params::{self, Fault, Gate},
     wait_for,
 };
 use crate::{
@@ -187,10 +187,23 @@ impl Creation {
             Dialect::ContainerArgs => params::container_args(&self.create)?,
         };
         self.add_mounts(&mut converted);
-        if !converted.names_network() {
-            self.networks.first().into_iter().try_for_each(|first| first.add_to(&mut converted.body)).map_err(|fault| vec![fault])?;
+        for attachment in self.at_once(&converted) {
+            attachment.add_to(&mut converted.body).map_err(|fault| vec![fault])?;
+        }
+        converted.gates.extend(params::late_parts(&converted.body));
+        if self.networks.iter().any(|attachment| attachment.endpoint.get("mac_address").is_some()) {
+            let path = ["create", "params", "mac_address"].map(str::to_owned).to_vec();
+            converted.gates.push(Gate { path, since: 44 });
         }
         Ok(converted)
+    }
+
+    /// Attachments that go into the request: to networks that the parameters name, else the first. Older engines take no
+    /// more there.
+    fn at_once(&self, converted: &params::Creation) -> Vec<Attachment> {
+        let first = self.networks.first().filter(|_| !converted.names_network()).map(|it| &it.network);
+        let is_now = |it: &&Attachment| Some(&it.network) == first || it.network.as_str().is_some_and(|name| converted.is_on(name));
+        self.networks.iter().filter(is_now).cloned().collect()
     }
 
     fn add_mounts(&self, converted: &mut params::Creation) {
@@ -203,15 +216,37 @@ impl Creation {
         host["Mounts"] = mounts.into();
     }
 
-    /// Networks that do not go into the request: all but the first, or all if the parameters name one.
+    /// Networks that do not go into the request, each once.
     pub(super) fn later_networks(&self) -> Vec<Attachment> {
-        let alone = params::Creation::names_network;
         let converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start),
             Dialect::ContainerArgs => params::container_args(&self.create),
         };
-        let first = usize::from(!converted.is_ok_and(|converted| alone(&converted)));
-        self.networks.iter().skip(first).cloned().collect()
+        let now = converted.map(|converted| self.at_once(&converted)).unwrap_or_default();
+        let mut later: Vec<Attachment> = Vec::new();
+        for attachment in self.networks.iter().filter(|it| !now.contains(it)) {
+            match later.iter_mut().find(|it| it.network == attachment.network) {
+                Some(same) => same.endpoint = merged(&same.endpoint, &attachment.endpoint),
+                None => later.push(attachment.clone()),
+            }
+        }
+        later
+    }
+}
+
+/// Both together: lists one after the other, else what comes later holds.
+fn merged(one: &Json, other: &Json) -> Json {
+    match (one, other) {
+        (Json::Object(one), Json::Object(other)) => {
+            let mut all = one.clone();
+            for (key, value) in other {
+                let value = all.get(key).map_or_else(|| value.clone(), |before| merged(before, value));
+                all.insert(key.clone(), value);
+            }
+            all.into()
+        }
+        (Json::Array(one), Json::Array(other)) => one.iter().chain(other).cloned().collect(),
+        _ => other.clone(),
     }
 }
 
@@ -223,9 +258,12 @@ impl Attachment {
 
     fn add_to(&self, body: &mut JsonMap<String, Json>) -> Result<(), Fault> {
         let Some(name) = self.network.as_str() else { return Ok(()) };
-        body.insert("NetworkingConfig".to_owned(), json!({ "EndpointsConfig": { name: self.converted()? } }));
+        let config = body.entry("NetworkingConfig").or_insert_with(|| json!({ "EndpointsConfig": {} }));
+        config["EndpointsConfig"][name] = merged(&config["EndpointsConfig"][name], &self.converted()?);
         let host = body.entry("HostConfig").or_insert_with(|| json!({}));
-        host["NetworkMode"] = name.into();
+        if matches!(host["NetworkMode"].as_str(), None | Some("" | "default")) {
+            host["NetworkMode"] = name.into();
+        }
         Ok(())
     }
 }

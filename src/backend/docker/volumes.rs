@@ -35,6 +35,7 @@ impl Engine {
         let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
         body["Name"] = name.clone().into();
         self.add_labels(&mut body, call, &making.declaration, &making.record);
+        self.add_seal(&mut body, &name);
         if self.volume(&name).await?.is_none() {
             let created = self.client.post("/volumes/create", &[], &body).await;
             created.map_err(|error| failure(&error, &format!("creating volume `{name}`")))?;
@@ -62,19 +63,17 @@ impl Engine {
         })
     }
 
-    /// Removes the volume if that is asked for; one that is gone is removed.
+    /// Removes the volume if that is asked for, with any that a run made for the instance and died before it could write
+    /// that down. What is in a volume cannot be made again: only one that carries our seal is removed.
     pub(super) async fn remove_volume(&self, call: &Call, keep: &Json) -> Result<Outputs, Failure> {
-        let done = || Ok(Outputs { unset: vec!["volume_name".into(), "mountpoint".into()], ..Outputs::default() });
-        let name = call.properties.get("volume_name").and_then(Json::as_str).filter(|_| *keep == false);
-        let Some(name) = name else { return done() };
-        let Some(found) = self.volume(name).await? else { return done() };
-        if !is_mine(&found, call) {
-            return Err(taken("volume", name, &found["Labels"]));
+        let all = if *keep == false { self.made_for_instance(call, "/volumes", "volume_name").await? } else { Vec::new() };
+        for found in all {
+            match self.client.delete(&format!("/volumes/{}", in_path(found["Name"].as_str().unwrap_or_default())), &[]).await {
+                Err(error) if status(&error) != Some(404) => return Err(failure(&error, "removing the volume")),
+                _ => {}
+            }
         }
-        match self.client.delete(&format!("/volumes/{}", in_path(name)), &[]).await {
-            Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the volume")),
-            _ => done(),
-        }
+        Ok(Outputs { unset: vec!["volume_name".into(), "mountpoint".into()], ..Outputs::default() })
     }
 }
 

@@ -36,6 +36,7 @@ impl Engine {
             progress(Progress::Note(format!("waiting for {}", missing.join(", "))));
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
+                () = self.ends(&id) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
             }
         }

@@ -29,6 +29,8 @@ const INTERVAL: f64 = 1.0;
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long a published port is watched: a proxy takes connections for a program that does not, and drops them.
 const PROXY: Duration = Duration::from_millis(200);
+/// Restarts after which a container that keeps dying counts as dead.
+const RESTARTS: i64 = 5;
 /// Keys of a condition.
 const KEYS: [&str; 6] = ["healthy", "exited", "port", "log", "timeout", "interval"];
 
@@ -104,6 +106,9 @@ impl WaitFor {
         match &self.condition {
             Condition::Healthy if check["Test"][0] == "NONE" => Some("it is never healthy: its health check is turned off".to_owned()),
             Condition::Port(_) if host["NetworkMode"] == "none" => Some("no port of it can be reached: it is on no network".to_owned()),
+            Condition::Exited(_) if host["AutoRemove"] == true => {
+                Some("how it ended cannot be seen: it is removed when it ends".to_owned())
+            }
             Condition::Exited(_) if matches!(policy, "always" | "unless-stopped") => {
                 Some(format!("it never stays ended: its restart policy is {policy}"))
             }
@@ -163,6 +168,7 @@ impl Engine {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait.interval) => {}
+                () = self.ends(&id) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {what}")) }),
             }
         }
@@ -173,7 +179,14 @@ impl Engine {
             return Err(Failure::fatal(format!("the container disappeared while {what} was waited for")));
         };
         let runs = matches!(container.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused);
+        // One that is about to be restarted may come to it yet, unless that goes on and on.
+        let restarts = container.json["RestartCount"].as_i64().unwrap_or(0);
+        let is_between = container.state() == ObjectState::Restarting;
         match &wait.condition {
+            Condition::Healthy | Condition::Port(_) | Condition::Log(_) if is_between && restarts > RESTARTS => {
+                Err(self.died(id, what).await)
+            }
+            Condition::Healthy | Condition::Port(_) if is_between => Ok(false),
             Condition::Exited(code) if !runs => self.ended(&container, *code).await,
             Condition::Exited(_) => Ok(false),
             Condition::Log(pattern) if self.wrote(&container, pattern).await? => Ok(true),
@@ -198,13 +211,24 @@ impl Engine {
         Err(Failure { exit, ..Failure::fatal(format!("the container ended with exit code {found}, and {code} was waited for")) })
     }
 
+    /// Comes when the container ends, so that nobody sleeps on while it is dead. Never, if the engine does not say.
+    pub(super) async fn ends(&self, id: &str) {
+        if self.client.ended(id).await {
+            // The engine needs a moment until it shows.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Looks at what it wrote since it was started.
     async fn wrote(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
         let since = container
             .started_at()
             .and_then(|at| humantime::parse_rfc3339(at).ok())
             .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).unwrap_or(0);
+        // A fast program writes before its start is noted down.
+        let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).map_or(0, |since| (since - 1).max(0));
         let options = LogsOptions { stdout: true, stderr: true, since, ..Default::default() };
         let mut logs = std::pin::pin!(self.client.docker().logs(&container.id(), Some(options)));
         let mut rest = String::new();
@@ -224,6 +248,12 @@ impl Engine {
     /// Whether something in the container takes connections: at its own addresses, which this machine may not
     /// reach, or where the port is published.
     async fn listens(&self, container: &Container, port: u16) -> Result<bool, Failure> {
+        let shared = container.text("/HostConfig/NetworkMode").and_then(|mode| mode.strip_prefix("container:"));
+        let other = match shared {
+            Some(id) => self.inspect(id).await?,
+            None => None,
+        };
+        let container = other.as_ref().unwrap_or(container);
         let settings = &container.json["NetworkSettings"];
         let networks = settings["Networks"].as_object().into_iter().flatten().map(|(_, network)| &network["IPAddress"]);
         let own: Vec<String> = networks.filter_map(|ip| ip.as_str().filter(|ip| !ip.is_empty()).map(str::to_owned)).collect();

@@ -56,6 +56,18 @@ pub fn holds_call(json: &Json) -> bool {
     }
 }
 
+/// Whether a value holds a call whose result is not there from the beginning: what is withheld is.
+#[must_use]
+pub fn holds_late_call(json: &Json) -> bool {
+    match json {
+        Json::Array(items) => items.iter().any(holds_late_call),
+        Json::Object(object) => {
+            json_call(json).is_some_and(|(name, _)| !matches!(name, WITHHELD | "concat")) || object.values().any(holds_late_call)
+        }
+        _ => false,
+    }
+}
+
 /// Whether a value without places is itself a call.
 #[must_use]
 pub fn is_call(json: &Json) -> bool {

@@ -10,6 +10,7 @@ use super::{
     params::Fault,
 };
 use crate::{
+    backend::ObjectKind,
     diagnostic::{Code, Diagnostic, Diagnostics, Span, nearest},
     model::{Blueprint, Node, Operation as ModelOperation, function},
     syntax::{Value, call},
@@ -241,19 +242,16 @@ fn check_processes(value: &Value, d: &mut Diagnostics) {
     }
 }
 
-/// Names are unique on one engine.
+/// Names are unique among objects of a kind on one engine.
 fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
-    let mut seen: HashMap<(String, &str), Span> = HashMap::new();
-    for node in blueprint.nodes.values() {
-        let Some(create) = operation(node, Operation::Create).or_else(|| operation(node, Operation::Run)) else { continue };
+    let mut seen: HashMap<(ObjectKind, String, &str), Span> = HashMap::new();
+    for node in blueprint.nodes.values().filter(|node| !is_adopted(node) || operation(node, Operation::Create).is_some()) {
+        let making = node.operations.values().find_map(|it| Some((Operation::of(&it.plugin, &it.operation)?.makes()?, it)));
+        let Some((kind, create)) = making else { continue };
         let Some(name) = objects::run_name(node).or_else(|| given_name(node, create)) else { continue };
-        let Some(text) = name.as_str() else { continue };
-        let client =
-            create.inputs.get("daemon_client").map(Value::to_json).filter(|client| client.as_object().is_some_and(|it| !it.is_empty()));
-        let engine = client.map(|client| client.to_string()).unwrap_or_default();
-        if let Some(first) = seen.insert((engine, text.trim_start_matches('/')), name.span) {
-            let fault =
-                name.span.error(Code::SameContainer, format!("two nodes ask for a container named `{}`", text.trim_start_matches('/')));
+        let Some(text) = name.as_str().map(|text| text.trim_start_matches('/')) else { continue };
+        if let Some(first) = seen.insert((kind, objects::engine_text(node), text), name.span) {
+            let fault = name.span.error(Code::SameContainer, format!("two nodes ask for a {} named `{text}`", kind.as_str()));
             d.push(fault.related(first, "also asked for here"));
         }
     }

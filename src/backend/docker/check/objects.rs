@@ -120,6 +120,12 @@ fn check_tie(blueprint: &Blueprint, node: &Node, relationship: &Relationship, wa
         let message = format!("`{}` leads to {what}, and `{}` is none", relationship.type_name.node, relationship.target.node);
         d.push(relationship.target.span.error(Code::Attachment, message));
     }
+    // `client_config` says it in other words: then it cannot be told.
+    let by_client = |node: &Node| node.properties.get("client_config").is_none();
+    if target.is_some_and(|target| by_client(node) && by_client(target) && engine_text(target) != engine_text(node)) {
+        let message = format!("`{}` and `{}` are on different engines", node.name.node, relationship.target.node);
+        d.push(relationship.target.span.error(Code::Attachment, message).hint("give both the same `daemon_client`"));
+    }
     if !is_container {
         d.push(place.error(Code::Attachment, format!("only a container can be the source of `{}`", relationship.type_name.node)));
     } else if super::is_adopted(node) && !super::written_down(blueprint).contains(&node.name.node) {
@@ -131,6 +137,16 @@ fn check_tie(blueprint: &Blueprint, node: &Node, relationship: &Relationship, wa
             d.push(value.span.error(Code::Attachment, message));
         }
     }
+}
+
+/// The engine that a node names for what it creates, as text.
+pub(super) fn engine_text(node: &Node) -> String {
+    let given = |value: &Value| value.to_json().as_object().is_some_and(|entries| !entries.is_empty());
+    let create =
+        node.operations.values().find(|it| Operation::of(&it.plugin, &it.operation).is_some_and(|operation| operation.makes().is_some()));
+    let client = create.and_then(|create| create.inputs.get("daemon_client")).filter(|client| given(client));
+    let client = client.or_else(|| node.properties.get("client_config").filter(|config| given(config)));
+    client.map(|client| client.to_json().to_string()).unwrap_or_default()
 }
 
 fn check_endpoint(node: &Node, relationship: &Relationship, d: &mut Diagnostics) {

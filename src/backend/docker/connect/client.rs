@@ -153,6 +153,12 @@ impl Client {
         sent.try_flatten_stream()
     }
 
+    /// Waits until a container does not run; whether the engine said so.
+    pub(in super::super) async fn ended(&self, id: &str) -> bool {
+        let path = self.path(&format!("/containers/{id}/wait"), &[("condition", "not-running".to_owned())]);
+        ask(&self.wire, Method::POST, &path, None).await.is_ok()
+    }
+
     /// The platform of the engine, as `os/architecture`.
     pub(in super::super) async fn platform(&self) -> Result<String, Error> {
         let version = self.get("/version").await?;

@@ -4,7 +4,7 @@ use super::super::{
     params::{Fault, Form, convert, kind},
     step::is_late,
 };
-use crate::model::function::holds_call;
+use crate::model::function::{holds_call, holds_late_call, is_call};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 
@@ -129,6 +129,14 @@ impl Image {
                     .hint("image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}"))
             }
             Some(name) => Err(Fault::new(format!("`{name}` goes with `src`")).within(&[name.to_owned()])),
+            None if self
+                .src
+                .as_ref()
+                .and_then(|src| src.split_once("://"))
+                .is_some_and(|(scheme, _)| !matches!(scheme.to_lowercase().as_str(), "http" | "https" | "file")) =>
+            {
+                Err(Fault::new("an address in `src` must be http or https").within(&["src".to_owned()]))
+            }
             None if local && given("image") => Err(Fault::new("`src` and `image` exclude each other").within(&["image".to_owned()])),
             None => self.check_reference(),
         }
@@ -244,12 +252,13 @@ pub(in super::super) fn shown(image: &Json) -> String {
 
 /// What tells images apart that need not be brought twice; none if that is only known later.
 pub(in super::super) fn key_of(image: &Json) -> Option<String> {
-    if is_late(image, &["src", "image", "repository", "tag", "platform"]) {
+    let keys = ["src", "image", "repository", "tag", "platform", "changes"];
+    if is_call(image) || keys.iter().any(|key| holds_late_call(&image[key])) {
         return None;
     }
     let read = Image::read(image).ok()?;
     let (repository, tag) = read.reference("");
-    Some(format!("{}\n{repository}\n{tag}\n{}\n{:?}", read.src.unwrap_or_default(), read.platform.unwrap_or_default(), read.changes))
+    Some(format!("{}\n{repository}\n{tag}\n{}\n{:?}", image["src"], read.platform.unwrap_or_default(), read.changes))
 }
 
 /// Where a tarball is looked for: as given if absolute, else beside the blueprint.

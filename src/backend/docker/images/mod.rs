@@ -50,6 +50,14 @@ impl Bringing<'_> {
 impl Engine {
     /// Sees to it that an image is there; `image_id` says which it is.
     pub(super) async fn ensure_image(&self, wanted: &Wanted<'_>, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        // Another node of this run may have brought the same.
+        let key = key_of(wanted.image).map(|key| format!("{key}\n{}", wanted.folder));
+        let known = key.as_ref().and_then(|key| self.brought.borrow().get(key).cloned());
+        if let Some(id) = known
+            && self.image(&id).await?.is_some()
+        {
+            return Ok(image_id(&id));
+        }
         let image = Image::read(wanted.image).map_err(|faults| super::containers::refused(&faults))?;
         let (repository, tag) = image.reference(wanted.fallback);
         let it = Bringing { image, repository, tag, call, progress };
@@ -59,7 +67,8 @@ impl Engine {
             None => self.pull(&it).await?,
         };
         let id = found["Id"].as_str().ok_or_else(|| Failure::fatal(format!("the engine names no id for image {}", it.reference())))?;
-        Ok(Outputs { set: JsonMap::from_iter([("image_id".to_owned(), id.into())]), unset: Vec::new() })
+        self.brought.borrow_mut().extend(key.map(|key| (key, id.to_owned())));
+        Ok(image_id(id))
     }
 
     /// What the engine says of an image; none if it has none of this name.
@@ -108,9 +117,12 @@ impl Engine {
 
     /// Fetches a tarball and brings it as if it were a file, unless one of that digest was brought before.
     async fn bring_url(&self, it: &Bringing<'_>, url: &str) -> Result<Json, Failure> {
-        if let Some(digest) = &it.image.sha256
-            && let Some(found) = self.brought_before(it, digest).await?
-        {
+        let before = match &it.image.sha256 {
+            Some(digest) => self.brought_before(it, label::SOURCE, &made_of(it, digest)).await?,
+            None if it.image.pull == PullPolicy::Always => None,
+            None => self.brought_before(it, label::FROM, &self.digest(&made_of(it, url))).await?,
+        };
+        if let Some(found) = before {
             return Ok(found);
         }
         (it.progress)(Progress::Note(format!("fetching {url}")));
@@ -132,7 +144,7 @@ impl Engine {
                 .hint("either the file was changed, or `sha256` of the image is that of another one"));
         }
         match archive {
-            Archive::FileSystem => match self.brought_before(it, &digest).await? {
+            Archive::FileSystem => match self.brought_before(it, label::SOURCE, &made_of(it, &digest)).await? {
                 Some(image) => Ok(image),
                 None => self.import(it, path, &digest).await,
             },
@@ -148,26 +160,40 @@ impl Engine {
         }
     }
 
-    /// The image that was made of a tarball before: of the name that is asked for; of any name if none is
-    /// asked for, since nodes that give no name share one.
-    async fn brought_before(&self, it: &Bringing<'_>, digest: &str) -> Result<Option<Json>, Failure> {
-        let source = made_of(it, digest);
+    /// The image that was made of a tarball before: of the name that is asked for; of any name if none is asked for,
+    /// since nodes that give no name share one. What is made of such an image has its labels too, and is none.
+    async fn brought_before(&self, it: &Bringing<'_>, name: &str, value: &str) -> Result<Option<Json>, Failure> {
+        // Where a digest is asked for, only what was imported from here is trusted to have it.
+        let trusted = |image: &Json| it.image.sha256.is_none() || self.is_sealed_image(image);
+        let fits = |image: &Json| image["Config"]["Labels"][name] == value && is_imported(image) && trusted(image);
         if it.image.repository.is_some() {
-            let found = self.image(&it.reference()).await?;
-            return Ok(found.filter(|image| image["Config"]["Labels"][label::SOURCE] == source));
+            return Ok(self.image(&it.reference()).await?.filter(fits));
         }
-        let filter = serde_json::json!({ "label": [format!("{}={source}", label::SOURCE)] }).to_string();
-        let found = self.client.get(&format!("/images/json?filters={}", in_query(&filter))).await;
-        let found = found.map_err(|error| failure(&error, "looking for the image"))?;
-        match found[0]["Id"].as_str() {
-            Some(id) => self.image(id).await,
-            None => Ok(None),
+        let filter = serde_json::json!({ "label": [format!("{name}={value}")] }).to_string();
+        let listed = self.client.ask("/images/json", &[("filters", filter)]).await;
+        let listed = listed.map_err(|error| failure(&error, "looking for the image"))?;
+        for found in listed.as_array().into_iter().flatten().filter_map(|found| found["Id"].as_str()) {
+            if let Some(image) = self.image(found).await?.filter(fits) {
+                return Ok(Some(image));
+            }
         }
+        Ok(None)
+    }
+
+    /// Whether this state folder imported the image, or what it was made of.
+    fn is_sealed_image(&self, image: &Json) -> bool {
+        let labels = &image["Config"]["Labels"];
+        labels[label::SEAL] == self.digest(labels[label::SOURCE].as_str().unwrap_or_default()).as_str()
     }
 
     async fn import(&self, it: &Bringing<'_>, path: &Path, digest: &str) -> Result<Json, Failure> {
         let mut query = it.image.query(&it.repository);
-        query.push(("changes", format!("LABEL {}={}", label::SOURCE, made_of(it, digest))));
+        let source = made_of(it, digest);
+        query.push(("changes", format!("LABEL {}={source}", label::SOURCE)));
+        query.push(("changes", format!("LABEL {}={}", label::SEAL, self.digest(&source))));
+        if let Some(url) = it.image.src.as_ref().filter(|src| is_url(src)) {
+            query.push(("changes", format!("LABEL {}={}", label::FROM, self.digest(&made_of(it, url)))));
+        }
         if it.image.repository.is_none() {
             query.push(("changes", format!("LABEL {}=true", label::UNNAMED)));
         }
@@ -206,7 +232,7 @@ impl Engine {
     /// Removes an image that was imported without a name, unless somebody else uses it.
     pub(super) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
         let Some(found) = self.image(id).await? else { return Ok(()) };
-        if found["Config"]["Labels"][label::UNNAMED] != "true" {
+        if found["Config"]["Labels"][label::UNNAMED] != "true" || !is_imported(&found) || !self.is_sealed_image(&found) {
             return Ok(());
         }
         match self.client.delete(&format!("/images/{}", in_path(id)), &[]).await {
@@ -214,6 +240,18 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an image was imported, and not made of one that was and whose labels it has: an import has one layer, no
+/// parent, and says where it comes from.
+fn is_imported(image: &Json) -> bool {
+    let layers = image["RootFS"]["Layers"].as_array().map_or(0, Vec::len);
+    let comment = image["Comment"].as_str().unwrap_or_default();
+    layers == 1 && image["Parent"].as_str().unwrap_or_default().is_empty() && comment.starts_with("Imported from")
+}
+
+fn image_id(id: &str) -> Outputs {
+    Outputs { set: JsonMap::from_iter([("image_id".to_owned(), id.into())]), unset: Vec::new() }
 }
 
 /// What an imported image is made of: the same file with other changes makes another image.

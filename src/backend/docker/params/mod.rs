@@ -15,7 +15,7 @@ mod words;
 pub(super) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub use fault::Fault;
 pub(super) use reader::is_empty;
-pub use reader::{Creation, Gate, Removal, container_args, creation, endpoint, removal, stop};
+pub use reader::{Creation, Gate, Removal, container_args, creation, endpoint, late_parts, removal, stop};
 pub use reference::{extend_schema, markdown};
 
 /// Where an argument may be given.

@@ -32,13 +32,63 @@ pub struct Creation {
     pub warnings: Vec<Fault>,
 }
 
+/// Parts of a request that came later than what they are part of, and that older engines drop without a word.
+const LATE_PARTS: &[(&str, u32)] = &[
+    ("HostConfig.Annotations", 43),
+    ("HostConfig.Mounts.*.BindOptions.NonRecursive", 40),
+    ("HostConfig.Mounts.*.BindOptions.CreateMountpoint", 42),
+    ("HostConfig.Mounts.*.BindOptions.ReadOnlyNonRecursive", 44),
+    ("HostConfig.Mounts.*.BindOptions.ReadOnlyForceRecursive", 44),
+    ("HostConfig.Mounts.*.VolumeOptions.Subpath", 45),
+    ("HostConfig.Mounts.*.TmpfsOptions.Options", 46),
+    ("HostConfig.Mounts.*.ImageOptions", 48),
+    ("NetworkingConfig.EndpointsConfig.*.MacAddress", 44),
+    ("NetworkingConfig.EndpointsConfig.*.GwPriority", 48),
+    ("Healthcheck.StartPeriod", 29),
+    ("Healthcheck.StartInterval", 44),
+];
+
+/// What of a whole request only newer engines have, beyond the arguments themselves.
+#[must_use]
+pub fn late_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
+    let body = Json::Object(body.clone());
+    let gate = |(path, since): &(&str, u32)| {
+        let steps: Vec<&str> = path.split('.').collect();
+        let named = steps.iter().filter(|step| **step != "*").map(|step| (*step).to_owned());
+        has(&body, &steps).then(|| Gate { path: ["create", "params"].map(str::to_owned).into_iter().chain(named).collect(), since: *since })
+    };
+    let several = body["NetworkingConfig"]["EndpointsConfig"].as_object().map_or(0, JsonMap::len) > 1;
+    let several = several.then(|| Gate { path: ["create", "params", "NetworkingConfig"].map(str::to_owned).to_vec(), since: 44 });
+    LATE_PARTS.iter().filter_map(gate).chain(several).collect()
+}
+
+fn has(value: &Json, path: &[&str]) -> bool {
+    match (path, value) {
+        ([], value) => !value.is_null(),
+        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has(item, rest)),
+        (["*", rest @ ..], Json::Object(entries)) => entries.values().any(|entry| has(entry, rest)),
+        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has(inner, rest)),
+    }
+}
+
 impl Creation {
+    /// The network of `network_mode`, where that is one.
+    fn mode(&self) -> &str {
+        self.body.get("HostConfig").and_then(|host| host["NetworkMode"].as_str()).unwrap_or_default()
+    }
+
+    /// Whether the parameters themselves put the container on this network.
+    #[must_use]
+    pub fn is_on(&self, network: &str) -> bool {
+        let endpoints = self.body.get("NetworkingConfig").and_then(|config| config["EndpointsConfig"].as_object());
+        self.mode() == network || endpoints.is_some_and(|networks| networks.contains_key(network))
+    }
+
     /// Whether the parameters say which network the container is on.
     #[must_use]
     pub fn names_network(&self) -> bool {
-        let mode = self.body.get("HostConfig").and_then(|host| host["NetworkMode"].as_str()).unwrap_or_default();
         let endpoints = self.body.get("NetworkingConfig").and_then(|config| config["EndpointsConfig"].as_object());
-        !matches!(mode, "" | "default") || endpoints.is_some_and(|networks| !networks.is_empty())
+        !matches!(self.mode(), "" | "default") || endpoints.is_some_and(|networks| !networks.is_empty())
     }
 }
 
@@ -293,7 +343,6 @@ impl Reader {
         }
         match argument.target {
             Body(field) => {
-                self.gate_inside(field, &value, path);
                 self.body.insert(field.into(), value);
             }
             Host(field) => {
@@ -312,18 +361,6 @@ impl Reader {
             }
             Special => self.special(argument.name, given, path),
             Nothing(why) => self.warnings.push(Fault::new(format!("`{}` has no effect: {why}", argument.name)).within(path)),
-        }
-    }
-
-    /// Parts of objects that came later than the objects.
-    fn gate_inside(&mut self, field: &str, value: &Json, path: &[String]) {
-        let under = |key: &str| [path, &[key.to_owned()]].concat();
-        let networks = value["EndpointsConfig"].as_object().map_or(0, JsonMap::len);
-        match field {
-            "Healthcheck" if value.get("StartInterval").is_some() => self.gates.push(Gate { path: under("start_interval"), since: 44 }),
-            "Healthcheck" if value.get("StartPeriod").is_some() => self.gates.push(Gate { path: under("start_period"), since: 29 }),
-            "NetworkingConfig" if networks > 1 => self.gates.push(Gate { path: under("EndpointsConfig"), since: 44 }),
-            _ => {}
         }
     }
 
@@ -362,11 +399,12 @@ impl Reader {
     fn raw(&mut self, field: &'static str, key: &str, value: &Json, path: &[String]) {
         let path = [path, &[key.to_owned()]].concat();
         let mut warnings = Vec::new();
-        let read = shaped(of_host_field(field), value, &mut warnings);
+        let argument = TABLE.iter().find(|it| matches!(it.target, Host(target) if target == field));
+        // What an argument converts is converted here too: an engine refuses `512m`, and drops what it does not know.
+        let read = shaped(of_host_field(field), value, &mut warnings)
+            .and_then(|value| argument.map_or(Ok(value.clone()), |it| convert(it.form, &value, &mut Vec::new())));
         self.warnings.extend(warnings.into_iter().map(|warning| warning.within(&path)));
-        if let Some(since) =
-            TABLE.iter().find(|it| matches!(it.target, Host(target) if target == field)).map(|it| it.since).filter(|it| *it > 0)
-        {
+        if let Some(since) = argument.map(|it| it.since).filter(|it| *it > 0) {
             self.gates.push(Gate { path: path.clone(), since });
         }
         match read {
@@ -557,8 +595,11 @@ mod tests {
         let gate = |path: &[&str], since| Gate { path: path.iter().map(|part| (*part).to_owned()).collect(), since };
         assert_eq!(gates(json!({ "stop_timeout": 5 })), [gate(&["create", "params", "stop_timeout"], 25)]);
         assert_eq!(gates(json!({ "host_config": { "Init": true } })), [gate(&["create", "params", "host_config", "Init"], 25)]);
+        let late = |params: Json| late_parts(&creation(&params, &json!({})).unwrap().body);
         let interval = json!({ "healthcheck": { "test": "true", "start_interval": "1s" } });
-        assert_eq!(gates(interval), [gate(&["create", "params", "healthcheck", "start_interval"], 44)]);
+        assert_eq!(late(interval), [gate(&["create", "params", "Healthcheck", "StartInterval"], 44)]);
+        let mounts = json!({ "host_config": { "mounts": [{ "Type": "volume" }, { "VolumeOptions": { "subpath": "x" } }] } });
+        assert_eq!(late(mounts), [gate(&["create", "params", "HostConfig", "Mounts", "VolumeOptions", "Subpath"], 45)]);
         assert_eq!(gates(json!({ "hostname": "x" })), []);
     }
 
