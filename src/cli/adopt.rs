@@ -33,6 +33,9 @@ pub(crate) fn adopt(global: &Global, names: &[String], all: bool, filters: &[Str
     if found.is_empty() {
         return Err(CliError::usage("there is no container to adopt").hint("docker ps -a lists those there are"));
     }
+    for it in found.iter().filter(|it| !it.runs()) {
+        complain(&format!("note: `{}` does not run; install will start it, and uninstall put it back\n", it.name()));
+    }
     let blueprint = blueprint(&found, &info);
     let text = format!("{}{}", head(found.len()), yaml(&blueprint));
     let nodes: Vec<String> = found.iter().map(Found::name).collect();

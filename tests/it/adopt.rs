@@ -324,7 +324,7 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
     let mut nodes: Vec<String> = run.json()["nodes"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     nodes.sort();
     assert_eq!(nodes, [test.name("a"), test.name("b")]);
-    run.says(&["belongs to the deployment `other`"]);
+    run.says(&["belongs to the deployment `other`", "-a` does not run; install will start it"]);
     test.run(&["adopt", &test.name("absent")]).exits(1).says(&["there is no container", "docker ps -a"]);
     test.run(&["adopt"]).exits(2).says(&["no container is named"]);
     test.run(&["adopt", "--all", "--filter", "nonsense"]).exits(2).says(&["it is KEY=VALUE"]);

@@ -31,6 +31,12 @@ impl Found {
         self.text("/Name").trim_start_matches('/').to_owned()
     }
 
+    /// Whether it runs; install starts one that does not.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.container["State"]["Running"] == true
+    }
+
     /// The deployment that made it, if one did.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
