@@ -617,6 +617,10 @@ pub(super) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         return Err(Fault::unknown_among(key, &ENDPOINT));
     }
     let mut endpoint = shaped(&shape::ENDPOINT, &Json::Object(raw), warnings)?;
+    if endpoint.get("MacAddress").is_some() {
+        let warning = Fault::new("engines before API 1.44 choose the hardware address of a network themselves");
+        warnings.push(warning.hint("`mac_address` beside `networking_config` works with all").under("mac_address"));
+    }
     amend(&mut endpoint, "Aliases", strings)?;
     amend(&mut endpoint, "Links", links)?;
     amend(&mut endpoint, "DriverOpts", options)?;

@@ -42,7 +42,6 @@ const LATE_PARTS: &[(&str, u32)] = &[
     ("HostConfig.Mounts.*.VolumeOptions.Subpath", 45),
     ("HostConfig.Mounts.*.TmpfsOptions.Options", 46),
     ("HostConfig.Mounts.*.ImageOptions", 48),
-    ("NetworkingConfig.EndpointsConfig.*.MacAddress", 44),
     ("NetworkingConfig.EndpointsConfig.*.GwPriority", 48),
     ("Healthcheck.StartPeriod", 29),
     ("Healthcheck.StartInterval", 44),
@@ -400,9 +399,11 @@ impl Reader {
         let path = [path, &[key.to_owned()]].concat();
         let mut warnings = Vec::new();
         let argument = TABLE.iter().find(|it| matches!(it.target, Host(target) if target == field));
-        // What an argument converts is converted here too: an engine refuses `512m`, and drops what it does not know.
-        let read = shaped(of_host_field(field), value, &mut warnings)
-            .and_then(|value| argument.map_or(Ok(value.clone()), |it| convert(it.form, &value, &mut Vec::new())));
+        // An engine refuses `512m`: what it would not take as it is, is converted as the argument is.
+        let read = shaped(of_host_field(field), value, &mut warnings).and_then(|value| {
+            let converted = argument.map_or(Ok(value.clone()), |it| convert(it.form, &value, &mut Vec::new()))?;
+            Ok(if covers(&converted, &value) { value } else { converted })
+        });
         self.warnings.extend(warnings.into_iter().map(|warning| warning.within(&path)));
         if let Some(since) = argument.map(|it| it.since).filter(|it| *it > 0) {
             self.gates.push(Gate { path: path.clone(), since });
@@ -463,6 +464,15 @@ impl Reader {
         ] {
             self.body.insert(field.into(), value.into());
         }
+    }
+}
+
+/// Whether everything in a value stands as it is in what it was converted to, in whatever order.
+fn covers(converted: &Json, value: &Json) -> bool {
+    match (converted, value) {
+        (Json::Object(all), Json::Object(some)) => some.iter().all(|(key, value)| all.get(key).is_some_and(|it| covers(it, value))),
+        (Json::Array(all), Json::Array(some)) => all.len() == some.len() && some.iter().all(|value| all.iter().any(|it| covers(it, value))),
+        _ => converted == value,
     }
 }
 
@@ -615,6 +625,21 @@ mod tests {
         assert_eq!((&body["Cmd"], &body["ExposedPorts"], &body["Labels"]), (&json!(["5"]), &json!({ "80/tcp": {} }), &json!({ "n": "1" })));
         let host = json!({ "Dns": ["1.1.1.1"], "Memory": 1_048_576, "LogConfig": { "Type": "json-file", "Config": { "max-file": "3" } } });
         assert_eq!(body["HostConfig"], host);
+    }
+
+    #[test]
+    fn raw_fields_go_through_as_they_are_unless_the_engine_would_not_take_them() {
+        let raw = json!({
+            "Links": ["b:b", "a:a"], "LogConfig": { "Type": "x" }, "portbindings": { "80/tcp": [{ "HostPort": "80" }] },
+            "Memory": "8m", "Dns": "1.1.1.1", "Sysctls": { "a": 1 }, "Privileged": false,
+        });
+        let body = creation(&json!({ "host_config": raw }), &json!({})).unwrap().body;
+        let expected = json!({
+            "Links": ["b:b", "a:a"], "LogConfig": { "Type": "x" }, "PortBindings": { "80/tcp": [{ "HostPort": "80" }] },
+            "Memory": 8_388_608, "Dns": ["1.1.1.1"], "Sysctls": { "a": "1" }, "Privileged": false,
+        });
+        assert_eq!(body["HostConfig"], expected);
+        assert!(creation(&json!({ "host_config": { "Privileged": "yes" } }), &json!({})).is_err());
     }
 
     #[test]
