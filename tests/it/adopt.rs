@@ -294,7 +294,7 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
 
     // The same blueprint makes equal containers once it may.
     for name in full.iter().rev() {
-        docker(&["rm", "-f", name]);
+        docker(&["rm", "-fv", name]);
     }
     let text = fs::read_to_string(&path).unwrap();
     let (head, networks) = text.split_once(&format!("  {}:\n    type: dockctl.nodes.Network", test.name("back"))).unwrap();
@@ -306,8 +306,6 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
     }
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
-    docker(&["volume", "rm", &test.name("vol")]);
-    docker(&["network", "rm", &test.name("back")]);
 }
 
 #[test]

@@ -32,24 +32,6 @@ fn write(test: &Test, nodes: &[String]) {
     test.write("blueprint.yaml", &format!("{HEAD}{}", nodes.concat()));
 }
 
-/// Takes away what a test left on the engine, whatever came of it.
-struct Swept<'t>(&'t Test);
-
-impl Drop for Swept<'_> {
-    fn drop(&mut self) {
-        let filter = format!("name={}", self.0.prefix);
-        for id in docker(&["ps", "-aq", "--filter", &filter]).lines() {
-            docker(&["rm", "-fv", id]);
-        }
-        for id in docker(&["network", "ls", "-q", "--filter", &filter]).lines() {
-            docker(&["network", "rm", id]);
-        }
-        for name in docker(&["volume", "ls", "-q", "--filter", &filter]).lines() {
-            docker(&["volume", "rm", name]);
-        }
-    }
-}
-
 fn attached(network: &str, properties: &str) -> String {
     format!("{{type: dockctl.relationships.attached_to_network, target: {network}, properties: {{{properties}}}}}")
 }
@@ -57,7 +39,6 @@ fn attached(network: &str, properties: &str) -> String {
 #[test]
 fn containers_find_each_other_on_the_networks_of_their_blueprint() {
     let test = Test::new("net");
-    let _swept = Swept(&test);
     let octet = fastrand::u8(..);
     let subnet = format!("10.213.{octet}.0/24");
     let web = [attached("front", "aliases: [page]"), attached("back", &format!("ipv4_address: 10.213.{octet}.9"))].join(", ");
@@ -91,7 +72,6 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
 #[test]
 fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
     let test = Test::new("adopted");
-    let _swept = Swept(&test);
     docker(&["network", "create", &test.name("front")]);
     let web = container("web", "sleep 1000", &attached("front", ""));
     write(&test, &[web.clone(), network("front", "")]);
@@ -108,7 +88,6 @@ fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
 #[test]
 fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
     let test = Test::new("vol");
-    let _swept = Swept(&test);
     let mounts = |more: &str| format!("{{type: dockctl.relationships.mounts, target: data, properties: {{target: /data{more}}}}}");
     let volume = "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, labels: {team: a}}}\n".to_owned();
     let writer = container("writer", "sh -c \"date >>/data/log; sleep 1000\"", &mounts(""));
@@ -131,7 +110,6 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
 #[test]
 fn a_volume_of_somebody_else_is_not_taken() {
     let test = Test::new("foreign");
-    let _swept = Swept(&test);
     docker(&["volume", "create", &test.name("data")]);
     write(&test, &["  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n".to_owned()]);
     test.run(&["install"]).exits(1).says(&["is taken by a volume that was not made by dockctl"]);
@@ -160,7 +138,6 @@ fn relationships_that_do_not_fit_are_told() {
 #[test]
 fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
     let test = Test::new("joined");
-    let _swept = Swept(&test);
     let web = |more: &str| container("web", "sleep 1000", &[attached("front", ""), attached("back", more)].join(", "));
     let networks = [network("front", ""), network("back", "")].concat();
     // An engine gives addresses only on subnets that were chosen. Trying again does not make that go by unseen.
@@ -178,7 +155,6 @@ fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
 #[test]
 fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
     let test = Test::new("copied");
-    let _swept = Swept(&test);
     let deployment = format!("dockctl.deployment={}", test.prefix);
     docker(&["volume", "create", "--label", &deployment, "--label", "dockctl.node=data", &test.name("data")]);
     write(
@@ -201,7 +177,6 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
 #[test]
 fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_containers() {
     let test = Test::new("left");
-    let _swept = Swept(&test);
     let nodes = |labels: &str, command: &str| {
         let web = container("web", "sleep 1000", &attached("front", ""));
         [web, container("bad", command, ""), network("front", &format!(", labels: {labels}"))]
@@ -227,7 +202,6 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
 #[test]
 fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
     let test = Test::new("adds");
-    let _swept = Swept(&test);
     let web = container("web", "sleep 1000", &[attached("front", "aliases: [one]"), attached("front", "aliases: [two]")].join(", "));
     let web = web.replacen("params: {", "params: {host_config: {network_mode: PREFIX-front}, ", 1);
     write(&test, &[web, network("front", "")]);

@@ -214,6 +214,11 @@ impl Drop for Test {
                 let _ = Command::new("docker").args(["rm", "-fv", id]).output();
             }
         }
+        for what in ["network", "volume"] {
+            for name in docker(&[what, "ls", "-q", "--filter", &format!("name={}", self.prefix)]).lines() {
+                let _ = Command::new("docker").args([what, "rm", name]).output();
+            }
+        }
         let images = docker(&["images", "-q", "--filter", &format!("reference={}*", self.prefix)]);
         for id in images.lines() {
             let _ = Command::new("docker").args(["rmi", "-f", id]).output();

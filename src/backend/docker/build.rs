@@ -116,7 +116,7 @@ impl Engine {
         };
         let context = recipe.context.as_ref().map(|context| path_of(context, folder));
         let labels = json!({ (label::BUILT_FOR): call.deployment });
-        let mut query = vec![("t", recipe.tag.clone()), ("labels", labels.to_string()), ("rm", "1".to_owned())];
+        let mut query = vec![("t", recipe.tag.clone()), ("labels", labels.to_string()), ("forcerm", "1".to_owned())];
         query.extend(dockerfile.as_ref().map(|_| ("dockerfile", NAME.to_owned())));
         query.extend((!recipe.args.is_empty()).then(|| ("buildargs", Json::Object(recipe.args.clone()).to_string())));
         query.extend(recipe.target.clone().map(|target| ("target", target)));
