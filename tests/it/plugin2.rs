@@ -159,6 +159,14 @@ fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
     test.run(&["uninstall"]).exits(0);
     assert_eq!(fs::read_to_string(test.path("v/flag")).unwrap(), "undone\n");
     assert!(test.containers().is_empty());
+    // A command that cannot be started is told, and leaves nothing of its own behind.
+    write(&test, &node.replace("sh -c 'echo undone >/v/flag'", "no-such-command"));
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(1).says(&["running the stop command in a container of its own", "no-such-command"]);
+    assert_eq!(test.containers(), ["PREFIX-job exited"]);
+    write(&test, &node);
+    docker(&["rm", "-f", &test.name("job")]);
+    test.run(&["uninstall"]).exits(0);
     // One that names no image has nothing to do, also later.
     test.write(
         "blueprint.yaml",

@@ -85,17 +85,26 @@ impl Engine {
         self.add_labels(&mut body, call, "", &json!({}));
         self.add_seal(&mut body, &name);
         let cannot = |error| failure(&error, "running the stop command in a container of its own");
+        // One that a run which died left behind.
+        if self.inspect(&name).await?.is_some_and(|left| self.is_sealed(&left)) {
+            self.remove_apart(&name).await.map_err(cannot)?;
+        }
         let made = self.client.post("/containers/create", &[("name", name)], &body).await.map_err(cannot)?;
         let id = made["Id"].as_str().unwrap_or_default().to_owned();
         let started = self.client.send(&format!("/containers/{id}/start"), &[]).await;
-        let ended = async { started.is_ok() && self.client.ended(&id).await };
-        let in_time = tokio::time::timeout(COMMAND, ended).await;
-        progress(Progress::Note(self.output(&id).await));
-        if in_time.is_err() {
-            progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs())));
+        if started.is_ok() {
+            let in_time = tokio::time::timeout(COMMAND, self.client.ended(&id)).await;
+            progress(Progress::Note(self.output(&id).await));
+            if in_time.is_err() {
+                progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs())));
+            }
         }
-        let gone = self.client.delete(&format!("/containers/{id}"), &[("force", "true".to_owned()), ("v", "false".to_owned())]).await;
-        gone.map(|_| Outputs::default()).map_err(cannot)
+        self.remove_apart(&id).await.map_err(cannot)?;
+        started.map(|_| Outputs::default()).map_err(cannot)
+    }
+
+    async fn remove_apart(&self, id: &str) -> Result<Json, bollard::errors::Error> {
+        self.client.delete(&format!("/containers/{id}"), &[("force", "true".to_owned()), ("v", "false".to_owned())]).await
     }
 
     async fn executed(&self, id: &str, config: ExecConfig) -> Result<String, bollard::errors::Error> {
