@@ -5,7 +5,9 @@ use crate::{
     model::Deployment,
     plan::{Stage, TaskId, Workflow},
     secrets::Secrets,
+    state::InstanceRecord,
 };
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
@@ -18,12 +20,22 @@ pub enum Event {
         /// The deployment.
         deployment: Box<Deployment>,
     },
+    /// The journal was lost, and this is what the engine's labels say.
+    Recovered {
+        /// The deployment, as far as labels tell.
+        deployment: Box<Deployment>,
+        /// Its instances by id.
+        instances: IndexMap<String, InstanceRecord>,
+    },
     /// A workflow begins.
     ExecutionStarted {
         /// Id of the execution, unique.
         execution: String,
         /// The workflow.
         workflow: Workflow,
+        /// The execution that it goes on with, or takes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
     },
     /// From here on this stage is carried out.
     StageAdopted {
@@ -52,14 +64,28 @@ pub enum Event {
         failure: Failure,
         /// Milliseconds until it is tried again; none if it is not.
         retry_in: Option<u64>,
+        /// The run goes on as if it were done.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ignored: bool,
     },
-    /// The task was given up half way because the run is being cancelled; it can be taken up again.
+    /// The task's outcome was lost, and looking at the engine shows that it is done.
+    TaskSettled {
+        /// The task.
+        task: TaskId,
+        /// What it changed in the instance's runtime properties.
+        outputs: Outputs,
+    },
+    /// The task is not done, and was given up half way: the run is being cancelled, or its process died. It can be taken up again.
     TaskInterrupted {
         /// The task.
         task: TaskId,
     },
-    /// The user asked to stop; nothing new starts.
-    CancelRequested,
+    /// Nothing new starts from here on.
+    CancelRequested {
+        /// Why.
+        #[serde(default)]
+        why: Why,
+    },
     /// The workflow is over.
     ExecutionFinished {
         /// How it ended.
@@ -73,7 +99,10 @@ impl Event {
     pub fn scrubbed(self, secrets: &Secrets) -> Self {
         match self {
             Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs, secrets) },
-            Self::TaskFailed { task, failure, retry_in } => Self::TaskFailed { task, failure: scrubbed(failure, secrets), retry_in },
+            Self::TaskSettled { task, outputs } => Self::TaskSettled { task, outputs: scrubbed(outputs, secrets) },
+            Self::TaskFailed { task, failure, retry_in, ignored } => {
+                Self::TaskFailed { task, failure: scrubbed(failure, secrets), retry_in, ignored }
+            }
             other => other,
         }
     }
@@ -82,6 +111,21 @@ impl Event {
 fn scrubbed<T: Serialize + for<'de> Deserialize<'de>>(value: T, secrets: &Secrets) -> T {
     let json = serde_json::to_value(&value).map(|json| secrets.scrub_json(json));
     json.and_then(serde_json::from_value).unwrap_or(value)
+}
+
+/// Why a run starts nothing new.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The user asked for it.
+    #[default]
+    Asked,
+    /// Something failed, and that was to end the run: `--fail-fast`.
+    Failure,
+    /// It took longer than it was given: `--timeout`.
+    Timeout,
+    /// Another run took the deployment over on the engine.
+    GuardLost,
 }
 
 /// How an execution ended; the names are the original's, but for the last.
@@ -125,9 +169,15 @@ impl Entry {
     /// An event that happens now.
     #[must_use]
     pub fn now(event: Event) -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX), event }
+        Self { at: now(), event }
     }
+}
+
+/// What this machine's clock shows, in milliseconds since 1970 UTC.
+#[must_use]
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Spells a time stamp as RFC 3339 in UTC, to the second.

@@ -5,37 +5,100 @@
 
 use crate::{
     backend::{Backend, Call, Failure, Outputs, Progress, Step},
-    event::{Entry, Event, Outcome},
+    event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
+    model::Retry,
     plan::{Stage, TaskId, Workflow},
     report::Reporter,
     secrets::Secrets,
     state::{Around, Record},
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
-use std::{collections::HashMap, time::Duration};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use thiserror::Error;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    time::{Instant, sleep_until, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
-/// Longest pause between two tries of a growing interval.
+/// Longest pause between two tries of a growing interval, in seconds.
 const LONGEST_PAUSE: f64 = 60.0;
+/// How much longer a growing pause may be than it says, so that those who failed together do not come back together.
+const JITTER: f64 = 0.25;
+/// How long running steps have to end once the time of the run is over.
+const GRACE: Duration = Duration::from_secs(10);
 
-/// How failed operations are repeated where the blueprint says nothing.
+/// What the user wants of a run, beside the plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RetryPolicy {
-    /// How often; negative for ever.
+pub struct Policy {
+    /// How many calls run at once.
+    pub parallel: usize,
+    /// How often a failed operation is repeated where the blueprint says nothing; negative for ever.
     pub retries: f64,
-    /// Seconds before the first repetition; each later pause is twice as long, up to a minute.
+    /// Seconds before the first repetition where the blueprint says nothing; each later pause is twice as long, up to a minute.
     pub interval: f64,
+    /// Nothing new starts once something failed for good.
+    pub fail_fast: bool,
+    /// What needs a failed operation goes on as if it were done; nothing is repeated.
+    pub ignore_failures: bool,
+    /// When the run has to be over.
+    pub deadline: Option<Instant>,
 }
 
-/// What the user asks of a run while it goes on.
+impl Default for Policy {
+    fn default() -> Self {
+        Self { parallel: 10, retries: 5.0, interval: 3.0, fail_fast: false, ignore_failures: false, deadline: None }
+    }
+}
+
+/// What is asked of a run while it goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
-    /// Nothing new starts, running steps finish.
-    pub stop: CancellationToken,
+    /// Nothing new starts, waits are given up, running steps finish.
+    stop: CancellationToken,
     /// Calls are dropped; the journal says what is unsettled.
-    pub abort: CancellationToken,
+    abort: CancellationToken,
+    why: Arc<OnceLock<Why>>,
+}
+
+impl Signals {
+    /// Asks to start nothing new. The first reason counts.
+    pub fn stop(&self, why: Why) {
+        let _ = self.why.set(why);
+        self.stop.cancel();
+    }
+
+    /// Asks to drop everything at once.
+    pub fn abort(&self, why: Why) {
+        self.stop(why);
+        self.abort.cancel();
+    }
+
+    /// Whether it was asked to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    fn why(&self) -> Why {
+        self.why.get().copied().unwrap_or_default()
+    }
+}
+
+/// Why what an earlier run left open could not be settled.
+#[derive(Debug, Error)]
+pub enum Unsettled {
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The engine does not say.
+    #[error("{}", .0.message)]
+    Engine(Failure),
 }
 
 /// Everything a run talks to.
@@ -50,10 +113,8 @@ pub struct Executor<'a, B> {
     pub reporter: &'a mut dyn Reporter,
     /// What late values may need, and what must not be told.
     pub secrets: &'a Secrets,
-    /// How many calls run at once.
-    pub parallel: usize,
-    /// How failures are repeated.
-    pub retry: RetryPolicy,
+    /// What the user wants.
+    pub policy: Policy,
 }
 
 /// A call that ended, or a pause that did.
@@ -68,18 +129,51 @@ struct Running<'a> {
     /// Calls that count against the limit; pauses do not.
     busy: usize,
     attempts: HashMap<TaskId, u32>,
+    /// When an operation of an instance has to be done.
+    limits: HashMap<(String, String), Instant>,
+    /// When the whole run has to be over.
+    deadline: Option<Instant>,
     progress: UnboundedSender<(TaskId, Progress)>,
     stop: CancellationToken,
 }
 
+/// Comes when the time is over; never, if there is no limit.
+async fn over(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl<'a, B: Backend> Executor<'a, B> {
-    /// Begins an execution.
+    /// Settles what a run that is over left open, by looking, and ends it if its process died.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not say, or the journal cannot be written.
+    pub async fn settle(&mut self) -> Result<(), Unsettled> {
+        let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
+        for (task, since) in open {
+            let planned = self.record.stage().task(task);
+            let around = Around { record: &self.record, me: Some(&planned.instance), secrets: self.secrets };
+            let step = planned.step.bind_engine(&around).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
+            let call = self.call(task, step, CancellationToken::new());
+            let done = self.backend.settle(&call, since).await.map_err(Unsettled::Engine)?;
+            self.emit(done.map_or(Event::TaskInterrupted { task }, |outputs| Event::TaskSettled { task, outputs }))?;
+        }
+        if self.record.running().is_some() {
+            self.emit(Event::ExecutionFinished { outcome: Outcome::Interrupted })?;
+        }
+        Ok(())
+    }
+
+    /// Begins an execution. `of` is the one that it goes on with, or takes back.
     ///
     /// # Errors
     ///
     /// If the journal cannot be written.
-    pub fn begin(&mut self, execution: &str, workflow: Workflow) -> Result<(), JournalError> {
-        self.emit(Event::ExecutionStarted { execution: execution.to_owned(), workflow })
+    pub fn begin(&mut self, execution: &str, workflow: Workflow, of: Option<String>) -> Result<(), JournalError> {
+        self.emit(Event::ExecutionStarted { execution: execution.to_owned(), workflow, of })
     }
 
     /// Carries out one stage until nothing is left that can be done.
@@ -90,27 +184,41 @@ impl<'a, B: Backend> Executor<'a, B> {
     pub async fn run(&mut self, stage: Stage, signals: &Signals) -> Result<(), JournalError> {
         self.emit(Event::StageAdopted { stage })?;
         let (progress, mut shown) = unbounded_channel();
-        let mut running =
-            Running { calls: FuturesUnordered::new(), busy: 0, attempts: HashMap::new(), progress, stop: signals.stop.clone() };
+        let mut running = Running {
+            calls: FuturesUnordered::new(),
+            busy: 0,
+            attempts: HashMap::new(),
+            limits: HashMap::new(),
+            deadline: self.policy.deadline,
+            progress,
+            stop: signals.stop.child_token(),
+        };
         loop {
             if let Err(error) = self.fill(&mut running) {
                 return Err(drain(running, error, signals).await);
             }
-            tokio::select! {
+            let next = tokio::select! {
                 biased;
-                () = signals.abort.cancelled() => return Ok(()),
-                () = signals.stop.cancelled(), if !self.record.is_cancelled() => {
-                    if let Err(error) = self.emit(Event::CancelRequested) {
-                        return Err(drain(running, error, signals).await);
+                () = signals.abort.cancelled() => return self.stop(signals.why(), &running),
+                () = signals.stop.cancelled(), if self.record.stopped().is_none() => self.stop(signals.why(), &running),
+                () = over(running.deadline) => {
+                    if self.record.stopped() == Some(Why::Timeout) {
+                        return Ok(());
                     }
+                    running.deadline = Some(Instant::now() + GRACE);
+                    self.stop(Why::Timeout, &running)
                 }
-                Some((task, progress)) = shown.recv() => self.reporter.progress(&self.record, task, &progress.scrubbed(self.secrets)),
-                done = running.calls.next() => {
-                    let Some(done) = done else { return Ok(()) };
-                    if let Err(error) = self.take(done, &mut running) {
-                        return Err(drain(running, error, signals).await);
-                    }
+                Some((task, progress)) = shown.recv() => {
+                    self.reporter.progress(&self.record, task, &progress.scrubbed(self.secrets));
+                    Ok(())
                 }
+                done = running.calls.next() => match done {
+                    Some(done) => self.take(done, &mut running),
+                    None => return Ok(()),
+                },
+            };
+            if let Err(error) = next {
+                return Err(drain(running, error, signals).await);
             }
         }
     }
@@ -121,19 +229,28 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the journal cannot be written.
     pub fn finish(&mut self) -> Result<Outcome, JournalError> {
-        let failed = self.record.running().is_some_and(|execution| !execution.failed.is_empty());
-        let outcome = match (self.record.is_done(), self.record.is_cancelled()) {
-            (true, _) => Outcome::Terminated,
-            (false, true) if !failed => Outcome::Cancelled,
-            (false, _) => Outcome::Failed,
+        let failed = self.record.running().is_some_and(|execution| execution.failed.iter().any(|failed| !failed.ignored));
+        let outcome = match self.record.stopped() {
+            _ if self.record.is_done() => Outcome::Terminated,
+            Some(Why::Asked) if !failed => Outcome::Cancelled,
+            _ => Outcome::Failed,
         };
         self.emit(Event::ExecutionFinished { outcome })?;
         Ok(outcome)
     }
 
+    /// Nothing new starts, waits are given up.
+    fn stop(&mut self, why: Why, running: &Running<'a>) -> Result<(), JournalError> {
+        running.stop.cancel();
+        match self.record.stopped() {
+            Some(before) if before != Why::Failure && why != Why::Timeout => Ok(()),
+            _ => self.emit(Event::CancelRequested { why }),
+        }
+    }
+
     /// Starts what may start.
     fn fill(&mut self, running: &mut Running<'a>) -> Result<(), JournalError> {
-        while running.busy < self.parallel.max(1) {
+        while running.busy < self.policy.parallel.max(1) {
             let Some(task) = self.record.ready().next() else { break };
             self.start(task, running)?;
         }
@@ -146,37 +263,63 @@ impl<'a, B: Backend> Executor<'a, B> {
         let attempt = running.attempts.entry(task).and_modify(|attempt| *attempt += 1).or_insert(1);
         let bound = planned.step.bind(&Around { record: &self.record, me: Some(&planned.instance), secrets: self.secrets });
         let attempt = *attempt;
+        let lost = self.record.is_lost(task).then(|| self.record.since(task));
         self.emit(Event::TaskStarted { task, attempt })?;
         match bound {
             Ok(Step::Nothing) => self.emit(Event::TaskSucceeded { task, outputs: Outputs::default() }),
             Ok(step) => {
                 running.busy += 1;
-                running.calls.push(self.call(task, step, running));
+                let limit = limit(&planned, attempt, running);
+                running.calls.push(self.carry_out(task, step, lost, limit, running));
                 Ok(())
             }
             Err(message) => {
                 let failure = Failure { place: Some(planned.place), ..Failure::fatal(message) };
-                self.emit(Event::TaskFailed { task, failure, retry_in: None })
+                self.fail(task, failure, running)
             }
         }
     }
 
-    fn call(&self, task: TaskId, step: Step, running: &Running<'a>) -> LocalBoxFuture<'a, Done> {
+    fn call(&self, task: TaskId, step: Step, stopped: CancellationToken) -> Call {
         let planned = self.record.stage().task(task);
-        let call = Call {
+        Call {
             deployment: self.record.deployment.as_ref().map(|deployment| deployment.name.clone()).unwrap_or_default(),
-            execution: self.record.running().map(|execution| execution.id.clone()).unwrap_or_default(),
+            execution: self.record.executions.last().map(|execution| execution.id.clone()).unwrap_or_default(),
             instance: planned.instance.clone(),
             node: planned.node.clone(),
             step,
             properties: self.record.properties(&planned.instance).cloned().unwrap_or_default(),
-            stop: running.stop.clone(),
-        };
+            stop: stopped,
+        }
+    }
+
+    /// Asks the back-end. If nobody knows whether the last try was carried out, it is looked at first.
+    fn carry_out(
+        &self,
+        task: TaskId,
+        step: Step,
+        lost: Option<u64>,
+        limit: Option<Limit>,
+        running: &Running<'a>,
+    ) -> LocalBoxFuture<'a, Done> {
+        let call = self.call(task, step, running.stop.clone());
         let (backend, progress) = (self.backend, running.progress.clone());
-        async move {
+        let asked = async move {
+            if let Some(since) = lost
+                && let Some(outputs) = backend.settle(&call, since).await?
+            {
+                return Ok(outputs);
+            }
             // Nobody listens once the run is over; that is no fault of the step.
             let sink = |shown| drop(progress.send((task, shown)));
-            Done::Answer(task, backend.perform(&call, &sink).await)
+            backend.perform(&call, &sink).await
+        };
+        async move {
+            let answer = match limit {
+                Some(limit) => timeout_at(limit.at, asked).await.unwrap_or_else(|_| Err(limit.failure())),
+                None => asked.await,
+            };
+            Done::Answer(task, answer)
         }
         .boxed_local()
     }
@@ -191,7 +334,9 @@ impl<'a, B: Backend> Executor<'a, B> {
                 running.busy -= 1;
                 self.fail(task, failure, running)
             }
-            Done::Pause(task) if self.record.is_cancelled() => self.emit(Event::TaskInterrupted { task }),
+            // What nobody knows the outcome of is left for the next run to settle.
+            Done::Pause(task) if self.record.stopped().is_some() && self.record.is_lost(task) => Ok(()),
+            Done::Pause(task) if self.record.stopped().is_some() => self.emit(Event::TaskInterrupted { task }),
             Done::Pause(task) => self.start(task, running),
         }
     }
@@ -201,34 +346,30 @@ impl<'a, B: Backend> Executor<'a, B> {
             return self.emit(Event::TaskInterrupted { task });
         }
         failure.place = Some(self.record.stage().task(task).place.clone());
-        let pause = if failure.recoverable && !self.record.is_cancelled() { self.pause(task, running) } else { None };
+        let pause = if failure.recoverable && self.record.stopped().is_none() { self.pause(task, running) } else { None };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        self.emit(Event::TaskFailed { task, failure, retry_in })?;
-        if let Some(pause) = pause {
-            let stop = running.stop.clone();
-            let sleep = async move {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = stop.cancelled() => {}
-                }
-                Done::Pause(task)
-            };
-            running.calls.push(sleep.boxed_local());
+        let ignored = self.policy.ignore_failures;
+        self.emit(Event::TaskFailed { task, failure, retry_in, ignored })?;
+        match pause {
+            Some(pause) => running.calls.push(paused(task, pause, running.stop.clone())),
+            None if self.policy.fail_fast && !ignored && self.record.stopped().is_none() => self.stop(Why::Failure, running)?,
+            None => {}
         }
         Ok(())
     }
 
     /// How long to wait before the next try; none if there is to be none. An interval of the
-    /// blueprint is constant, the general one grows.
+    /// blueprint is constant, the general one grows, and is stretched a little.
     fn pause(&self, task: TaskId, running: &Running<'a>) -> Option<Duration> {
-        let rule = self.record.stage().task(task).retry;
+        let Retry { max_retries, interval, .. } = self.record.stage().task(task).retry;
         let attempt = running.attempts.get(&task).copied().unwrap_or(1);
-        let budget = rule.max_retries.unwrap_or(self.retry.retries);
-        if budget >= 0.0 && f64::from(attempt) > budget {
+        let budget = max_retries.unwrap_or(self.policy.retries);
+        if self.policy.ignore_failures || (budget >= 0.0 && f64::from(attempt) > budget) {
             return None;
         }
-        let growing = || (self.retry.interval * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1)).min(LONGEST_PAUSE);
-        Duration::try_from_secs_f64(rule.interval.unwrap_or_else(growing)).ok()
+        let doubled = self.policy.interval * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1);
+        let growing = || doubled.min(LONGEST_PAUSE) * (1.0 + JITTER * fastrand::f64());
+        Duration::try_from_secs_f64(interval.unwrap_or_else(growing)).ok()
     }
 
     /// The only way anything happens: check it, keep it, then tell it.
@@ -247,6 +388,43 @@ impl<'a, B: Backend> Executor<'a, B> {
         self.reporter.report(&self.record, &entry);
         Ok(())
     }
+}
+
+/// The end of a pause; at once, if the run is stopped.
+fn paused<'f>(task: TaskId, pause: Duration, stop: CancellationToken) -> LocalBoxFuture<'f, Done> {
+    async move {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+        Done::Pause(task)
+    }
+    .boxed_local()
+}
+
+/// The `timeout` of an operation.
+struct Limit {
+    at: Instant,
+    seconds: f64,
+    recoverable: bool,
+}
+
+impl Limit {
+    fn failure(&self) -> Failure {
+        let message = format!("it was not done within {} s, the `timeout` of the operation", self.seconds);
+        Failure { recoverable: self.recoverable, lost: true, ..Failure::fatal(message) }
+    }
+}
+
+/// All steps of one try of an operation share its time.
+fn limit(planned: &crate::plan::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
+    let seconds = planned.retry.timeout?;
+    let whole = Instant::now() + Duration::try_from_secs_f64(seconds).ok()?;
+    let at = running.limits.entry((planned.instance.clone(), planned.operation.clone())).or_insert(whole);
+    if attempt > 1 {
+        *at = whole;
+    }
+    Some(Limit { at: *at, seconds, recoverable: planned.retry.timeout_recoverable })
 }
 
 /// Lets calls under way end before the run is given up: what they do is at least done.

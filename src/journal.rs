@@ -1,14 +1,15 @@
 //! The store: one SQLite database per deployment, appended to before anything is done or told.
 //!
-//! A row is an [`Entry`] as JSON. What is known is always [`replay`](Store::replay) of all rows. WAL and
-//! `synchronous=FULL`: once [`Journal::append`] returns, the entry survives loss of power. One exclusive
-//! run per deployment is held by a lock of the operating system, which dies with its process.
+//! A row is an [`Entry`] as JSON. What is known is always [`replay`](Store::replay) of all rows, on top of the snapshot that
+//! stands for rows which were pruned. WAL and `synchronous=FULL`: once [`Journal::append`] returns, the entry survives loss of
+//! power. One exclusive run per deployment is held by a lock of the operating system, which dies with its process. What
+//! others ask of that run stands in a table that it watches.
 
 use crate::{
-    event::Entry,
+    event::{Entry, Event, now},
     state::{IllegalEvent, Record},
 };
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -18,8 +19,20 @@ use std::{
 };
 use thiserror::Error;
 
-/// Format of the database. A newer one is refused.
-const FORMAT: i64 = 1;
+/// Format of the database. A newer one is refused, an older one is migrated when it is next written.
+///
+/// 1: events. 2: a snapshot in the place of pruned events, and requests to the run that holds the deployment.
+const FORMAT: i64 = 2;
+/// What brings a database to the present format, from each older one.
+const MIGRATIONS: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, entry TEXT NOT NULL) STRICT;",
+    "CREATE TABLE snapshot (seq INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+     CREATE TABLE request (at INTEGER NOT NULL, force INTEGER NOT NULL) STRICT;",
+];
+/// Bytes that must be free where the journal is, or nothing is begun.
+const ROOM: u64 = 1 << 20;
+/// Bytes of free pages in a database that are worth giving back.
+const SLACK: i64 = 1 << 20;
 
 /// Bytes in the key of the digests.
 const KEY: usize = 32;
@@ -73,6 +86,22 @@ pub enum JournalError {
         /// The cause.
         source: IllegalEvent,
     },
+    /// The database is damaged.
+    #[error("the journal {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is hardly any room left where the journal is.
+    #[error("there is no room for a journal in {}: {free} bytes are free, and {ROOM} are wanted", path.display())]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes that are free there.
+        free: u64,
+    },
     /// Another run holds the deployment.
     #[error("the deployment is in use{}", holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
     Busy {
@@ -81,8 +110,35 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// Whether the file itself is at fault: it can be set aside, and what the engine's labels tell put in its place.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Row { .. } | Self::Illegal { .. } => true,
+            Self::Sqlite { source, .. } => is_damage(source),
+            _ => false,
+        }
+    }
+
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
 /// Who holds a deployment.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Holder {
     /// Process id.
     pub pid: u32,
@@ -90,11 +146,23 @@ pub struct Holder {
     pub command: String,
     /// Since when, as RFC 3339.
     pub since: String,
+    /// Id of its execution.
+    #[serde(default)]
+    pub execution: String,
+}
+
+impl Holder {
+    /// This process, from now on.
+    #[must_use]
+    pub fn this(command: &str, execution: &str) -> Self {
+        let since = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+        Self { pid: std::process::id(), command: command.to_owned(), since, execution: execution.to_owned() }
+    }
 }
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`dockctl {}` (process {}, since {})", self.command, self.pid, self.since)
+        write!(f, "`dockctl {}` (process {}, since {}, execution {})", self.command, self.pid, self.since, self.execution)
     }
 }
 
@@ -181,17 +249,56 @@ impl StateDir {
         if !path.exists() {
             return Ok(None);
         }
-        Store::open(&path)?.replay().map(Some)
+        Store::look(&path)?.replay().map(Some)
     }
 
-    /// Every entry of a deployment's journal, oldest first.
+    /// What is known from before the oldest entry that is kept, and every entry since, oldest first.
     ///
     /// # Errors
     ///
     /// As [`read`](Self::read).
-    pub fn entries(&self, deployment: &str) -> Result<Vec<Entry>, JournalError> {
+    pub fn entries(&self, deployment: &str) -> Result<(Record, Vec<Entry>), JournalError> {
         let path = self.database(deployment);
-        if path.exists() { Store::open(&path)?.entries() } else { Ok(Vec::new()) }
+        if !path.exists() {
+            return Ok((Record::default(), Vec::new()));
+        }
+        let store = Store::look(&path)?;
+        Ok((store.snapshot()?.1, store.entries()?))
+    }
+
+    /// Keeps a damaged journal under another name, out of the way; gives that name.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be renamed.
+    pub fn set_aside(&self, deployment: &str) -> Result<PathBuf, JournalError> {
+        let path = self.database(deployment);
+        let stamp = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string().replace(':', "");
+        let free = |n: u32| {
+            self.deployments().join(format!("{deployment}.damaged-{stamp}{}", if n == 0 { String::new() } else { format!("-{n}") }))
+        };
+        let kept = (0..1000).map(free).find(|path| !path.exists()).unwrap_or_else(|| free(0));
+        for ending in ["", "-wal", "-shm"] {
+            let with = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
+            match fs::rename(with(&path), with(&kept)) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(JournalError::Io { path, source }),
+                _ => {}
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Asks the run that holds a deployment to stop; by force, at once.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be written.
+    pub fn ask_to_stop(&self, deployment: &str, force: bool) -> Result<(), JournalError> {
+        let path = self.database(deployment);
+        let connection = Store::connect(&path)?;
+        let asked =
+            connection.execute("INSERT INTO request (at, force) VALUES (?1, ?2)", (i64::try_from(now()).unwrap_or(i64::MAX), force));
+        asked.map(drop).map_err(|source| JournalError::Sqlite { path, source })
     }
 
     /// Who holds a deployment right now; none if nobody does.
@@ -213,8 +320,21 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// If another run holds it, or the journal cannot be used.
-    pub fn hold(&self, deployment: &str, command: &str) -> Result<Held, JournalError> {
+    /// If another run holds it, there is no room, or the journal cannot be used.
+    pub fn hold(&self, deployment: &str, holder: &Holder) -> Result<Held, JournalError> {
+        let lock = self.lock(deployment, holder)?;
+        let store = Store::open(&self.database(deployment))?;
+        store.clear_requests()?;
+        let record = store.replay()?;
+        Ok(Held { store, record, lock })
+    }
+
+    /// Holds a deployment, for as long as the file is open.
+    ///
+    /// # Errors
+    ///
+    /// If another run holds it, or there is no room.
+    pub fn lock(&self, deployment: &str, holder: &Holder) -> Result<File, JournalError> {
         make_folder(&self.path)?;
         make_folder(&self.deployments())?;
         let path = self.deployments().join(format!("{deployment}.lock"));
@@ -224,16 +344,17 @@ impl StateDir {
             TryLockError::WouldBlock => JournalError::Busy { holder: read_holder(&mut lock) },
             TryLockError::Error(source) => io(source),
         })?;
-        let holder = Holder {
-            pid: std::process::id(),
-            command: command.to_owned(),
-            since: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
-        };
-        write_holder(&mut lock, &holder).map_err(io)?;
-        let store = Store::open(&self.database(deployment))?;
-        let record = store.replay()?;
-        Ok(Held { store, record, _lock: lock })
+        expect_room(&self.deployments())?;
+        write_holder(&mut lock, holder).map_err(io)?;
+        Ok(lock)
     }
+}
+
+/// A run that can write nothing down had better not begin.
+fn expect_room(path: &Path) -> Result<(), JournalError> {
+    let Ok(disk) = rustix::fs::statvfs(path) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < ROOM { Err(JournalError::NoRoom { path: path.to_owned(), free }) } else { Ok(()) }
 }
 
 fn take(lock: &File) -> Result<(), TryLockError> {
@@ -287,34 +408,62 @@ pub struct Held {
     pub store: Store,
     /// What the journal says.
     pub record: Record,
-    _lock: File,
+    /// Locked for as long as it is open.
+    pub lock: File,
 }
 
 /// An open journal.
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Format that it was found in.
+    format: i64,
 }
 
 impl Store {
+    /// Opens a journal to write, and migrates it.
     fn open(path: &Path) -> Result<Self, JournalError> {
         let sqlite = |source| JournalError::Sqlite { path: path.to_owned(), source };
         // Made by hand first: SQLite gives its side files the mode of the database.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         file.map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-        let connection =
-            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
+        let connection = Self::connect(path)?;
+        let found = format_of(&connection, path)?;
+        let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
+        if check != "ok" {
+            return Err(JournalError::Damaged { path: path.to_owned(), reason: check });
+        }
+        connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;").map_err(sqlite)?;
+        let missing = MIGRATIONS.get(usize::try_from(found).unwrap_or_default()..).unwrap_or_default().concat();
+        if !missing.is_empty() {
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {missing} PRAGMA user_version={FORMAT}; COMMIT;")).map_err(sqlite)?;
+        }
+        Ok(Self { connection, path: path.to_owned(), format: FORMAT })
+    }
+
+    fn connect(path: &Path) -> Result<Connection, JournalError> {
+        let sqlite = |source| JournalError::Sqlite { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(sqlite)?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
-        if found > FORMAT {
-            return Err(JournalError::Format { path: path.to_owned(), found });
-        }
-        connection.execute_batch("PRAGMA synchronous=FULL;").map_err(sqlite)?;
-        if found < FORMAT {
-            let schema = "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, entry TEXT NOT NULL) STRICT;";
-            connection.execute_batch(&format!("PRAGMA journal_mode=WAL; {schema} PRAGMA user_version={FORMAT};")).map_err(sqlite)?;
-        }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(connection)
+    }
+
+    /// Opens a journal to read; also where nothing can be written.
+    fn look(path: &Path) -> Result<Self, JournalError> {
+        let is_writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        let writable = is_writable(path) && path.parent().is_some_and(is_writable);
+        let connection = if writable { Self::connect(path)? } else { Self::connect_unwritable(path)? };
+        let format = format_of(&connection, path)?;
+        Ok(Self { connection, path: path.to_owned(), format })
+    }
+
+    /// Nobody writes where nobody can: SQLite needs no side files then.
+    fn connect_unwritable(path: &Path) -> Result<Connection, JournalError> {
+        let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let opened = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags);
+        opened.map_err(|source| JournalError::Sqlite { path: path.to_owned(), source })
     }
 
     fn sqlite(&self, source: rusqlite::Error) -> JournalError {
@@ -322,6 +471,10 @@ impl Store {
     }
 
     fn rows(&self) -> Result<Vec<(i64, Entry)>, JournalError> {
+        // One that was made a moment ago, by a run that died before it could do anything with it.
+        if self.format == 0 {
+            return Ok(Vec::new());
+        }
         let mut statement = self.connection.prepare("SELECT seq, entry FROM event ORDER BY seq").map_err(|error| self.sqlite(error))?;
         let rows =
             statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).map_err(|error| self.sqlite(error))?;
@@ -342,18 +495,107 @@ impl Store {
         Ok(self.rows()?.into_iter().map(|(_, entry)| entry).collect())
     }
 
+    /// What stands for the entries that were pruned, and the last row of them.
+    fn snapshot(&self) -> Result<(i64, Record), JournalError> {
+        if self.format < 2 {
+            return Ok((0, Record::default()));
+        }
+        let found = self.connection.query_row("SELECT seq, record FROM snapshot", [], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+        let Some((row, json)) = found.optional().map_err(|error| self.sqlite(error))? else { return Ok((0, Record::default())) };
+        let record = serde_json::from_str(&json).map_err(|source| JournalError::Row { path: self.path.clone(), row, source })?;
+        Ok((row, record))
+    }
+
     /// What all rows together say.
     ///
     /// # Errors
     ///
     /// If a row cannot be read or contradicts those before it.
     pub fn replay(&self) -> Result<Record, JournalError> {
-        let mut record = Record::default();
+        let (_, mut record) = self.snapshot()?;
         for (row, entry) in self.rows()? {
-            record.apply(&entry).map_err(|source| JournalError::Illegal { path: self.path.clone(), row, source })?;
+            self.apply(&mut record, row, &entry)?;
         }
         Ok(record)
     }
+
+    fn apply(&self, record: &mut Record, row: i64, entry: &Entry) -> Result<(), JournalError> {
+        record.apply(entry).map_err(|source| JournalError::Illegal { path: self.path.clone(), row, source })
+    }
+
+    /// Forgets all executions but the last `keep`, and how it came to what was before them; a snapshot says what that was.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be read or written; then nothing is forgotten.
+    pub fn prune(&mut self, keep: usize) -> Result<(), JournalError> {
+        let (mut last, mut record) = self.snapshot()?;
+        let rows = self.rows()?;
+        let begins = |(_, entry): &&(i64, Entry)| matches!(entry.event, Event::ExecutionStarted { .. });
+        let mut forgotten = rows.iter().filter(begins).count().saturating_sub(keep.max(1));
+        if forgotten == 0 {
+            return Ok(());
+        }
+        for (row, entry) in &rows {
+            if matches!(entry.event, Event::ExecutionStarted { .. }) {
+                if forgotten == 0 {
+                    break;
+                }
+                forgotten -= 1;
+            }
+            self.apply(&mut record, *row, entry)?;
+            last = *row;
+        }
+        record.forget_executions();
+        self.replace(last, &record).map_err(|error| self.sqlite(error))
+    }
+
+    fn replace(&mut self, last: i64, record: &Record) -> rusqlite::Result<()> {
+        let json = serde_json::to_string(record).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM snapshot", [])?;
+        transaction.execute("INSERT INTO snapshot (seq, record) VALUES (?1, ?2)", (last, json))?;
+        transaction.execute("DELETE FROM event WHERE seq <= ?1", [last])?;
+        transaction.commit()?;
+        let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        if pragma("freelist_count")? * pragma("page_size")? > SLACK {
+            self.connection.execute_batch("VACUUM")?;
+        }
+        Ok(())
+    }
+
+    fn clear_requests(&self) -> Result<(), JournalError> {
+        self.connection.execute("DELETE FROM request", []).map(drop).map_err(|error| self.sqlite(error))
+    }
+
+    /// What watches for requests to the run that holds the deployment.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be opened once more.
+    pub fn requests(&self) -> Result<Requests, JournalError> {
+        Self::connect(&self.path).map(|connection| Requests { connection })
+    }
+}
+
+/// What others ask of the run that holds a deployment.
+pub struct Requests {
+    connection: Connection,
+}
+
+impl Requests {
+    /// Whether it was asked to stop, and if so, whether by force. A journal that cannot be read now is read later.
+    #[must_use]
+    pub fn stop(&self) -> Option<bool> {
+        self.connection.query_row("SELECT max(force) FROM request", [], |row| row.get(0)).ok().flatten()
+    }
+}
+
+/// The format of a database; 0 if nothing is in it yet.
+fn format_of(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let found: i64 = found.map_err(|source| JournalError::Sqlite { path: path.to_owned(), source })?;
+    if found > FORMAT { Err(JournalError::Format { path: path.to_owned(), found }) } else { Ok(found) }
 }
 
 impl Journal for Store {

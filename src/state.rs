@@ -1,8 +1,8 @@
 //! What is known of a deployment: a fold over its events, and nothing else.
 
 use crate::{
-    backend::{Failure, Outputs},
-    event::{Entry, Event, Outcome},
+    backend::{Failure, Outputs, Step},
+    event::{Entry, Event, Outcome, Why},
     model::{
         Definition, Deployment, GroupInstance, Instance, RelationshipKind,
         function::{Surroundings, lookup},
@@ -11,6 +11,7 @@ use crate::{
     secrets::Secrets,
 };
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use thiserror::Error;
 
@@ -23,7 +24,8 @@ pub struct IllegalEvent {
 }
 
 /// Where a task stands.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskState {
     /// Not tried yet, or given up half way by a cancelled run.
     #[default]
@@ -36,19 +38,47 @@ pub enum TaskState {
     Succeeded,
     /// Failed for good.
     Failed,
+    /// Failed for good, and what needs it goes on all the same.
+    Ignored,
 }
 
+/// A task of the stage.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+struct Progress {
+    state: TaskState,
+    /// When it was tried last, in milliseconds since 1970 UTC.
+    since: u64,
+    /// Nobody knows whether the engine did what failed.
+    lost: bool,
+}
+
+/// A step of a lifecycle operation that is done.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DoneStep {
+    /// The lifecycle operation.
+    pub operation: String,
+    /// The step, as it was planned.
+    pub step: Step,
+}
+
+/// What a task can be whose outcome is to be settled.
+const UNSETTLED: [TaskState; 3] = [TaskState::Started, TaskState::Retrying, TaskState::Failed];
+
 /// What is known of an instance.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct InstanceRecord {
     /// Its state.
     pub state: InstanceState,
     /// Its runtime properties.
+    #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
     pub properties: JsonMap<String, Json>,
+    /// Steps that are done of the way up, or down, that came to no end yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<DoneStep>,
 }
 
 /// A task that failed for good.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FailedTask {
     /// The instance.
     pub instance: String,
@@ -56,15 +86,20 @@ pub struct FailedTask {
     pub operation: String,
     /// Why.
     pub failure: Failure,
+    /// The run went on as if it had been done.
+    #[serde(default)]
+    pub ignored: bool,
 }
 
 /// One run of a workflow.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Execution {
     /// Its id.
     pub id: String,
     /// The workflow.
     pub workflow: Workflow,
+    /// The execution that it goes on with, or takes back.
+    pub of: Option<String>,
     /// Milliseconds since 1970 UTC.
     pub started: u64,
     /// Milliseconds since 1970 UTC, once it is over.
@@ -77,10 +112,14 @@ pub struct Execution {
     pub tasks: usize,
     /// Tasks that are done.
     pub done: usize,
+    /// Instances that did not exist before it and that it began to create.
+    pub created: Vec<String>,
+    /// Why it was ended early.
+    pub stopped: Option<Why>,
 }
 
 /// Everything known of a deployment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Record {
     /// What is wanted.
     pub deployment: Option<Deployment>,
@@ -88,11 +127,12 @@ pub struct Record {
     pub instances: IndexMap<String, InstanceRecord>,
     /// Instances that exist and that the present definition does not have any more.
     pub dropped: Vec<(Instance, Definition)>,
-    /// Executions, oldest first.
+    /// Executions, oldest first; those before the oldest may have been forgotten.
     pub executions: Vec<Execution>,
+    /// How many executions there ever were.
+    pub ran: usize,
     stage: Stage,
-    tasks: Vec<TaskState>,
-    cancelled: bool,
+    tasks: Vec<Progress>,
 }
 
 impl Record {
@@ -104,15 +144,19 @@ impl Record {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
         match &entry.event {
             Event::Defined { deployment } => self.define(deployment),
-            Event::ExecutionStarted { execution, workflow } => self.start(execution, *workflow, entry.at),
+            Event::Recovered { deployment, instances } => self.recover(deployment, instances),
+            Event::ExecutionStarted { execution, workflow, of } => self.start(execution, *workflow, of.clone(), entry.at),
             Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
-            Event::TaskStarted { task, .. } => self.task_started(*task, &entry.event)?,
-            Event::TaskSucceeded { task, outputs } => self.task_succeeded(*task, outputs, &entry.event)?,
-            Event::TaskFailed { task, failure, retry_in } => self.task_failed(*task, failure, retry_in.is_some(), &entry.event)?,
-            Event::TaskInterrupted { task } => {
-                self.turn(*task, &[TaskState::Started, TaskState::Retrying], TaskState::Pending, &entry.event)?
+            Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
+            Event::TaskSucceeded { task, outputs } => self.task_succeeded(*task, outputs, &[TaskState::Started], &entry.event)?,
+            Event::TaskSettled { task, outputs } => self.task_succeeded(*task, outputs, &UNSETTLED, &entry.event)?,
+            Event::TaskFailed { task, failure, retry_in: Some(_), .. } => {
+                self.turn(*task, &[TaskState::Started], TaskState::Retrying, &entry.event)?;
+                self.tasks[task.0].lost = failure.lost;
             }
-            Event::CancelRequested => self.cancelled = true,
+            Event::TaskFailed { task, failure, retry_in: None, ignored } => self.task_failed(*task, failure, *ignored, &entry.event)?,
+            Event::TaskInterrupted { task } => self.turn(*task, &UNSETTLED, TaskState::Pending, &entry.event)?,
+            Event::CancelRequested { why } => self.running_mut().into_iter().for_each(|execution| execution.stopped = Some(*why)),
             Event::ExecutionFinished { outcome } => self.finish(*outcome, entry)?,
         }
         Ok(())
@@ -133,67 +177,104 @@ impl Record {
         self.deployment = Some(deployment.clone());
     }
 
-    fn start(&mut self, id: &str, workflow: Workflow, at: u64) {
-        let execution =
-            Execution { id: id.to_owned(), workflow, started: at, ended: None, outcome: None, failed: Vec::new(), tasks: 0, done: 0 };
-        self.executions.push(execution);
+    fn recover(&mut self, deployment: &Deployment, instances: &IndexMap<String, InstanceRecord>) {
+        *self = Self { deployment: Some(deployment.clone()), instances: instances.clone(), ran: self.ran, ..Self::default() };
+    }
+
+    fn start(&mut self, id: &str, workflow: Workflow, of: Option<String>, at: u64) {
+        self.ran += 1;
+        self.executions.push(Execution {
+            id: id.to_owned(),
+            workflow,
+            of,
+            started: at,
+            ended: None,
+            outcome: None,
+            failed: Vec::new(),
+            tasks: 0,
+            done: 0,
+            created: Vec::new(),
+            stopped: None,
+        });
         self.stage = Stage::default();
         self.tasks.clear();
-        self.cancelled = false;
     }
 
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
         let execution = self.running_mut().ok_or_else(|| illegal(event, "outside an execution"))?;
         execution.tasks += stage.tasks().len();
-        self.tasks = vec![TaskState::Pending; stage.tasks().len()];
+        self.tasks = vec![Progress::default(); stage.tasks().len()];
         self.stage = stage.clone();
         Ok(())
     }
 
-    fn task_started(&mut self, task: TaskId, event: &Event) -> Result<(), IllegalEvent> {
-        self.turn(task, &[TaskState::Pending, TaskState::Retrying], TaskState::Started, event)?;
+    fn task_started(&mut self, task: TaskId, entry: &Entry) -> Result<(), IllegalEvent> {
+        self.turn(task, &[TaskState::Pending, TaskState::Retrying], TaskState::Started, &entry.event)?;
+        self.tasks[task.0].since = entry.at;
         let planned = self.stage.task(task);
-        if let Some(state) = planned.enters {
-            self.instances.entry(planned.instance.clone()).or_default().state = state;
-        }
-        Ok(())
-    }
-
-    fn task_succeeded(&mut self, task: TaskId, outputs: &Outputs, event: &Event) -> Result<(), IllegalEvent> {
-        self.turn(task, &[TaskState::Started], TaskState::Succeeded, event)?;
-        let planned = self.stage.task(task);
+        let Some(enters) = planned.enters else { return Ok(()) };
         let instance = self.instances.entry(planned.instance.clone()).or_default();
-        instance.state = planned.leaves.unwrap_or(instance.state);
-        for name in &outputs.unset {
-            instance.properties.shift_remove(name);
+        let was_gone = instance.state.is_gone();
+        if enters.is_down() != instance.state.is_down() {
+            instance.done.clear();
         }
-        instance.properties.extend(outputs.set.clone());
-        if instance.state == InstanceState::Deleted {
-            let id = planned.instance.clone();
-            self.dropped.retain(|(instance, _)| instance.id != id);
-        }
-        if let Some(execution) = self.running_mut() {
-            execution.done += 1;
-        }
-        Ok(())
-    }
-
-    fn task_failed(&mut self, task: TaskId, failure: &Failure, retries: bool, event: &Event) -> Result<(), IllegalEvent> {
-        let to = if retries { TaskState::Retrying } else { TaskState::Failed };
-        self.turn(task, &[TaskState::Started, TaskState::Pending, TaskState::Retrying], to, event)?;
-        let planned = self.stage.task(task);
-        let failed = FailedTask { instance: planned.instance.clone(), operation: planned.operation.clone(), failure: failure.clone() };
+        instance.state = enters;
+        let id = planned.instance.clone();
         match self.running_mut() {
-            Some(execution) if !retries => execution.failed.push(failed),
+            Some(execution) if was_gone && !enters.is_down() => execution.created.push(id),
             _ => {}
         }
         Ok(())
     }
 
+    fn task_succeeded(&mut self, task: TaskId, outputs: &Outputs, from: &[TaskState], event: &Event) -> Result<(), IllegalEvent> {
+        self.turn(task, from, TaskState::Succeeded, event)?;
+        let planned = self.stage.task(task);
+        let instance = self.instances.entry(planned.instance.clone()).or_default();
+        for name in &outputs.unset {
+            instance.properties.shift_remove(name);
+        }
+        instance.properties.extend(outputs.set.clone());
+        instance.done.push(DoneStep { operation: planned.operation.clone(), step: planned.step.clone() });
+        self.leave(task);
+        if let Some(execution) = self.executions.last_mut() {
+            execution.done += 1;
+        }
+        Ok(())
+    }
+
+    /// The instance is in the state that the task leads to.
+    fn leave(&mut self, task: TaskId) {
+        let planned = self.stage.task(task);
+        let instance = self.instances.entry(planned.instance.clone()).or_default();
+        instance.state = planned.leaves.unwrap_or(instance.state);
+        if instance.state == InstanceState::Started || instance.state.is_gone() {
+            instance.done.clear();
+        }
+        if instance.state == InstanceState::Deleted {
+            let id = planned.instance.clone();
+            self.dropped.retain(|(instance, _)| instance.id != id);
+        }
+    }
+
+    fn task_failed(&mut self, task: TaskId, failure: &Failure, ignored: bool, event: &Event) -> Result<(), IllegalEvent> {
+        let to = if ignored { TaskState::Ignored } else { TaskState::Failed };
+        self.turn(task, &[TaskState::Started, TaskState::Pending, TaskState::Retrying], to, event)?;
+        self.tasks[task.0].lost = failure.lost;
+        let planned = self.stage.task(task);
+        let (instance, operation) = (planned.instance.clone(), planned.operation.clone());
+        let failed = FailedTask { instance, operation, failure: failure.clone(), ignored };
+        if ignored {
+            self.leave(task);
+        }
+        self.running_mut().into_iter().for_each(|execution| execution.failed.push(failed.clone()));
+        Ok(())
+    }
+
     fn turn(&mut self, task: TaskId, from: &[TaskState], to: TaskState, event: &Event) -> Result<(), IllegalEvent> {
         match self.tasks.get_mut(task.0) {
-            Some(state) if from.contains(state) => *state = to,
-            Some(state) => return Err(illegal(event, &format!("to a task that is {state:?}"))),
+            Some(progress) if from.contains(&progress.state) => progress.state = to,
+            Some(progress) => return Err(illegal(event, &format!("to a task that is {:?}", progress.state))),
             None => return Err(illegal(event, "to a task that is not in the stage")),
         }
         Ok(())
@@ -208,6 +289,13 @@ impl Record {
 
     fn running_mut(&mut self) -> Option<&mut Execution> {
         self.executions.last_mut().filter(|execution| execution.outcome.is_none())
+    }
+
+    /// Forgets past executions; what they led to stays.
+    pub fn forget_executions(&mut self) {
+        self.executions.clear();
+        self.stage = Stage::default();
+        self.tasks.clear();
     }
 
     /// The execution that runs now, or ran when its process died.
@@ -237,7 +325,30 @@ impl Record {
     /// Where a task stands.
     #[must_use]
     pub fn task(&self, id: TaskId) -> TaskState {
-        self.tasks[id.0]
+        self.tasks[id.0].state
+    }
+
+    /// Tasks whose outcome is not known, each with the time of its last try: asked for by a run that is over, and nobody knows
+    /// whether they are done.
+    pub fn unsettled(&self) -> impl Iterator<Item = (TaskId, u64)> + '_ {
+        let open = |progress: &Progress| match progress.state {
+            TaskState::Started => true,
+            TaskState::Retrying | TaskState::Failed => progress.lost,
+            _ => false,
+        };
+        self.stage.ids().zip(&self.tasks).filter(move |(_, progress)| open(progress)).map(|(id, progress)| (id, progress.since))
+    }
+
+    /// Whether the last try of a task failed with nobody knowing whether the engine did it.
+    #[must_use]
+    pub fn is_lost(&self, id: TaskId) -> bool {
+        self.tasks[id.0].lost
+    }
+
+    /// When a task was tried last, in milliseconds since 1970 UTC.
+    #[must_use]
+    pub fn since(&self, id: TaskId) -> u64 {
+        self.tasks[id.0].since
     }
 
     /// Whether any part of the deployment exists, as far as is known.
@@ -253,22 +364,27 @@ impl Record {
         self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
     }
 
-    /// Whether the user asked to stop.
+    /// Why nothing new is started; none if it is.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled
+    pub fn stopped(&self) -> Option<Why> {
+        self.executions.last().and_then(|execution| execution.stopped)
     }
 
     /// Tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
-        let open = move |id: &TaskId| !self.cancelled && self.task(*id) == TaskState::Pending;
-        self.stage.ids().filter(open).filter(|id| self.stage.task(*id).needs.iter().all(|need| self.task(*need) == TaskState::Succeeded))
+        let open = move |id: &TaskId| self.stopped().is_none() && self.task(*id) == TaskState::Pending;
+        self.stage.ids().filter(open).filter(|id| self.stage.task(*id).needs.iter().all(|need| self.is_over(*need)))
+    }
+
+    /// Whether what needs a task may go on.
+    fn is_over(&self, id: TaskId) -> bool {
+        matches!(self.task(id), TaskState::Succeeded | TaskState::Ignored)
     }
 
     /// Whether every task of the stage is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.tasks.iter().all(|task| *task == TaskState::Succeeded)
+        self.stage.ids().all(|id| self.is_over(id))
     }
 
     /// What `get_attribute` finds: a runtime property, the id or index of the instance, else a

@@ -55,6 +55,13 @@ impl Step {
         }
     }
 
+    /// Makes a step that removes go no further than taking back what an execution made, and not spare it.
+    pub(crate) fn take_back(&mut self, execution: &str) {
+        if let Self::Docker(docker::Step { action: docker::Action::RemoveVolume { made_by, .. }, .. }) = self {
+            *made_by = Some(execution.to_owned());
+        }
+    }
+
     /// Whether the step holds a function that is evaluated only when it is carried out.
     #[must_use]
     pub fn is_late(&self) -> bool {
@@ -67,6 +74,27 @@ impl Step {
         match self {
             Self::Docker(step) => step.action.created_name(),
             Self::Nothing => None,
+        }
+    }
+
+    /// Evaluates only which engine the step is for.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be evaluated.
+    pub fn bind_engine(&self, around: &Around<'_>) -> Result<Self, String> {
+        match self {
+            Self::Docker(step) => Ok(Self::Docker(docker::Step { engine: step.engine.bind(around)?, action: step.action.clone() })),
+            Self::Nothing => Ok(Self::Nothing),
+        }
+    }
+
+    /// What is done with the step when its outcome was lost.
+    #[must_use]
+    pub fn settling(&self) -> Settling {
+        match self {
+            Self::Docker(docker::Step { action: docker::Action::Execute { .. }, .. }) => Settling::AtLeastOnce,
+            _ => Settling::ByLooking,
         }
     }
 
@@ -96,6 +124,15 @@ impl fmt::Display for Step {
             Self::Docker(step) => step.fmt(f),
         }
     }
+}
+
+/// How a step is settled whose outcome was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Settling {
+    /// The engine shows whether it is done.
+    ByLooking,
+    /// Nothing shows whether it is done: it is carried out again.
+    AtLeastOnce,
 }
 
 /// A step that is about to be carried out, with everything that it may need to know.
@@ -142,6 +179,9 @@ pub struct Failure {
     /// The step was given up because the run is being cancelled.
     #[serde(default)]
     pub cancelled: bool,
+    /// Nobody knows whether the engine did it: no answer came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// How the container that failed ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
@@ -213,6 +253,11 @@ pub type ProgressSink<'a> = &'a dyn Fn(Progress);
 pub trait Backend {
     /// Carries out one step. What was done already counts as done: after a crash a step can be asked for twice.
     fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> impl Future<Output = Result<Outputs, Failure>>;
+
+    /// Looks whether a step is done whose outcome was lost: what it changed if it is; none if it is not, or if it looks itself when
+    /// it is carried out again. Changes nothing. Of the call's step only the engine is bound. `since` is when it was asked for, in
+    /// milliseconds since 1970 UTC.
+    fn settle(&self, call: &Call, since: u64) -> impl Future<Output = Result<Option<Outputs>, Failure>>;
 
     /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
     fn observe(&self, deployment: &Deployment, places: &Places) -> impl Future<Output = Result<Observed, Failure>>;
@@ -368,6 +413,8 @@ pub struct Object {
     pub properties: JsonMap<String, Json>,
     /// For whom it was created; none if not by this deployment.
     pub owner: Option<Owner>,
+    /// Its labels say that it was made for a deployment of this name, and another state folder made it.
+    pub is_claimed: bool,
     /// Name of the engine that it is on.
     pub engine: String,
 }
@@ -511,6 +558,15 @@ pub fn is_out_of_reach(deployment: &Deployment, instance: &Instance, node: &Defi
 pub fn makes_image(deployment: &Deployment, instance: &str) -> bool {
     let node = deployment.instance(instance).and_then(|instance| deployment.node(instance));
     node.and_then(docker::kind) == Some(ObjectKind::Image)
+}
+
+/// Whether what a step did, as the journal has it, still stands: then it need not be done again.
+#[must_use]
+pub fn still_done(step: &Step, instance: &Instance, node: &Definition, observed: &Observed) -> bool {
+    match step {
+        Step::Docker(step) => docker::still_done(&step.action, node, observed.of(&instance.id)),
+        Step::Nothing => true,
+    }
 }
 
 /// Whether an object of the instance exists.

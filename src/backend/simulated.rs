@@ -18,6 +18,25 @@ pub enum Fate {
     LostBefore,
     /// The engine does it, and the answer never comes.
     LostAfter,
+    /// The connection breaks before the engine hears of it.
+    CutBefore,
+    /// The connection breaks after the engine did it.
+    CutAfter,
+}
+
+impl Fate {
+    /// All that can go wrong with one request.
+    pub const FAULTS: [Self; 6] = [Self::Refused, Self::RefusedOnce, Self::LostBefore, Self::LostAfter, Self::CutBefore, Self::CutAfter];
+}
+
+/// What a request can change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Change {
+    Created,
+    Started,
+    Stopped,
+    Removed,
 }
 
 /// An engine in memory.
@@ -27,6 +46,8 @@ pub struct Simulated {
     pub containers: RefCell<Vec<Object>>,
     /// Requests in order: instance and step.
     pub requests: RefCell<Vec<(String, String)>>,
+    /// What requests changed, in order: instance, and what was done. What finds its work done changes nothing.
+    pub changes: RefCell<Vec<(String, Change)>>,
     fates: RefCell<Vec<(usize, Fate)>>,
 }
 
@@ -47,6 +68,10 @@ impl Simulated {
         self.fates.borrow().iter().find(|(at, _)| *at == n).map_or(Fate::Done, |(_, fate)| *fate)
     }
 
+    fn note(&self, call: &Call, change: Change) {
+        self.changes.borrow_mut().push((call.instance.clone(), change));
+    }
+
     fn carry_out(&self, call: &Call, action: &docker::Action) -> Outputs {
         let mut containers = self.containers.borrow_mut();
         let mine = |object: &Object| object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance);
@@ -55,24 +80,47 @@ impl Simulated {
             docker::Action::Create(creation) => {
                 if !containers.iter().any(mine) {
                     containers.push(created(call, creation));
+                    self.note(call, Change::Created);
                 }
-                outputs.set = JsonMap::from_iter([("container_id".to_owned(), format!("id-{}", call.instance).into())]);
+                outputs = made(&call.instance);
             }
             docker::Action::Start { .. } => {
-                containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Running)
+                for object in containers.iter_mut().filter(|object| mine(object) && object.state != ObjectState::Running) {
+                    object.state = ObjectState::Running;
+                    self.note(call, Change::Started);
+                }
             }
             docker::Action::Stop { .. } => {
-                containers.iter_mut().filter(|object| mine(object)).for_each(|object| object.state = ObjectState::Exited)
+                for object in containers.iter_mut().filter(|object| mine(object) && object.state == ObjectState::Running) {
+                    object.state = ObjectState::Exited;
+                    self.note(call, Change::Stopped);
+                }
             }
             docker::Action::Remove { .. } => {
-                containers.retain(|object| !mine(object));
-                outputs.unset = vec!["container_id".into(), "image_id".into()];
+                if containers.iter().any(mine) {
+                    containers.retain(|object| !mine(object));
+                    self.note(call, Change::Removed);
+                }
+                outputs = gone();
             }
             docker::Action::Image { .. } => outputs.set = JsonMap::from_iter([("image_id".to_owned(), "sha256:simulated".into())]),
             _ => {}
         }
         outputs
     }
+}
+
+fn made(instance: &str) -> Outputs {
+    Outputs { set: JsonMap::from_iter([("container_id".to_owned(), format!("id-{instance}").into())]), unset: Vec::new() }
+}
+
+fn gone() -> Outputs {
+    Outputs { unset: vec!["container_id".into(), "image_id".into()], ..Outputs::default() }
+}
+
+/// The connection broke: nobody knows whether the engine did it.
+fn cut() -> Failure {
+    Failure { recoverable: true, lost: true, ..Failure::fatal("the connection was lost") }
 }
 
 fn created(call: &Call, creation: &docker::Creation) -> Object {
@@ -87,6 +135,7 @@ fn created(call: &Call, creation: &docker::Creation) -> Object {
         exit_code: None,
         ports: Vec::new(),
         properties: JsonMap::new(),
+        is_claimed: false,
         owner: Some(Owner { instance: call.instance.clone(), as_declared: true }),
         engine: Object::DEFAULT_ENGINE.to_owned(),
     }
@@ -102,12 +151,31 @@ impl Backend for Simulated {
             Fate::Done => Ok(self.carry_out(call, &step.action)),
             Fate::Refused => Err(Failure::fatal("refused")),
             Fate::RefusedOnce => Err(Failure { recoverable: true, ..Failure::fatal("refused once") }),
+            Fate::CutBefore => Err(cut()),
+            Fate::CutAfter => {
+                self.carry_out(call, &step.action);
+                Err(cut())
+            }
             Fate::LostBefore => std::future::pending().await,
             Fate::LostAfter => {
                 self.carry_out(call, &step.action);
                 std::future::pending().await
             }
         }
+    }
+
+    async fn settle(&self, call: &Call, _since: u64) -> Result<Option<Outputs>, Failure> {
+        let Step::Docker(step) = &call.step else { return Ok(Some(Outputs::default())) };
+        let containers = self.containers.borrow();
+        let mine = containers.iter().find(|object| object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance));
+        let runs = mine.is_some_and(|object| object.state == ObjectState::Running);
+        Ok(match step.action {
+            docker::Action::Create(_) => mine.map(|_| made(&call.instance)),
+            docker::Action::Start { .. } => runs.then(Outputs::default),
+            docker::Action::Stop { .. } => (!runs).then(Outputs::default),
+            docker::Action::Remove { .. } => mine.is_none().then(gone),
+            _ => None,
+        })
     }
 
     async fn observe(&self, _deployment: &Deployment, _places: &Places) -> Result<Observed, Failure> {

@@ -1,6 +1,7 @@
 //! The command line as it is typed.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
+use crate::backend::docker::ANSWER;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub(crate) struct Cli {
 }
 
 /// Flags of every command. Each can be set by an environment variable too.
+#[expect(clippy::struct_excessive_bools, reason = "switches")]
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
@@ -41,6 +43,15 @@ pub(crate) struct Global {
     /// Seconds before the first repetition; later pauses grow up to a minute
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub task_retry_interval: f64,
+    /// Longest wait for one answer of the engine, in seconds
+    #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = ANSWER, value_parser = clap::value_parser!(u64).range(1..))]
+    pub engine_timeout: u64,
+    /// Executions of a deployment that are remembered
+    #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep_history: u16,
+    /// Do without the guard on the engine that keeps other machines from working on the deployment
+    #[arg(long, global = true, env = "DOCKCTL_NO_GUARD", value_parser = FalseyValueParser::new())]
+    pub no_guard: bool,
     /// Form of the result on standard output
     #[arg(long, global = true, env = "DOCKCTL_OUTPUT", value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -136,6 +147,11 @@ pub(crate) enum Command {
         /// Go on without the operations that nothing here can run
         #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED", value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
+        /// If it fails, take back what it created
+        #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
+        rollback_on_failure: bool,
+        #[command(flatten)]
+        run: RunArgs,
     },
     /// Take a deployment down, in reverse order
     #[command(after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes\n  dockctl uninstall hello --volumes --yes")]
@@ -145,6 +161,55 @@ pub(crate) enum Command {
         /// Remove the volumes of the deployment too, with everything in them
         #[arg(long, env = "DOCKCTL_VOLUMES", value_parser = FalseyValueParser::new())]
         volumes: bool,
+        /// Note operations that fail and go on, without repeating them
+        #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+        ignore_failure: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Go on with an execution that failed, was cancelled, or whose process died
+    #[command(after_help = "Examples:\n  dockctl resume -d hello\n  dockctl resume k3j9x0ab")]
+    Resume {
+        #[command(flatten)]
+        execution: ExecutionArgs,
+        /// Value of a sensitive input, which is not kept: KEY=TEXT, KEY:=YAML, or a file (repeatable)
+        #[command(flatten)]
+        inputs: InputArgs,
+        /// If an install fails again, take back what it created
+        #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
+        rollback_on_failure: bool,
+        /// Note operations of an uninstall that fail and go on, without repeating them
+        #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+        ignore_failure: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Ask the run that works on a deployment to stop: nothing new starts, running steps finish
+    #[command(after_help = "Examples:\n  dockctl cancel -d hello\n  dockctl cancel k3j9x0ab --force")]
+    Cancel {
+        #[command(flatten)]
+        execution: ExecutionArgs,
+        /// Drop running steps at once; the next run settles what came of them
+        #[arg(long, env = "DOCKCTL_FORCE", value_parser = FalseyValueParser::new())]
+        force: bool,
+        /// Do not wait until it has stopped
+        #[arg(long, env = "DOCKCTL_NO_WAIT", value_parser = FalseyValueParser::new())]
+        no_wait: bool,
+    },
+    /// Rebuild what is known of a deployment from the labels on the engine
+    #[command(after_help = "Examples:\n  dockctl recover hello")]
+    Recover {
+        #[command(flatten)]
+        deployment: DeploymentArgs,
+    },
+    /// Remove the guard that a dead run left on the engine
+    #[command(after_help = "Examples:\n  dockctl unlock hello")]
+    Unlock {
+        #[command(flatten)]
+        deployment: DeploymentArgs,
+        /// Remove it even if its run may be at work
+        #[arg(long, env = "DOCKCTL_FORCE", value_parser = FalseyValueParser::new())]
+        force: bool,
     },
     /// Find all faults of blueprints, without any engine
     #[command(after_help = "Examples:\n  dockctl validate\n  dockctl validate blueprints/*/blueprint.yaml --output json")]
@@ -213,7 +278,7 @@ pub(crate) enum Command {
     },
     /// List deployments
     List {
-        /// With those that are taken down
+        /// With those that are taken down, and those that only the engine's labels tell of
         #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]
         all: bool,
     },
@@ -244,6 +309,27 @@ pub(crate) struct BlueprintArgs {
     pub deployment: Option<String>,
     #[command(flatten)]
     pub inputs: InputArgs,
+}
+
+/// How a run is carried out.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RunArgs {
+    /// Start nothing new once something failed
+    #[arg(long, env = "DOCKCTL_FAIL_FAST", value_parser = FalseyValueParser::new())]
+    pub fail_fast: bool,
+    /// Give up when the run takes longer, in seconds
+    #[arg(long, env = "DOCKCTL_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<f64>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExecutionArgs {
+    /// Id of the execution, or name of its deployment [default: the last of the deployment here]
+    #[arg(value_name = "EXECUTION")]
+    pub execution: Option<String>,
+    /// Deployment [default: named after the blueprint here]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    pub deployment: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]

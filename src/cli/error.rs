@@ -120,10 +120,15 @@ impl From<JournalError> for CliError {
                 Self::new(kind, message).hint("wait until it is done; a holder that died frees the deployment by itself")
             }
             JournalError::Format { .. } => Self::new(kind, message).hint("use the dockctl that wrote it, or a newer one"),
-            JournalError::Sqlite { .. } | JournalError::Row { .. } | JournalError::Illegal { .. } => {
+            _ if error.is_damage() => Self::new(kind, message)
+                .hint("install, uninstall, resume and recover keep it under another name, and take what the engine's labels tell"),
+            _ if error.is_full() => Self::new(kind, message).hint("free some room there, or name another folder: --state-dir"),
+            JournalError::Sqlite { .. } | JournalError::Row { .. } | JournalError::Illegal { .. } | JournalError::Damaged { .. } => {
                 Self::new(kind, message).hint("the file was not changed; keep a copy before anything else")
             }
-            JournalError::Io { .. } => Self::new(kind, message).hint("--state-dir or DOCKCTL_STATE_DIR names another folder"),
+            JournalError::Io { .. } | JournalError::NoRoom { .. } => {
+                Self::new(kind, message).hint("--state-dir or DOCKCTL_STATE_DIR names another folder")
+            }
         }
     }
 }

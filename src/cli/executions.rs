@@ -3,6 +3,7 @@
 use super::{Outcome, args::Global, error::CliError, run::execution_json, workspace::Workspace};
 use crate::{
     event::{self, Entry, Event},
+    plan::Workflow,
     report::{Plain, Reporter as _, table::table},
     state::{Execution, Record},
 };
@@ -14,7 +15,7 @@ pub(crate) fn executions(global: &Global, id: Option<&str>, given: Option<&str>)
     let name = workspace.name_to_read(given)?;
     let record = workspace.record(&name)?;
     match id {
-        Some(id) => one(&name, id, &record, &workspace.state.entries(&name)?),
+        Some(id) => one(&name, id, &record, workspace.state.entries(&name)?),
         None => Ok(all(&name, &record, workspace.state.holder(&name)?.is_some())),
     }
 }
@@ -34,7 +35,11 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
     let cause = execution.failed.first().map(|failed| format!("{}.{}: {}", failed.instance, failed.operation, failed.failure.message));
     vec![
         execution.id.clone(),
-        execution.workflow.to_string(),
+        match (&execution.of, execution.workflow) {
+            (Some(of), Workflow::Rollback) => format!("rollback (of {of})"),
+            (Some(of), workflow) => format!("{workflow} (goes on with {of})"),
+            (None, workflow) => workflow.to_string(),
+        },
         event::timestamp(execution.started),
         execution.outcome.map_or(unfinished, event::Outcome::as_str).to_owned(),
         format!("{}/{}", execution.done, execution.tasks),
@@ -43,19 +48,19 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
 }
 
 /// Replays the events of one execution through the reporter that also shows live runs.
-fn one(name: &str, id: &str, record: &Record, entries: &[Entry]) -> Result<Outcome, CliError> {
+fn one(name: &str, id: &str, record: &Record, (mut replayed, entries): (Record, Vec<Entry>)) -> Result<Outcome, CliError> {
     let Some(execution) = record.executions.iter().find(|execution| execution.id == id) else {
         return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
             .hint(format!("dockctl executions -d {name} shows those there are")));
     };
-    let (mut replayed, mut inside, mut events) = (Record::default(), false, Vec::new());
+    let (mut inside, mut events) = (false, Vec::new());
     let mut lines = Plain { out: Vec::new() };
-    for entry in entries {
+    for entry in &entries {
         // The journal was checked when the record was read.
         let _ = replayed.apply(entry);
         match &entry.event {
             Event::ExecutionStarted { execution, .. } => inside = execution == id,
-            Event::Defined { .. } => inside = false,
+            Event::Defined { .. } | Event::Recovered { .. } => inside = false,
             _ => {}
         }
         if inside {

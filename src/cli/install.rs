@@ -6,11 +6,13 @@ use super::{
     blueprint::{self, Loaded},
     color,
     error::{CliError, Kind},
-    run::{Job, carry_out, closing},
+    recover,
+    run::closing,
+    session::{How, Job, Session},
     workspace::Workspace,
 };
 use crate::{
-    backend::docker,
+    backend::{Observed, docker, places},
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
@@ -18,58 +20,90 @@ use crate::{
     state::Record,
     syntax::Value,
 };
+use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
 use std::path::Path;
 
 /// Creates a deployment, goes on with an unfinished one, or says why not.
-pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: bool) -> Result<Outcome, CliError> {
+pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: bool, how: How) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
-    let wish = Wish::read(&workspace, args, &path, &name)?;
-    Workspace::runtime()?.block_on(async {
-        let engines = workspace.engines()?;
-        let Some(proposal) = settle(&wish, &workspace, &engines, skip_unsupported).await? else {
-            return Ok(up_to_date(&wish.record.unwrap_or_default()));
-        };
-        let held = workspace.state.hold(&name, "install")?;
-        // Another run may have ended between the first look and the lock.
-        let (wish, proposal) = if held.record == wish.record.clone().unwrap_or_default() {
-            (wish, proposal)
-        } else {
-            let wish = Wish::read(&workspace, args, &path, &name)?;
-            match settle(&wish, &workspace, &engines, skip_unsupported).await? {
-                Some(proposal) => (wish, proposal),
-                None => return Ok(up_to_date(&held.record)),
-            }
-        };
-        let before = wish.definition(&held.record);
-        let path = path.display().to_string();
-        let skip = skip_unsupported.then_some("--skip-unsupported");
-        let again: Vec<&str> = ["install", &path, "-d", &name].into_iter().chain(skip).collect();
-        let again = workspace.again(&again);
-        let job = Job { workspace: &workspace, engines: &engines, workflow: Workflow::Install, stage: proposal.stage, again };
-        carry_out(job, held, before).await.map(|record| closing(&record))
-    })
+    let install = Install { workspace: &workspace, args, path: &path, name: &name, skip_unsupported, how };
+    Workspace::runtime()?.block_on(install.run())
 }
 
-/// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
-async fn settle(
-    wish: &Wish,
-    workspace: &Workspace<'_>,
-    engines: &docker::Engines,
+struct Install<'a> {
+    workspace: &'a Workspace<'a>,
+    args: &'a BlueprintArgs,
+    path: &'a Path,
+    name: &'a str,
     skip_unsupported: bool,
-) -> Result<Option<Proposal>, CliError> {
-    let proposal = wish.propose(&workspace.observe(engines, &wish.deployment, &wish.known()).await?);
-    match wish.decide(&proposal) {
-        Decision::UpToDate => return Ok(None),
-        Decision::Different(differences) => return Err(different(&wish.deployment.name, &differences)),
-        Decision::Work => {}
+    how: How,
+}
+
+impl Install<'_> {
+    /// Looks first, and holds the deployment only if there is something to do.
+    async fn run(&self) -> Result<Outcome, CliError> {
+        recover::mend(self.workspace, self.name).await?;
+        let wish = self.wish()?;
+        let engines = self.workspace.engines()?;
+        if self.settle(&wish, &engines).await?.is_none() {
+            return Ok(up_to_date(&wish.record.unwrap_or_default()));
+        }
+        let mut session = Session::begin(self.workspace, &engines, self.name, "install")?;
+        let done = self.run_held(&mut session, &engines, &wish).await;
+        let record = session.end().await;
+        Ok(if done? { closing(&record) } else { up_to_date(&record) })
     }
-    refuse_unsupported(&proposal.unsupported, skip_unsupported)?;
-    refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
-    wish.check_files(&proposal, workspace.global)?;
-    Ok(Some(proposal))
+
+    /// Whether there was anything to do. Others may have worked on the deployment since the first look.
+    async fn run_held(&self, session: &mut Session<'_>, engines: &docker::Engines, first: &Wish) -> Result<bool, CliError> {
+        let known = first.known();
+        let places = places(&first.deployment, &known, &self.workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
+        session.settle(self.name, &places, "install").await?;
+        let wish = self.wish()?;
+        let Some(proposal) = self.settle(&wish, engines).await? else { return Ok(false) };
+        let path = self.path.display().to_string();
+        let skip = self.skip_unsupported.then_some("--skip-unsupported");
+        let again: Vec<&str> = ["install", &path, "-d", self.name].into_iter().chain(skip).collect();
+        let job = Job {
+            workflow: Workflow::Install,
+            of: unfinished(&session.record),
+            stage: proposal.stage,
+            before: wish.definition(&session.record),
+            how: self.how,
+            again: self.workspace.again(&again),
+        };
+        session.carry_out(job).await.map(|()| true)
+    }
+
+    fn wish(&self) -> Result<Wish, CliError> {
+        Wish::read(self.workspace, self.args, self.path, self.name)
+    }
+
+    /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
+    async fn settle(&self, wish: &Wish, engines: &docker::Engines) -> Result<Option<Proposal>, CliError> {
+        let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
+        let proposal = wish.propose(&observed);
+        match wish.decide(&proposal, &observed) {
+            Decision::UpToDate => return Ok(None),
+            Decision::Different(differences) => return Err(different(&wish.deployment.name, &differences)),
+            Decision::Work => {}
+        }
+        wish.refuse_strangers(&observed)?;
+        refuse_unsupported(&proposal.unsupported, self.skip_unsupported)?;
+        refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
+        wish.check_files(&proposal, self.workspace.global)?;
+        Ok(Some(proposal))
+    }
+}
+
+/// The execution that an install goes on with.
+fn unfinished(record: &Record) -> Option<String> {
+    let last = record.executions.last()?;
+    let goes_on = last.workflow == Workflow::Install && last.outcome != Some(crate::event::Outcome::Terminated) && record.is_installed();
+    goes_on.then(|| last.id.clone())
 }
 
 /// What the user wants, beside what is known.
@@ -100,7 +134,7 @@ impl Wish {
     }
 
     /// What install would do.
-    pub(crate) fn propose(&self, observed: &crate::backend::Observed) -> Proposal {
+    pub(crate) fn propose(&self, observed: &Observed) -> Proposal {
         install::next(&self.deployment, &self.known(), observed)
     }
 
@@ -117,14 +151,40 @@ impl Wish {
         installed.map(|before| before.differences(&self.deployment)).unwrap_or_default()
     }
 
-    pub(crate) fn decide(&self, proposal: &Proposal) -> Decision {
+    pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
         let complete = self.record.as_ref().is_some_and(Record::is_complete);
-        let differences = self.differences();
+        let differences = if self.is_recovered() { self.other_than_made(observed) } else { self.differences() };
         match (complete, differences.is_empty()) {
             (true, false) => Decision::Different(differences),
-            (true, true) if proposal.stage.is_empty() => Decision::UpToDate,
+            // What labels did not tell is put down.
+            (true, true) if proposal.stage.is_empty() && !self.is_recovered() => Decision::UpToDate,
             _ => Decision::Work,
         }
+    }
+
+    fn is_recovered(&self) -> bool {
+        self.record.as_ref().and_then(|record| record.deployment.as_ref()).is_some_and(|before| before.recovered)
+    }
+
+    /// Nodes whose objects were made from another definition: all that is known of one that was read from labels.
+    fn other_than_made(&self, observed: &Observed) -> Vec<Difference> {
+        let other = observed.objects.iter().filter_map(|object| object.owner.as_ref()).filter(|owner| !owner.as_declared);
+        let nodes: IndexSet<&String> = other.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node)).collect();
+        nodes.into_iter().map(|node| Difference { field: format!("nodes.{node}"), before: None, after: None }).collect()
+    }
+
+    /// Objects of a deployment of this name that another state folder made: they would stand in the way.
+    fn refuse_strangers(&self, observed: &Observed) -> Result<(), CliError> {
+        let strangers: Vec<&str> = observed.objects.iter().filter(|object| object.is_claimed).map(|object| object.name.as_str()).collect();
+        let known = self.record.as_ref().is_some_and(Record::is_installed);
+        if known || strangers.is_empty() {
+            return Ok(());
+        }
+        let name = &self.deployment.name;
+        let message = format!("this state folder does not know `{name}`, but the engine has objects of it: {}", strangers.join(", "));
+        Err(CliError::new(Kind::Failed, message)
+            .hint(format!("dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"))
+            .hint("give this one a name of its own: -d NAME, or name the state folder that it was installed from: --state-dir"))
     }
 
     /// A missing tarball is found before anything is written.

@@ -3,6 +3,7 @@
 mod adopt;
 mod args;
 mod blueprint;
+mod cancel;
 mod error;
 mod executions;
 mod explain;
@@ -12,10 +13,14 @@ mod install;
 mod list;
 mod outputs;
 mod plan;
+mod recover;
+mod resume;
 mod run;
 mod schema;
+mod session;
 mod status;
 mod uninstall;
+mod unlock;
 mod validate;
 mod workspace;
 
@@ -23,6 +28,7 @@ use args::{Cli, Color, Command, Global, Output};
 use clap::{CommandFactory as _, Parser as _};
 use error::{CliError, Kind};
 use serde_json::{Value as Json, json};
+use session::How;
 use std::{
     ffi::OsString,
     io::{IsTerminal as _, Write as _},
@@ -77,8 +83,21 @@ fn check_output(cli: &Cli) -> Result<(), CliError> {
 fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     let global = &cli.global;
     match &cli.command {
-        Command::Install { blueprint, skip_unsupported } => install::install(global, blueprint, *skip_unsupported),
-        Command::Uninstall { deployment, volumes } => uninstall::uninstall(global, deployment.given(), *volumes),
+        Command::Install { blueprint, skip_unsupported, rollback_on_failure, run } => {
+            let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: false };
+            install::install(global, blueprint, *skip_unsupported, how)
+        }
+        Command::Uninstall { deployment, volumes, ignore_failure, run } => {
+            let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
+            uninstall::uninstall(global, deployment.given(), *volumes, how)
+        }
+        Command::Resume { execution, inputs, rollback_on_failure, ignore_failure, run } => {
+            let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: *ignore_failure };
+            resume::resume(global, execution, &inputs.inputs, how)
+        }
+        Command::Cancel { execution, force, no_wait } => cancel::cancel(global, execution, *force, !*no_wait),
+        Command::Recover { deployment } => recover::recover(global, deployment.given()),
+        Command::Unlock { deployment, force } => unlock::unlock(global, deployment.given(), *force),
         Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
         Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
         Command::Explain { code } => explain::explain(global, code.as_deref()),
@@ -96,6 +115,10 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Install { .. } => "install",
         Command::Uninstall { .. } => "uninstall",
+        Command::Resume { .. } => "resume",
+        Command::Cancel { .. } => "cancel",
+        Command::Recover { .. } => "recover",
+        Command::Unlock { .. } => "unlock",
         Command::Validate { .. } => "validate",
         Command::Inspect { .. } => "inspect",
         Command::Explain { .. } => "explain",

@@ -32,7 +32,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Re
     })?;
     complain(&too_old.concat());
     complain(&unsupported_lines(&proposal.unsupported));
-    let decision = wish.decide(&proposal);
+    let decision = wish.decide(&proposal, &observed);
     let (differences, stage) = match decision {
         Decision::Different(differences) => (differences, Stage::default()),
         Decision::UpToDate => (Vec::new(), Stage::default()),

@@ -1,84 +1,25 @@
-//! Carrying out a stage: reporters, signals, and what is said at the end.
+//! What is said of a run: while it goes on, and at its end.
 
 use super::{
     Outcome,
     args::{Global, ProgressMode},
     color,
     error::{CliError, Kind},
-    workspace::Workspace,
 };
 use crate::{
-    backend::docker::Engines,
-    event,
-    executor::{Executor, RetryPolicy, Signals},
-    journal::Held,
-    plan::{Stage, Workflow},
+    event::{self, Why},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
-    state::{Execution, Record},
+    state::{Execution, Record, TaskState},
 };
+use indexmap::IndexSet;
 use serde_json::{Value as Json, json};
 use std::io::{IsTerminal as _, stderr};
-use tokio::signal::unix::{SignalKind, signal};
 
-/// What is to be carried out, and for whom.
-pub(crate) struct Job<'a> {
-    pub workspace: &'a Workspace<'a>,
-    pub engines: &'a Engines,
-    pub workflow: Workflow,
-    pub stage: Stage,
-    /// The command that takes the run up again.
-    pub again: String,
-}
+/// Instances that a message names; of more it says how many.
+const NAMED: usize = 8;
 
-/// Carries a stage out under the held deployment. The events `before` belong to the run and are put down first.
-pub(crate) async fn carry_out(job: Job<'_>, held: Held, before: Vec<event::Event>) -> Result<Record, CliError> {
-    let Held { mut store, record, .. } = held;
-    let global = job.workspace.global;
-    let mut reporter = reporter(global);
-    let secrets = &job.workspace.secrets;
-    let mut executor = Executor {
-        record,
-        backend: job.engines,
-        journal: &mut store,
-        reporter: reporter.as_mut(),
-        secrets,
-        parallel: global.parallel.into(),
-        retry: RetryPolicy { retries: global.task_retries.into(), interval: global.task_retry_interval },
-    };
-    let signals = listen()?;
-    settle_interrupted(&mut executor)?;
-    for event in before {
-        executor.emit(event)?;
-    }
-    executor.begin(&fresh_id(), job.workflow)?;
-    executor.run(job.stage, &signals).await?;
-    let outcome = if signals.abort.is_cancelled() {
-        executor.emit(event::Event::ExecutionFinished { outcome: event::Outcome::Interrupted })?;
-        event::Outcome::Interrupted
-    } else {
-        executor.finish()?
-    };
-    let record = executor.record;
-    drop(reporter);
-    match outcome {
-        event::Outcome::Terminated => Ok(record),
-        _ => Err(ended_badly(&record, outcome, &job.again)),
-    }
-}
-
-/// An execution whose process died is over; the new plan starts from what the engine says.
-fn settle_interrupted<B: crate::backend::Backend>(executor: &mut Executor<'_, B>) -> Result<(), CliError> {
-    if executor.record.running().is_some() {
-        executor.emit(event::Event::ExecutionFinished { outcome: event::Outcome::Interrupted })?;
-    }
-    Ok(())
-}
-
-fn fresh_id() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(8).collect()
-}
-
-fn reporter(global: &Global) -> Box<dyn Reporter> {
+/// Who tells how the run gets on.
+pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
     match global.progress {
         // Logs and a live view would tear each other.
         ProgressMode::Auto if stderr().is_terminal() && global.verbose == 0 => Box::new(Live::new(color(global))),
@@ -89,47 +30,70 @@ fn reporter(global: &Global) -> Box<dyn Reporter> {
     }
 }
 
-/// The first signal asks to stop, the second drops everything.
-fn listen() -> Result<Signals, CliError> {
-    let signals = Signals::default();
-    let cannot = |error: std::io::Error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let asked = signals.clone();
-    tokio::spawn(async move {
-        for token in [asked.stop, asked.abort] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            token.cancel();
-        }
-    });
-    Ok(signals)
-}
-
-fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> CliError {
+/// Why an execution did not do what it was to do, and how to go on.
+pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> CliError {
     let execution = record.executions.last();
     let id = execution.map(|execution| execution.id.clone()).unwrap_or_default();
-    let (kind, message) = match outcome {
-        event::Outcome::Failed => (Kind::Failed, format!("execution {id} failed")),
+    let (kind, message) = match (outcome, execution.and_then(|execution| execution.stopped)) {
+        (event::Outcome::Failed, Some(Why::GuardLost)) => {
+            (Kind::Busy, format!("execution {id} was ended: another run took the deployment over"))
+        }
+        (event::Outcome::Failed, Some(Why::Timeout)) => {
+            (Kind::Failed, format!("execution {id} was given up: it took longer than --timeout allows"))
+        }
+        (event::Outcome::Failed, _) => (Kind::Failed, format!("execution {id} failed")),
         _ => (Kind::Interrupted, format!("execution {id} was stopped before it was done")),
     };
-    let mut error = CliError::new(kind, format!("{message}{}", left(execution))).hint(format!("go on with: {again}"));
-    error.preamble =
-        execution.map(|execution| execution.failed.iter().map(report::failure).collect::<Vec<_>>().join("\n")).unwrap_or_default();
-    if !error.preamble.is_empty() {
-        error.preamble += "\n";
-    }
+    let mut error =
+        CliError::new(kind, format!("{message}{}{}", left(execution), skipped_words(record))).hint(format!("go on with: {again}"));
+    error.preamble = failures(execution, false);
     error.fields = execution_fields(record);
+    error.fields["skipped"] = json!(skipped(record));
     error.execution = Some(id);
     error.result = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
     error
 }
 
+/// Each failure in full.
+fn failures(execution: Option<&Execution>, ignored: bool) -> String {
+    let failed = execution.into_iter().flat_map(|execution| &execution.failed).filter(|failed| failed.ignored == ignored);
+    failed.map(|failed| report::failure(failed) + "\n").collect()
+}
+
 fn left(execution: Option<&Execution>) -> String {
     let left = execution.map_or(0, |execution| execution.tasks - execution.done - execution.failed.len());
     if left == 0 { String::new() } else { format!("; not carried out: {}", report::count(left, "step")) }
+}
+
+/// Instances whose steps were not begun, because they need what failed or was not begun either.
+fn skipped(record: &Record) -> IndexSet<String> {
+    let begun = |instance: &str| {
+        let mut mine = record.stage().ids().filter(|id| record.stage().task(*id).instance == instance);
+        mine.any(|id| matches!(record.task(id), TaskState::Failed | TaskState::Started))
+    };
+    let pending = record.stage().ids().filter(|id| record.task(*id) == TaskState::Pending);
+    let instances: IndexSet<String> = pending.map(|id| record.stage().task(id).instance.clone()).collect();
+    instances.into_iter().filter(|instance| !begun(instance)).collect()
+}
+
+fn skipped_words(record: &Record) -> String {
+    let all = skipped(record);
+    let named: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
+    let more = if all.len() > NAMED { format!(" and {} more", all.len() - NAMED) } else { String::new() };
+    if all.is_empty() { String::new() } else { format!(" of {}{more}", named.join(", ")) }
+}
+
+/// Adds to what is said of a failed install how taking it back ended.
+pub(crate) fn tell_rollback(error: &mut CliError, record: &Record, outcome: event::Outcome, again: &str) {
+    let undone = outcome == event::Outcome::Terminated;
+    error.message += if undone { "; what it created was taken back" } else { "; taking back what it created failed too" };
+    error.preamble += &failures(record.executions.last(), false);
+    if !undone {
+        error.hints = vec![format!("go on taking it back with: {again}")];
+    }
+    error.fields["rollback"] = record.executions.last().map(execution_json).into();
+    error.fields["instances"] = super::status::known_instances(record).into();
+    error.result = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
 }
 
 /// What a finished run has to say, as fields of the JSON document.
@@ -144,14 +108,16 @@ pub(crate) fn execution_json(execution: &Execution) -> Json {
     let failed: Vec<Json> = execution
         .failed
         .iter()
-        .map(|failed| json!({ "instance": failed.instance, "operation": failed.operation, "failure": failed.failure }))
+        .map(|failed| json!({ "instance": failed.instance, "operation": failed.operation, "failure": failed.failure, "ignored": failed.ignored }))
         .collect();
     json!({
         "id": execution.id,
         "workflow": execution.workflow,
+        "of": execution.of,
         "started": event::timestamp(execution.started),
         "ended": execution.ended.map(event::timestamp),
         "outcome": execution.outcome,
+        "stopped": execution.stopped,
         "steps": execution.tasks,
         "done": execution.done,
         "failed": failed,
@@ -160,6 +126,12 @@ pub(crate) fn execution_json(execution: &Execution) -> Json {
 
 /// What a finished run has to say to people: a closing table.
 pub(crate) fn closing(record: &Record) -> Outcome {
+    let ignored = failures(record.executions.last(), true);
+    if !ignored.is_empty() {
+        super::complain(&format!(
+            "{ignored}warning: these failures were ignored; what is left of it on an engine still carries its labels\n"
+        ));
+    }
     let text = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
     Outcome::new(execution_fields(record), text)
 }

@@ -4,9 +4,11 @@ use super::{
     Outcome,
     args::Global,
     error::{CliError, Kind},
+    recover,
     workspace::Workspace,
 };
 use crate::{
+    backend::docker::Recovered,
     backend::{self, Object, ObjectKind, ObjectState, Observed},
     model::{Definition, Deployment, Instance},
     plan::InstanceState,
@@ -19,9 +21,8 @@ use serde_json::{Value as Json, json};
 pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(given)?;
-    let record = workspace.record(&name)?;
+    let (record, recovered, observed) = Workspace::runtime()?.block_on(known_and_there(&workspace, &name))?;
     let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, deployment, &record).await })?;
     let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
     let drifted = views.iter().any(|view| !view.drift.is_empty());
     let holder = workspace.state.holder(&name)?;
@@ -29,18 +30,46 @@ pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> R
         "deployment": name,
         "blueprint": deployment.blueprint,
         "installed": record.is_installed(),
+        "recovered": recovered.is_some(),
+        "not_recovered": recovered.iter().flat_map(|it| &it.left_out).map(|(name, why)| json!({ "name": name, "reason": why })).collect::<Vec<_>>(),
         "busy": holder,
         "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
         "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
     });
     let mut text = table(&["INSTANCE", "STATE", "CONTAINER", "IS", "PORTS", "DRIFT"], views.iter().map(View::row));
     text += &dropped_line(&record);
+    if let Some(recovered) = &recovered {
+        text +=
+            &format!("this state folder does not know `{name}`: this is what the engine's labels tell\n{}", recover::left_out(recovered));
+    }
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
     } else if record.running().is_some() {
-        text += "the last execution was interrupted; install or uninstall goes on\n";
+        text += "the last execution was interrupted; resume goes on with it, install and uninstall plan anew\n";
     }
     Ok(Outcome { fields, text, exit: if exit_code && drifted { Kind::Different.exit_code() } else { 0 } })
+}
+
+/// What is known of a deployment, by labels if nothing else tells, and what the engines say.
+async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<(Record, Option<Recovered>, Observed), CliError> {
+    let engines = workspace.engines()?;
+    let known = match workspace.state.read(name) {
+        Err(error) if error.is_damage() => {
+            super::complain(&format!("warning: {error}\n"));
+            None
+        }
+        known => known?.filter(|record| record.deployment.is_some()),
+    };
+    let installed = known.as_ref().is_some_and(Record::is_installed);
+    let recovered = if installed { None } else { engines.default_engine().await?.recover(name).await? };
+    let record = match (&recovered, known) {
+        (Some(recovered), _) => recover::record(recovered),
+        (None, Some(known)) => known,
+        (None, None) => workspace.record(name)?,
+    };
+    let deployment = record.deployment.clone().ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")))?;
+    let observed = workspace.observe(&engines, &deployment, &record).await?;
+    Ok((record, recovered, observed))
 }
 
 /// An instance beside what stands for it on an engine.

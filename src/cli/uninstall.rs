@@ -3,53 +3,77 @@
 use super::{
     Outcome,
     args::Global,
+    complain,
     error::{CliError, Kind},
-    run::{Job, carry_out, closing},
+    recover,
+    run::closing,
+    session::{How, Job, Session},
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::give_up_volumes,
+    backend::{docker::give_up_volumes, places},
+    event::Event,
     plan::{Workflow, uninstall as workflow},
+    state::Record,
 };
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 
-/// Takes a deployment down. One that is not there is no fault.
-pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool) -> Result<Outcome, CliError> {
+/// Takes a deployment down. One that is not there is no fault; one that only labels tell of is taken from them.
+pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how: How) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = Workspace::name(given)?;
     Workspace::runtime()?.block_on(async {
+        recover::mend(&workspace, &name).await?;
         let engines = workspace.engines()?;
-        if !workspace.state.read(&name)?.is_some_and(|record| record.is_installed()) {
-            return refuse_strangers(&name, &engines.made_for(&name).await?).map(|()| nothing(&name));
+        let known = workspace.state.read(&name)?.is_some_and(|record| record.is_installed());
+        let recovered = if known { None } else { engines.default_engine().await?.recover(&name).await? };
+        if !known && recovered.is_none() {
+            return Ok(nothing(&name));
+        }
+        if let Some(recovered) = &recovered {
+            complain(&format!(
+                "this state folder does not know `{name}`; this is what the engine's labels tell:\n{}",
+                recover::words(recovered)
+            ));
         }
         confirm(global, &name, volumes)?;
-        let held = workspace.state.hold(&name, "uninstall")?;
-        let Some(mut deployment) = held.record.deployment.clone().filter(|_| held.record.is_installed()) else { return Ok(nothing(&name)) };
-        if volumes {
-            give_up_volumes(&mut deployment);
-        }
-        let observed = workspace.observe(&engines, &deployment, &held.record).await?;
-        let proposal = workflow::next(&deployment, &held.record, &observed);
-        let job = Job {
-            workspace: &workspace,
-            engines: &engines,
-            workflow: Workflow::Uninstall,
-            stage: proposal.stage,
-            again: workspace.again(&["uninstall", &name]),
-        };
-        carry_out(job, held, Vec::new()).await.map(|record| closing(&record))
+        let mut session = Session::begin(&workspace, &engines, &name, "uninstall")?;
+        let before = recovered.map(recover::event).into_iter().collect();
+        let done = take_down(&workspace, &mut session, before, volumes, how).await;
+        let record = session.end().await;
+        Ok(if done? { closing(&record) } else { nothing(&name) })
     })
 }
 
-/// Containers of a deployment of this name that another state folder knows: to say that nothing is there would be wrong.
-fn refuse_strangers(name: &str, containers: &[String]) -> Result<(), CliError> {
-    if containers.is_empty() {
-        return Ok(());
+/// Whether there was anything to take down.
+async fn take_down(
+    workspace: &Workspace<'_>,
+    session: &mut Session<'_>,
+    before: Vec<Event>,
+    volumes: bool,
+    how: How,
+) -> Result<bool, CliError> {
+    // Another run may have ended since the first look.
+    let before = if session.record.is_installed() { Vec::new() } else { before };
+    let recovered = before.iter().find_map(|event| if let Event::Recovered { deployment, .. } = event { Some(deployment) } else { None });
+    let Some(deployment) = recovered.map(|it| *it.clone()).or_else(|| session.record.deployment.clone()) else { return Ok(false) };
+    let name = deployment.name.clone();
+    let known = if before.is_empty() { session.record.clone() } else { Record::default() };
+    let places = places(&deployment, &known, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
+    session.settle(&name, &places, "uninstall").await?;
+    session.note(before)?;
+    let Some(mut deployment) = session.record.deployment.clone().filter(|_| session.record.is_installed()) else { return Ok(false) };
+    if volumes {
+        give_up_volumes(&mut deployment, |_| true);
     }
-    let message = format!("this state folder does not know `{name}`, but the engine has containers of it: {}", containers.join(", "));
-    let error = CliError::new(Kind::Failed, message);
-    Err(error.hint("name the state folder that it was installed from: --state-dir").hint("or remove them: docker rm -f -v CONTAINER…"))
+    let proposal = workflow::next(&deployment, &session.record, &session.observe().await?);
+    let flags = [(volumes, "--volumes"), (how.ignore_failures, "--ignore-failure")];
+    let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag);
+    let again: Vec<&str> = ["uninstall", &name].into_iter().chain(flags).collect();
+    let job =
+        Job { workflow: Workflow::Uninstall, of: None, stage: proposal.stage, before: Vec::new(), how, again: workspace.again(&again) };
+    session.carry_out(job).await.map(|()| true)
 }
 
 fn nothing(name: &str) -> Outcome {
@@ -67,7 +91,7 @@ fn confirm(global: &Global, name: &str, volumes: bool) -> Result<(), CliError> {
         (false, false, _) => {}
     }
     let what = if volumes { "all its containers and everything in its volumes" } else { "all its containers" };
-    super::complain(&format!("Take down `{name}`, with {what}? [y/N] "));
+    complain(&format!("Take down `{name}`, with {what}? [y/N] "));
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
@@ -75,7 +99,7 @@ fn confirm(global: &Global, name: &str, volumes: bool) -> Result<(), CliError> {
         (Ok(_), "y" | "yes") => Ok(()),
         (read, _) => {
             if read.is_ok_and(|bytes| bytes == 0) {
-                super::complain("\n");
+                complain("\n");
             }
             Err(CliError::new(Kind::Interrupted, "nothing was done").hint("--yes does not ask"))
         }

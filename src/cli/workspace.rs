@@ -1,7 +1,7 @@
 //! What every command needs: the state folder, the engine, the name of a deployment.
 
 use super::{
-    args::Global,
+    args::{ExecutionArgs, Global},
     blueprint::{checked_name, default_name, find},
     error::CliError,
 };
@@ -47,7 +47,8 @@ impl<'a> Workspace<'a> {
         let secrets = global.secrets.iter().map(|path| ("--secrets", shown(path)));
         let rules = global.import_rules.iter().map(|(prefix, with)| ("--import-rule", format!("{prefix}={with}")));
         let flags = once.chain(secrets).chain(rules).flat_map(|(flag, value)| [flag.to_owned(), value]);
-        let flags = flags.chain(global.offline.then(|| "--offline".to_owned()));
+        let switches = [(global.offline, "--offline"), (global.no_guard, "--no-guard")];
+        let flags = flags.chain(switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned()));
         let words = ["dockctl".to_owned()].into_iter().chain(command.iter().map(|word| (*word).to_owned())).chain(flags);
         words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
     }
@@ -61,7 +62,7 @@ impl<'a> Workspace<'a> {
     /// The engines that there are; nothing is connected to yet.
     pub(crate) fn engines(&self) -> Result<Engines, CliError> {
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
-        Ok(Engines::new(host, self.state.key()?))
+        Ok(Engines::new(host.with_timeout(self.global.engine_timeout), self.state.key()?))
     }
 
     /// What the engines say of a deployment now.
@@ -79,7 +80,7 @@ impl<'a> Workspace<'a> {
             return Ok(fastrand::Rng::with_seed(seed));
         }
         let mut hasher = DefaultHasher::new();
-        (self.state.key()?, name, record.map_or(0, |record| record.executions.len())).hash(&mut hasher);
+        (self.state.key()?, name, record.map_or(0, |record| record.ran)).hash(&mut hasher);
         Ok(fastrand::Rng::with_seed(hasher.finish()))
     }
 
@@ -104,6 +105,25 @@ impl<'a> Workspace<'a> {
         match &self.state.names()?.into_iter().filter(installed).collect::<Vec<_>>()[..] {
             [only] => Ok(only.clone()),
             _ => named,
+        }
+    }
+
+    /// The deployment, and the id of an execution of it if one is given. An id alone is looked for in all deployments.
+    pub(crate) fn execution(&self, args: &ExecutionArgs) -> Result<(String, Option<String>), CliError> {
+        let (given, deployment) = (args.execution.as_deref(), args.deployment.as_deref());
+        let Some(id) = given else { return Self::name(deployment).map(|name| (name, None)) };
+        let has = |name: &String| {
+            let known = self.state.read(name).ok().flatten().is_some_and(|record| record.executions.iter().any(|it| it.id == id));
+            known || self.state.holder(name).is_ok_and(|holder| holder.is_some_and(|holder| holder.execution == id))
+        };
+        match deployment {
+            Some(name) => Ok((checked_name(name)?, Some(id.to_owned()))),
+            None => match self.state.names()?.into_iter().find(has) {
+                Some(name) => Ok((name, Some(id.to_owned()))),
+                None if self.state.names()?.iter().any(|name| name == id) => Ok((id.to_owned(), None)),
+                None => Err(CliError::usage(format!("there is no execution `{id}`, and no deployment of that name"))
+                    .hint("dockctl executions shows those there are")),
+            },
         }
     }
 

@@ -40,6 +40,9 @@ pub struct Deployment {
     /// Values of the labels, by key.
     #[serde(default)]
     pub labels: JsonMap<String, Json>,
+    /// It was read from labels on engines, which do not tell everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
 }
 
 /// Where a deployment comes from.
@@ -156,6 +159,7 @@ impl Deployment {
                 .iter()
                 .map(|(name, label)| (name.clone(), label.body.values.iter().map(Value::to_json).collect()))
                 .collect(),
+            recovered: false,
         }
     }
 
@@ -207,10 +211,14 @@ impl Deployment {
         self.nodes.get(&instance.node)
     }
 
-    /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing.
+    /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing. Nothing is known to differ from
+    /// what was read from labels.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut all = Vec::new();
+        if self.recovered {
+            return all;
+        }
         compare(String::new(), &self.comparable(), &newer.comparable(), &mut all);
         all
     }
@@ -298,7 +306,8 @@ fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>
 }
 
 /// The texts in a value; what is computed later is none.
-fn texts(value: &Json) -> Vec<String> {
+#[must_use]
+pub fn texts(value: &Json) -> Vec<String> {
     match value {
         Json::String(text) => vec![text.clone()],
         Json::Array(items) => items.iter().flat_map(texts).collect(),
@@ -332,6 +341,9 @@ fn planned<'o>(prefix: &'o str, operations: &'o Operations, sources: &Sources) -
             retry: Retry {
                 max_retries: number(operation.rules.max_retries.as_ref()),
                 interval: number(operation.rules.retry_interval.as_ref()),
+                // 0 is none, as in the original.
+                timeout: number(operation.rules.timeout.as_ref()).filter(|seconds| *seconds > 0.0),
+                timeout_recoverable: operation.rules.timeout_recoverable.unwrap_or(false),
             },
             place: Place::of(operation.span, sources),
         };

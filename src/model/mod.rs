@@ -17,7 +17,7 @@ mod resolve;
 mod scaling;
 mod types;
 
-pub use deployment::{Definition, Deployment, Difference, Origin, Place, Planned, Tie};
+pub use deployment::{Definition, Deployment, Difference, Origin, Place, Planned, Tie, texts};
 pub use function::evaluate;
 pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
 pub use modification::{Modification, Touched, Wanted, modify};
@@ -237,6 +237,12 @@ pub struct Retry {
     /// Seconds between two tries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<f64>,
+    /// Seconds that one try may take, all its steps together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<f64>,
+    /// Whether running out of time is worth another try.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timeout_recoverable: bool,
 }
 
 /// A relationship to another node.

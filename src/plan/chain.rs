@@ -2,8 +2,9 @@
 
 use super::{InstanceState, Proposal, Task, TaskId, Unsupported};
 use crate::{
-    backend::{self, Step},
+    backend::{self, Observed, Step},
     model::{Definition, Deployment, Instance, Place, Planned, Retry},
+    state::{DoneStep, Record},
 };
 
 /// A lifecycle operation and the states it leads through.
@@ -20,11 +21,19 @@ pub(super) struct Chain<'a> {
     pub instance: &'a Instance,
     pub node: &'a Definition,
     pub cause: String,
+    /// Steps that the journal says are done, and that still stand.
+    pub done: Vec<&'a DoneStep>,
     /// What the next task has to wait for.
     pub after: Vec<TaskId>,
     pub proposal: &'a mut Proposal,
     /// The last task that was appended.
     pub last: Option<TaskId>,
+}
+
+/// Steps of an instance that the journal says are done, and that still stand.
+pub(super) fn done_of<'r>(instance: &Instance, node: &Definition, record: &'r Record, observed: &Observed) -> Vec<&'r DoneStep> {
+    let done = record.instances.get(&instance.id).map(|known| &known.done[..]).unwrap_or_default();
+    done.iter().filter(|done| backend::still_done(&done.step, instance, node, observed)).collect()
 }
 
 impl Chain<'_> {
@@ -40,9 +49,11 @@ impl Chain<'_> {
     }
 
     fn operation(&mut self, phase: &Phase, operation: &Planned, steps: Vec<Step>) {
+        let name = phase.operation.rsplit('.').next().unwrap_or(phase.operation);
+        let is_done = |step: &Step| self.done.iter().any(|done| done.operation == name && done.step == *step);
+        let steps: Vec<Step> = steps.into_iter().filter(|step| !is_done(step)).collect();
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
-            let name = phase.operation.rsplit('.').next().unwrap_or(phase.operation);
             let id = self.push(name, step, operation.retry, Some(&operation.place));
             let task = self.proposal.stage.task_mut(id);
             task.enters = phase.enters.filter(|_| at == 0);

@@ -3,7 +3,7 @@
 use super::{
     InstanceState::{self, Configured, Configuring, Created, Creating, Initializing, Started, Starting},
     Proposal, TaskId,
-    chain::{Chain, Phase},
+    chain::{Chain, Phase, done_of},
     order::Order,
     uninstall,
 };
@@ -77,10 +77,12 @@ impl<'a> Planner<'a> {
         let standing = self.standing(instance, node);
         let needs: BTreeSet<TaskId> = self.order.needed_by(instance).iter().filter_map(|id| self.last.get(id).copied()).collect();
         let first = self.proposal.stage.tasks().len();
+        let goes_on = matches!(standing, Standing::Unfinished | Standing::Stopped | Standing::NotReady);
         let mut chain = Chain {
             deployment: self.deployment,
             instance,
             node,
+            done: if goes_on { done_of(instance, node, self.record, self.observed) } else { Vec::new() },
             cause: standing.to_string(),
             after: needs.into_iter().chain(dropped.iter().copied()).collect(),
             proposal: &mut self.proposal,

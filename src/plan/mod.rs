@@ -6,6 +6,7 @@
 mod chain;
 pub mod install;
 mod order;
+pub mod rollback;
 pub mod uninstall;
 
 use crate::{
@@ -23,6 +24,8 @@ pub enum Workflow {
     Install,
     /// Stop and delete everything.
     Uninstall,
+    /// Take back what a failed install created.
+    Rollback,
 }
 
 impl fmt::Display for Workflow {
@@ -30,6 +33,7 @@ impl fmt::Display for Workflow {
         f.write_str(match self {
             Self::Install => "install",
             Self::Uninstall => "uninstall",
+            Self::Rollback => "rollback",
         })
     }
 }
@@ -64,6 +68,12 @@ impl InstanceState {
     #[must_use]
     pub fn is_gone(self) -> bool {
         matches!(self, Self::Uninitialized | Self::Deleted)
+    }
+
+    /// Whether the instance is on its way down, or has been down.
+    #[must_use]
+    pub fn is_down(self) -> bool {
+        self >= Self::Stopping
     }
 }
 
@@ -169,6 +179,12 @@ pub fn runs(operation: &str) -> bool {
         Some((_, name)) => of_relationship.contains(&name),
         None => install::runs(operation) || uninstall::runs(operation),
     }
+}
+
+/// Whether an operation of a node is one of those that take it down.
+#[must_use]
+pub fn takes_down(operation: &str) -> bool {
+    uninstall::runs(operation)
 }
 
 /// An operation that nothing here can run.

@@ -3,7 +3,7 @@
 use super::{
     InstanceState::{Deleted, Deleting, Stopped, Stopping},
     Proposal, TaskId,
-    chain::{Chain, Phase},
+    chain::{Chain, Phase, done_of},
     order::Order,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(super) fn runs(operation: &str) -> bool {
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     let mut proposal = Proposal::default();
     let dropped = of_dropped(deployment, record, observed, &mut proposal);
-    all_of(deployment, record, observed, "uninstall", &dropped, &mut proposal);
+    all_of(deployment, &|_| true, record, observed, "uninstall", &dropped, &mut proposal);
     proposal
 }
 
@@ -43,12 +43,13 @@ pub(super) fn of_dropped(deployment: &Deployment, record: &Record, observed: &Ob
     let (instances, nodes) =
         record.dropped.iter().map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone()))).unzip();
     let earlier = Deployment { nodes, instances, ..deployment.clone() };
-    all_of(&earlier, record, observed, "the blueprint does not have it any more", &[], proposal)
+    all_of(&earlier, &|_| true, record, observed, "the blueprint does not have it any more", &[], proposal)
 }
 
-/// Takes down all instances of a deployment, each after those that need it.
-fn all_of(
+/// Takes down instances of a deployment, each after those that need it.
+pub(super) fn all_of(
     deployment: &Deployment,
+    chosen: &dyn Fn(&Instance) -> bool,
     record: &Record,
     observed: &Observed,
     cause: &str,
@@ -59,7 +60,7 @@ fn all_of(
     let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
     let mut ends = Vec::new();
     let order = Order::new(deployment);
-    for instance in order.instances().into_iter().rev() {
+    for instance in order.instances().into_iter().rev().filter(|instance| chosen(instance)) {
         let Some(node) = deployment.node(instance) else { continue };
         let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
         after.extend(first);
@@ -86,7 +87,8 @@ fn take_down(
     if record.state(&instance.id).is_gone() && !backend::exists(instance, observed) {
         return None;
     }
-    let mut chain = Chain { deployment, instance, node, cause: cause.to_owned(), after, proposal, last: None };
+    let done = if record.state(&instance.id).is_down() { done_of(instance, node, record, observed) } else { Vec::new() };
+    let mut chain = Chain { deployment, instance, node, cause: cause.to_owned(), done, after, proposal, last: None };
     if !backend::is_out_of_reach(deployment, instance, node, record, observed) {
         chain.phases(&PHASES[..5]);
         chain.relationship_operations(&["unlink"]);

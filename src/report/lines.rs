@@ -1,9 +1,9 @@
 //! Events in words.
 
 use crate::{
-    backend::Failure,
-    event::{Event, Outcome},
-    plan::{Task, TaskId},
+    backend::{Failure, Settling},
+    event::{Event, Outcome, Why},
+    plan::{Task, TaskId, Workflow},
     state::{FailedTask, Record},
 };
 
@@ -12,19 +12,40 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     let of = |task: &TaskId| record.stage().task(*task);
     Some(match event {
         Event::Defined { .. } => return None,
-        Event::ExecutionStarted { execution, workflow } => format!("{workflow} started (execution {execution})"),
+        Event::Recovered { instances, .. } => format!("{} recovered from the engine's labels", super::count(instances.len(), "instance")),
+        Event::ExecutionStarted { execution, workflow, of: None } => format!("{workflow} started (execution {execution})"),
+        Event::ExecutionStarted { execution, workflow: Workflow::Rollback, of: Some(of) } => {
+            format!("rollback started (execution {execution}, takes back {of})")
+        }
+        Event::ExecutionStarted { execution, workflow, of: Some(of) } => {
+            format!("{workflow} started (execution {execution}, goes on with {of})")
+        }
         Event::StageAdopted { stage } => format!("{} planned", super::count(stage.tasks().len(), "step")),
         Event::TaskStarted { task, attempt: 1 } => format!("{} {}", label(of(task)), of(task).step),
         Event::TaskStarted { task, attempt } => format!("{} {} (try {attempt})", label(of(task)), of(task).step),
         Event::TaskSucceeded { task, .. } => format!("{} done: {}", label(of(task)), of(task).step),
-        Event::TaskFailed { task, failure, retry_in: Some(pause) } => {
+        Event::TaskFailed { task, failure, retry_in: Some(pause), .. } => {
             format!("{} failed, trying again in {:.1} s: {}", label(of(task)), seconds(*pause), failure.message)
         }
-        Event::TaskFailed { task, failure, retry_in: None } => format!("{} failed: {}", label(of(task)), failure.message),
+        Event::TaskFailed { task, failure, ignored: true, .. } => format!("{} failed, ignored: {}", label(of(task)), failure.message),
+        Event::TaskFailed { task, failure, .. } => format!("{} failed: {}", label(of(task)), failure.message),
+        Event::TaskSettled { task, .. } => format!("{} was done by an earlier run: {}", label(of(task)), of(task).step),
+        Event::TaskInterrupted { task } if of(task).step.settling() == Settling::AtLeastOnce => {
+            format!("{} given up; nothing shows whether it was done, so it runs again: {}", label(of(task)), of(task).step)
+        }
         Event::TaskInterrupted { task } => format!("{} given up: {}", label(of(task)), of(task).step),
-        Event::CancelRequested => "stopping: nothing new starts, what runs is finished (once more to stop at once)".to_owned(),
+        Event::CancelRequested { why } => stopping(*why).to_owned(),
         Event::ExecutionFinished { outcome } => outcome_line(record, *outcome),
     })
+}
+
+fn stopping(why: Why) -> &'static str {
+    match why {
+        Why::Asked => "stopping: nothing new starts, what runs is finished (once more to stop at once)",
+        Why::Failure => "stopping after a failure (--fail-fast): nothing new starts, what runs is finished",
+        Why::Timeout => "the time is over (--timeout): nothing new starts, what runs has 10 s to end",
+        Why::GuardLost => "stopping at once: another run has taken the deployment over",
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown to a tenth of a second")]
@@ -53,7 +74,7 @@ pub fn outcome(record: &Record) -> String {
 /// A failure in full: cause, place, exit code, last log lines, advice.
 #[must_use]
 pub fn failure(failed: &FailedTask) -> String {
-    let FailedTask { instance, operation, failure } = failed;
+    let FailedTask { instance, operation, failure, .. } = failed;
     let mut text = format!("{instance}.{operation} failed: {}\n", failure.message);
     let Failure { hints, exit, place, .. } = failure;
     if let Some(place) = place {

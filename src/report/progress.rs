@@ -116,7 +116,9 @@ impl Reporter for Live {
                 }
             }
             Event::Defined { .. } => {}
-            Event::ExecutionStarted { .. } | Event::CancelRequested => self.scroll(record, &entry.event),
+            Event::ExecutionStarted { .. } | Event::CancelRequested { .. } | Event::Recovered { .. } | Event::TaskSettled { .. } => {
+                self.scroll(record, &entry.event);
+            }
         }
     }
 

@@ -197,20 +197,8 @@ fn state_is_private_and_a_broken_journal_is_named() {
     for side in ["-wal", "-shm"] {
         let _ = fs::remove_file(format!("{}{side}", database.display()));
     }
-    test.run(&["status"]).exits(1).says(&["cannot use the journal", &database.display().to_string()]);
+    test.run(&["list"]).exits(0).says(&["cannot use the journal", &database.display().to_string()]);
     assert!(docker(&["ps", "-q", "--filter", &format!("name={}", test.name("web"))]).lines().next().is_some());
-}
-
-#[test]
-fn containers_of_a_deployment_that_another_state_folder_knows_are_not_denied() {
-    let test = Test::new("stranger");
-    test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
-    let other = test.path("other-state").display().to_string();
-    test.run(&["uninstall", "--state-dir", &other]).exits(1).says(&["does not know", &test.name("web"), "--state-dir"]);
-    test.run(&["install", "--state-dir", &other]).exits(1).says(&["dockctl uninstall", "give one of the two nodes another `name`"]);
-    assert_eq!(test.containers(), ["PREFIX-web running"]);
-    test.run(&["uninstall"]).exits(0);
 }
 
 #[test]

@@ -236,7 +236,8 @@ fn what_is_created_carries_labels_that_say_for_whom() {
     let labels: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .Config.Labels}}")).unwrap();
     assert_eq!((&labels["dockctl.deployment"], &labels["dockctl.node"]), (&json!(test.prefix), &json!("web")));
     let record: serde_json::Value = serde_json::from_str(labels["dockctl.record"].as_str().unwrap()).unwrap();
-    assert_eq!(record["stop"], json!({ "timeout": 0 }));
+    assert_eq!(record["name"], test.name("web").as_str());
+    assert_eq!(record["operations"]["cloudify.interfaces.lifecycle.stop"][2]["params"], json!({ "timeout": 0 }));
     for name in ["dockctl.instance", "dockctl.generation", "dockctl.execution", "dockctl.spec"] {
         assert!(labels[name].as_str().is_some_and(|value| !value.is_empty()), "{name}: {labels}");
     }

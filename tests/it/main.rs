@@ -17,6 +17,7 @@ mod params;
 mod plugin2;
 mod podman;
 mod properties;
+mod recover;
 mod reference;
 mod registry;
 mod rules;

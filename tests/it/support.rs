@@ -152,8 +152,10 @@ impl Test {
         for variable in ["DOCKCTL_DEPLOYMENT", "DOCKCTL_OUTPUT", "DOCKCTL_PROGRESS", "DOCKER_CONTEXT", "NO_COLOR"] {
             command.env_remove(variable);
         }
-        if matches!(arguments.first(), Some(&("install" | "uninstall" | "plan" | "status" | "outputs" | "executions")))
-            && !arguments.contains(&"-d")
+        if matches!(
+            arguments.first(),
+            Some(&("install" | "uninstall" | "plan" | "status" | "outputs" | "executions" | "resume" | "cancel" | "recover" | "unlock"))
+        ) && !arguments.contains(&"-d")
         {
             command.env("DOCKCTL_DEPLOYMENT", &self.prefix);
         }

@@ -15,10 +15,13 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Largest Dockerfile from an address, in bytes.
 const DOCKERFILE: u64 = 1 << 20;
+/// Longest silence of a build: what it runs may have nothing to say.
+const SILENCE: Duration = Duration::from_hours(1);
 /// Lines of a build that a failure shows.
 const LINES: usize = 20;
 
@@ -73,6 +76,11 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// What is known of an image that a run which died had built.
+    pub(super) fn built(image: &Json, tag: &str) -> Outputs {
+        Outputs { set: properties(image, tag, Some("built by a run that was interrupted".into())), unset: Vec::new() }
+    }
+
     fn builds(&self) -> bool {
         self.content.is_some() || self.context.is_some()
     }
@@ -122,7 +130,7 @@ impl Engine {
         query.extend(recipe.target.clone().map(|target| ("target", target)));
         progress(Progress::Note(format!("building {}", recipe.tag)));
         let body = images::stream_of(move |out| write_context(context.as_deref(), dockerfile.as_deref(), out));
-        let mut lines = std::pin::pin!(self.client.lines("/build", &query, None, Some(Box::pin(body))));
+        let mut lines = std::pin::pin!(self.client.lines_within(SILENCE, "/build", &query, None, Some(Box::pin(body))));
         let mut said: Vec<String> = Vec::new();
         while let Some(line) = lines.next().await {
             let line = line.map_err(|error| cannot_build(&failure(&error, &format!("image {} cannot be built", recipe.tag)), &said))?;

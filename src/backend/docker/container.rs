@@ -34,6 +34,11 @@ impl Container {
         self.text("/State/StartedAt").filter(|at| !at.is_empty() && !at.starts_with("0001"))
     }
 
+    /// The same in milliseconds since 1970 UTC, by the engine's clock.
+    pub(super) fn started_ms(&self) -> Option<u64> {
+        self.started_at().and_then(milliseconds)
+    }
+
     pub(super) fn state(&self) -> ObjectState {
         match self.text("/State/Status").unwrap_or_default() {
             "running" => ObjectState::Running,
@@ -74,6 +79,12 @@ impl Container {
         let ports = settings.get("Ports").cloned().unwrap_or_default();
         JsonMap::from_iter([("network_settings".to_owned(), settings), ("ports".to_owned(), ports)])
     }
+}
+
+/// A time as engines write it, in milliseconds since 1970 UTC.
+pub(super) fn milliseconds(time: &str) -> Option<u64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok()
 }
 
 /// The engine writes names with a leading `/`.

@@ -12,8 +12,7 @@ use super::{
 use crate::backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs};
 use bollard::{
     container::LogOutput,
-    models::ContainerSummary,
-    query_parameters::{ListContainersOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions},
+    query_parameters::{LogsOptions, RemoveContainerOptions, StopContainerOptions},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -139,7 +138,7 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
-        self.add_labels(body, call, &creation.declaration, &creation.record);
+        self.add_labels(body, call, &creation.declaration, (&creation.record, creation.name.as_str().unwrap_or_default()));
         body["Labels"][label::REQUEST] = digest.into();
         self.add_seal(body, creation.name.as_str().unwrap_or_default());
     }
@@ -147,8 +146,7 @@ impl Engine {
     /// Starts the container; one that runs already is started, one that is paused goes on.
     pub(super) async fn start(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
-        let started = self.client.repeat(|| self.client.docker().start_container(&id, None)).await;
-        if let Err(error) = started {
+        if let Err(error) = self.start_once(call, &id).await {
             let found = self.inspect(&id).await?;
             if found.as_ref().map(Container::state) == Some(ObjectState::Paused) {
                 let resumed = self.client.repeat(|| self.client.docker().unpause_container(&id)).await;
@@ -161,7 +159,7 @@ impl Engine {
     }
 
     /// The properties that the original's blueprints read.
-    async fn network(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
+    pub(super) async fn network(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
         let Some(container) = self.inspect(id).await? else { return Err(Failure::fatal("the container disappeared while it was started")) };
         let mut set = container.network_properties();
         if call.properties.contains_key("container_args") {
@@ -176,7 +174,7 @@ impl Engine {
         for id in self.containers_of(call).await? {
             self.stop_container(&id, timeout).await?;
         }
-        Ok(Outputs { unset: vec!["network_settings".into(), "ports".into()], ..Outputs::default() })
+        Ok(stopped())
     }
 
     async fn stop_container(&self, id: &str, timeout: Option<i64>) -> Result<(), Failure> {
@@ -198,7 +196,7 @@ impl Engine {
         if let Some(image) = call.properties.get("image_id").and_then(Json::as_str) {
             self.drop_image(image).await?;
         }
-        Ok(Outputs { unset: FORGOTTEN.map(str::to_owned).to_vec(), ..Outputs::default() })
+        Ok(forgotten())
     }
 
     async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
@@ -210,10 +208,10 @@ impl Engine {
 
     /// The container that the record knows, and any that a run made for the instance and died before it could write that
     /// down. Labels alone prove nothing: anyone can write them.
-    async fn containers_of(&self, call: &Call) -> Result<BTreeSet<String>, Failure> {
+    pub(super) async fn containers_of(&self, call: &Call) -> Result<BTreeSet<String>, Failure> {
         let known = call.properties.get("container_id").and_then(Json::as_str).map(str::to_owned);
         let mut all: BTreeSet<String> = known.into_iter().collect();
-        for id in self.labelled(&call.deployment, Some(&call.instance)).await?.into_iter().filter_map(|container| container.id) {
+        for id in self.labelled(&call.deployment, Some(&call.instance)).await? {
             if !all.contains(&id) && self.inspect(&id).await?.is_some_and(|found| self.is_sealed(&found)) {
                 all.insert(id);
             }
@@ -221,22 +219,13 @@ impl Engine {
         Ok(all)
     }
 
-    /// Names of the containers that carry the label of a deployment.
-    ///
-    /// # Errors
-    ///
-    /// If the engine does not say.
-    pub async fn made_for(&self, deployment: &str) -> Result<Vec<String>, Failure> {
-        let found = self.labelled(deployment, None).await?;
-        Ok(found.iter().filter_map(|container| Some(plain_name(container.names.as_ref()?.first()?))).collect())
-    }
-
-    async fn labelled(&self, deployment: &str, instance: Option<&str>) -> Result<Vec<ContainerSummary>, Failure> {
+    /// Ids of containers that carry the label of a deployment, and of an instance.
+    pub(super) async fn labelled(&self, deployment: &str, instance: Option<&str>) -> Result<Vec<String>, Failure> {
         let mut labels = vec![format!("{}={deployment}", label::DEPLOYMENT)];
         labels.extend(instance.map(|instance| format!("{}={instance}", label::INSTANCE)));
-        let options = ListContainersOptions { all: true, filters: Some([("label".to_owned(), labels)].into()), ..Default::default() };
-        let found = self.client.repeat(|| self.client.docker().list_containers(Some(options.clone()))).await;
-        found.map_err(|error| failure(&error, "looking for the container"))
+        let query = [("all", "true".to_owned()), ("filters", json!({ "label": labels }).to_string())];
+        let found = self.client.ask("/containers/json", &query).await.map_err(|error| failure(&error, "looking for the container"))?;
+        Ok(found.as_array().into_iter().flatten().filter_map(|found| found["Id"].as_str().map(str::to_owned)).collect())
     }
 
     /// Finds an object that exists, by exact name or by id.
@@ -316,7 +305,7 @@ impl Engine {
     async fn last_lines(&self, id: &str) -> Vec<String> {
         let options = LogsOptions { stdout: true, stderr: true, tail: LOG_LINES.to_string(), ..Default::default() };
         let mut text = Vec::new();
-        let mut logs = std::pin::pin!(self.client.docker().logs(id, Some(options)));
+        let mut logs = std::pin::pin!(self.client.logs(id, options));
         while let Some(Ok(output)) = logs.next().await {
             text.extend_from_slice(&match output {
                 LogOutput::StdErr { message }
@@ -344,7 +333,17 @@ fn cannot_create(error: &bollard::errors::Error, name: &str) -> Failure {
     failure
 }
 
-fn container_id(id: String) -> Outputs {
+/// What a stop changes.
+pub(super) fn stopped() -> Outputs {
+    Outputs { unset: vec!["network_settings".into(), "ports".into()], ..Outputs::default() }
+}
+
+/// What a removal changes.
+pub(super) fn forgotten() -> Outputs {
+    Outputs { unset: FORGOTTEN.map(str::to_owned).to_vec(), ..Outputs::default() }
+}
+
+pub(super) fn container_id(id: String) -> Outputs {
     Outputs { set: JsonMap::from_iter([("container_id".to_owned(), id.into())]), unset: Vec::new() }
 }
 

@@ -122,7 +122,6 @@ pub(super) fn image(node: &Definition) -> Json {
 /// What a container is created from.
 pub(super) fn creation(deployment: &Deployment, instance: &Instance, node: &Definition) -> Creation {
     let run = is_run(node);
-    let needs: Vec<&str> = instance.ties.iter().map(|tie| tie.target.as_str()).collect();
     let (create, start) = if run {
         (&property(node, "resource_config")["container_args"], NULL)
     } else {
@@ -137,14 +136,7 @@ pub(super) fn creation(deployment: &Deployment, instance: &Instance, node: &Defi
         networks: attachments(deployment, instance, node),
         mounts: mounts(deployment, instance, node),
         declaration: declaration(deployment, instance, node),
-        record: json!({
-            "node": instance.node,
-            "index": instance.index,
-            "blueprint": deployment.blueprint,
-            "needs": needs,
-            "stop": input(node, "stop", "params"),
-            "delete": input(node, "delete", "params"),
-        }),
+        record: Json::Null,
     }
 }
 
@@ -313,7 +305,8 @@ fn used_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
     (image["src"].is_null() && image["repository"].is_string()).then(|| images::shown(&image))
 }
 
-fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+/// Names of objects that the container of an instance names.
+pub(super) fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<String> {
     let Some(node) = deployment.node(instance).filter(|node| kind(node) == Some(ObjectKind::Container) && !node.is_adopted()) else {
         return Vec::new();
     };

@@ -6,14 +6,14 @@ use super::{
     container::{Container, is_name, plain_name},
     declaration,
     images::Wanted,
-    kind, wanted_name,
+    kind, recover, wanted_name,
+    watch::Watch,
 };
 use crate::{
     backend::{Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, Places, ProgressSink},
     digest::keyed,
     model::{Deployment, Instance},
 };
-use bollard::models::ContainerSummary;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
@@ -33,6 +33,8 @@ pub(super) mod label {
     /// Keyed digest of the request that made it.
     pub(in super::super) const REQUEST: &str = "dockctl.request";
     pub(in super::super) const RECORD: &str = "dockctl.record";
+    /// Which state folder's key the digests were made with.
+    pub(in super::super) const KEY: &str = "dockctl.key";
     /// Keyed digest over the name and the other labels that say whose the object is: labels can be copied, this cannot
     /// be made for another name.
     pub(in super::super) const SEAL: &str = "dockctl.seal";
@@ -53,6 +55,7 @@ const LOOKS: usize = 8;
 pub struct Engine {
     pub(super) client: Client,
     key: Vec<u8>,
+    pub(super) watch: Watch,
     /// Ids of the images that were brought since the connection was made, by what was asked for.
     pub(super) brought: RefCell<HashMap<String, String>>,
 }
@@ -64,7 +67,7 @@ impl Engine {
     ///
     /// If there is none, within three seconds.
     pub async fn connect(host: &Host, key: &[u8]) -> Result<Self, ConnectError> {
-        Ok(Self { client: Client::connect(host).await?, key: key.to_owned(), brought: RefCell::default() })
+        Ok(Self { client: Client::connect(host).await?, key: key.to_owned(), watch: Watch::default(), brought: RefCell::default() })
     }
 
     pub(super) fn digest(&self, text: &str) -> String {
@@ -90,7 +93,7 @@ impl Engine {
         let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name) && container.label(label::INSTANCE).is_some_and(sealed);
         let owner = container.label(label::INSTANCE).filter(|_| mine).map(|instance| Owner {
             instance: instance.to_owned(),
-            as_declared: self.declared(deployment, instance).is_none_or(|spec| container.label(label::SPEC) == Some(&spec)),
+            as_declared: self.is_as_declared(deployment, instance, &|name| container.label(name)),
         });
         Object {
             kind: ObjectKind::Container,
@@ -106,6 +109,7 @@ impl Engine {
                 .and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
             ports: container.published(),
             properties: container.network_properties(),
+            is_claimed: owner.is_none() && self.is_claimed(&deployment.name, &container.name(), &|name| container.label(name)),
             owner,
             engine: engine.to_owned(),
         }
@@ -128,6 +132,19 @@ impl Engine {
     pub(super) fn is_sealed_as(&self, found: &Json) -> bool {
         let label = |name: &str| found["Labels"][name].as_str().unwrap_or_default().to_owned();
         label(label::SEAL) == self.seal(found["Name"].as_str().unwrap_or_default(), &label)
+    }
+
+    /// Whether an object with these labels was made from what the deployment declares for an instance. What another state
+    /// folder made cannot be compared: its digests have another key. Then it is believed to be.
+    fn is_as_declared<'l>(&self, deployment: &Deployment, instance: &str, label: &dyn Fn(&str) -> Option<&'l str>) -> bool {
+        let is_ours = label(label::KEY).is_none_or(|key| key == self.key_id());
+        !is_ours || self.declared(deployment, instance).is_none_or(|spec| label(label::SPEC) == Some(&spec))
+    }
+
+    /// Whether an object of this name, with these labels, was made for a deployment of that name by another state folder.
+    fn is_claimed<'l>(&self, deployment: &str, name: &str, label: &dyn Fn(&str) -> Option<&'l str>) -> bool {
+        let is_others = label(label::KEY).is_some_and(|key| key != self.key_id());
+        is_others && label(label::DEPLOYMENT) == Some(deployment) && label(label::RECORD).is_some_and(|record| recover::is_of(record, name))
     }
 
     /// Digest of what the deployment declares for an instance; none if it does not have it.
@@ -162,12 +179,12 @@ impl Engine {
             Action::CreateNetwork(making) => self.create_network(call, making).await,
             Action::RemoveNetwork => self.remove_network(call).await,
             Action::CreateVolume(making) => self.create_volume(call, making).await,
-            Action::RemoveVolume { keep } => self.remove_volume(call, keep).await,
+            Action::RemoveVolume { keep, made_by } => self.remove_volume(call, keep, made_by.as_deref()).await,
         }
     }
 
     /// Adds the labels that say for whom an object is made.
-    pub(super) fn add_labels(&self, body: &mut Json, call: &Call, declaration: &str, record: &Json) {
+    pub(super) fn add_labels(&self, body: &mut Json, call: &Call, declaration: &str, (record, name): (&Json, &str)) {
         let mut labels: JsonMap<String, Json> = body["Labels"].as_object().cloned().unwrap_or_default();
         for (name, value) in [
             (label::DEPLOYMENT, call.deployment.as_str()),
@@ -176,11 +193,17 @@ impl Engine {
             (label::GENERATION, "1"),
             (label::EXECUTION, &call.execution),
             (label::SPEC, &self.digest(declaration)),
-            (label::RECORD, &record.to_string()),
+            (label::RECORD, &recover::text(record, name)),
+            (label::KEY, &self.key_id()),
         ] {
             labels.insert(name.to_owned(), value.into());
         }
         body["Labels"] = Json::Object(labels);
+    }
+
+    /// Tells the keys of state folders apart.
+    fn key_id(&self) -> String {
+        self.digest("key").chars().take(8).collect()
     }
 
     /// Puts the seal on what is to have this name; after every other label.
@@ -205,14 +228,14 @@ impl Engine {
     }
 
     async fn containers(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
-        let all = bollard::query_parameters::ListContainersOptions { all: true, ..Default::default() };
-        let listed = self.client.repeat(|| self.client.docker().list_containers(Some(all.clone()))).await;
+        let listed = self.client.ask("/containers/json", &[("all", "true".to_owned())]).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
         let wanted = wanted_names(deployment, ObjectKind::Container);
+        let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
         let relevant = listed
             .iter()
             .filter(|container| is_relevant(container, &deployment.name, &wanted))
-            .filter_map(|container| container.id.as_deref());
+            .filter_map(|container| container["Id"].as_str());
         let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
         Ok(found.iter().flatten().map(|container| self.object(container, deployment, places, engine)).collect())
@@ -266,8 +289,7 @@ impl Engine {
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         let id = if kind == ObjectKind::Volume { text("Name") } else { text("Id") };
         let owner = self.plain_owner(found, deployment, places, kind, &id).map(|instance| Owner {
-            as_declared: kind == ObjectKind::Volume
-                || self.declared(deployment, &instance).is_none_or(|spec| found["Labels"][label::SPEC] == spec.as_str()),
+            as_declared: kind == ObjectKind::Volume || self.is_as_declared(deployment, &instance, &|name| found["Labels"][name].as_str()),
             instance,
         });
         Object {
@@ -281,6 +303,7 @@ impl Engine {
             exit_code: None,
             ports: Vec::new(),
             properties: JsonMap::new(),
+            is_claimed: owner.is_none() && self.is_claimed(&deployment.name, &text("Name"), &|name| found["Labels"][name].as_str()),
             owner,
             engine: engine.to_owned(),
         }
@@ -318,9 +341,9 @@ fn wanted_names(deployment: &Deployment, wanted: ObjectKind) -> HashSet<String> 
     deployment.instances.iter().filter(of_kind).filter_map(|instance| wanted_name(deployment, instance)).collect()
 }
 
-fn is_relevant(container: &ContainerSummary, deployment: &str, wanted: &HashSet<String>) -> bool {
-    let mine = container.labels.as_ref().and_then(|labels| labels.get(label::DEPLOYMENT)).is_some_and(|owner| owner == deployment);
-    let named = container.names.iter().flatten().any(|name| wanted.contains(&plain_name(name)));
-    let by_id = container.id.as_ref().is_some_and(|id| wanted.contains(id));
-    mine || named || by_id
+fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> bool {
+    let names = || container["Names"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    let mine = container["Labels"][label::DEPLOYMENT] == deployment;
+    let by_id = container["Id"].as_str().is_some_and(|id| wanted.contains(id));
+    mine || by_id || names().any(|name| wanted.contains(&plain_name(name)))
 }

@@ -1,6 +1,6 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
-use super::{Action, ConnectError, Engine, Host};
+use super::{Action, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded};
 use crate::{
     backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step, docker},
     model::{Deployment, function::holds_call},
@@ -68,13 +68,25 @@ impl Engines {
         self.get(&EngineRef::Default).await
     }
 
-    /// Names of the containers on the default engine that carry the label of a deployment.
+    /// Whether a connection to an engine was lost since this was last asked: it may have been restarted.
+    pub fn was_cut(&self) -> bool {
+        let open: Vec<Rc<Engine>> = self.open.borrow().values().filter_map(|place| place.get().cloned()).collect();
+        open.iter().filter(|engine| engine.client.was_cut()).count() > 0
+    }
+
+    /// Guards a deployment on every engine that is known by now.
     ///
     /// # Errors
     ///
-    /// If the engine does not say.
-    pub async fn made_for(&self, deployment: &str) -> Result<Vec<String>, Failure> {
-        self.get(&EngineRef::Default).await.map_err(|error| unreachable(&error))?.made_for(deployment).await
+    /// If somebody else does, or an engine cannot be used.
+    pub async fn guard(&self, deployment: &str, places: &Places, me: GuardHolder) -> Result<Guard, Unguarded> {
+        let refused = |error: ConnectError| Unguarded::Refused(unreachable(&error));
+        let mut hosts: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
+        for engine in places.values().map(|place| &place.engine).chain([&EngineRef::Default].into_iter().filter(|_| places.is_empty())) {
+            let name = self.host(engine).map_err(refused)?.address;
+            hosts.insert(name, self.get(engine).await.map_err(refused)?);
+        }
+        Guard::take(hosts.into_values().collect(), deployment, me).await
     }
 
     /// Connects, unless that was done. Two that ask at once share one connection.
@@ -102,6 +114,12 @@ impl Backend for Engines {
         let Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
         let engine = self.get(&step.engine).await.map_err(|error| unreachable(&error))?;
         engine.perform(&step.action, call, progress).await
+    }
+
+    async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
+        let Step::Docker(step) = &call.step else { return Ok(Some(Outputs::default())) };
+        let engine = self.get(&step.engine).await.map_err(|error| unreachable(&error))?;
+        engine.settle(&step.action, call, since).await
     }
 
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {

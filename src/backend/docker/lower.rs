@@ -5,7 +5,8 @@ use super::{
         LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration, engine, image, input, object_name, processes,
         property, stop_params,
     },
-    operation::{Operation, kind},
+    operation::Operation,
+    recover::record,
     step::{Action, Making, Step},
 };
 use crate::model::{Definition, Deployment, Instance, Planned, function::holds_call};
@@ -51,7 +52,7 @@ impl Lowering<'_> {
             Operation::CreateNetwork => vec![Action::CreateNetwork(self.making())],
             Operation::RemoveNetwork => vec![Action::RemoveNetwork],
             Operation::CreateVolume => vec![Action::CreateVolume(self.making())],
-            Operation::RemoveVolume => vec![Action::RemoveVolume { keep: property(self.node, "keep").clone() }],
+            Operation::RemoveVolume => vec![Action::RemoveVolume { keep: property(self.node, "keep").clone(), made_by: None }],
         })
     }
 
@@ -77,7 +78,8 @@ impl Lowering<'_> {
     }
 
     fn creation(&self) -> super::Creation {
-        creation(self.deployment, self.instance, self.node)
+        let record = record(self.deployment, self.instance, self.node);
+        super::Creation { record, ..creation(self.deployment, self.instance, self.node) }
     }
 
     /// The first network goes into the request; older engines take no more there.
@@ -122,12 +124,7 @@ impl Lowering<'_> {
             name: adopted_name(self.node).map_or_else(|| object_name(&self.deployment.name, self.instance, self.node), Json::from),
             properties: Json::Object(self.node.properties.clone()),
             declaration: declaration(self.deployment, self.instance, self.node),
-            record: serde_json::json!({
-                "node": self.instance.node,
-                "index": self.instance.index,
-                "blueprint": self.deployment.blueprint,
-                "kind": kind(self.node),
-            }),
+            record: record(self.deployment, self.instance, self.node),
         }
     }
 }

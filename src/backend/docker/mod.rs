@@ -12,22 +12,29 @@ mod containers;
 mod declared;
 mod engine;
 mod engines;
+mod guard;
 mod images;
 mod lower;
 mod networks;
 mod operation;
 pub mod params;
+mod recover;
 mod run;
+mod settle;
 mod step;
 mod volumes;
 mod wait;
 mod wait_for;
+mod watch;
 
+pub(crate) use connect::ANSWER;
 pub use connect::{ConnectError, Host};
 pub use engine::Engine;
 pub use engines::Engines;
+pub use guard::{Guard, GuardHolder, Unguarded};
 use operation::is_started;
 pub use operation::{Operation, kind, provides};
+pub use recover::Recovered;
 pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::{adopted_name, engine_of, reads, uses};
@@ -36,7 +43,7 @@ pub(super) use lower::lower;
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{
     model::{Definition, Deployment, Instance},
-    plan::InstanceState,
+    plan::{InstanceState, Stage, Task},
     state::Record,
 };
 use declared::{ExpectedExit, declaration, expected_exit, wanted_name};
@@ -64,6 +71,32 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
             Standing::NotReady
         }
         Some(_) => Standing::Stopped,
+    }
+}
+
+/// Whether what an action did still stands. Waits look anyway, and are never left out.
+pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Object>) -> bool {
+    let state = object.map(|object| object.state);
+    match action {
+        Action::Image { .. }
+        | Action::Create(_)
+        | Action::Recreate(_)
+        | Action::Connect { .. }
+        | Action::Adopt { .. }
+        | Action::CreateNetwork(_)
+        | Action::CreateVolume(_) => object.is_some(),
+        Action::Start { .. } => object.is_some_and(|object| object.state == ObjectState::Restarting || is_done(node, object)),
+        Action::Execute { .. } => true,
+        Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
+        Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
+        Action::Wait { .. }
+        | Action::WaitFor { .. }
+        | Action::Follow
+        | Action::Build { .. }
+        | Action::RemoveImage
+        | Action::RemoveVolume { .. }
+        | Action::Restore { .. }
+        | Action::Release => false,
     }
 }
 
@@ -95,9 +128,20 @@ pub fn known_id<'r>(record: &'r Record, instance: &Instance, node: &Definition) 
     record.properties(&instance.id)?.get(property)?.as_str()
 }
 
-/// Makes volumes of the deployment go when it is taken down, whatever the blueprint says.
-pub fn give_up_volumes(deployment: &mut Deployment) {
-    for node in deployment.nodes.values_mut().filter(|node| kind(node) == Some(ObjectKind::Volume)) {
+/// Nodes whose volumes a stage was to remove.
+#[must_use]
+pub fn removed_volumes(stage: &Stage) -> Vec<String> {
+    let removes = |task: &&Task| match &task.step {
+        crate::backend::Step::Docker(Step { action: Action::RemoveVolume { keep, .. }, .. }) => *keep == false,
+        _ => false,
+    };
+    stage.tasks().iter().filter(removes).map(|task| task.node.clone()).collect()
+}
+
+/// Makes volumes of chosen nodes go when the deployment is taken down, whatever the blueprint says.
+pub fn give_up_volumes(deployment: &mut Deployment, chosen: impl Fn(&str) -> bool) {
+    let volumes = deployment.nodes.iter_mut().filter(|(name, node)| kind(node) == Some(ObjectKind::Volume) && chosen(name));
+    for (_, node) in volumes {
         node.properties.insert("keep".to_owned(), Json::Bool(false));
     }
 }

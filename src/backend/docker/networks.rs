@@ -109,7 +109,7 @@ impl Engine {
         let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
         let name = making.name.as_str().unwrap_or_default().to_owned();
         body["Name"] = name.clone().into();
-        self.add_labels(&mut body, call, &making.declaration, &making.record);
+        self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
         self.add_seal(&mut body, &name);
         if let Some(found) = self.network_named(&name).await? {
             return self.taken_up(call, &name, &found);
@@ -162,7 +162,7 @@ impl Engine {
         for found in self.made_for_instance(call, "/networks", "network_id").await? {
             self.delete_network(call, &found).await?;
         }
-        Ok(Outputs { unset: ["network_id", "network_name", "network"].map(str::to_owned).to_vec(), ..Outputs::default() })
+        Ok(forgotten())
     }
 
     async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
@@ -254,8 +254,13 @@ impl Engine {
     }
 }
 
+/// What a removal changes.
+pub(super) fn forgotten() -> Outputs {
+    Outputs { unset: ["network_id", "network_name", "network"].map(str::to_owned).to_vec(), ..Outputs::default() }
+}
+
 /// What blueprints may ask of a network.
-fn known(network: &Json) -> Outputs {
+pub(super) fn known(network: &Json) -> Outputs {
     let mut shown = network.clone();
     // Who is on it changes with every start.
     if let Some(fields) = shown.as_object_mut() {

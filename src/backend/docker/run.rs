@@ -6,6 +6,7 @@ use super::{
     containers::{known_id, refused},
     engine::Engine,
     params::{Fault, Form, convert},
+    watch::Shows,
 };
 use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
 use bollard::{
@@ -30,6 +31,7 @@ impl Engine {
     pub(super) async fn follow(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         progress(Progress::Note("waiting for its end".to_owned()));
+        let mut changes = self.watch.subscribe(&self.client);
         loop {
             let found = self.inspect(&id).await?;
             let Some(found) = found else { return Err(Failure::fatal("the container disappeared while its end was waited for")) };
@@ -39,7 +41,7 @@ impl Engine {
                 return Ok(Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() });
             }
             tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = changes.next(&id, INTERVAL, Shows::All) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting for the end of the container") }),
             }
         }
@@ -47,7 +49,7 @@ impl Engine {
 
     async fn output(&self, id: &str) -> String {
         let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
-        collected(self.client.docker().logs(id, Some(options))).await
+        collected(self.client.logs(id, options)).await
     }
 
     /// Runs a command in the container, if it runs. One that fails does not keep the container from being stopped.
@@ -82,7 +84,7 @@ impl Engine {
             "HostConfig": { "VolumesFrom": [found.id()], "NetworkMode": found.json["HostConfig"]["NetworkMode"] },
         });
         let name = format!("{}-stop", found.name());
-        self.add_labels(&mut body, call, "", &json!({}));
+        self.add_labels(&mut body, call, "", (&json!({}), &name));
         self.add_seal(&mut body, &name);
         let cannot = |error| failure(&error, "running the stop command in a container of its own");
         // One that a run which died left behind.

@@ -101,6 +101,9 @@ pub enum Action {
     RemoveVolume {
         /// The node's `keep`.
         keep: Json,
+        /// Only if this execution made it; then it is not kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made_by: Option<String>,
     },
     /// Finds an object that exists already, and remembers how it was found.
     Adopt {
@@ -338,7 +341,8 @@ impl fmt::Display for Action {
             Self::CreateNetwork(making) => write!(f, "create network {}", shown(&making.name)),
             Self::RemoveNetwork => f.write_str("remove network"),
             Self::CreateVolume(making) => write!(f, "create volume {}", shown(&making.name)),
-            Self::RemoveVolume { keep } if *keep == false => f.write_str("remove volume"),
+            Self::RemoveVolume { made_by: Some(_), .. } => f.write_str("remove volume if this run made it"),
+            Self::RemoveVolume { keep, .. } if *keep == false => f.write_str("remove volume"),
             Self::RemoveVolume { .. } => f.write_str("keep volume"),
             Self::Stop { .. } => f.write_str("stop container"),
             Self::Remove { .. } => f.write_str("remove container"),

@@ -34,7 +34,7 @@ impl Engine {
         let name = making.name.as_str().unwrap_or_default().to_owned();
         let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
         body["Name"] = name.clone().into();
-        self.add_labels(&mut body, call, &making.declaration, &making.record);
+        self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
         self.add_seal(&mut body, &name);
         if self.volume(&name).await?.is_none() {
             let created = self.client.post("/volumes/create", &[], &body).await;
@@ -65,9 +65,11 @@ impl Engine {
 
     /// Removes the volume if that is asked for, with any that a run made for the instance and died before it could write
     /// that down. What is in a volume cannot be made again: only one that carries our seal is removed.
-    pub(super) async fn remove_volume(&self, call: &Call, keep: &Json) -> Result<Outputs, Failure> {
-        let all = if *keep == false { self.made_for_instance(call, "/volumes", "volume_name").await? } else { Vec::new() };
-        for found in all {
+    pub(super) async fn remove_volume(&self, call: &Call, keep: &Json, made_by: Option<&str>) -> Result<Outputs, Failure> {
+        let goes = *keep == false || made_by.is_some();
+        let all = if goes { self.made_for_instance(call, "/volumes", "volume_name").await? } else { Vec::new() };
+        let is_chosen = |found: &&Json| made_by.is_none_or(|execution| found["Labels"][label::EXECUTION] == execution);
+        for found in all.iter().filter(is_chosen) {
             match self.client.delete(&format!("/volumes/{}", in_path(found["Name"].as_str().unwrap_or_default())), &[]).await {
                 Err(error) if status(&error) != Some(404) => return Err(failure(&error, "removing the volume")),
                 _ => {}
@@ -82,7 +84,7 @@ fn is_mine(volume: &Json, call: &Call) -> bool {
     volume["Labels"][label::DEPLOYMENT] == call.deployment.as_str() && volume["Labels"][label::NODE] == call.node.as_str()
 }
 
-fn known(volume: &Json) -> Outputs {
+pub(super) fn known(volume: &Json) -> Outputs {
     let set = [("volume_name", volume["Name"].clone()), ("mountpoint", volume["Mountpoint"].clone())];
     Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() }
 }

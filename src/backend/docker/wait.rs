@@ -5,6 +5,7 @@ use super::{
     container::Container,
     containers::known_id,
     engine::Engine,
+    watch::Shows,
 };
 use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
 use serde_json::Value as Json;
@@ -28,6 +29,7 @@ impl Engine {
         let names = names(processes)?;
         let interval = Duration::from_secs_f64(interval.as_f64().filter(|seconds| *seconds >= 0.0).unwrap_or(INTERVAL).clamp(0.02, 3600.0));
         let id = known_id(call)?;
+        let mut changes = self.watch.subscribe(&self.client);
         loop {
             let missing = self.missing(&id, &names).await?;
             if missing.is_empty() {
@@ -35,8 +37,7 @@ impl Engine {
             }
             progress(Progress::Note(format!("waiting for {}", missing.join(", "))));
             tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = self.ends(&id) => {}
+                () = changes.next(&id, interval, Shows::End) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
             }
         }

@@ -6,6 +6,7 @@ use super::{
     containers::known_id,
     engine::Engine,
     params::{Fault, nanoseconds},
+    watch::Shows,
 };
 use crate::{
     backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
@@ -159,16 +160,25 @@ impl Engine {
         let wait = WaitFor::read(given).map_err(|fault| super::containers::refused(&[fault.within(&["wait_for".to_owned()])]))?;
         let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
         progress(Progress::Note(format!("waiting for {what}")));
+        let mut changes = self.watch.subscribe(&self.client);
+        // Podman's health checks are run by whoever waits.
+        let shows = match wait.condition {
+            Condition::Exited(_) => Shows::All,
+            Condition::Healthy if !self.client.is_podman() => Shows::All,
+            Condition::Healthy | Condition::Port(_) | Condition::Log(_) => Shows::End,
+        };
         loop {
             if self.holds(&wait, &id, &what).await? {
                 return Ok(Outputs::default());
             }
-            if begin.elapsed() + wait.interval > wait.timeout {
+            let left = wait.timeout.saturating_sub(begin.elapsed());
+            if left < wait.interval {
                 return Err(self.too_late(&wait, &id, &what).await);
             }
             tokio::select! {
-                () = tokio::time::sleep(wait.interval) => {}
-                () = self.ends(&id) => {}
+                // The last look is taken when the time is over.
+                () = changes.next(&id, wait.interval, shows) => {}
+                () = tokio::time::sleep(left) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {what}")) }),
             }
         }
@@ -211,16 +221,6 @@ impl Engine {
         Err(Failure { exit, ..Failure::fatal(format!("the container ended with exit code {found}, and {code} was waited for")) })
     }
 
-    /// Comes when the container ends, so that nobody sleeps on while it is dead. Never, if the engine does not say.
-    pub(super) async fn ends(&self, id: &str) {
-        if self.client.ended(id).await {
-            // The engine needs a moment until it shows.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        } else {
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// Looks at what it wrote since it was started.
     async fn wrote(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
         let since = container
@@ -230,7 +230,7 @@ impl Engine {
         // A fast program writes before its start is noted down.
         let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).map_or(0, |since| (since - 1).max(0));
         let options = LogsOptions { stdout: true, stderr: true, since, ..Default::default() };
-        let mut logs = std::pin::pin!(self.client.docker().logs(&container.id(), Some(options)));
+        let mut logs = std::pin::pin!(self.client.logs(&container.id(), options));
         let mut rest = String::new();
         while let Some(part) = logs.next().await {
             let part = part.map_err(|error| failure(&error, "reading what the container wrote"))?;

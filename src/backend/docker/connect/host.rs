@@ -59,6 +59,12 @@ impl Host {
         }
     }
 
+    /// The engine with this longest wait for an ordinary answer, in seconds.
+    #[must_use]
+    pub fn with_timeout(self, seconds: u64) -> Self {
+        Self { timeout: Some(seconds), ..self }
+    }
+
     fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
         let contexts = config_folder().unwrap_or_default().join("contexts");
         let id = hex(&Sha256::digest(name.as_bytes()));
@@ -98,7 +104,7 @@ impl Host {
             None => default.clone(),
         };
         host.tls = read.tls.or(host.tls);
-        host.timeout = read.timeout;
+        host.timeout = read.timeout.or(default.timeout);
         host.version = read.version.as_deref().and_then(Version::parse);
         Ok(host)
     }

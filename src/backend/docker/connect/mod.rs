@@ -11,7 +11,8 @@ mod wire;
 
 pub use host::{ConnectError, Host};
 
-pub(super) use client::{Client, failure, status};
+pub(crate) use client::ANSWER;
+pub(super) use client::{Client, failure, is_passing, pauses, status};
 pub(super) use daemon_client::check as check_daemon_client;
 pub(super) use host::{config_folder, read_json};
 pub(super) use version::Version;

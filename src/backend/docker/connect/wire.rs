@@ -6,7 +6,7 @@ use super::{
 };
 use bollard::{BollardRequest, errors::Error};
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, future::BoxFuture};
+use futures_util::{FutureExt as _, Stream, TryFutureExt as _, future::BoxFuture};
 use http::{Response, Uri};
 use http_body_util::{Either, Full, StreamBody};
 use hyper::{
@@ -25,7 +25,10 @@ use std::{
     io,
     pin::Pin,
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -51,6 +54,8 @@ pub(super) struct Wire {
     /// Scheme, host and what stands before every path. Connections do not look at it, except for TLS.
     base: String,
     complaint: Arc<Mutex<String>>,
+    /// A connection was lost, or could not be made, since this was last asked.
+    cut: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -72,13 +77,18 @@ impl Wire {
         };
         let complaint = Arc::new(Mutex::new(String::new()));
         let connector = Connector { address: Arc::new(address), tls, complaint: complaint.clone() };
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), base, complaint })
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), base, complaint, cut: Arc::default() })
     }
 
     /// What the program that makes the connection complained of.
     pub(super) fn complaint(&self) -> Option<String> {
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         complaint.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
+    }
+
+    /// Whether a connection was lost since this was last asked.
+    pub(super) fn was_cut(&self) -> bool {
+        self.cut.swap(false, Ordering::Relaxed)
     }
 
     /// Sends a request whose URI is a path.
@@ -93,7 +103,9 @@ impl Wire {
                     request.headers_mut().insert(HOST, host);
                 }
                 *request.uri_mut() = uri;
-                self.client.request(request).map(|answer| Ok(answer?)).boxed()
+                let cut = self.cut.clone();
+                let note = move |_: &hyper_util::client::legacy::Error| cut.store(true, Ordering::Relaxed);
+                self.client.request(request).inspect_err(note).map(|answer| Ok(answer?)).boxed()
             }
             Err(error) => std::future::ready(Err(error.into())).boxed(),
         }

@@ -232,13 +232,20 @@ impl Engine {
     /// Removes an image that was imported without a name, unless somebody else uses it.
     pub(super) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
         let Some(found) = self.image(id).await? else { return Ok(()) };
-        if found["Config"]["Labels"][label::UNNAMED] != "true" || !is_imported(&found) || !self.is_sealed_image(&found) {
+        if !self.goes_with_container(&found) {
             return Ok(());
         }
         match self.client.delete(&format!("/images/{}", in_path(id)), &[]).await {
             Err(error) if !matches!(status(&error), Some(404 | 409)) => Err(failure(&error, "removing the image")),
             _ => Ok(()),
         }
+    }
+}
+
+impl Engine {
+    /// Whether dockctl imported the image itself and the blueprint gave it no name.
+    pub(super) fn goes_with_container(&self, image: &Json) -> bool {
+        image["Config"]["Labels"][label::UNNAMED] == "true" && is_imported(image) && self.is_sealed_image(image)
     }
 }
 

@@ -1,0 +1,112 @@
+//! `dockctl resume`.
+
+use super::{
+    Outcome,
+    args::{ExecutionArgs, Global},
+    error::{CliError, Kind},
+    given, recover,
+    run::closing,
+    session::{How, Job, Session},
+    workspace::Workspace,
+};
+use crate::{
+    backend::{docker::give_up_volumes, places},
+    diagnostic::Diagnostics,
+    digest::keyed,
+    event,
+    model::{Deployment, texts},
+    plan::{Proposal, Workflow, install, rollback, uninstall},
+    state::{Execution, Record},
+    syntax::Sources,
+};
+use serde_json::json;
+
+/// Goes on with an execution from what it was to do when it began; a blueprint that was edited since is not read.
+pub(crate) fn resume(global: &Global, args: &ExecutionArgs, inputs: &[String], how: How) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(global)?;
+    let (name, id) = workspace.execution(args)?;
+    supply(&workspace, inputs)?;
+    Workspace::runtime()?.block_on(async {
+        recover::mend(&workspace, &name).await?;
+        let record = workspace.record(&name)?;
+        if let Some(nothing) = nothing_to_do(&name, id.as_deref(), &record)? {
+            return Ok(nothing);
+        }
+        let engines = workspace.engines()?;
+        let mut session = Session::begin(&workspace, &engines, &name, "resume")?;
+        let done = go_on(&workspace, &mut session, &name, id.as_deref(), how).await;
+        let record = session.end().await;
+        done.map(|nothing| nothing.unwrap_or_else(|| closing(&record)))
+    })
+}
+
+/// Sensitive inputs are kept as digests: given again, they are known for this run.
+fn supply(workspace: &Workspace<'_>, inputs: &[String]) -> Result<(), CliError> {
+    let given = given::read(inputs, &mut Sources::default(), &mut Diagnostics::default())?;
+    let key = workspace.state.key()?;
+    for text in given.values().flat_map(|given| texts(&given.value.to_json())) {
+        workspace.secrets.withhold(keyed(&key, &text), &text);
+    }
+    Ok(())
+}
+
+/// Says so if there is nothing to go on with.
+fn nothing_to_do(name: &str, id: Option<&str>, record: &Record) -> Result<Option<Outcome>, CliError> {
+    let last = record.executions.last();
+    if let Some(id) = id
+        && last.is_none_or(|last| last.id != id)
+    {
+        let error = CliError::usage(format!("`{id}` is not the last execution of `{name}`: only that can be resumed"));
+        return Err(error.hint(format!("dockctl executions -d {name} shows those there are")));
+    }
+    let done = last.is_none_or(|last| last.outcome == Some(event::Outcome::Terminated));
+    let text = format!("the last execution of `{name}` is done: there is nothing to resume\n");
+    Ok(done
+        .then(|| Outcome::new(json!({ "deployment": name, "execution": null, "instances": super::status::known_instances(record) }), text)))
+}
+
+async fn go_on(
+    workspace: &Workspace<'_>,
+    session: &mut Session<'_>,
+    name: &str,
+    id: Option<&str>,
+    how: How,
+) -> Result<Option<Outcome>, CliError> {
+    // Another run may have ended since the first look.
+    if let Some(nothing) = nothing_to_do(name, id, &session.record)? {
+        return Ok(Some(nothing));
+    }
+    let (Some(last), Some(deployment)) = (session.record.executions.last().cloned(), session.record.deployment.clone()) else {
+        return Ok(None);
+    };
+    let removed = crate::backend::docker::removed_volumes(session.record.stage());
+    let places = places(&deployment, &session.record, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
+    session.settle(name, &places, "resume").await?;
+    let observed = session.observe().await?;
+    let (proposal, of) = propose(&last, deployment, &session.record, &observed, &removed);
+    let command = ["resume", "-d", name];
+    let job =
+        Job { workflow: last.workflow, of: Some(of), stage: proposal.stage, before: Vec::new(), how, again: workspace.again(&command) };
+    session.carry_out(job).await.map(|()| None)
+}
+
+/// What is left of an execution, and which one it is that the new one goes on with, or takes back.
+fn propose(
+    last: &Execution,
+    mut deployment: Deployment,
+    record: &Record,
+    observed: &crate::backend::Observed,
+    removed: &[String],
+) -> (Proposal, String) {
+    match last.workflow {
+        Workflow::Install => (install::next(&deployment, record, observed), last.id.clone()),
+        Workflow::Uninstall => {
+            give_up_volumes(&mut deployment, |node| removed.iter().any(|it| it == node));
+            (uninstall::next(&deployment, record, observed), last.id.clone())
+        }
+        Workflow::Rollback => {
+            let failed = last.of.clone().unwrap_or_default();
+            (rollback::next(&deployment, record, observed, &failed), failed)
+        }
+    }
+}

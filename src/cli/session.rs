@@ -1,0 +1,295 @@
+//! A deployment that is held for one command: lock, guard, signals, and carrying out stages.
+
+use super::{
+    args::{Global, RunArgs},
+    complain,
+    error::{CliError, Kind},
+    run::{ended_badly, reporter},
+    workspace::Workspace,
+};
+use crate::{
+    backend::{
+        Observed, Places,
+        docker::{Engines, Guard, GuardHolder, Unguarded},
+    },
+    event::{Event, Outcome, Why},
+    executor::{Executor, Policy, Signals, Unsettled},
+    journal::{Held, Holder, JournalError, Requests, Store},
+    plan::{Stage, Workflow, install, rollback},
+    report::Reporter,
+    state::Record,
+};
+use std::{fs::File, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
+
+/// How often it is looked whether another command asks to stop.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often an install looks at what it made after a connection was lost, and mends it.
+const ROUNDS: usize = 3;
+
+/// How a run is carried out, as the user asks for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub run: RunArgs,
+    /// What a failed install created is taken back.
+    pub rollback: bool,
+    pub ignore_failures: bool,
+}
+
+impl How {
+    fn policy(&self, global: &Global) -> Policy {
+        Policy {
+            parallel: global.parallel.into(),
+            retries: global.task_retries.into(),
+            interval: global.task_retry_interval,
+            fail_fast: self.run.fail_fast,
+            ignore_failures: self.ignore_failures,
+            deadline: self.run.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(|time| Instant::now() + time),
+        }
+    }
+}
+
+/// What is to be carried out.
+pub(crate) struct Job {
+    pub workflow: Workflow,
+    /// The execution that is gone on with, or taken back.
+    pub of: Option<String>,
+    pub stage: Stage,
+    /// Events that belong to the run and are put down first.
+    pub before: Vec<Event>,
+    pub how: How,
+    /// The command that takes the run up again.
+    pub again: String,
+}
+
+/// A deployment that this process holds.
+pub(crate) struct Session<'a> {
+    workspace: &'a Workspace<'a>,
+    engines: &'a Engines,
+    pub record: Record,
+    store: Store,
+    lock: File,
+    guard: Option<Guard>,
+    signals: Signals,
+    reporter: Box<dyn Reporter>,
+    /// Id of the execution that it will be.
+    execution: String,
+}
+
+impl<'a> Session<'a> {
+    /// Holds a deployment here. Signals and requests to stop are heeded from now on.
+    pub(crate) fn begin(workspace: &'a Workspace<'a>, engines: &'a Engines, name: &str, command: &str) -> Result<Self, CliError> {
+        let execution = fresh_id();
+        let Held { store, record, lock } = workspace.state.hold(name, &Holder::this(command, &execution))?;
+        let signals = listen()?;
+        heed(store.requests()?, signals.clone());
+        let reporter = reporter(workspace.global);
+        Ok(Self { workspace, engines, record, store, lock, guard: None, signals, reporter, execution })
+    }
+
+    /// Holds it on its engines too, and settles what an earlier run left open.
+    pub(crate) async fn settle(&mut self, name: &str, places: &Places, command: &str) -> Result<(), CliError> {
+        if !self.workspace.global.no_guard {
+            let me = GuardHolder::this(Holder::this(command, &self.execution), &self.lock);
+            self.guard = Some(self.engines.guard(name, places, me).await.map_err(unguarded)?);
+        }
+        let policy = Policy::default();
+        let (mut executor, _) = self.executor(policy);
+        let settled = executor.settle().await;
+        let record = executor.record;
+        self.record = record;
+        settled.map_err(|error| match error {
+            Unsettled::Journal(error) => error.into(),
+            Unsettled::Engine(failure) => failure.into(),
+        })
+    }
+
+    fn executor(&mut self, policy: Policy) -> (Executor<'_, Engines>, (Option<&mut Guard>, &Signals)) {
+        let executor = Executor {
+            record: std::mem::take(&mut self.record),
+            backend: self.engines,
+            journal: &mut self.store,
+            reporter: self.reporter.as_mut(),
+            secrets: &self.workspace.secrets,
+            policy,
+        };
+        (executor, (self.guard.as_mut(), &self.signals))
+    }
+
+    /// Puts events down that belong to no execution.
+    pub(crate) fn note(&mut self, events: Vec<Event>) -> Result<(), CliError> {
+        let (mut executor, _) = self.executor(Policy::default());
+        let noted: Result<(), JournalError> = events.into_iter().try_for_each(|event| executor.emit(event));
+        self.record = executor.record;
+        Ok(noted?)
+    }
+
+    /// What the engines say of the deployment now.
+    pub(crate) async fn observe(&self) -> Result<Observed, CliError> {
+        match &self.record.deployment {
+            Some(deployment) => self.workspace.observe(self.engines, deployment, &self.record).await,
+            None => Ok(Observed::default()),
+        }
+    }
+
+    /// Carries a job out, and takes it back if that is wanted.
+    pub(crate) async fn carry_out(&mut self, job: Job) -> Result<(), CliError> {
+        self.note(job.before)?;
+        let id = self.execution.clone();
+        let policy = job.how.policy(self.workspace.global);
+        let outcome = self.execute(&id, job.workflow, job.of, job.stage, policy).await.map_err(|error| cannot_go_on(error, &job.again))?;
+        if outcome == Outcome::Terminated {
+            return Ok(());
+        }
+        let error = ended_badly(&self.record, outcome, &job.again);
+        let takes_back = job.how.rollback && job.workflow == Workflow::Install && outcome == Outcome::Failed && !self.signals.is_stopped();
+        if takes_back { self.take_back(&id, error).await } else { Err(error) }
+    }
+
+    async fn take_back(&mut self, failed: &str, mut error: CliError) -> Result<(), CliError> {
+        let observed = self.observe().await?;
+        let Some(deployment) = self.record.deployment.clone() else { return Err(error) };
+        let proposal = rollback::next(&deployment, &self.record, &observed, failed);
+        let how = How { run: RunArgs { fail_fast: false, timeout: None }, rollback: false, ignore_failures: false };
+        let policy = how.policy(self.workspace.global);
+        let of = Some(failed.to_owned());
+        let again = self.workspace.again(&["resume", "-d", &deployment.name]);
+        let outcome = self.execute(&fresh_id(), Workflow::Rollback, of, proposal.stage, policy).await;
+        let outcome = outcome.map_err(|error| cannot_go_on(error, &again))?;
+        super::run::tell_rollback(&mut error, &self.record, outcome, &again);
+        Err(error)
+    }
+
+    async fn execute(
+        &mut self,
+        id: &str,
+        workflow: Workflow,
+        of: Option<String>,
+        stage: Stage,
+        policy: Policy,
+    ) -> Result<Outcome, JournalError> {
+        let (mut executor, (guard, signals)) = self.executor(policy);
+        let ran = async {
+            executor.begin(id, workflow, of)?;
+            guarded(executor.run(stage, signals), guard, signals).await
+        };
+        let ran = ran.await;
+        self.record = executor.record;
+        ran?;
+        self.mend(workflow, policy).await?;
+        let (mut executor, _) = self.executor(policy);
+        let outcome = executor.finish();
+        self.record = executor.record;
+        outcome
+    }
+
+    /// An engine that went away may have taken containers with it that were started a moment ago: after a lost connection an
+    /// install is not over before it has looked once more.
+    async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
+        for _ in 0..ROUNDS {
+            let wants_look = workflow == Workflow::Install && self.record.is_done() && self.engines.was_cut();
+            let Some(deployment) = self.record.deployment.clone().filter(|_| wants_look) else { return Ok(()) };
+            let Ok(observed) = self.observe().await else { return Ok(()) };
+            let stage = install::next(&deployment, &self.record, &observed).stage;
+            if stage.is_empty() {
+                return Ok(());
+            }
+            let (mut executor, (guard, signals)) = self.executor(policy);
+            let ran = guarded(executor.run(stage, signals), guard, signals).await;
+            self.record = executor.record;
+            ran?;
+        }
+        Ok(())
+    }
+
+    /// Gives the deployment free, and forgets what is too old.
+    pub(crate) async fn end(mut self) -> Record {
+        if let Some(guard) = self.guard.take() {
+            guard.release().await;
+        }
+        if let Err(error) = self.store.prune(self.workspace.global.keep_history.into()) {
+            complain(&format!("warning: old executions are still remembered: {error}\n"));
+        }
+        self.record
+    }
+}
+
+/// Carries out for as long as the guard is ours.
+async fn guarded(
+    run: impl Future<Output = Result<(), JournalError>>,
+    guard: Option<&mut Guard>,
+    signals: &Signals,
+) -> Result<(), JournalError> {
+    let mut run = std::pin::pin!(run);
+    let Some(guard) = guard else { return run.await };
+    tokio::select! {
+        ran = &mut run => ran,
+        holder = guard.lost() => {
+            complain(&format!("warning: the deployment was taken over on the engine by {holder}; this run stops\n"));
+            signals.abort(Why::GuardLost);
+            run.await
+        }
+    }
+}
+
+/// Ids of executions: eight characters of [a-z0-9].
+fn fresh_id() -> String {
+    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(8).collect()
+}
+
+/// The first signal asks to stop, the second drops everything.
+fn listen() -> Result<Signals, CliError> {
+    let signals = Signals::default();
+    let cannot = |error: std::io::Error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let asked = signals.clone();
+    tokio::spawn(async move {
+        for time in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if time == 0 { asked.stop(Why::Asked) } else { asked.abort(Why::Asked) }
+        }
+    });
+    Ok(signals)
+}
+
+/// Heeds what other commands ask.
+fn heed(requests: Requests, signals: Signals) {
+    tokio::spawn(async move {
+        loop {
+            match requests.stop() {
+                Some(true) => return signals.abort(Why::Asked),
+                Some(false) => signals.stop(Why::Asked),
+                None => {}
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+}
+
+fn unguarded(unguarded: Unguarded) -> CliError {
+    match unguarded {
+        Unguarded::Refused(failure) => CliError::from(failure).hint("--no-guard does without it, if nobody else works on the deployment"),
+        Unguarded::Busy(holder, left) => {
+            let error = CliError::new(Kind::Busy, format!("the deployment is in use on the engine by {holder}"));
+            error
+                .hint(format!("wait until it is done; if it died, it holds the deployment for {left} more seconds"))
+                .hint("dockctl unlock shows it, and removes what is dead")
+        }
+    }
+}
+
+/// The journal cannot be written: what was under way has ended, and what came of it is settled later.
+fn cannot_go_on(error: JournalError, again: &str) -> CliError {
+    let full = error.is_full();
+    let mut told = CliError::from(error);
+    told.hints.clear();
+    let told = if full { told.hint("free some room where the state is kept") } else { told };
+    told.hint(format!("nothing new was started; what was under way was let end, and is looked at by the next run: {again}"))
+}

@@ -1,0 +1,143 @@
+//! Deployments whose journal is gone, damaged, old or new, taken from what the engine's labels tell.
+
+use crate::{
+    install::SLEEPER,
+    support::{Run, Test, docker},
+};
+use rusqlite::Connection;
+use std::{fs, path::PathBuf};
+
+/// Two containers, one of which needs the other and one that is adopted.
+fn blueprint(test: &Test) {
+    let db = SLEEPER.replace("\nnode_templates:\n", "").replace("web", "db");
+    let legacy = "  legacy:\n    type: cloudify.docker.Container\n    properties: {name: PREFIX-legacy, use_external_resource: true}\n";
+    let needs = "    relationships:\n      - {type: cloudify.relationships.connected_to, target: db}\n      - {type: cloudify.relationships.connected_to, target: legacy}\n";
+    test.foreign("legacy", &["sleep", "1000"]);
+    test.blueprint(&(SLEEPER.to_owned() + needs + &db + legacy));
+}
+
+fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
+    let state = test.path("elsewhere").display().to_string();
+    test.run(&[arguments, &["--state-dir", &state]].concat())
+}
+
+fn database(test: &Test) -> PathBuf {
+    test.path("state/deployments").join(format!("{}.db", test.prefix))
+}
+
+#[test]
+fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
+    let test = Test::new("labels-only");
+    blueprint(&test);
+    test.run(&["install"]).exits(0);
+    let listed = elsewhere(&test, &["list", "--all", "--output", "json"]).exits(0).json();
+    let mine = listed["deployments"].as_array().unwrap().iter().find(|it| it["deployment"] == test.prefix.as_str()).unwrap();
+    assert_eq!((&mine["state"], &mine["instances"]), (&"recoverable".into(), &2.into()));
+    let status = elsewhere(&test, &["status", "--output", "json"]).exits(0).json();
+    assert_eq!(status["recovered"], true);
+    assert!(status["not_recovered"][0]["reason"].as_str().unwrap().contains("adopted"), "{status:#}");
+    let states: Vec<&str> = status["instances"].as_array().unwrap().iter().map(|it| it["objects"][0]["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["running", "running"]);
+    elsewhere(&test, &["install"]).exits(1).says(&["does not know", "dockctl recover"]);
+    let down = elsewhere(&test, &["uninstall", "--progress", "plain"]).exits(0).says(&["not recovered: legacy_", "it is adopted"]);
+    let position = |text: &str| down.stderr.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{}", down.stderr));
+    assert!(position("[web_") < position("[db_"), "dependents go first:\n{}", down.stderr);
+    assert_eq!(test.containers(), ["PREFIX-legacy running"]);
+    assert!(elsewhere(&test, &["uninstall"]).exits(0).stdout.contains("nothing to do"));
+    // What this state folder still believes to be there is gone: that is fine too.
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-legacy exited"]);
+}
+
+#[test]
+fn what_is_recovered_is_installed_and_goes_on_as_before() {
+    let test = Test::new("recover");
+    blueprint(&test);
+    test.run(&["install"]).exits(0);
+    let ids = ["web", "db"].map(|name| test.inspect(name, "{{.Id}}"));
+    fs::remove_dir_all(test.path("state")).unwrap();
+    let recovered = test.run(&["recover", &test.prefix]).exits(0);
+    assert!(recovered.stdout.contains("not recovered: legacy_"), "{}", recovered.stdout);
+    assert!(test.run(&["recover", &test.prefix]).exits(0).stdout.contains("nothing to recover"));
+    assert!(test.run(&["list"]).exits(0).stdout.contains("installed"));
+    test.run(&["install"]).exits(0);
+    assert_eq!(ids, ["web", "db"].map(|name| test.inspect(name, "{{.Id}}")), "containers are kept");
+    assert!(test.run(&["install"]).exits(0).stdout.contains("up to date"));
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-legacy running"], "it was running when it was adopted again");
+    test.run(&["recover", &test.prefix]).exits(2).says(&["nothing on the engine"]);
+}
+
+#[test]
+fn a_damaged_journal_is_kept_and_labels_take_its_place() {
+    for command in ["install", "uninstall", "recover"] {
+        let test = Test::new("damaged");
+        test.blueprint(SLEEPER);
+        test.run(&["install"]).exits(0);
+        let id = test.inspect("web", "{{.Id}}");
+        let bytes = fs::read(database(&test)).unwrap();
+        let cut = [&bytes[..bytes.len() / 2], &vec![7; 3000][..]].concat();
+        fs::write(database(&test), &cut).unwrap();
+        let status = test.run(&["status"]).exits(0).says(&["damaged"]);
+        assert!(status.stdout.contains("running"), "{}", status.stdout);
+        let arguments = if command == "recover" { vec!["recover", &test.prefix] } else { vec![command] };
+        test.run(&arguments).exits(0).says(&["it was kept as", "recovered: 1 instance"]);
+        let kept = fs::read_dir(test.path("state/deployments"))
+            .unwrap()
+            .flatten()
+            .find(|file| file.path().display().to_string().contains(".damaged-"));
+        assert_eq!(fs::read(kept.unwrap().path()).unwrap(), cut, "the file is kept as it was");
+        match command {
+            "uninstall" => assert!(test.containers().is_empty()),
+            _ => assert_eq!(test.inspect("web", "{{.Id}}"), id, "{command} keeps the container"),
+        }
+        assert_eq!(test.run(&["list"]).exits(0).stdout.contains(&test.prefix), command != "uninstall");
+    }
+}
+
+#[test]
+fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
+    let test = Test::new("formats");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let open = || Connection::open(database(&test)).unwrap();
+    open().execute_batch("PRAGMA user_version=99").unwrap();
+    for command in ["status", "install", "uninstall"] {
+        test.run(&[command]).exits(1).says(&["has format 99", "use the dockctl that wrote it"]);
+    }
+    // As it was before there were snapshots and requests.
+    open().execute_batch("DROP TABLE snapshot; DROP TABLE request; PRAGMA user_version=1").unwrap();
+    test.run(&["status"]).exits(0);
+    assert!(test.run(&["install"]).exits(0).stdout.contains("up to date"));
+    test.run(&["uninstall"]).exits(0);
+    let format: i64 = open().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(format, 2);
+}
+
+#[test]
+fn a_container_that_only_inherited_labels_is_left_alone() {
+    let test = Test::new("inherited");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    docker(&["commit", &test.name("web"), &format!("{}-copy:latest", test.prefix)]);
+    docker(&["create", "--name", &test.name("mine"), &format!("{}-copy:latest", test.prefix)]);
+    elsewhere(&test, &["uninstall"]).exits(0).says(&["labels that were not made for it"]);
+    assert_eq!(test.containers(), ["PREFIX-mine created"]);
+}
+
+#[test]
+fn old_executions_are_forgotten_and_what_they_led_to_is_not() {
+    let test = Test::new("history");
+    test.blueprint(SLEEPER);
+    for _ in 0..4 {
+        test.run(&["install", "--keep-history", "3"]).exits(0);
+        test.run(&["uninstall", "--keep-history", "3"]).exits(0);
+    }
+    test.run(&["install", "--keep-history", "3"]).exits(0);
+    let executions = test.run(&["executions", "--output", "json"]).exits(0).json();
+    let executions = executions["executions"].as_array().unwrap();
+    assert_eq!(executions.iter().map(|it| it["workflow"].as_str().unwrap()).collect::<Vec<_>>(), ["install", "uninstall", "install"]);
+    let oldest = executions[0]["id"].as_str().unwrap();
+    assert!(test.run(&["executions", oldest]).exits(0).stdout.contains("create container"));
+    assert!(test.run(&["install"]).exits(0).stdout.contains("up to date"));
+}
