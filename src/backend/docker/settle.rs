@@ -1,7 +1,7 @@
 //! Looking whether a step is done whose outcome was lost.
 
 use super::{
-    Action,
+    Action, Dialect,
     build::Recipe,
     connect::{is_passing, pauses},
     container::{Container, milliseconds},
@@ -21,6 +21,8 @@ impl Engine {
     /// asked for, in milliseconds since 1970 UTC, by this machine's clock.
     pub(super) async fn settle(&self, action: &Action, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
         match action {
+            // What the plugin 2.x tells of its arguments is known to the one who makes the container only.
+            Action::Create(creation) if creation.dialect == Dialect::ContainerArgs => Ok(None),
             Action::Create(_) => self.created(call).await,
             Action::Start { .. } => self.started(call, since).await,
             Action::Connect { network, .. } => self.connected(call, network).await,

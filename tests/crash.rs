@@ -1,0 +1,55 @@
+//! The process is killed at every request to the engine, before and after the engine heard of it; then the same command is run
+//! again. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+#[path = "it/support.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod support;
+mod sweep;
+
+use sweep::{CONTAINERS, Sweep, proxy::Fault};
+
+/// Whether the first run was killed at a request, and the creates of it and the run after it together.
+fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize) {
+    sweep.proxy.arm(Some((at, fault)));
+    let first = sweep.through_proxy(&[command]);
+    sweep.proxy.disarm();
+    if first.code != 0 {
+        let again = sweep.through_proxy(&[command]);
+        assert_eq!(again.code, 0, "{command} again, killed {fault:?} at request {at}:\n{}\n{}", first.stderr, again.stderr);
+    }
+    // What the killed run had asked for may have been answered later.
+    (first.code != 0, sweep.created())
+}
+
+fn sweep(name: &str, fault: Fault) {
+    let sweep = Sweep::new(name);
+    let (mut installs, mut uninstalls) = (0, 0);
+    for at in Sweep::points(sweep.install, 7) {
+        let point = format!("killed {fault:?} at request {at} of the install");
+        let (hit, created) = killed(&sweep, "install", at, fault);
+        assert_eq!(created, CONTAINERS, "{point}: each container is created once");
+        sweep.expect_installed(&point);
+        let point = format!("killed {fault:?} at request {at} of the uninstall");
+        let (down, created) = killed(&sweep, "uninstall", at, fault);
+        assert_eq!(created, 0, "{point}");
+        sweep.expect_nothing(&point);
+        installs += usize::from(hit);
+        uninstalls += usize::from(down);
+    }
+    println!(
+        "{fault:?}: {installs} points of an install of {} requests, {uninstalls} of an uninstall of {}",
+        sweep.install, sweep.uninstall
+    );
+    assert!(installs >= 6 && uninstalls >= 3, "{installs} and {uninstalls} points");
+}
+
+#[test]
+fn a_run_killed_before_any_request_is_taken_up() {
+    sweep("crash-before", Fault::KillBefore);
+}
+
+#[test]
+fn a_run_killed_after_any_request_is_taken_up() {
+    sweep("crash-after", Fault::KillAfter);
+}

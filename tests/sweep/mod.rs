@@ -1,0 +1,248 @@
+//! What the sweeps over crashes and faults share: a blueprint, what it comes to on an engine, and a proxy before the engine.
+
+pub(crate) mod proxy;
+
+use crate::support::{Run, Test};
+use proxy::{Fault, Proxy};
+use serde_json::{Value as Json, json};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A diamond of four containers, one that needs its top, one that ends by itself, on a network, with a volume. The one that ends
+/// writes a line each time it runs.
+const BLUEPRINT: &str = "tosca_definitions_version: cloudify_dsl_1_2
+imports:
+  - http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml
+  - http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml
+  - plugin:dockctl
+dsl_definitions:
+  image: &image {src: TARBALL}
+  sleep: &sleep
+    cloudify.interfaces.lifecycle:
+      create: {inputs: {params: {command: [sleep, '1000'], stop_timeout: 0}}}
+node_templates:
+  net:
+    type: dockctl.nodes.Network
+    properties: {name: PREFIX-net}
+  data:
+    type: dockctl.nodes.Volume
+    properties: {name: PREFIX-data, keep: false}
+  base:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-base, image: *image}
+    interfaces: *sleep
+    relationships:
+      - {type: dockctl.relationships.attached_to_network, target: net, properties: {aliases: [base]}}
+      - {type: dockctl.relationships.mounts, target: data, properties: {target: /data}}
+  left:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-left, image: *image}
+    interfaces: *sleep
+    relationships: [{type: cloudify.relationships.connected_to, target: base}]
+  right:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-right, image: *image}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: [sleep, '1000'], stop_timeout: 0}}}
+        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.1}}
+    relationships: [{type: cloudify.relationships.connected_to, target: base}]
+  top:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-top, image: *image}
+    interfaces: *sleep
+    relationships:
+      - {type: cloudify.relationships.connected_to, target: left}
+      - {type: cloudify.relationships.connected_to, target: right}
+  tail:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-tail, image: *image}
+    interfaces: *sleep
+    relationships: [{type: cloudify.relationships.connected_to, target: top}]
+  job:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-job, image: *image}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: [sh, -c, 'echo ran >> /out/log'], volumes: [/out]}}}
+        start: {inputs: {params: {binds: {FOLDER: {bind: /out, mode: rw}}}, wait_for: {exited: 0, interval: 0.1}}}
+";
+
+/// Containers of the blueprint.
+pub(crate) const CONTAINERS: usize = 6;
+
+/// One engine, the blueprint, and what it comes to when nothing disturbs.
+pub(crate) struct Sweep {
+    pub(crate) test: Test,
+    pub(crate) proxy: Proxy,
+    engine: PathBuf,
+    /// What is on the engine, and what is known, after an install that nothing disturbed.
+    expected: Json,
+    /// Requests of an install and of an uninstall that nothing disturbed.
+    pub(crate) install: usize,
+    pub(crate) uninstall: usize,
+}
+
+impl Sweep {
+    /// Installs and takes down once, undisturbed.
+    pub(crate) fn new(name: &str) -> Self {
+        Self::on(name, Path::new("/var/run/docker.sock"))
+    }
+
+    pub(crate) fn on(name: &str, engine: &Path) -> Self {
+        let test = Test::new(name);
+        let folder = test.path("out");
+        std::fs::create_dir(&folder).unwrap();
+        test.write("blueprint.yaml", &BLUEPRINT.replace("FOLDER", &folder.display().to_string()));
+        let proxy = Proxy::start(&test.path("proxy.sock"), engine);
+        let mut sweep = Self { test, proxy, engine: engine.to_owned(), expected: Json::Null, install: 0, uninstall: 0 };
+        sweep.proxy.arm(None);
+        sweep.through_proxy(&["install"]).exits(0);
+        sweep.install = sweep.proxy.requests();
+        sweep.expected = sweep.present();
+        assert_eq!(sweep.expected["containers"].as_array().map(Vec::len), Some(CONTAINERS), "{:#}", sweep.expected);
+        sweep.proxy.arm(None);
+        sweep.through_proxy(&["uninstall"]).exits(0);
+        sweep.uninstall = sweep.proxy.requests();
+        sweep.expect_nothing("an undisturbed uninstall");
+        sweep
+    }
+
+    /// Points of a sweep: all of them, or a sample that is spread over them.
+    pub(crate) fn points(requests: usize, sample: usize) -> Vec<usize> {
+        // One more than there are: a disturbed run asks more often.
+        let all = 1..=requests + 1;
+        if is_long() { all.collect() } else { all.step_by((requests / sample).max(1)).collect() }
+    }
+
+    fn flags(&self, arguments: &[&str], host: &str) -> Command {
+        let mut command = self.test.command(arguments);
+        command.args(["--host", host, "--seed", "7", "--engine-timeout", "2", "--progress", "plain"]);
+        command
+    }
+
+    /// Runs dockctl on the engine itself.
+    pub(crate) fn direct(&self, arguments: &[&str]) -> Run {
+        Run::of(&self.flags(arguments, &format!("unix://{}", self.engine.display())).output().unwrap())
+    }
+
+    /// Runs dockctl through the proxy, with what it is armed with.
+    pub(crate) fn through_proxy(&self, arguments: &[&str]) -> Run {
+        let child = self.flags(arguments, &self.proxy.address()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.proxy.set_victim(child.id());
+        Run::of(&child.wait_with_output().unwrap())
+    }
+
+    /// Containers that the engine says it created since the proxy was armed.
+    pub(crate) fn created(&self) -> usize {
+        let created = |(line, status): &&(String, u16)| line.contains("/containers/create") && *status == 201;
+        self.proxy.log().iter().filter(created).count()
+    }
+
+    fn docker(&self, arguments: &[&str]) -> String {
+        let host = format!("unix://{}", self.engine.display());
+        let output = Command::new("docker").args(["--host", &host]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn lines(&self, arguments: &[&str]) -> Vec<String> {
+        let mut lines: Vec<String> = self.docker(arguments).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    fn container_ids(&self) -> Vec<String> {
+        self.lines(&["ps", "-aq", "--no-trunc", "--filter", &format!("name=^/{}", self.test.prefix)])
+    }
+
+    /// What is on the engine and what is known, without what differs from run to run.
+    fn present(&self) -> Json {
+        let ids = self.container_ids();
+        let inspected: Vec<Json> = if ids.is_empty() {
+            Vec::new()
+        } else {
+            let arguments: Vec<&str> = ["inspect"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+            serde_json::from_str(&self.docker(&arguments)).unwrap()
+        };
+        let mut containers: Vec<Json> = inspected.iter().map(lasting).collect();
+        containers.sort_by_key(|container| container["name"].to_string());
+        let status = self.direct(&["status", "--output", "json"]).exits(0).json();
+        let instance =
+            |it: &Json| json!({ "id": it["id"], "state": it["state"], "drift": it["drift"], "object": it["objects"][0]["name"] });
+        json!({
+            "containers": containers,
+            "networks": self.lines(&["network", "ls", "--format", "{{.Name}}", "--filter", &format!("name={}", self.test.prefix)]),
+            "volumes": self.lines(&["volume", "ls", "-q", "--filter", &format!("name={}", self.test.prefix)]),
+            "instances": status["instances"].as_array().unwrap().iter().map(instance).collect::<Vec<_>>(),
+            "ran": std::fs::read_to_string(self.test.path("out/log")).unwrap_or_default().lines().count(),
+        })
+    }
+
+    /// The engine and the record are as after an undisturbed install, and a further install finds nothing to do.
+    pub(crate) fn expect_installed(&self, point: &str) {
+        let present = self.present();
+        assert_eq!(present, self.expected, "{point}: the end differs\n{present:#}\n{:#}", self.expected);
+        let again = self.direct(&["install"]).exits(0);
+        assert!(again.stdout.contains("up to date"), "{point}: {}", again.stdout);
+    }
+
+    /// Nothing of the blueprint is left on the engine.
+    pub(crate) fn expect_nothing(&self, point: &str) {
+        let prefix = &self.test.prefix;
+        assert_eq!(self.container_ids(), Vec::<String>::new(), "{point}: containers are left");
+        assert_eq!(
+            self.lines(&["network", "ls", "-q", "--filter", &format!("name={prefix}")]),
+            Vec::<String>::new(),
+            "{point}: networks are left"
+        );
+        assert_eq!(
+            self.lines(&["volume", "ls", "-q", "--filter", &format!("name={prefix}")]),
+            Vec::<String>::new(),
+            "{point}: volumes are left"
+        );
+        let _ = std::fs::remove_file(self.test.path("out/log"));
+    }
+
+    /// Arms the proxy, runs a command through it, and then again without disturbance if it did not end well: it ends well, and
+    /// the engine created no more than it should.
+    pub(crate) fn disturbed(&self, command: &str, at: usize, fault: Fault) -> Run {
+        self.proxy.arm(Some((at, fault)));
+        let run = self.through_proxy(&[command]);
+        let log = self.proxy.log();
+        self.proxy.disarm();
+        if run.code != 0 {
+            let again = self.through_proxy(&[command]);
+            assert_eq!(again.code, 0, "{command} after {fault:?} at request {at} of {log:#?}:\n{}\n{}", run.stderr, again.stderr);
+        }
+        run
+    }
+}
+
+/// Whether everything is tried, not a sample.
+pub(crate) fn is_long() -> bool {
+    std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
+}
+
+/// What of a container is the same after each install.
+fn lasting(container: &Json) -> Json {
+    let mut labels = container["Config"]["Labels"].clone();
+    for name in ["dockctl.execution", "dockctl.request", "dockctl.seal"] {
+        labels.as_object_mut().map(|labels| labels.remove(name));
+    }
+    let mounts: Vec<Json> =
+        container["Mounts"].as_array().into_iter().flatten().map(|mount| json!([mount["Type"], mount["Destination"]])).collect();
+    let networks: Vec<&String> = container["NetworkSettings"]["Networks"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    json!({
+        "name": container["Name"],
+        "state": container["State"]["Status"],
+        "exit code": container["State"]["ExitCode"],
+        "command": container["Config"]["Cmd"],
+        "labels": labels,
+        "binds": container["HostConfig"]["Binds"],
+        "mounts": mounts,
+        "networks": networks,
+    })
+}

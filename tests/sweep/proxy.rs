@@ -1,0 +1,266 @@
+//! A socket between dockctl and the engine that counts requests and does what it is told at one of them.
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// What happens at a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// dockctl is killed before the engine hears of the request.
+    KillBefore,
+    /// dockctl is killed once the engine has answered, before it hears of the answer.
+    KillAfter,
+    /// The connection breaks before the engine hears of the request.
+    ResetBefore,
+    /// The connection breaks after the engine has answered.
+    ResetAfter,
+    /// The engine answers with this status, and does nothing.
+    Status(u16),
+    /// The engine does what it is asked, and no answer comes for longer than dockctl waits.
+    Freeze,
+    /// Half of the answer comes.
+    Truncate,
+    /// The engine is restarted before it hears of the request.
+    Restart,
+}
+
+/// How long a frozen request takes; longer than tests let dockctl wait.
+pub(crate) const FROZEN: Duration = Duration::from_secs(4);
+
+struct Shared {
+    engine: PathBuf,
+    requests: AtomicUsize,
+    /// Requests in order with the status of their answers; 0 where none was passed on.
+    log: Mutex<Vec<(String, u16)>>,
+    fault: Mutex<Option<(usize, Fault)>>,
+    victim: AtomicU32,
+    restart: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+/// The socket.
+pub(crate) struct Proxy {
+    pub(crate) socket: PathBuf,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Listens at `socket` and passes on to `engine`.
+    pub(crate) fn start(socket: &Path, engine: &Path) -> Self {
+        let shared = Arc::new(Shared {
+            engine: engine.to_owned(),
+            requests: AtomicUsize::new(0),
+            log: Mutex::default(),
+            fault: Mutex::default(),
+            victim: AtomicU32::new(0),
+            restart: Mutex::default(),
+        });
+        let listener = UnixListener::bind(socket).unwrap();
+        let mine = shared.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = mine.clone();
+                // A connection that breaks is what this is for.
+                std::thread::spawn(move || drop(serve(client, &shared)));
+            }
+        });
+        Self { socket: socket.to_owned(), shared }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Counts from 0 again, and lets `fault` happen at the request of that number, counted from 1.
+    pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
+        *self.shared.fault.lock().unwrap() = fault;
+        self.shared.requests.store(0, Ordering::SeqCst);
+        self.shared.victim.store(0, Ordering::SeqCst);
+        self.shared.log.lock().unwrap().clear();
+    }
+
+    /// Lets nothing more happen; what was counted stays.
+    pub(crate) fn disarm(&self) {
+        *self.shared.fault.lock().unwrap() = None;
+    }
+
+    /// Who is killed.
+    pub(crate) fn set_victim(&self, process: u32) {
+        self.shared.victim.store(process, Ordering::SeqCst);
+    }
+
+    /// How the engine is restarted.
+    pub(crate) fn set_restart(&self, restart: impl Fn() + Send + 'static) {
+        *self.shared.restart.lock().unwrap() = Some(Box::new(restart));
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// Requests since it was armed, with the status of their answers.
+    pub(crate) fn log(&self) -> Vec<(String, u16)> {
+        self.shared.log.lock().unwrap().clone()
+    }
+}
+
+/// One message: its head, and its body as it stands on the wire.
+struct Message {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Message {
+    fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+}
+
+fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
+    loop {
+        let head = read_head(&mut client)?;
+        let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let fault = shared.fault.lock().unwrap().filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+        let entry = {
+            let mut log = shared.log.lock().unwrap();
+            log.push((line, 0));
+            log.len() - 1
+        };
+        if fault == Some(Fault::ResetBefore) {
+            // What was sent and not read makes closing a reset.
+            return Ok(());
+        }
+        let mut body = Vec::new();
+        read_body(&mut client, &head, true, &mut body)?;
+        let request = Message { head, body };
+        match fault {
+            Some(Fault::KillBefore) => return kill(shared),
+            Some(Fault::Restart) => shared.restart.lock().unwrap().as_ref().expect("there is an engine to restart")(),
+            Some(Fault::Status(status)) => {
+                let body = "{\"message\":\"this is a test of trouble\"}";
+                write!(
+                    client,
+                    "HTTP/1.1 {status} Trouble\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )?;
+                continue;
+            }
+            _ => {}
+        }
+        let mut engine = UnixStream::connect(&shared.engine)?;
+        engine.write_all(request.head.as_bytes())?;
+        engine.write_all(&request.body)?;
+        let head = read_head(&mut engine)?;
+        let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        shared.log.lock().unwrap().get_mut(entry).into_iter().for_each(|entry| entry.1 = status);
+        let bodiless = matches!(status, 204 | 304);
+        if fault.is_none() {
+            client.write_all(head.as_bytes())?;
+            relay_body(&mut engine, &mut client, &head, bodiless)?;
+            continue;
+        }
+        let mut answer = Message { head, body: Vec::new() };
+        if !bodiless {
+            read_body(&mut engine, &answer.head.clone(), false, &mut answer.body)?;
+        }
+        match fault {
+            Some(Fault::KillAfter) => return kill(shared),
+            Some(Fault::Freeze) => {
+                std::thread::sleep(FROZEN);
+                return Ok(());
+            }
+            Some(Fault::Truncate) => {
+                let whole = [answer.head.as_bytes(), &answer.body].concat();
+                let half = if answer.body.is_empty() { answer.head.len() / 2 } else { answer.head.len() + answer.body.len() / 2 };
+                client.write_all(&whole[..half])?;
+                return Ok(());
+            }
+            Some(Fault::ResetAfter) => return Ok(()),
+            _ => {
+                client.write_all(answer.head.as_bytes())?;
+                client.write_all(&answer.body)?;
+            }
+        }
+        if answer.header("Connection").is_some_and(|connection| connection.eq_ignore_ascii_case("close")) {
+            return Ok(());
+        }
+    }
+}
+
+fn kill(shared: &Shared) -> std::io::Result<()> {
+    // The process may still be about to be named.
+    while shared.victim.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    Command::new("kill").args(["-KILL", &shared.victim.load(Ordering::SeqCst).to_string()]).status().map(drop)
+}
+
+/// Up to the empty line. A byte at a time: what comes after is not to be taken.
+fn read_head(stream: &mut impl Read) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// The body as the head announces it. One that it does not announce ends with the connection, unless it is a request's.
+fn read_body(stream: &mut impl Read, head: &str, is_request: bool, body: &mut Vec<u8>) -> std::io::Result<()> {
+    if header(head, "Transfer-Encoding").is_some() {
+        while read_chunk(stream, body)? {}
+        return Ok(());
+    }
+    match header(head, "Content-Length").and_then(|length| length.parse().ok()) {
+        Some(length) => stream.take(length).read_to_end(body).map(drop),
+        None if is_request => Ok(()),
+        None => stream.read_to_end(body).map(drop),
+    }
+}
+
+/// One chunk as it stands on the wire; whether there are more.
+fn read_chunk(stream: &mut impl Read, body: &mut Vec<u8>) -> std::io::Result<bool> {
+    let (start, mut byte) = (body.len(), [0]);
+    while !body[start..].ends_with(b"\r\n") {
+        stream.read_exact(&mut byte)?;
+        body.push(byte[0]);
+    }
+    let size = String::from_utf8_lossy(&body[start..]).trim().split(';').next().map(|size| u64::from_str_radix(size, 16));
+    let size = size.and_then(Result::ok).unwrap_or_default();
+    stream.take(size + 2).read_to_end(body)?;
+    Ok(size > 0)
+}
+
+/// Passes a body on as it comes: some have no end.
+fn relay_body(engine: &mut UnixStream, client: &mut UnixStream, head: &str, bodiless: bool) -> std::io::Result<()> {
+    if bodiless {
+        return Ok(());
+    }
+    if header(head, "Transfer-Encoding").is_none() {
+        let mut body = Vec::new();
+        read_body(engine, head, false, &mut body)?;
+        return client.write_all(&body);
+    }
+    loop {
+        let mut chunk = Vec::new();
+        let more = read_chunk(engine, &mut chunk)?;
+        client.write_all(&chunk)?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
