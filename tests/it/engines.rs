@@ -2,7 +2,8 @@
 
 use crate::{
     install::SLEEPER,
-    support::{Run, Test, docker, eventually, free_port, project, tarball},
+    private::Private,
+    support::{Run, Test, docker, eventually, free_port, project},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{
@@ -11,67 +12,9 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex},
 };
-
-/// An engine of the test's own, with a data folder of its own, that is gone when the test is over.
-pub(crate) struct Private {
-    process: Child,
-    bridge: String,
-    pub(crate) socket: String,
-}
-
-impl Private {
-    pub(crate) fn start(test: &Test, arguments: &[String]) -> Self {
-        let at = |name: &str| test.path(name).display().to_string();
-        let socket = format!("unix://{}", at("engine.sock"));
-        let log = fs::File::create(test.path("engine.log")).expect("the log can be made");
-        // Two engines that share a bridge take each other's down.
-        let bridge = format!("dt{}", test.prefix.rsplit('-').next().unwrap_or_default());
-        ip(&["link", "add", "name", &bridge, "type", "bridge"]);
-        ip(&["addr", "add", &format!("198.51.100.{}/29", 1 + 8 * fastrand::u8(..31)), "dev", &bridge]);
-        let process = Command::new("dockerd")
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("engine.pid"), "-H", &socket])
-            .args(["--iptables=false", "--ip-forward=false", "--bridge", &bridge])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd starts; scripts/engine installs it");
-        let engine = Self { process, bridge, socket };
-        eventually("the private engine", || {
-            let asked = Command::new("docker").args(["-H", &engine.socket, "version"]).output().ok()?;
-            asked.status.success().then_some(())
-        });
-        engine.docker(&["import", &tarball().display().to_string(), "dockctl-demo:latest"]);
-        engine
-    }
-
-    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
-        docker(&[&["-H", &self.socket], arguments].concat())
-    }
-}
-
-impl Drop for Private {
-    fn drop(&mut self) {
-        let ids = Command::new("docker").args(["-H", &self.socket, "ps", "-aq"]).output().map(|output| output.stdout);
-        for id in String::from_utf8_lossy(&ids.unwrap_or_default()).lines() {
-            let _ = Command::new("docker").args(["-H", &self.socket, "rm", "-f", id]).output();
-        }
-        // Asked to end, it takes its own containerd with it.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-        ip(&["link", "del", &self.bridge]);
-    }
-}
-
-fn ip(arguments: &[&str]) {
-    let done = Command::new(project().join("target/busybox")).arg("ip").args(arguments).output();
-    let done = done.expect("target/busybox starts; scripts/demo-image fetches it");
-    assert!(done.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-}
 
 /// A folder with ca.pem, cert.pem and key.pem for a client, and what an engine needs beside them.
 fn certificates(test: &Test, folder: &str) -> PathBuf {

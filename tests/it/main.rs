@@ -16,6 +16,7 @@ mod networks;
 mod params;
 mod plugin2;
 mod podman;
+mod private;
 mod properties;
 mod recover;
 mod reference;

@@ -1,0 +1,83 @@
+//! Trouble at every request to the engine: what comes of it is the same end, or a clear failure from which the same command goes
+//! on to the same end. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+#[path = "it/private.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod private;
+#[path = "it/support.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod support;
+mod sweep;
+
+use private::Private;
+use std::path::Path;
+use support::Test;
+use sweep::{CONTAINERS, Sweep, proxy::Fault};
+
+/// Points that were tried, and those of them where the first run already came to its end.
+#[derive(Debug, Default)]
+struct Tally {
+    points: usize,
+    unharmed: usize,
+}
+
+/// One point: a command with a fault at a request, and again if it failed.
+fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Tally) {
+    sweep.proxy.arm(Some((at, fault)));
+    let run = sweep.through_proxy(&[command]);
+    sweep.proxy.disarm();
+    let point = format!("{command} with {fault:?} at request {at}");
+    tally.points += usize::from(sweep.proxy.requests() >= at);
+    tally.unharmed += usize::from(run.code == 0);
+    if run.code != 0 {
+        assert!(matches!(run.code, 1 | 4) && run.stderr.contains("error: "), "{point}: exit {}\n{}", run.code, run.stderr);
+        let again = sweep.through_proxy(&[command]);
+        assert_eq!(again.code, 0, "{point}, again:\n{}\n{}", run.stderr, again.stderr);
+    }
+}
+
+fn sweep_over(sweep: &Sweep, fault: Fault, sample: usize) {
+    let (mut installs, mut uninstalls) = (Tally::default(), Tally::default());
+    for at in Sweep::points(sweep.install.max(sweep.uninstall), sample, fault) {
+        disturb(sweep, "install", at, fault, &mut installs);
+        let point = format!("{fault:?} at request {at}");
+        assert_eq!(sweep.created(), CONTAINERS, "{point} of the install: each container is created once");
+        sweep.expect_installed(&point);
+        disturb(sweep, "uninstall", at, fault, &mut uninstalls);
+        assert_eq!(sweep.created(), 0, "{point} of the uninstall");
+        sweep.expect_nothing(&point);
+    }
+    println!("{fault:?}: install ({} requests) {installs:?}, uninstall ({} requests) {uninstalls:?}", sweep.install, sweep.uninstall);
+    assert!(installs.points >= sample && uninstalls.points >= sample, "{installs:?} {uninstalls:?}");
+}
+
+#[test]
+fn connections_that_break() {
+    let sweep = Sweep::new("cut");
+    sweep_over(&sweep, Fault::ResetBefore, 3);
+    sweep_over(&sweep, Fault::ResetAfter, 3);
+}
+
+#[test]
+fn answers_that_are_none() {
+    let sweep = Sweep::new("refused");
+    sweep_over(&sweep, Fault::Status(500), 3);
+    sweep_over(&sweep, Fault::Status(503), 2);
+}
+
+#[test]
+fn answers_that_are_cut_off_or_never_come() {
+    let sweep = Sweep::new("frozen");
+    sweep_over(&sweep, Fault::Truncate, 2);
+    sweep_over(&sweep, Fault::Freeze, 2);
+}
+
+#[test]
+fn an_engine_that_is_restarted() {
+    let test = Test::new("restarted");
+    let engine = Private::isolated(&test);
+    let sweep = Sweep::on("restart", Path::new(engine.socket.trim_start_matches("unix://")));
+    sweep.proxy.set_restart(engine.restart());
+    sweep_over(&sweep, Fault::Restart, 2);
+}
