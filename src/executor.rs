@@ -194,13 +194,15 @@ impl<'a, B: Backend> Executor<'a, B> {
             stop: signals.stop.child_token(),
         };
         loop {
-            if let Err(error) = self.fill(&mut running) {
+            let asked = signals.is_stopped() && self.record.stopped().is_none();
+            let heeded = if asked { self.stop(signals.why(), &running) } else { Ok(()) };
+            if let Err(error) = heeded.and_then(|()| self.fill(&mut running)) {
                 return Err(drain(running, error, signals).await);
             }
             let next = tokio::select! {
                 biased;
                 () = signals.abort.cancelled() => return self.stop(signals.why(), &running),
-                () = signals.stop.cancelled(), if self.record.stopped().is_none() => self.stop(signals.why(), &running),
+                () = signals.stop.cancelled(), if self.record.stopped().is_none() => Ok(()),
                 () = over(running.deadline) => {
                     if self.record.stopped() == Some(Why::Timeout) {
                         return Ok(());
@@ -229,12 +231,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the journal cannot be written.
     pub fn finish(&mut self) -> Result<Outcome, JournalError> {
-        let failed = self.record.running().is_some_and(|execution| execution.failed.iter().any(|failed| !failed.ignored));
-        let outcome = match self.record.stopped() {
-            _ if self.record.is_done() => Outcome::Terminated,
-            Some(Why::Asked) if !failed => Outcome::Cancelled,
-            _ => Outcome::Failed,
-        };
+        let outcome = self.record.outcome();
         self.emit(Event::ExecutionFinished { outcome })?;
         Ok(outcome)
     }

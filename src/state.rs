@@ -381,6 +381,17 @@ impl Record {
         matches!(self.task(id), TaskState::Succeeded | TaskState::Ignored)
     }
 
+    /// How the execution that runs now would end if it ended now.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let failed = self.running().is_some_and(|execution| execution.failed.iter().any(|failed| !failed.ignored));
+        match self.stopped() {
+            _ if self.is_done() => Outcome::Terminated,
+            Some(Why::Asked) if !failed => Outcome::Cancelled,
+            _ => Outcome::Failed,
+        }
+    }
+
     /// Whether every task of the stage is done.
     #[must_use]
     pub fn is_done(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The process is killed at every request to the engine, before and after the engine heard of it; then the same command is run
 //! again. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
 
 #[path = "it/support.rs"]
 #[expect(dead_code, reason = "shared with other tests")]

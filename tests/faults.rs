@@ -1,6 +1,7 @@
 //! Trouble at every request to the engine: what comes of it is the same end, or a clear failure from which the same command goes
 //! on to the same end. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
 
 #[path = "it/private.rs"]
 #[expect(dead_code, reason = "shared with other tests")]

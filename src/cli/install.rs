@@ -153,11 +153,12 @@ impl Wish {
 
     pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
         let complete = self.record.as_ref().is_some_and(Record::is_complete);
+        let unfinished = self.record.as_ref().is_some_and(|record| record.running().is_some());
         let differences = if self.is_recovered() { self.other_than_made(observed) } else { self.differences() };
         match (complete, differences.is_empty()) {
             (true, false) => Decision::Different(differences),
             // What labels did not tell is put down.
-            (true, true) if proposal.stage.is_empty() && !self.is_recovered() => Decision::UpToDate,
+            (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => Decision::UpToDate,
             _ => Decision::Work,
         }
     }

@@ -140,13 +140,32 @@ impl<'a> Session<'a> {
         self.note(job.before)?;
         let id = self.execution.clone();
         let policy = job.how.policy(self.workspace.global);
-        let outcome = self.execute(&id, job.workflow, job.of, job.stage, policy).await.map_err(|error| cannot_go_on(error, &job.again))?;
-        if outcome == Outcome::Terminated {
-            return Ok(());
+        self.execute(&id, job.workflow, job.of, job.stage, policy).await.map_err(|error| cannot_go_on(error, &job.again))?;
+        let takes_back =
+            job.how.rollback && job.workflow == Workflow::Install && self.record.outcome() == Outcome::Failed && !self.signals.is_stopped();
+        if !takes_back {
+            self.release().await;
         }
-        let error = ended_badly(&self.record, outcome, &job.again);
-        let takes_back = job.how.rollback && job.workflow == Workflow::Install && outcome == Outcome::Failed && !self.signals.is_stopped();
-        if takes_back { self.take_back(&id, error).await } else { Err(error) }
+        let outcome = self.finish().map_err(|error| cannot_go_on(error, &job.again))?;
+        match outcome {
+            Outcome::Terminated => Ok(()),
+            _ if takes_back => self.take_back(&id, ended_badly(&self.record, outcome, &job.again)).await,
+            _ => Err(ended_badly(&self.record, outcome, &job.again)),
+        }
+    }
+
+    /// The end of an execution is put down when nothing is left on an engine that the next run would have to clear away.
+    fn finish(&mut self) -> Result<Outcome, JournalError> {
+        let (mut executor, _) = self.executor(Policy::default());
+        let outcome = executor.finish();
+        self.record = executor.record;
+        outcome
+    }
+
+    async fn release(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            guard.release().await;
+        }
     }
 
     async fn take_back(&mut self, failed: &str, mut error: CliError) -> Result<(), CliError> {
@@ -157,8 +176,9 @@ impl<'a> Session<'a> {
         let policy = how.policy(self.workspace.global);
         let of = Some(failed.to_owned());
         let again = self.workspace.again(&["resume", "-d", &deployment.name]);
-        let outcome = self.execute(&fresh_id(), Workflow::Rollback, of, proposal.stage, policy).await;
-        let outcome = outcome.map_err(|error| cannot_go_on(error, &again))?;
+        let done = self.execute(&fresh_id(), Workflow::Rollback, of, proposal.stage, policy).await;
+        self.release().await;
+        let outcome = done.and_then(|()| self.finish()).map_err(|error| cannot_go_on(error, &again))?;
         super::run::tell_rollback(&mut error, &self.record, outcome, &again);
         Err(error)
     }
@@ -170,7 +190,7 @@ impl<'a> Session<'a> {
         of: Option<String>,
         stage: Stage,
         policy: Policy,
-    ) -> Result<Outcome, JournalError> {
+    ) -> Result<(), JournalError> {
         let (mut executor, (guard, signals)) = self.executor(policy);
         let ran = async {
             executor.begin(id, workflow, of)?;
@@ -179,11 +199,7 @@ impl<'a> Session<'a> {
         let ran = ran.await;
         self.record = executor.record;
         ran?;
-        self.mend(workflow, policy).await?;
-        let (mut executor, _) = self.executor(policy);
-        let outcome = executor.finish();
-        self.record = executor.record;
-        outcome
+        self.mend(workflow, policy).await
     }
 
     /// An engine that went away may have taken containers with it that were started a moment ago: after a lost connection an
@@ -207,9 +223,7 @@ impl<'a> Session<'a> {
 
     /// Gives the deployment free, and forgets what is too old.
     pub(crate) async fn end(mut self) -> Record {
-        if let Some(guard) = self.guard.take() {
-            guard.release().await;
-        }
+        self.release().await;
         if let Err(error) = self.store.prune(self.workspace.global.keep_history.into()) {
             complain(&format!("warning: old executions are still remembered: {error}\n"));
         }

@@ -26,7 +26,7 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
         let engines = workspace.engines()?;
-        let known = workspace.state.read(&name)?.is_some_and(|record| record.is_installed());
+        let known = workspace.state.read(&name)?.is_some_and(|record| record.is_installed() || record.running().is_some());
         let recovered = if known { None } else { engines.default_engine().await?.recover(&name).await? };
         if !known && recovered.is_none() {
             return Ok(nothing(&name));

@@ -3,7 +3,7 @@
 use crate::{
     install::SLEEPER,
     private::Private,
-    support::{Run, Test, docker, eventually, free_port, project},
+    support::{Run, Test, docker, free_port},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{
@@ -12,7 +12,6 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
-    process::Command,
     sync::{Arc, Mutex},
 };
 

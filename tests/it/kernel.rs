@@ -23,7 +23,7 @@ use std::{collections::HashSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// A deployment of containers, each with the nodes it depends on.
-fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
+pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blueprint.yaml");
     std::fs::write(&path, blueprint(nodes)).unwrap();
@@ -60,11 +60,11 @@ node_templates:
 }
 
 /// net → (db, cache) → web
-fn diamond() -> Deployment {
+pub(crate) fn diamond() -> Deployment {
     deployment(&[("net", &[]), ("db", &["net"]), ("cache", &["net"]), ("web", &["db", "cache"])])
 }
 
-fn replay(journal: &[Entry]) -> Record {
+pub(crate) fn replay(journal: &[Entry]) -> Record {
     let mut record = Record::default();
     for entry in journal {
         record.apply(entry).unwrap();
@@ -97,14 +97,14 @@ async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deplo
     Some(executor.record)
 }
 
-fn runs_everything(world: &Simulated, deployment: &Deployment) {
+pub(crate) fn runs_everything(world: &Simulated, deployment: &Deployment) {
     let containers = world.containers.borrow();
     let owners: HashSet<&str> = containers.iter().map(|object| object.owner.as_ref().unwrap().instance.as_str()).collect();
     assert_eq!((containers.len(), owners.len()), (deployment.instances.len(), deployment.instances.len()), "each container exists once");
     assert!(containers.iter().all(|object| object.state == ObjectState::Running));
 }
 
-fn with_runtime<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn with_runtime<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(work)
 }
 
@@ -238,7 +238,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
     }
 }
 
-fn call(instance: String, node: String, step: dockctl::backend::Step) -> Call {
+pub(crate) fn call(instance: String, node: String, step: dockctl::backend::Step) -> Call {
     Call {
         deployment: "test".into(),
         execution: "x".into(),

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: against a real engine, but for `kernel` and `validate`.
 #![allow(clippy::unwrap_used, clippy::similar_names, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
 
 mod adopt;
 mod contract;
@@ -12,6 +13,7 @@ mod imports;
 mod install;
 mod interrupt;
 mod kernel;
+mod kernel_sweep;
 mod networks;
 mod params;
 mod plugin2;

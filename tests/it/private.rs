@@ -60,6 +60,7 @@ impl Private {
 
     /// On a network of its own: this kind can be restarted. On a shared one, an engine that starts again takes down the bridge of
     /// the machine's own engine.
+    #[allow(dead_code, reason = "only the sweep over faults restarts engines")]
     pub(crate) fn isolated(test: &Test) -> Self {
         Self::with(test, &["unshare", "--net"], &[], None)
     }
@@ -87,6 +88,7 @@ impl Private {
     }
 
     /// What stops the engine with everything in it, and starts it again.
+    #[allow(dead_code, reason = "likewise")]
     pub(crate) fn restart(&self) -> impl Fn() + Send + use<> {
         let daemon = self.daemon.clone();
         move || {

@@ -5,11 +5,12 @@
 //! removing the last. Times are those of the engine's clock.
 
 use super::{
-    connect::{Client, failure, status},
+    connect::{Client, failure, pauses, status},
     engine::Engine,
     images::in_path,
 };
 use crate::{backend::Failure, journal::Holder};
+use backon::Retryable as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::{fmt, fs, os::unix::fs::MetadataExt as _, rc::Rc, time::Duration};
@@ -27,6 +28,8 @@ const GENERATION: &str = "dockctl.guard.generation";
 const LIFE: Duration = Duration::from_mins(1);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(20);
+/// How often it is tried to take a guard that a dead run may hold.
+const TRIES: usize = 5;
 /// Pause after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -174,8 +177,18 @@ impl Guard {
     }
 }
 
+/// Takes the guard of one engine. What a dead run had asked for may turn up between the look and the making.
 async fn take_on(engine: &Engine, deployment: &str, me: &GuardHolder) -> Result<u64, Unguarded> {
-    let client = &engine.client;
+    for _ in 1..TRIES {
+        match try_to_take(&engine.client, deployment, me).await {
+            Err(Unguarded::Busy(holder, _)) if holder.is_dead(me) => {}
+            other => return other,
+        }
+    }
+    try_to_take(&engine.client, deployment, me).await
+}
+
+async fn try_to_take(client: &Client, deployment: &str, me: &GuardHolder) -> Result<u64, Unguarded> {
     let before = all(client, deployment).await?;
     expect_free(client, &before, me)?;
     let generation = before.iter().map(|found| found.generation).max().unwrap_or(0) + 1;
@@ -236,8 +249,11 @@ async fn all(client: &Client, deployment: &str) -> Result<Vec<Found>, Unguarded>
     Ok(listed["Volumes"].as_array().into_iter().flatten().filter_map(Found::of).collect())
 }
 
+/// Removing it twice does no harm, and leaving it would be seen: it is asked for again whatever the engine says.
 async fn remove(client: &Client, name: &str) -> Result<(), Failure> {
-    match client.delete(&format!("/volumes/{}", in_path(name)), &[]).await {
+    let path = format!("/volumes/{}", in_path(name));
+    let asked = || client.delete(&path, &[]);
+    match asked.retry(pauses()).when(|error| status(error) != Some(404)).await {
         Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing a guard")),
         _ => Ok(()),
     }
