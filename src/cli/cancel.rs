@@ -47,6 +47,10 @@ fn ended(workspace: &Workspace<'_>, name: &str, holder: &Holder, force: bool) ->
 /// Nobody holds the deployment.
 fn nothing(workspace: &Workspace<'_>, name: &str, id: Option<&str>) -> Result<Outcome, CliError> {
     let record = workspace.record(name)?;
+    if let Some(id) = id.filter(|id| !record.executions.iter().any(|it| it.id == *id)) {
+        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
+            .hint(format!("dockctl executions -d {name} shows those there are")));
+    }
     let text = match record.running().filter(|running| id.is_none_or(|id| id == running.id)) {
         Some(dead) => {
             format!("the process of execution {} is gone: there is nothing to cancel; dockctl resume -d {name} goes on with it\n", dead.id)

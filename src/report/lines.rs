@@ -42,7 +42,7 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
 fn stopping(why: Why) -> &'static str {
     match why {
         Why::Asked => "stopping: nothing new starts, what runs is finished (once more to stop at once)",
-        Why::Failure => "stopping after a failure (--fail-fast): nothing new starts, what runs is finished",
+        Why::Failure => "stopping after a failure (--fail-fast): nothing new starts, running steps finish, waits are given up",
         Why::Timeout => "the time is over (--timeout): nothing new starts, what runs has 10 s to end",
         Why::GuardLost => "stopping at once: another run has taken the deployment over",
     }

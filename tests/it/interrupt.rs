@@ -9,16 +9,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-fn signal(process: u32, name: &str) {
+pub(crate) fn signal(process: u32, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
 }
 
 /// A container whose process never comes.
-fn endless() -> String {
+pub(crate) fn endless() -> String {
     SLEEPER.replace("[sleep]", "[never]")
 }
 
-fn waits(test: &Test) -> Option<()> {
+pub(crate) fn waits(test: &Test) -> Option<()> {
     (test.containers() == ["PREFIX-web running"]).then_some(())
 }
 

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod contract;
+mod endure;
 mod engines;
 mod examples;
 mod faults;
@@ -24,6 +25,7 @@ mod recover;
 mod reference;
 mod registry;
 mod rules;
+mod runs;
 mod secrets;
 mod shown;
 mod support;
