@@ -606,3 +606,75 @@ impl Journal for Store {
         inserted.map(|_| ()).map_err(|error| self.sqlite(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Outcome, plan::Workflow};
+
+    fn entries(executions: usize) -> Vec<Entry> {
+        let started = |n| Event::ExecutionStarted { execution: format!("x{n}"), workflow: Workflow::Install, of: None };
+        let both = |n| [started(n), Event::ExecutionFinished { outcome: Outcome::Terminated }];
+        (0..executions).flat_map(both).map(|event| Entry { at: 7, event }).collect()
+    }
+
+    fn hold(state: &StateDir) -> Held {
+        state.hold("d", &Holder::this("test", "x")).unwrap()
+    }
+
+    /// Whatever is lost of the log of a database that lost its power, what is left is what came first.
+    #[test]
+    fn a_write_ahead_log_cut_anywhere_is_a_journal_cut_after_an_entry() {
+        let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let state = StateDir::new(whole.path().to_owned());
+        let mut held = hold(&state);
+        let all = entries(6);
+        all.iter().for_each(|entry| held.store.append(entry).unwrap());
+        let files = ["d.db", "d.db-wal"].map(|name| fs::read(whole.path().join("deployments").join(name)).unwrap());
+        let torn = StateDir::new(cut.path().to_owned());
+        make_folder(&torn.deployments()).unwrap();
+        let step = if std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all") { 1 } else { 211 };
+        let mut seen = std::collections::BTreeSet::new();
+        for length in (0..=files[1].len()).step_by(step) {
+            let at = |ending: &str| torn.deployments().join(format!("d.db{ending}"));
+            let _ = fs::remove_file(at("-shm"));
+            fs::write(at(""), &files[0]).unwrap();
+            fs::write(at("-wal"), &files[1][..length]).unwrap();
+            let (_, left) = torn.entries("d").unwrap();
+            assert_eq!(left, all[..left.len()], "cut after {length} bytes");
+            seen.insert(left.len());
+        }
+        assert!(seen.len() > 6 && seen.contains(&0), "{seen:?}");
+    }
+
+    #[test]
+    fn what_is_pruned_stays_in_the_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path().to_owned());
+        let mut held = hold(&state);
+        entries(9).iter().for_each(|entry| held.store.append(entry).unwrap());
+        held.store.prune(3).unwrap();
+        let record = held.store.replay().unwrap();
+        assert_eq!((record.executions.len(), record.ran), (3, 9));
+        assert_eq!(record.executions[0].id, "x6");
+        held.store.prune(3).unwrap();
+        assert_eq!(held.store.replay().unwrap(), record, "pruning again changes nothing");
+        drop(held);
+        assert_eq!(state.read("d").unwrap(), Some(record));
+    }
+
+    #[test]
+    fn a_request_is_for_the_run_that_holds_the_deployment() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path().to_owned());
+        let held = hold(&state);
+        let requests = held.store.requests().unwrap();
+        assert_eq!(requests.stop(), None);
+        state.ask_to_stop("d", false).unwrap();
+        assert_eq!(requests.stop(), Some(false));
+        state.ask_to_stop("d", true).unwrap();
+        assert_eq!(requests.stop(), Some(true));
+        drop((held, requests));
+        assert_eq!(hold(&state).store.requests().unwrap().stop(), None, "the next run is not meant");
+    }
+}

@@ -31,3 +31,4 @@ mod shown;
 mod support;
 mod validate;
 mod waits;
+mod watching;

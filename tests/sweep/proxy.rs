@@ -42,6 +42,8 @@ struct Shared {
     /// Requests in order with the status of their answers; 0 where none was passed on.
     log: Mutex<Vec<(String, u16)>>,
     fault: Mutex<Option<(usize, Fault)>>,
+    /// Requests whose line holds this are refused.
+    refused: Mutex<Option<String>>,
     victim: AtomicU32,
     restart: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
@@ -60,6 +62,7 @@ impl Proxy {
             requests: AtomicUsize::new(0),
             log: Mutex::default(),
             fault: Mutex::default(),
+            refused: Mutex::default(),
             victim: AtomicU32::new(0),
             restart: Mutex::default(),
         });
@@ -95,6 +98,11 @@ impl Proxy {
     /// Who is killed.
     pub(crate) fn set_victim(&self, process: u32) {
         self.shared.victim.store(process, Ordering::SeqCst);
+    }
+
+    /// Refuses all requests whose line holds a text.
+    pub(crate) fn refuse(&self, text: &str) {
+        *self.shared.refused.lock().unwrap() = Some(text.to_owned());
     }
 
     /// How the engine is restarted.
@@ -134,6 +142,8 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
         let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let fault = shared.fault.lock().unwrap().filter(|(at, _)| *at == number).map(|(_, fault)| fault);
         let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+        let refused = shared.refused.lock().unwrap().as_ref().is_some_and(|text| line.contains(text.as_str()));
+        let fault = if refused { Some(Fault::Status(403)) } else { fault };
         let entry = {
             let mut log = shared.log.lock().unwrap();
             log.push((line, 0));

@@ -334,7 +334,8 @@ impl fmt::Display for Action {
             Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
             Self::WaitFor { condition } => write!(f, "wait for {}", wait_for::shown(condition)),
             Self::Follow => f.write_str("wait until the container ends"),
-            Self::Execute { command } => write!(f, "run {} in the container", shown(command)),
+            // Nothing shows afterwards whether it ran.
+            Self::Execute { command } => write!(f, "run {} in the container (at least once)", shown(command)),
             Self::Connect { network, .. } => write!(f, "attach container to network {}", shown(network)),
             Self::Build { image, .. } => f.write_str(&build::shown(image)),
             Self::RemoveImage => f.write_str("remove image if it was brought for this"),
