@@ -146,6 +146,8 @@ impl Engine {
     /// Starts the container; one that runs already is started, one that is paused goes on.
     pub(super) async fn start(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
+        // From the first start on an engine that goes away takes something with it: that is to be noticed.
+        drop(self.watch.subscribe(&self.client));
         if let Err(error) = self.start_once(call, &id).await {
             let found = self.inspect(&id).await?;
             if found.as_ref().map(Container::state) == Some(ObjectState::Paused) {

@@ -71,7 +71,7 @@ impl Engines {
     /// Whether a connection to an engine was lost since this was last asked: it may have been restarted.
     pub fn was_cut(&self) -> bool {
         let open: Vec<Rc<Engine>> = self.open.borrow().values().filter_map(|place| place.get().cloned()).collect();
-        open.iter().filter(|engine| engine.client.was_cut()).count() > 0
+        open.iter().filter(|engine| engine.client.was_cut() | engine.watch.was_cut()).count() > 0
     }
 
     /// Guards a deployment on every engine that is known by now.

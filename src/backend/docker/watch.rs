@@ -33,6 +33,8 @@ pub(super) enum Shows {
 #[derive(Default)]
 pub(super) struct Watch {
     subscription: RefCell<Option<Subscription>>,
+    /// A subscription that held has broken: the engine may have been restarted.
+    cut: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -55,14 +57,21 @@ impl Watch {
     pub(super) fn subscribe(&self, client: &Client) -> Changes {
         let mut place = self.subscription.borrow_mut();
         let alive = place.take().filter(|subscription| !subscription.ended.load(Ordering::Relaxed));
-        let subscription = alive.unwrap_or_else(|| Subscription::start(client));
+        let subscription = alive.unwrap_or_else(|| Subscription::start(client, self.cut.clone()));
         *place = Some(subscription.clone());
         Changes { changed: subscription.changed.subscribe(), subscription }
     }
 }
 
+impl Watch {
+    /// Whether a subscription broke since this was last asked.
+    pub(super) fn was_cut(&self) -> bool {
+        self.cut.swap(false, Ordering::Relaxed)
+    }
+}
+
 impl Subscription {
-    fn start(client: &Client) -> Self {
+    fn start(client: &Client, cut: Arc<AtomicBool>) -> Self {
         let subscription = Self { changed: broadcast::channel(ROOM).0, holds: Arc::default(), ended: Arc::default() };
         let events = client
             .events(client.now().saturating_sub(BACK), &json!({ "type": ["container"], "event": ["die", "health_status", "destroy"] }));
@@ -75,7 +84,9 @@ impl Subscription {
                 // Nobody waits just now.
                 let _ = mine.changed.send(id.to_owned());
             }
-            mine.holds.store(false, Ordering::Relaxed);
+            if mine.holds.swap(false, Ordering::Relaxed) {
+                cut.store(true, Ordering::Relaxed);
+            }
             mine.ended.store(true, Ordering::Relaxed);
         });
         subscription
