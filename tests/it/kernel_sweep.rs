@@ -348,7 +348,7 @@ fn the_journal_cut_at_every_byte_with_every_fault_after_it() {
     for workflow in [Workflow::Install, Workflow::Uninstall] {
         let (bytes, runs) = with_runtime(sweep(&deployment, workflow, &Fate::FAULTS, &|_| ())).unwrap();
         println!("{workflow}: cut at {bytes} bytes, {runs} runs");
-        assert!(bytes > 5000 && runs > 300, "{workflow}: cut at {bytes} bytes, {runs} runs");
+        assert!(bytes > 3000 && runs > 150, "{workflow}: cut at {bytes} bytes, {runs} runs");
     }
 }
 
