@@ -5,7 +5,7 @@ use crate::{
     model::Deployment,
     plan::{Stage, TaskId, Workflow},
     secrets::Secrets,
-    state::InstanceRecord,
+    state::{InstanceRecord, Taken},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,12 @@ pub enum Event {
         /// The execution that it goes on with, or takes back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
+        /// What it creates is to be taken back if it fails.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rolls_back: bool,
+        /// Of a rollback: what it takes back.
+        #[serde(default, skip_serializing_if = "Taken::is_empty")]
+        takes_back: Taken,
     },
     /// From here on this stage is carried out.
     StageAdopted {
@@ -97,11 +103,14 @@ impl Event {
     /// The event without the secrets that are known. Only what an engine said can hold any.
     #[must_use]
     pub fn scrubbed(self, secrets: &Secrets) -> Self {
+        // What may hold a secret that is not known cannot be blotted out: it is left out whole.
+        let outputs_of = |outputs: Outputs| if secrets.is_incomplete() { outputs.without_hearsay() } else { outputs };
+        let failure_of = |failure: Failure| if secrets.is_incomplete() { failure.without_hearsay() } else { failure };
         match self {
-            Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs, secrets) },
-            Self::TaskSettled { task, outputs } => Self::TaskSettled { task, outputs: scrubbed(outputs, secrets) },
+            Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs_of(outputs), secrets) },
+            Self::TaskSettled { task, outputs } => Self::TaskSettled { task, outputs: scrubbed(outputs_of(outputs), secrets) },
             Self::TaskFailed { task, failure, retry_in, ignored } => {
-                Self::TaskFailed { task, failure: scrubbed(failure, secrets), retry_in, ignored }
+                Self::TaskFailed { task, failure: scrubbed(failure_of(failure), secrets), retry_in, ignored }
             }
             other => other,
         }

@@ -11,7 +11,7 @@ use crate::{
     plan::{Stage, TaskId, Workflow},
     report::Reporter,
     secrets::Secrets,
-    state::{Around, Record},
+    state::{Around, Record, Taken},
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use std::{
@@ -46,13 +46,15 @@ pub struct Policy {
     pub fail_fast: bool,
     /// What needs a failed operation goes on as if it were done; nothing is repeated.
     pub ignore_failures: bool,
+    /// What the run creates is taken back by another if it fails.
+    pub roll_back: bool,
     /// When the run has to be over.
     pub deadline: Option<Instant>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { parallel: 10, retries: 5.0, interval: 3.0, fail_fast: false, ignore_failures: false, deadline: None }
+        Self { parallel: 10, retries: 5.0, interval: 3.0, fail_fast: false, ignore_failures: false, roll_back: false, deadline: None }
     }
 }
 
@@ -83,6 +85,17 @@ impl Signals {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Whether everything is to be dropped at once.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.abort.is_cancelled()
+    }
+
+    /// Comes when it is asked to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
     }
 
     fn why(&self) -> Why {
@@ -129,8 +142,12 @@ struct Running<'a> {
     /// Calls that count against the limit; pauses do not.
     busy: usize,
     attempts: HashMap<TaskId, u32>,
-    /// When an operation of an instance has to be done.
-    limits: HashMap<(String, String), Instant>,
+    /// What is left of the time of an operation of an instance.
+    left: HashMap<(String, String), Duration>,
+    /// When each call began.
+    begun: HashMap<TaskId, Instant>,
+    /// What is tried again, and why.
+    failures: HashMap<TaskId, Failure>,
     /// When the whole run has to be over.
     deadline: Option<Instant>,
     progress: UnboundedSender<(TaskId, Progress)>,
@@ -173,7 +190,12 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the journal cannot be written.
     pub fn begin(&mut self, execution: &str, workflow: Workflow, of: Option<String>) -> Result<(), JournalError> {
-        self.emit(Event::ExecutionStarted { execution: execution.to_owned(), workflow, of })
+        let takes_back = match (&of, workflow) {
+            (Some(failed), Workflow::Rollback) => self.record.to_take_back(failed),
+            _ => Taken::default(),
+        };
+        let rolls_back = self.policy.roll_back;
+        self.emit(Event::ExecutionStarted { execution: execution.to_owned(), workflow, of, rolls_back, takes_back })
     }
 
     /// Carries out one stage until nothing is left that can be done.
@@ -188,7 +210,9 @@ impl<'a, B: Backend> Executor<'a, B> {
             calls: FuturesUnordered::new(),
             busy: 0,
             attempts: HashMap::new(),
-            limits: HashMap::new(),
+            left: HashMap::new(),
+            begun: HashMap::new(),
+            failures: HashMap::new(),
             deadline: self.policy.deadline,
             progress,
             stop: signals.stop.child_token(),
@@ -267,6 +291,7 @@ impl<'a, B: Backend> Executor<'a, B> {
             Ok(step) => {
                 running.busy += 1;
                 let limit = limit(&planned, attempt, running);
+                running.begun.insert(task, Instant::now());
                 running.calls.push(self.carry_out(task, step, lost, limit, running));
                 Ok(())
             }
@@ -325,20 +350,37 @@ impl<'a, B: Backend> Executor<'a, B> {
         match done {
             Done::Answer(task, Ok(outputs)) => {
                 running.busy -= 1;
+                self.spend(task, running);
                 self.emit(Event::TaskSucceeded { task, outputs })
             }
             Done::Answer(task, Err(failure)) => {
                 running.busy -= 1;
+                self.spend(task, running);
                 self.fail(task, failure, running)
             }
-            // What nobody knows the outcome of is left for the next run to settle.
-            Done::Pause(task) if self.record.stopped().is_some() && self.record.is_lost(task) => Ok(()),
-            Done::Pause(task) if self.record.stopped().is_some() => self.emit(Event::TaskInterrupted { task }),
-            Done::Pause(task) => self.start(task, running),
+            Done::Pause(task) => match self.record.stopped() {
+                None => self.start(task, running),
+                // What nobody knows the outcome of is left for the next run to settle.
+                Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
+                Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
+                Some(_) => {
+                    let failure = running.failures.remove(&task).unwrap_or_default();
+                    self.emit(Event::TaskFailed { task, failure, retry_in: None, ignored: false })
+                }
+            },
         }
     }
 
-    fn fail(&mut self, task: TaskId, mut failure: Failure, running: &Running<'a>) -> Result<(), JournalError> {
+    /// Takes the time of a call from that of its operation.
+    fn spend(&self, task: TaskId, running: &mut Running<'a>) {
+        let planned = self.record.stage().task(task);
+        let left = running.left.get_mut(&(planned.instance.clone(), planned.operation.clone()));
+        if let (Some(left), Some(begun)) = (left, running.begun.remove(&task)) {
+            *left = left.saturating_sub(begun.elapsed());
+        }
+    }
+
+    fn fail(&mut self, task: TaskId, mut failure: Failure, running: &mut Running<'a>) -> Result<(), JournalError> {
         if failure.cancelled {
             return self.emit(Event::TaskInterrupted { task });
         }
@@ -346,6 +388,9 @@ impl<'a, B: Backend> Executor<'a, B> {
         let pause = if failure.recoverable && self.record.stopped().is_none() { self.pause(task, running) } else { None };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         let ignored = self.policy.ignore_failures;
+        if pause.is_some() {
+            running.failures.insert(task, failure.clone());
+        }
         self.emit(Event::TaskFailed { task, failure, retry_in, ignored })?;
         match pause {
             Some(pause) => running.calls.push(paused(task, pause, running.stop.clone())),
@@ -413,15 +458,15 @@ impl Limit {
     }
 }
 
-/// All steps of one try of an operation share its time.
+/// All steps of one try of an operation share its time; waiting for other instances in between is no part of it.
 fn limit(planned: &crate::plan::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
     let seconds = planned.retry.timeout?;
-    let whole = Instant::now() + Duration::try_from_secs_f64(seconds).ok()?;
-    let at = running.limits.entry((planned.instance.clone(), planned.operation.clone())).or_insert(whole);
+    let whole = Duration::try_from_secs_f64(seconds).ok()?;
+    let left = running.left.entry((planned.instance.clone(), planned.operation.clone())).or_insert(whole);
     if attempt > 1 {
-        *at = whole;
+        *left = whole;
     }
-    Some(Limit { at: *at, seconds, recoverable: planned.retry.timeout_recoverable })
+    Some(Limit { at: Instant::now() + *left, seconds, recoverable: planned.retry.timeout_recoverable })
 }
 
 /// Lets calls under way end before the run is given up: what they do is at least done.

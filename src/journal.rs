@@ -134,7 +134,14 @@ impl JournalError {
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    use rusqlite::Error;
+    match error {
+        Error::Utf8Error(..) | Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::IntegralValueOutOfRange(..) => {
+            true
+        }
+        Error::SqliteFailure(_, Some(message)) if message.contains("no such table") || message.contains("no such column") => true,
+        error => matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)),
+    }
 }
 
 /// Who holds a deployment.
@@ -295,6 +302,13 @@ impl StateDir {
     /// If the journal cannot be written.
     pub fn ask_to_stop(&self, deployment: &str, force: bool) -> Result<(), JournalError> {
         let path = self.database(deployment);
+        // A run that has only just begun makes it in a moment.
+        for _ in 0..TRIES {
+            if Store::look(&path).is_ok_and(|store| store.format == FORMAT) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         let connection = Store::connect(&path)?;
         let asked =
             connection.execute("INSERT INTO request (at, force) VALUES (?1, ?2)", (i64::try_from(now()).unwrap_or(i64::MAX), force));
@@ -322,9 +336,11 @@ impl StateDir {
     ///
     /// If another run holds it, there is no room, or the journal cannot be used.
     pub fn hold(&self, deployment: &str, holder: &Holder) -> Result<Held, JournalError> {
+        let since = now();
         let lock = self.lock(deployment, holder)?;
         let store = Store::open(&self.database(deployment))?;
-        store.clear_requests()?;
+        // What was asked of an earlier run; what is asked of this one already is heeded.
+        store.clear_requests(since)?;
         let record = store.replay()?;
         Ok(Held { store, record, lock })
     }
@@ -374,7 +390,8 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
+/// Says who holds a deployment whose lock this is.
+pub(crate) fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&serde_json::to_vec(holder)?)
@@ -564,8 +581,9 @@ impl Store {
         Ok(())
     }
 
-    fn clear_requests(&self) -> Result<(), JournalError> {
-        self.connection.execute("DELETE FROM request", []).map(drop).map_err(|error| self.sqlite(error))
+    fn clear_requests(&self, before: u64) -> Result<(), JournalError> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        self.connection.execute("DELETE FROM request WHERE at < ?1", [before]).map(drop).map_err(|error| self.sqlite(error))
     }
 
     /// What watches for requests to the run that holds the deployment.
@@ -613,7 +631,13 @@ mod tests {
     use crate::{event::Outcome, plan::Workflow};
 
     fn entries(executions: usize) -> Vec<Entry> {
-        let started = |n| Event::ExecutionStarted { execution: format!("x{n}"), workflow: Workflow::Install, of: None };
+        let started = |n| Event::ExecutionStarted {
+            execution: format!("x{n}"),
+            workflow: Workflow::Install,
+            of: None,
+            rolls_back: false,
+            takes_back: crate::state::Taken::default(),
+        };
         let both = |n| [started(n), Event::ExecutionFinished { outcome: Outcome::Terminated }];
         (0..executions).flat_map(both).map(|event| Entry { at: 7, event }).collect()
     }
@@ -679,6 +703,7 @@ mod tests {
         state.ask_to_stop("d", true).unwrap();
         assert_eq!(requests.stop(), Some(true));
         drop((held, requests));
+        std::thread::sleep(std::time::Duration::from_millis(2));
         assert_eq!(hold(&state).store.requests().unwrap().stop(), None, "the next run is not meant");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
@@ -33,6 +33,8 @@ pub struct Secrets {
     known: RefCell<BTreeSet<String>>,
     /// Texts of this run that must not be kept, by digest.
     withheld: RefCell<BTreeMap<String, String>>,
+    /// Some secret of the deployment cannot be had now: what holds it would not be recognised.
+    incomplete: Cell<bool>,
 }
 
 impl Secrets {
@@ -69,6 +71,32 @@ impl Secrets {
         for part in std::iter::once(text).chain(lines) {
             known.extend([part.to_owned(), escaped(part), escaped(&escaped(part)), percent_encoded(part)]);
         }
+    }
+
+    /// Learns every secret that a definition refers to, so that it is recognised wherever it turns up: another run may have put
+    /// it there. One that cannot be had makes [`is_incomplete`](Self::is_incomplete) true.
+    pub fn learn(&self, definition: &Json) {
+        match definition {
+            Json::Array(items) => items.iter().for_each(|item| self.learn(item)),
+            Json::Object(object) => {
+                for (key, value) in object {
+                    let known = match key.as_str() {
+                        "get_secret" => value.as_str().or_else(|| value[0].as_str()).is_some_and(|name| self.get(name).is_ok()),
+                        WITHHELD => value.as_str().is_some_and(|digest| self.withheld(digest).is_ok()),
+                        _ => true,
+                    };
+                    self.incomplete.set(self.incomplete.get() || !known);
+                    self.learn(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether some secret of the deployment is not known to this run.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete.get()
     }
 
     /// Notes a text that must not be kept either: `digest` stands for it.

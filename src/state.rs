@@ -112,10 +112,33 @@ pub struct Execution {
     pub tasks: usize,
     /// Tasks that are done.
     pub done: usize,
+    /// What it creates is to be taken back if it fails.
+    pub rolls_back: bool,
+    /// Instances that existed before it.
+    before: Vec<String>,
     /// Instances that did not exist before it and that it began to create.
     pub created: Vec<String>,
+    /// Of a rollback: what it takes back.
+    takes_back: Taken,
     /// Why it was ended early.
     pub stopped: Option<Why>,
+}
+
+/// What is to be taken back: instances, and the executions that made them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Taken {
+    /// Ids of the instances.
+    pub instances: Vec<String>,
+    /// Ids of the executions.
+    pub executions: Vec<String>,
+}
+
+impl Taken {
+    /// Whether there is nothing to take back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.executions.is_empty()
+    }
 }
 
 /// Everything known of a deployment.
@@ -145,7 +168,10 @@ impl Record {
         match &entry.event {
             Event::Defined { deployment } => self.define(deployment),
             Event::Recovered { deployment, instances } => self.recover(deployment, instances),
-            Event::ExecutionStarted { execution, workflow, of } => self.start(execution, *workflow, of.clone(), entry.at),
+            Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back } => {
+                self.start(execution, *workflow, of.clone(), *rolls_back, entry.at);
+                self.running_mut().into_iter().for_each(|execution| execution.takes_back = takes_back.clone());
+            }
             Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
             Event::TaskSucceeded { task, outputs } => self.task_succeeded(*task, outputs, &[TaskState::Started], &entry.event)?,
@@ -181,8 +207,10 @@ impl Record {
         *self = Self { deployment: Some(deployment.clone()), instances: instances.clone(), ran: self.ran, ..Self::default() };
     }
 
-    fn start(&mut self, id: &str, workflow: Workflow, of: Option<String>, at: u64) {
+    fn start(&mut self, id: &str, workflow: Workflow, of: Option<String>, rolls_back: bool, at: u64) {
         self.ran += 1;
+        let exists = |(_, instance): &(&String, &InstanceRecord)| !instance.state.is_gone();
+        let before = self.instances.iter().filter(exists).map(|(id, _)| id.clone()).collect();
         self.executions.push(Execution {
             id: id.to_owned(),
             workflow,
@@ -193,7 +221,10 @@ impl Record {
             failed: Vec::new(),
             tasks: 0,
             done: 0,
+            rolls_back,
+            before,
             created: Vec::new(),
+            takes_back: Taken::default(),
             stopped: None,
         });
         self.stage = Stage::default();
@@ -221,7 +252,7 @@ impl Record {
         instance.state = enters;
         let id = planned.instance.clone();
         match self.running_mut() {
-            Some(execution) if was_gone && !enters.is_down() => execution.created.push(id),
+            Some(execution) if was_gone && !enters.is_down() && !execution.before.contains(&id) => execution.created.push(id),
             _ => {}
         }
         Ok(())
@@ -264,6 +295,10 @@ impl Record {
         let planned = self.stage.task(task);
         let (instance, operation) = (planned.instance.clone(), planned.operation.clone());
         let failed = FailedTask { instance, operation, failure: failure.clone(), ignored };
+        // The operation begins anew when somebody tries again.
+        if let Some(record) = self.instances.get_mut(&failed.instance) {
+            record.done.retain(|done| done.operation != failed.operation);
+        }
         if ignored {
             self.leave(task);
         }
@@ -362,6 +397,26 @@ impl Record {
     pub fn is_complete(&self) -> bool {
         let started = |instance: &Instance| self.state(&instance.id) == InstanceState::Started;
         self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
+    }
+
+    /// What taking back a failed execution means: what it created, and what those created that it went on with: runs that died or
+    /// were stopped, or were to be taken back themselves.
+    #[must_use]
+    pub fn to_take_back(&self, failed: &str) -> Taken {
+        let begun = self.executions.iter().rev().find(|it| it.workflow == Workflow::Rollback && it.of.as_deref() == Some(failed));
+        if let Some(begun) = begun {
+            return begun.takes_back.clone();
+        }
+        let mut taken = Taken::default();
+        let mut next = Some(failed);
+        while let Some(execution) = next.and_then(|id| self.executions.iter().find(|it| it.id == id)) {
+            taken.instances.extend(execution.created.iter().cloned());
+            taken.executions.push(execution.id.clone());
+            let before = execution.of.as_deref().and_then(|id| self.executions.iter().find(|it| it.id == id));
+            let belongs = |it: &&Execution| matches!(it.outcome, None | Some(Outcome::Interrupted | Outcome::Cancelled)) || it.rolls_back;
+            next = before.filter(belongs).filter(|it| !taken.executions.contains(&it.id)).map(|it| it.id.as_str());
+        }
+        taken
     }
 
     /// Why nothing new is started; none if it is.

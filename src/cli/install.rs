@@ -12,7 +12,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Observed, docker, places},
+    backend::{Object, Observed, docker, places},
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
@@ -65,8 +65,10 @@ impl Install<'_> {
         let wish = self.wish()?;
         let Some(proposal) = self.settle(&wish, engines).await? else { return Ok(false) };
         let path = self.path.display().to_string();
-        let skip = self.skip_unsupported.then_some("--skip-unsupported");
-        let again: Vec<&str> = ["install", &path, "-d", self.name].into_iter().chain(skip).collect();
+        let skip = self.skip_unsupported.then(|| "--skip-unsupported".to_owned());
+        let words: Vec<String> =
+            ["install", &path, "-d", self.name].map(str::to_owned).into_iter().chain(skip).chain(self.how.flags()).collect();
+        let again: Vec<&str> = words.iter().map(String::as_str).collect();
         let job = Job {
             workflow: Workflow::Install,
             of: unfinished(&session.record),
@@ -176,7 +178,10 @@ impl Wish {
 
     /// Objects of a deployment of this name that another state folder made: they would stand in the way.
     fn refuse_strangers(&self, observed: &Observed) -> Result<(), CliError> {
-        let strangers: Vec<&str> = observed.objects.iter().filter(|object| object.is_claimed).map(|object| object.name.as_str()).collect();
+        // Of another state folder, or of a journal that this one has lost.
+        let unknown = |instance: &str| self.deployment.instance(instance).is_none();
+        let is_strange = |object: &&Object| object.is_claimed || object.owner.as_ref().is_some_and(|owner| unknown(&owner.instance));
+        let strangers: Vec<&str> = observed.objects.iter().filter(is_strange).map(|object| object.name.as_str()).collect();
         let known = self.record.as_ref().is_some_and(Record::is_installed);
         if known || strangers.is_empty() {
             return Ok(());

@@ -10,7 +10,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::Recovered,
+    backend::{Places, docker::Recovered},
     event::{Entry, Event},
     journal::Holder,
     report::count,
@@ -36,13 +36,24 @@ pub(crate) fn recover(global: &Global, given: Option<&str>) -> Result<Outcome, C
             CliError::usage(format!("nothing on the engine carries the labels of a deployment `{name}`")).hint("dockctl list --all shows those there are")
         })?;
         let mut session = Session::begin(&workspace, &engines, &name, "recover")?;
-        let noted = if session.record.is_installed() { Err(known_by_now(&name)) } else { session.note(vec![event(recovered.clone())]) };
+        let noted = put_down(&mut session, &name).await;
         let record = session.end().await;
-        noted?;
+        let recovered = noted?.unwrap_or(recovered);
         let left_out: Vec<_> = recovered.left_out.iter().map(|(name, why)| json!({ "name": name, "reason": why })).collect();
         let fields = json!({ "deployment": name, "recovered": true, "instances": super::status::known_instances(&record), "not_recovered": left_out });
         Ok(Outcome::new(fields, format!("{}{}", known_table(&record), words(&recovered))))
     })
+}
+
+/// What labels tell once nobody works on the deployment any more.
+async fn put_down(session: &mut Session<'_>, name: &str) -> Result<Option<Recovered>, CliError> {
+    session.settle(name, &Places::new(), "recover").await?;
+    if session.record.is_installed() {
+        return Err(known_by_now(name));
+    }
+    let recovered = session.recovered(name).await?;
+    session.note(recovered.clone().map(event).into_iter().collect())?;
+    Ok(recovered)
 }
 
 fn known_by_now(name: &str) -> CliError {
@@ -57,14 +68,17 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     };
     let engines = workspace.engines()?;
     // Looked at before anything is touched: without an engine there is nothing to put in its place.
-    let recovered = engines.default_engine().await?.recover(name).await?;
+    engines.default_engine().await?.recover(name).await?;
     let lock = workspace.state.lock(name, &Holder::this("recover", ""))?;
+    if !workspace.state.read(name).is_err_and(|error| error.is_damage()) {
+        return Ok(false);
+    }
     let kept = workspace.state.set_aside(name)?;
     drop(lock);
     let mut session = Session::begin(workspace, &engines, name, "recover")?;
-    let noted = session.note(recovered.clone().map(event).into_iter().collect());
+    let noted = put_down(&mut session, name).await;
     session.end().await;
-    noted?;
+    let recovered = noted.map_err(|error| error.hint(format!("the damaged journal was kept as {}", kept.display())))?;
     let told = recovered.as_ref().map_or_else(|| format!("nothing on the engine carries the labels of `{name}`\n"), words);
     complain(&format!("warning: {damage}\n  it was kept as {}; from the engine's labels:\n{told}", kept.display()));
     Ok(true)

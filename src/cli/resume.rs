@@ -28,7 +28,7 @@ pub(crate) fn resume(global: &Global, args: &ExecutionArgs, inputs: &[String], h
     supply(&workspace, inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
-        let record = workspace.record(&name)?;
+        let record = workspace.record(&name).map_err(|error| error.hint(format!("if the state was lost: dockctl recover {name}")))?;
         if let Some(nothing) = nothing_to_do(&name, id.as_deref(), &record)? {
             return Ok(nothing);
         }
@@ -60,7 +60,12 @@ fn nothing_to_do(name: &str, id: Option<&str>, record: &Record) -> Result<Option
         return Err(error.hint(format!("dockctl executions -d {name} shows those there are")));
     }
     let done = last.is_none_or(|last| last.outcome == Some(event::Outcome::Terminated));
-    let text = format!("the last execution of `{name}` is done: there is nothing to resume\n");
+    let text = match last {
+        Some(_) => format!("the last execution of `{name}` is done: there is nothing to resume\n"),
+        None => format!(
+            "what was begun for `{name}` is not known here: dockctl install, or dockctl uninstall {name}, go on from what is there\n"
+        ),
+    };
     Ok(done
         .then(|| Outcome::new(json!({ "deployment": name, "execution": null, "instances": super::status::known_instances(record) }), text)))
 }
@@ -84,7 +89,8 @@ async fn go_on(
     session.settle(name, &places, "resume").await?;
     let observed = session.observe().await?;
     let (proposal, of) = propose(&last, deployment, &session.record, &observed, &removed);
-    let command = ["resume", "-d", name];
+    let words: Vec<String> = ["resume", "-d", name].map(str::to_owned).into_iter().chain(how.flags()).collect();
+    let command: Vec<&str> = words.iter().map(String::as_str).collect();
     let job =
         Job { workflow: last.workflow, of: Some(of), stage: proposal.stage, before: Vec::new(), how, again: workspace.again(&command) };
     session.carry_out(job).await.map(|()| None)

@@ -86,9 +86,18 @@ fn skipped_words(record: &Record) -> String {
 /// Adds to what is said of a failed install how taking it back ended.
 pub(crate) fn tell_rollback(error: &mut CliError, record: &Record, outcome: event::Outcome, again: &str) {
     let undone = outcome == event::Outcome::Terminated;
-    error.message += if undone { "; what it created was taken back" } else { "; taking back what it created failed too" };
+    error.message += match outcome {
+        event::Outcome::Terminated => "; what it created was taken back",
+        event::Outcome::Cancelled => "; taking back what it created was stopped before it was done",
+        _ => "; taking back what it created failed too",
+    };
+    if outcome == event::Outcome::Cancelled {
+        error.kind = Kind::Interrupted;
+    }
     error.preamble += &failures(record.executions.last(), false);
-    if !undone {
+    if undone {
+        error.hints = error.hints.iter().map(|hint| format!("{hint}, with the inputs that were given")).collect();
+    } else {
         error.hints = vec![format!("go on taking it back with: {again}")];
     }
     error.fields["rollback"] = record.executions.last().map(execution_json).into();

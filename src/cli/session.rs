@@ -10,15 +10,16 @@ use super::{
 use crate::{
     backend::{
         Observed, Places,
-        docker::{Engines, Guard, GuardHolder, Unguarded},
+        docker::{Engines, Guard, GuardHolder, Recovered, Unguarded},
     },
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Signals, Unsettled},
-    journal::{Held, Holder, JournalError, Requests, Store},
+    journal::{Held, Holder, JournalError, Requests, Store, write_holder},
     plan::{Stage, Workflow, install, rollback},
     report::Reporter,
     state::Record,
 };
+use serde_json::json;
 use std::{fs::File, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -27,6 +28,8 @@ use tokio::{
 
 /// How often it is looked whether another command asks to stop.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long the engine has to take the guard back from a run that was told to drop everything.
+const HURRY: Duration = Duration::from_secs(2);
 /// How often an install looks at what it made after a connection was lost, and mends it.
 const ROUNDS: usize = 3;
 
@@ -40,6 +43,13 @@ pub(crate) struct How {
 }
 
 impl How {
+    /// The flags that ask for it again.
+    pub(crate) fn flags(&self) -> impl Iterator<Item = String> + use<> {
+        let switches =
+            [(self.rollback, "--rollback-on-failure"), (self.ignore_failures, "--ignore-failure"), (self.run.fail_fast, "--fail-fast")];
+        switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned())
+    }
+
     fn policy(&self, global: &Global) -> Policy {
         Policy {
             parallel: global.parallel.into(),
@@ -47,6 +57,7 @@ impl How {
             interval: global.task_retry_interval,
             fail_fast: self.run.fail_fast,
             ignore_failures: self.ignore_failures,
+            roll_back: self.rollback,
             deadline: self.run.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(|time| Instant::now() + time),
         }
     }
@@ -94,17 +105,26 @@ impl<'a> Session<'a> {
     pub(crate) async fn settle(&mut self, name: &str, places: &Places, command: &str) -> Result<(), CliError> {
         if !self.workspace.global.no_guard {
             let me = GuardHolder::this(Holder::this(command, &self.execution), &self.lock);
-            self.guard = Some(self.engines.guard(name, places, me).await.map_err(unguarded)?);
+            let taken = unless_stopped(&self.signals, self.engines.guard(name, places, me)).await?;
+            self.guard = Some(taken.map_err(unguarded)?);
         }
-        let policy = Policy::default();
-        let (mut executor, _) = self.executor(policy);
-        let settled = executor.settle().await;
+        self.learn();
+        let signals = self.signals.clone();
+        let (mut executor, _) = self.executor(Policy::default());
+        let settled = unless_stopped(&signals, executor.settle()).await;
         let record = executor.record;
         self.record = record;
-        settled.map_err(|error| match error {
+        settled?.map_err(|error| match error {
             Unsettled::Journal(error) => error.into(),
             Unsettled::Engine(failure) => failure.into(),
         })
+    }
+
+    /// What another run put down can hold secrets that this one has not asked for.
+    fn learn(&self) {
+        let definitions = self.record.deployment.iter().map(|deployment| json!(deployment));
+        let dropped = self.record.dropped.iter().map(|(_, definition)| json!(definition));
+        definitions.chain(dropped).for_each(|definition| self.workspace.secrets.learn(&definition));
     }
 
     fn executor(&mut self, policy: Policy) -> (Executor<'_, Engines>, (Option<&mut Guard>, &Signals)) {
@@ -130,14 +150,21 @@ impl<'a> Session<'a> {
     /// What the engines say of the deployment now.
     pub(crate) async fn observe(&self) -> Result<Observed, CliError> {
         match &self.record.deployment {
-            Some(deployment) => self.workspace.observe(self.engines, deployment, &self.record).await,
+            Some(deployment) => unless_stopped(&self.signals, self.workspace.observe(self.engines, deployment, &self.record)).await?,
             None => Ok(Observed::default()),
         }
+    }
+
+    /// What labels on the default engine tell of the deployment.
+    pub(crate) async fn recovered(&self, name: &str) -> Result<Option<Recovered>, CliError> {
+        let asked = async { Ok(self.engines.default_engine().await?.recover(name).await?) };
+        unless_stopped(&self.signals, asked).await?
     }
 
     /// Carries a job out, and takes it back if that is wanted.
     pub(crate) async fn carry_out(&mut self, job: Job) -> Result<(), CliError> {
         self.note(job.before)?;
+        self.learn();
         let id = self.execution.clone();
         let policy = job.how.policy(self.workspace.global);
         self.execute(&id, job.workflow, job.of, job.stage, policy).await.map_err(|error| cannot_go_on(error, &job.again))?;
@@ -163,20 +190,31 @@ impl<'a> Session<'a> {
     }
 
     async fn release(&mut self) {
-        if let Some(guard) = self.guard.take() {
-            guard.release().await;
+        let Some(guard) = self.guard.take() else { return };
+        // Who was told to drop everything waits for no engine that does not answer.
+        let patience = if self.signals.is_aborted() { HURRY } else { Duration::MAX };
+        let signals = self.signals.clone();
+        tokio::select! {
+            _ = tokio::time::timeout(patience, guard.release()) => {}
+            () = hurried(&signals) => {}
         }
     }
 
     async fn take_back(&mut self, failed: &str, mut error: CliError) -> Result<(), CliError> {
-        let observed = self.observe().await?;
         let Some(deployment) = self.record.deployment.clone() else { return Err(error) };
+        let id = fresh_id();
+        // Who asks is told what runs now.
+        let _ = write_holder(&mut self.lock, &Holder::this("rollback", &id));
+        let observed = match self.observe().await {
+            Ok(observed) => observed,
+            Err(cause) => return Err(error.hint(format!("nothing was taken back: {}", cause.message))),
+        };
         let proposal = rollback::next(&deployment, &self.record, &observed, failed);
         let how = How { run: RunArgs { fail_fast: false, timeout: None }, rollback: false, ignore_failures: false };
         let policy = how.policy(self.workspace.global);
         let of = Some(failed.to_owned());
         let again = self.workspace.again(&["resume", "-d", &deployment.name]);
-        let done = self.execute(&fresh_id(), Workflow::Rollback, of, proposal.stage, policy).await;
+        let done = self.execute(&id, Workflow::Rollback, of, proposal.stage, policy).await;
         self.release().await;
         let outcome = done.and_then(|()| self.finish()).map_err(|error| cannot_go_on(error, &again))?;
         super::run::tell_rollback(&mut error, &self.record, outcome, &again);
@@ -228,6 +266,22 @@ impl<'a> Session<'a> {
             complain(&format!("warning: old executions are still remembered: {error}\n"));
         }
         self.record
+    }
+}
+
+/// Comes a moment after everything is to be dropped.
+async fn hurried(signals: &Signals) {
+    while !signals.is_aborted() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(HURRY).await;
+}
+
+/// What has not begun anything yet is simply left when the user asks to stop.
+async fn unless_stopped<T>(signals: &Signals, work: impl Future<Output = T>) -> Result<T, CliError> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = signals.stopped() => Err(CliError::new(Kind::Interrupted, "stopped before anything was begun")),
     }
 }
 

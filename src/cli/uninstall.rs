@@ -68,9 +68,9 @@ async fn take_down(
         give_up_volumes(&mut deployment, |_| true);
     }
     let proposal = workflow::next(&deployment, &session.record, &session.observe().await?);
-    let flags = [(volumes, "--volumes"), (how.ignore_failures, "--ignore-failure")];
-    let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag);
-    let again: Vec<&str> = ["uninstall", &name].into_iter().chain(flags).collect();
+    let volumes = volumes.then(|| "--volumes".to_owned());
+    let words: Vec<String> = ["uninstall", &name].map(str::to_owned).into_iter().chain(volumes).chain(how.flags()).collect();
+    let again: Vec<&str> = words.iter().map(String::as_str).collect();
     let job =
         Job { workflow: Workflow::Uninstall, of: None, stage: proposal.stage, before: Vec::new(), how, again: workspace.again(&again) };
     session.carry_out(job).await.map(|()| true)

@@ -7,12 +7,11 @@ use crate::{backend::Observed, model::Deployment, state::Record};
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed, execution: &str) -> Proposal {
     let mut proposal = Proposal::default();
-    let failed = record.executions.iter().find(|it| it.id == execution);
-    let created = failed.map(|failed| &failed.created[..]).unwrap_or_default();
-    let chosen = |instance: &crate::model::Instance| created.contains(&instance.id);
+    let taken = record.to_take_back(execution);
+    let chosen = |instance: &crate::model::Instance| taken.instances.contains(&instance.id);
     all_of(deployment, &chosen, record, observed, "take back what the failed install made", &[], &mut proposal);
     for id in 0..proposal.stage.tasks().len() {
-        proposal.stage.task_mut(TaskId(id)).step.take_back(execution);
+        proposal.stage.task_mut(TaskId(id)).step.take_back(&taken.executions);
     }
     proposal
 }

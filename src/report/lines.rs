@@ -13,11 +13,11 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     Some(match event {
         Event::Defined { .. } => return None,
         Event::Recovered { instances, .. } => format!("{} recovered from the engine's labels", super::count(instances.len(), "instance")),
-        Event::ExecutionStarted { execution, workflow, of: None } => format!("{workflow} started (execution {execution})"),
-        Event::ExecutionStarted { execution, workflow: Workflow::Rollback, of: Some(of) } => {
+        Event::ExecutionStarted { execution, workflow, of: None, .. } => format!("{workflow} started (execution {execution})"),
+        Event::ExecutionStarted { execution, workflow: Workflow::Rollback, of: Some(of), .. } => {
             format!("rollback started (execution {execution}, takes back {of})")
         }
-        Event::ExecutionStarted { execution, workflow, of: Some(of) } => {
+        Event::ExecutionStarted { execution, workflow, of: Some(of), .. } => {
             format!("{workflow} started (execution {execution}, goes on with {of})")
         }
         Event::StageAdopted { stage } => format!("{} planned", super::count(stage.tasks().len(), "step")),

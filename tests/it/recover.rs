@@ -141,3 +141,37 @@ fn old_executions_are_forgotten_and_what_they_led_to_is_not() {
     assert!(test.run(&["executions", oldest]).exits(0).stdout.contains("create container"));
     assert!(test.run(&["install"]).exits(0).stdout.contains("up to date"));
 }
+
+#[test]
+fn damage_that_only_shows_in_a_row_is_damage_too() {
+    let test = Test::new("row");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let open = || Connection::open(database(&test)).unwrap();
+    for harm in ["UPDATE event SET entry = CAST(x'ff80fe' AS TEXT) WHERE seq = 3", "DROP TABLE event"] {
+        open().execute_batch(harm).unwrap();
+        test.run(&["recover", &test.prefix]).exits(0).says(&["it was kept as", "recovered: 1 instance"]);
+        assert!(test.run(&["install"]).exits(0).stdout.contains("terminated"), "what labels do not tell is put down");
+    }
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
+    let test = Test::new("lost");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits(0);
+    let id = test.inspect("web", "{{.Id}}");
+    fs::write(database(&test), "").unwrap();
+    for ending in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{ending}", database(&test).display()));
+    }
+    test.run(&["install"]).exits(1).says(&["does not know", "dockctl recover"]);
+    test.run(&["resume"]).exits(2).says(&["dockctl recover"]);
+    test.run(&["recover"]).exits(0);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}}"), id);
+    test.run(&["uninstall"]).exits(0);
+}

@@ -257,3 +257,118 @@ fn a_guard_of_another_machine_holds_until_it_ends() {
     test.run(&["uninstall"]).exits(0);
     assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "", "guards are gone");
 }
+
+/// A job that writes a line each time it runs, after a while, and ends with a code.
+fn job(test: &Test, code: i32) -> std::path::PathBuf {
+    let folder = test.path("out");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (out, command) = (folder.display(), format!("echo ran >> /out/log; sleep 1; echo the password is $PW; exit {code}"));
+    test.blueprint(&format!(
+        "
+node_templates:
+  job:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-job, image: {{src: TARBALL, repository: dockctl-demo}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{command: [sh, -c, '{command}'], volumes: [/out], environment: {{PW: {{get_secret: pw}}}}}}}}}}
+        start: {{inputs: {{params: {{binds: {{'{out}': {{bind: /out, mode: rw}}}}}}, wait_for: {{exited: 0, interval: 0.1}}}}}}
+"
+    ));
+    folder.join("log")
+}
+
+#[test]
+fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
+    let test = Test::new("job");
+    let log = job(&test, 3);
+    let mut child = test.command(&["install"]).env("DOCKCTL_SECRET_PW", "hunter2secretXYZ").spawn().unwrap();
+    eventually("the job", || log.exists().then_some(()));
+    signal(child.id(), "KILL");
+    child.wait().unwrap();
+    eventually("its end", || (test.containers() == ["PREFIX-job exited"]).then_some(()));
+    // Whether the secret is given now or not, it is not shown.
+    let with = |secret: Option<&str>| {
+        let mut command = test.command(&["resume", "--output", "json"]);
+        secret.into_iter().for_each(|secret| drop(command.env("DOCKCTL_SECRET_PW", secret)));
+        Run::of(&command.output().unwrap())
+    };
+    let resumed = with(None).exits(1).says(&["ended with exit code 3", "it may hold a secret that this run was not given"]);
+    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 1, "it ran once");
+    assert!(!format!("{}{}", resumed.stdout, resumed.stderr).contains("hunter2"));
+    // Its failure is known now: who tries again means it.
+    let again = with(Some("hunter2secretXYZ")).exits(1);
+    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2);
+    again.says(&["the password is ********"]);
+    let database = test.path("state/deployments").join(format!("{}.db", test.prefix));
+    let kept = [std::fs::read(&database).unwrap(), std::fs::read(format!("{}-wal", database.display())).unwrap_or_default()].concat();
+    assert!(!String::from_utf8_lossy(&kept).contains("hunter2"));
+}
+
+#[test]
+fn a_rollback_takes_back_what_the_same_install_made_before_it_was_killed_and_spares_what_was_there() {
+    let test = Test::new("chain");
+    let nodes = SLEEPER.to_owned()
+        + &endless()
+            .replace("\nnode_templates:\n", "")
+            .replace("web", "late")
+            .replace("    interfaces:", "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n    interfaces:");
+    test.blueprint(&nodes);
+    let mut child = test.start(&["install", "--rollback-on-failure"]);
+    eventually("both containers", || (test.containers() == ["PREFIX-late running", "PREFIX-web running"]).then_some(()));
+    signal(child.id(), "KILL");
+    child.wait().unwrap();
+    let failed = test.run(&["install", "--rollback-on-failure", "--timeout", "1"]).exits(1).says(&["what it created was taken back"]);
+    assert!(test.containers().is_empty(), "{:?}\n{}", test.containers(), failed.stderr);
+    // What a failed run left on purpose is no part of the next, also if that makes it anew.
+    test.run(&["install", "--timeout", "2"]).exits(1);
+    test.blueprint(&nodes.replacen("command: sleep 1000", "command: sleep 2000", 1));
+    test.run(&["install", "--rollback-on-failure", "--timeout", "3"]).exits(1);
+    assert_eq!(test.inspect("web", "{{.State.Status}} {{.Config.Cmd}}"), "running [sleep 2000]");
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn a_failed_rollback_is_resumed_even_when_the_install_is_forgotten() {
+    let test = Test::new("forgotten");
+    let net = "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}";
+    test.blueprint(&endless().replace("node_templates:", net));
+    let child = test.start(&["install", "--rollback-on-failure", "--keep-history", "1", "--task-retries", "0", "--timeout", "3"]);
+    eventually("the container", || waits(&test));
+    test.foreign("guest", &["sleep", "1000"]);
+    docker(&["network", "connect", &test.name("net"), &test.name("guest")]);
+    docker(&["start", &test.name("guest")]);
+    Test::end(child).exits(1).says(&["taking back what it created failed too", "dockctl resume"]);
+    docker(&["rm", "-f", &test.name("guest")]);
+    test.run(&["resume", "--keep-history", "1"]).exits(0);
+    assert_eq!(docker(&["network", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
+}
+
+#[test]
+fn a_run_whose_guard_was_taken_stops() {
+    let test = Test::new("taken");
+    let child = waiting(&test);
+    docker(&["volume", "rm", &format!("dockctl-guard.{}.1", test.prefix)]);
+    Test::end(child).exits(5).says(&["was taken over on the engine", "another run took the deployment over"]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
+}
+
+#[test]
+fn an_operation_does_not_pay_for_waiting_for_others() {
+    let test = Test::new("patient");
+    let slow =
+        SLEEPER.replace("command: sleep 1000", "command: [sh, -c, 'sleep 4; true late; sleep 1000']").replace("[sleep]", "[sleep 1000]");
+    let slow =
+        slow.replace("processes_to_wait_for: [sleep 1000]", "wait_for: {log: ready, interval: 0.1}").replace("true late;", "echo ready;");
+    let next = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "next")
+        .replace("create: {inputs", "create: {timeout: 3, inputs")
+        .replace("    interfaces:", "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n    interfaces:");
+    test.blueprint(&(slow + &next));
+    let path = test.path("blueprint.yaml");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace("cloudify_dsl_1_2", "cloudify_dsl_1_5")).unwrap();
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+}

@@ -9,7 +9,7 @@ use super::{
     engine::Engine,
     images::in_path,
 };
-use crate::{backend::Failure, journal::Holder};
+use crate::{backend::Failure, event::now, journal::Holder};
 use backon::Retryable as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -30,6 +30,8 @@ const LIFE: Duration = Duration::from_mins(1);
 const RENEWAL: Duration = Duration::from_secs(20);
 /// How often it is tried to take a guard that a dead run may hold.
 const TRIES: usize = 5;
+/// How often it is looked whether it is time for that.
+const TICK: Duration = Duration::from_millis(500);
 /// Pause after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -79,6 +81,9 @@ impl GuardHolder {
 
 impl fmt::Display for GuardHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.is_empty() {
+            return f.write_str("a run that has ended since");
+        }
         write!(f, "{} on {}", self.run, self.host)
     }
 }
@@ -130,12 +135,14 @@ pub struct Guard {
     me: GuardHolder,
     /// Each engine with the generation of its guard.
     held: Vec<(Rc<Engine>, u64)>,
+    /// A renewal was begun and has not ended: there may be one of the next generation too.
+    renewing: bool,
 }
 
 impl Guard {
     /// Guards a deployment on engines; on none of them if one is guarded already.
     pub(super) async fn take(engines: Vec<Rc<Engine>>, deployment: &str, me: GuardHolder) -> Result<Self, Unguarded> {
-        let mut guard = Self { deployment: deployment.to_owned(), me, held: Vec::new() };
+        let mut guard = Self { deployment: deployment.to_owned(), me, held: Vec::new(), renewing: false };
         for engine in engines {
             match take_on(&engine, deployment, &guard.me).await {
                 Ok(generation) => guard.held.push((engine, generation)),
@@ -150,31 +157,53 @@ impl Guard {
 
     /// Renews the guard for as long as it is held. Comes only when another run has taken it over: who.
     pub async fn lost(&mut self) -> GuardHolder {
-        let mut pause = RENEWAL;
+        let mut due = now() + millis(RENEWAL);
         loop {
-            tokio::time::sleep(pause).await;
-            pause = RENEWAL;
+            // By the clock of the wall: a machine that slept does not count the time.
+            while now() < due {
+                tokio::time::sleep(TICK).await;
+            }
+            due = now() + millis(RENEWAL);
+            self.renewing = true;
             for (engine, generation) in &mut self.held {
                 match renew(engine, &self.deployment, &self.me, *generation).await {
                     Ok(next) => *generation = next,
                     Err(Unguarded::Busy(holder, _)) => return *holder,
                     Err(Unguarded::Refused(failure)) => {
                         tracing::warn!(message = failure.message, "the guard was not renewed");
-                        pause = AGAIN;
+                        due = now() + millis(AGAIN);
                     }
                 }
             }
+            self.renewing = false;
         }
     }
 
     /// Gives the deployment free. A guard that cannot be removed ends by itself.
     pub async fn release(self) {
         for (engine, generation) in &self.held {
-            if let Err(failure) = remove(&engine.client, &name(&self.deployment, *generation)).await {
+            let removed = if self.renewing {
+                remove_all(&engine.client, &self.deployment, &self.me).await
+            } else {
+                remove(&engine.client, &name(&self.deployment, *generation)).await
+            };
+            if let Err(failure) = removed {
                 tracing::warn!(message = failure.message, "the guard was not removed");
             }
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Removes the guards that this holder made.
+async fn remove_all(client: &Client, deployment: &str, me: &GuardHolder) -> Result<(), Failure> {
+    for found in all(client, deployment).await.map_err(refusal)?.iter().filter(|found| found.holder.token == me.token) {
+        remove(client, &found.name).await?;
+    }
+    Ok(())
 }
 
 /// Takes the guard of one engine. What a dead run had asked for may turn up between the look and the making.
@@ -201,12 +230,21 @@ async fn try_to_take(client: &Client, deployment: &str, me: &GuardHolder) -> Res
         return Err(busy);
     }
     for dead in before {
-        remove(client, &dead.name).await.map_err(Unguarded::Refused)?;
+        if let Err(failure) = remove(client, &dead.name).await {
+            remove(client, &name(deployment, generation)).await.map_err(Unguarded::Refused)?;
+            return Err(Unguarded::Refused(failure));
+        }
     }
     Ok(generation)
 }
 
+/// One that is not there any more was taken over, by a run that may have ended since.
 async fn renew(engine: &Engine, deployment: &str, me: &GuardHolder, generation: u64) -> Result<u64, Unguarded> {
+    let found = all(&engine.client, deployment).await?;
+    if !found.iter().any(|found| found.holder.token == me.token) {
+        let other = found.into_iter().map(|found| found.holder).next().unwrap_or_default();
+        return Err(Unguarded::Busy(Box::new(other), 0));
+    }
     make(&engine.client, deployment, me, generation + 1).await?;
     remove(&engine.client, &name(deployment, generation)).await.map_err(Unguarded::Refused)?;
     Ok(generation + 1)

@@ -49,6 +49,9 @@ use crate::{
 use declared::{ExpectedExit, declaration, expected_exit, wanted_name};
 use serde_json::Value as Json;
 
+/// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
+pub(super) const HEARSAY: [&str; 4] = ["container_info", "container_args", "run_result", "build_result"];
+
 /// Runtime property that says how an adopted container was found.
 const ADOPTED_STATE: &str = "adopted_state";
 
@@ -85,7 +88,12 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
         | Action::Adopt { .. }
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_) => object.is_some(),
-        Action::Start { .. } => object.is_some_and(|object| object.state == ObjectState::Restarting || is_done(node, object)),
+        // One that is to end and ended otherwise is not run again unasked: what waits for it says so.
+        Action::Start { .. } => object.is_some_and(|object| match object.state {
+            ObjectState::Exited => expected_exit(node).is_some(),
+            ObjectState::Restarting => true,
+            _ => is_done(node, object),
+        }),
         Action::Execute { .. } => true,
         Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
         Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),

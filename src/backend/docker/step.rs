@@ -101,9 +101,9 @@ pub enum Action {
     RemoveVolume {
         /// The node's `keep`.
         keep: Json,
-        /// Only if this execution made it; then it is not kept.
+        /// Only if one of these executions made it; then it is not kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        made_by: Option<String>,
+        made_by: Option<Vec<String>>,
     },
     /// Finds an object that exists already, and remembers how it was found.
     Adopt {

@@ -65,10 +65,12 @@ impl Engine {
 
     /// Removes the volume if that is asked for, with any that a run made for the instance and died before it could write
     /// that down. What is in a volume cannot be made again: only one that carries our seal is removed.
-    pub(super) async fn remove_volume(&self, call: &Call, keep: &Json, made_by: Option<&str>) -> Result<Outputs, Failure> {
+    pub(super) async fn remove_volume(&self, call: &Call, keep: &Json, made_by: Option<&[String]>) -> Result<Outputs, Failure> {
         let goes = *keep == false || made_by.is_some();
         let all = if goes { self.made_for_instance(call, "/volumes", "volume_name").await? } else { Vec::new() };
-        let is_chosen = |found: &&Json| made_by.is_none_or(|execution| found["Labels"][label::EXECUTION] == execution);
+        let is_chosen = |found: &&Json| {
+            made_by.is_none_or(|made_by| made_by.iter().any(|execution| found["Labels"][label::EXECUTION] == execution.as_str()))
+        };
         for found in all.iter().filter(is_chosen) {
             match self.client.delete(&format!("/volumes/{}", in_path(found["Name"].as_str().unwrap_or_default())), &[]).await {
                 Err(error) if status(&error) != Some(404) => return Err(failure(&error, "removing the volume")),
