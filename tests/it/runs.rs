@@ -290,7 +290,9 @@ fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
     // Whether the secret is given now or not, it is not shown.
     let with = |secret: Option<&str>| {
         let mut command = test.command(&["resume", "--output", "json"]);
-        secret.into_iter().for_each(|secret| drop(command.env("DOCKCTL_SECRET_PW", secret)));
+        if let Some(secret) = secret {
+            command.env("DOCKCTL_SECRET_PW", secret);
+        }
         Run::of(&command.output().unwrap())
     };
     let resumed = with(None).exits(1).says(&["ended with exit code 3", "it may hold a secret that this run was not given"]);
