@@ -32,6 +32,7 @@ fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Ta
     tally.points += usize::from(sweep.proxy.requests() >= at);
     tally.unharmed += usize::from(run.code == 0);
     if run.code != 0 {
+        sweep.wait_for_engine();
         assert!(matches!(run.code, 1 | 4) && run.stderr.contains("error: "), "{point}: exit {}\n{}", run.code, run.stderr);
         let again = sweep.through_proxy(&[command]);
         assert_eq!(again.code, 0, "{point}, again:\n{}\n{}", run.stderr, again.stderr);

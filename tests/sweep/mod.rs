@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each sweep has its own kinds of trouble")]
 pub(crate) mod proxy;
 
-use crate::support::{Run, Test};
+use crate::support::{Run, Test, eventually};
 use proxy::{Fault, Proxy};
 use serde_json::{Value as Json, json};
 use std::{
@@ -148,6 +148,14 @@ impl Sweep {
         let output = Command::new("docker").args(["--host", &host]).args(arguments).output().unwrap();
         assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// An engine that is restarted needs a moment.
+    #[allow(dead_code, reason = "only one of the sweeps restarts it")]
+    pub(crate) fn wait_for_engine(&self) {
+        let host = format!("unix://{}", self.engine.display());
+        let answers = || Command::new("docker").args(["--host", &host, "version"]).output().is_ok_and(|output| output.status.success());
+        eventually("the engine", || answers().then_some(()));
     }
 
     fn lines(&self, arguments: &[&str]) -> Vec<String> {
