@@ -381,9 +381,11 @@ impl<'a, B: Backend> Executor<'a, B> {
     }
 
     fn fail(&mut self, task: TaskId, mut failure: Failure, running: &mut Running<'a>) -> Result<(), JournalError> {
-        if failure.cancelled {
+        // What was waited for when the time of the run was over is why it failed.
+        if failure.cancelled && self.record.stopped() != Some(Why::Timeout) {
             return self.emit(Event::TaskInterrupted { task });
         }
+        failure.cancelled = false;
         failure.place = Some(self.record.stage().task(task).place.clone());
         let pause = if failure.recoverable && self.record.stopped().is_none() { self.pause(task, running) } else { None };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
