@@ -1,6 +1,9 @@
 //! Networks and volumes as nodes, and what containers have to do with them.
 
-use crate::support::{Test, docker};
+use crate::{
+    install::SLEEPER,
+    support::{Test, docker},
+};
 
 const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
 imports:
@@ -217,4 +220,43 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
         .says(&["`HostConfig.Mounts.VolumeOptions.Subpath` needs an engine with API 1.45"]);
     write(&test, &[network("front", ""), network("front", "").replace("front:", "other:")]);
     test.run(&["validate"]).exits(3).says(&["two nodes ask for a network named"]);
+}
+
+/// Engines make two networks of one name if they are asked at the same moment.
+#[test]
+fn of_two_networks_that_a_repeated_call_made_one_is_left() {
+    let test = Test::new("twins");
+    let nodes = SLEEPER.replace(
+        "\nnode_templates:\n",
+        "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n",
+    );
+    test.blueprint(&nodes);
+    test.run(&["install", "--seed", "3"]).exits(0);
+    let labels: serde_json::Value =
+        serde_json::from_str(&docker(&["network", "inspect", "--format", "{{json .Labels}}", &test.name("net")])).unwrap();
+    // The record is lost, and a twin of the network was made by a call that nobody waited for.
+    let body = serde_json::json!({ "Name": test.name("net"), "Labels": labels }).to_string();
+    create_network_twice(&body);
+    let count = || docker(&["network", "ls", "-q", "--filter", &format!("name={}", test.name("net"))]).lines().count();
+    assert_eq!(count(), 2);
+    std::fs::remove_file(test.path("state/deployments").join(format!("{}.db", test.prefix))).unwrap();
+    test.run(&["install", "--seed", "3"]).exits(0);
+    assert_eq!(count(), 1);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(count(), 0);
+}
+
+/// Asks the engine itself: it makes another of the same name where it is not told to look.
+fn create_network_twice(body: &str) {
+    use std::io::{Read as _, Write as _};
+    let mut engine = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").unwrap();
+    let head = format!(
+        "POST /v1.41/networks/create HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    engine.write_all(head.as_bytes()).unwrap();
+    engine.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    engine.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 }

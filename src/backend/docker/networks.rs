@@ -111,32 +111,46 @@ impl Engine {
         body["Name"] = name.clone().into();
         self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
         self.add_seal(&mut body, &name);
-        if let Some(found) = self.network_named(&name).await? {
+        if let Some(found) = self.only_network(call, &name).await? {
             return self.taken_up(call, &name, &found);
         }
-        match self.client.post("/networks/create", &[], &body).await {
-            Ok(_) => self.expect_network(&name).await,
-            Err(error) if status(&error) == Some(409) => match self.network_named(&name).await? {
-                Some(found) => self.taken_up(call, &name, &found),
-                None => Err(failure(&error, &format!("creating network `{name}`"))),
-            },
-            Err(error) => Err(failure(&error, &format!("creating network `{name}`"))),
+        let created = self.client.post("/networks/create", &[], &body).await;
+        if let Err(error) = &created
+            && status(error) != Some(409)
+        {
+            return Err(failure(error, &format!("creating network `{name}`")));
         }
+        match (self.only_network(call, &name).await?, created) {
+            (Some(found), _) => self.taken_up(call, &name, &found),
+            (None, Err(error)) => Err(failure(&error, &format!("creating network `{name}`"))),
+            (None, Ok(_)) => Err(Failure::fatal(format!("network {name} is not there although the engine said that it is done"))),
+        }
+    }
+
+    /// The network of exactly this name. Engines make two of one name if they are asked at the same moment, as when an answer was
+    /// lost and the call repeated: all but the first that were made for the instance are removed.
+    async fn only_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
+        let filters = json!({ "name": [name] }).to_string();
+        let listed = self.client.ask("/networks", &[("filters", filters)]).await;
+        let listed = listed.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+        let all = listed.as_array().into_iter().flatten().filter(|found| found["Name"] == name);
+        let (mut mine, others): (Vec<&Json>, Vec<&Json>) = all.partition(|found| self.is_made_for(call, found));
+        mine.sort_by_key(|found| found["Created"].as_str().unwrap_or_default());
+        for twin in mine.iter().skip(1) {
+            self.delete_network(call, twin).await?;
+        }
+        Ok(mine.first().or(others.first()).map(|found| (*found).clone()))
+    }
+
+    fn is_made_for(&self, call: &Call, found: &Json) -> bool {
+        let labels = &found["Labels"];
+        let mine = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::INSTANCE] == call.instance.as_str();
+        mine && self.is_sealed_as(found)
     }
 
     /// A network of this name is what is wanted if a run that died made it for the same instance.
     fn taken_up(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
-        let labels = &found["Labels"];
-        let mine = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::INSTANCE] == call.instance.as_str();
-        if mine && self.is_sealed_as(found) { Ok(known(found)) } else { Err(taken("network", name, labels)) }
-    }
-
-    async fn expect_network(&self, name: &str) -> Result<Outputs, Failure> {
-        let found = self.network_named(name).await?;
-        found
-            .as_ref()
-            .map(known)
-            .ok_or_else(|| Failure::fatal(format!("network {name} is not there although the engine said that it is done")))
+        if self.is_made_for(call, found) { Ok(known(found)) } else { Err(taken("network", name, &found["Labels"])) }
     }
 
     /// The network of exactly this name, or with this id.

@@ -113,6 +113,10 @@ impl Engine {
     /// A network or volume that this very execution made.
     async fn made(&self, call: &Call, path: &str, property: &str, known: fn(&Json) -> Outputs) -> Result<Option<Outputs>, Failure> {
         let all = self.made_for_instance(call, path, property).await?;
+        // Two were made of one call that was repeated: creating it once more leaves one.
+        if all.len() > 1 {
+            return Ok(None);
+        }
         Ok(all.iter().find(|found| found["Labels"][label::EXECUTION] == call.execution.as_str()).map(known))
     }
 
