@@ -173,6 +173,10 @@ impl<'a> Session<'a> {
         if !takes_back {
             self.release().await;
         }
+        let was_cut = job.workflow == Workflow::Install && self.record.is_done() && self.engines.was_cut();
+        if was_cut && !self.is_whole().await {
+            return Err(went_away(&self.execution, &job.again));
+        }
         let outcome = self.finish().map_err(|error| cannot_go_on(error, &job.again))?;
         match outcome {
             Outcome::Terminated => Ok(()),
@@ -187,6 +191,12 @@ impl<'a> Session<'a> {
         let outcome = executor.finish();
         self.record = executor.record;
         outcome
+    }
+
+    /// Whether all is there as it was installed, as far as the engine says.
+    async fn is_whole(&self) -> bool {
+        let (Some(deployment), Ok(observed)) = (&self.record.deployment, self.observe().await) else { return false };
+        install::next(deployment, &self.record, &observed).stage.is_empty()
     }
 
     async fn release(&mut self) {
@@ -351,6 +361,14 @@ fn unguarded(unguarded: Unguarded) -> CliError {
                 .hint("dockctl unlock shows it, and removes what is dead")
         }
     }
+}
+
+/// The engine was restarted when everything was done. The execution stays open: the next run goes on with it.
+fn went_away(execution: &str, again: &str) -> CliError {
+    let mut error =
+        CliError::new(Kind::Failed, format!("the engine went away at the end of execution {execution}, and took with it what ran there"));
+    error.execution = Some(execution.to_owned());
+    error.hint(format!("go on with: {again}"))
 }
 
 /// The journal cannot be written: what was under way has ended, and what came of it is settled later.
