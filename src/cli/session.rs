@@ -202,11 +202,9 @@ impl<'a> Session<'a> {
     async fn release(&mut self) {
         let Some(guard) = self.guard.take() else { return };
         // Who was told to drop everything waits for no engine that does not answer.
-        let patience = if self.signals.is_aborted() { HURRY } else { Duration::MAX };
-        let signals = self.signals.clone();
         tokio::select! {
-            _ = tokio::time::timeout(patience, guard.release()) => {}
-            () = hurried(&signals) => {}
+            () = guard.release() => {}
+            () = hurried(&self.signals) => {}
         }
     }
 

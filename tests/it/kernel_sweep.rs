@@ -448,6 +448,27 @@ proptest! {
     }
 }
 
+/// A step that never ends holds a run for no longer than its time and a little grace.
+#[test]
+fn a_run_whose_time_is_over_drops_what_hangs() {
+    let deployment = diamond();
+    with_runtime(async {
+        let mut life = Life::new(&deployment);
+        life.world = Simulated::default().fate(0, Fate::LostBefore);
+        let begin = tokio::time::Instant::now();
+        life.policy.deadline = Some(begin + Duration::from_secs(5));
+        let known = life.process(Workflow::Install).await;
+        assert_eq!((known.executions[0].outcome, known.stopped()), (Some(Outcome::Failed), Some(Why::Timeout)));
+        let took = begin.elapsed();
+        assert!((Duration::from_secs(15)..Duration::from_secs(16)).contains(&took), "{took:?}");
+        nothing_starts_that_may_not(&life).unwrap();
+        life.policy.deadline = None;
+        life.world.calm();
+        let known = life.process(Workflow::Install).await;
+        is_at_its_end(&life, &known, Workflow::Install).unwrap();
+    });
+}
+
 /// What cannot be mended leaves the outcome that says so.
 #[test]
 fn a_refusal_is_a_failure_and_a_stop_is_none() {
