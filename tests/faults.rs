@@ -76,6 +76,15 @@ fn answers_that_are_cut_off_or_never_come() {
 }
 
 #[test]
+fn a_volume_that_an_engine_left_half_made() {
+    let sweep = Sweep::new("torso");
+    sweep.proxy.leave_half_made(&sweep.test.name("data"));
+    let run = sweep.through_proxy(&["install"]).exits(0);
+    assert!(run.stderr.contains("trying again"), "{}", run.stderr);
+    sweep.expect_installed("a volume left half made");
+}
+
+#[test]
 fn an_engine_that_is_restarted() {
     let test = Test::new("restarted");
     let engine = Private::isolated(&test);

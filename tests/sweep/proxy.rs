@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Freeze,
     /// Half of the answer comes.
     Truncate,
+    /// The engine makes what it is asked for without labels, and says that it failed: as one that is stopped just then.
+    Torso,
     /// The engine is restarted before it hears of the request.
     Restart,
 }
@@ -44,8 +46,19 @@ struct Shared {
     fault: Mutex<Option<(usize, Fault)>>,
     /// Requests whose line holds this are refused.
     refused: Mutex<Option<String>>,
+    /// Name of the volume that the engine leaves half made once.
+    torso: Mutex<Option<String>>,
     victim: AtomicU32,
     restart: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+impl Shared {
+    fn is_to_be_torso(&self, request: &Message) -> bool {
+        let mut torso = self.torso.lock().unwrap();
+        let asked = torso.as_ref().filter(|_| request.head.contains("/volumes/create"));
+        let hit = asked.is_some_and(|name| String::from_utf8_lossy(&request.body).contains(&format!("\"Name\":\"{name}\"")));
+        hit && torso.take().is_some()
+    }
 }
 
 /// The socket.
@@ -63,6 +76,7 @@ impl Proxy {
             log: Mutex::default(),
             fault: Mutex::default(),
             refused: Mutex::default(),
+            torso: Mutex::default(),
             victim: AtomicU32::new(0),
             restart: Mutex::default(),
         });
@@ -105,6 +119,11 @@ impl Proxy {
         *self.shared.refused.lock().unwrap() = Some(text.to_owned());
     }
 
+    /// Lets the engine make a volume without its labels, once.
+    pub(crate) fn leave_half_made(&self, volume: &str) {
+        *self.shared.torso.lock().unwrap() = Some(volume.to_owned());
+    }
+
     /// How the engine is restarted.
     pub(crate) fn set_restart(&self, restart: impl Fn() + Send + 'static) {
         *self.shared.restart.lock().unwrap() = Some(Box::new(restart));
@@ -130,6 +149,20 @@ impl Message {
     fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }
+
+    fn without_labels(&self) -> Self {
+        let mut asked: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        asked["Labels"] = serde_json::json!({});
+        let body = asked.to_string().into_bytes();
+        let kept = self.head.trim_end().lines().filter(|line| !line.to_lowercase().starts_with("content-length"));
+        let head = kept.map(|line| format!("{line}\r\n")).collect::<String>() + &format!("Content-Length: {}\r\n\r\n", body.len());
+        Self { head, body }
+    }
+}
+
+fn refuse(client: &mut UnixStream, status: u16) -> std::io::Result<()> {
+    let body = "{\"message\":\"this is a test of trouble\"}";
+    write!(client, "HTTP/1.1 {status} Trouble\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
@@ -155,17 +188,16 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
         }
         let mut body = Vec::new();
         read_body(&mut client, &head, true, &mut body)?;
-        let request = Message { head, body };
+        let mut request = Message { head, body };
+        let fault = if shared.is_to_be_torso(&request) { Some(Fault::Torso) } else { fault };
+        if fault == Some(Fault::Torso) {
+            request = request.without_labels();
+        }
         match fault {
             Some(Fault::KillBefore) => return kill(shared),
             Some(Fault::Restart) => shared.restart.lock().unwrap().as_ref().expect("there is an engine to restart")(),
             Some(Fault::Status(status)) => {
-                let body = "{\"message\":\"this is a test of trouble\"}";
-                write!(
-                    client,
-                    "HTTP/1.1 {status} Trouble\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                    body.len()
-                )?;
+                refuse(&mut client, status)?;
                 continue;
             }
             _ => {}
@@ -199,6 +231,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
                 return Ok(());
             }
             Some(Fault::ResetAfter) => return Ok(()),
+            Some(Fault::Torso) => refuse(&mut client, 500)?,
             _ => {
                 client.write_all(answer.head.as_bytes())?;
                 client.write_all(&answer.body)?;

@@ -58,6 +58,8 @@ pub struct Engine {
     pub(super) watch: Watch,
     /// Ids of the images that were brought since the connection was made, by what was asked for.
     pub(super) brought: RefCell<HashMap<String, String>>,
+    /// Names of the volumes that it was asked to make since the connection was made.
+    pub(super) asked_for: RefCell<HashSet<String>>,
 }
 
 impl Engine {
@@ -67,7 +69,8 @@ impl Engine {
     ///
     /// If there is none, within three seconds.
     pub async fn connect(host: &Host, key: &[u8]) -> Result<Self, ConnectError> {
-        Ok(Self { client: Client::connect(host).await?, key: key.to_owned(), watch: Watch::default(), brought: RefCell::default() })
+        let client = Client::connect(host).await?;
+        Ok(Self { client, key: key.to_owned(), watch: Watch::default(), brought: RefCell::default(), asked_for: RefCell::default() })
     }
 
     pub(super) fn digest(&self, text: &str) -> String {

@@ -36,7 +36,9 @@ impl Engine {
         body["Name"] = name.clone().into();
         self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
         self.add_seal(&mut body, &name);
+        self.remove_torso(&name).await?;
         if self.volume(&name).await?.is_none() {
+            self.asked_for.borrow_mut().insert(name.clone());
             let created = self.client.post("/volumes/create", &[], &body).await;
             created.map_err(|error| failure(&error, &format!("creating volume `{name}`")))?;
         }
@@ -45,6 +47,21 @@ impl Engine {
             Some(found) => Err(taken("volume", &name, &found["Labels"])),
             None => Err(Failure::fatal(format!("volume {name} is not there although the engine said that it is done"))),
         }
+    }
+
+    /// Removes what an engine left that was stopped while it made a volume for us: the volume without its labels. Only what was
+    /// not there before we asked, carries no label, is empty and not in use: so nothing is lost that somebody else made meanwhile.
+    async fn remove_torso(&self, name: &str) -> Result<(), Failure> {
+        if !self.asked_for.borrow().contains(name) || self.volume(name).await?.is_none_or(|found| has_labels(&found)) {
+            return Ok(());
+        }
+        let usage = self.client.ask("/system/df", &[]).await.map_err(|error| failure(&error, "asking how full the volumes are"))?;
+        let found = usage["Volumes"].as_array().into_iter().flatten().find(|found| found["Name"] == name);
+        if found.is_some_and(|found| found["UsageData"] == json!({ "RefCount": 0, "Size": 0 })) {
+            let removed = self.client.delete(&format!("/volumes/{}", in_path(name)), &[]).await;
+            removed.map_err(|error| failure(&error, "removing a volume that the engine left half made"))?;
+        }
+        Ok(())
     }
 
     pub(super) async fn volume(&self, name: &str) -> Result<Option<Json>, Failure> {
@@ -79,6 +96,10 @@ impl Engine {
         }
         Ok(Outputs { unset: vec!["volume_name".into(), "mountpoint".into()], ..Outputs::default() })
     }
+}
+
+fn has_labels(volume: &Json) -> bool {
+    volume["Labels"].as_object().is_some_and(|labels| !labels.is_empty())
 }
 
 /// A volume outlives its instance, whose id is another one after the next installation.
