@@ -3,7 +3,7 @@
 use crate::{
     backend::{Failure, Outputs},
     model::Deployment,
-    plan::{Stage, TaskId, Workflow},
+    plan::{Parameters, Stage, TaskId, Workflow},
     secrets::Secrets,
     state::{InstanceRecord, Taken},
 };
@@ -42,6 +42,9 @@ pub enum Event {
         /// Of a rollback: what it takes back.
         #[serde(default, skip_serializing_if = "Taken::is_empty")]
         takes_back: Taken,
+        /// What was said of the workflow.
+        #[serde(default, skip_serializing_if = "Parameters::is_default")]
+        parameters: Box<Parameters>,
     },
     /// From here on this stage is carried out.
     StageAdopted {

@@ -4,11 +4,11 @@
 //! lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
 
 use crate::{
-    backend::{Backend, Call, Failure, Outputs, Progress, Step},
+    backend::{Backend, Call, Failure, Outputs, Progress, Step, places},
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
     model::Retry,
-    plan::{Stage, TaskId, Workflow},
+    plan::{self, Known, Parameters, Stage, TaskId, Workflow},
     report::Reporter,
     secrets::Secrets,
     state::{Around, Record, Taken},
@@ -42,6 +42,8 @@ pub struct Policy {
     pub retries: f64,
     /// Seconds before the first repetition where the blueprint says nothing; each later pause is twice as long, up to a minute.
     pub interval: f64,
+    /// How often instances that failed for good are taken down and tried anew.
+    pub subgraph_retries: usize,
     /// Nothing new starts once something failed for good.
     pub fail_fast: bool,
     /// What needs a failed operation goes on as if it were done; nothing is repeated.
@@ -54,7 +56,16 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { parallel: 10, retries: 5.0, interval: 3.0, fail_fast: false, ignore_failures: false, roll_back: false, deadline: None }
+        Self {
+            parallel: 10,
+            retries: 5.0,
+            interval: 3.0,
+            subgraph_retries: 0,
+            fail_fast: false,
+            ignore_failures: false,
+            roll_back: false,
+            deadline: None,
+        }
     }
 }
 
@@ -103,7 +114,7 @@ impl Signals {
     }
 }
 
-/// Why what an earlier run left open could not be settled.
+/// Why a run cannot go on, or what an earlier one left open cannot be settled.
 #[derive(Debug, Error)]
 pub enum Unsettled {
     /// The journal cannot be written.
@@ -117,7 +128,7 @@ pub enum Unsettled {
 /// Everything a run talks to.
 pub struct Executor<'a, B> {
     /// What is known.
-    pub record: Record,
+    pub record: &'a mut Record,
     /// Who does the work.
     pub backend: &'a B,
     /// Who remembers.
@@ -172,7 +183,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
         for (task, since) in open {
             let planned = self.record.stage().task(task);
-            let around = Around { record: &self.record, me: Some(&planned.instance), secrets: self.secrets };
+            let around = Around { record: self.record, me: Some(&planned.instance), secrets: self.secrets };
             let step = planned.step.bind_engine(&around).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
             let done = self.backend.settle(&call, since).await.map_err(Unsettled::Engine)?;
@@ -189,13 +200,36 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// # Errors
     ///
     /// If the journal cannot be written.
-    pub fn begin(&mut self, execution: &str, workflow: Workflow, of: Option<String>) -> Result<(), JournalError> {
+    pub fn begin(&mut self, execution: &str, workflow: Workflow, parameters: &Parameters, of: Option<String>) -> Result<(), JournalError> {
         let takes_back = match (&of, workflow) {
             (Some(failed), Workflow::Rollback) => self.record.to_take_back(failed),
             _ => Taken::default(),
         };
         let rolls_back = self.policy.roll_back;
-        self.emit(Event::ExecutionStarted { execution: execution.to_owned(), workflow, of, rolls_back, takes_back })
+        let (execution, parameters) = (execution.to_owned(), Box::new(parameters.clone()));
+        self.emit(Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back, parameters })
+    }
+
+    /// Carries out the first stage of the execution, and those that follow from what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be written, or an engine does not say what is there between two stages.
+    pub async fn carry_out(&mut self, first: Stage, signals: &Signals) -> Result<(), Unsettled> {
+        self.run(first, signals).await?;
+        while plan::may_go_on(self.record, self.policy.subgraph_retries) {
+            let Some(stage) = self.next().await? else { break };
+            self.run(stage, signals).await?;
+        }
+        Ok(())
+    }
+
+    async fn next(&self) -> Result<Option<Stage>, Unsettled> {
+        let record = &*self.record;
+        let Some(deployment) = &record.deployment else { return Ok(None) };
+        let places = places(deployment, record, self.secrets).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
+        let observed = self.backend.observe(deployment, &places).await.map_err(Unsettled::Engine)?;
+        Ok(plan::next(&Known { deployment, record, observed: &observed }, self.policy.subgraph_retries))
     }
 
     /// Carries out one stage until nothing is left that can be done.
@@ -282,17 +316,21 @@ impl<'a, B: Backend> Executor<'a, B> {
     fn start(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
         let planned = self.record.stage().task(task).clone();
         let attempt = running.attempts.entry(task).and_modify(|attempt| *attempt += 1).or_insert(1);
-        let bound = planned.step.bind(&Around { record: &self.record, me: Some(&planned.instance), secrets: self.secrets });
+        let bound = planned.step.bind(&Around { record: self.record, me: Some(&planned.instance), secrets: self.secrets });
         let attempt = *attempt;
         let lost = self.record.is_lost(task).then(|| self.record.since(task));
         self.emit(Event::TaskStarted { task, attempt })?;
         match bound {
             Ok(Step::Nothing) => self.emit(Event::TaskSucceeded { task, outputs: Outputs::default() }),
+            Ok(Step::Refused { why }) => {
+                let failure = Failure { place: Some(planned.place), ..Failure::fatal(why) };
+                self.fail(task, failure, running)
+            }
             Ok(step) => {
                 running.busy += 1;
                 let limit = limit(&planned, attempt, running);
                 running.begun.insert(task, Instant::now());
-                running.calls.push(self.carry_out(task, step, lost, limit, running));
+                running.calls.push(self.ask(task, step, lost, limit, running));
                 Ok(())
             }
             Err(message) => {
@@ -311,19 +349,13 @@ impl<'a, B: Backend> Executor<'a, B> {
             node: planned.node.clone(),
             step,
             properties: self.record.properties(&planned.instance).cloned().unwrap_or_default(),
+            side: planned.side.clone(),
             stop: stopped,
         }
     }
 
     /// Asks the back-end. If nobody knows whether the last try was carried out, it is looked at first.
-    fn carry_out(
-        &self,
-        task: TaskId,
-        step: Step,
-        lost: Option<u64>,
-        limit: Option<Limit>,
-        running: &Running<'a>,
-    ) -> LocalBoxFuture<'a, Done> {
+    fn ask(&self, task: TaskId, step: Step, lost: Option<u64>, limit: Option<Limit>, running: &Running<'a>) -> LocalBoxFuture<'a, Done> {
         let call = self.call(task, step, running.stop.clone());
         let (backend, progress) = (self.backend, running.progress.clone());
         let asked = async move {
@@ -389,7 +421,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         failure.place = Some(self.record.stage().task(task).place.clone());
         let pause = if failure.recoverable && self.record.stopped().is_none() { self.pause(task, running) } else { None };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        let ignored = self.policy.ignore_failures;
+        let ignored = self.ignores(task);
         if pause.is_some() {
             running.failures.insert(task, failure.clone());
         }
@@ -402,13 +434,18 @@ impl<'a, B: Backend> Executor<'a, B> {
         Ok(())
     }
 
+    /// Whether a failure of the task is noted only.
+    fn ignores(&self, task: TaskId) -> bool {
+        self.policy.ignore_failures || self.record.stage().task(task).ignores_failure
+    }
+
     /// How long to wait before the next try; none if there is to be none. An interval of the
     /// blueprint is constant, the general one grows, and is stretched a little.
     fn pause(&self, task: TaskId, running: &Running<'a>) -> Option<Duration> {
         let Retry { max_retries, interval, .. } = self.record.stage().task(task).retry;
         let attempt = running.attempts.get(&task).copied().unwrap_or(1);
         let budget = max_retries.unwrap_or(self.policy.retries);
-        if self.policy.ignore_failures || (budget >= 0.0 && f64::from(attempt) > budget) {
+        if self.ignores(task) || (budget >= 0.0 && f64::from(attempt) > budget) {
             return None;
         }
         let doubled = self.policy.interval * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1);

@@ -637,6 +637,7 @@ mod tests {
             of: None,
             rolls_back: false,
             takes_back: crate::state::Taken::default(),
+            parameters: Box::default(),
         };
         let both = |n| [started(n), Event::ExecutionFinished { outcome: Outcome::Terminated }];
         (0..executions).flat_map(both).map(|event| Entry { at: 7, event }).collect()

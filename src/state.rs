@@ -7,7 +7,7 @@ use crate::{
         Definition, Deployment, GroupInstance, Instance, RelationshipKind,
         function::{Surroundings, lookup},
     },
-    plan::{InstanceState, Stage, TaskId, Workflow},
+    plan::{InstanceState, Parameters, Stage, TaskId, Workflow},
     secrets::Secrets,
 };
 use indexmap::IndexMap;
@@ -89,6 +89,17 @@ pub struct FailedTask {
     /// The run went on as if it had been done.
     #[serde(default)]
     pub ignored: bool,
+    /// A later stage of the same run tried again.
+    #[serde(default)]
+    pub tried_again: bool,
+}
+
+impl FailedTask {
+    /// Whether it makes the execution a failed one.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !self.ignored && !self.tried_again
+    }
 }
 
 /// One run of a workflow.
@@ -108,6 +119,12 @@ pub struct Execution {
     pub outcome: Option<Outcome>,
     /// What failed for good, first cause first.
     pub failed: Vec<FailedTask>,
+    /// What was said of the workflow.
+    #[serde(default)]
+    pub parameters: Box<Parameters>,
+    /// Stages that it had so far.
+    #[serde(default)]
+    pub stages: usize,
     /// Tasks in its stages.
     pub tasks: usize,
     /// Tasks that are done.
@@ -122,6 +139,14 @@ pub struct Execution {
     takes_back: Taken,
     /// Why it was ended early.
     pub stopped: Option<Why>,
+}
+
+impl Execution {
+    /// Whether anything failed for good.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.iter().any(FailedTask::counts)
+    }
 }
 
 /// What is to be taken back: instances, and the executions that made them.
@@ -168,9 +193,12 @@ impl Record {
         match &entry.event {
             Event::Defined { deployment } => self.define(deployment),
             Event::Recovered { deployment, instances } => self.recover(deployment, instances),
-            Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back } => {
+            Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back, parameters } => {
                 self.start(execution, *workflow, of.clone(), *rolls_back, entry.at);
-                self.running_mut().into_iter().for_each(|execution| execution.takes_back = takes_back.clone());
+                if let Some(execution) = self.running_mut() {
+                    execution.takes_back = takes_back.clone();
+                    execution.parameters.clone_from(parameters);
+                }
             }
             Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
@@ -219,6 +247,8 @@ impl Record {
             ended: None,
             outcome: None,
             failed: Vec::new(),
+            parameters: Box::default(),
+            stages: 0,
             tasks: 0,
             done: 0,
             rolls_back,
@@ -234,6 +264,10 @@ impl Record {
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
         let execution = self.running_mut().ok_or_else(|| illegal(event, "outside an execution"))?;
         execution.tasks += stage.tasks().len();
+        execution.stages += 1;
+        if stage.tries_again {
+            execution.failed.iter_mut().for_each(|failed| failed.tried_again = true);
+        }
         self.tasks = vec![Progress::default(); stage.tasks().len()];
         self.stage = stage.clone();
         Ok(())
@@ -294,7 +328,7 @@ impl Record {
         self.tasks[task.0].lost = failure.lost;
         let planned = self.stage.task(task);
         let (instance, operation) = (planned.instance.clone(), planned.operation.clone());
-        let failed = FailedTask { instance, operation, failure: failure.clone(), ignored };
+        let failed = FailedTask { instance, operation, failure: failure.clone(), ignored, tried_again: false };
         // The operation begins anew when somebody tries again.
         if let Some(record) = self.instances.get_mut(&failed.instance) {
             record.done.retain(|done| done.operation != failed.operation);
@@ -439,9 +473,9 @@ impl Record {
     /// How the execution that runs now would end if it ended now.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let failed = self.running().is_some_and(|execution| execution.failed.iter().any(|failed| !failed.ignored));
+        let failed = self.running().is_some_and(Execution::has_failed);
         match self.stopped() {
-            _ if self.is_done() => Outcome::Terminated,
+            _ if self.is_done() && !failed => Outcome::Terminated,
             Some(Why::Asked) if !failed => Outcome::Cancelled,
             _ => Outcome::Failed,
         }

@@ -10,7 +10,7 @@ pub mod simulated;
 use crate::{
     diagnostic::Diagnostics,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
-    plan::InstanceState,
+    plan::{InstanceState, Side},
     secrets::{HIDDEN, Secrets},
     state::{Around, Record},
 };
@@ -26,6 +26,13 @@ use tokio_util::sync::CancellationToken;
 pub enum Step {
     /// Nothing happens outside the record: the instance only changes its state.
     Nothing,
+    /// It cannot be done: it fails with these words.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// An operation of the engine in memory.
+    Simulated(simulated::Operation),
     /// A container engine is asked.
     Docker(docker::Step),
 }
@@ -36,7 +43,7 @@ impl Step {
     pub fn property(&self) -> Option<&'static str> {
         match self {
             Self::Docker(step) => step.action.property(),
-            Self::Nothing => None,
+            _ => None,
         }
     }
 
@@ -51,7 +58,7 @@ impl Step {
     pub fn image_key(&self) -> Option<String> {
         match self {
             Self::Docker(step) => step.image_key(),
-            Self::Nothing => None,
+            _ => None,
         }
     }
 
@@ -60,6 +67,14 @@ impl Step {
         if let Self::Docker(docker::Step { action: docker::Action::RemoveVolume { made_by, .. }, .. }) = self {
             *made_by = Some(executions.to_vec());
         }
+    }
+
+    /// Makes a step that puts an adopted container back stop it.
+    pub(crate) fn halting(mut self) -> Self {
+        if let Self::Docker(docker::Step { action: action @ docker::Action::Restore { .. }, .. }) = &mut self {
+            *action = action.halting();
+        }
+        self
     }
 
     /// Whether the step holds a function that is evaluated only when it is carried out.
@@ -73,7 +88,7 @@ impl Step {
     pub fn created_name(&self) -> Option<&str> {
         match self {
             Self::Docker(step) => step.action.created_name(),
-            Self::Nothing => None,
+            _ => None,
         }
     }
 
@@ -85,7 +100,7 @@ impl Step {
     pub fn bind_engine(&self, around: &Around<'_>) -> Result<Self, String> {
         match self {
             Self::Docker(step) => Ok(Self::Docker(docker::Step { engine: step.engine.bind(around)?, action: step.action.clone() })),
-            Self::Nothing => Ok(Self::Nothing),
+            other => Ok(other.clone()),
         }
     }
 
@@ -121,6 +136,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing to do"),
+            Self::Refused { why } => write!(f, "refuse: {why}"),
+            Self::Simulated(operation) => operation.fmt(f),
             Self::Docker(step) => step.fmt(f),
         }
     }
@@ -150,6 +167,8 @@ pub struct Call {
     pub step: Step,
     /// Runtime properties of the instance.
     pub properties: JsonMap<String, Json>,
+    /// Of an operation of a relationship: which.
+    pub side: Option<Side>,
     /// Cancelled when the user asks to stop: a step that only waits gives up, others go on.
     pub stop: CancellationToken,
 }
@@ -526,8 +545,17 @@ impl fmt::Display for Standing {
 /// The steps of an operation; none if nothing here can run it.
 #[must_use]
 pub fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, name: &str, operation: &Planned) -> Option<Vec<Step>> {
+    if let Some(simulated) = simulated::lower(name, operation) {
+        return Some(vec![Step::Simulated(simulated)]);
+    }
     let steps = docker::lower(deployment, instance, node, name, operation)?;
     Some(steps.into_iter().map(Step::Docker).collect())
+}
+
+/// The steps of an operation of a relationship, called `side/interface.operation`; none if nothing here can run it.
+#[must_use]
+pub fn lower_tie(name: &str, operation: &Planned) -> Option<Vec<Step>> {
+    simulated::lower(name, operation).map(|simulated| vec![Step::Simulated(simulated)])
 }
 
 /// Whether something here can run an operation.
@@ -558,7 +586,7 @@ pub fn reads(deployment: &Deployment, instance: &Instance) -> Vec<String> {
 #[must_use]
 pub fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
     // Images are looked at when they are used.
-    if docker::kind(node).is_some_and(|kind| kind != ObjectKind::Image) {
+    if has_object(node) {
         return docker::standing(instance, node, record, observed);
     }
     match record.state(&instance.id) {
@@ -586,8 +614,15 @@ pub fn makes_image(deployment: &Deployment, instance: &str) -> bool {
 pub fn still_done(step: &Step, instance: &Instance, node: &Definition, observed: &Observed) -> bool {
     match step {
         Step::Docker(step) => docker::still_done(&step.action, node, observed.of(&instance.id)),
-        Step::Nothing => true,
+        Step::Nothing | Step::Simulated(_) => true,
+        Step::Refused { .. } => false,
     }
+}
+
+/// Whether an instance of a node is looked at on an engine, and not only in the record.
+#[must_use]
+pub fn has_object(node: &Definition) -> bool {
+    docker::kind(node).is_some_and(|kind| kind != ObjectKind::Image)
 }
 
 /// Whether an object of the instance exists.

@@ -1,9 +1,33 @@
 //! An engine in memory, for tests of the kernel: it fails, dies and forgets on command.
 
 use super::{Backend, Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, Places, ProgressSink, Step, docker};
-use crate::model::Deployment;
-use serde_json::Map as JsonMap;
-use std::cell::RefCell;
+use crate::model::{Deployment, Planned};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json};
+use std::{cell::RefCell, fmt};
+
+/// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of users can have.
+const PLUGIN: &str = "dockctl-simulated";
+
+/// An operation that only tests carry out.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Operation {
+    /// `interface.operation`, of a relationship as `side/interface.operation`.
+    pub name: String,
+    /// Its inputs.
+    pub inputs: JsonMap<String, Json>,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "simulate {}", self.name)
+    }
+}
+
+/// The operation, if it is of the plugin.
+pub(super) fn lower(name: &str, planned: &Planned) -> Option<Operation> {
+    (planned.plugin == PLUGIN).then(|| Operation { name: name.to_owned(), inputs: planned.inputs.clone() })
+}
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -167,6 +167,76 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Run a workflow on a deployment: one that the blueprint declares, or one that is built in
+    #[command(
+        after_help = "Built in: install, uninstall, start, stop, restart, pull, reinstall, heal, rollback, execute_operation, check_status, check_drift.\n\nExamples:\n  dockctl execute restart -d hello\n  dockctl execute reinstall -p node_ids=web\n  dockctl execute heal -p node_instance_id=web_k3j9x0 -p allow_reinstall=false"
+    )]
+    Execute {
+        /// Name of the workflow
+        #[arg(value_name = "WORKFLOW")]
+        workflow: String,
+        /// Parameter of the workflow: KEY=VALUE, KEY:=YAML, or a file (repeatable)
+        #[arg(short, long = "parameter", value_name = "PARAMETER", env = "DOCKCTL_PARAMETER")]
+        parameters: Vec<String>,
+        /// Deployment [default: named after the blueprint here]
+        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+        deployment: Option<String>,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Run one operation on instances
+    #[command(
+        after_help = "Examples:\n  dockctl execute-operation cloudify.interfaces.lifecycle.start --node web\n  dockctl execute-operation stop --instance web_k3j9x0 --kwarg params:='{timeout: 1}' --allow-override"
+    )]
+    ExecuteOperation {
+        #[command(flatten)]
+        operation: OperationArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Start instances that are stopped, each after those it needs
+    #[command(after_help = "Examples:\n  dockctl start -d hello\n  dockctl start web db")]
+    Start {
+        #[command(flatten)]
+        instances: InstancesArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Stop instances, those that need others first; heal leaves them alone until they are started again
+    #[command(after_help = "Examples:\n  dockctl stop -d hello\n  dockctl stop web")]
+    Stop {
+        #[command(flatten)]
+        instances: InstancesArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Stop instances, then start them
+    #[command(after_help = "Examples:\n  dockctl restart web\n  dockctl restart -d hello")]
+    Restart {
+        #[command(flatten)]
+        instances: InstancesArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Take instances down and install them anew
+    #[command(after_help = "Examples:\n  dockctl reinstall web\n  dockctl reinstall -d hello --yes")]
+    Reinstall {
+        #[command(flatten)]
+        instances: InstancesArgs,
+        /// Note operations that fail while taking down and go on, without repeating them
+        #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+        ignore_failure: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Start what died, and make anew what is missing or unhealthy
+    #[command(after_help = "Examples:\n  dockctl heal -d hello\n  dockctl heal web")]
+    Heal {
+        #[command(flatten)]
+        instances: InstancesArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
     /// Go on with an execution that failed, was cancelled, or whose process died
     #[command(after_help = "Examples:\n  dockctl resume -d hello\n  dockctl resume k3j9x0ab")]
     Resume {
@@ -317,9 +387,57 @@ pub(crate) struct RunArgs {
     /// Start nothing new once something failed
     #[arg(long, env = "DOCKCTL_FAIL_FAST", value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
+    /// How often instances that failed are taken down and tried anew
+    #[arg(long, env = "DOCKCTL_SUBGRAPH_RETRIES", value_name = "N", default_value = "0")]
+    pub subgraph_retries: u16,
     /// Give up when the run takes longer, in seconds
     #[arg(long, env = "DOCKCTL_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<f64>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InstancesArgs {
+    /// Ids of instances, names of nodes, or names of containers [default: all]
+    #[arg(value_name = "INSTANCE")]
+    pub instances: Vec<String>,
+    /// Deployment [default: named after the blueprint here]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    pub deployment: Option<String>,
+}
+
+/// Which instances; what is given has to agree.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SelectionArgs {
+    /// Only instances of this node (repeatable)
+    #[arg(long = "node", value_name = "NODE", env = "DOCKCTL_NODE")]
+    pub nodes: Vec<String>,
+    /// Only this instance, by its id or the name of its container (repeatable)
+    #[arg(long = "instance", value_name = "INSTANCE", env = "DOCKCTL_INSTANCE")]
+    pub instances: Vec<String>,
+    /// Only instances of nodes of this type, or of one derived from it (repeatable)
+    #[arg(long = "type", value_name = "TYPE", env = "DOCKCTL_TYPE")]
+    pub types: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OperationArgs {
+    /// Operation, as interface.operation; the last part if that is clear
+    #[arg(value_name = "OPERATION")]
+    pub operation: String,
+    /// Input of the operation: KEY=TEXT, KEY:=YAML, or a file (repeatable)
+    #[arg(long = "kwarg", value_name = "INPUT", env = "DOCKCTL_KWARG")]
+    pub kwargs: Vec<String>,
+    /// Inputs may take the place of those that the blueprint gives
+    #[arg(long, env = "DOCKCTL_ALLOW_OVERRIDE", value_parser = FalseyValueParser::new())]
+    pub allow_override: bool,
+    /// Each instance after those it needs
+    #[arg(long, env = "DOCKCTL_IN_ORDER", value_parser = FalseyValueParser::new())]
+    pub in_order: bool,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Deployment [default: named after the blueprint here]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    pub deployment: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]

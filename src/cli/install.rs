@@ -16,7 +16,7 @@ use crate::{
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
-    plan::{Proposal, Stage, Unsupported, Workflow, install},
+    plan::{Parameters, Proposal, Stage, Unsupported, Workflow, install},
     state::Record,
     syntax::Value,
 };
@@ -71,6 +71,7 @@ impl Install<'_> {
         let again: Vec<&str> = words.iter().map(String::as_str).collect();
         let job = Job {
             workflow: Workflow::Install,
+            parameters: Parameters::default(),
             of: unfinished(&session.record),
             stage: proposal.stage,
             before: wish.definition(&session.record),
@@ -228,7 +229,7 @@ fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<()
     Err(error.hint(format!("if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}", before.name)))
 }
 
-fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), CliError> {
+pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), CliError> {
     if skip || unsupported.is_empty() {
         return Ok(());
     }
@@ -244,7 +245,7 @@ pub(crate) async fn too_old(engines: &docker::Engines, stage: &Stage) -> Result<
     Ok(found.into_iter().map(|(task, message)| format!("node `{}`: {message}\n  --> {}\n", task.node, task.place)).collect())
 }
 
-fn refuse_too_old(lines: &[String]) -> Result<(), CliError> {
+pub(crate) fn refuse_too_old(lines: &[String]) -> Result<(), CliError> {
     if lines.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,7 @@ mod args;
 mod blueprint;
 mod cancel;
 mod error;
+mod execute;
 mod executions;
 mod explain;
 mod given;
@@ -24,9 +25,11 @@ mod unlock;
 mod validate;
 mod workspace;
 
-use args::{Cli, Color, Command, Global, Output};
+use crate::plan::Workflow;
+use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs};
 use clap::{CommandFactory as _, Parser as _};
 use error::{CliError, Kind};
+use execute::Order;
 use serde_json::{Value as Json, json};
 use session::How;
 use std::{
@@ -91,6 +94,25 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
             uninstall::uninstall(global, deployment.given(), *volumes, how)
         }
+        Command::Execute { workflow, parameters, deployment, run } => {
+            let words =
+                ["execute".to_owned(), workflow.clone()].into_iter().chain(parameters.iter().flat_map(|it| ["-p".to_owned(), it.clone()]));
+            order(global, deployment.as_deref(), *run, words.collect()).execute(workflow, parameters)
+        }
+        Command::ExecuteOperation { operation, run } => {
+            order(global, operation.deployment.as_deref(), *run, vec!["resume".to_owned()]).execute_operation(operation)
+        }
+        Command::Start { instances, run } => halt(global, Workflow::Start, instances, *run),
+        Command::Stop { instances, run } => halt(global, Workflow::Stop, instances, *run),
+        Command::Restart { instances, run } => halt(global, Workflow::Restart, instances, *run),
+        Command::Reinstall { instances, ignore_failure, run } => {
+            let words = ["reinstall".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
+            order(global, instances.deployment.as_deref(), *run, words).reinstall(&instances.instances, *ignore_failure)
+        }
+        Command::Heal { instances, run } => {
+            let words = ["heal".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
+            order(global, instances.deployment.as_deref(), *run, words).heal(&instances.instances)
+        }
         Command::Resume { execution, inputs, rollback_on_failure, ignore_failure, run } => {
             let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: *ignore_failure };
             resume::resume(global, execution, &inputs.inputs, how)
@@ -111,8 +133,24 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     }
 }
 
+fn order<'a>(global: &'a Global, deployment: Option<&'a str>, run: RunArgs, words: Vec<String>) -> Order<'a> {
+    Order { global, deployment, how: How { run, rollback: false, ignore_failures: false }, words }
+}
+
+fn halt(global: &Global, workflow: Workflow, args: &InstancesArgs, run: RunArgs) -> Result<Outcome, CliError> {
+    let words = [workflow.as_str().to_owned()].into_iter().chain(args.instances.iter().cloned()).collect();
+    order(global, args.deployment.as_deref(), run, words).halt(workflow, &args.instances)
+}
+
 fn name(command: &Command) -> &'static str {
     match command {
+        Command::Execute { .. } => "execute",
+        Command::ExecuteOperation { .. } => "execute-operation",
+        Command::Start { .. } => "start",
+        Command::Stop { .. } => "stop",
+        Command::Restart { .. } => "restart",
+        Command::Reinstall { .. } => "reinstall",
+        Command::Heal { .. } => "heal",
         Command::Install { .. } => "install",
         Command::Uninstall { .. } => "uninstall",
         Command::Resume { .. } => "resume",

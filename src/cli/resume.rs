@@ -15,7 +15,7 @@ use crate::{
     digest::keyed,
     event,
     model::{Deployment, texts},
-    plan::{Proposal, Workflow, install, rollback, uninstall},
+    plan::{self, Known, Proposal, Workflow, install, rollback, uninstall},
     state::{Execution, Record},
     syntax::Sources,
 };
@@ -91,8 +91,15 @@ async fn go_on(
     let (proposal, of) = propose(&last, deployment, &session.record, &observed, &removed);
     let words: Vec<String> = ["resume", "-d", name].map(str::to_owned).into_iter().chain(how.flags()).collect();
     let command: Vec<&str> = words.iter().map(String::as_str).collect();
-    let job =
-        Job { workflow: last.workflow, of: Some(of), stage: proposal.stage, before: Vec::new(), how, again: workspace.again(&command) };
+    let job = Job {
+        workflow: last.workflow,
+        parameters: *last.parameters.clone(),
+        of: Some(of),
+        stage: proposal.stage,
+        before: Vec::new(),
+        how,
+        again: workspace.again(&command),
+    };
     session.carry_out(job).await.map(|()| None)
 }
 
@@ -105,14 +112,15 @@ fn propose(
     removed: &[String],
 ) -> (Proposal, String) {
     match last.workflow {
-        Workflow::Install => (install::next(&deployment, record, observed), last.id.clone()),
-        Workflow::Uninstall => {
+        Workflow::Install if last.parameters.is_default() => (install::next(&deployment, record, observed), last.id.clone()),
+        Workflow::Uninstall if last.parameters.is_default() => {
             give_up_volumes(&mut deployment, |node| removed.iter().any(|it| it == node));
             (uninstall::next(&deployment, record, observed), last.id.clone())
         }
-        Workflow::Rollback => {
+        Workflow::Rollback if last.of.is_some() => {
             let failed = last.of.clone().unwrap_or_default();
             (rollback::next(&deployment, record, observed, &failed), failed)
         }
+        workflow => (plan::first(workflow, &last.parameters, &Known { deployment: &deployment, record, observed }), last.id.clone()),
     }
 }

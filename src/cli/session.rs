@@ -15,7 +15,7 @@ use crate::{
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
-    plan::{Stage, Workflow, install, rollback},
+    plan::{Parameters, Stage, Workflow, install, rollback},
     report::Reporter,
     state::Record,
 };
@@ -55,6 +55,7 @@ impl How {
             parallel: global.parallel.into(),
             retries: global.task_retries.into(),
             interval: global.task_retry_interval,
+            subgraph_retries: self.run.subgraph_retries.into(),
             fail_fast: self.run.fail_fast,
             ignore_failures: self.ignore_failures,
             roll_back: self.rollback,
@@ -66,6 +67,7 @@ impl How {
 /// What is to be carried out.
 pub(crate) struct Job {
     pub workflow: Workflow,
+    pub parameters: Parameters,
     /// The execution that is gone on with, or taken back.
     pub of: Option<String>,
     pub stage: Stage,
@@ -74,6 +76,13 @@ pub(crate) struct Job {
     pub how: How,
     /// The command that takes the run up again.
     pub again: String,
+}
+
+/// What an execution is for.
+struct Purpose {
+    workflow: Workflow,
+    parameters: Parameters,
+    of: Option<String>,
 }
 
 /// A deployment that this process holds.
@@ -111,10 +120,7 @@ impl<'a> Session<'a> {
         self.learn();
         let signals = self.signals.clone();
         let (mut executor, _) = self.executor(Policy::default());
-        let settled = unless_stopped(&signals, executor.settle()).await;
-        let record = executor.record;
-        self.record = record;
-        settled?.map_err(|error| match error {
+        unless_stopped(&signals, executor.settle()).await?.map_err(|error| match error {
             Unsettled::Journal(error) => error.into(),
             Unsettled::Engine(failure) => failure.into(),
         })
@@ -129,7 +135,7 @@ impl<'a> Session<'a> {
 
     fn executor(&mut self, policy: Policy) -> (Executor<'_, Engines>, (Option<&mut Guard>, &Signals)) {
         let executor = Executor {
-            record: std::mem::take(&mut self.record),
+            record: &mut self.record,
             backend: self.engines,
             journal: &mut self.store,
             reporter: self.reporter.as_mut(),
@@ -142,9 +148,7 @@ impl<'a> Session<'a> {
     /// Puts events down that belong to no execution.
     pub(crate) fn note(&mut self, events: Vec<Event>) -> Result<(), CliError> {
         let (mut executor, _) = self.executor(Policy::default());
-        let noted: Result<(), JournalError> = events.into_iter().try_for_each(|event| executor.emit(event));
-        self.record = executor.record;
-        Ok(noted?)
+        Ok(events.into_iter().try_for_each(|event| executor.emit(event))?)
     }
 
     /// What the engines say of the deployment now.
@@ -167,7 +171,8 @@ impl<'a> Session<'a> {
         self.learn();
         let id = self.execution.clone();
         let policy = job.how.policy(self.workspace.global);
-        self.execute(&id, job.workflow, job.of, job.stage, policy).await.map_err(|error| cannot_go_on(error, &job.again))?;
+        let purpose = Purpose { workflow: job.workflow, parameters: job.parameters, of: job.of };
+        self.execute(&id, purpose, job.stage, policy).await.map_err(|error| stuck(error, &self.execution, &job.again))?;
         let takes_back =
             job.how.rollback && job.workflow == Workflow::Install && self.record.outcome() == Outcome::Failed && !self.signals.is_stopped();
         if !takes_back {
@@ -188,9 +193,7 @@ impl<'a> Session<'a> {
     /// The end of an execution is put down when nothing is left on an engine that the next run would have to clear away.
     fn finish(&mut self) -> Result<Outcome, JournalError> {
         let (mut executor, _) = self.executor(Policy::default());
-        let outcome = executor.finish();
-        self.record = executor.record;
-        outcome
+        executor.finish()
     }
 
     /// Whether all is there as it was installed, as far as the engine says.
@@ -218,34 +221,27 @@ impl<'a> Session<'a> {
             Err(cause) => return Err(error.hint(format!("nothing was taken back: {}", cause.message))),
         };
         let proposal = rollback::next(&deployment, &self.record, &observed, failed);
-        let how = How { run: RunArgs { fail_fast: false, timeout: None }, rollback: false, ignore_failures: false };
+        let how = How { run: RunArgs { fail_fast: false, timeout: None, subgraph_retries: 0 }, rollback: false, ignore_failures: false };
         let policy = how.policy(self.workspace.global);
-        let of = Some(failed.to_owned());
+        let purpose = Purpose { workflow: Workflow::Rollback, parameters: Parameters::default(), of: Some(failed.to_owned()) };
         let again = self.workspace.again(&["resume", "-d", &deployment.name]);
-        let done = self.execute(&id, Workflow::Rollback, of, proposal.stage, policy).await;
+        let done = self.execute(&id, purpose, proposal.stage, policy).await.map_err(|error| stuck(error, &id, &again));
         self.release().await;
-        let outcome = done.and_then(|()| self.finish()).map_err(|error| cannot_go_on(error, &again))?;
+        done?;
+        let outcome = self.finish().map_err(|error| cannot_go_on(error, &again))?;
         super::run::tell_rollback(&mut error, &self.record, outcome, &again);
         Err(error)
     }
 
-    async fn execute(
-        &mut self,
-        id: &str,
-        workflow: Workflow,
-        of: Option<String>,
-        stage: Stage,
-        policy: Policy,
-    ) -> Result<(), JournalError> {
+    async fn execute(&mut self, id: &str, purpose: Purpose, stage: Stage, policy: Policy) -> Result<(), Unsettled> {
         let (mut executor, (guard, signals)) = self.executor(policy);
+        let workflow = purpose.workflow;
         let ran = async {
-            executor.begin(id, workflow, of)?;
-            guarded(executor.run(stage, signals), guard, signals).await
+            executor.begin(id, workflow, &purpose.parameters, purpose.of)?;
+            guarded(executor.carry_out(stage, signals), guard, signals).await
         };
-        let ran = ran.await;
-        self.record = executor.record;
-        ran?;
-        self.mend(workflow, policy).await
+        ran.await?;
+        Ok(self.mend(workflow, policy).await?)
     }
 
     /// An engine that went away may have taken containers with it that were started a moment ago: after a lost connection an
@@ -260,9 +256,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             let (mut executor, (guard, signals)) = self.executor(policy);
-            let ran = guarded(executor.run(stage, signals), guard, signals).await;
-            self.record = executor.record;
-            ran?;
+            guarded(executor.run(stage, signals), guard, signals).await?;
         }
         Ok(())
     }
@@ -294,11 +288,7 @@ async fn unless_stopped<T>(signals: &Signals, work: impl Future<Output = T>) -> 
 }
 
 /// Carries out for as long as the guard is ours.
-async fn guarded(
-    run: impl Future<Output = Result<(), JournalError>>,
-    guard: Option<&mut Guard>,
-    signals: &Signals,
-) -> Result<(), JournalError> {
+async fn guarded<E>(run: impl Future<Output = Result<(), E>>, guard: Option<&mut Guard>, signals: &Signals) -> Result<(), E> {
     let mut run = std::pin::pin!(run);
     let Some(guard) = guard else { return run.await };
     tokio::select! {
@@ -367,6 +357,18 @@ fn went_away(execution: &str, again: &str) -> CliError {
         CliError::new(Kind::Failed, format!("the engine went away at the end of execution {execution}, and took with it what ran there"));
     error.execution = Some(execution.to_owned());
     error.hint(format!("go on with: {again}"))
+}
+
+/// The run cannot go on. The execution stays open.
+fn stuck(error: Unsettled, execution: &str, again: &str) -> CliError {
+    match error {
+        Unsettled::Journal(error) => cannot_go_on(error, again),
+        Unsettled::Engine(failure) => {
+            let mut error = CliError::from(failure);
+            error.execution = Some(execution.to_owned());
+            error.hint(format!("go on with: {again}"))
+        }
+    }
 }
 
 /// The journal cannot be written: what was under way has ended, and what came of it is settled later.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     backend::{docker::give_up_volumes, places},
     event::Event,
-    plan::{Workflow, uninstall as workflow},
+    plan::{Parameters, Workflow, uninstall as workflow},
     state::Record,
 };
 use serde_json::json;
@@ -71,8 +71,15 @@ async fn take_down(
     let volumes = volumes.then(|| "--volumes".to_owned());
     let words: Vec<String> = ["uninstall", &name].map(str::to_owned).into_iter().chain(volumes).chain(how.flags()).collect();
     let again: Vec<&str> = words.iter().map(String::as_str).collect();
-    let job =
-        Job { workflow: Workflow::Uninstall, of: None, stage: proposal.stage, before: Vec::new(), how, again: workspace.again(&again) };
+    let job = Job {
+        workflow: Workflow::Uninstall,
+        parameters: Parameters::default(),
+        of: None,
+        stage: proposal.stage,
+        before: Vec::new(),
+        how,
+        again: workspace.again(&again),
+    };
     session.carry_out(job).await.map(|()| true)
 }
 

@@ -6,7 +6,7 @@ use crate::{
     diagnostic::{Diagnostics, Span},
     digest::keyed,
     secrets::Secrets,
-    syntax::{Data, Sources, Value},
+    syntax::{Data, Sources, Value, ast::Schema},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Deployment {
     /// Values of the labels, by key.
     #[serde(default)]
     pub labels: JsonMap<String, Json>,
+    /// Workflows that the blueprint declares.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub workflows: IndexMap<String, DeclaredWorkflow>,
     /// It was read from labels on engines, which do not tell everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,
@@ -110,6 +113,31 @@ pub struct Tie {
     pub operations: IndexMap<String, Planned>,
 }
 
+/// A workflow that a blueprint declares.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DeclaredWorkflow {
+    /// Name of the plugin as the blueprint declares it.
+    pub plugin: String,
+    /// What the plugin calls it.
+    pub operation: String,
+    /// Parameters by name, with their defaults; those without one have to be given.
+    pub parameters: IndexMap<String, DeclaredParameter>,
+}
+
+/// A parameter of a workflow that a blueprint declares.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct DeclaredParameter {
+    /// What it is where nothing is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Json>,
+    /// It has to be given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// Its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<String>,
+}
+
 /// A place in a blueprint, for messages at run time. Line and column count from 1.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Place {
@@ -159,6 +187,7 @@ impl Deployment {
                 .iter()
                 .map(|(name, label)| (name.clone(), label.body.values.iter().map(Value::to_json).collect()))
                 .collect(),
+            workflows: blueprint.workflows.iter().map(|(name, workflow)| (name.clone(), declared(workflow))).collect(),
             recovered: false,
         }
     }
@@ -328,6 +357,19 @@ fn definition(node: &super::Node, sources: &Sources) -> Definition {
         ties: node.relationships.iter().map(|relationship| tie(relationship, sources)).collect(),
         place: Place::of(node.name.span, sources),
         property_places: node.properties.iter().map(|(name, value)| (name.to_string(), Place::of(value.span, sources))).collect(),
+    }
+}
+
+fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {
+    let parameter = |schema: &Schema| DeclaredParameter {
+        default: schema.default.as_ref().map(Value::to_json),
+        required: schema.is_required() && schema.default.is_none(),
+        type_name: schema.type_name.as_ref().map(|name| name.node.clone()),
+    };
+    DeclaredWorkflow {
+        plugin: workflow.plugin.clone(),
+        operation: workflow.operation.clone(),
+        parameters: workflow.parameters.iter().map(|(name, schema)| (name.clone(), parameter(&schema.body))).collect(),
     }
 }
 

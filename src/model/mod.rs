@@ -17,7 +17,7 @@ mod resolve;
 mod scaling;
 mod types;
 
-pub use deployment::{Definition, Deployment, Difference, Origin, Place, Planned, Tie, texts};
+pub use deployment::{DeclaredParameter, DeclaredWorkflow, Definition, Deployment, Difference, Origin, Place, Planned, Tie, texts};
 pub use function::evaluate;
 pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
 pub use modification::{Modification, Touched, Wanted, modify};

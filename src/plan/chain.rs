@@ -1,23 +1,27 @@
 //! The tasks of one instance, one after another.
 
-use super::{InstanceState, Proposal, Task, TaskId, Unsupported};
+use super::{
+    End,
+    InstanceState::{self, Stopped},
+    Known, Proposal, Side, Task, TaskId, Unsupported,
+};
 use crate::{
     backend::{self, Observed, Step},
-    model::{Definition, Deployment, Instance, Place, Planned, Retry},
+    model::{Definition, Instance, InstanceTie, Place, Planned, Retry, Tie},
     state::{DoneStep, Record},
 };
 
 /// A lifecycle operation and the states it leads through.
-pub(super) struct Phase {
+pub(super) struct Phase<'o> {
     /// `interface.operation`.
-    pub operation: &'static str,
+    pub operation: &'o str,
     pub enters: Option<InstanceState>,
     pub leaves: Option<InstanceState>,
 }
 
 /// Appends the tasks of one instance, each after the one before.
 pub(super) struct Chain<'a> {
-    pub deployment: &'a Deployment,
+    pub known: Known<'a>,
     pub instance: &'a Instance,
     pub node: &'a Definition,
     pub cause: String,
@@ -28,6 +32,8 @@ pub(super) struct Chain<'a> {
     pub proposal: &'a mut Proposal,
     /// The last task that was appended.
     pub last: Option<TaskId>,
+    /// What fails is noted, and the next goes on.
+    pub ignores_failure: bool,
 }
 
 /// Steps of an instance that the journal says are done, and that still stand.
@@ -36,19 +42,48 @@ pub(super) fn done_of<'r>(instance: &Instance, node: &Definition, record: &'r Re
     done.iter().filter(|done| backend::still_done(&done.step, instance, node, observed)).collect()
 }
 
-impl Chain<'_> {
+/// A relationship of an instance with what its node says of it.
+pub(super) struct Link<'a> {
+    pub between: &'a InstanceTie,
+    pub tie: &'a Tie,
+}
+
+/// Relationships of an instance, in the order of the blueprint. Of several to one node the last one holds.
+pub(super) fn links<'a>(instance: &'a Instance, node: &'a Definition) -> Vec<Link<'a>> {
+    let of = |between: &'a InstanceTie| {
+        let is_its = |tie: &&Tie| {
+            Some(tie.target.as_str()) == node_of(&between.target) && (between.type_name.is_empty() || tie.type_name == between.type_name)
+        };
+        Some(Link { between, tie: node.ties.iter().rfind(is_its)? })
+    };
+    instance.ties.iter().filter_map(of).collect()
+}
+
+/// The node of an instance, from its id.
+fn node_of(id: &str) -> Option<&str> {
+    id.rsplit_once('_').map(|(node, _)| node)
+}
+
+impl<'a> Chain<'a> {
+    /// A chain without tasks.
+    pub(super) fn new(known: Known<'a>, (instance, node): (&'a Instance, &'a Definition), cause: &str, proposal: &'a mut Proposal) -> Self {
+        let cause = cause.to_owned();
+        Self { known, instance, node, cause, done: Vec::new(), after: Vec::new(), proposal, last: None, ignores_failure: false }
+    }
+
     /// Appends the steps of every phase whose operation the node defines.
-    pub(super) fn phases(&mut self, phases: &[Phase]) {
+    pub(super) fn phases(&mut self, phases: &[Phase<'_>]) {
         for phase in phases {
             let Some(operation) = self.node.operations.get(phase.operation) else { continue };
-            match backend::lower(self.deployment, self.instance, self.node, phase.operation, operation) {
+            match backend::lower(self.known.deployment, self.instance, self.node, phase.operation, operation) {
                 Some(steps) => self.operation(phase, operation, steps),
                 None => self.unsupported(phase.operation, operation),
             }
         }
     }
 
-    fn operation(&mut self, phase: &Phase, operation: &Planned, steps: Vec<Step>) {
+    /// Appends the steps of one operation, with other inputs in the place of some of its own.
+    pub(super) fn operation(&mut self, phase: &Phase<'_>, operation: &Planned, steps: Vec<Step>) {
         let name = phase.operation.rsplit('.').next().unwrap_or(phase.operation);
         let is_done = |step: &Step| self.done.iter().any(|done| done.operation == name && done.step == *step);
         let steps: Vec<Step> = steps.into_iter().filter(|step| !is_done(step)).collect();
@@ -61,16 +96,46 @@ impl Chain<'_> {
         }
     }
 
-    /// Notes the relationship operations of these names, which no back-end runs yet.
-    pub(super) fn relationship_operations(&mut self, names: &[&str]) {
-        for (name, operation) in self.node.ties.iter().flat_map(|tie| &tie.operations) {
-            if names.iter().any(|wanted| name.ends_with(&format!(".{wanted}"))) {
-                self.unsupported(name, operation);
+    /// Appends an operation of all relationships: those to one node together, those to different nodes one after another.
+    pub(super) fn relationships(&mut self, name: &str, reversed: bool) {
+        let mut groups: Vec<Vec<Link<'_>>> = Vec::new();
+        for link in links(self.instance, self.node) {
+            match groups.last_mut().filter(|group| group[0].tie.target == link.tie.target) {
+                Some(group) => group.push(link),
+                None => groups.push(vec![link]),
             }
+        }
+        if reversed {
+            groups.reverse();
+        }
+        for group in groups {
+            self.relationship(name, &group);
         }
     }
 
-    fn unsupported(&mut self, name: &str, operation: &Planned) {
+    /// Appends an operation of some relationships, on both ends of all of them at once.
+    pub(super) fn relationship(&mut self, name: &str, links: &[Link<'_>]) {
+        let (before, mut ends) = (self.after.clone(), Vec::new());
+        for (link, end) in links.iter().flat_map(|link| [(link, End::Source), (link, End::Target)]) {
+            let prefix = if end == End::Source { "source" } else { "target" };
+            let full = format!("{prefix}/cloudify.interfaces.relationship_lifecycle.{name}");
+            let Some(operation) = link.tie.operations.get(&full) else { continue };
+            let Some(steps) = backend::lower_tie(&full, operation) else {
+                self.unsupported(&full, operation);
+                continue;
+            };
+            self.after.clone_from(&before);
+            for step in steps {
+                let id = self.push(name, step, operation.retry, Some(&operation.place));
+                let (source, target) = (self.instance.id.clone(), link.between.target.clone());
+                self.proposal.stage.task_mut(id).side = Some(Side { source, target, end });
+            }
+            ends.extend(self.after.iter().copied().filter(|id| !before.contains(id)));
+        }
+        self.after = if ends.is_empty() { before } else { ends };
+    }
+
+    pub(super) fn unsupported(&mut self, name: &str, operation: &Planned) {
         let unsupported = Unsupported {
             node: self.instance.node.clone(),
             operation: name.to_owned(),
@@ -82,13 +147,23 @@ impl Chain<'_> {
         }
     }
 
-    /// Sees to it that the instance ends in `state`, with a task of its own if nothing else was appended.
+    /// Sees to it that the instance ends in `state`, with a task of its own if nothing else was appended, or several end it.
     pub(super) fn end_in(&mut self, state: InstanceState, operation: &str) {
-        let last = self.last.unwrap_or_else(|| self.push(operation, Step::Nothing, Retry::default(), None));
+        let last = self.last.filter(|_| self.after.len() == 1).unwrap_or_else(|| self.nothing(operation));
         self.proposal.stage.task_mut(last).leaves = Some(state);
     }
 
-    fn push(&mut self, operation: &str, step: Step, retry: Retry, asked_at: Option<&Place>) -> TaskId {
+    /// The instance is stopped, though nothing stops it.
+    pub(super) fn is_stopped(&mut self) {
+        let id = self.nothing("stop");
+        self.proposal.stage.task_mut(id).leaves = Some(Stopped);
+    }
+
+    fn nothing(&mut self, operation: &str) -> TaskId {
+        self.push(operation, Step::Nothing, Retry::default(), None)
+    }
+
+    pub(super) fn push(&mut self, operation: &str, step: Step, retry: Retry, asked_at: Option<&Place>) -> TaskId {
         let place = self.place(&step, asked_at);
         let id = self.proposal.stage.push(Task {
             instance: self.instance.id.clone(),
@@ -101,6 +176,8 @@ impl Chain<'_> {
             needs: std::mem::take(&mut self.after),
             retry,
             place,
+            side: None,
+            ignores_failure: self.ignores_failure,
         });
         self.after = vec![id];
         self.last = Some(id);

@@ -1,9 +1,10 @@
 //! `install`: what is missing is created, what stands still is started, what matches is kept.
 
 use super::{
-    InstanceState::{self, Configured, Configuring, Created, Creating, Initializing, Started, Starting},
-    Proposal, TaskId,
+    InstanceState::{self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started, Starting, Uninitialized},
+    Known, Proposal, Selection, TaskId,
     chain::{Chain, Phase, done_of},
+    neighbours::{Beside, tell},
     order::Order,
     uninstall,
 };
@@ -14,55 +15,84 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-const fn phase(operation: &'static str, enters: Option<InstanceState>, leaves: Option<InstanceState>) -> Phase {
+const fn phase(operation: &'static str, enters: Option<InstanceState>, leaves: Option<InstanceState>) -> Phase<'static> {
     Phase { operation, enters, leaves }
 }
 
-const CREATE: [Phase; 4] = [
+const CREATE: [Phase<'static>; 4] = [
     phase("cloudify.interfaces.validation.creation", Some(Initializing), None),
     phase("cloudify.interfaces.validation.create", Some(Initializing), None),
     phase("cloudify.interfaces.lifecycle.precreate", Some(Initializing), None),
     phase("cloudify.interfaces.lifecycle.create", Some(Creating), Some(Created)),
 ];
-const CONFIGURE: [Phase; 1] = [phase("cloudify.interfaces.lifecycle.configure", Some(Configuring), Some(Configured))];
-const START: [Phase; 3] = [
-    phase("cloudify.interfaces.lifecycle.start", Some(Starting), Some(Started)),
+const CONFIGURE: [Phase<'static>; 1] = [phase("cloudify.interfaces.lifecycle.configure", Some(Configuring), Some(Configured))];
+const START: [Phase<'static>; 4] = [
+    phase("cloudify.interfaces.lifecycle.start", Some(Starting), None),
+    phase(GET_STATE, None, None),
     phase("cloudify.interfaces.lifecycle.poststart", None, None),
     phase("cloudify.interfaces.monitoring.start", None, None),
 ];
+
+/// Asked of a host until it is ready, however often that takes.
+const GET_STATE: &str = "cloudify.interfaces.host.get_state";
 
 /// Whether this workflow runs an operation of a node.
 pub(super) fn runs(operation: &str) -> bool {
     CREATE.iter().chain(&CONFIGURE).chain(&START).any(|phase| phase.operation == operation)
 }
 
+/// What of a deployment is to be as it is wanted.
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    /// Which instances.
+    pub selection: &'a Selection,
+    /// Ids of instances that are made anew, whatever their state.
+    pub renew: HashSet<String>,
+    /// Why those are.
+    pub cause: &'a str,
+}
+
+impl Default for Scope<'_> {
+    fn default() -> Self {
+        const ALL: &Selection = &Selection { node_ids: Vec::new(), node_instance_ids: Vec::new(), type_names: Vec::new() };
+        Self { selection: ALL, renew: HashSet::new(), cause: "" }
+    }
+}
+
 /// Plans what leads from what is there to what is wanted. An empty stage means: up to date.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
+    of(&Known { deployment, record, observed }, &Scope::default())
+}
+
+/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships to what is installed, are told.
+#[must_use]
+pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
     let mut planner = Planner {
-        deployment,
-        order: Order::new(deployment),
-        record,
-        observed,
+        known: *known,
+        scope,
+        order: Order::new(known.deployment),
         proposal: Proposal::default(),
         last: HashMap::new(),
         renewed: HashSet::new(),
         images: HashMap::new(),
     };
-    let dropped = uninstall::of_dropped(deployment, record, observed, &mut planner.proposal);
+    let all = scope.selection.is_all();
+    let dropped = if all { uninstall::of_dropped(known, &mut planner.proposal) } else { Vec::new() };
     for instance in planner.order.instances() {
-        if let Some(node) = deployment.node(instance) {
-            planner.instance(instance, node, &dropped);
+        match known.deployment.node(instance) {
+            Some(node) if scope.selection.has(known.deployment, instance) => planner.instance(instance, node, &dropped),
+            _ => {}
         }
     }
+    planner.tell_neighbours();
     planner.proposal
 }
 
-struct Planner<'a> {
-    deployment: &'a Deployment,
+struct Planner<'a, 's> {
+    known: Known<'a>,
+    scope: &'s Scope<'s>,
     order: Order<'a>,
-    record: &'a Record,
-    observed: &'a Observed,
     proposal: Proposal,
     /// The last task of each instance that has any.
     last: HashMap<&'a str, TaskId>,
@@ -72,45 +102,47 @@ struct Planner<'a> {
     images: HashMap<String, TaskId>,
 }
 
-impl<'a> Planner<'a> {
+impl<'a> Planner<'a, '_> {
     fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
+        let Known { deployment, record, observed } = self.known;
         let standing = self.standing(instance, node);
         let needs: BTreeSet<TaskId> = self.order.needed_by(instance).iter().filter_map(|id| self.last.get(id).copied()).collect();
         let first = self.proposal.stage.tasks().len();
         let goes_on = matches!(standing, Standing::Unfinished | Standing::Stopped | Standing::NotReady);
-        let mut chain = Chain {
-            deployment: self.deployment,
-            instance,
-            node,
-            done: if goes_on { done_of(instance, node, self.record, self.observed) } else { Vec::new() },
-            cause: standing.to_string(),
-            after: needs.into_iter().chain(dropped.iter().copied()).collect(),
-            proposal: &mut self.proposal,
-            last: None,
-        };
+        let cause = if self.scope.renew.contains(&instance.id) { self.scope.cause.to_owned() } else { standing.to_string() };
+        let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
+        chain.done = if goes_on { done_of(instance, node, record, observed) } else { Vec::new() };
+        chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
         match standing {
             Standing::UpToDate => return,
             Standing::Outdated | Standing::Bound => {
-                chain.phases(&uninstall::PHASES);
-                Self::from_the_start(&mut chain);
+                uninstall::way_down(&mut chain, InstanceState::Started);
+                chain.end_in(Deleted, "uninstall");
+                way_up(&mut chain, Uninitialized);
             }
-            Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => Self::start(&mut chain),
+            Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => start(&mut chain),
             // Without a start of its own it is started by the operation that creates it.
-            Standing::Absent | Standing::Unfinished | Standing::Stopped | Standing::NotReady => Self::from_the_start(&mut chain),
+            Standing::Unfinished | Standing::Stopped | Standing::NotReady => way_up(&mut chain, Uninitialized),
+            Standing::Absent if backend::has_object(node) => way_up(&mut chain, Uninitialized),
+            Standing::Absent => way_up(&mut chain, record.state(&instance.id)),
         }
         chain.end_in(Started, "install");
         self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
         // An image that is built here cannot come before it is built.
-        if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(self.deployment, id)) {
+        if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
             self.bring_image_early(TaskId(first), dropped);
         }
     }
 
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> Standing {
-        let mut standing = backend::standing(instance, node, self.record, self.observed);
+        let mut standing = backend::standing(instance, node, self.known.record, self.known.observed);
         let exists = matches!(standing, Standing::UpToDate | Standing::Unfinished | Standing::Stopped | Standing::NotReady);
         if exists && self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str())) {
             standing = Standing::Bound;
+        }
+        let state = self.known.record.state(&instance.id);
+        if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
+            standing = Standing::Outdated;
         }
         if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) {
             self.renewed.insert(&instance.id);
@@ -118,17 +150,15 @@ impl<'a> Planner<'a> {
         standing
     }
 
-    fn from_the_start(chain: &mut Chain<'_>) {
-        chain.phases(&CREATE);
-        chain.relationship_operations(&["preconfigure"]);
-        chain.phases(&CONFIGURE);
-        chain.relationship_operations(&["postconfigure"]);
-        Self::start(chain);
-    }
-
-    fn start(chain: &mut Chain<'_>) {
-        chain.phases(&START);
-        chain.relationship_operations(&["establish"]);
+    fn tell_neighbours(&mut self) {
+        if self.scope.selection.is_all() {
+            return;
+        }
+        let after = self.last.iter().map(|(id, task)| ((*id).to_owned(), *task)).collect();
+        let chosen = |instance: &Instance| self.scope.selection.has(self.known.deployment, instance);
+        let touched = |instance: &Instance| self.last.contains_key(instance.id.as_str());
+        let beside = Beside { chosen: &chosen, touched: &touched, after: &after, cause: "what it has a relationship to is made" };
+        tell(self.known, "establish", &beside, &mut self.proposal);
     }
 
     /// An image needs nothing but itself: it is brought while the instance still waits for others.
@@ -147,4 +177,33 @@ impl<'a> Planner<'a> {
         creation.needs.extend(waited_for);
         creation.enters = creation.enters.or(enters);
     }
+}
+
+/// What is left of the way up. What an instance without an object has behind it, its state tells.
+pub(super) fn way_up(chain: &mut Chain<'_>, state: InstanceState) {
+    let is_made = matches!(state, Created | Configuring | Configured | Starting);
+    let is_configured = matches!(state, Configured | Starting);
+    match state {
+        _ if is_made => {}
+        Creating => chain.phases(&CREATE[3..]),
+        _ => chain.phases(&CREATE),
+    }
+    if !is_configured {
+        chain.relationships("preconfigure", false);
+        chain.phases(&CONFIGURE);
+    }
+    chain.relationships("postconfigure", false);
+    start(chain);
+}
+
+fn start(chain: &mut Chain<'_>) {
+    let first = chain.proposal.stage.tasks().len();
+    chain.phases(&START);
+    for id in first..chain.proposal.stage.tasks().len() {
+        let task = chain.proposal.stage.task_mut(TaskId(id));
+        if task.operation == "get_state" {
+            task.retry.max_retries = Some(-1.0);
+        }
+    }
+    chain.relationships("establish", false);
 }

@@ -4,19 +4,27 @@
 //! ([`Record`](crate::state::Record)) and what is there ([`Observed`](crate::backend::Observed)) to a [`Stage`].
 
 mod chain;
+pub mod heal;
 pub mod install;
+mod neighbours;
+pub mod operation;
 mod order;
+mod parameters;
+pub mod reinstall;
 pub mod rollback;
 pub mod uninstall;
 
+pub use parameters::{Parameters, Selection};
+
 use crate::{
-    backend::Step,
-    model::{Place, Retry},
+    backend::{Observed, Step},
+    model::{Deployment, Place, Retry},
+    state::{Execution, Record},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The workflows that are built in.
+/// The workflows that are built in; the names are the original's.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Workflow {
@@ -24,17 +32,82 @@ pub enum Workflow {
     Install,
     /// Stop and delete everything.
     Uninstall,
-    /// Take back what a failed install created.
+    /// Take back what a failed install created; or, of its own, what is half made.
     Rollback,
+    /// Stop and delete, then create and start.
+    Reinstall,
+    /// Run the operation `start`.
+    Start,
+    /// Run the operation `stop`.
+    Stop,
+    /// Run `stop` of all, then `start` of all.
+    Restart,
+    /// Run the operation `pull`.
+    Pull,
+    /// Run any operation.
+    ExecuteOperation,
+    /// Look whether all is well, and mend what is not.
+    Heal,
+    /// Run the operation `check_status`.
+    CheckStatus,
+    /// Run the operations `check_drift`.
+    CheckDrift,
+}
+
+impl Workflow {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Install,
+        Self::Uninstall,
+        Self::Rollback,
+        Self::Reinstall,
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+        Self::Pull,
+        Self::ExecuteOperation,
+        Self::Heal,
+        Self::CheckStatus,
+        Self::CheckDrift,
+    ];
+
+    /// The name, as blueprints and the command line have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
+            Self::Rollback => "rollback",
+            Self::Reinstall => "reinstall",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Pull => "pull",
+            Self::ExecuteOperation => "execute_operation",
+            Self::Heal => "heal",
+            Self::CheckStatus => "check_status",
+            Self::CheckDrift => "check_drift",
+        }
+    }
+
+    /// What a blueprint's `mapping` means, by the name of the original's function.
+    #[must_use]
+    pub fn of_mapping(operation: &str) -> Option<Self> {
+        let name = operation.strip_prefix("cloudify.plugins.workflows.")?;
+        let name = if name == "auto_heal_reinstall_node_subgraph" { "heal" } else { name };
+        Self::named(name)
+    }
+
+    /// The workflow of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|workflow| workflow.as_str() == name)
+    }
 }
 
 impl fmt::Display for Workflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Install => "install",
-            Self::Uninstall => "uninstall",
-            Self::Rollback => "rollback",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -109,12 +182,41 @@ pub struct Task {
     pub retry: Retry,
     /// Place in the blueprint that asks for it.
     pub place: Place,
+    /// Of an operation of a relationship: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
+    /// If it fails that is noted, nothing is repeated, and what needs it goes on as if it were done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_failure: bool,
+}
+
+/// A relationship between two instances, seen from one of its ends.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Side {
+    /// Id of the instance that has the relationship.
+    pub source: String,
+    /// Id of the instance that it points to.
+    pub target: String,
+    /// The end whose operation it is.
+    pub end: End,
+}
+
+/// An end of a relationship.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum End {
+    Source,
+    Target,
 }
 
 /// Tasks in topological order.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Stage {
     tasks: Vec<Task>,
+    /// It tries again what failed in the stage before: that counts no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tries_again: bool,
 }
 
 impl Stage {
@@ -169,6 +271,84 @@ impl fmt::Display for Stage {
         }
         Ok(())
     }
+}
+
+/// What is planned first.
+#[must_use]
+pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
+    let selection = &parameters.selection;
+    match workflow {
+        Workflow::Install => install::of(known, &install::Scope { selection, ..install::Scope::default() }),
+        Workflow::Uninstall => uninstall::of(known, selection, parameters.ignore_failure),
+        Workflow::Reinstall => {
+            reinstall::of(known, &|instance| selection.has(known.deployment, instance), parameters.ignore_failure, "reinstall")
+        }
+        Workflow::Rollback => rollback::of_states(known, selection, parameters.full_rollback),
+        Workflow::Heal => heal::first(known, parameters),
+        Workflow::Start
+        | Workflow::Stop
+        | Workflow::Restart
+        | Workflow::Pull
+        | Workflow::ExecuteOperation
+        | Workflow::CheckStatus
+        | Workflow::CheckDrift => operation::of(workflow, parameters, known),
+    }
+}
+
+/// What is planned once the stages before came to their end; none if nothing is left to do. `subgraph_retries` is how often
+/// instances that failed are taken down and tried anew.
+#[must_use]
+pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
+    let execution = known.record.running().filter(|execution| execution.stopped.is_none())?;
+    if execution.has_failed() {
+        return (execution.stages <= subgraph_retries).then(|| try_again(execution, known)).filter(|stage| !stage.is_empty());
+    }
+    let stage = match execution.workflow {
+        Workflow::Heal => heal::next(known, &execution.parameters, execution.stages),
+        Workflow::Rollback if execution.parameters.full_rollback && execution.stages == 1 => {
+            Some(uninstall::of(known, &Selection::default(), true).stage)
+        }
+        _ => None,
+    };
+    stage.filter(|stage| !stage.is_empty())
+}
+
+/// Whether [`next`] may find anything; if not, nobody need look at the engines.
+#[must_use]
+pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
+    let Some(execution) = record.running().filter(|execution| execution.stopped.is_none()) else { return false };
+    match execution.workflow {
+        Workflow::Install | Workflow::Uninstall if execution.has_failed() => execution.stages <= subgraph_retries,
+        Workflow::Heal => !execution.has_failed(),
+        Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
+        _ => false,
+    }
+}
+
+/// Instances that failed are taken down and installed anew; what is taken down is tried once more.
+fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
+    let selection = &execution.parameters.selection;
+    let mut stage = match execution.workflow {
+        Workflow::Install => {
+            let renew = execution.failed.iter().filter(|failed| !failed.ignored).map(|failed| failed.instance.clone()).collect();
+            install::of(known, &install::Scope { selection, renew, cause: "try again" }).stage
+        }
+        Workflow::Uninstall => uninstall::of(known, selection, execution.parameters.ignore_failure).stage,
+        _ => Stage::default(),
+    };
+    stage.tries_again = true;
+    stage
+}
+
+/// What a workflow is planned from.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// What is wanted.
+    pub deployment: &'a Deployment,
+    /// What is known.
+    pub record: &'a Record,
+    /// What is there.
+    pub observed: &'a Observed,
 }
 
 /// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a relationship as `side/interface.operation`.

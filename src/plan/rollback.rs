@@ -1,17 +1,55 @@
 //! `rollback`: what an install created before it failed is taken down again.
 
-use super::{Proposal, TaskId, uninstall::all_of};
-use crate::{backend::Observed, model::Deployment, state::Record};
+use super::{
+    InstanceState::{Configured, Configuring, Creating, Starting, Uninitialized},
+    Known, Proposal, Selection, TaskId,
+    chain::Chain,
+    order::Order,
+    uninstall::{self, Taking},
+};
+use crate::{
+    backend::Observed,
+    model::{Deployment, Instance},
+    state::Record,
+};
 
 /// Plans taking back what an execution created. What was there before it stays as it is now.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed, execution: &str) -> Proposal {
     let mut proposal = Proposal::default();
     let taken = record.to_take_back(execution);
-    let chosen = |instance: &crate::model::Instance| taken.instances.contains(&instance.id);
-    all_of(deployment, &chosen, record, observed, "take back what the failed install made", &[], &mut proposal);
+    let chosen = |instance: &Instance| taken.instances.contains(&instance.id);
+    let known = Known { deployment, record, observed };
+    Taking { known, chosen: &chosen, cause: "take back what the failed install made", ignores_failure: false }.plan(&[], &mut proposal);
     for id in 0..proposal.stage.tasks().len() {
         proposal.stage.task_mut(TaskId(id)).step.take_back(&taken.executions);
+    }
+    proposal
+}
+
+/// The original's workflow: what was being started is stopped, what was being made is deleted, everything else stays. If it is a
+/// full one, everything is taken down after that.
+#[must_use]
+pub fn of_states(known: &Known<'_>, selection: &Selection, _full: bool) -> Proposal {
+    let mut proposal = Proposal::default();
+    let order = Order::new(known.deployment);
+    let chosen = |instance: &&&Instance| selection.has(known.deployment, instance);
+    for instance in order.instances().iter().rev().filter(chosen) {
+        let Some(node) = known.deployment.node(instance) else { continue };
+        let state = known.record.state(&instance.id);
+        let mut chain = Chain::new(*known, (*instance, node), "it was left half made", &mut proposal);
+        chain.ignores_failure = true;
+        match state {
+            Starting => {
+                uninstall::stop(&mut chain);
+                chain.end_in(Configured, "rollback");
+            }
+            Creating | Configuring => {
+                uninstall::delete(&mut chain);
+                chain.end_in(Uninitialized, "rollback");
+            }
+            _ => {}
+        }
     }
     proposal
 }

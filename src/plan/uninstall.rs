@@ -1,9 +1,10 @@
 //! `uninstall`: everything is taken down, in the reverse order of `install`.
 
 use super::{
-    InstanceState::{Deleted, Deleting, Stopped, Stopping},
-    Proposal, TaskId,
+    InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
+    Known, Proposal, Selection, TaskId,
     chain::{Chain, Phase, done_of},
+    neighbours::{Beside, tell},
     order::Order,
 };
 use crate::{
@@ -13,13 +14,13 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-pub(super) const PHASES: [Phase; 7] = [
+const PHASES: [Phase<'static>; 7] = [
     Phase { operation: "cloudify.interfaces.validation.deletion", enters: Some(Stopping), leaves: None },
     Phase { operation: "cloudify.interfaces.validation.delete", enters: Some(Stopping), leaves: None },
     Phase { operation: "cloudify.interfaces.monitoring.stop", enters: Some(Stopping), leaves: None },
     Phase { operation: "cloudify.interfaces.lifecycle.prestop", enters: Some(Stopping), leaves: None },
     Phase { operation: "cloudify.interfaces.lifecycle.stop", enters: Some(Stopping), leaves: Some(Stopped) },
-    Phase { operation: "cloudify.interfaces.lifecycle.delete", enters: Some(Deleting), leaves: Some(Deleted) },
+    Phase { operation: "cloudify.interfaces.lifecycle.delete", enters: Some(Deleting), leaves: None },
     Phase { operation: "cloudify.interfaces.lifecycle.postdelete", enters: Some(Deleting), leaves: None },
 ];
 
@@ -31,69 +32,108 @@ pub(super) fn runs(operation: &str) -> bool {
 /// Plans taking down everything that exists. An empty stage means: nothing is there.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
+    of(&Known { deployment, record, observed }, &Selection::default(), false)
+}
+
+/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships to what goes, are told before.
+#[must_use]
+pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Proposal {
     let mut proposal = Proposal::default();
-    let dropped = of_dropped(deployment, record, observed, &mut proposal);
-    all_of(deployment, &|_| true, record, observed, "uninstall", &dropped, &mut proposal);
+    let first = if selection.is_all() { of_dropped(known, &mut proposal) } else { Vec::new() };
+    let chosen = |instance: &Instance| selection.has(known.deployment, instance);
+    Taking { known: *known, chosen: &chosen, cause: "uninstall", ignores_failure }.plan(&first, &mut proposal);
     proposal
 }
 
 /// Takes down instances that an earlier definition of the deployment had and this one has not. The
 /// tasks that end it are given.
-pub(super) fn of_dropped(deployment: &Deployment, record: &Record, observed: &Observed, proposal: &mut Proposal) -> Vec<TaskId> {
+pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
     let (instances, nodes) =
-        record.dropped.iter().map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone()))).unzip();
-    let earlier = Deployment { nodes, instances, ..deployment.clone() };
-    all_of(&earlier, &|_| true, record, observed, "the blueprint does not have it any more", &[], proposal)
+        known.record.dropped.iter().map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone()))).unzip();
+    let earlier = Deployment { nodes, instances, ..known.deployment.clone() };
+    let known = Known { deployment: &earlier, ..*known };
+    Taking { known, chosen: &|_| true, cause: "the blueprint does not have it any more", ignores_failure: false }.plan(&[], proposal)
 }
 
-/// Takes down instances of a deployment, each after those that need it.
-pub(super) fn all_of(
-    deployment: &Deployment,
-    chosen: &dyn Fn(&Instance) -> bool,
-    record: &Record,
-    observed: &Observed,
-    cause: &str,
-    first: &[TaskId],
-    proposal: &mut Proposal,
-) -> Vec<TaskId> {
-    // Who must be gone before an instance may go: those that need it.
-    let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
-    let mut ends = Vec::new();
-    let order = Order::new(deployment);
-    for instance in order.instances().into_iter().rev().filter(|instance| chosen(instance)) {
-        let Some(node) = deployment.node(instance) else { continue };
-        let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
-        after.extend(first);
-        let waited_for: Vec<TaskId> = after.iter().copied().collect();
-        let last = take_down(deployment, (instance, node), record, observed, cause, waited_for, proposal);
-        ends.extend(last);
-        let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
-        for id in order.needed_by(instance) {
-            waits_for.entry(id.to_owned()).or_default().extend(&handed_on);
+/// Instances that are taken down.
+pub(super) struct Taking<'a> {
+    pub known: Known<'a>,
+    pub chosen: &'a dyn Fn(&Instance) -> bool,
+    pub cause: &'a str,
+    /// What fails is noted, and not repeated.
+    pub ignores_failure: bool,
+}
+
+impl Taking<'_> {
+    /// Appends what takes them down, each after those that need it. The tasks that end it are given.
+    pub(super) fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
+        let told = self.tell_neighbours(proposal);
+        // Who must be gone before an instance may go: those that need it.
+        let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
+        let mut ends = Vec::new();
+        let order = Order::new(self.known.deployment);
+        for instance in order.instances().into_iter().rev().filter(|instance| (self.chosen)(instance)) {
+            let Some(node) = self.known.deployment.node(instance) else { continue };
+            let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
+            after.extend(first.iter().chain(told.get(&instance.id).into_iter().flatten()));
+            let waited_for: Vec<TaskId> = after.iter().copied().collect();
+            let last = self.take_down(instance, node, waited_for, proposal);
+            ends.extend(last);
+            let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
+            for id in order.needed_by(instance) {
+                waits_for.entry(id.to_owned()).or_default().extend(&handed_on);
+            }
         }
+        ends
     }
-    ends
+
+    fn tell_neighbours(&self, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
+        let touched = |instance: &Instance| (self.chosen)(instance) && self.exists(instance);
+        let beside = Beside { chosen: self.chosen, touched: &touched, after: &HashMap::new(), cause: "what it has a relationship to goes" };
+        tell(self.known, "unlink", &beside, proposal)
+    }
+
+    fn exists(&self, instance: &Instance) -> bool {
+        !self.known.record.state(&instance.id).is_gone() || backend::exists(instance, self.known.observed)
+    }
+
+    fn take_down(&self, instance: &Instance, node: &Definition, after: Vec<TaskId>, proposal: &mut Proposal) -> Option<TaskId> {
+        let Known { deployment, record, observed } = self.known;
+        if !self.exists(instance) {
+            return None;
+        }
+        let state = record.state(&instance.id);
+        let mut chain = Chain::new(self.known, (instance, node), self.cause, proposal);
+        chain.ignores_failure = self.ignores_failure;
+        chain.after = after;
+        chain.done = if state.is_down() { done_of(instance, node, record, observed) } else { Vec::new() };
+        if !backend::is_out_of_reach(deployment, instance, node, record, observed) {
+            // What an instance without an object has behind it, its state tells; an object is looked at.
+            way_down(&mut chain, if backend::has_object(node) { InstanceState::Started } else { state });
+        }
+        chain.end_in(Deleted, "uninstall");
+        chain.last
+    }
 }
 
-fn take_down(
-    deployment: &Deployment,
-    (instance, node): (&Instance, &Definition),
-    record: &Record,
-    observed: &Observed,
-    cause: &str,
-    after: Vec<TaskId>,
-    proposal: &mut Proposal,
-) -> Option<TaskId> {
-    if record.state(&instance.id).is_gone() && !backend::exists(instance, observed) {
-        return None;
+/// What is left of the way down.
+pub(super) fn way_down(chain: &mut Chain<'_>, state: InstanceState) {
+    match state {
+        Configured => chain.is_stopped(),
+        Stopped | Deleting | Deleted | Uninitialized => {}
+        _ => chain.phases(&PHASES[..5]),
     }
-    let done = if record.state(&instance.id).is_down() { done_of(instance, node, record, observed) } else { Vec::new() };
-    let mut chain = Chain { deployment, instance, node, cause: cause.to_owned(), done, after, proposal, last: None };
-    if !backend::is_out_of_reach(deployment, instance, node, record, observed) {
-        chain.phases(&PHASES[..5]);
-        chain.relationship_operations(&["unlink"]);
-        chain.phases(&PHASES[5..]);
-    }
-    chain.end_in(Deleted, "uninstall");
-    chain.last
+    chain.relationships("unlink", true);
+    chain.phases(&PHASES[5..]);
+}
+
+/// What stops an instance, and leaves it there.
+pub(super) fn stop(chain: &mut Chain<'_>) {
+    chain.phases(&PHASES[..5]);
+}
+
+/// What deletes an instance that is stopped.
+pub(super) fn delete(chain: &mut Chain<'_>) {
+    chain.relationships("unlink", true);
+    chain.phases(&PHASES[5..]);
 }

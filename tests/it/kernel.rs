@@ -11,7 +11,7 @@ use dockctl::{
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::{self, Deployment, Origin, inputs},
-    plan::{InstanceState, Proposal, TaskId, Workflow, install, rollback, uninstall},
+    plan::{self, InstanceState, Known, Parameters, Proposal, TaskId, Workflow, install, rollback, uninstall},
     report::Quiet,
     secrets::Secrets,
     state::{Record, TaskState},
@@ -75,26 +75,26 @@ pub(crate) fn replay(journal: &[Entry]) -> Record {
 /// One process: goes on from the journal, plans from what it finds, and runs until it is done, dies or hangs.
 /// A hang is a death: what hangs is dropped.
 async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deployment, workflow: Workflow) -> Option<Record> {
-    let record = replay(journal);
+    let mut record = replay(journal);
     let mut quiet = Quiet;
     let policy = Policy { parallel: 3, retries: 2.0, interval: 1.0, ..Policy::default() };
-    let mut executor = Executor { record, backend: world, journal, reporter: &mut quiet, secrets: &Secrets::default(), policy };
+    let mut executor =
+        Executor { record: &mut record, backend: world, journal, reporter: &mut quiet, secrets: &Secrets::default(), policy };
     executor.settle().await.unwrap();
     if executor.record.deployment.is_none() {
         executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
     }
     let observed = world.observe(deployment, &Places::new()).await.unwrap();
     let proposal = match workflow {
-        Workflow::Install => install::next(deployment, &executor.record, &observed),
-        Workflow::Uninstall => uninstall::next(deployment, &executor.record, &observed),
-        Workflow::Rollback => rollback::next(deployment, &executor.record, &observed, "x"),
+        Workflow::Rollback => rollback::next(deployment, executor.record, &observed, "x"),
+        workflow => plan::first(workflow, &Parameters::default(), &Known { deployment, record: executor.record, observed: &observed }),
     };
-    executor.begin("x", workflow, None).unwrap();
+    executor.begin("x", workflow, &Parameters::default(), None).unwrap();
     let signals = Signals::default();
     let ran = tokio::time::timeout(Duration::from_mins(10), executor.run(proposal.stage, &signals)).await;
     ran.ok()?.unwrap();
     executor.finish().unwrap();
-    Some(executor.record)
+    Some(record)
 }
 
 pub(crate) fn runs_everything(world: &Simulated, deployment: &Deployment) {
@@ -227,7 +227,6 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
                 assert!(!requests.iter().any(|(of, step)| of == instance && step.starts_with("create")), "finished work is not repeated");
             }
         }
-        Workflow::Rollback => unreachable!("not asked for here"),
         Workflow::Uninstall => {
             assert!(world.containers.borrow().is_empty());
             let gone = record.instances.iter().filter(|(_, instance)| instance.state == InstanceState::Deleted);
@@ -235,6 +234,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
                 assert!(!requests.iter().any(|(of, _)| of == id), "finished work is not repeated");
             }
         }
+        other => unreachable!("{other} is not asked for here"),
     }
 }
 
@@ -246,6 +246,7 @@ pub(crate) fn call(instance: String, node: String, step: dockctl::backend::Step)
         node,
         step,
         properties: serde_json::Map::new(),
+        side: None,
         stop: CancellationToken::new(),
     }
 }
@@ -271,7 +272,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
     with_runtime(async {
         let policy = Policy { parallel: 2, retries: 0.0, interval: 1.0, ..Policy::default() };
         let mut executor = Executor {
-            record: Record::default(),
+            record: &mut Record::default(),
             backend: &world,
             journal: &mut journal,
             reporter: &mut quiet,
@@ -279,8 +280,8 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
             policy,
         };
         executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
-        let stage = install::next(&deployment, &executor.record, &Observed::default()).stage;
-        executor.begin("x", Workflow::Install, None).unwrap();
+        let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
+        executor.begin("x", Workflow::Install, &Parameters::default(), None).unwrap();
         let signals = Signals::default();
         let stop = signals.clone();
         let (ran, ()) = tokio::join!(executor.run(stage, &signals), async { stop.stop(Why::Asked) });
@@ -317,7 +318,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
         with_runtime(async {
             let policy = Policy { parallel: 3, retries: 0.0, interval: 1.0, ..Policy::default() };
             let mut executor = Executor {
-                record: Record::default(),
+                record: &mut Record::default(),
                 backend: &world,
                 journal: &mut journal,
                 reporter: &mut quiet,
@@ -325,8 +326,8 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
                 policy,
             };
             executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
-            let stage = install::next(&deployment, &executor.record, &Observed::default()).stage;
-            executor.begin("x", Workflow::Install, None).unwrap();
+            let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
+            executor.begin("x", Workflow::Install, &Parameters::default(), None).unwrap();
             assert!(executor.run(stage, &Signals::default()).await.is_err());
         });
         stopped += 1;

@@ -11,7 +11,7 @@ use dockctl::{
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::Deployment,
-    plan::{Stage, TaskId, Workflow, install, uninstall},
+    plan::{Parameters, Stage, TaskId, Workflow, install, uninstall},
     report::Quiet,
     secrets::Secrets,
     state::{Record, TaskState},
@@ -101,26 +101,32 @@ impl<'a> Life<'a> {
     async fn process(&mut self, workflow: Workflow) -> Record {
         let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
         let backend = Seen { world: &self.world, mutation: self.mutation, stop_at: self.stop_at, signals: &signals };
-        let record = replay(&self.journal);
+        let mut record = replay(&self.journal);
         let mut paper = Paper { entries: &mut self.journal, mutation: self.mutation };
-        let mut executor =
-            Executor { record, backend: &backend, journal: &mut paper, reporter: &mut quiet, secrets: &secrets, policy: self.policy };
+        let mut executor = Executor {
+            record: &mut record,
+            backend: &backend,
+            journal: &mut paper,
+            reporter: &mut quiet,
+            secrets: &secrets,
+            policy: self.policy,
+        };
         executor.settle().await.unwrap();
         if executor.record.deployment.is_none() {
             executor.emit(Event::Defined { deployment: Box::new(self.deployment.clone()) }).unwrap();
         }
         let observed = backend.observe(self.deployment, &Places::new()).await.unwrap();
         let stage = match workflow {
-            Workflow::Install => install::next(self.deployment, &executor.record, &observed).stage,
-            _ => uninstall::next(self.deployment, &executor.record, &observed).stage,
+            Workflow::Install => install::next(self.deployment, executor.record, &observed).stage,
+            _ => uninstall::next(self.deployment, executor.record, &observed).stage,
         };
-        executor.begin("x", workflow, None).unwrap();
+        executor.begin("x", workflow, &Parameters::default(), None).unwrap();
         let stage = if self.mutation == Mutation::Unordered { without_order(&stage) } else { stage };
         let ran = tokio::time::timeout(HANG, executor.run(stage, &signals)).await.is_ok();
         if ran {
             executor.finish().unwrap();
         }
-        executor.record
+        record
     }
 }
 

@@ -32,3 +32,4 @@ mod support;
 mod validate;
 mod waits;
 mod watching;
+mod workflows;

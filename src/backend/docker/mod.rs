@@ -136,6 +136,12 @@ pub fn known_id<'r>(record: &'r Record, instance: &Instance, node: &Definition) 
     record.properties(&instance.id)?.get(property)?.as_str()
 }
 
+/// The name of the object that stands for an instance, where it is known by now.
+#[must_use]
+pub fn wanted(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    wanted_name(deployment, instance)
+}
+
 /// Nodes whose volumes a stage was to remove.
 #[must_use]
 pub fn removed_volumes(stage: &Stage) -> Vec<String> {

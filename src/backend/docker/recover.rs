@@ -262,6 +262,7 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
         outputs: JsonMap::new(),
         capabilities: JsonMap::new(),
         labels: JsonMap::new(),
+        workflows: IndexMap::new(),
         recovered: true,
     };
     let mut instances = IndexMap::new();

@@ -182,6 +182,16 @@ pub struct Making {
     pub record: Json,
 }
 
+impl Action {
+    /// The action that stops what this one would put back.
+    pub(crate) fn halting(&self) -> Self {
+        match self {
+            Self::Restore { params } => Self::Stop { params: params.clone() },
+            other => other.clone(),
+        }
+    }
+}
+
 impl Creation {
     /// The request that the declaration comes to, as far as it is known.
     pub(super) fn converted(&self) -> Result<params::Creation, Vec<Fault>> {

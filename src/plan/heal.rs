@@ -1,0 +1,203 @@
+//! `heal`: look, then mend in the gentlest way that there is.
+//!
+//! In stages: what has an object on an engine is looked at and started or made anew; then the operation `check_status` is run
+//! where there is one; then `heal` of those that are ill, or they are made anew if they have none; then those whose `heal` failed.
+
+use super::{
+    InstanceState, Known, Parameters, Proposal, Selection, Stage,
+    chain::{Chain, Phase},
+    install,
+    operation::check_status,
+    order::Order,
+    reinstall,
+};
+use crate::{
+    backend::{self, Standing, Step},
+    model::{Instance, Retry},
+};
+use std::collections::{HashMap, HashSet};
+
+const CHECK: &str = "cloudify.interfaces.validation.check_status";
+const HEAL: [Phase<'static>; 3] = [
+    Phase { operation: "cloudify.interfaces.lifecycle.preheal", enters: None, leaves: None },
+    Phase { operation: "cloudify.interfaces.lifecycle.heal", enters: None, leaves: None },
+    Phase { operation: "cloudify.interfaces.lifecycle.postheal", enters: None, leaves: None },
+];
+
+/// The first stage.
+#[must_use]
+pub fn first(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+    let heal = Heal::new(known, parameters);
+    if parameters.force_reinstall {
+        return reinstall::of(known, &|it| heal.scope.contains(it.id.as_str()), parameters.ignore_failure, "it is to be made anew");
+    }
+    let mended = heal.look();
+    if !mended.stage.is_empty() {
+        return mended;
+    }
+    let mut proposal = heal.checks();
+    if proposal.stage.is_empty() {
+        proposal.stage = heal.mend(&heal.never_looked_at()).unwrap_or_default();
+    }
+    proposal
+}
+
+/// What comes after a stage.
+#[must_use]
+pub fn next(known: &Known<'_>, parameters: &Parameters, stages: usize) -> Option<Stage> {
+    let heal = Heal::new(known, parameters);
+    let ran = |name: &str| known.record.stage().tasks().iter().any(|task| task.operation == name);
+    if ran("check_status") {
+        return heal.mend(&heal.failed(&["check_status"]).union(&heal.never_looked_at()).copied().collect());
+    }
+    if ran("heal") {
+        return heal.reinstall(&heal.failed(&["preheal", "heal", "postheal"]));
+    }
+    (stages == 1 && !parameters.force_reinstall).then(|| heal.checks().stage)
+}
+
+struct Heal<'a> {
+    known: Known<'a>,
+    parameters: &'a Parameters,
+    /// Ids of the instances that it is about.
+    scope: HashSet<&'a str>,
+}
+
+impl<'a> Heal<'a> {
+    fn new(known: &Known<'a>, parameters: &'a Parameters) -> Self {
+        let all = &known.deployment.instances;
+        let scope = match parameters.node_instance_id.as_deref().and_then(|id| known.deployment.instance(id)) {
+            None if parameters.node_instance_id.is_some() => HashSet::new(),
+            None => all.iter().filter(|it| parameters.selection.has(known.deployment, it)).map(|it| it.id.as_str()).collect(),
+            Some(ill) => subtree(all, &HashSet::from([ill.host.as_deref().unwrap_or(&ill.id)])),
+        };
+        Self { known: *known, parameters, scope }
+    }
+
+    /// Only what is known to be there, and not known to rest, is looked at.
+    fn is_in_scope(&self, instance: &Instance) -> bool {
+        self.scope.contains(instance.id.as_str()) && self.known.record.state(&instance.id) == InstanceState::Started
+    }
+
+    /// What leads from what engines show to what is wanted.
+    fn look(&self) -> Proposal {
+        let Known { deployment, record, observed } = self.known;
+        let chosen: Vec<String> = deployment.instances.iter().filter(|it| self.is_in_scope(it)).map(|it| it.id.clone()).collect();
+        if chosen.is_empty() || !self.parameters.check_status {
+            return Proposal::default();
+        }
+        let is_ill = |instance: &&Instance| {
+            let node = deployment.node(instance).filter(|node| backend::has_object(node) && !node.is_adopted());
+            let stands = node.is_some_and(|node| backend::standing(instance, node, record, observed) == Standing::UpToDate);
+            stands && observed.of(&instance.id).is_some_and(|object| object.health.as_deref() == Some("unhealthy"))
+        };
+        let ill = deployment.instances.iter().filter(|it| self.is_in_scope(it)).filter(is_ill).map(|it| it.id.clone());
+        let renew = if self.parameters.allow_reinstall { ill.collect() } else { HashSet::new() };
+        install::of(&self.known, &install::Scope { selection: &Selection::of_instances(chosen), renew, cause: "it is unhealthy" })
+    }
+
+    fn checks(&self) -> Proposal {
+        let mut proposal = Proposal::default();
+        if !self.parameters.check_status {
+            return proposal;
+        }
+        let ids = self.known.deployment.instances.iter().filter(|it| self.is_in_scope(it)).map(|it| it.id.clone()).collect::<Vec<_>>();
+        if ids.is_empty() {
+            return proposal;
+        }
+        let chosen = Parameters { selection: Selection::of_instances(ids), ..Parameters::default() };
+        check_status(&self.known, &chosen, false, &mut proposal);
+        for id in proposal.stage.ids() {
+            proposal.stage.task_mut(id).ignores_failure = true;
+        }
+        proposal
+    }
+
+    /// Instances for whose health nothing speaks: they count as ill if one of them was said to be.
+    fn never_looked_at(&self) -> HashSet<&'a str> {
+        let targeted = self.parameters.node_instance_id.is_some() && self.parameters.check_status;
+        let unknown = |it: &&Instance| {
+            self.known.deployment.node(it).is_some_and(|node| !node.operations.contains_key(CHECK) && !backend::has_object(node))
+        };
+        let all = self.known.deployment.instances.iter().filter(|it| targeted && self.is_in_scope(it)).filter(unknown);
+        all.map(|it| it.id.as_str()).collect()
+    }
+
+    /// Instances whose operations of these names failed in the stage before.
+    fn failed(&self, operations: &[&str]) -> HashSet<&'a str> {
+        let execution = self.known.record.executions.last();
+        let failed = execution.into_iter().flat_map(|it| &it.failed).filter(|it| operations.contains(&it.operation.as_str()));
+        failed.filter_map(|failed| self.known.deployment.instance(&failed.instance)).map(|it| it.id.as_str()).collect()
+    }
+
+    /// `heal` of those that are ill, all in order; those that have none are made anew.
+    fn mend(&self, ill: &HashSet<&str>) -> Option<Stage> {
+        let can_heal = |id: &&&str| {
+            let node = self.known.deployment.instance(id).and_then(|it| self.known.deployment.node(it));
+            node.is_some_and(|node| node.operations.contains_key(HEAL[1].operation))
+        };
+        let healed: HashSet<&str> = ill.iter().filter(can_heal).copied().collect();
+        let others: HashSet<&str> = ill.difference(&healed).copied().collect();
+        if healed.is_empty() || (!others.is_empty() && !self.parameters.allow_reinstall) {
+            return self.reinstall(&others);
+        }
+        let mut proposal = Proposal::default();
+        let order = Order::new(self.known.deployment);
+        let mut last = HashMap::new();
+        for instance in order.instances().into_iter().filter(|it| healed.contains(it.id.as_str())) {
+            let Some(node) = self.known.deployment.node(instance) else { continue };
+            let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
+            chain.ignores_failure = true;
+            chain.after = order.needed_by(instance).iter().filter_map(|id| last.get(*id).copied()).collect();
+            chain.phases(&HEAL);
+            last.extend(chain.last.map(|task| (instance.id.clone(), task)));
+        }
+        self.append_reinstall(&others, &mut proposal);
+        Some(proposal.stage)
+    }
+
+    fn append_reinstall(&self, ill: &HashSet<&str>, proposal: &mut Proposal) {
+        let scope = subtree(&self.known.deployment.instances, ill);
+        let chosen = |it: &Instance| scope.contains(it.id.as_str());
+        if !scope.is_empty() {
+            reinstall::append(&self.known, &chosen, self.parameters.ignore_failure, "it is ill", proposal);
+        }
+    }
+
+    fn reinstall(&self, ill: &HashSet<&str>) -> Option<Stage> {
+        if ill.is_empty() {
+            return None;
+        }
+        if !self.parameters.allow_reinstall {
+            return Some(self.refuse(ill));
+        }
+        let mut proposal = Proposal::default();
+        self.append_reinstall(ill, &mut proposal);
+        Some(proposal.stage)
+    }
+
+    fn refuse(&self, ill: &HashSet<&str>) -> Stage {
+        let mut proposal = Proposal::default();
+        for instance in self.known.deployment.instances.iter().filter(|it| ill.contains(it.id.as_str())) {
+            let Some(node) = self.known.deployment.node(instance) else { continue };
+            let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
+            let why = "it cannot be healed but by making it anew, and allow_reinstall is false".to_owned();
+            chain.push("heal", Step::Refused { why }, Retry::default(), None);
+        }
+        proposal.stage
+    }
+}
+
+/// Instances, and everything that is contained in them.
+fn subtree<'a>(all: &'a [Instance], roots: &HashSet<&str>) -> HashSet<&'a str> {
+    let mut inside: HashSet<&str> = HashSet::new();
+    // Containers come before what they contain.
+    for instance in all {
+        let contained =
+            instance.ties.iter().any(|tie| tie.kind == crate::model::RelationshipKind::ContainedIn && inside.contains(tie.target.as_str()));
+        if contained || roots.contains(instance.id.as_str()) {
+            inside.insert(&instance.id);
+        }
+    }
+    inside
+}

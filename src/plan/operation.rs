@@ -1,0 +1,182 @@
+//! One operation on many instances: `execute_operation`, `start`, `stop`, `restart`, `pull`, `check_status`, `check_drift`.
+
+use super::{
+    InstanceState::{self, Started, Starting, Stopped, Stopping},
+    Known, Parameters, Proposal, TaskId, Workflow,
+    chain::{Chain, Phase, done_of},
+    install,
+    order::Order,
+};
+use crate::{
+    backend::{self, Step},
+    model::{Definition, Deployment, Instance, Planned},
+};
+use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::{BTreeSet, HashMap};
+
+const START: &str = "cloudify.interfaces.lifecycle.start";
+const STOP: &str = "cloudify.interfaces.lifecycle.stop";
+
+/// Plans it.
+#[must_use]
+pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
+    let mut proposal = Proposal::default();
+    let kwargs = &parameters.operation_kwargs;
+    let ordered = parameters.run_by_dependency_order;
+    let one =
+        |operation: &'static str| One { known: *known, parameters, operation, kwargs, ordered: ordered.unwrap_or(true), retries: true };
+    match workflow {
+        Workflow::Start => drop(one(START).plan(&[], &mut proposal)),
+        Workflow::Stop => drop(one(STOP).plan(&[], &mut proposal)),
+        Workflow::Restart => {
+            let stopped = One { kwargs: &parameters.stop_parms, ..one(STOP) }.plan(&[], &mut proposal);
+            One { kwargs: &parameters.start_parms, ..one(START) }.plan(&stopped, &mut proposal);
+        }
+        Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
+        Workflow::CheckStatus => check_status(known, parameters, ordered.unwrap_or(false), &mut proposal),
+        Workflow::CheckDrift => {
+            One { retries: false, ..one("cloudify.interfaces.lifecycle.check_drift") }.plan(&[], &mut proposal);
+            relationships("check_drift", known, parameters, &mut proposal);
+        }
+        _ => drop(One { operation: &parameters.operation, ordered: ordered.unwrap_or(false), ..one(START) }.plan(&[], &mut proposal)),
+    }
+    proposal
+}
+
+/// Looks at the instances; nothing is repeated.
+pub(super) fn check_status(known: &Known<'_>, parameters: &Parameters, ordered: bool, proposal: &mut Proposal) {
+    let operation = "cloudify.interfaces.validation.check_status";
+    One { known: *known, parameters, operation, kwargs: &JsonMap::new(), ordered, retries: false }.plan(&[], proposal);
+}
+
+/// One operation of relationships, of all that are chosen.
+fn relationships(name: &str, known: &Known<'_>, parameters: &Parameters, proposal: &mut Proposal) {
+    let chosen = known.deployment.instances.iter().filter(|it| parameters.selection.has(known.deployment, it));
+    for (instance, node) in chosen.filter_map(|it| Some((it, known.deployment.node(it)?))) {
+        let mut chain = Chain::new(*known, (instance, node), name, proposal);
+        chain.relationships(name, false);
+    }
+}
+
+/// Why an operation cannot be given these inputs.
+///
+/// # Errors
+///
+/// If it has inputs of the same names, and these are not to be overridden.
+pub fn check(workflow: Workflow, parameters: &Parameters, deployment: &Deployment) -> Result<(), String> {
+    if workflow != Workflow::ExecuteOperation || parameters.allow_kwargs_override == Some(true) {
+        return Ok(());
+    }
+    for instance in deployment.instances.iter().filter(|it| parameters.selection.has(deployment, it)) {
+        let planned = deployment.node(instance).and_then(|node| node.operations.get(&parameters.operation));
+        let clash = planned.and_then(|planned| parameters.operation_kwargs.keys().find(|name| planned.inputs.contains_key(*name)));
+        if let Some(name) = clash {
+            return Err(format!(
+                "`{}` of `{}` has an input `{name}` of its own; allow_kwargs_override=true puts yours in its place",
+                parameters.operation, instance.node
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One operation on the chosen instances.
+struct One<'a> {
+    known: Known<'a>,
+    parameters: &'a Parameters,
+    operation: &'a str,
+    kwargs: &'a JsonMap<String, Json>,
+    /// Each instance after those it needs; or, where the instances are left stopped, before them.
+    ordered: bool,
+    retries: bool,
+}
+
+impl One<'_> {
+    /// Appends the operation, after some tasks. All that has to be waited for comes back.
+    fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
+        let order = Order::new(self.known.deployment);
+        let backwards = self.operation == STOP && self.parameters.is_recorded;
+        let mut instances = order.instances();
+        if backwards {
+            instances.reverse();
+        }
+        // What each instance is waited for with: its own task, or what it would have waited for itself.
+        let mut waited: HashMap<&str, BTreeSet<TaskId>> = HashMap::new();
+        let mut ends = BTreeSet::new();
+        for instance in instances {
+            let mut after = waited.remove(instance.id.as_str()).unwrap_or_default();
+            if self.ordered && !backwards {
+                after = order.needed_by(instance).iter().filter_map(|id| waited.get(id)).flatten().copied().collect();
+            }
+            let task = self.instance(instance, after.iter().chain(first).copied().collect(), proposal);
+            ends.extend(task);
+            let handed_on = task.map_or(after, |task| BTreeSet::from([task]));
+            if backwards && self.ordered {
+                for id in order.needed_by(instance) {
+                    let id = self.known.deployment.instance(id).map(|instance| instance.id.as_str());
+                    id.into_iter().for_each(|id| waited.entry(id).or_default().extend(&handed_on));
+                }
+            } else if !backwards {
+                waited.insert(&instance.id, handed_on);
+            }
+        }
+        ends.into_iter().chain(first.iter().copied()).collect()
+    }
+
+    fn instance(&self, instance: &Instance, after: Vec<TaskId>, proposal: &mut Proposal) -> Option<TaskId> {
+        let Known { deployment, record, observed } = self.known;
+        let node = deployment.node(instance).filter(|_| self.is_meant(instance))?;
+        let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
+        chain.after = after;
+        let Some(planned) = self.planned(node) else {
+            // Without a start of its own it is started by the operation that creates it.
+            if self.parameters.is_recorded && self.operation == START && backend::has_object(node) {
+                chain.done = done_of(instance, node, record, observed);
+                install::way_up(&mut chain, InstanceState::Uninitialized);
+                chain.end_in(Started, "start");
+            }
+            return chain.last;
+        };
+        let (enters, leaves) = self.states();
+        let steps = backend::lower(deployment, instance, node, self.operation, &planned);
+        let halted = |step: Step| if self.parameters.is_recorded { step.halting() } else { step };
+        match steps {
+            Some(steps) => {
+                let steps = steps.into_iter().map(halted).collect();
+                chain.operation(&Phase { operation: self.operation, enters, leaves }, &planned, steps);
+            }
+            None => chain.unsupported(self.operation, &planned),
+        }
+        chain.last
+    }
+
+    /// What rests already is not stopped, what is not there neither stopped nor started, if that is to be known; and what was there
+    /// before the deployment only if it is named.
+    fn is_meant(&self, instance: &Instance) -> bool {
+        let Known { deployment, record, .. } = self.known;
+        let selection = &self.parameters.selection;
+        let state = record.state(&instance.id);
+        let rests = state == Stopped && self.operation == STOP;
+        let spared = selection.is_all() && deployment.node(instance).is_some_and(Definition::is_adopted);
+        selection.has(deployment, instance) && (!self.parameters.is_recorded || !(state.is_gone() || rests || spared))
+    }
+
+    /// The operation with the inputs that are given.
+    fn planned(&self, node: &Definition) -> Option<Planned> {
+        let mut planned = node.operations.get(self.operation)?.clone();
+        planned.inputs.extend(self.kwargs.clone());
+        if !self.retries {
+            planned.retry.max_retries = Some(0.0);
+        }
+        Some(planned)
+    }
+
+    /// Only what a person stops and starts is known to rest: the original's workflows touch no state.
+    fn states(&self) -> (Option<InstanceState>, Option<InstanceState>) {
+        match (self.parameters.is_recorded, self.operation) {
+            (true, START) => (Some(Starting), Some(Started)),
+            (true, STOP) => (Some(Stopping), Some(Stopped)),
+            _ => (None, None),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What a user says of a workflow beside its name.
+
+use super::Workflow;
+use crate::model::{Deployment, Instance};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map as JsonMap, Value as Json};
+
+/// Which instances a workflow is about. Each list that is empty lets all through; the others have to agree.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Selection {
+    /// Names of nodes.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub node_ids: Vec<String>,
+    /// Ids of instances.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub node_instance_ids: Vec<String>,
+    /// Names of types that a node is of, or is derived from.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub type_names: Vec<String>,
+}
+
+impl Selection {
+    /// Some instances, by their ids.
+    #[must_use]
+    pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
+        Self { node_instance_ids: ids.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whether nothing is said: then all are meant.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether an instance is meant. Unknown names select nothing, as in the original.
+    #[must_use]
+    pub fn has(&self, deployment: &Deployment, instance: &Instance) -> bool {
+        let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+        let typed = || deployment.node(instance).is_some_and(|node| self.type_names.iter().any(|name| node.hierarchy.contains(name)));
+        named(&self.node_ids, &instance.node) && named(&self.node_instance_ids, &instance.id) && (self.type_names.is_empty() || typed())
+    }
+}
+
+/// A list, or the one thing that would be in it.
+fn one_or_many<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text, or a list of texts")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}
+
+/// Parameters of the built-in workflows; the names, and what they are where nothing is said, are the original's.
+#[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Parameters {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// `execute_operation`: `interface.operation`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub operation: String,
+    /// Inputs of the operation, over those of the blueprint.
+    #[serde(alias = "operation_parms", skip_serializing_if = "JsonMap::is_empty")]
+    pub operation_kwargs: JsonMap<String, Json>,
+    /// `restart`: inputs of `stop`.
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    pub stop_parms: JsonMap<String, Json>,
+    /// `restart`: inputs of `start`.
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    pub start_parms: JsonMap<String, Json>,
+    /// Inputs may be given that the blueprint gives too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_kwargs_override: Option<bool>,
+    /// Each instance after those it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_by_dependency_order: Option<bool>,
+    /// Operations that take down are noted if they fail, and not repeated.
+    pub ignore_failure: bool,
+    /// Instances that are stopped or started are known to rest or to run from then on, and those that need others stop first:
+    /// dockctl's own way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_recorded: bool,
+    /// `rollback`: then everything is taken down.
+    pub full_rollback: bool,
+    /// `heal`: the instance that is said to be ill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_instance_id: Option<String>,
+    /// `heal`: why; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnose_value: Option<String>,
+    /// `heal`: look first.
+    pub check_status: bool,
+    /// `heal`: what cannot be healed may be made anew.
+    pub allow_reinstall: bool,
+    /// `heal`: all is made anew, whatever its state.
+    pub force_reinstall: bool,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            operation: String::new(),
+            operation_kwargs: JsonMap::new(),
+            stop_parms: JsonMap::new(),
+            start_parms: JsonMap::new(),
+            allow_kwargs_override: None,
+            run_by_dependency_order: None,
+            ignore_failure: false,
+            is_recorded: false,
+            full_rollback: false,
+            node_instance_id: None,
+            diagnose_value: None,
+            check_status: true,
+            allow_reinstall: true,
+            force_reinstall: false,
+        }
+    }
+}
+
+impl Parameters {
+    /// Reads what is given for a workflow.
+    ///
+    /// # Errors
+    ///
+    /// The first that the workflow does not take, or that is of another kind.
+    pub fn read(workflow: Workflow, given: JsonMap<String, Json>) -> Result<Self, String> {
+        let names = names(workflow);
+        if let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) {
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(format!("the workflow `{workflow}` takes no parameter `{unknown}`; it takes: {names}"));
+        }
+        // What is null is not given.
+        let mut given: JsonMap<_, _> = given.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        if workflow == Workflow::Heal {
+            given.entry("ignore_failure").or_insert(true.into());
+        }
+        let read: Self = serde_json::from_value(given.into()).map_err(|error| format!("the parameters of `{workflow}`: {error}"))?;
+        if workflow == Workflow::ExecuteOperation && read.operation.is_empty() {
+            return Err("the workflow `execute_operation` needs the parameter `operation`, as interface.operation".to_owned());
+        }
+        Ok(read)
+    }
+
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a workflow takes.
+#[must_use]
+pub(crate) fn names(workflow: Workflow) -> Vec<&'static str> {
+    let own: &[&str] = match workflow {
+        Workflow::Install => &[],
+        Workflow::Uninstall | Workflow::Reinstall => &["ignore_failure"],
+        Workflow::Rollback => &["full_rollback"],
+        Workflow::Start | Workflow::Stop | Workflow::Pull => &["operation_parms", "run_by_dependency_order"],
+        Workflow::Restart => &["stop_parms", "start_parms", "run_by_dependency_order"],
+        Workflow::ExecuteOperation => &["operation", "operation_kwargs", "allow_kwargs_override", "run_by_dependency_order"],
+        Workflow::CheckStatus | Workflow::CheckDrift => &["run_by_dependency_order"],
+        Workflow::Heal => {
+            return vec!["node_instance_id", "diagnose_value", "ignore_failure", "check_status", "allow_reinstall", "force_reinstall"];
+        }
+    };
+    own.iter().copied().chain(["node_ids", "node_instance_ids", "type_names"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(workflow: Workflow, given: Json) -> Result<Parameters, String> {
+        Parameters::read(workflow, given.as_object().cloned().unwrap())
+    }
+
+    #[test]
+    fn what_a_workflow_does_not_take_is_refused() {
+        let refused = read(Workflow::Start, json!({ "delta": 1 })).unwrap_err();
+        assert_eq!(
+            refused,
+            "the workflow `start` takes no parameter `delta`; it takes: operation_parms, run_by_dependency_order, node_ids, node_instance_ids, type_names"
+        );
+        assert!(read(Workflow::ExecuteOperation, json!({})).unwrap_err().contains("needs the parameter `operation`"));
+        assert!(read(Workflow::Start, json!({ "node_ids": { "a": 1 } })).unwrap_err().contains("a text, or a list of texts"));
+    }
+
+    #[test]
+    fn one_name_is_a_list_of_one_and_null_is_not_given() {
+        let given = read(Workflow::Install, json!({ "node_ids": "a", "type_names": null })).unwrap();
+        assert_eq!(given.selection, Selection { node_ids: vec!["a".to_owned()], ..Selection::default() });
+    }
+
+    #[test]
+    fn parameters_come_back_from_the_journal() {
+        let given = read(Workflow::Heal, json!({ "node_instance_id": "a_1", "allow_reinstall": false })).unwrap();
+        let back: Parameters = serde_json::from_value(json!(given)).unwrap();
+        assert_eq!((back.ignore_failure, &back), (true, &given));
+    }
+}

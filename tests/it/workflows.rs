@@ -1,0 +1,251 @@
+//! Recorded runs of the original's workflows, carried out by planner and executor on a back-end that only notes what it is asked.
+//!
+//! `tests/data/workflows/cases.jsonl` holds one case a line: nodes on top of `types.yaml`, which operations fail how, and for each
+//! workflow that is run what happened to whom, in order. Things that happened at the same moment may come in any order.
+
+use crate::kernel::with_runtime;
+use dockctl::{
+    backend::{Backend, Call, Failure, Observed, Outputs, Places, ProgressSink, Step},
+    catalog,
+    diagnostic::Diagnostics,
+    event::{Entry, Event, Outcome},
+    executor::{Executor, Policy, Signals},
+    journal::{Journal, JournalError},
+    model::{self, Deployment, Origin, inputs},
+    plan::{self, End, InstanceState, Known, Parameters, Workflow},
+    report::Quiet,
+    secrets::Secrets,
+    state::Record,
+    syntax::Sources,
+};
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    fs,
+    path::Path,
+    rc::Rc,
+};
+
+/// What happened, in order: `who what`.
+type Log = Rc<RefCell<Vec<String>>>;
+
+/// Carries nothing out, fails as it is told, and notes.
+struct Traced {
+    log: Log,
+    /// What comes of the next calls of an operation, by `node.operation`.
+    script: RefCell<HashMap<String, VecDeque<String>>>,
+    calls: RefCell<HashMap<(String, String), usize>>,
+}
+
+impl Backend for Traced {
+    async fn perform(&self, call: &Call, _: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        let Step::Simulated(operation) = &call.step else { return Ok(Outputs::default()) };
+        let name = operation.name.rsplit('/').next().unwrap().trim_start_matches("cloudify.interfaces.").to_owned();
+        let who = match &call.side {
+            None => shown(&call.instance),
+            Some(side) => {
+                let end = if side.end == End::Source { "source" } else { "target" };
+                format!("{}>{}/{end}", shown(&side.source), shown(&side.target))
+            }
+        };
+        let scripted = format!("{}.{}", call.node, name.rsplit('.').next().unwrap());
+        let outcome = self.script.borrow_mut().get_mut(&scripted).and_then(VecDeque::pop_front).unwrap_or_else(|| "ok".to_owned());
+        let mut line = format!("{who} {name}");
+        let (mut calls, key) = (self.calls.borrow_mut(), (who, name));
+        let number = calls.entry(key.clone()).and_modify(|number| *number += 1).or_insert(0);
+        line += &if *number == 0 { String::new() } else { format!(" #{number}") };
+        line += &if outcome == "ok" { String::new() } else { format!(" {}", outcome.trim_end_matches(':')) };
+        line += &if operation.inputs.is_empty() { String::new() } else { format!(" {}", Json::from(operation.inputs.clone())) };
+        self.log.borrow_mut().push(line);
+        if matches!(outcome.as_str(), "ok" | "fatal") {
+            calls.remove(&key);
+        }
+        match outcome.as_str() {
+            "ok" => Ok(Outputs::default()),
+            "fatal" => Err(Failure::fatal("fatal")),
+            _ => Err(Failure { recoverable: true, ..Failure::fatal(outcome) }),
+        }
+    }
+
+    async fn settle(&self, _: &Call, _: u64) -> Result<Option<Outputs>, Failure> {
+        Ok(None)
+    }
+
+    async fn observe(&self, _: &Deployment, _: &Places) -> Result<Observed, Failure> {
+        Ok(Observed::default())
+    }
+}
+
+/// Instances are called by their node and counted from 1.
+fn shown(instance: &str) -> String {
+    format!("{}#1", instance.rsplit_once('_').unwrap().0)
+}
+
+/// Notes how states change.
+struct States {
+    log: Log,
+    record: Record,
+}
+
+impl Journal for States {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let before = self.record.instances.clone();
+        self.record.apply(entry).unwrap();
+        for (id, instance) in &self.record.instances {
+            if before.get(id).map(|it| it.state) != Some(instance.state) {
+                self.log.borrow_mut().push(format!("{} = {}", shown(id), instance.state));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn deployment(nodes: &str) -> Deployment {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows");
+    let types = fs::read_to_string(folder.join("types.yaml")).unwrap();
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+    let file = sources.add_text("blueprint.yaml", format!("{types}node_templates:{nodes}"));
+    let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+    let resolved = model::resolve(ast, &sources, |_| true, &mut faults);
+    let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
+    let evaluated = model::evaluate(resolved, &mut given, &mut faults);
+    let origin =
+        Origin { name: "t", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), previous: &[], sources: &sources };
+    let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
+    assert!(faults.iter().all(|fault| !fault.is_error()), "{faults:?}");
+    deployment
+}
+
+/// One recorded run on one deployment.
+struct Life {
+    deployment: Deployment,
+    backend: Traced,
+    journal: States,
+    record: Record,
+    policy: Policy,
+}
+
+impl Life {
+    fn new(case: &Json) -> Self {
+        let deployment = deployment(case["nodes"].as_str().unwrap());
+        let mut record = Record::default();
+        record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
+        for (node, state) in case["initial_states"].as_object().unwrap() {
+            let instance = deployment.instances.iter().find(|it| it.node == *node).unwrap();
+            record.instances[&instance.id].state = serde_json::from_value(state.clone()).unwrap();
+        }
+        let log = Log::default();
+        let outcomes = |list: &Json| list.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect();
+        let script = case["fail"].as_object().unwrap().iter().map(|(key, list)| (key.clone(), outcomes(list))).collect();
+        let policy = Policy {
+            retries: case["task_retries"].as_f64().unwrap(),
+            interval: 0.0,
+            subgraph_retries: usize::try_from(case["subgraph_retries"].as_u64().unwrap()).unwrap(),
+            ..Policy::default()
+        };
+        let backend = Traced { log: log.clone(), script: RefCell::new(script), calls: RefCell::default() };
+        Self { deployment, backend, journal: States { log, record: record.clone() }, record, policy }
+    }
+
+    async fn run(&mut self, workflow: &str, given: &Json) -> Outcome {
+        let workflow = Workflow::named(workflow).unwrap();
+        let mut given = given.as_object().unwrap().clone();
+        // Recorded ids are node#1.
+        if let Some(id) = given.get_mut("node_instance_id") {
+            *id = self.deployment.instances.iter().find(|it| shown(&it.id) == *id).unwrap().id.clone().into();
+        }
+        let parameters = Parameters::read(workflow, given).unwrap();
+        let (mut quiet, secrets) = (Quiet, Secrets::default());
+        let mut executor = Executor {
+            record: &mut self.record,
+            backend: &self.backend,
+            journal: &mut self.journal,
+            reporter: &mut quiet,
+            secrets: &secrets,
+            policy: self.policy,
+        };
+        let known = Known { deployment: &self.deployment, record: executor.record, observed: &Observed::default() };
+        let proposal = plan::first(workflow, &parameters, &known);
+        assert!(proposal.unsupported.is_empty(), "{:?}", proposal.unsupported);
+        executor.begin("x", workflow, &parameters, None).unwrap();
+        executor.carry_out(proposal.stage, &Signals::default()).await.unwrap();
+        executor.finish().unwrap()
+    }
+}
+
+#[test]
+fn workflows_do_what_the_original_did() {
+    let cases = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows/cases.jsonl")).unwrap();
+    let mut wrong = Vec::new();
+    let cases: Vec<Json> = cases.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for case in &cases {
+        let mut life = Life::new(case);
+        for step in case["steps"].as_array().unwrap() {
+            let before = life.record.clone();
+            life.backend.log.borrow_mut().clear();
+            let outcome = with_runtime(life.run(step["workflow"].as_str().unwrap(), &step["parameters"]));
+            let log = life.backend.log.borrow().clone();
+            wrong.extend(compare(&life, &before, step, outcome, &log).map(|why| format!("{}, {}: {why}", case["name"], step["workflow"])));
+        }
+    }
+    assert_eq!(cases.len(), 40);
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What differs, if anything does.
+fn compare(life: &Life, before: &Record, step: &Json, outcome: Outcome, log: &[String]) -> Option<String> {
+    let expected = if step["result"] == "ok" { Outcome::Terminated } else { Outcome::Failed };
+    if outcome != expected {
+        return Some(format!("it {}", outcome.as_str()));
+    }
+    for instance in &life.deployment.instances {
+        let state = &step["states"][shown(&instance.id)];
+        let expected: InstanceState = serde_json::from_value(state.clone()).unwrap_or_default();
+        if life.record.state(&instance.id) != expected {
+            return Some(format!("{} is {}, not {expected}", instance.id, life.record.state(&instance.id)));
+        }
+    }
+    let trace: Vec<String> = step["trace"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect();
+    let names: Vec<String> = life.deployment.instances.iter().map(|it| shown(&it.id)).collect();
+    let pairs = life.deployment.instances.iter().flat_map(|it| it.ties.iter().map(|tie| vec![shown(&it.id), shown(&tie.target)]));
+    for who in names.iter().map(|name| vec![name.clone()]).chain(pairs) {
+        let (mine, theirs) = (only(log, &who, before), only(&trace, &who, before));
+        if mine != theirs {
+            return Some(format!("of {who:?}\n  {}\nnot\n  {}", mine.join(" | "), theirs.join(" | ")));
+        }
+    }
+    None
+}
+
+/// What happened to some instances. States that were left before anything happened in them do not count, nor do those that were
+/// there already; of what happens at once the order does not count.
+fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
+    let subjects = |line: &str| -> Vec<String> {
+        let first = line.split(' ').next().unwrap();
+        first.split('/').next().unwrap().split('>').map(str::to_owned).collect()
+    };
+    let lines: Vec<&String> = log.iter().filter(|line| subjects(line).iter().all(|it| who.contains(it))).collect();
+    let is_passed_through = |at: usize| {
+        let (name, state) = lines[at].split_once(" = ")?;
+        let next = lines[at + 1..].iter().find(|line| subjects(line)[0] == name)?;
+        (state == "initializing" && next.contains(" = ")).then_some(())
+    };
+    let mut kept: Vec<String> = (0..lines.len()).filter(|at| is_passed_through(*at).is_none()).map(|at| lines[at].clone()).collect();
+    let mut states: HashMap<String, String> = before.instances.iter().map(|(id, it)| (shown(id), it.state.to_string())).collect();
+    kept.retain(|line| match line.split_once(" = ") {
+        Some((name, state)) => states.insert(name.to_owned(), state.to_owned()).as_deref() != Some(state),
+        None => true,
+    });
+    let operation = |line: &String| line.split(' ').nth(1).unwrap().to_owned();
+    let mut runs: Vec<Vec<String>> = Vec::new();
+    for line in kept {
+        match runs.last_mut() {
+            Some(run) if operation(&run[0]) == operation(&line) && operation(&line) != "=" => run.push(line),
+            _ => runs.push(vec![line]),
+        }
+    }
+    runs.iter_mut().for_each(|run| run.sort());
+    runs.concat()
+}
