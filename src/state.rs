@@ -1,7 +1,7 @@
 //! What is known of a deployment: a fold over its events, and nothing else.
 
 use crate::{
-    backend::{Failure, Outputs, Step},
+    backend::{Declares, Failure, Outputs, Step},
     event::{Entry, Event, Outcome, Why},
     model::{
         Definition, Deployment, GroupInstance, Instance, RelationshipKind,
@@ -13,6 +13,7 @@ use crate::{
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::HashMap;
 use thiserror::Error;
 
 /// An event that cannot follow from what is known.
@@ -75,6 +76,12 @@ pub struct InstanceRecord {
     /// Steps that are done of the way up, or down, that came to no end yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<DoneStep>,
+    /// The declaration that its object was changed to since it was made; what labels say of that does not count any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusted: Option<String>,
+    /// The definition that it was made from, if that is not the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Box<Definition>>,
 }
 
 /// A task that failed for good.
@@ -217,7 +224,12 @@ impl Record {
     }
 
     fn define(&mut self, deployment: &Deployment) {
+        let mut former: HashMap<String, Definition> = HashMap::new();
         if let Some(old) = self.deployment.take() {
+            let changed = |(name, node): &(&String, &Definition)| deployment.nodes.get(*name).is_some_and(|new| !node.is_like(new));
+            let nodes: HashMap<&String, &Definition> = old.nodes.iter().filter(changed).collect();
+            let of = |instance: &Instance| Some((instance.id.clone(), (*nodes.get(&instance.node)?).clone()));
+            former = old.instances.iter().filter_map(of).collect();
             let gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
             let left = old.instances.iter().filter(gone).filter_map(|instance| Some((instance.clone(), old.node(instance)?.clone())));
             self.dropped.extend(left);
@@ -226,7 +238,10 @@ impl Record {
         self.dropped.retain(|(instance, _)| instances.get(&instance.id).is_some_and(|record| !record.state.is_gone()));
         self.instances.retain(|id, record| !record.state.is_gone() || deployment.instance(id).is_some());
         for instance in &deployment.instances {
-            self.instances.entry(instance.id.clone()).or_default();
+            let known = self.instances.entry(instance.id.clone()).or_default();
+            let (Some(old), Some(new)) = (former.remove(&instance.id), deployment.node(instance)) else { continue };
+            let first = known.former.take().unwrap_or(Box::new(old));
+            known.former = (!known.state.is_gone() && !first.is_like(new)).then_some(first);
         }
         self.deployment = Some(deployment.clone());
     }
@@ -300,6 +315,11 @@ impl Record {
             instance.properties.shift_remove(name);
         }
         instance.properties.extend(outputs.set.clone());
+        match planned.step.declares() {
+            Some(Declares::Anew) => instance.adjusted = None,
+            Some(Declares::Adjusted(declaration)) => instance.adjusted = Some(declaration),
+            None => {}
+        }
         instance.done.push(DoneStep { operation: planned.operation.clone(), step: planned.step.clone() });
         self.leave(task);
         if let Some(execution) = self.executions.last_mut() {
@@ -313,6 +333,9 @@ impl Record {
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
         instance.state = planned.leaves.unwrap_or(instance.state);
+        if planned.is_as_defined || instance.state.is_gone() {
+            instance.former = None;
+        }
         if instance.state == InstanceState::Started || instance.state.is_gone() {
             instance.done.clear();
         }
@@ -431,6 +454,12 @@ impl Record {
     pub fn is_complete(&self) -> bool {
         let started = |instance: &Instance| self.state(&instance.id) == InstanceState::Started;
         self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
+    }
+
+    /// Whether an instance is not yet as the present definition says: an update came to no end.
+    #[must_use]
+    pub fn has_former(&self) -> bool {
+        self.instances.values().any(|instance| instance.former.is_some())
     }
 
     /// What taking back a failed execution means: what it created, and what those created that it went on with: runs that died or

@@ -92,6 +92,31 @@ impl Step {
         }
     }
 
+    /// Whether the step deletes an object for good.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        match self {
+            Self::Docker(step) => step.action.deletes(),
+            _ => false,
+        }
+    }
+
+    /// What the step says of the declaration that the object is made from.
+    #[must_use]
+    pub fn declares(&self) -> Option<Declares> {
+        match self {
+            Self::Docker(step) => step.action.declares(),
+            _ => None,
+        }
+    }
+
+    /// The step that makes what takes the place of an object, if this one would make the object.
+    #[must_use]
+    pub fn successor(&self) -> Option<Self> {
+        let Self::Docker(step) = self else { return None };
+        step.successor().map(Self::Docker)
+    }
+
     /// Evaluates only which engine the step is for.
     ///
     /// # Errors
@@ -141,6 +166,30 @@ impl fmt::Display for Step {
             Self::Docker(step) => step.fmt(f),
         }
     }
+}
+
+/// What a step says of the declaration that an object is made from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Declares {
+    /// The object is new: its labels say it.
+    Anew,
+    /// The object was changed to this one; its labels still say what it was before.
+    Adjusted(String),
+}
+
+/// What it takes to make an instance what another definition says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Nothing: what changed is only known here.
+    Nothing,
+    /// The object is changed as it stands.
+    Adjust(Box<Step>),
+    /// Another object takes its place, and it stays until that works.
+    Replace,
+    /// It is taken down and made anew.
+    Remake,
+    /// It cannot be done, for this reason.
+    Refused(String),
 }
 
 /// How a step is settled whose outcome was lost.
@@ -593,6 +642,54 @@ pub fn standing(instance: &Instance, node: &Definition, record: &Record, observe
         InstanceState::Started => Standing::UpToDate,
         _ => Standing::Absent,
     }
+}
+
+/// Whether the object of an instance is as it should be: it runs, is there, or ended as it was to end.
+#[must_use]
+pub fn is_done(instance: &Instance, node: &Definition, observed: &Observed) -> bool {
+    observed.of(&instance.id).is_some_and(|object| docker::is_done(node, object))
+}
+
+/// Whether another object can take the place of a node's.
+#[must_use]
+pub fn is_replaceable(node: &Definition) -> bool {
+    docker::kind(node) == Some(ObjectKind::Container) && !node.is_adopted()
+}
+
+/// Whether two objects of a node can run beside each other: no port of the host is fixed.
+#[must_use]
+pub fn can_run_twice(node: &Definition) -> bool {
+    docker::can_run_twice(node)
+}
+
+/// What it takes to make an instance what its node says now.
+#[must_use]
+pub fn change(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Change {
+    docker::change(instance, node, record, observed)
+}
+
+/// The step that puts what was made in the place of an object there.
+#[must_use]
+pub fn swap(deployment: &Deployment, instance: &Instance, node: &Definition, keeps: bool) -> Step {
+    Step::Docker(docker::swap(deployment, instance, node, keeps))
+}
+
+/// The step that removes what another object took the place of; none if there is no such thing.
+#[must_use]
+pub fn discard(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
+    docker::discard(instance, node, record).map(Step::Docker)
+}
+
+/// The step that removes what another object takes the place of.
+#[must_use]
+pub fn discarding(node: &Definition) -> Step {
+    Step::Docker(docker::discarding(node))
+}
+
+/// The step that puts back what another object was to take the place of; none if there is no such thing.
+#[must_use]
+pub fn put_back(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
+    docker::put_back(instance, node, record).map(Step::Docker)
 }
 
 /// Whether nothing of an instance can exist: its engine was never known, and no object of it is.

@@ -93,6 +93,11 @@ fn import_rule(text: &str) -> Result<(String, String), String> {
     Ok((prefix.to_owned(), replacement.to_owned()))
 }
 
+/// Reads a number from 1 up.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "it must be a number from 1 up".to_owned())
+}
+
 /// Reads seconds: a number from 0 up.
 fn seconds(text: &str) -> Result<f64, String> {
     text.parse()
@@ -150,6 +155,25 @@ pub(crate) enum Command {
         /// If it fails, take back what it created
         #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Change a running deployment to match its edited blueprint or other inputs
+    #[command(
+        after_help = "What can be changed as it runs is (limits, restart policy); else a new container takes the place of the old one, which goes on if the new one does not work.\n\nExamples:\n  dockctl update\n  dockctl update blueprints/hello -i port=8082 --start-first\n  dockctl update --max-unavailable 2 --yes"
+    )]
+    Update {
+        #[command(flatten)]
+        blueprint: BlueprintArgs,
+        /// Go on without the operations that nothing here can run
+        #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED", value_parser = FalseyValueParser::new())]
+        skip_unsupported: bool,
+        /// How many instances of a node may be out of service at once [default: 1]
+        #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one)]
+        max_unavailable: Option<usize>,
+        /// Start the new container before the old one is stopped, unless it has a fixed port
+        #[arg(long, env = "DOCKCTL_START_FIRST", value_parser = FalseyValueParser::new())]
+        start_first: bool,
         #[command(flatten)]
         run: RunArgs,
     },

@@ -5,6 +5,7 @@ use super::{
     args::{BlueprintArgs, Global},
     blueprint::{self, Loaded},
     color,
+    confirm::{confirm, protected},
     error::{CliError, Kind},
     recover,
     run::closing,
@@ -16,7 +17,7 @@ use crate::{
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
-    plan::{Parameters, Proposal, Stage, Unsupported, Workflow, install},
+    plan::{self, Known, Parameters, Proposal, Stage, Unsupported, Workflow},
     state::Record,
     syntax::Value,
 };
@@ -26,10 +27,24 @@ use std::path::Path;
 
 /// Creates a deployment, goes on with an unfinished one, or says why not.
 pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: bool, how: How) -> Result<Outcome, CliError> {
+    converge(global, args, &Ask { workflow: Workflow::Install, parameters: Parameters::default(), skip_unsupported, how })
+}
+
+/// What is asked for of a blueprint.
+pub(crate) struct Ask {
+    /// `install` or `update`.
+    pub workflow: Workflow,
+    pub parameters: Parameters,
+    pub skip_unsupported: bool,
+    pub how: How,
+}
+
+/// Brings a deployment to what its blueprint says.
+pub(crate) fn converge(global: &Global, args: &BlueprintArgs, ask: &Ask) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
-    let install = Install { workspace: &workspace, args, path: &path, name: &name, skip_unsupported, how };
+    let install = Install { workspace: &workspace, args, path: &path, name: &name, ask };
     Workspace::runtime()?.block_on(install.run())
 }
 
@@ -38,8 +53,7 @@ struct Install<'a> {
     args: &'a BlueprintArgs,
     path: &'a Path,
     name: &'a str,
-    skip_unsupported: bool,
-    how: How,
+    ask: &'a Ask,
 }
 
 impl Install<'_> {
@@ -48,37 +62,59 @@ impl Install<'_> {
         recover::mend(self.workspace, self.name).await?;
         let wish = self.wish()?;
         let engines = self.workspace.engines()?;
-        if self.settle(&wish, &engines).await?.is_none() {
+        let Some(proposal) = self.settle(&wish, &engines).await? else {
             return Ok(up_to_date(&wish.record.unwrap_or_default()));
-        }
-        let mut session = Session::begin(self.workspace, &engines, self.name, "install")?;
+        };
+        self.confirm(&wish, &proposal)?;
+        let command = self.ask.workflow.as_str();
+        let mut session = Session::begin(self.workspace, &engines, self.name, command)?;
         let done = self.run_held(&mut session, &engines, &wish).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { up_to_date(&record) })
+    }
+
+    /// What deletes or replaces is asked for on a terminal.
+    fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), CliError> {
+        let danger = protected(&wish.deployment, &proposal.stage);
+        let touched = super::plan::summary(&proposal.stage).filter(|_| self.ask.workflow == Workflow::Update);
+        match (touched, danger) {
+            (None, None) => Ok(()),
+            (words, danger) => {
+                let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+                confirm(self.workspace.global, &format!("{} `{}`{words}?", capitalized(self.ask.workflow), self.name), danger.as_deref())
+            }
+        }
     }
 
     /// Whether there was anything to do. Others may have worked on the deployment since the first look.
     async fn run_held(&self, session: &mut Session<'_>, engines: &docker::Engines, first: &Wish) -> Result<bool, CliError> {
         let known = first.known();
         let places = places(&first.deployment, &known, &self.workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
-        session.settle(self.name, &places, "install").await?;
+        session.settle(self.name, &places, self.ask.workflow.as_str()).await?;
         let wish = self.wish()?;
         let Some(proposal) = self.settle(&wish, engines).await? else { return Ok(false) };
-        let path = self.path.display().to_string();
-        let skip = self.skip_unsupported.then(|| "--skip-unsupported".to_owned());
-        let words: Vec<String> =
-            ["install", &path, "-d", self.name].map(str::to_owned).into_iter().chain(skip).chain(self.how.flags()).collect();
-        let again: Vec<&str> = words.iter().map(String::as_str).collect();
         let job = Job {
-            workflow: Workflow::Install,
-            parameters: Parameters::default(),
-            of: unfinished(&session.record),
+            workflow: self.ask.workflow,
+            parameters: self.ask.parameters.clone(),
+            of: unfinished(&session.record, self.ask.workflow),
             stage: proposal.stage,
             before: wish.definition(&session.record),
-            how: self.how,
-            again: self.workspace.again(&again),
+            how: self.ask.how,
+            again: self.again(),
         };
         session.carry_out(job).await.map(|()| true)
+    }
+
+    /// The command that does it again.
+    fn again(&self) -> String {
+        let path = self.path.display().to_string();
+        let skip = self.ask.skip_unsupported.then(|| "--skip-unsupported".to_owned());
+        let most = self.ask.parameters.max_unavailable.map(|most| format!("--max-unavailable={most}"));
+        let first = self.ask.parameters.start_first.then(|| "--start-first".to_owned());
+        let words = [self.ask.workflow.as_str(), &path, "-d", self.name].map(str::to_owned).into_iter();
+        let words: Vec<String> = words.chain(skip).chain(most).chain(first).chain(self.ask.how.flags()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.workspace.again(&words)
     }
 
     fn wish(&self) -> Result<Wish, CliError> {
@@ -87,25 +123,30 @@ impl Install<'_> {
 
     /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
     async fn settle(&self, wish: &Wish, engines: &docker::Engines) -> Result<Option<Proposal>, CliError> {
+        let is_update = self.ask.workflow == Workflow::Update;
+        if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
+            let error = CliError::usage(format!("`{}` is not installed: there is nothing to update", self.name));
+            return Err(error.hint(format!("install it first: {}", self.again().replacen("update", "install", 1))));
+        }
         let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
-        let proposal = wish.propose(&observed);
+        let proposal = wish.propose(self.ask.workflow, &self.ask.parameters, &observed);
         match wish.decide(&proposal, &observed) {
             Decision::UpToDate => return Ok(None),
-            Decision::Different(differences) => return Err(different(&wish.deployment.name, &differences)),
-            Decision::Work => {}
+            Decision::Different(differences) if !is_update => return Err(different(&wish.deployment.name, &differences)),
+            _ => {}
         }
         wish.refuse_strangers(&observed)?;
-        refuse_unsupported(&proposal.unsupported, self.skip_unsupported)?;
+        refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
         refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
         wish.check_files(&proposal, self.workspace.global)?;
         Ok(Some(proposal))
     }
 }
 
-/// The execution that an install goes on with.
-fn unfinished(record: &Record) -> Option<String> {
+/// The execution that is gone on with.
+fn unfinished(record: &Record, workflow: Workflow) -> Option<String> {
     let last = record.executions.last()?;
-    let goes_on = last.workflow == Workflow::Install && last.outcome != Some(crate::event::Outcome::Terminated) && record.is_installed();
+    let goes_on = last.workflow == workflow && last.outcome != Some(crate::event::Outcome::Terminated) && record.is_installed();
     goes_on.then(|| last.id.clone())
 }
 
@@ -136,9 +177,9 @@ impl Wish {
         Ok(Self { deployment, record, loaded })
     }
 
-    /// What install would do.
-    pub(crate) fn propose(&self, observed: &Observed) -> Proposal {
-        install::next(&self.deployment, &self.known(), observed)
+    /// What `install` or `update` would do.
+    pub(crate) fn propose(&self, workflow: Workflow, parameters: &Parameters, observed: &Observed) -> Proposal {
+        plan::first(workflow, parameters, &Known { deployment: &self.deployment, record: &self.known(), observed })
     }
 
     /// What the record will say once the wish is put down: instances that it drops are to be removed.
@@ -158,7 +199,8 @@ impl Wish {
         let complete = self.record.as_ref().is_some_and(Record::is_complete);
         let unfinished = self.record.as_ref().is_some_and(|record| record.running().is_some());
         let differences = if self.is_recovered() { self.other_than_made(observed) } else { self.differences() };
-        match (complete, differences.is_empty()) {
+        let is_former = self.record.as_ref().is_some_and(Record::has_former);
+        match (complete, differences.is_empty() && !is_former) {
             (true, false) => Decision::Different(differences),
             // What labels did not tell is put down.
             (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => Decision::UpToDate,
@@ -209,6 +251,10 @@ impl Wish {
         let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
         if known { Vec::new() } else { vec![Event::Defined { deployment: Box::new(self.deployment.clone()) }] }
     }
+}
+
+fn capitalized(workflow: Workflow) -> &'static str {
+    if workflow == Workflow::Update { "Update" } else { "Install" }
 }
 
 /// Inputs that the blueprint names under `metadata.dockctl.sensitive`.
@@ -279,5 +325,5 @@ fn different(name: &str, differences: &[Difference]) -> CliError {
     let fields: JsonMap<_, _> =
         [("deployment".to_owned(), json!(name)), ("differences".to_owned(), json!(differences))].into_iter().collect();
     error.fields = fields.into();
-    error.hint("`update` will change it in place; until then: dockctl uninstall, then dockctl install")
+    error.hint("dockctl update changes it; dockctl plan shows how")
 }

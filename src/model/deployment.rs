@@ -40,6 +40,9 @@ pub struct Deployment {
     /// Values of the labels, by key.
     #[serde(default)]
     pub labels: JsonMap<String, Json>,
+    /// Nodes that are not to be deleted by accident: `metadata.dockctl.protect`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<String>,
     /// Workflows that the blueprint declares.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub workflows: IndexMap<String, DeclaredWorkflow>,
@@ -187,6 +190,7 @@ impl Deployment {
                 .iter()
                 .map(|(name, label)| (name.clone(), label.body.values.iter().map(Value::to_json).collect()))
                 .collect(),
+            protected: protected(blueprint),
             workflows: blueprint.workflows.iter().map(|(name, workflow)| (name.clone(), declared(workflow))).collect(),
             recovered: false,
         }
@@ -269,6 +273,20 @@ impl Definition {
             self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
         let ties: Vec<Json> = self.ties.iter().map(Tie::comparable).collect();
         json!({ "type": self.hierarchy.last(), "properties": self.properties, "operations": operations, "relationships": ties, "instances": instances })
+    }
+
+    /// Whether another definition asks for the same. Places do not count.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let like = |(name, operation): (&String, &Planned)| {
+            other.operations.get(name).is_some_and(|other| operation.comparable() == other.comparable())
+        };
+        self.hierarchy.last() == other.hierarchy.last()
+            && self.properties == other.properties
+            && self.operations.len() == other.operations.len()
+            && self.operations.iter().all(like)
+            && self.ties.len() == other.ties.len()
+            && self.ties.iter().zip(&other.ties).all(|(tie, other)| tie.comparable() == other.comparable())
     }
 
     /// Whether the blueprint says that the object exists already and is only adopted.
@@ -358,6 +376,11 @@ fn definition(node: &super::Node, sources: &Sources) -> Definition {
         place: Place::of(node.name.span, sources),
         property_places: node.properties.iter().map(|(name, value)| (name.to_string(), Place::of(value.span, sources))).collect(),
     }
+}
+
+fn protected(blueprint: &Blueprint) -> Vec<String> {
+    let metadata = blueprint.metadata.as_ref().map(Value::to_json).unwrap_or_default();
+    metadata["dockctl"]["protect"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {

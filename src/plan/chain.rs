@@ -3,7 +3,8 @@
 use super::{
     End,
     InstanceState::{self, Stopped},
-    Known, Proposal, Side, Task, TaskId, Unsupported,
+    Known, Proposal, Side, Task, TaskId, Unsupported, uninstall,
+    update::Replacing,
 };
 use crate::{
     backend::{self, Observed, Step},
@@ -34,6 +35,8 @@ pub(super) struct Chain<'a> {
     pub last: Option<TaskId>,
     /// What fails is noted, and the next goes on.
     pub ignores_failure: bool,
+    /// What is made takes the place of something.
+    pub replacing: Option<Replacing<'a>>,
 }
 
 /// Steps of an instance that the journal says are done, and that still stand.
@@ -68,7 +71,18 @@ impl<'a> Chain<'a> {
     /// A chain without tasks.
     pub(super) fn new(known: Known<'a>, (instance, node): (&'a Instance, &'a Definition), cause: &str, proposal: &'a mut Proposal) -> Self {
         let cause = cause.to_owned();
-        Self { known, instance, node, cause, done: Vec::new(), after: Vec::new(), proposal, last: None, ignores_failure: false }
+        Self {
+            known,
+            instance,
+            node,
+            cause,
+            done: Vec::new(),
+            after: Vec::new(),
+            proposal,
+            last: None,
+            ignores_failure: false,
+            replacing: None,
+        }
     }
 
     /// Appends the steps of every phase whose operation the node defines.
@@ -89,11 +103,30 @@ impl<'a> Chain<'a> {
         let steps: Vec<Step> = steps.into_iter().filter(|step| !is_done(step)).collect();
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
+            if let (true, Some(successor)) = (self.replacing.is_some(), step.successor()) {
+                self.take_place(name, successor, operation);
+                continue;
+            }
             let id = self.push(name, step, operation.retry, Some(&operation.place));
             let task = self.proposal.stage.task_mut(id);
             task.enters = phase.enters.filter(|_| at == 0);
             task.leaves = phase.leaves.filter(|_| at == last);
         }
+    }
+
+    /// The old one goes out of service as late as can be: when the new one is made and only waits for its name.
+    fn take_place(&mut self, name: &str, successor: Step, operation: &Planned) {
+        self.push(name, successor, operation.retry, Some(&operation.place));
+        let Some(Replacing { former, before, start_first }) = self.replacing.take() else { return };
+        self.after.extend(before);
+        let node = std::mem::replace(&mut self.node, former);
+        if !start_first {
+            uninstall::stop(self);
+        }
+        self.node = node;
+        let keeps = former.is_adopted() && !node.is_adopted();
+        let swap = backend::swap(self.known.deployment, self.instance, node, keeps);
+        self.push(name, swap, operation.retry, Some(&operation.place));
     }
 
     /// Appends an operation of all relationships: those to one node together, those to different nodes one after another.
@@ -178,6 +211,7 @@ impl<'a> Chain<'a> {
             place,
             side: None,
             ignores_failure: self.ignores_failure,
+            is_as_defined: false,
         });
         self.after = vec![id];
         self.last = Some(id);

@@ -93,7 +93,10 @@ impl<'a> Heal<'a> {
         };
         let ill = deployment.instances.iter().filter(|it| self.is_in_scope(it)).filter(is_ill).map(|it| it.id.clone());
         let renew = if self.parameters.allow_reinstall { ill.collect() } else { HashSet::new() };
-        install::of(&self.known, &install::Scope { selection: &Selection::of_instances(chosen), renew, cause: "it is unhealthy" })
+        install::of(
+            &self.known,
+            &install::Scope { selection: &Selection::of_instances(chosen), renew, cause: "it is unhealthy", ..install::Scope::default() },
+        )
     }
 
     fn checks(&self) -> Proposal {

@@ -7,10 +7,11 @@ use super::{
     neighbours::{Beside, tell},
     order::Order,
     uninstall,
+    update::{self, Outages, Replacing, Rolling},
 };
 use crate::{
-    backend::{self, Observed, Standing},
-    model::{Definition, Deployment, Instance},
+    backend::{self, Change, Observed, Standing, Step},
+    model::{Definition, Deployment, Instance, Retry},
     state::Record,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -50,12 +51,14 @@ pub struct Scope<'a> {
     pub renew: HashSet<String>,
     /// Why those are.
     pub cause: &'a str,
+    /// What changed is changed in the gentlest way that there is; else it is taken down and made anew.
+    pub rolling: Option<Rolling>,
 }
 
 impl Default for Scope<'_> {
     fn default() -> Self {
         const ALL: &Selection = &Selection { node_ids: Vec::new(), node_instance_ids: Vec::new(), type_names: Vec::new() };
-        Self { selection: ALL, renew: HashSet::new(), cause: "" }
+        Self { selection: ALL, renew: HashSet::new(), cause: "", rolling: None }
     }
 }
 
@@ -76,6 +79,7 @@ pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
         last: HashMap::new(),
         renewed: HashSet::new(),
         images: HashMap::new(),
+        outages: Outages::default(),
     };
     let all = scope.selection.is_all();
     let dropped = if all { uninstall::of_dropped(known, &mut planner.proposal) } else { Vec::new() };
@@ -100,12 +104,13 @@ struct Planner<'a, 's> {
     renewed: HashSet<&'a str>,
     /// The task that brings each image, so that two nodes with the same image cause one pull.
     images: HashMap<String, TaskId>,
+    outages: Outages,
 }
 
 impl<'a> Planner<'a, '_> {
     fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
         let Known { deployment, record, observed } = self.known;
-        let standing = self.standing(instance, node);
+        let (standing, change) = self.standing(instance, node);
         let needs: BTreeSet<TaskId> = self.order.needed_by(instance).iter().filter_map(|id| self.last.get(id).copied()).collect();
         let first = self.proposal.stage.tasks().len();
         let goes_on = matches!(standing, Standing::Unfinished | Standing::Stopped | Standing::NotReady);
@@ -114,19 +119,29 @@ impl<'a> Planner<'a, '_> {
         chain.done = if goes_on { done_of(instance, node, record, observed) } else { Vec::new() };
         chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
         match standing {
-            Standing::UpToDate => return,
-            Standing::Outdated | Standing::Bound => {
-                uninstall::way_down(&mut chain, InstanceState::Started);
-                chain.end_in(Deleted, "uninstall");
-                way_up(&mut chain, Uninitialized);
+            Standing::UpToDate if !update::is_left(self.known, instance, node) => return,
+            Standing::UpToDate => {}
+            Standing::Outdated | Standing::Bound if self.scope.rolling.is_some() => {
+                let change = if standing == Standing::Bound { Change::Replace } else { change.clone() };
+                apply(&mut chain, &self.outages, change, self.scope.rolling.unwrap_or_default());
             }
+            Standing::Outdated | Standing::Bound => remake(&mut chain),
             Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => start(&mut chain),
             // Without a start of its own it is started by the operation that creates it.
             Standing::Unfinished | Standing::Stopped | Standing::NotReady => way_up(&mut chain, Uninitialized),
             Standing::Absent if backend::has_object(node) => way_up(&mut chain, Uninitialized),
             Standing::Absent => way_up(&mut chain, record.state(&instance.id)),
         }
+        if update::is_left(self.known, instance, node)
+            && chain.last.is_none_or(|last| chain.proposal.stage.task(last).operation != update::CLEAN)
+        {
+            chain.push(update::CLEAN, backend::discarding(node), Retry::default(), Some(&node.place));
+        }
         chain.end_in(Started, "install");
+        if let Some(last) = chain.last {
+            chain.proposal.stage.task_mut(last).is_as_defined = true;
+            self.outages.add(&instance.node, last);
+        }
         self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
         // An image that is built here cannot come before it is built.
         if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
@@ -134,20 +149,29 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    fn standing(&mut self, instance: &'a Instance, node: &Definition) -> Standing {
+    /// How far an instance is, and what it takes to make it what its node says now.
+    fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (Standing, Change) {
         let mut standing = backend::standing(instance, node, self.known.record, self.known.observed);
         let exists = matches!(standing, Standing::UpToDate | Standing::Unfinished | Standing::Stopped | Standing::NotReady);
-        if exists && self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str())) {
+        let mut change = Change::Nothing;
+        let is_former = self.known.record.instances.get(&instance.id).is_some_and(|known| known.former.is_some());
+        if self.scope.rolling.is_some() && (standing == Standing::Outdated || (is_former && exists)) {
+            change = backend::change(instance, node, self.known.record, self.known.observed);
+            standing = if change == Change::Nothing { standing } else { Standing::Outdated };
+        }
+        let is_renewed = self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str()));
+        if is_renewed && (exists || matches!(change, Change::Adjust(_))) {
             standing = Standing::Bound;
         }
         let state = self.known.record.state(&instance.id);
         if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
             standing = Standing::Outdated;
         }
-        if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) {
+        let as_it_stands = standing == Standing::Outdated && matches!(change, Change::Adjust(_) | Change::Refused(_));
+        if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) && !as_it_stands {
             self.renewed.insert(&instance.id);
         }
-        standing
+        (standing, change)
     }
 
     fn tell_neighbours(&mut self) {
@@ -177,6 +201,36 @@ impl<'a> Planner<'a, '_> {
         creation.needs.extend(waited_for);
         creation.enters = creation.enters.or(enters);
     }
+}
+
+/// Changes what is there, in the gentlest way that there is.
+fn apply<'c>(chain: &mut Chain<'c>, outages: &Outages, change: Change, rolling: Rolling) {
+    let Known { record, observed, .. } = chain.known;
+    let (instance, node) = (chain.instance, chain.node);
+    match change {
+        Change::Nothing => {}
+        Change::Adjust(step) => {
+            chain.push("update", *step, Retry::default(), Some(&node.place));
+            if !backend::is_done(instance, node, observed) {
+                start(chain);
+            }
+        }
+        Change::Replace if backend::is_replaceable(node) => {
+            let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref()).unwrap_or(node);
+            let before = outages.before(&instance.node, rolling);
+            let start_first = rolling.start_first && backend::can_run_twice(node);
+            update::replace(chain, Replacing { former, before, start_first });
+        }
+        Change::Replace | Change::Remake => remake(chain),
+        Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
+    }
+}
+
+/// Taken down, and made anew.
+fn remake(chain: &mut Chain<'_>) {
+    uninstall::way_down(chain, InstanceState::Started);
+    chain.end_in(Deleted, "uninstall");
+    way_up(chain, Uninitialized);
 }
 
 /// What is left of the way up. What an instance without an object has behind it, its state tells.

@@ -13,6 +13,7 @@ mod parameters;
 pub mod reinstall;
 pub mod rollback;
 pub mod uninstall;
+pub mod update;
 
 pub use parameters::{Parameters, Selection};
 
@@ -48,6 +49,8 @@ pub enum Workflow {
     ExecuteOperation,
     /// Look whether all is well, and mend what is not.
     Heal,
+    /// Change what there is to match another definition.
+    Update,
     /// Run the operation `check_status`.
     CheckStatus,
     /// Run the operations `check_drift`.
@@ -56,7 +59,7 @@ pub enum Workflow {
 
 impl Workflow {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Install,
         Self::Uninstall,
         Self::Rollback,
@@ -67,6 +70,7 @@ impl Workflow {
         Self::Pull,
         Self::ExecuteOperation,
         Self::Heal,
+        Self::Update,
         Self::CheckStatus,
         Self::CheckDrift,
     ];
@@ -85,6 +89,7 @@ impl Workflow {
             Self::Pull => "pull",
             Self::ExecuteOperation => "execute_operation",
             Self::Heal => "heal",
+            Self::Update => "update",
             Self::CheckStatus => "check_status",
             Self::CheckDrift => "check_drift",
         }
@@ -188,6 +193,9 @@ pub struct Task {
     /// If it fails that is noted, nothing is repeated, and what needs it goes on as if it were done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignores_failure: bool,
+    /// Once it is done, the instance is as the present definition says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_as_defined: bool,
 }
 
 /// A relationship between two instances, seen from one of its ends.
@@ -285,6 +293,7 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
         }
         Workflow::Rollback => rollback::of_states(known, selection, parameters.full_rollback),
         Workflow::Heal => heal::first(known, parameters),
+        Workflow::Update => update::of(known, parameters),
         Workflow::Start
         | Workflow::Stop
         | Workflow::Restart
@@ -300,6 +309,10 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
 #[must_use]
 pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running().filter(|execution| execution.stopped.is_none())?;
+    if execution.workflow == Workflow::Update {
+        let failed = execution.has_failed() && execution.stages == 1;
+        return failed.then(|| update::put_back(known, execution)).filter(|stage| !stage.is_empty());
+    }
     if execution.has_failed() {
         return (execution.stages <= subgraph_retries).then(|| try_again(execution, known)).filter(|stage| !stage.is_empty());
     }
@@ -320,6 +333,7 @@ pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
     match execution.workflow {
         Workflow::Install | Workflow::Uninstall if execution.has_failed() => execution.stages <= subgraph_retries,
         Workflow::Heal => !execution.has_failed(),
+        Workflow::Update => execution.has_failed() && execution.stages == 1,
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
         _ => false,
     }
@@ -331,7 +345,7 @@ fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
     let mut stage = match execution.workflow {
         Workflow::Install => {
             let renew = execution.failed.iter().filter(|failed| !failed.ignored).map(|failed| failed.instance.clone()).collect();
-            install::of(known, &install::Scope { selection, renew, cause: "try again" }).stage
+            install::of(known, &install::Scope { selection, renew, cause: "try again", ..install::Scope::default() }).stage
         }
         Workflow::Uninstall => uninstall::of(known, selection, execution.parameters.ignore_failure).stage,
         _ => Stage::default(),

@@ -88,6 +88,12 @@ pub struct Parameters {
     /// dockctl's own way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_recorded: bool,
+    /// `update`: how many instances of a node may be out of service at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<usize>,
+    /// `update`: the new one is started before the old one is stopped.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub start_first: bool,
     /// `rollback`: then everything is taken down.
     pub full_rollback: bool,
     /// `heal`: the instance that is said to be ill.
@@ -116,6 +122,8 @@ impl Default for Parameters {
             run_by_dependency_order: None,
             ignore_failure: false,
             is_recorded: false,
+            max_unavailable: None,
+            start_first: false,
             full_rollback: false,
             node_instance_id: None,
             diagnose_value: None,
@@ -168,6 +176,7 @@ pub(crate) fn names(workflow: Workflow) -> Vec<&'static str> {
         Workflow::Restart => &["stop_parms", "start_parms", "run_by_dependency_order"],
         Workflow::ExecuteOperation => &["operation", "operation_kwargs", "allow_kwargs_override", "run_by_dependency_order"],
         Workflow::CheckStatus | Workflow::CheckDrift => &["run_by_dependency_order"],
+        Workflow::Update => return vec!["max_unavailable", "start_first"],
         Workflow::Heal => {
             return vec!["node_instance_id", "diagnose_value", "ignore_failure", "check_status", "allow_reinstall", "force_reinstall"];
         }

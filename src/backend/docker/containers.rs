@@ -7,6 +7,7 @@ use super::{
     engine::{Engine, label},
     params::Fault,
     params::{self, Gate},
+    replace::{CARRIED, mount_carried},
     wait_for,
 };
 use crate::backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs};
@@ -27,8 +28,19 @@ const STOP_TIMEOUT: i64 = 10;
 const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
 
 /// Runtime properties that go with the container.
-const FORGOTTEN: [&str; 8] =
-    ["container_id", "image_id", "network_settings", "ports", "container", "container_args", "container_info", "run_result"];
+const FORGOTTEN: [&str; 11] = [
+    "container_id",
+    "image_id",
+    "network_settings",
+    "ports",
+    "container",
+    "container_args",
+    "container_info",
+    "run_result",
+    "successor_id",
+    "predecessor_id",
+    CARRIED,
+];
 
 /// A request to create a container, complete.
 struct Request {
@@ -42,7 +54,12 @@ impl Engine {
     /// Creates the container of an instance. If one of this name is there already and was made for the
     /// instance from the same request, by a run that died, it is the container.
     pub(super) async fn create(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
-        let request = self.request(call, creation)?;
+        self.create_as(call, creation, creation.name.as_str().unwrap_or_default()).await
+    }
+
+    /// As [`create`](Self::create), under another name for the time being.
+    pub(super) async fn create_as(&self, call: &Call, creation: &Creation, name: &str) -> Result<Outputs, Failure> {
+        let request = Request { name: name.to_owned(), ..self.request(call, creation)? };
         if creation.needs_check && request.body.get("Healthcheck").is_none() {
             self.expect_check(call).await?;
         }
@@ -71,6 +88,19 @@ impl Engine {
         let query: Vec<_> = [("name", request.name.clone())].into_iter().chain(platform).collect();
         let created = self.client.post("/containers/create", &query, &request.body).await?;
         Ok(created["Id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Whether a container was made from the request that a creation comes to.
+    pub(super) fn is_made_from(&self, found: &Container, call: &Call, creation: &Creation) -> Result<bool, Failure> {
+        Ok(found.label(label::REQUEST) == Some(&self.request(call, creation)?.digest))
+    }
+
+    /// A name that another container has cannot be given to one that takes a place.
+    pub(super) async fn expect_free(&self, call: &Call, name: &str) -> Result<(), Failure> {
+        match self.inspect(name).await? {
+            Some(found) if found.name() == name => Err(name_taken(name, &found, call)),
+            _ => Ok(()),
+        }
     }
 
     async fn take_up(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
@@ -120,6 +150,9 @@ impl Engine {
         }
         if converted.proxies {
             add_proxies(&mut body, &read_json(&config_folder().unwrap_or_default().join("config.json")).unwrap_or_default());
+        }
+        if let Some(carried) = call.properties.get(CARRIED).and_then(Json::as_object) {
+            mount_carried(&mut body, carried);
         }
         let digest = self.digest(&body.to_string());
         self.set_labels(&mut body, call, creation, &digest);
@@ -179,7 +212,7 @@ impl Engine {
         Ok(stopped())
     }
 
-    async fn stop_container(&self, id: &str, timeout: Option<i64>) -> Result<(), Failure> {
+    pub(super) async fn stop_container(&self, id: &str, timeout: Option<i64>) -> Result<(), Failure> {
         let seconds = timeout.unwrap_or(STOP_TIMEOUT);
         let docker = self.client.patient(u64::try_from(seconds).unwrap_or(0));
         let options = StopContainerOptions { t: Some(i32::try_from(seconds).unwrap_or(i32::MAX)), ..Default::default() };
@@ -195,13 +228,16 @@ impl Engine {
         for id in self.containers_of(call).await? {
             self.delete(&id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
         }
+        if removal.volumes {
+            self.remove_carried(call).await?;
+        }
         if let Some(image) = call.properties.get("image_id").and_then(Json::as_str) {
             self.drop_image(image).await?;
         }
         Ok(forgotten())
     }
 
-    async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
+    pub(super) async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
         match self.client.repeat(|| self.client.docker().remove_container(id, Some(options.clone()))).await {
             Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the container")),
             _ => Ok(()),

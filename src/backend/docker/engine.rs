@@ -6,7 +6,9 @@ use super::{
     container::{Container, is_name, plain_name},
     declaration,
     images::Wanted,
-    kind, recover, wanted_name,
+    kind, recover,
+    replace::lasting_name,
+    wanted_name,
     watch::Watch,
 };
 use crate::{
@@ -128,7 +130,7 @@ impl Engine {
     /// since; then only its id tells.
     pub(super) fn is_sealed(&self, container: &Container) -> bool {
         let label = |name: &str| container.label(name).unwrap_or_default().to_owned();
-        container.label(label::SEAL) == Some(&self.seal(&container.name(), &label))
+        container.label(label::SEAL) == Some(&self.seal(lasting_name(&container.name()), &label))
     }
 
     /// The same of a network or a volume.
@@ -166,6 +168,11 @@ impl Engine {
             Action::RemoveImage => self.remove_image(call).await,
             Action::Create(creation) => self.create(call, creation).await,
             Action::Recreate(creation) => self.recreate(call, creation).await,
+            Action::CreateSuccessor(creation) => self.create_successor(call, creation).await,
+            Action::Swap { name, keeps } => self.swap(call, name, *keeps).await,
+            Action::Discard { stop } => self.discard(call, stop).await,
+            Action::PutBack => self.put_back(call).await,
+            Action::Adjust { body, .. } => self.adjust(call, body).await,
             Action::Connect { network, endpoint } => {
                 self.connect_network(call, &Attachment { network: network.clone(), endpoint: endpoint.clone() }).await
             }

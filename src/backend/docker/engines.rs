@@ -49,7 +49,10 @@ impl Engines {
     pub async fn too_old_for<'s>(&self, stage: &'s Stage) -> Result<Vec<(&'s Task, String)>, ConnectError> {
         let mut all = Vec::new();
         for task in stage.tasks() {
-            let Step::Docker(docker::Step { engine, action: Action::Create(creation) }) = &task.step else { continue };
+            let Step::Docker(docker::Step { engine, action: Action::Create(creation) | Action::CreateSuccessor(creation) }) = &task.step
+            else {
+                continue;
+            };
             if task.step.is_late() && matches!(engine, EngineRef::Client(client) if holds_call(client)) {
                 continue;
             }

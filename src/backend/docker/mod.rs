@@ -19,6 +19,7 @@ mod networks;
 mod operation;
 pub mod params;
 mod recover;
+mod replace;
 mod run;
 mod settle;
 mod step;
@@ -39,6 +40,7 @@ pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::{adopted_name, engine_of, reads, uses};
 pub(super) use lower::lower;
+pub(super) use replace::{can_run_twice, change, discard, discarding, put_back, swap};
 
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{
@@ -65,7 +67,7 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
     };
     match object {
         None => Standing::Absent,
-        Some(object) if object.owner.as_ref().is_some_and(|owner| !node.is_adopted() && !owner.as_declared) => Standing::Outdated,
+        Some(object) if !node.is_adopted() && !is_as_declared(object, instance, node, record) => Standing::Outdated,
         Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
         // What comes after making the object, such as networks, may be missing.
         Some(_) if matches!(record.state(&instance.id), InstanceState::Initializing | InstanceState::Creating) => Standing::Unfinished,
@@ -74,6 +76,15 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
             Standing::NotReady
         }
         Some(_) => Standing::Stopped,
+    }
+}
+
+/// Whether an object was made from, or changed to, what is declared now.
+fn is_as_declared(object: &Object, instance: &Instance, node: &Definition, record: &Record) -> bool {
+    let adjusted = record.instances.get(&instance.id).and_then(|known| known.adjusted.as_deref());
+    match (adjusted, &record.deployment) {
+        (Some(adjusted), Some(deployment)) => adjusted == declaration(deployment, instance, node),
+        _ => object.owner.as_ref().is_none_or(|owner| owner.as_declared),
     }
 }
 
@@ -95,6 +106,7 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
             _ => is_done(node, object),
         }),
         Action::Execute { .. } => true,
+        Action::CreateSuccessor(_) | Action::Swap { .. } | Action::Discard { .. } | Action::PutBack | Action::Adjust { .. } => false,
         Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
         Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
         Action::Wait { .. }

@@ -262,6 +262,7 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
         outputs: JsonMap::new(),
         capabilities: JsonMap::new(),
         labels: JsonMap::new(),
+        protected: Vec::new(),
         workflows: IndexMap::new(),
         recovered: true,
     };
@@ -272,7 +273,10 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
             left_out.push((it.name.clone(), format!("this {} is of `{}` too", it.kind.as_str(), it.instance)));
             continue;
         }
-        instances.insert(it.instance.clone(), InstanceRecord { state: it.state, properties: it.properties.clone(), done: Vec::new() });
+        instances.insert(
+            it.instance.clone(),
+            InstanceRecord { state: it.state, properties: it.properties.clone(), ..InstanceRecord::default() },
+        );
         deployment.nodes.entry(it.label.node.clone()).or_insert_with(|| definition(&it.label));
         deployment.instances.push(instance(it, found));
     }

@@ -38,6 +38,11 @@ impl Engine {
             // They look at what is there before they do anything; a command cannot be looked at, and is run at least once.
             Action::Image { .. }
             | Action::Recreate(_)
+            | Action::CreateSuccessor(_)
+            | Action::Swap { .. }
+            | Action::Discard { .. }
+            | Action::PutBack
+            | Action::Adjust { .. }
             | Action::RemoveImage
             | Action::RemoveVolume { .. }
             | Action::Execute { .. }

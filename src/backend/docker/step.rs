@@ -41,6 +41,30 @@ pub enum Action {
     Create(Creation),
     /// Creates the container anew if what start adds differs from what create knew. It never ran.
     Recreate(Creation),
+    /// Creates the container that is to take the place of the instance's, under another name for the time being.
+    CreateSuccessor(Creation),
+    /// Lets the old container step aside, and gives its name to the new one.
+    Swap {
+        /// The name.
+        name: Json,
+        /// The old one was there before the deployment, and stays.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
+    /// Removes the container whose place another took.
+    Discard {
+        /// Parameters of `stop`, if it runs still.
+        stop: Json,
+    },
+    /// Removes the new container, and lets the old one go on.
+    PutBack,
+    /// Changes limits and the restart policy of the container as it stands.
+    Adjust {
+        /// What is changed, as the engine takes it.
+        body: Json,
+        /// What the container is declared to be from then on.
+        declaration: String,
+    },
     /// Starts the container if it does not run.
     Start {
         /// The container was there before the deployment.
@@ -183,6 +207,15 @@ pub struct Making {
 }
 
 impl Action {
+    /// Whether it deletes an object. What another takes the place of is not deleted but replaced.
+    pub(in crate::backend) fn deletes(&self) -> bool {
+        match self {
+            Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveImage => true,
+            Self::RemoveVolume { keep, made_by } => *keep == false || made_by.is_some(),
+            _ => false,
+        }
+    }
+
     /// The action that stops what this one would put back.
     pub(crate) fn halting(&self) -> Self {
         match self {
@@ -286,7 +319,12 @@ impl Action {
     pub(in crate::backend) fn property(&self) -> Option<&'static str> {
         match self {
             Self::Image { .. } => Some("image"),
-            Self::Create(_) | Self::Recreate(_) | Self::Adopt { .. } | Self::CreateNetwork(_) | Self::CreateVolume(_) => Some("name"),
+            Self::Create(_)
+            | Self::CreateSuccessor(_)
+            | Self::Recreate(_)
+            | Self::Adopt { .. }
+            | Self::CreateNetwork(_)
+            | Self::CreateVolume(_) => Some("name"),
             Self::Build { .. } => Some("resource_config"),
             _ => None,
         }
@@ -305,12 +343,12 @@ impl Step {
     /// Takes the record that goes into a label as it was before functions in it were evaluated.
     pub(in crate::backend) fn keep_record(&mut self, unbound: &Self) {
         let kept = match &unbound.action {
-            Action::Create(creation) | Action::Recreate(creation) => creation.record.clone(),
+            Action::Create(creation) | Action::Recreate(creation) | Action::CreateSuccessor(creation) => creation.record.clone(),
             Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record.clone(),
             _ => return,
         };
         match &mut self.action {
-            Action::Create(creation) | Action::Recreate(creation) => creation.record = kept,
+            Action::Create(creation) | Action::Recreate(creation) | Action::CreateSuccessor(creation) => creation.record = kept,
             Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = kept,
             _ => {}
         }
@@ -339,6 +377,17 @@ impl fmt::Display for Action {
             Self::Image { image, .. } => write!(f, "bring image {}", images::shown(image)),
             Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
             Self::Recreate(Creation { name, .. }) => write!(f, "create container {} anew if what start adds differs", shown(name)),
+            Self::CreateSuccessor(Creation { name, .. }) => write!(f, "create container {} anew, beside the old one", shown(name)),
+            Self::Swap { name, keeps: false } => write!(f, "let the new container take the name {}", shown(name)),
+            Self::Swap { name, keeps: true } => {
+                write!(f, "let the new container take the name {0}; the old one stays as {0}.before-dockctl", shown(name))
+            }
+            Self::Discard { .. } => f.write_str("remove old container"),
+            Self::PutBack => f.write_str("put the old container back"),
+            Self::Adjust { body, .. } => {
+                let fields: Vec<&str> = body.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
+                write!(f, "change {} of the running container", fields.join(", "))
+            }
             Self::Start { adopted: false, .. } => f.write_str("start container"),
             Self::Start { adopted: true, .. } => f.write_str("start adopted container if it is stopped"),
             Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),

@@ -1,0 +1,369 @@
+//! Changing a container: as it stands where the engine can, else by another one that takes its place.
+//!
+//! The new one is made under a temporary name (`NAME.dockctl-next`). When it is there the old one steps aside
+//! (`NAME.dockctl-former`), the new one gets the name, is started and waited for, and only then the old one is removed. Until that
+//! it can be put back.
+
+use super::{
+    Action, Creation, Step,
+    connect::{failure, status},
+    container::Container,
+    containers::{container_id, refused},
+    declared::{adopted_name, creation, declaration, engine, input, object_name, stop_params},
+    engine::Engine,
+    images::in_path,
+    operation::kind,
+    params,
+};
+use crate::{
+    backend::{Call, Change, Declares, Failure, ObjectKind, ObjectState, Observed, Outputs, Step as AnyStep},
+    model::{Definition, Deployment, Instance, function::holds_call},
+    state::Record,
+};
+use bollard::query_parameters::{RemoveContainerOptions, RenameContainerOptions};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// What the name of a container ends with that is to take the place of another.
+pub(super) const NEXT: &str = ".dockctl-next";
+/// What the name of a container ends with whose place another took.
+pub(super) const FORMER: &str = ".dockctl-former";
+/// The same, of one that was there before the deployment and is kept.
+const BEFORE: &str = ".before-dockctl";
+
+/// Runtime properties that a change in progress needs.
+const SUCCESSOR: &str = "successor_id";
+const PREDECESSOR: &str = "predecessor_id";
+/// Anonymous volumes of the container before, by where they are mounted.
+pub(super) const CARRIED: &str = "carried_volumes";
+
+/// Fields of `HostConfig` that engines change while a container runs.
+const ADJUSTABLE: [&str; 14] = [
+    "BlkioWeight",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpuShares",
+    "CpusetCpus",
+    "CpusetMems",
+    "Memory",
+    "MemoryReservation",
+    "MemorySwap",
+    "NanoCpus",
+    "PidsLimit",
+    "RestartPolicy",
+];
+
+/// The name without what a change in progress put behind it.
+pub(super) fn lasting_name(name: &str) -> &str {
+    [NEXT, FORMER].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+}
+
+impl Step {
+    /// The step that makes what takes the place of a container.
+    pub(in crate::backend) fn successor(&self) -> Option<Self> {
+        let Action::Create(creation) = &self.action else { return None };
+        Some(Self { engine: self.engine.clone(), action: Action::CreateSuccessor(creation.clone()) })
+    }
+}
+
+impl Action {
+    pub(in crate::backend) fn declares(&self) -> Option<Declares> {
+        match self {
+            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Swap { .. } | Self::PutBack => Some(Declares::Anew),
+            Self::Adjust { declaration, .. } => Some(Declares::Adjusted(declaration.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// What it takes to make an instance what its node says now.
+pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Change {
+    let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
+    let Some(kind) = kind(node) else {
+        let does_nothing = node.operations.is_empty() && former.is_none_or(|former| former.operations.is_empty());
+        return if does_nothing { Change::Nothing } else { Change::Remake };
+    };
+    let Some(deployment) = &record.deployment else { return Change::Remake };
+    let Some(former) = former else {
+        return if kind == ObjectKind::Container && !node.is_adopted() { Change::Replace } else { Change::Remake };
+    };
+    if engine(node) != engine(former) {
+        let why = "it is to move to another engine; take it down first: remove the node, update, put it back, and update again";
+        return Change::Refused(why.to_owned());
+    }
+    match (former.is_adopted(), node.is_adopted()) {
+        (true, true) if adopted_name(former) == adopted_name(node) => return Change::Nothing,
+        (false, true) => {
+            let why = "it was made for the deployment and is to be adopted from now on; uninstall takes it down, and cannot leave it";
+            return Change::Refused(why.to_owned());
+        }
+        (true, false) if kind == ObjectKind::Container => return Change::Replace,
+        (false, false) if declaration(deployment, instance, former) == declaration(deployment, instance, node) => return Change::Nothing,
+        (false, false) => {}
+        _ => return Change::Remake,
+    }
+    match kind {
+        ObjectKind::Volume => {
+            let name = observed.of(&instance.id).map_or(instance.node.as_str(), |object| object.name.as_str());
+            Change::Refused(format!("volumes cannot be changed; what is in `{name}` would be lost: give the new one another name"))
+        }
+        ObjectKind::Container => {
+            adjustment(deployment, instance, former, node).map_or(Change::Replace, |step| Change::Adjust(Box::new(step)))
+        }
+        ObjectKind::Network | ObjectKind::Image => Change::Remake,
+    }
+}
+
+/// The step that changes a running container, if that is all it takes.
+fn adjustment(deployment: &Deployment, instance: &Instance, former: &Definition, node: &Definition) -> Option<AnyStep> {
+    let wanted = creation(deployment, instance, node);
+    let (old_rest, old) = split(&creation(deployment, instance, former), deployment, instance, former)?;
+    let (new_rest, new) = split(&wanted, deployment, instance, node)?;
+    let mut body = JsonMap::new();
+    for (field, value) in new.iter().filter(|(field, value)| old.get(*field) != Some(value)) {
+        body.insert(field.clone(), value.clone());
+    }
+    for field in old.keys().filter(|field| !new.contains_key(*field)) {
+        // Of what is left out only this one has a value that says so.
+        (field == "RestartPolicy").then(|| body.insert(field.clone(), json!({ "Name": "no" })))?;
+    }
+    let body = Json::Object(body);
+    if old_rest != new_rest || holds_call(&body) {
+        return None;
+    }
+    let action = Action::Adjust { body, declaration: declaration(deployment, instance, node) };
+    Some(AnyStep::Docker(Step { engine: engine(node), action }))
+}
+
+/// What a container is made from: what can only be given when it is made, and what can be changed later.
+fn split(creation: &Creation, deployment: &Deployment, instance: &Instance, node: &Definition) -> Option<(Json, JsonMap<String, Json>)> {
+    let mut declared: Json = serde_json::from_str(&declaration(deployment, instance, node)).ok()?;
+    let mut body = creation.converted().ok()?.body;
+    let mut adjustable = JsonMap::new();
+    if let Some(host) = body.get_mut("HostConfig").and_then(Json::as_object_mut) {
+        for field in ADJUSTABLE {
+            adjustable.extend(host.shift_remove(field).map(|value| (field.to_owned(), value)));
+        }
+        // What is empty says nothing.
+        if host.is_empty() {
+            body.shift_remove("HostConfig");
+        }
+    }
+    for arguments in ["create", "start", "container_args"] {
+        declared.as_object_mut()?.shift_remove(arguments);
+    }
+    body.sort_keys();
+    Some((json!([declared, body]), adjustable))
+}
+
+/// Whether two containers of a node can run beside each other: neither a port of the host nor an address is fixed.
+pub(in crate::backend) fn can_run_twice(node: &Definition) -> bool {
+    let (create, start) = (input(node, "create", "params"), input(node, "start", "params"));
+    let Ok(converted) = params::creation(create, start) else { return false };
+    let host = converted.body.get("HostConfig").cloned().unwrap_or_default();
+    let fixed = |binding: &Json| binding["HostPort"].as_str().is_some_and(|port| !port.is_empty() && port != "0");
+    let bound = host["PortBindings"].as_object().into_iter().flatten().flat_map(|(_, bindings)| bindings.as_array().into_iter().flatten());
+    host["NetworkMode"] != "host" && !bound.into_iter().any(fixed)
+}
+
+/// The step that puts what was made in the place of a container there. One that was there before the deployment is kept.
+pub(in crate::backend) fn swap(deployment: &Deployment, instance: &Instance, node: &Definition, keeps: bool) -> Step {
+    Step { engine: engine(node), action: Action::Swap { name: object_name(&deployment.name, instance, node), keeps } }
+}
+
+/// The step that removes what another container took the place of.
+pub(in crate::backend) fn discard(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
+    record.properties(&instance.id)?.get(PREDECESSOR)?;
+    Some(discarding(node))
+}
+
+pub(in crate::backend) fn discarding(node: &Definition) -> Step {
+    let stop = stop_params(node, input(node, "stop", "params").clone());
+    Step { engine: engine(node), action: Action::Discard { stop } }
+}
+
+/// The step that puts back what another container was to take the place of.
+pub(in crate::backend) fn put_back(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
+    let properties = record.properties(&instance.id)?;
+    let begun = [SUCCESSOR, PREDECESSOR].iter().any(|name| properties.contains_key(*name));
+    begun.then(|| Step { engine: engine(node), action: Action::PutBack })
+}
+
+fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
+    call.properties.get(name).and_then(Json::as_str)
+}
+
+fn set(values: impl IntoIterator<Item = (&'static str, Json)>, unset: &[&str]) -> Outputs {
+    let set = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Outputs { set, unset: unset.iter().map(|name| (*name).to_owned()).collect() }
+}
+
+impl Engine {
+    /// Makes the container that is to take the place of the instance's own, under a temporary name. Volumes without a name are
+    /// carried over.
+    pub(super) async fn create_successor(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
+        let name = creation.name.as_str().unwrap_or_default();
+        let before = self.predecessor(call).await?;
+        if before.as_ref().is_none_or(|before| lasting_name(&before.name()) != name) {
+            self.expect_free(call, name).await?;
+        }
+        let carried = before.as_ref().map(carried).unwrap_or_default();
+        if let Some(found) = self.made_already(call, creation, &carried).await? {
+            return Ok(found);
+        }
+        let made = self.create_as(&with_carried(call, &carried), creation, &format!("{name}{NEXT}")).await?;
+        let id = made.set.get("container_id").cloned().unwrap_or_default();
+        let kept = (!carried.is_empty()).then(|| (CARRIED, carried.into()));
+        Ok(set([(SUCCESSOR, id)].into_iter().chain(kept), &[]))
+    }
+
+    /// The one that a run which came to no end made, if it was made from the same request; else it is removed.
+    async fn made_already(&self, call: &Call, creation: &Creation, carried: &JsonMap<String, Json>) -> Result<Option<Outputs>, Failure> {
+        let Some(id) = property(call, SUCCESSOR) else { return Ok(None) };
+        let Some(found) = self.inspect(id).await? else { return Ok(None) };
+        if self.is_made_from(&found, &with_carried(call, carried), creation)? {
+            return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
+        }
+        self.delete(id, RemoveContainerOptions { v: false, force: true, link: false }).await?;
+        Ok(None)
+    }
+
+    async fn predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
+        match property(call, "container_id") {
+            Some(id) => self.inspect(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Lets the old container step aside, and gives its name to the new one. What is done of that is not done again.
+    pub(super) async fn swap(&self, call: &Call, name: &Json, keeps: bool) -> Result<Outputs, Failure> {
+        let name = name.as_str().unwrap_or_default();
+        let Some(id) = property(call, SUCCESSOR) else { return Err(Failure::fatal("what is to take the place was never made")) };
+        let Some(new) = self.inspect(id).await? else { return Err(Failure::fatal("the container that is to take the place is gone")) };
+        let old = self.predecessor(call).await?;
+        if let Some(old) = &old {
+            let aside = if keeps { format!("{}{BEFORE}", old.name()) } else { format!("{}{FORMER}", lasting_name(&old.name())) };
+            if !old.name().ends_with(FORMER) && !old.name().ends_with(BEFORE) {
+                self.rename(&old.id(), &aside).await?;
+            }
+        }
+        if new.name() != name {
+            self.rename(id, name).await?;
+        }
+        let former = old.filter(|_| !keeps).map(|old| (PREDECESSOR, old.id().into()));
+        Ok(set([("container_id", id.into())].into_iter().chain(former), &[SUCCESSOR, "network_settings", "ports"]))
+    }
+
+    async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
+        let options = RenameContainerOptions { name: name.to_owned() };
+        let renamed = self.client.repeat(|| self.client.docker().rename_container(id, options.clone())).await;
+        match renamed {
+            Ok(()) => Ok(()),
+            // A call that was lost on the way and repeated finds its own work done.
+            Err(_) if self.inspect(id).await?.is_some_and(|found| found.name() == name) => Ok(()),
+            Err(error) => Err(failure(&error, &format!("giving the container the name `{name}`"))),
+        }
+    }
+
+    /// Removes the container whose place another took. Its volumes without a name are in use by that, or go.
+    pub(super) async fn discard(&self, call: &Call, stop: &Json) -> Result<Outputs, Failure> {
+        if let Some(id) = property(call, PREDECESSOR)
+            && let Some(old) = self.inspect(id).await?
+        {
+            if matches!(old.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused) {
+                self.stop_container(id, params::stop(stop).map_err(|faults| refused(&faults))?).await?;
+            }
+            self.delete(id, RemoveContainerOptions { v: true, force: true, link: false }).await?;
+            if let Some(image) = old.text("/Image").filter(|image| property(call, "image_id") != Some(image)) {
+                self.drop_image(image).await?;
+            }
+        }
+        Ok(set([], &[PREDECESSOR]))
+    }
+
+    /// Removes the new container, and lets the old one go on under its name.
+    pub(super) async fn put_back(&self, call: &Call) -> Result<Outputs, Failure> {
+        let swapped = property(call, PREDECESSOR);
+        let (new, old) = match swapped {
+            Some(old) => (property(call, "container_id"), Some(old)),
+            None => (property(call, SUCCESSOR), property(call, "container_id")),
+        };
+        let old = match old {
+            Some(id) => self.inspect(id).await?,
+            None => None,
+        };
+        let Some(old) = old else {
+            return Err(Failure::fatal("the container that was to be put back is gone; the new one was left as it is"));
+        };
+        if let Some(new) = new.filter(|new| *new != old.id()) {
+            self.delete(new, RemoveContainerOptions { v: true, force: true, link: false }).await?;
+        }
+        if old.name().ends_with(FORMER) {
+            self.rename(&old.id(), lasting_name(&old.name())).await?;
+        }
+        self.start_once(call, &old.id()).await.map_err(|error| failure(&error, "starting the container that was put back"))?;
+        let mut outputs = self.network(call, &old.id()).await?;
+        outputs.set.extend(container_id(old.id()).set);
+        outputs.set.extend(old.text("/Image").map(|image| ("image_id".to_owned(), image.into())));
+        outputs.unset = [SUCCESSOR, PREDECESSOR].map(str::to_owned).to_vec();
+        Ok(outputs)
+    }
+
+    /// Changes limits and the restart policy of the container as it stands.
+    pub(super) async fn adjust(&self, call: &Call, body: &Json) -> Result<Outputs, Failure> {
+        let id = super::containers::known_id(call)?;
+        let adjusted = self.client.post(&format!("/containers/{id}/update"), &[], body).await;
+        adjusted.map(|_| Outputs::default()).map_err(|error| failure(&error, "changing the limits of the container"))
+    }
+
+    /// Removes volumes that were carried over from one container to the next: they have a name there, and do not go by themselves.
+    pub(super) async fn remove_carried(&self, call: &Call) -> Result<(), Failure> {
+        let carried = call.properties.get(CARRIED).and_then(Json::as_object);
+        for name in carried.into_iter().flatten().filter_map(|(_, name)| name.as_str()) {
+            match self.client.delete(&format!("/volumes/{}", in_path(name)), &[]).await {
+                Err(error) if !matches!(status(&error), Some(404 | 409)) => {
+                    return Err(failure(&error, "removing a volume without a name"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn with_carried(call: &Call, carried: &JsonMap<String, Json>) -> Call {
+    let properties = call.properties.clone().into_iter().chain([(CARRIED.to_owned(), carried.clone().into())]).collect();
+    Call { properties, ..call.clone() }
+}
+
+/// Volumes of a container that have no name of their own, by where they are mounted.
+fn carried(before: &Container) -> JsonMap<String, Json> {
+    let anonymous = |mount: &&Json| {
+        let name = mount["Name"].as_str().unwrap_or_default();
+        mount["Type"] == "volume" && name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
+    };
+    let mounts = before.json["Mounts"].as_array().into_iter().flatten().filter(anonymous);
+    mounts.filter_map(|mount| Some((mount["Destination"].as_str()?.to_owned(), mount["Name"].clone()))).collect()
+}
+
+/// Mounts volumes that are carried over, unless something else is to be in their place.
+pub(super) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
+    let bind = |bind: &Json| bind.as_str().and_then(|bind| bind.split(':').nth(1).map(str::to_owned));
+    let target = |mount: &Json| mount["Target"].as_str().map(str::to_owned);
+    let host = &body["HostConfig"];
+    let taken: Vec<String> = host["Binds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(bind)
+        .chain(host["Mounts"].as_array().into_iter().flatten().filter_map(target))
+        .chain(host["Tmpfs"].as_object().into_iter().flatten().map(|(path, _)| path.clone()))
+        .collect();
+    let free = carried.iter().filter(|(path, _)| !taken.contains(path));
+    let mounts: Vec<Json> = free.map(|(path, name)| json!({ "Type": "volume", "Source": name, "Target": path })).collect();
+    if !mounts.is_empty() {
+        let all = host["Mounts"].as_array().cloned().unwrap_or_default().into_iter().chain(mounts).collect::<Vec<_>>();
+        body["HostConfig"]["Mounts"] = all.into();
+    }
+}
