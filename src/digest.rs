@@ -1,7 +1,7 @@
 //! Digests as text.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -17,4 +17,9 @@ pub(crate) fn keyed(key: &[u8], text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key can have any length");
     mac.update(text.as_bytes());
     hex(&mac.finalize().into_bytes())[..32].to_owned()
+}
+
+/// A digest of 64 digits that anyone can make.
+pub(crate) fn plain(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
 }

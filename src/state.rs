@@ -229,7 +229,8 @@ impl Record {
             let changed = |(name, node): &(&String, &Definition)| deployment.nodes.get(*name).is_some_and(|new| !node.is_like(new));
             let nodes: HashMap<&String, &Definition> = old.nodes.iter().filter(changed).collect();
             let of = |instance: &Instance| Some((instance.id.clone(), (*nodes.get(&instance.node)?).clone()));
-            former = old.instances.iter().filter_map(of).collect();
+            // What was read from labels says nothing of the definition.
+            former = old.instances.iter().filter(|_| !old.recovered).filter_map(of).collect();
             let gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
             let left = old.instances.iter().filter(gone).filter_map(|instance| Some((instance.clone(), old.node(instance)?.clone())));
             self.dropped.extend(left);

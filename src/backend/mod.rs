@@ -92,6 +92,16 @@ impl Step {
         }
     }
 
+    /// What the step does to the object of its instance.
+    #[must_use]
+    pub fn touch(&self) -> Touch {
+        match self {
+            Self::Docker(step) => step.action.touch(),
+            Self::Refused { .. } => Touch::Refuses,
+            Self::Nothing | Self::Simulated(_) => Touch::Nothing,
+        }
+    }
+
     /// Whether the step deletes an object for good.
     #[must_use]
     pub fn deletes(&self) -> bool {
@@ -166,6 +176,20 @@ impl fmt::Display for Step {
             Self::Docker(step) => step.fmt(f),
         }
     }
+}
+
+/// What a step does to the object of its instance.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Touch {
+    Nothing,
+    Starts,
+    Stops,
+    Adjusts,
+    Creates,
+    Removes,
+    Replaces,
+    Refuses,
 }
 
 /// What a step says of the declaration that an object is made from.
@@ -660,6 +684,12 @@ pub fn is_replaceable(node: &Definition) -> bool {
 #[must_use]
 pub fn can_run_twice(node: &Definition) -> bool {
     docker::can_run_twice(node)
+}
+
+/// A port of the host that a node's object must have, so that there can be only one.
+#[must_use]
+pub fn fixed_port(node: &Definition) -> Option<String> {
+    docker::fixed_port(node)
 }
 
 /// What it takes to make an instance what its node says now.

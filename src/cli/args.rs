@@ -1,7 +1,7 @@
 //! The command line as it is typed.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
-use crate::backend::docker::ANSWER;
+use crate::{backend::docker::ANSWER, plan::Parameters};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use std::path::PathBuf;
 
@@ -116,7 +116,7 @@ pub(crate) enum Output {
     Github,
     /// SARIF 2.1.0 for code scanning (validate)
     Sarif,
-    /// Markdown (explain)
+    /// Markdown (explain, plan)
     Markdown,
 }
 
@@ -155,6 +155,9 @@ pub(crate) enum Command {
         /// If it fails, take back what it created
         #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
+        /// Do exactly what this plan says, or nothing
+        #[arg(long, value_name = "FILE", env = "DOCKCTL_PLAN")]
+        plan: Option<PathBuf>,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -168,12 +171,11 @@ pub(crate) enum Command {
         /// Go on without the operations that nothing here can run
         #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED", value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
-        /// How many instances of a node may be out of service at once [default: 1]
-        #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one)]
-        max_unavailable: Option<usize>,
-        /// Start the new container before the old one is stopped, unless it has a fixed port
-        #[arg(long, env = "DOCKCTL_START_FIRST", value_parser = FalseyValueParser::new())]
-        start_first: bool,
+        /// Do exactly what this plan says, or nothing
+        #[arg(long, value_name = "FILE", env = "DOCKCTL_PLAN")]
+        plan: Option<PathBuf>,
+        #[command(flatten)]
+        rolling: RollingArgs,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -250,6 +252,16 @@ pub(crate) enum Command {
         /// Note operations that fail while taking down and go on, without repeating them
         #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Add or remove instances of a node or a scaling group
+    #[command(
+        after_help = "Where instances go, those with the highest numbers go first.\n\nExamples:\n  dockctl scale web --to 3\n  dockctl scale web --delta -1 --keep web_k3j9x0\n  dockctl scale tier --delta +2 -d hello"
+    )]
+    Scale {
+        #[command(flatten)]
+        scale: ScaleArgs,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -336,14 +348,15 @@ pub(crate) enum Command {
     /// Print a JSON Schema of blueprints, for editors
     #[command(after_help = "Example:\n  dockctl schema > blueprint.schema.json")]
     Schema,
-    /// Show what install would do, against the live engine
-    #[command(after_help = "Examples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do")]
+    /// Show what install or update would do and why, against the live engine; changes nothing
+    #[command(
+        after_help = "Examples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do\n  dockctl plan --out plan.json && dockctl install --plan plan.json\n  dockctl plan --output markdown > comment.md"
+    )]
     Plan {
         #[command(flatten)]
         blueprint: BlueprintArgs,
-        /// Exit with 6 if there is anything to do
-        #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
-        exit_code: bool,
+        #[command(flatten)]
+        plan: PlanArgs,
     },
     /// Write a blueprint for containers that exist; they are only looked at
     #[command(after_help = "Examples:\n  dockctl adopt web db --out blueprint.yaml\n  dockctl adopt --all --filter label=team=web")]
@@ -405,6 +418,44 @@ pub(crate) struct BlueprintArgs {
     pub inputs: InputArgs,
 }
 
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PlanArgs {
+    /// Show every step
+    #[arg(long, env = "DOCKCTL_STEPS", value_parser = FalseyValueParser::new())]
+    pub steps: bool,
+    /// Exit with 6 if there is anything to do
+    #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
+    pub exit_code: bool,
+    /// Write the plan to a file, for `install --plan` or `update --plan`
+    #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub rolling: RollingArgs,
+}
+
+impl PlanArgs {
+    pub(crate) fn parameters(&self) -> Parameters {
+        self.rolling.parameters()
+    }
+}
+
+/// How an update goes about.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RollingArgs {
+    /// How many instances of a node an update may have out of service at once [default: 1]
+    #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one)]
+    pub max_unavailable: Option<usize>,
+    /// Let an update start the new container before the old one is stopped, unless it has a fixed port
+    #[arg(long, env = "DOCKCTL_START_FIRST", value_parser = FalseyValueParser::new())]
+    pub start_first: bool,
+}
+
+impl RollingArgs {
+    pub(crate) fn parameters(&self) -> Parameters {
+        Parameters { max_unavailable: self.max_unavailable, start_first: self.start_first, ..Parameters::default() }
+    }
+}
+
 /// How a run is carried out.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RunArgs {
@@ -427,6 +478,40 @@ pub(crate) struct InstancesArgs {
     /// Deployment [default: named after the blueprint here]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
     pub deployment: Option<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("number").required(true))]
+pub(crate) struct ScaleArgs {
+    /// Node or scaling group
+    #[arg(value_name = "NODE")]
+    pub entity: String,
+    /// How many there are to be, for each instance of what contains them
+    #[arg(long, value_name = "N", env = "DOCKCTL_TO", group = "number")]
+    pub to: Option<u32>,
+    /// How many more; fewer, if it is negative
+    #[arg(long, value_name = "±N", env = "DOCKCTL_DELTA", allow_negative_numbers = true, group = "number", value_parser = delta)]
+    pub delta: Option<i64>,
+    /// Instance to remove first (repeatable)
+    #[arg(long, value_name = "INSTANCE", env = "DOCKCTL_REMOVE")]
+    pub remove: Vec<String>,
+    /// Instance to keep (repeatable)
+    #[arg(long, value_name = "INSTANCE", env = "DOCKCTL_KEEP")]
+    pub keep: Vec<String>,
+    /// If something fails, leave what was added as it is
+    #[arg(long, env = "DOCKCTL_NO_ROLLBACK", value_parser = FalseyValueParser::new())]
+    pub no_rollback: bool,
+    /// Note operations that fail while taking down and go on, without repeating them
+    #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+    pub ignore_failure: bool,
+    /// Deployment [default: named after the blueprint here]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    pub deployment: Option<String>,
+}
+
+/// Reads a difference: a whole number, with or without a sign.
+fn delta(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "it must be a whole number, such as +1 or -2".to_owned())
 }
 
 /// Which instances; what is given has to agree.

@@ -209,12 +209,12 @@ pub(crate) fn deploy(
     loaded: &mut Loaded,
     name: &str,
     path: &Path,
-    previous: &[Instance],
+    (before, planned): (Option<&Deployment>, &[Instance]),
     mut random: fastrand::Rng,
     global: &Global,
 ) -> Result<Deployment, CliError> {
     let path = absolute(path);
-    let origin = Origin { name, path: &path, given: loaded.given.clone(), previous, sources: &loaded.sources };
+    let origin = Origin { name, path: &path, given: loaded.given.clone(), before, planned, sources: &loaded.sources };
     let mut d = Diagnostics::default();
     let deployment =
         if loaded.is_valid() { Some(Deployment::new(&origin, &loaded.blueprint, &loaded.inputs, &mut random, &mut d)) } else { None };

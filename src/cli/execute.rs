@@ -2,7 +2,8 @@
 
 use super::{
     Outcome,
-    args::{Global, OperationArgs, SelectionArgs},
+    args::{Global, OperationArgs, ScaleArgs, SelectionArgs},
+    confirm::{confirm, protected},
     error::{CliError, Kind},
     given, recover,
     run::closing,
@@ -10,14 +11,16 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{docker::Engines, places},
+    backend::{Observed, docker::Engines, places},
     diagnostic::{Diagnostics, nearest},
-    model::{DeclaredWorkflow, Deployment, Instance},
-    plan::{self, Known, Parameters, Selection, Workflow, operation},
+    event::{Entry, Event},
+    model::{DeclaredWorkflow, Deployment, Instance, Scaling, Unscalable},
+    plan::{self, Known, Parameters, Selection, Stage, Workflow, operation},
     state::Record,
     syntax::Sources,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
+use std::collections::BTreeSet;
 
 /// What is asked of a deployment that exists.
 pub(crate) struct Order<'a> {
@@ -37,7 +40,7 @@ impl Order<'_> {
             let workflow = workflow(name, declared, deployment)?;
             let parameters = read_parameters(given)?;
             let parameters = match declared {
-                Some(declared) => with_defaults(name, declared, parameters)?,
+                Some(declared) => with_defaults(name, declared, parameters, &plan::parameter_names(workflow))?,
                 None => parameters,
             };
             let parameters = Parameters::read(workflow, typed(parameters)?).map_err(CliError::usage)?;
@@ -98,6 +101,36 @@ impl Order<'_> {
         })
     }
 
+    /// Asks before instances are deleted.
+    fn confirm(&self, workflow: Workflow, deployment: &Deployment, record: &Record, stage: &Stage) -> Result<(), CliError> {
+        let known = Known { deployment, record, observed: &Observed::default() };
+        let deletes = stage.tasks().iter().any(|task| task.step.deletes());
+        let words = super::plan::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
+        let Some(words) = words else { return Ok(()) };
+        confirm(self.global, &format!("{workflow} `{}`: {words}?", deployment.name), protected(deployment, stage).as_deref())
+    }
+
+    /// Adds or removes instances: `to` so many, or `delta` more.
+    pub(crate) fn scale(&self, args: &ScaleArgs) -> Result<Outcome, CliError> {
+        self.run(|record| {
+            let Some(deployment) = &record.deployment else { return Err(CliError::usage("there is nothing to scale")) };
+            let known: Vec<&str> = deployment.nodes.keys().chain(deployment.structure.groups.keys()).map(String::as_str).collect();
+            let current = deployment.number(&args.entity).ok_or_else(|| unknown("node or scaling group", &args.entity, &known))?;
+            let to = args.to.map(|to| i64::from(to) - i64::try_from(current).unwrap_or(i64::MAX));
+            let ids = |names: &[String]| named(names, record).map(|selection| selection.node_instance_ids);
+            let parameters = Parameters {
+                scalable_entity_name: args.entity.clone(),
+                delta: to.or(args.delta).unwrap_or_default(),
+                include_instances: ids(&args.remove)?,
+                exclude_instances: ids(&args.keep)?,
+                ignore_failure: args.ignore_failure,
+                rollback_if_failed: !args.no_rollback,
+                ..Parameters::default()
+            };
+            Ok((Workflow::Scale, parameters))
+        })
+    }
+
     /// Whether there was anything to do.
     async fn run_held(
         &self,
@@ -107,13 +140,22 @@ impl Order<'_> {
         name: &str,
         decide: &impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>,
     ) -> Result<bool, CliError> {
-        let Some(deployment) = session.record.deployment.clone() else { return Ok(false) };
+        let Some(mut deployment) = session.record.deployment.clone() else { return Ok(false) };
         let places = places(&deployment, &session.record, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
-        let (workflow, parameters) = decide(&session.record)?;
+        let (workflow, mut parameters) = decide(&session.record)?;
         session.settle(name, &places, workflow.as_str()).await?;
+        let mut before = Vec::new();
+        if workflow == Workflow::Scale {
+            let mut random = workspace.random(name, Some(&session.record))?;
+            deployment = scaled(&deployment, &mut parameters, &mut random)?;
+            before.push(Event::Defined { deployment: Box::new(deployment.clone()) });
+        }
         operation::check(workflow, &parameters, &deployment).map_err(|message| CliError::new(Kind::Invalid, message))?;
         let observed = session.observe().await?;
-        let proposal = plan::first(workflow, &parameters, &Known { deployment: &deployment, record: &session.record, observed: &observed });
+        let mut record = session.record.clone();
+        before.iter().for_each(|event| record.apply(&Entry::now(event.clone())).expect("a definition can always follow"));
+        let proposal = plan::first(workflow, &parameters, &Known { deployment: &deployment, record: &record, observed: &observed });
+        self.confirm(workflow, &deployment, &record, &proposal.stage)?;
         super::install::refuse_unsupported(&proposal.unsupported, false)?;
         super::install::refuse_too_old(&super::install::too_old(engines, &proposal.stage).await?)?;
         if proposal.stage.is_empty() && workflow != Workflow::Rollback {
@@ -123,9 +165,56 @@ impl Order<'_> {
         let words: Vec<String> = words.collect();
         let again: Vec<&str> = words.iter().map(String::as_str).collect();
         let again = workspace.again(&again);
-        let job = Job { workflow, parameters, of: None, stage: proposal.stage, before: Vec::new(), how: self.how, again };
+        let job = Job { workflow, parameters, of: None, stage: proposal.stage, before, how: self.how, again };
         session.carry_out(job).await.map(|()| true)
     }
+}
+
+/// The deployment with the instances that scaling adds; which are added and removed goes into the parameters.
+fn scaled(deployment: &Deployment, parameters: &mut Parameters, random: &mut fastrand::Rng) -> Result<Deployment, CliError> {
+    let entity = entity(deployment, parameters)?;
+    let is_adopted = |name: &str| deployment.nodes.get(name).is_some_and(crate::model::Definition::is_adopted);
+    let members = deployment.structure.groups.get(&entity).cloned().unwrap_or_default();
+    if let Some(node) = members.iter().chain([&entity]).find(|name| is_adopted(name)) {
+        return Err(CliError::usage(format!("`{node}` was adopted: there is only the one that exists")));
+    }
+    let set = |ids: &[String]| ids.iter().cloned().collect();
+    let scaling = Scaling {
+        entity,
+        delta: parameters.delta,
+        include: set(&parameters.include_instances),
+        exclude: set(&parameters.exclude_instances),
+    };
+    let scaled = deployment.scale(&scaling, random).map_err(|error| match &error {
+        Unscalable::Unknown(name) => {
+            let known: Vec<&str> = deployment.nodes.keys().chain(deployment.structure.groups.keys()).map(String::as_str).collect();
+            unknown("node or scaling group", name, &known)
+        }
+        other => CliError::usage(other.to_string()),
+    })?;
+    let nodes: BTreeSet<&str> = scaled.instances.iter().filter(|it| scaled.added.contains(&it.id)).map(|it| it.node.as_str()).collect();
+    for (name, node) in nodes.into_iter().filter_map(|name| Some((name, deployment.nodes.get(name)?))) {
+        if let Some(port) = crate::backend::fixed_port(node) {
+            let message = format!("`{name}` publishes port {port} of the host, and only one container can have that");
+            return Err(CliError::new(Kind::Invalid, message)
+                .hint("give it a range of ports, such as 8080-8089, or leave the choice to the engine"));
+        }
+    }
+    (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
+    Ok(Deployment { instances: scaled.instances, ..deployment.clone() })
+}
+
+/// What is scaled: the node or group itself, or the host that the node is on.
+fn entity(deployment: &Deployment, parameters: &Parameters) -> Result<String, CliError> {
+    let name = parameters.scalable_entity_name.clone();
+    if !parameters.scale_compute || deployment.structure.groups.contains_key(&name) {
+        return Ok(name);
+    }
+    if !parameters.include_instances.is_empty() || !parameters.exclude_instances.is_empty() {
+        return Err(CliError::usage("instances to remove or to keep cannot be named together with scale_compute"));
+    }
+    let host = deployment.instances.iter().find(|it| it.node == name).and_then(|it| deployment.instance(it.host.as_deref()?));
+    Ok(host.map_or(name, |host| host.node.clone()))
 }
 
 fn nothing_to_do(name: &str, workflow: Workflow, record: &Record) -> Outcome {
@@ -133,6 +222,7 @@ fn nothing_to_do(name: &str, workflow: Workflow, record: &Record) -> Outcome {
     let why = match workflow {
         Workflow::Heal => "all is well",
         Workflow::Stop => "nothing of it runs",
+        Workflow::Scale => "there are as many already",
         _ => "no instance that is meant has such an operation",
     };
     Outcome::new(fields, format!("`{name}`: nothing to do, {why}\n"))
@@ -176,19 +266,27 @@ fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>, CliError> 
 }
 
 /// What is declared to be there where nothing is given; what has to be given is asked for.
-fn with_defaults(name: &str, declared: &DeclaredWorkflow, given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, CliError> {
-    let known: Vec<&str> = declared.parameters.keys().map(String::as_str).collect();
+fn with_defaults(
+    name: &str,
+    declared: &DeclaredWorkflow,
+    given: JsonMap<String, Json>,
+    built_in: &[&str],
+) -> Result<JsonMap<String, Json>, CliError> {
+    let known: Vec<&str> = declared.parameters.keys().map(String::as_str).chain(built_in.iter().copied()).collect();
     if let Some(other) = given.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(unknown(&format!("parameter of the workflow `{name}` called"), other, &known));
     }
-    let mut all = JsonMap::new();
+    // What libraries declare for other editions of the workflow says nothing here.
+    let is_taken = |name: &&String| built_in.contains(&name.as_str());
+    let mut all = given;
     for (parameter, schema) in &declared.parameters {
-        match given.get(parameter).or(schema.default.as_ref()) {
-            Some(value) => drop(all.insert(parameter.clone(), value.clone())),
+        match &schema.default {
+            _ if all.contains_key(parameter) => {}
+            Some(value) if is_taken(&parameter) => drop(all.insert(parameter.clone(), value.clone())),
             None if schema.required => {
                 return Err(CliError::usage(format!("the workflow `{name}` needs the parameter `{parameter}`: -p {parameter}=VALUE")));
             }
-            None => {}
+            _ => {}
         }
     }
     Ok(all)
@@ -196,7 +294,8 @@ fn with_defaults(name: &str, declared: &DeclaredWorkflow, given: JsonMap<String,
 
 /// Parameters that are texts stay so, others are read as YAML: `-p ignore_failure=true`.
 fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, CliError> {
-    const TEXTS: [&str; 6] = ["operation", "node_instance_id", "diagnose_value", "node_ids", "node_instance_ids", "type_names"];
+    const TEXTS: [&str; 7] =
+        ["scalable_entity_name", "operation", "node_instance_id", "diagnose_value", "node_ids", "node_instance_ids", "type_names"];
     let read = |(name, value): (String, Json)| match value {
         Json::String(text) if !TEXTS.contains(&name.as_str()) => {
             let arguments = [format!("{name}:={text}")];

@@ -7,6 +7,7 @@ use super::{
     color,
     confirm::{confirm, protected},
     error::{CliError, Kind},
+    plan_file::PlanFile,
     recover,
     run::closing,
     session::{How, Job, Session},
@@ -23,12 +24,7 @@ use crate::{
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
-use std::path::Path;
-
-/// Creates a deployment, goes on with an unfinished one, or says why not.
-pub(crate) fn install(global: &Global, args: &BlueprintArgs, skip_unsupported: bool, how: How) -> Result<Outcome, CliError> {
-    converge(global, args, &Ask { workflow: Workflow::Install, parameters: Parameters::default(), skip_unsupported, how })
-}
+use std::path::{Path, PathBuf};
 
 /// What is asked for of a blueprint.
 pub(crate) struct Ask {
@@ -37,14 +33,17 @@ pub(crate) struct Ask {
     pub parameters: Parameters,
     pub skip_unsupported: bool,
     pub how: How,
+    /// A plan to keep to.
+    pub plan: Option<PathBuf>,
 }
 
-/// Brings a deployment to what its blueprint says.
+/// Brings a deployment to what its blueprint says: creates it, goes on with an unfinished one, changes it, or says why not.
 pub(crate) fn converge(global: &Global, args: &BlueprintArgs, ask: &Ask) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
-    let install = Install { workspace: &workspace, args, path: &path, name: &name, ask };
+    let plan = ask.plan.as_deref().map(PlanFile::read).transpose()?;
+    let install = Install { workspace: &workspace, args, path: &path, name: &name, ask, plan };
     Workspace::runtime()?.block_on(install.run())
 }
 
@@ -54,6 +53,7 @@ struct Install<'a> {
     path: &'a Path,
     name: &'a str,
     ask: &'a Ask,
+    plan: Option<PlanFile>,
 }
 
 impl Install<'_> {
@@ -76,7 +76,9 @@ impl Install<'_> {
     /// What deletes or replaces is asked for on a terminal.
     fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), CliError> {
         let danger = protected(&wish.deployment, &proposal.stage);
-        let touched = super::plan::summary(&proposal.stage).filter(|_| self.ask.workflow == Workflow::Update);
+        let known = wish.known();
+        let known = Known { deployment: &wish.deployment, record: &known, observed: &Observed::default() };
+        let touched = super::plan::summary(&known, &proposal.stage).filter(|_| self.ask.workflow == Workflow::Update);
         match (touched, danger) {
             (None, None) => Ok(()),
             (words, danger) => {
@@ -95,7 +97,7 @@ impl Install<'_> {
         let Some(proposal) = self.settle(&wish, engines).await? else { return Ok(false) };
         let job = Job {
             workflow: self.ask.workflow,
-            parameters: self.ask.parameters.clone(),
+            parameters: self.parameters(),
             of: unfinished(&session.record, self.ask.workflow),
             stage: proposal.stage,
             before: wish.definition(&session.record),
@@ -109,16 +111,22 @@ impl Install<'_> {
     fn again(&self) -> String {
         let path = self.path.display().to_string();
         let skip = self.ask.skip_unsupported.then(|| "--skip-unsupported".to_owned());
-        let most = self.ask.parameters.max_unavailable.map(|most| format!("--max-unavailable={most}"));
-        let first = self.ask.parameters.start_first.then(|| "--start-first".to_owned());
+        let parameters = self.parameters();
+        let most = parameters.max_unavailable.map(|most| format!("--max-unavailable={most}"));
+        let first = parameters.start_first.then(|| "--start-first".to_owned());
         let words = [self.ask.workflow.as_str(), &path, "-d", self.name].map(str::to_owned).into_iter();
         let words: Vec<String> = words.chain(skip).chain(most).chain(first).chain(self.ask.how.flags()).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.workspace.again(&words)
     }
 
+    /// A plan says how an update goes about, too.
+    fn parameters(&self) -> Parameters {
+        self.plan.as_ref().map_or(&self.ask.parameters, |plan| &plan.parameters).clone()
+    }
+
     fn wish(&self) -> Result<Wish, CliError> {
-        Wish::read(self.workspace, self.args, self.path, self.name)
+        Wish::read(self.workspace, self.args, self.path, self.name, self.plan.as_ref())
     }
 
     /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
@@ -129,11 +137,14 @@ impl Install<'_> {
             return Err(error.hint(format!("install it first: {}", self.again().replacen("update", "install", 1))));
         }
         let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
-        let proposal = wish.propose(self.ask.workflow, &self.ask.parameters, &observed);
+        let proposal = wish.propose(self.ask.workflow, &self.parameters(), &observed);
         match wish.decide(&proposal, &observed) {
             Decision::UpToDate => return Ok(None),
             Decision::Different(differences) if !is_update => return Err(different(&wish.deployment.name, &differences)),
             _ => {}
+        }
+        if let Some(plan) = &self.plan {
+            plan.expect(&PlanFile::new(self.ask.workflow, &self.parameters(), &wish.deployment, &observed, &proposal.stage))?;
         }
         wish.refuse_strangers(&observed)?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
@@ -165,14 +176,21 @@ pub(crate) enum Decision {
 }
 
 impl Wish {
-    pub(crate) fn read(workspace: &Workspace<'_>, args: &BlueprintArgs, path: &Path, name: &str) -> Result<Self, CliError> {
+    /// Reads the blueprint. Instances that there are not yet get the ids that a plan gives them.
+    pub(crate) fn read(
+        workspace: &Workspace<'_>,
+        args: &BlueprintArgs,
+        path: &Path,
+        name: &str,
+        plan: Option<&PlanFile>,
+    ) -> Result<Self, CliError> {
         let record = workspace.state.read(name)?;
         let before = record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
         refuse_other_blueprint(before, path)?;
         let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global)?;
-        let previous = before.map(|before| before.instances.clone()).unwrap_or_default();
+        let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
-        let mut deployment = blueprint::deploy(&mut loaded, name, path, &previous, random, workspace.global)?;
+        let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
         deployment.withhold(&sensitive(&loaded), &workspace.state.key()?, &workspace.secrets);
         Ok(Self { deployment, record, loaded })
     }

@@ -15,6 +15,7 @@ mod install;
 mod list;
 mod outputs;
 mod plan;
+mod plan_file;
 mod recover;
 mod resume;
 mod run;
@@ -76,10 +77,10 @@ fn check_output(cli: &Cli) -> Result<(), CliError> {
     let (form, command) = match (cli.global.output, &cli.command) {
         (Output::Text | Output::Json, _)
         | (Output::Github | Output::Sarif, Command::Validate { .. })
-        | (Output::Markdown, Command::Explain { .. }) => return Ok(()),
+        | (Output::Markdown, Command::Explain { .. } | Command::Plan { .. }) => return Ok(()),
         (Output::Github, _) => ("github", "validate"),
         (Output::Sarif, _) => ("sarif", "validate"),
-        (Output::Markdown, _) => ("markdown", "explain"),
+        (Output::Markdown, _) => ("markdown", "plan"),
     };
     Err(CliError::usage(format!("`--output {form}` goes with `dockctl {command}`")).hint("every command has text and json"))
 }
@@ -87,14 +88,17 @@ fn check_output(cli: &Cli) -> Result<(), CliError> {
 fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     let global = &cli.global;
     match &cli.command {
-        Command::Install { blueprint, skip_unsupported, rollback_on_failure, run } => {
+        Command::Install { blueprint, skip_unsupported, rollback_on_failure, plan, run } => {
             let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: false };
-            install::install(global, blueprint, *skip_unsupported, how)
+            let parameters = Parameters::default();
+            let ask =
+                install::Ask { workflow: Workflow::Install, parameters, skip_unsupported: *skip_unsupported, how, plan: plan.clone() };
+            install::converge(global, blueprint, &ask)
         }
-        Command::Update { blueprint, skip_unsupported, max_unavailable, start_first, run } => {
-            let parameters = Parameters { max_unavailable: *max_unavailable, start_first: *start_first, ..Parameters::default() };
+        Command::Update { blueprint, skip_unsupported, plan, rolling, run } => {
             let how = How { run: *run, rollback: false, ignore_failures: false };
-            let ask = install::Ask { workflow: Workflow::Update, parameters, skip_unsupported: *skip_unsupported, how };
+            let (parameters, plan) = (rolling.parameters(), plan.clone());
+            let ask = install::Ask { workflow: Workflow::Update, parameters, skip_unsupported: *skip_unsupported, how, plan };
             install::converge(global, blueprint, &ask)
         }
         Command::Uninstall { deployment, volumes, ignore_failure, run } => {
@@ -116,6 +120,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let words = ["reinstall".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
             order(global, instances.deployment.as_deref(), *run, words).reinstall(&instances.instances, *ignore_failure)
         }
+        Command::Scale { scale, run } => order(global, scale.deployment.as_deref(), *run, vec!["resume".to_owned()]).scale(scale),
         Command::Heal { instances, run } => {
             let words = ["heal".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
             order(global, instances.deployment.as_deref(), *run, words).heal(&instances.instances)
@@ -131,7 +136,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
         Command::Explain { code } => explain::explain(global, code.as_deref()),
         Command::Schema => Ok(schema::schema()),
-        Command::Plan { blueprint, exit_code } => plan::plan(global, blueprint, *exit_code),
+        Command::Plan { blueprint, plan } => plan::plan(global, blueprint, plan),
         Command::Adopt { names, all, filters, out } => adopt::adopt(global, names, *all, filters, out.as_deref()),
         Command::Status { deployment, exit_code } => status::status(global, deployment.given(), *exit_code),
         Command::List { all } => list::list(global, *all),
@@ -158,6 +163,7 @@ fn name(command: &Command) -> &'static str {
         Command::Stop { .. } => "stop",
         Command::Restart { .. } => "restart",
         Command::Reinstall { .. } => "reinstall",
+        Command::Scale { .. } => "scale",
         Command::Heal { .. } => "heal",
         Command::Install { .. } => "install",
         Command::Uninstall { .. } => "uninstall",

@@ -2,55 +2,188 @@
 
 use super::{
     Outcome,
-    args::{BlueprintArgs, Global},
+    args::{BlueprintArgs, Global, Output, PlanArgs},
     blueprint, complain,
     error::{CliError, Kind},
     install::{Decision, Wish, too_old, unsupported_lines},
+    plan_file::PlanFile,
     workspace::Workspace,
 };
-use crate::report::count;
 use crate::{
     backend::Observed,
-    model::{Deployment, Difference},
-    plan::{Parameters, Stage, Task, Workflow},
+    model::Difference,
+    plan::{
+        Known, Parameters, Proposal, Stage, Task, Workflow,
+        effect::{Effect, Prospect, in_words, prospects},
+    },
+    report::count,
+    state::Record,
 };
-use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
+use std::fs;
 
-/// Shows what install would do. Reads only.
-pub(crate) fn plan(global: &Global, args: &BlueprintArgs, exit_code: bool) -> Result<Outcome, CliError> {
+/// Instances that are named in a row; of more it is said how many.
+const NAMED: usize = 6;
+
+/// Shows what install or update would do. Reads only.
+pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
-    let wish = Wish::read(&workspace, args, &path, &name)?;
-    let (observed, proposal, too_old) = Workspace::runtime()?.block_on(async {
+    let wish = Wish::read(&workspace, args, &path, &name, None)?;
+    let parameters = plan.parameters();
+    let (observed, preview) = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;
         let observed = workspace.observe(&engines, &wish.deployment, &wish.known()).await?;
-        let proposal = wish.propose(Workflow::Install, &Parameters::default(), &observed);
-        let too_old = too_old(&engines, &proposal.stage).await?;
-        Ok::<_, CliError>((observed, proposal, too_old))
+        let mut preview = Preview::new(&wish, &observed, &parameters);
+        preview.too_old = too_old(&engines, &preview.proposal.stage).await?;
+        Ok::<_, CliError>((observed, preview))
     })?;
-    complain(&too_old.concat());
-    complain(&unsupported_lines(&proposal.unsupported));
-    let decision = wish.decide(&proposal, &observed);
-    let (differences, stage) = match decision {
-        Decision::Different(differences) => (differences, Stage::default()),
-        Decision::UpToDate => (Vec::new(), Stage::default()),
-        Decision::Work => (wish.differences(), proposal.stage),
+    complain(&preview.too_old.concat());
+    complain(&unsupported_lines(&preview.proposal.unsupported));
+    if let Some(file) = &plan.out {
+        let saved = PlanFile::new(preview.workflow, &parameters, &wish.deployment, &observed, &preview.proposal.stage);
+        let written = fs::write(file, format!("{:#}\n", json!(saved)));
+        written.map_err(|error| CliError::usage(format!("the plan cannot be written to {}: {error}", file.display())))?;
+    }
+    let text = match global.output {
+        Output::Markdown => preview.to_markdown(),
+        _ => preview.to_text(plan.steps),
     };
-    let conflicts = conflicts(&stage, &observed);
-    let fields = json!({
-        "deployment": name,
-        "changes": !stage.is_empty() || !differences.is_empty(),
-        "steps": steps(&stage),
-        "differences": differences,
-        "conflicts": conflicts,
-        "unsupported": proposal.unsupported,
-        "too_old": too_old,
-    });
-    let text = text(&wish.deployment, &stage, &differences, &conflicts);
-    let changes = !stage.is_empty() || !differences.is_empty();
-    Ok(Outcome { fields, text, exit: if exit_code && changes { Kind::Different.exit_code() } else { 0 } })
+    let exit = if plan.exit_code && preview.changes() { Kind::Different.exit_code() } else { 0 };
+    Ok(Outcome { fields: preview.to_json(), text, exit })
+}
+
+/// What would be done, and what comes of it.
+pub(crate) struct Preview {
+    name: String,
+    pub workflow: Workflow,
+    pub proposal: Proposal,
+    differences: Vec<Difference>,
+    prospects: Vec<Prospect>,
+    conflicts: Vec<String>,
+    too_old: Vec<String>,
+}
+
+impl Preview {
+    /// What `install` would do; or `update`, if everything is there and something changed.
+    pub(crate) fn new(wish: &Wish, observed: &Observed, parameters: &Parameters) -> Self {
+        let known = wish.known();
+        let install = wish.propose(Workflow::Install, parameters, observed);
+        let (workflow, proposal) = match wish.decide(&install, observed) {
+            Decision::UpToDate => (Workflow::Install, Proposal::default()),
+            Decision::Different(_) => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
+            Decision::Work => (Workflow::Install, install),
+        };
+        let prospects = prospects(&Known { deployment: &wish.deployment, record: &known, observed }, &proposal.stage);
+        let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
+        let differences = if is_installed { wish.differences() } else { Vec::new() };
+        let conflicts = conflicts(&proposal.stage, observed);
+        Self { name: wish.deployment.name.clone(), workflow, proposal, differences, prospects, conflicts, too_old: Vec::new() }
+    }
+
+    fn changes(&self) -> bool {
+        !self.proposal.stage.is_empty() || !self.differences.is_empty()
+    }
+
+    fn to_json(&self) -> Json {
+        json!({
+            "deployment": self.name,
+            "workflow": self.workflow,
+            "changes": self.changes(),
+            "instances": self.prospects.iter().map(prospect_json).collect::<Vec<_>>(),
+            "steps": steps(&self.proposal.stage),
+            "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
+            "conflicts": self.conflicts,
+            "unsupported": self.proposal.unsupported,
+            "too_old": self.too_old,
+        })
+    }
+
+    /// Differences that are of no node: outputs and the like.
+    fn others(&self) -> impl Iterator<Item = &Difference> {
+        self.differences.iter().filter(|difference| !difference.field.starts_with("nodes."))
+    }
+
+    fn to_text(&self, steps: bool) -> String {
+        if !self.changes() {
+            return format!("`{}` is up to date: nothing to do\n", self.name);
+        }
+        let mut text = format!("{} of `{}`:\n", self.workflow, self.name);
+        for prospect in self.prospects.iter().filter(|prospect| prospect.effect != Effect::None) {
+            text += &prospect_text(prospect);
+            if steps {
+                let tasks = prospect.tasks.iter().map(|id| self.proposal.stage.task(*id));
+                text.extend(tasks.map(|task| format!("        {:<9} {}\n", task.operation, task.step)));
+            }
+        }
+        text.extend(self.others().map(|difference| format!("  ~ {difference}\n")));
+        text.extend(self.conflicts.iter().map(|name| format!("conflict: {}\n", conflict(name))));
+        text + &self.closing()
+    }
+
+    fn closing(&self) -> String {
+        let idle = self.prospects.iter().filter(|prospect| prospect.effect == Effect::None).count();
+        let words = in_words(&self.prospects);
+        let words = if words.is_empty() { "no instance is touched".to_owned() } else { words };
+        let idle = if idle > 0 { format!(", {idle} unchanged") } else { String::new() };
+        format!("{words}{idle}; {}\n", count(self.proposal.stage.tasks().len(), "step"))
+    }
+
+    /// For a comment on a pull request.
+    fn to_markdown(&self) -> String {
+        if !self.changes() {
+            return format!("### `{}`: nothing to do\n\nWhat runs is what the blueprint says.\n", self.name);
+        }
+        let mut text = format!("### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n", self.workflow, self.name);
+        let touched = || self.prospects.iter().filter(|prospect| prospect.effect != Effect::None);
+        text.extend(touched().map(|it| format!("| `{}` | `{}` | {} | {} |\n", it.effect.sign(), it.instance, it.effect, it.because)));
+        let fields = touched().flat_map(|it| it.fields.iter().flat_map(|field| diff_lines(&it.instance, field)));
+        let fields: String = fields.chain(self.others().flat_map(|field| diff_lines("outputs", field))).collect();
+        if !fields.is_empty() {
+            text += &format!("\n```diff\n{fields}```\n");
+        }
+        text.extend(self.conflicts.iter().map(|name| format!("\n> **conflict:** {}\n", conflict(name))));
+        text + &format!("\n{}", self.closing())
+    }
+}
+
+fn conflict(name: &str) -> String {
+    format!("the name `{name}` is taken by a container that is not of this deployment; it will fail there")
+}
+
+fn diff_lines(of: &str, difference: &Difference) -> Vec<String> {
+    let json = difference.to_json();
+    let line = |sign: char, value: &Json| (!value.is_null()).then(|| format!("{sign} {of}: {} = {value}\n", difference.field));
+    [line('-', &json["before"]), line('+', &json["after"])].into_iter().flatten().collect()
+}
+
+fn prospect_text(prospect: &Prospect) -> String {
+    let Prospect { instance, effect, because, fields, used_by, after, .. } = prospect;
+    let after = if after.is_empty() { String::new() } else { format!(", after {}", named(after)) };
+    let mut text = format!("  {} {instance}  {effect}: {because}{after}\n", effect.sign());
+    text.extend(fields.iter().map(|field| format!("      {field}\n")));
+    if matches!(effect, Effect::Recreate | Effect::Remove) && !used_by.is_empty() {
+        text += &format!("      used by {}\n", named(used_by));
+    }
+    text
+}
+
+fn named(names: &[String]) -> String {
+    let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
+    format!("{}{more}", names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
+fn prospect_json(prospect: &Prospect) -> Json {
+    json!({
+        "id": prospect.instance,
+        "node": prospect.node,
+        "effect": prospect.effect,
+        "because": prospect.because,
+        "fields": prospect.fields.iter().map(Difference::to_json).collect::<Vec<_>>(),
+        "used_by": prospect.used_by,
+        "steps": prospect.tasks,
+    })
 }
 
 fn steps(stage: &Stage) -> Vec<Json> {
@@ -76,46 +209,10 @@ fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
     stage.tasks().iter().filter(foreign).filter_map(|task| task.step.created_name().map(str::to_owned)).collect()
 }
 
-fn text(deployment: &Deployment, stage: &Stage, differences: &[Difference], conflicts: &[String]) -> String {
-    let mut text = String::new();
-    if stage.is_empty() && differences.is_empty() {
-        return format!("`{}` is up to date: nothing to do\n", deployment.name);
-    }
-    if !differences.is_empty() {
-        text += "changed since it was installed:\n";
-        text.extend(differences.iter().map(|difference| format!("  {difference}\n")));
-    }
-    if stage.is_empty() {
-        return text + "install would do nothing; `update` will change it in place\n";
-    }
-    text += &format!("install of `{}`:\n", deployment.name);
-    let mut instances: IndexMap<&str, Vec<&Task>> = IndexMap::new();
-    for task in stage.tasks() {
-        instances.entry(&task.instance).or_default().push(task);
-    }
-    for (instance, tasks) in &instances {
-        text += &format!("  {instance}: {}{}\n", tasks[0].cause, after(tasks, stage));
-        text.extend(tasks.iter().map(|task| format!("    {:<9} {}\n", task.operation, task.step)));
-    }
-    text.extend(conflicts.iter().map(|name| {
-        format!("conflict: the name `{name}` is taken by a container that is not of this deployment; install will fail there\n")
-    }));
-    text + &format!("{} on {}\n", count(stage.tasks().len(), "step"), count(instances.len(), "instance"))
-}
-
-/// Instances that have to be done first, those apart that only share an image.
-fn after(tasks: &[&Task], stage: &Stage) -> String {
-    let needs = tasks
-        .iter()
-        .filter(|task| !task.step.is_about_image())
-        .flat_map(|task| &task.needs)
-        .map(|need| stage.task(*need).instance.as_str());
-    let names: indexmap::IndexSet<&str> = needs.filter(|instance| *instance != tasks[0].instance).collect();
-    if names.is_empty() { String::new() } else { format!(", after {}", names.into_iter().collect::<Vec<_>>().join(", ")) }
-}
-
 /// What a stage comes to for instances that are there, in words; none if it only adds.
-pub(crate) fn summary(stage: &Stage) -> Option<String> {
-    let _ = stage;
-    None
+pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
+    let touched: Vec<Prospect> =
+        prospects(known, stage).into_iter().filter(|it| !matches!(it.effect, Effect::None | Effect::Create)).collect();
+    let words = in_words(&touched);
+    (!words.is_empty()).then_some(words)
 }

@@ -15,7 +15,7 @@ use crate::{
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
-    plan::{Parameters, Stage, Workflow, install, rollback},
+    plan::{Parameters, Stage, Workflow, install, rollback, scale},
     report::Reporter,
     state::Record,
 };
@@ -192,7 +192,11 @@ impl<'a> Session<'a> {
 
     /// The end of an execution is put down when nothing is left on an engine that the next run would have to clear away.
     fn finish(&mut self) -> Result<Outcome, JournalError> {
+        let settled = scale::settled(&self.record);
         let (mut executor, _) = self.executor(Policy::default());
+        if let Some(deployment) = settled {
+            executor.emit(Event::Defined { deployment: Box::new(deployment) })?;
+        }
         executor.finish()
     }
 

@@ -1,7 +1,7 @@
 //! A blueprint with its inputs applied and its instances counted.
 
-use super::function::is_call;
-use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, expand};
+use super::function::{WITHHELD, is_call};
+use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, Structure, expand, instances::check_ties, modify};
 use crate::{
     diagnostic::{Diagnostics, Span},
     digest::keyed,
@@ -40,6 +40,9 @@ pub struct Deployment {
     /// Values of the labels, by key.
     #[serde(default)]
     pub labels: JsonMap<String, Json>,
+    /// Declared numbers and scaling groups.
+    #[serde(default)]
+    pub structure: Structure,
     /// Nodes that are not to be deleted by accident: `metadata.dockctl.protect`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protected: Vec<String>,
@@ -59,8 +62,10 @@ pub struct Origin<'a> {
     pub path: &'a Path,
     /// Inputs that were given.
     pub given: JsonMap<String, Json>,
-    /// Instances that there are already; they keep their ids.
-    pub previous: &'a [Instance],
+    /// The deployment as it is; its instances keep their ids, and their number where the blueprint declares none anew.
+    pub before: Option<&'a Deployment>,
+    /// Ids that instances are to have that are made.
+    pub planned: &'a [Instance],
     /// The files that were read.
     pub sources: &'a Sources,
 }
@@ -182,7 +187,14 @@ impl Deployment {
             inputs: to_json(inputs),
             given: origin.given.clone(),
             nodes: blueprint.nodes.iter().map(|(name, node)| (name.clone(), definition(node, sources))).collect(),
-            instances: expand(blueprint, origin.previous, random, d),
+            instances: match origin.before {
+                Some(before) => {
+                    check_ties(blueprint, d);
+                    modify(blueprint, &before.skeleton(), &before.instances, &before.declared_anew(blueprint), random, d).instances
+                }
+                None => expand(blueprint, origin.planned, random, d),
+            },
+            structure: Structure::of(blueprint),
             outputs: blueprint.outputs.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
             capabilities: blueprint.capabilities.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
             labels: blueprint
@@ -256,6 +268,12 @@ impl Deployment {
         all
     }
 
+    /// Everything that decides what is done, without places and without what is made up for each installation.
+    #[must_use]
+    pub fn content(&self) -> Json {
+        self.comparable()
+    }
+
     fn comparable(&self) -> Json {
         let nodes: JsonMap<String, Json> =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.comparable(self.instances_of(name)))).collect();
@@ -273,6 +291,14 @@ impl Definition {
             self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
         let ties: Vec<Json> = self.ties.iter().map(Tie::comparable).collect();
         json!({ "type": self.hierarchy.last(), "properties": self.properties, "operations": operations, "relationships": ties, "instances": instances })
+    }
+
+    /// What differs in `newer`, field by field, each by a short path: `params.command` of `create`, `start.params.links`.
+    #[must_use]
+    pub fn differences(&self, newer: &Self) -> Vec<Difference> {
+        let mut all = Vec::new();
+        compare(String::new(), &self.comparable(0), &newer.comparable(0), &mut all);
+        all.into_iter().map(|difference| Difference { field: shortened(&difference.field), ..difference }).collect()
     }
 
     /// Whether another definition asks for the same. Places do not count.
@@ -321,12 +347,43 @@ pub struct Difference {
     pub after: Option<Json>,
 }
 
+/// A path into a definition without what goes without saying.
+fn shortened(field: &str) -> String {
+    let field = field.strip_prefix("operations.cloudify.interfaces.").unwrap_or(field);
+    let field = field.strip_prefix("lifecycle.").unwrap_or(field);
+    let field = field.replacen(".inputs.", ".", 1);
+    field.strip_prefix("create.").map_or_else(|| field.clone(), str::to_owned)
+}
+
+/// A value as a difference shows it: what is sensitive is not.
+fn shown(value: &Json) -> String {
+    hidden(value).to_string()
+}
+
+fn hidden(value: &Json) -> Json {
+    match value {
+        Json::Object(object) if object.contains_key(WITHHELD) => "(sensitive)".into(),
+        Json::Object(object) => object.iter().map(|(key, value)| (key.clone(), hidden(value))).collect(),
+        Json::Array(items) => items.iter().map(hidden).collect(),
+        other => other.clone(),
+    }
+}
+
+impl Difference {
+    /// As JSON, without what is sensitive.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        json!({ "field": self.field, "before": self.before.as_ref().map(hidden), "after": self.after.as_ref().map(hidden) })
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.before, &self.after) {
-            (Some(before), Some(after)) => write!(f, "{}: {before} → {after}", self.field),
+            (Some(before), Some(after)) if shown(before) == shown(after) => write!(f, "{}: changed (sensitive)", self.field),
+            (Some(before), Some(after)) => write!(f, "{}: {} → {}", self.field, shown(before), shown(after)),
             (None, Some(Json::Object(_))) => write!(f, "{}: added", self.field),
-            (None, Some(after)) => write!(f, "{}: added {after}", self.field),
+            (None, Some(after)) => write!(f, "{}: added {}", self.field, shown(after)),
             (Some(_), None) => write!(f, "{}: removed", self.field),
             (None, None) => f.write_str(&self.field),
         }

@@ -198,7 +198,7 @@ fn outermost_first(blueprint: &Blueprint) -> Vec<Part<'_>> {
 }
 
 /// What only shows when instances are made: relationships of no base type, and of no known connection.
-fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
+pub(super) fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
     let all = blueprint.nodes.iter().flat_map(|(name, node)| node.relationships.iter().map(move |relationship| (name, relationship)));
     for (name, relationship) in all {
         let span = relationship.type_name.span;

@@ -15,6 +15,7 @@ mod modification;
 pub mod normal;
 mod resolve;
 mod scaling;
+mod structure;
 mod types;
 
 pub use deployment::{DeclaredParameter, DeclaredWorkflow, Definition, Deployment, Difference, Origin, Place, Planned, Tie, texts};
@@ -23,6 +24,7 @@ pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
 pub use modification::{Modification, Touched, Wanted, modify};
 pub use resolve::{Provided, resolve};
 pub use scaling::Numbers;
+pub use structure::{Scaled, Scaling, Structure, Unscalable};
 pub use types::{DataTypes, Declared, Fields, Flat};
 
 use crate::{

@@ -4,6 +4,7 @@
 //! ([`Record`](crate::state::Record)) and what is there ([`Observed`](crate::backend::Observed)) to a [`Stage`].
 
 mod chain;
+pub mod effect;
 pub mod heal;
 pub mod install;
 mod neighbours;
@@ -12,10 +13,11 @@ mod order;
 mod parameters;
 pub mod reinstall;
 pub mod rollback;
+pub mod scale;
 pub mod uninstall;
 pub mod update;
 
-pub use parameters::{Parameters, Selection};
+pub use parameters::{Parameters, Selection, names as parameter_names};
 
 use crate::{
     backend::{Observed, Step},
@@ -49,6 +51,8 @@ pub enum Workflow {
     ExecuteOperation,
     /// Look whether all is well, and mend what is not.
     Heal,
+    /// Add or remove instances.
+    Scale,
     /// Change what there is to match another definition.
     Update,
     /// Run the operation `check_status`.
@@ -59,7 +63,7 @@ pub enum Workflow {
 
 impl Workflow {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Install,
         Self::Uninstall,
         Self::Rollback,
@@ -70,6 +74,7 @@ impl Workflow {
         Self::Pull,
         Self::ExecuteOperation,
         Self::Heal,
+        Self::Scale,
         Self::Update,
         Self::CheckStatus,
         Self::CheckDrift,
@@ -89,6 +94,7 @@ impl Workflow {
             Self::Pull => "pull",
             Self::ExecuteOperation => "execute_operation",
             Self::Heal => "heal",
+            Self::Scale => "scale",
             Self::Update => "update",
             Self::CheckStatus => "check_status",
             Self::CheckDrift => "check_drift",
@@ -99,8 +105,11 @@ impl Workflow {
     #[must_use]
     pub fn of_mapping(operation: &str) -> Option<Self> {
         let name = operation.strip_prefix("cloudify.plugins.workflows.")?;
-        let name = if name == "auto_heal_reinstall_node_subgraph" { "heal" } else { name };
-        Self::named(name)
+        Self::named(match name {
+            "auto_heal_reinstall_node_subgraph" => "heal",
+            "scale_entity" => "scale",
+            other => other,
+        })
     }
 
     /// The workflow of this name.
@@ -293,6 +302,7 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
         }
         Workflow::Rollback => rollback::of_states(known, selection, parameters.full_rollback),
         Workflow::Heal => heal::first(known, parameters),
+        Workflow::Scale => scale::of(known, parameters),
         Workflow::Update => update::of(known, parameters),
         Workflow::Start
         | Workflow::Stop
@@ -309,9 +319,12 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
 #[must_use]
 pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running().filter(|execution| execution.stopped.is_none())?;
-    if execution.workflow == Workflow::Update {
-        let failed = execution.has_failed() && execution.stages == 1;
-        return failed.then(|| update::put_back(known, execution)).filter(|stage| !stage.is_empty());
+    if let Workflow::Update | Workflow::Scale = execution.workflow {
+        let back = || match execution.workflow {
+            Workflow::Update => update::put_back(known, execution),
+            _ => scale::take_back(known, &execution.parameters),
+        };
+        return (execution.has_failed() && execution.stages == 1).then(back).filter(|stage| !stage.is_empty());
     }
     if execution.has_failed() {
         return (execution.stages <= subgraph_retries).then(|| try_again(execution, known)).filter(|stage| !stage.is_empty());
@@ -333,7 +346,7 @@ pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
     match execution.workflow {
         Workflow::Install | Workflow::Uninstall if execution.has_failed() => execution.stages <= subgraph_retries,
         Workflow::Heal => !execution.has_failed(),
-        Workflow::Update => execution.has_failed() && execution.stages == 1,
+        Workflow::Update | Workflow::Scale => execution.has_failed() && execution.stages == 1,
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
         _ => false,
     }

@@ -94,6 +94,31 @@ pub struct Parameters {
     /// `update`: the new one is started before the old one is stopped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub start_first: bool,
+    /// `scale`: the node or scaling group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scalable_entity_name: String,
+    /// `scale`: how many more; fewer, if it is negative.
+    pub delta: i64,
+    /// `scale`: not the node itself is meant but the host that it is on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scale_compute: bool,
+    /// `scale`: ids of instances to remove first.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub include_instances: Vec<String>,
+    /// `scale`: ids of instances to keep.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub exclude_instances: Vec<String>,
+    /// `scale`: what was added is taken down again if something fails.
+    pub rollback_if_failed: bool,
+    /// `scale`: what a modification under way means is settled before; it is never in the way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub abort_started: bool,
+    /// `scale`: ids of the instances that it comes to add.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
+    /// `scale`: ids of the instances that it comes to remove.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
     /// `rollback`: then everything is taken down.
     pub full_rollback: bool,
     /// `heal`: the instance that is said to be ill.
@@ -124,6 +149,15 @@ impl Default for Parameters {
             is_recorded: false,
             max_unavailable: None,
             start_first: false,
+            scalable_entity_name: String::new(),
+            delta: 1,
+            scale_compute: false,
+            include_instances: Vec::new(),
+            exclude_instances: Vec::new(),
+            rollback_if_failed: true,
+            abort_started: false,
+            added: Vec::new(),
+            removed: Vec::new(),
             full_rollback: false,
             node_instance_id: None,
             diagnose_value: None,
@@ -155,6 +189,9 @@ impl Parameters {
         if workflow == Workflow::ExecuteOperation && read.operation.is_empty() {
             return Err("the workflow `execute_operation` needs the parameter `operation`, as interface.operation".to_owned());
         }
+        if workflow == Workflow::Scale && read.scalable_entity_name.is_empty() {
+            return Err("the workflow `scale` needs the parameter `scalable_entity_name`: a node or a scaling group".to_owned());
+        }
         Ok(read)
     }
 
@@ -165,9 +202,9 @@ impl Parameters {
     }
 }
 
-/// What a workflow takes.
+/// Names of the parameters that a workflow takes.
 #[must_use]
-pub(crate) fn names(workflow: Workflow) -> Vec<&'static str> {
+pub fn names(workflow: Workflow) -> Vec<&'static str> {
     let own: &[&str] = match workflow {
         Workflow::Install => &[],
         Workflow::Uninstall | Workflow::Reinstall => &["ignore_failure"],
@@ -177,6 +214,18 @@ pub(crate) fn names(workflow: Workflow) -> Vec<&'static str> {
         Workflow::ExecuteOperation => &["operation", "operation_kwargs", "allow_kwargs_override", "run_by_dependency_order"],
         Workflow::CheckStatus | Workflow::CheckDrift => &["run_by_dependency_order"],
         Workflow::Update => return vec!["max_unavailable", "start_first"],
+        Workflow::Scale => {
+            return vec![
+                "scalable_entity_name",
+                "delta",
+                "scale_compute",
+                "include_instances",
+                "exclude_instances",
+                "ignore_failure",
+                "rollback_if_failed",
+                "abort_started",
+            ];
+        }
         Workflow::Heal => {
             return vec!["node_instance_id", "diagnose_value", "ignore_failure", "check_status", "allow_reinstall", "force_reinstall"];
         }

@@ -126,7 +126,7 @@ fn one_node_is_on_one_engine_and_another_elsewhere() {
         .replace("create: {inputs: {", &format!("create: {{inputs: {{daemon_client: {client}, "));
     assert!(far.contains("daemon_client"));
     test.blueprint(&(sleeper() + &far));
-    let plan = test.run(&["plan"]).exits(0);
+    let plan = test.run(&["plan", "--steps"]).exits(0);
     assert!(plan.stdout.contains(&format!("create container {} on tcp://{address}", test.name("web"))), "{}", plan.stdout);
     test.run(&["install"]).exits(0);
     assert_eq!(engine.docker(&["ps", "--format", "{{.Names}}"]), test.name("web"));

@@ -32,8 +32,14 @@ pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
     let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
     let evaluated = model::evaluate(resolved, &mut given, &mut faults);
-    let origin =
-        Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), previous: &[], sources: &sources };
+    let origin = Origin {
+        name: "test",
+        path: "/srv/blueprint.yaml".as_ref(),
+        given: serde_json::Map::new(),
+        before: None,
+        planned: &[],
+        sources: &sources,
+    };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     deployment

@@ -111,8 +111,14 @@ fn deployment(nodes: &str) -> Deployment {
     let resolved = model::resolve(ast, &sources, |_| true, &mut faults);
     let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
     let evaluated = model::evaluate(resolved, &mut given, &mut faults);
-    let origin =
-        Origin { name: "t", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), previous: &[], sources: &sources };
+    let origin = Origin {
+        name: "t",
+        path: "/srv/blueprint.yaml".as_ref(),
+        given: serde_json::Map::new(),
+        before: None,
+        planned: &[],
+        sources: &sources,
+    };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
     assert!(faults.iter().all(|fault| !fault.is_error()), "{faults:?}");
     deployment

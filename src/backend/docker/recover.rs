@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     backend::{EngineRef, Failure, ObjectKind, ObjectState},
-    model::{Definition, Deployment, Instance, InstanceTie, Place, Planned, RelationshipKind, Retry},
+    model::{Definition, Deployment, Instance, InstanceTie, Place, Planned, RelationshipKind, Retry, Structure},
     plan::{InstanceState, takes_down},
     state::InstanceRecord,
 };
@@ -262,6 +262,7 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
         outputs: JsonMap::new(),
         capabilities: JsonMap::new(),
         labels: JsonMap::new(),
+        structure: Structure::default(),
         protected: Vec::new(),
         workflows: IndexMap::new(),
         recovered: true,

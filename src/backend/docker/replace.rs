@@ -157,14 +157,20 @@ fn split(creation: &Creation, deployment: &Deployment, instance: &Instance, node
     Some((json!([declared, body]), adjustable))
 }
 
-/// Whether two containers of a node can run beside each other: neither a port of the host nor an address is fixed.
+/// Whether two containers of a node can run beside each other: nothing of the host is theirs alone.
 pub(in crate::backend) fn can_run_twice(node: &Definition) -> bool {
-    let (create, start) = (input(node, "create", "params"), input(node, "start", "params"));
-    let Ok(converted) = params::creation(create, start) else { return false };
-    let host = converted.body.get("HostConfig").cloned().unwrap_or_default();
-    let fixed = |binding: &Json| binding["HostPort"].as_str().is_some_and(|port| !port.is_empty() && port != "0");
-    let bound = host["PortBindings"].as_object().into_iter().flatten().flat_map(|(_, bindings)| bindings.as_array().into_iter().flatten());
-    host["NetworkMode"] != "host" && !bound.into_iter().any(fixed)
+    let converted = params::creation(input(node, "create", "params"), input(node, "start", "params"));
+    converted.is_ok_and(|it| it.body.get("HostConfig").is_none_or(|host| host["NetworkMode"] != "host")) && fixed_port(node).is_none()
+}
+
+/// A port of the host that the container of a node must have.
+pub(in crate::backend) fn fixed_port(node: &Definition) -> Option<String> {
+    let converted = params::creation(input(node, "create", "params"), input(node, "start", "params")).ok()?;
+    let bindings = converted.body.get("HostConfig")?["PortBindings"].as_object()?;
+    let ports = bindings.values().flat_map(|bindings| bindings.as_array().into_iter().flatten());
+    // A range lets the engine choose.
+    let fixed = |port: &&str| !port.is_empty() && *port != "0" && !port.contains('-');
+    ports.filter_map(|binding| binding["HostPort"].as_str()).find(fixed).map(str::to_owned)
 }
 
 /// The step that puts what was made in the place of a container there. One that was there before the deployment is kept.

@@ -6,7 +6,7 @@ use super::{
     wait_for,
 };
 use crate::{
-    backend::{EngineRef, ObjectKind},
+    backend::{EngineRef, ObjectKind, Touch},
     model::function::{holds_call, is_call},
 };
 use serde::{Deserialize, Serialize};
@@ -213,6 +213,18 @@ impl Action {
             Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveImage => true,
             Self::RemoveVolume { keep, made_by } => *keep == false || made_by.is_some(),
             _ => false,
+        }
+    }
+
+    pub(in crate::backend) fn touch(&self) -> Touch {
+        match self {
+            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Adopt { .. } | Self::Build { .. } => Touch::Creates,
+            Self::CreateSuccessor(_) | Self::Swap { .. } | Self::PutBack => Touch::Replaces,
+            Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow => Touch::Starts,
+            Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
+            Self::Adjust { .. } => Touch::Adjusts,
+            Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveVolume { .. } | Self::RemoveImage | Self::Release => Touch::Removes,
+            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } | Self::Connect { .. } | Self::Discard { .. } => Touch::Nothing,
         }
     }
 

@@ -1,0 +1,92 @@
+//! A plan that was written down, to carry out exactly that.
+
+use super::error::{CliError, Kind};
+use crate::{
+    backend::Observed,
+    digest::plain,
+    model::{Deployment, Instance},
+    plan::{Parameters, Stage, Workflow},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use std::{fs, path::Path};
+
+/// Format of the file.
+const FORMAT: u32 = 1;
+
+/// What `plan --out` writes. Its digests hold no secret: sensitive inputs are withheld from what they are made of.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct PlanFile {
+    pub format: u32,
+    pub kind: String,
+    pub deployment: String,
+    pub workflow: Workflow,
+    #[serde(default, skip_serializing_if = "Parameters::is_default")]
+    pub parameters: Parameters,
+    /// Digest of what the blueprint comes to.
+    pub blueprint: String,
+    /// Digest of the inputs.
+    pub inputs: String,
+    /// What was there.
+    pub observed: Json,
+    /// Instances that it speaks of.
+    pub instances: Vec<Instance>,
+    /// What is to be done.
+    pub stages: Vec<Stage>,
+}
+
+impl PlanFile {
+    pub(crate) fn new(workflow: Workflow, parameters: &Parameters, deployment: &Deployment, observed: &Observed, stage: &Stage) -> Self {
+        let objects = observed.objects.iter().map(
+            |it| json!({ "engine": it.engine, "kind": it.kind, "name": it.name, "id": it.id, "state": it.state, "health": it.health }),
+        );
+        Self {
+            format: FORMAT,
+            kind: "dockctl.plan".to_owned(),
+            deployment: deployment.name.clone(),
+            workflow,
+            parameters: parameters.clone(),
+            blueprint: plain(&deployment.content().to_string()),
+            inputs: plain(&json!(deployment.inputs).to_string()),
+            observed: objects.collect(),
+            instances: deployment.instances.clone(),
+            stages: vec![stage.clone()],
+        }
+    }
+
+    /// Reads one.
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let cannot = |why: String| CliError::usage(format!("the plan {} cannot be used: {why}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
+        let json: Json = serde_json::from_str(&text).map_err(|error| cannot(error.to_string()))?;
+        if json["kind"] != "dockctl.plan" {
+            return Err(cannot("it is no plan; `dockctl plan --out FILE` writes one".to_owned()));
+        }
+        if json["format"].as_u64().is_none_or(|format| format > FORMAT.into()) {
+            return Err(cannot("it was written by a newer dockctl".to_owned()));
+        }
+        serde_json::from_value(json).map_err(|error| cannot(error.to_string()))
+    }
+
+    /// Refuses to go on if anything moved since it was written.
+    pub(crate) fn expect(&self, now: &Self) -> Result<(), CliError> {
+        let moved: Vec<&str> = [
+            ("the deployment", self.deployment != now.deployment),
+            ("the workflow", self.workflow != now.workflow),
+            ("the blueprint", self.blueprint != now.blueprint),
+            ("the inputs", self.inputs != now.inputs),
+            ("what is on the engine", self.observed != now.observed),
+            ("what is to be done", self.stages != now.stages),
+        ]
+        .into_iter()
+        .filter_map(|(what, moved)| moved.then_some(what))
+        .collect();
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the plan is out of date, nothing was done: {} changed since", moved.join(", "));
+        let mut error = CliError::new(Kind::Different, message).hint("plan again, and look at what changed");
+        error.fields = json!({ "deployment": now.deployment, "moved": moved });
+        Err(error)
+    }
+}

@@ -1,0 +1,188 @@
+//! What a stage comes to for each instance, in words that people compare.
+
+use super::{Known, Stage, TaskId};
+use crate::{
+    backend::Touch,
+    model::{Definition, Difference, Instance},
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+/// What happens to an instance. What comes later outweighs what comes before.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    None,
+    /// Operations run that leave its object there.
+    Run,
+    /// It is stopped.
+    Stop,
+    /// It is started, or waited for.
+    Start,
+    /// Its object is changed as it stands.
+    Update,
+    /// It is refused.
+    Refused,
+    /// It is made.
+    Create,
+    /// It is taken down.
+    Remove,
+    /// Its object is replaced by another.
+    Recreate,
+}
+
+impl Effect {
+    /// The sign that goes before it in a list.
+    #[must_use]
+    pub fn sign(self) -> char {
+        match self {
+            Self::None => ' ',
+            Self::Run | Self::Stop | Self::Start | Self::Update => '~',
+            Self::Refused => '!',
+            Self::Create => '+',
+            Self::Remove => '-',
+            Self::Recreate => '±',
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "nothing",
+            Self::Run => "run",
+            Self::Stop => "stop",
+            Self::Start => "start",
+            Self::Update => "update in place",
+            Self::Refused => "refused",
+            Self::Create => "create",
+            Self::Remove => "remove",
+            Self::Recreate => "recreate",
+        })
+    }
+}
+
+/// What happens to one instance, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prospect {
+    /// Id of the instance.
+    pub instance: String,
+    /// Its node.
+    pub node: String,
+    /// What happens.
+    pub effect: Effect,
+    /// Why.
+    pub because: String,
+    /// What changed in the definition since the instance was made.
+    pub fields: Vec<Difference>,
+    /// Instances that have relationships to it.
+    pub used_by: Vec<String>,
+    /// Instances that have to be done first.
+    pub after: Vec<String>,
+    /// Its tasks in the stage.
+    pub tasks: Vec<TaskId>,
+}
+
+/// What a stage comes to for every instance that there is or will be, in the order of the stage; then those that nothing happens to.
+#[must_use]
+pub fn prospects(known: &Known<'_>, stage: &Stage) -> Vec<Prospect> {
+    let mut tasks: indexmap::IndexMap<&str, Vec<TaskId>> = indexmap::IndexMap::new();
+    for id in stage.ids() {
+        tasks.entry(&stage.task(id).instance).or_default().push(id);
+    }
+    let used_by = users(known);
+    let touched = tasks.iter().map(|(instance, tasks)| prospect(known, stage, instance, tasks.clone(), &used_by));
+    let idle = known.deployment.instances.iter().filter(|it| !tasks.contains_key(it.id.as_str()));
+    touched.chain(idle.map(|it| prospect(known, stage, &it.id, Vec::new(), &used_by))).collect()
+}
+
+fn users<'k>(known: &Known<'k>) -> HashMap<&'k str, Vec<String>> {
+    let mut all: HashMap<&str, Vec<String>> = HashMap::new();
+    for instance in &known.deployment.instances {
+        for tie in &instance.ties {
+            let users = all.entry(tie.target.as_str()).or_default();
+            if !users.contains(&instance.id) {
+                users.push(instance.id.clone());
+            }
+        }
+    }
+    all
+}
+
+fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used_by: &HashMap<&str, Vec<String>>) -> Prospect {
+    let instance: Option<&Instance> = known.deployment.instance(id);
+    let node = tasks.first().map(|task| stage.task(*task).node.clone()).or_else(|| instance.map(|it| it.node.clone()));
+    let definition = instance.and_then(|instance| known.deployment.node(instance));
+    let former: Option<&Definition> = known.record.instances.get(id).and_then(|known| known.former.as_deref());
+    let fields = former.zip(definition).map(|(former, now)| former.differences(now)).unwrap_or_default();
+    Prospect {
+        instance: id.to_owned(),
+        node: node.unwrap_or_default(),
+        effect: effect(stage, &tasks),
+        because: tasks.first().map(|task| stage.task(*task).cause.clone()).unwrap_or_default(),
+        fields,
+        used_by: used_by.get(id).cloned().unwrap_or_default(),
+        after: after(stage, id, &tasks),
+        tasks,
+    }
+}
+
+fn effect(stage: &Stage, tasks: &[TaskId]) -> Effect {
+    let touches: Vec<Touch> = tasks.iter().map(|task| stage.task(*task).step.touch()).collect();
+    let has = |touch: Touch| touches.contains(&touch);
+    match () {
+        () if has(Touch::Replaces) || (has(Touch::Removes) && has(Touch::Creates)) => Effect::Recreate,
+        () if has(Touch::Removes) => Effect::Remove,
+        () if has(Touch::Creates) => Effect::Create,
+        () if has(Touch::Refuses) => Effect::Refused,
+        () if has(Touch::Adjusts) => Effect::Update,
+        () if has(Touch::Starts) => Effect::Start,
+        () if has(Touch::Stops) => Effect::Stop,
+        () if tasks.is_empty() => Effect::None,
+        () => by_state(stage, tasks),
+    }
+}
+
+/// Where no engine is asked, the state tells.
+fn by_state(stage: &Stage, tasks: &[TaskId]) -> Effect {
+    let ends: Vec<_> = tasks.iter().filter_map(|task| stage.task(*task).leaves).collect();
+    let is_taken_down = ends.iter().any(|state| state.is_gone());
+    let is_made = ends.contains(&super::InstanceState::Started);
+    match (is_taken_down, is_made) {
+        (true, true) => Effect::Recreate,
+        (true, false) => Effect::Remove,
+        (false, true) => Effect::Create,
+        (false, false) => Effect::Run,
+    }
+}
+
+/// Instances that have to be done first, those apart that only share an image.
+fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
+    let needs = tasks.iter().map(|task| stage.task(*task)).filter(|task| !task.step.is_about_image()).flat_map(|task| &task.needs);
+    let names = needs.map(|need| stage.task(*need).instance.clone()).filter(|instance| instance != id);
+    let mut names: Vec<String> = names.collect::<indexmap::IndexSet<_>>().into_iter().collect();
+    names.truncate(8);
+    names
+}
+
+/// How many instances have each effect.
+#[must_use]
+pub fn tally(prospects: &[Prospect]) -> BTreeMap<Effect, usize> {
+    let mut all = BTreeMap::new();
+    for prospect in prospects {
+        *all.entry(prospect.effect).or_default() += 1;
+    }
+    all
+}
+
+/// The tally in words: `2 to create, 1 to recreate`; empty if nothing happens.
+#[must_use]
+pub fn in_words(prospects: &[Prospect]) -> String {
+    let parts = tally(prospects).into_iter().filter(|(effect, _)| *effect != Effect::None);
+    parts.map(|(effect, number)| format!("{number} to {effect}")).collect::<Vec<_>>().join(", ")
+}
