@@ -8,7 +8,7 @@
 mod support;
 mod sweep;
 
-use sweep::{CONTAINERS, Sweep, proxy::Fault};
+use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, proxy::Fault};
 
 /// Whether the first run was killed at a request, and the creates of it and the run after it together.
 fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize) {
@@ -53,4 +53,36 @@ fn a_run_killed_before_any_request_is_taken_up() {
 #[test]
 fn a_run_killed_after_any_request_is_taken_up() {
     sweep("crash-after", Fault::KillAfter);
+}
+
+/// A command on an installed deployment, killed before and after requests.
+fn sweep_over(name: &str, deeds: &[Deed]) {
+    let sweep = Sweep::new(name);
+    sweep.direct(&["install"]).exits(0);
+    for deed in deeds {
+        let measured = sweep.measure(deed);
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            let (mut points, mut hits) = (0, 0);
+            for at in Sweep::points(measured.requests, 3, fault) {
+                let (hit, created) = sweep.disturb(deed, &measured, at, fault);
+                assert_eq!(created, measured.created, "{:?}, {fault:?} at request {at}: each container is created once", deed.command);
+                points += 1;
+                hits += usize::from(hit);
+            }
+            println!("{:?} of {} requests, {fault:?}: {hits} of {points} points", deed.command, measured.requests);
+            assert!(hits >= 1, "{:?}", deed.command);
+        }
+    }
+    sweep.direct(&["uninstall"]).exits(0);
+    sweep.expect_nothing("the end");
+}
+
+#[test]
+fn an_update_that_is_killed_is_taken_up() {
+    sweep_over("crash-update", &[UPDATE]);
+}
+
+#[test]
+fn scaling_and_healing_that_are_killed_are_taken_up() {
+    sweep_over("crash-scale", &[SCALE_OUT, SCALE_IN, HEAL]);
 }

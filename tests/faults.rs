@@ -14,7 +14,7 @@ mod sweep;
 use private::Private;
 use std::path::Path;
 use support::Test;
-use sweep::{CONTAINERS, Sweep, proxy::Fault};
+use sweep::{CONTAINERS, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, proxy::Fault};
 
 /// Points that were tried, and those of them where the first run already came to its end.
 #[derive(Debug, Default)]
@@ -73,6 +73,28 @@ fn answers_that_are_cut_off_or_never_come() {
     let sweep = Sweep::new("frozen");
     sweep_over(&sweep, Fault::Truncate, 2);
     sweep_over(&sweep, Fault::Freeze, 2);
+}
+
+#[test]
+fn updates_scaling_and_healing_in_trouble() {
+    let sweep = Sweep::new("deeds");
+    sweep.direct(&["install"]).exits(0);
+    for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
+        let measured = sweep.measure(&deed);
+        let faults = [Fault::ResetBefore, Fault::ResetAfter, Fault::Status(500), Fault::Status(503), Fault::Truncate, Fault::Freeze];
+        for fault in faults {
+            let points = Sweep::points(measured.requests, 1, fault);
+            let hits = points.iter().filter(|at| sweep.disturb(&deed, &measured, **at, fault).0).count();
+            println!(
+                "{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again",
+                deed.command,
+                measured.requests,
+                points.len()
+            );
+        }
+    }
+    sweep.direct(&["uninstall"]).exits(0);
+    sweep.expect_nothing("the end");
 }
 
 #[test]

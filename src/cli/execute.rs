@@ -158,7 +158,8 @@ impl Order<'_> {
         self.confirm(workflow, &deployment, &record, &proposal.stage)?;
         super::install::refuse_unsupported(&proposal.unsupported, false)?;
         super::install::refuse_too_old(&super::install::too_old(engines, &proposal.stage).await?)?;
-        if proposal.stage.is_empty() && workflow != Workflow::Rollback {
+        let is_settled = parameters.removed.is_empty() && workflow != Workflow::Rollback;
+        if proposal.stage.is_empty() && is_settled {
             return Ok(false);
         }
         let words = self.words.iter().cloned().chain(["-d".to_owned(), name.to_owned()]).chain(self.how.flags());

@@ -14,12 +14,20 @@ use crate::{
 /// Plans it; the deployment has the instances that are added already, and still those that go.
 #[must_use]
 pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
-    let mut proposal = take_down(known, &parameters.removed, "there are to be fewer", parameters.ignore_failure);
-    if !parameters.added.is_empty() {
-        let selection = Selection::of_instances(parameters.added.iter().cloned());
-        proposal = install::of(known, &Scope { selection: &selection, ..Scope::default() });
+    if !parameters.removed.is_empty() {
+        return take_down(known, &parameters.removed, "there are to be fewer", parameters.ignore_failure);
     }
-    proposal
+    // A run that died may have added them already, and not have made them.
+    let added =
+        if parameters.added.is_empty() { scaled(known.deployment, &parameters.scalable_entity_name) } else { parameters.added.clone() };
+    let selection = Selection::of_instances(added);
+    if selection.is_all() { Proposal::default() } else { install::of(known, &Scope { selection: &selection, ..Scope::default() }) }
+}
+
+/// Ids of the instances of a node or a group.
+fn scaled(deployment: &Deployment, entity: &str) -> Vec<String> {
+    let is_its = |it: &&Instance| it.node == entity || it.groups.iter().any(|group| group.name == entity);
+    deployment.instances.iter().filter(is_its).map(|it| it.id.clone()).collect()
 }
 
 /// Takes back what was added, if that is wanted.

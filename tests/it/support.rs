@@ -152,11 +152,9 @@ impl Test {
         for variable in ["DOCKCTL_DEPLOYMENT", "DOCKCTL_OUTPUT", "DOCKCTL_PROGRESS", "DOCKER_CONTEXT", "NO_COLOR"] {
             command.env_remove(variable);
         }
-        if matches!(
-            arguments.first(),
-            Some(&("install" | "uninstall" | "plan" | "status" | "outputs" | "executions" | "resume" | "cancel" | "recover" | "unlock"))
-        ) && !arguments.contains(&"-d")
-        {
+        let others = ["validate", "inspect", "explain", "schema", "adopt", "list", "--version", "--help"];
+        let is_named = |name: &&&str| !others.contains(*name) && !arguments.contains(&"-d");
+        if arguments.first().filter(is_named).is_some() {
             command.env("DOCKCTL_DEPLOYMENT", &self.prefix);
         }
         command

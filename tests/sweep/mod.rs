@@ -86,7 +86,101 @@ pub(crate) struct Sweep {
     pub(crate) uninstall: usize,
 }
 
+/// A command on the installed deployment, from a state that is made for it.
+pub(crate) struct Deed {
+    pub(crate) command: &'static [&'static str],
+    /// Brings the deployment from its installation to where the command begins.
+    pub(crate) prepare: fn(&Sweep),
+    /// Brings it back.
+    pub(crate) undo: fn(&Sweep),
+}
+
+/// What comes of a deed that nothing disturbs.
+pub(crate) struct Measured {
+    pub(crate) requests: usize,
+    pub(crate) created: usize,
+    pub(crate) expected: Json,
+}
+
+/// The blueprint changes so that one container is replaced, one is changed as it runs, one goes, and one comes.
+pub(crate) const UPDATE: Deed = Deed { command: &["update"], prepare: |sweep| sweep.write(&changed()), undo: undo_update };
+
+fn changed() -> String {
+    let left = "PREFIX-left, image: *image}\n    interfaces: *sleep";
+    let other = left.replace(
+        "*sleep",
+        "\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: [sleep, '2000'], stop_timeout: 0}}}",
+    );
+    let right = "        create: {inputs: {params: {command: [sleep, '1000'], stop_timeout: 0}}}\n        start: {inputs: {processes";
+    let limited = right.replace("stop_timeout: 0", "stop_timeout: 0, host_config: {mem_limit: 100000000}");
+    assert!(BLUEPRINT.contains(left) && BLUEPRINT.contains(right));
+    BLUEPRINT.replace(left, &other).replace(right, &limited).replace("  tail:\n", "  more:\n").replace("PREFIX-tail", "PREFIX-more")
+}
+
+fn undo_update(sweep: &Sweep) {
+    sweep.write(BLUEPRINT);
+    sweep.direct(&["update"]).exits(0);
+}
+
+/// Two more of one container.
+pub(crate) const SCALE_OUT: Deed = Deed {
+    command: &["scale", "left", "--to", "3"],
+    prepare: |_| {},
+    undo: |sweep| drop(sweep.direct(&["scale", "left", "--to", "1"]).exits(0)),
+};
+
+/// Two fewer.
+pub(crate) const SCALE_IN: Deed = Deed {
+    command: &["scale", "left", "--to", "1"],
+    prepare: |sweep| drop(sweep.direct(&["scale", "left", "--to", "3"]).exits(0)),
+    undo: |_| {},
+};
+
+/// One container is gone, and one was killed.
+pub(crate) const HEAL: Deed = Deed {
+    command: &["heal"],
+    prepare: |sweep| {
+        sweep.docker(&["rm", "-f", &sweep.test.name("left")]);
+        sweep.docker(&["kill", &sweep.test.name("tail")]);
+    },
+    undo: |_| {},
+};
+
 impl Sweep {
+    fn write(&self, blueprint: &str) {
+        let folder = self.test.path("out");
+        self.test.write("blueprint.yaml", &blueprint.replace("FOLDER", &folder.display().to_string()));
+    }
+
+    /// Does it once, and undoes it. The deployment is installed before and after.
+    pub(crate) fn measure(&self, deed: &Deed) -> Measured {
+        (deed.prepare)(self);
+        self.proxy.arm(None);
+        self.through_proxy(deed.command).exits(0);
+        let (requests, created) = (self.proxy.requests(), self.created());
+        let expected = self.present();
+        (deed.undo)(self);
+        Measured { requests, created, expected }
+    }
+
+    /// Does it with a fault at a request, and again if it failed; then everything is as if nothing had happened. Whether the first
+    /// run failed, and how many containers were created.
+    pub(crate) fn disturb(&self, deed: &Deed, measured: &Measured, at: usize, fault: Fault) -> (bool, usize) {
+        let point = format!("{:?} with {fault:?} at request {at}", deed.command);
+        (deed.prepare)(self);
+        self.proxy.arm(Some((at, fault)));
+        let first = self.through_proxy(deed.command);
+        self.proxy.disarm();
+        if first.code != 0 {
+            let again = self.through_proxy(deed.command);
+            assert_eq!(again.code, 0, "{point}, again:\n{}\n{}", first.stderr, again.stderr);
+        }
+        let (present, created) = (self.present(), self.created());
+        assert_eq!(present, measured.expected, "{point}: the end differs\n{}\n{present:#}\n{:#}", first.stderr, measured.expected);
+        (deed.undo)(self);
+        (first.code != 0, created)
+    }
+
     /// Installs and takes down once, undisturbed.
     pub(crate) fn new(name: &str) -> Self {
         Self::on(name, Path::new("/var/run/docker.sock"))
@@ -94,11 +188,10 @@ impl Sweep {
 
     pub(crate) fn on(name: &str, engine: &Path) -> Self {
         let test = Test::new(name);
-        let folder = test.path("out");
-        std::fs::create_dir(&folder).unwrap();
-        test.write("blueprint.yaml", &BLUEPRINT.replace("FOLDER", &folder.display().to_string()));
+        std::fs::create_dir(test.path("out")).unwrap();
         let proxy = Proxy::start(&test.path("proxy.sock"), engine);
         let mut sweep = Self { test, proxy, engine: engine.to_owned(), expected: Json::Null, install: 0, uninstall: 0 };
+        sweep.write(BLUEPRINT);
         sweep.proxy.arm(None);
         sweep.through_proxy(&["install"]).exits(0);
         sweep.install = sweep.proxy.requests();

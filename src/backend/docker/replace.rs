@@ -128,6 +128,10 @@ fn adjustment(deployment: &Deployment, instance: &Instance, former: &Definition,
         // Of what is left out only this one has a value that says so.
         (field == "RestartPolicy").then(|| body.insert(field.clone(), json!({ "Name": "no" })))?;
     }
+    // Engines take both together, and make the second twice the first where a container is created with one alone.
+    if let Some(memory) = body.get("Memory").and_then(Json::as_i64) {
+        body.insert("MemorySwap".to_owned(), new.get("MemorySwap").cloned().unwrap_or_else(|| (memory * 2).into()));
+    }
     let body = Json::Object(body);
     if old_rest != new_rest || holds_call(&body) {
         return None;
