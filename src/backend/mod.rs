@@ -530,6 +530,27 @@ pub struct Object {
     pub is_claimed: bool,
     /// Name of the engine that it is on.
     pub engine: String,
+    /// Where it is not any more what was declared when it was made.
+    pub drift: Vec<Drift>,
+}
+
+/// Something that was declared and that an object has no more: somebody changed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drift {
+    /// What, as the engine calls it.
+    pub field: String,
+    /// What was declared.
+    pub declared: Json,
+    /// What is there.
+    pub found: Json,
+    /// What puts it right.
+    pub repair: Step,
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} → {}", self.field, self.declared, self.found)
+    }
 }
 
 impl Object {
@@ -595,6 +616,8 @@ pub enum Standing {
     Stopped,
     /// It runs, and nobody knows yet whether it is ready.
     NotReady,
+    /// It is there, and somebody changed it.
+    Changed,
     /// It was made from another definition.
     Outdated,
     /// It holds on to an object that is made anew: an address, an id, a link.
@@ -609,6 +632,7 @@ impl fmt::Display for Standing {
             Self::Unfinished => "creating it was not finished",
             Self::Stopped => "it is not running",
             Self::NotReady => "it is not known to be ready",
+            Self::Changed => "somebody changed it",
             Self::Outdated => "its definition changed",
             Self::Bound => "what it is bound to is made anew",
         })

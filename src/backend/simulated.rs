@@ -162,6 +162,7 @@ fn created(call: &Call, creation: &docker::Creation) -> Object {
         is_claimed: false,
         owner: Some(Owner { instance: call.instance.clone(), as_declared: true }),
         engine: Object::DEFAULT_ENGINE.to_owned(),
+        drift: Vec::new(),
     }
 }
 

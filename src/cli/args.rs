@@ -273,6 +273,20 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Show what containers write
+    #[command(after_help = "Examples:\n  dockctl logs web --follow\n  dockctl logs -d hello --since 10m --tail 100")]
+    Logs {
+        #[command(flatten)]
+        logs: LogsArgs,
+    },
+    /// Run a command in the container of an instance; its exit code is dockctl's (125 for a fault of dockctl)
+    #[command(
+        after_help = "Examples:\n  dockctl exec web sh\n  dockctl exec web -- cat /etc/hosts\n  echo hello | dockctl exec -i web cat"
+    )]
+    Exec {
+        #[command(flatten)]
+        exec: ExecArgs,
+    },
     /// Go on with an execution that failed, was cancelled, or whose process died
     #[command(after_help = "Examples:\n  dockctl resume -d hello\n  dockctl resume k3j9x0ab")]
     Resume {
@@ -375,13 +389,15 @@ pub(crate) enum Command {
         out: Option<PathBuf>,
     },
     /// Show the instances of a deployment, their states and their drift
-    #[command(visible_alias = "ps", after_help = "Examples:\n  dockctl status\n  dockctl status hello --output json")]
+    #[command(
+        visible_alias = "ps",
+        after_help = "Examples:\n  dockctl status\n  dockctl status hello --output json\n  dockctl status --watch\n  dockctl status --exit-code || dockctl heal"
+    )]
     Status {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// Exit with 6 if anything has drifted
-        #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
-        exit_code: bool,
+        #[command(flatten)]
+        status: StatusArgs,
     },
     /// List deployments
     List {
@@ -437,6 +453,16 @@ impl PlanArgs {
     pub(crate) fn parameters(&self) -> Parameters {
         self.rolling.parameters()
     }
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct StatusArgs {
+    /// Exit with 6 if anything has drifted
+    #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
+    pub exit_code: bool,
+    /// Look again every so many seconds, until Ctrl-C [default: 2]
+    #[arg(short, long, env = "DOCKCTL_WATCH", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = seconds)]
+    pub watch: Option<f64>,
 }
 
 /// How an update goes about.
@@ -512,6 +538,58 @@ pub(crate) struct ScaleArgs {
 /// Reads a difference: a whole number, with or without a sign.
 fn delta(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "it must be a whole number, such as +1 or -2".to_owned())
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub instances: InstancesArgs,
+    /// Show what comes from now on, too, until Ctrl-C
+    #[arg(short, long, env = "DOCKCTL_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
+    /// Nothing older: 10m, 2h, or a time such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", env = "DOCKCTL_SINCE")]
+    pub since: Option<String>,
+    /// Only so many lines from the end of each log
+    #[arg(short = 'n', long, value_name = "N", env = "DOCKCTL_TAIL")]
+    pub tail: Option<u32>,
+    /// With the time of each line
+    #[arg(short, long, env = "DOCKCTL_TIMESTAMPS", value_parser = FalseyValueParser::new())]
+    pub timestamps: bool,
+    /// Without the name of the instance before each line
+    #[arg(long, env = "DOCKCTL_NO_PREFIX", value_parser = FalseyValueParser::new())]
+    pub no_prefix: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExecArgs {
+    /// Id of the instance, name of its node if that has one only, or name of its container
+    #[arg(value_name = "INSTANCE")]
+    pub instance: String,
+    /// The command
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+    /// Pass standard input on
+    #[arg(short, long, env = "DOCKCTL_INTERACTIVE", value_parser = FalseyValueParser::new())]
+    pub interactive: bool,
+    /// Give the command a terminal, even if this is none
+    #[arg(short, long, env = "DOCKCTL_TTY", value_parser = FalseyValueParser::new())]
+    pub tty: bool,
+    /// Give the command no terminal, even if this is one
+    #[arg(short = 'T', long, env = "DOCKCTL_NO_TTY", value_parser = FalseyValueParser::new())]
+    pub no_tty: bool,
+    /// Variable of the command, as NAME=VALUE (repeatable)
+    #[arg(short, long = "env", value_name = "NAME=VALUE", env = "DOCKCTL_ENV")]
+    pub environment: Vec<String>,
+    /// Who runs the command
+    #[arg(short, long, value_name = "USER", env = "DOCKCTL_USER")]
+    pub user: Option<String>,
+    /// Folder that the command runs in
+    #[arg(short, long, value_name = "FOLDER", env = "DOCKCTL_WORKDIR")]
+    pub workdir: Option<String>,
+    /// Deployment [default: named after the blueprint here]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    pub deployment: Option<String>,
 }
 
 /// Which instances; what is given has to agree.

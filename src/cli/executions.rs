@@ -60,13 +60,14 @@ fn one(name: &str, id: &str, record: &Record, (mut replayed, entries): (Record, 
         let _ = replayed.apply(entry);
         match &entry.event {
             Event::ExecutionStarted { execution, .. } => inside = execution == id,
-            Event::Defined { .. } | Event::Recovered { .. } => inside = false,
+            Event::Recovered { .. } => inside = false,
             _ => {}
         }
         if inside {
             lines.report(&replayed, entry);
             events.push(json!({ "at": event::timestamp(entry.at), "event": entry.event }));
         }
+        inside &= !matches!(entry.event, Event::ExecutionFinished { .. });
     }
     let fields = json!({ "deployment": name, "execution": execution_json(execution), "events": events });
     Ok(Outcome::new(fields, String::from_utf8_lossy(&lines.out).into_owned()))

@@ -6,6 +6,7 @@ mod blueprint;
 mod cancel;
 mod confirm;
 mod error;
+mod exec;
 mod execute;
 mod executions;
 mod explain;
@@ -13,6 +14,7 @@ mod given;
 mod inspect;
 mod install;
 mod list;
+mod logs;
 mod outputs;
 mod plan;
 mod plan_file;
@@ -22,6 +24,7 @@ mod run;
 mod schema;
 mod session;
 mod status;
+mod target;
 mod uninstall;
 mod unlock;
 mod validate;
@@ -50,11 +53,13 @@ pub(crate) struct Outcome {
     pub text: String,
     /// Exit code; not 0 where the answer itself is bad news.
     pub exit: u8,
+    /// Everything was written already.
+    pub silent: bool,
 }
 
 impl Outcome {
     pub(crate) fn new(fields: Json, text: impl Into<String>) -> Self {
-        Self { fields, text: text.into(), exit: 0 }
+        Self { fields, text: text.into(), exit: 0, silent: false }
     }
 }
 
@@ -125,6 +130,8 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let words = ["heal".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
             order(global, instances.deployment.as_deref(), *run, words).heal(&instances.instances)
         }
+        Command::Logs { logs } => logs::logs(global, logs),
+        Command::Exec { exec } => exec::exec(global, exec),
         Command::Resume { execution, inputs, rollback_on_failure, ignore_failure, run } => {
             let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: *ignore_failure };
             resume::resume(global, execution, &inputs.inputs, how)
@@ -138,7 +145,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Schema => Ok(schema::schema()),
         Command::Plan { blueprint, plan } => plan::plan(global, blueprint, plan),
         Command::Adopt { names, all, filters, out } => adopt::adopt(global, names, *all, filters, out.as_deref()),
-        Command::Status { deployment, exit_code } => status::status(global, deployment.given(), *exit_code),
+        Command::Status { deployment, status } => status::status(global, deployment.given(), status),
         Command::List { all } => list::list(global, *all),
         Command::Outputs { deployment } => outputs::outputs(global, deployment.given()),
         Command::Executions { id, deployment } => executions::executions(global, id.as_deref(), deployment.as_deref()),
@@ -163,6 +170,8 @@ fn name(command: &Command) -> &'static str {
         Command::Stop { .. } => "stop",
         Command::Restart { .. } => "restart",
         Command::Reinstall { .. } => "reinstall",
+        Command::Logs { .. } => "logs",
+        Command::Exec { .. } => "exec",
         Command::Scale { .. } => "scale",
         Command::Heal { .. } => "heal",
         Command::Install { .. } => "install",
@@ -187,6 +196,7 @@ fn name(command: &Command) -> &'static str {
 fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 {
     let json = global.output == Output::Json;
     match result {
+        Ok(outcome) if outcome.silent => outcome.exit,
         Ok(outcome) => {
             let written = print(&if json { document(kind, outcome.exit == 0, &outcome.fields, None) } else { outcome.text });
             if written { outcome.exit } else { Kind::Failed.exit_code() }
@@ -194,12 +204,12 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
         Err(error) => {
             complain(&error.to_text(color(global)));
             let _ = print(&if json { document(kind, false, &error.fields, Some(error.to_json())) } else { error.result });
-            error.kind.exit_code()
+            if kind == "exec" { exec::OWN_FAULT } else { error.kind.exit_code() }
         }
     }
 }
 
-fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> String {
+pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> String {
     let mut document = json!({ "format": FORMAT, "kind": kind, "ok": ok });
     if let Some(error) = error {
         document["error"] = error;
@@ -211,7 +221,7 @@ fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> String 
 }
 
 /// Writes a result, and says whether it arrived. A reader that has seen enough is no error.
-fn print(text: &str) -> bool {
+pub(crate) fn print(text: &str) -> bool {
     let mut output = std::io::stdout();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -51,7 +51,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
         _ => preview.to_text(plan.steps),
     };
     let exit = if plan.exit_code && preview.changes() { Kind::Different.exit_code() } else { 0 };
-    Ok(Outcome { fields: preview.to_json(), text, exit })
+    Ok(Outcome { exit, ..Outcome::new(preview.to_json(), text) })
 }
 
 /// What would be done, and what comes of it.

@@ -2,30 +2,64 @@
 
 use super::{
     Outcome,
-    args::Global,
+    args::{Global, Output, StatusArgs},
     error::{CliError, Kind},
     recover,
     workspace::Workspace,
 };
 use crate::{
     backend::docker::Recovered,
-    backend::{self, Object, ObjectKind, ObjectState, Observed},
+    backend::{self, Drift, Object, ObjectKind, ObjectState, Observed},
     model::{Definition, Deployment, Instance},
     plan::InstanceState,
     report::table::table,
     state::Record,
 };
 use serde_json::{Value as Json, json};
+use std::{
+    io::{IsTerminal as _, stdout},
+    time::{Duration, SystemTime},
+};
 
 /// Shows instances, their states, and where the engine differs from what is known.
-pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> Result<Outcome, CliError> {
+pub(crate) fn status(global: &Global, given: Option<&str>, args: &StatusArgs) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(given)?;
-    let (record, recovered, observed) = Workspace::runtime()?.block_on(known_and_there(&workspace, &name))?;
+    Workspace::runtime()?.block_on(async {
+        match args.watch {
+            None => look(&workspace, &name, args.exit_code).await,
+            Some(seconds) => watch(&workspace, &name, Duration::from_secs_f64(seconds)).await,
+        }
+    })
+}
+
+/// Looks again and again until the user has seen enough. Each look is written over the one before on a terminal.
+async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result<Outcome, CliError> {
+    let over = stdout().is_terminal() && workspace.global.output == Output::Text;
+    loop {
+        let outcome = look(workspace, name, false).await?;
+        let text = match workspace.global.output {
+            Output::Json => format!("{}\n", super::document("status", true, &outcome.fields, None).replace('\n', "")),
+            // A line is cleared when it is written: nothing flickers.
+            _ if over => format!("\x1b[H{}\x1b[J", outcome.text.replace('\n', "\x1b[K\n")),
+            _ => format!("{}\n", outcome.text),
+        };
+        if !super::print(&text) {
+            return Ok(Outcome::new(json!({}), ""));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+        }
+    }
+}
+
+async fn look(workspace: &Workspace<'_>, name: &str, exit_code: bool) -> Result<Outcome, CliError> {
+    let (record, recovered, observed) = known_and_there(workspace, name).await?;
     let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
     let drifted = views.iter().any(|view| !view.drift.is_empty());
-    let holder = workspace.state.holder(&name)?;
+    let holder = workspace.state.holder(name)?;
     let fields = json!({
         "deployment": name,
         "blueprint": deployment.blueprint,
@@ -36,7 +70,8 @@ pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> R
         "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
         "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
     });
-    let mut text = table(&["INSTANCE", "STATE", "CONTAINER", "IS", "PORTS", "DRIFT"], views.iter().map(View::row));
+    let mut text = table(&["INSTANCE", "STATE", "CONTAINER", "IS", "SINCE", "PORTS", "DRIFT"], views.iter().map(View::row));
+    text.extend(views.iter().flat_map(View::details));
     text += &dropped_line(&record);
     if let Some(recovered) = &recovered {
         text +=
@@ -46,8 +81,10 @@ pub(crate) fn status(global: &Global, given: Option<&str>, exit_code: bool) -> R
         text += &format!("in use by {holder}\n");
     } else if record.running().is_some() {
         text += "the last execution was interrupted; resume goes on with it, install and uninstall plan anew\n";
+    } else if drifted {
+        text += &format!("dockctl heal -d {name} mends what drifted\n");
     }
-    Ok(Outcome { fields, text, exit: if exit_code && drifted { Kind::Different.exit_code() } else { 0 } })
+    Ok(Outcome { exit: if exit_code && drifted { Kind::Different.exit_code() } else { 0 }, ..Outcome::new(fields, text) })
 }
 
 /// What is known of a deployment, by labels if nothing else tells, and what the engines say.
@@ -79,6 +116,8 @@ struct View<'a> {
     adopted: bool,
     object: Option<&'a Object>,
     drift: Vec<String>,
+    /// What somebody changed.
+    changes: &'a [Drift],
     properties: Json,
 }
 
@@ -97,19 +136,37 @@ impl<'a> View<'a> {
         if expected && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
-        Self { instance, state, adopted, object, drift, properties }
+        let taken = || backend::docker::wanted(deployment, instance).is_some_and(|name| observed.named(&instance.id, &name).is_some());
+        if expected && object.is_none() && taken() {
+            drift.push("name taken".to_owned());
+        }
+        let is_former = record.instances.get(&instance.id).is_some_and(|known| known.former.is_some());
+        if expected && is_former {
+            drift.push("outdated".to_owned());
+        }
+        let changes: &[Drift] = object.filter(|_| expected && !is_former).map(|object| &object.drift[..]).unwrap_or_default();
+        drift.extend((!changes.is_empty()).then(|| "changed".to_owned()));
+        Self { instance, state, adopted, object, drift, changes, properties }
     }
 
     fn row(&self) -> Vec<String> {
+        let dash = || "-".to_owned();
         let container = self.object.map(|object| format!("{}{}", object.name, if self.adopted { " (adopted)" } else { "" }));
+        let runs = self.object.filter(|object| !matches!(object.state, ObjectState::Exited | ObjectState::Created | ObjectState::Dead));
         vec![
             self.instance.id.clone(),
             self.state.to_string(),
-            container.unwrap_or_else(|| if self.adopted { "(adopted)".to_owned() } else { "-".to_owned() }),
-            self.object.map_or_else(|| "-".to_owned(), describe),
-            self.object.map(|object| object.ports.join(" ")).filter(|ports| !ports.is_empty()).unwrap_or_else(|| "-".to_owned()),
-            if self.drift.is_empty() { "-".to_owned() } else { self.drift.join(", ") },
+            container.unwrap_or_else(|| if self.adopted { "(adopted)".to_owned() } else { dash() }),
+            self.object.map_or_else(dash, describe),
+            runs.and_then(|object| age(object.started_at.as_deref()?)).unwrap_or_else(dash),
+            self.object.map(|object| object.ports.join(" ")).filter(|ports| !ports.is_empty()).unwrap_or_else(dash),
+            if self.drift.is_empty() { dash() } else { self.drift.join(", ") },
         ]
+    }
+
+    /// What somebody changed, a line each.
+    fn details(&self) -> impl Iterator<Item = String> {
+        self.changes.iter().map(|change| format!("{}: {change}\n", self.instance.id))
     }
 
     fn to_json(&self) -> Json {
@@ -122,9 +179,23 @@ impl<'a> View<'a> {
             "adopted": self.adopted,
             "objects": objects,
             "drift": self.drift,
+            "changes": self.changes.iter().map(|it| json!({ "field": it.field, "declared": it.declared, "found": it.found })).collect::<Vec<_>>(),
             "runtime_properties": self.properties,
         })
     }
+}
+
+/// How long ago that was, in the two largest units: `3d 4h`.
+fn age(started_at: &str) -> Option<String> {
+    let started = humantime::parse_rfc3339(started_at).ok()?;
+    let seconds = SystemTime::now().duration_since(started).unwrap_or_default().as_secs();
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    Some(match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m {}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h {minutes}m"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    })
 }
 
 fn object_json(object: &Object) -> Json {

@@ -2,7 +2,7 @@
 
 use super::{Known, Stage, TaskId};
 use crate::{
-    backend::Touch,
+    backend::{Drift, Touch},
     model::{Definition, Difference, Instance},
 };
 use serde::Serialize;
@@ -119,7 +119,11 @@ fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used
     let node = tasks.first().map(|task| stage.task(*task).node.clone()).or_else(|| instance.map(|it| it.node.clone()));
     let definition = instance.and_then(|instance| known.deployment.node(instance));
     let former: Option<&Definition> = known.record.instances.get(id).and_then(|known| known.former.as_deref());
-    let fields = former.zip(definition).map(|(former, now)| former.differences(now)).unwrap_or_default();
+    let mut fields = former.zip(definition).map(|(former, now)| former.differences(now)).unwrap_or_default();
+    let drift = known.observed.of(id).into_iter().filter(|_| former.is_none()).flat_map(|object| &object.drift);
+    let put_right =
+        |drift: &Drift| Difference { field: drift.field.clone(), before: Some(drift.found.clone()), after: Some(drift.declared.clone()) };
+    fields.extend(drift.map(put_right));
     Prospect {
         instance: id.to_owned(),
         node: node.unwrap_or_default(),

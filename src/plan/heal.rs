@@ -74,7 +74,14 @@ impl<'a> Heal<'a> {
         Self { known: *known, parameters, scope }
     }
 
-    /// Only what is known to be there, and not known to rest, is looked at.
+    /// What somebody stopped rests; everything else that is not there, or half made, is ill.
+    fn is_looked_at(&self, instance: &Instance) -> bool {
+        let known = self.known.record.instances.get(&instance.id);
+        let rests = known.is_some_and(|known| known.state == InstanceState::Stopped && known.former.is_none());
+        self.scope.contains(instance.id.as_str()) && !rests
+    }
+
+    /// Only what is known to be there can be asked.
     fn is_in_scope(&self, instance: &Instance) -> bool {
         self.scope.contains(instance.id.as_str()) && self.known.record.state(&instance.id) == InstanceState::Started
     }
@@ -82,8 +89,8 @@ impl<'a> Heal<'a> {
     /// What leads from what engines show to what is wanted.
     fn look(&self) -> Proposal {
         let Known { deployment, record, observed } = self.known;
-        let chosen: Vec<String> = deployment.instances.iter().filter(|it| self.is_in_scope(it)).map(|it| it.id.clone()).collect();
-        if chosen.is_empty() || !self.parameters.check_status {
+        let chosen: Vec<String> = deployment.instances.iter().filter(|it| self.is_looked_at(it)).map(|it| it.id.clone()).collect();
+        if chosen.is_empty() || !self.parameters.check_status || !record.is_installed() {
             return Proposal::default();
         }
         let is_ill = |instance: &&Instance| {

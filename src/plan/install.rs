@@ -121,6 +121,7 @@ impl<'a> Planner<'a, '_> {
         match standing {
             Standing::UpToDate if !update::is_left(self.known, instance, node) => return,
             Standing::UpToDate => {}
+            Standing::Changed => put_right(&mut chain),
             Standing::Outdated | Standing::Bound if self.scope.rolling.is_some() => {
                 let change = if standing == Standing::Bound { Change::Replace } else { change.clone() };
                 apply(&mut chain, &self.outages, change, self.scope.rolling.unwrap_or_default());
@@ -152,10 +153,14 @@ impl<'a> Planner<'a, '_> {
     /// How far an instance is, and what it takes to make it what its node says now.
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (Standing, Change) {
         let mut standing = backend::standing(instance, node, self.known.record, self.known.observed);
-        let exists = matches!(standing, Standing::UpToDate | Standing::Unfinished | Standing::Stopped | Standing::NotReady);
+        let there = [Standing::UpToDate, Standing::Unfinished, Standing::Stopped, Standing::NotReady, Standing::Changed];
+        let exists = there.contains(&standing);
         let mut change = Change::Nothing;
-        let is_former = self.known.record.instances.get(&instance.id).is_some_and(|known| known.former.is_some());
-        if self.scope.rolling.is_some() && (standing == Standing::Outdated || (is_former && exists)) {
+        let former = self.known.record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
+        // What a container was made from is in its labels; of others only the record tells.
+        let is_former = former.is_some() && exists && !backend::is_replaceable(node);
+        let takes_over = former.is_some_and(Definition::is_adopted) && backend::is_replaceable(node) && standing == Standing::Absent;
+        if self.scope.rolling.is_some() && (standing == Standing::Outdated || is_former || takes_over) {
             change = backend::change(instance, node, self.known.record, self.known.observed);
             standing = if change == Change::Nothing { standing } else { Standing::Outdated };
         }
@@ -223,6 +228,17 @@ fn apply<'c>(chain: &mut Chain<'c>, outages: &Outages, change: Change, rolling: 
         }
         Change::Replace | Change::Remake => remake(chain),
         Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
+    }
+}
+
+/// Undoes what somebody changed; one that does not run is started too.
+fn put_right(chain: &mut Chain<'_>) {
+    let (instance, node, observed) = (chain.instance, chain.node, chain.known.observed);
+    for drift in observed.of(&instance.id).into_iter().flat_map(|object| &object.drift) {
+        chain.push("update", drift.repair.clone(), Retry::default(), Some(&node.place));
+    }
+    if !backend::is_done(instance, node, observed) {
+        start(chain);
     }
 }
 

@@ -4,7 +4,9 @@ use super::{
     Action, Attachment, ConnectError, Host,
     connect::{Client, failure, status},
     container::{Container, is_name, plain_name},
+    containers::known_id,
     declaration,
+    drift::drift,
     images::Wanted,
     kind, recover,
     replace::lasting_name,
@@ -115,6 +117,7 @@ impl Engine {
             ports: container.published(),
             properties: container.network_properties(),
             is_claimed: owner.is_none() && self.is_claimed(&deployment.name, &container.name(), &|name| container.label(name)),
+            drift: owner.as_ref().map(|owner| drift(deployment, &owner.instance, container)).unwrap_or_default(),
             owner,
             engine: engine.to_owned(),
         }
@@ -173,6 +176,10 @@ impl Engine {
             Action::Discard { stop } => self.discard(call, stop).await,
             Action::PutBack => self.put_back(call).await,
             Action::Adjust { body, .. } => self.adjust(call, body).await,
+            Action::Rename { name } => {
+                let renamed = self.rename(&known_id(call)?, name.as_str().unwrap_or_default()).await;
+                renamed.map(|()| Outputs::default())
+            }
             Action::Connect { network, endpoint } => {
                 self.connect_network(call, &Attachment { network: network.clone(), endpoint: endpoint.clone() }).await
             }
@@ -316,6 +323,7 @@ impl Engine {
             is_claimed: owner.is_none() && self.is_claimed(&deployment.name, &text("Name"), &|name| found["Labels"][name].as_str()),
             owner,
             engine: engine.to_owned(),
+            drift: Vec::new(),
         }
     }
 }

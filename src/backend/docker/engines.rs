@@ -93,7 +93,7 @@ impl Engines {
     }
 
     /// Connects, unless that was done. Two that ask at once share one connection.
-    async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
+    pub(crate) async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
         let host = self.host(engine)?;
         let place = self.open.borrow_mut().entry(format!("{host:?}")).or_default().clone();
         let connected = place.get_or_try_init(async || Engine::connect(&host, &self.key).await.map(Rc::new)).await;

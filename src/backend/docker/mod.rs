@@ -4,12 +4,14 @@
 //! them, what the standing of each is. [`Engine`] carries steps out on one engine, [`Engines`] on all.
 
 pub mod adopt;
+mod attach;
 mod build;
 pub mod check;
 mod connect;
 mod container;
 mod containers;
 mod declared;
+mod drift;
 mod engine;
 mod engines;
 mod guard;
@@ -28,6 +30,7 @@ mod wait;
 mod wait_for;
 mod watch;
 
+pub use attach::{Attached, Command, Excerpt};
 pub(crate) use connect::ANSWER;
 pub use connect::{ConnectError, Host};
 pub use engine::Engine;
@@ -71,6 +74,7 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
         Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
         // What comes after making the object, such as networks, may be missing.
         Some(_) if matches!(record.state(&instance.id), InstanceState::Initializing | InstanceState::Creating) => Standing::Unfinished,
+        Some(object) if started && !object.drift.is_empty() => Standing::Changed,
         Some(object) if is_done(node, object) && started => Standing::UpToDate,
         Some(object) if matches!(object.state, ObjectState::Running | ObjectState::Restarting | ObjectState::Available) => {
             Standing::NotReady
@@ -106,7 +110,12 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
             _ => is_done(node, object),
         }),
         Action::Execute { .. } => true,
-        Action::CreateSuccessor(_) | Action::Swap { .. } | Action::Discard { .. } | Action::PutBack | Action::Adjust { .. } => false,
+        Action::CreateSuccessor(_)
+        | Action::Swap { .. }
+        | Action::Discard { .. }
+        | Action::PutBack
+        | Action::Adjust { .. }
+        | Action::Rename { .. } => false,
         Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
         Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
         Action::Wait { .. }

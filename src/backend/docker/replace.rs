@@ -37,7 +37,7 @@ const PREDECESSOR: &str = "predecessor_id";
 pub(super) const CARRIED: &str = "carried_volumes";
 
 /// Fields of `HostConfig` that engines change while a container runs.
-const ADJUSTABLE: [&str; 14] = [
+pub(super) const ADJUSTABLE: [&str; 14] = [
     "BlkioWeight",
     "CpuPeriod",
     "CpuQuota",
@@ -265,7 +265,7 @@ impl Engine {
         Ok(set([("container_id", id.into())].into_iter().chain(former), &[SUCCESSOR, "network_settings", "ports"]))
     }
 
-    async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
+    pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
         let options = RenameContainerOptions { name: name.to_owned() };
         let renamed = self.client.repeat(|| self.client.docker().rename_container(id, options.clone())).await;
         match renamed {

@@ -43,6 +43,7 @@ impl Engine {
             | Action::Discard { .. }
             | Action::PutBack
             | Action::Adjust { .. }
+            | Action::Rename { .. }
             | Action::RemoveImage
             | Action::RemoveVolume { .. }
             | Action::Execute { .. }

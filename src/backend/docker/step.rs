@@ -65,6 +65,11 @@ pub enum Action {
         /// What the container is declared to be from then on.
         declaration: String,
     },
+    /// Gives the container its name again.
+    Rename {
+        /// The name.
+        name: Json,
+    },
     /// Starts the container if it does not run.
     Start {
         /// The container was there before the deployment.
@@ -222,7 +227,7 @@ impl Action {
             Self::CreateSuccessor(_) | Self::Swap { .. } | Self::PutBack => Touch::Replaces,
             Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow => Touch::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
-            Self::Adjust { .. } => Touch::Adjusts,
+            Self::Adjust { .. } | Self::Rename { .. } => Touch::Adjusts,
             Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveVolume { .. } | Self::RemoveImage | Self::Release => Touch::Removes,
             Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } | Self::Connect { .. } | Self::Discard { .. } => Touch::Nothing,
         }
@@ -396,6 +401,7 @@ impl fmt::Display for Action {
             }
             Self::Discard { .. } => f.write_str("remove old container"),
             Self::PutBack => f.write_str("put the old container back"),
+            Self::Rename { name } => write!(f, "give the container its name {} again", shown(name)),
             Self::Adjust { body, .. } => {
                 let fields: Vec<&str> = body.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
                 write!(f, "change {} of the running container", fields.join(", "))

@@ -1,0 +1,42 @@
+//! Containers that a command is about.
+
+use super::{
+    error::{CliError, Kind},
+    execute::named,
+    workspace::Workspace,
+};
+use crate::{
+    backend::{EngineRef, docker::Engines, places},
+    state::Record,
+};
+
+/// The container of an instance.
+pub(crate) struct Target {
+    pub instance: String,
+    pub container: String,
+    pub engine: EngineRef,
+}
+
+/// The containers of the instances that are named, or of all. Nodes without one have none.
+pub(crate) fn targets(workspace: &Workspace<'_>, record: &Record, names: &[String]) -> Result<Vec<Target>, CliError> {
+    let selection = named(names, record)?;
+    let Some(deployment) = &record.deployment else { return Ok(Vec::new()) };
+    let places = places(deployment, record, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
+    let target = |instance: &crate::model::Instance| {
+        let container = record.properties(&instance.id)?.get("container_id")?.as_str()?.to_owned();
+        let engine = places.get(&instance.id).map(|place| place.engine.clone()).unwrap_or_default();
+        Some(Target { instance: instance.id.clone(), container, engine })
+    };
+    let chosen = deployment.instances.iter().filter(|instance| selection.has(deployment, instance));
+    let found: Vec<Target> = chosen.filter_map(target).collect();
+    if found.is_empty() {
+        return Err(CliError::new(Kind::Failed, format!("`{}` has no container there", deployment.name))
+            .hint(format!("dockctl status -d {} shows what there is", deployment.name)));
+    }
+    Ok(found)
+}
+
+/// The engine that a container is on.
+pub(crate) async fn engine(engines: &Engines, target: &Target) -> Result<std::rc::Rc<crate::backend::docker::Engine>, CliError> {
+    Ok(engines.get(&target.engine).await?)
+}
