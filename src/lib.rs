@@ -7,7 +7,7 @@
 //!
 //! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, [`catalog`] follows
 //! imports, [`model`] knows meaning, [`plan`] decides, [`executor`] does, [`backend`] is what it does it
-//! with, [`event`], [`state`] and [`journal`] remember, [`secrets`] knows what to forget, [`report`] tells, [`cli`] is the command line.
+//! with, [`event`], [`state`] and [`journal`] remember, [`secrets`] knows what to forget, [`report`] tells, [`graph`] draws, [`cli`] is the command line.
 //! `docs/architecture.md` gives the reasons.
 
 pub mod diagnostic;
@@ -27,4 +27,5 @@ pub mod secrets;
 pub mod state;
 
 pub mod cli;
+pub mod graph;
 pub mod report;

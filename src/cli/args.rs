@@ -1,8 +1,10 @@
 //! The command line as it is typed.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
+use super::completions::{deployments, executions, instances};
 use crate::{backend::docker::ANSWER, plan::Parameters};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
+use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// Installs Cloudify blueprints on a Docker engine, and takes them down again.
@@ -118,6 +120,47 @@ pub(crate) enum Output {
     Sarif,
     /// Markdown (explain, plan)
     Markdown,
+    /// JUnit XML (executions ID)
+    Junit,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum OutputsFormat {
+    /// For people
+    Text,
+    /// NAME=VALUE, one a line
+    Env,
+    /// Commands that set variables of a shell
+    Shell,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// A picture that needs no other program
+    Svg,
+    /// For Graphviz
+    Dot,
+    /// For Markdown
+    Mermaid,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl Shell {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -205,7 +248,7 @@ pub(crate) enum Command {
         #[arg(short, long = "parameter", value_name = "PARAMETER", env = "DOCKCTL_PARAMETER")]
         parameters: Vec<String>,
         /// Deployment [default: named after the blueprint here]
-        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
         deployment: Option<String>,
         #[command(flatten)]
         run: RunArgs,
@@ -266,12 +309,34 @@ pub(crate) enum Command {
         run: RunArgs,
     },
     /// Start what died, and make anew what is missing or unhealthy
-    #[command(after_help = "Examples:\n  dockctl heal -d hello\n  dockctl heal web")]
+    #[command(
+        after_help = "What `dockctl stop` stopped is left alone. With --watch, so is what somebody stops or kills by hand, until it is started again.\n\nExamples:\n  dockctl heal -d hello\n  dockctl heal web --once\n  dockctl heal -d hello --watch --budget 3 --cool-down 30"
+    )]
     Heal {
         #[command(flatten)]
         instances: InstancesArgs,
+        /// Keep doing it, until Ctrl-C
+        #[arg(short, long, env = "DOCKCTL_WATCH", value_parser = FalseyValueParser::new())]
+        watch: bool,
+        /// Do it once; that is the default
+        #[arg(long, env = "DOCKCTL_ONCE", value_parser = FalseyValueParser::new(), conflicts_with = "watch")]
+        once: bool,
+        /// With --watch: how often an instance is mended within an hour
+        #[arg(long, env = "DOCKCTL_BUDGET", value_name = "N", default_value = "5", value_parser = at_least_one, requires = "watch")]
+        budget: usize,
+        /// With --watch: least seconds between two mends of an instance
+        #[arg(long, env = "DOCKCTL_COOL_DOWN", value_name = "SECONDS", default_value = "10", value_parser = seconds, requires = "watch")]
+        cool_down: f64,
         #[command(flatten)]
         run: RunArgs,
+    },
+    /// Draw who needs whom
+    #[command(
+        after_help = "Examples:\n  dockctl graph --format svg --out graph.svg\n  dockctl graph blueprints/nodecellar --format mermaid\n  dockctl graph --live -d hello --focus web --format dot | dot -Tpng > hello.png"
+    )]
+    Graph {
+        #[command(flatten)]
+        graph: GraphArgs,
     },
     /// Show what containers write
     #[command(after_help = "Examples:\n  dockctl logs web --follow\n  dockctl logs -d hello --since 10m --tail 100")]
@@ -362,6 +427,22 @@ pub(crate) enum Command {
     /// Print a JSON Schema of blueprints, for editors
     #[command(after_help = "Example:\n  dockctl schema > blueprint.schema.json")]
     Schema,
+    /// Print the script that completes words in a shell: commands, flags, names of deployments and instances
+    #[command(
+        after_help = "Examples:\n  source <(dockctl completions bash)\n  dockctl completions zsh > ~/.zfunc/_dockctl\n  dockctl completions fish > ~/.config/fish/completions/dockctl.fish"
+    )]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual
+    #[command(after_help = "Examples:\n  dockctl man | man -l -\n  dockctl man --out /usr/local/share/man/man1")]
+    Man {
+        /// Write a page for each command into a folder
+        #[arg(long, value_name = "FOLDER", env = "DOCKCTL_OUT")]
+        out: Option<PathBuf>,
+    },
     /// Show what install or update would do and why, against the live engine; changes nothing
     #[command(
         after_help = "Examples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do\n  dockctl plan --out plan.json && dockctl install --plan plan.json\n  dockctl plan --output markdown > comment.md"
@@ -406,19 +487,26 @@ pub(crate) enum Command {
         all: bool,
     },
     /// Show the outputs of a deployment
-    #[command(after_help = "Examples:\n  dockctl outputs hello\n  dockctl outputs --output json")]
+    #[command(
+        after_help = "Examples:\n  dockctl outputs hello\n  dockctl outputs --output json\n  eval \"$(dockctl outputs hello --format shell)\"\n  dockctl outputs hello --format env >> \"$GITHUB_OUTPUT\""
+    )]
     Outputs {
         #[command(flatten)]
         deployment: DeploymentArgs,
+        /// How they are written
+        #[arg(long, value_name = "FORMAT", env = "DOCKCTL_FORMAT", default_value = "text")]
+        format: OutputsFormat,
     },
     /// Show what happened to a deployment; with an id, everything that happened in one execution
-    #[command(after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello")]
+    #[command(
+        after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello\n  dockctl executions k3j9x0ab --output junit > report.xml"
+    )]
     Executions {
         /// Id of an execution
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", add = ArgValueCompleter::new(executions))]
         id: Option<String>,
         /// Deployment [default: named after the blueprint here]
-        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
         deployment: Option<String>,
     },
 }
@@ -428,7 +516,7 @@ pub(crate) struct BlueprintArgs {
     /// Blueprint, or a folder with one [default: blueprint.yaml]
     pub blueprint: Option<PathBuf>,
     /// Name of the deployment [default: named after the blueprint]
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
     #[command(flatten)]
     pub inputs: InputArgs,
@@ -499,10 +587,10 @@ pub(crate) struct RunArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InstancesArgs {
     /// Ids of instances, names of nodes, or names of containers [default: all]
-    #[arg(value_name = "INSTANCE")]
+    #[arg(value_name = "INSTANCE", add = ArgValueCompleter::new(instances))]
     pub instances: Vec<String>,
     /// Deployment [default: named after the blueprint here]
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
@@ -510,7 +598,7 @@ pub(crate) struct InstancesArgs {
 #[command(group = clap::ArgGroup::new("number").required(true))]
 pub(crate) struct ScaleArgs {
     /// Node or scaling group
-    #[arg(value_name = "NODE")]
+    #[arg(value_name = "NODE", add = ArgValueCompleter::new(instances))]
     pub entity: String,
     /// How many there are to be, for each instance of what contains them
     #[arg(long, value_name = "N", env = "DOCKCTL_TO", group = "number")]
@@ -531,13 +619,31 @@ pub(crate) struct ScaleArgs {
     #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
     pub ignore_failure: bool,
     /// Deployment [default: named after the blueprint here]
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
 /// Reads a difference: a whole number, with or without a sign.
 fn delta(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "it must be a whole number, such as +1 or -2".to_owned())
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GraphArgs {
+    #[command(flatten)]
+    pub blueprint: BlueprintArgs,
+    /// The language of the picture
+    #[arg(long, value_name = "FORMAT", env = "DOCKCTL_FORMAT", default_value = "svg")]
+    pub format: GraphFormat,
+    /// Draw the instances of the deployment, coloured by how they are now
+    #[arg(long, env = "DOCKCTL_LIVE", value_parser = FalseyValueParser::new())]
+    pub live: bool,
+    /// Only this node, what it needs, and what needs it
+    #[arg(long, value_name = "NODE", env = "DOCKCTL_FOCUS", add = ArgValueCompleter::new(instances))]
+    pub focus: Option<String>,
+    /// Write the picture to a file
+    #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -564,7 +670,7 @@ pub(crate) struct LogsArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExecArgs {
     /// Id of the instance, name of its node if that has one only, or name of its container
-    #[arg(value_name = "INSTANCE")]
+    #[arg(value_name = "INSTANCE", add = ArgValueCompleter::new(instances))]
     pub instance: String,
     /// The command
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -588,7 +694,7 @@ pub(crate) struct ExecArgs {
     #[arg(short, long, value_name = "FOLDER", env = "DOCKCTL_WORKDIR")]
     pub workdir: Option<String>,
     /// Deployment [default: named after the blueprint here]
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
@@ -623,17 +729,17 @@ pub(crate) struct OperationArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
     /// Deployment [default: named after the blueprint here]
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExecutionArgs {
     /// Id of the execution, or name of its deployment [default: the last of the deployment here]
-    #[arg(value_name = "EXECUTION")]
+    #[arg(value_name = "EXECUTION", add = ArgValueCompleter::new(executions))]
     pub execution: Option<String>,
     /// Deployment [default: named after the blueprint here]
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
@@ -647,10 +753,10 @@ pub(crate) struct InputArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DeploymentArgs {
     /// Deployment [default: named after the blueprint here]
-    #[arg(value_name = "DEPLOYMENT")]
+    #[arg(value_name = "DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub name: Option<String>,
     /// Deployment, too
-    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT")]
+    #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 

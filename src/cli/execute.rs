@@ -89,16 +89,24 @@ impl Order<'_> {
     fn run(&self, decide: impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>) -> Result<Outcome, CliError> {
         let workspace = Workspace::new(self.global)?;
         let name = Workspace::name(self.deployment)?;
-        Workspace::runtime()?.block_on(async {
-            recover::mend(&workspace, &name).await?;
-            // What is typed wrong is told before anything is held.
-            let (workflow, _) = decide(&workspace.record(&name)?)?;
-            let engines = workspace.engines()?;
-            let mut session = Session::begin(&workspace, &engines, &name, workflow.as_str())?;
-            let done = self.run_held(&workspace, &engines, &mut session, &name, &decide).await;
-            let record = session.end().await;
-            Ok(if done? { closing(&record) } else { nothing_to_do(&name, workflow, &record) })
-        })
+        Workspace::runtime()?.block_on(self.run_in(&workspace, &name, &decide))
+    }
+
+    /// Holds the deployment, and does what is decided from what is known of it.
+    pub(crate) async fn run_in(
+        &self,
+        workspace: &Workspace<'_>,
+        name: &str,
+        decide: &impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>,
+    ) -> Result<Outcome, CliError> {
+        recover::mend(workspace, name).await?;
+        // What is typed wrong is told before anything is held.
+        let (workflow, _) = decide(&workspace.record(name)?)?;
+        let engines = workspace.engines()?;
+        let mut session = Session::begin(workspace, &engines, name, workflow.as_str())?;
+        let done = self.run_held(workspace, &engines, &mut session, name, decide).await;
+        let record = session.end().await;
+        Ok(if done? { closing(&record) } else { nothing_to_do(name, workflow, &record) })
     }
 
     /// Asks before instances are deleted.

@@ -1,10 +1,16 @@
 //! `dockctl executions`.
 
-use super::{Outcome, args::Global, error::CliError, run::execution_json, workspace::Workspace};
+use super::{
+    Outcome,
+    args::{Global, Output, ProgressMode},
+    error::CliError,
+    run::execution_json,
+    workspace::Workspace,
+};
 use crate::{
     event::{self, Entry, Event},
     plan::Workflow,
-    report::{Plain, Reporter as _, table::table},
+    report::{JsonLines, Junit, Plain, Reporter as _, table::table},
     state::{Execution, Record},
 };
 use serde_json::{Value as Json, json};
@@ -15,7 +21,8 @@ pub(crate) fn executions(global: &Global, id: Option<&str>, given: Option<&str>)
     let name = workspace.name_to_read(given)?;
     let record = workspace.record(&name)?;
     match id {
-        Some(id) => one(&name, id, &record, workspace.state.entries(&name)?),
+        Some(id) => one(global, &name, id, &record, workspace.state.entries(&name)?),
+        None if global.output == Output::Junit => Err(CliError::usage("`--output junit` needs the id of an execution")),
         None => Ok(all(&name, &record, workspace.state.holder(&name)?.is_some())),
     }
 }
@@ -47,14 +54,14 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
     ]
 }
 
-/// Replays the events of one execution through the reporter that also shows live runs.
-fn one(name: &str, id: &str, record: &Record, (mut replayed, entries): (Record, Vec<Entry>)) -> Result<Outcome, CliError> {
+/// Replays the events of one execution through the reporters that also show live runs.
+fn one(global: &Global, name: &str, id: &str, record: &Record, (mut replayed, entries): (Record, Vec<Entry>)) -> Result<Outcome, CliError> {
     let Some(execution) = record.executions.iter().find(|execution| execution.id == id) else {
         return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
             .hint(format!("dockctl executions -d {name} shows those there are")));
     };
     let (mut inside, mut events) = (false, Vec::new());
-    let mut lines = Plain { out: Vec::new() };
+    let (mut lines, mut objects, mut junit) = (Plain { out: Vec::new() }, JsonLines { out: Vec::new() }, Junit::default());
     for entry in &entries {
         // The journal was checked when the record was read.
         let _ = replayed.apply(entry);
@@ -65,10 +72,17 @@ fn one(name: &str, id: &str, record: &Record, (mut replayed, entries): (Record, 
         }
         if inside {
             lines.report(&replayed, entry);
+            objects.report(&replayed, entry);
+            junit.take(&replayed, entry);
             events.push(json!({ "at": event::timestamp(entry.at), "event": entry.event }));
         }
         inside &= !matches!(entry.event, Event::ExecutionFinished { .. });
     }
     let fields = json!({ "deployment": name, "execution": execution_json(execution), "events": events });
-    Ok(Outcome::new(fields, String::from_utf8_lossy(&lines.out).into_owned()))
+    let text = match (global.output, global.progress) {
+        (Output::Junit, _) => junit.to_xml(),
+        (_, ProgressMode::Json) => String::from_utf8_lossy(&objects.out).into_owned(),
+        _ => String::from_utf8_lossy(&lines.out).into_owned(),
+    };
+    Ok(Outcome::new(fields, text))
 }

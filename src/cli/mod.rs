@@ -4,6 +4,8 @@ mod adopt;
 mod args;
 mod blueprint;
 mod cancel;
+mod completions;
+mod config;
 mod confirm;
 mod error;
 mod exec;
@@ -11,6 +13,8 @@ mod execute;
 mod executions;
 mod explain;
 mod given;
+mod graph;
+mod heal;
 mod inspect;
 mod install;
 mod list;
@@ -32,7 +36,7 @@ mod workspace;
 
 use crate::plan::{Parameters, Workflow};
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs};
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use error::{CliError, Kind};
 use execute::Order;
 use serde_json::{Value as Json, json};
@@ -40,6 +44,7 @@ use session::How;
 use std::{
     ffi::OsString,
     io::{IsTerminal as _, Write as _},
+    time::Duration,
 };
 
 /// Format of the JSON documents; grows only when a field changes its meaning.
@@ -67,9 +72,12 @@ impl Outcome {
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    if completions::complete(&arguments) {
+        return 0;
+    }
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &arguments),
+        Err(exit) => return exit,
     };
     log(&cli.global);
     let kind = name(&cli.command);
@@ -77,15 +85,27 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     finish(kind, &cli.global, result)
 }
 
+/// The command line, over what files say of it.
+fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
+    let command = config::configured(Cli::command()).map_err(|error| {
+        complain(&error.to_text(false));
+        error.kind.exit_code()
+    })?;
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| usage(&error, arguments))
+}
+
 /// Some forms of output belong to some commands only.
 fn check_output(cli: &Cli) -> Result<(), CliError> {
     let (form, command) = match (cli.global.output, &cli.command) {
         (Output::Text | Output::Json, _)
         | (Output::Github | Output::Sarif, Command::Validate { .. })
-        | (Output::Markdown, Command::Explain { .. } | Command::Plan { .. }) => return Ok(()),
+        | (Output::Markdown, Command::Explain { .. } | Command::Plan { .. })
+        | (Output::Junit, Command::Executions { .. }) => return Ok(()),
         (Output::Github, _) => ("github", "validate"),
         (Output::Sarif, _) => ("sarif", "validate"),
         (Output::Markdown, _) => ("markdown", "plan"),
+        (Output::Junit, _) => ("junit", "executions"),
     };
     Err(CliError::usage(format!("`--output {form}` goes with `dockctl {command}`")).hint("every command has text and json"))
 }
@@ -126,10 +146,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             order(global, instances.deployment.as_deref(), *run, words).reinstall(&instances.instances, *ignore_failure)
         }
         Command::Scale { scale, run } => order(global, scale.deployment.as_deref(), *run, vec!["resume".to_owned()]).scale(scale),
-        Command::Heal { instances, run } => {
+        Command::Heal { instances, watch, once: _, budget, cool_down, run } => {
             let words = ["heal".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
-            order(global, instances.deployment.as_deref(), *run, words).heal(&instances.instances)
+            let order = order(global, instances.deployment.as_deref(), *run, words);
+            let patience = heal::Patience { budget: *budget, cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX) };
+            if *watch { heal::watch(&order, &instances.instances, patience) } else { order.heal(&instances.instances) }
         }
+        Command::Graph { graph } => graph::graph(global, graph),
         Command::Logs { logs } => logs::logs(global, logs),
         Command::Exec { exec } => exec::exec(global, exec),
         Command::Resume { execution, inputs, rollback_on_failure, ignore_failure, run } => {
@@ -143,11 +166,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
         Command::Explain { code } => explain::explain(global, code.as_deref()),
         Command::Schema => Ok(schema::schema()),
+        Command::Completions { shell } => completions::completions(*shell),
+        Command::Man { out } => completions::man(out.as_deref()),
         Command::Plan { blueprint, plan } => plan::plan(global, blueprint, plan),
         Command::Adopt { names, all, filters, out } => adopt::adopt(global, names, *all, filters, out.as_deref()),
         Command::Status { deployment, status } => status::status(global, deployment.given(), status),
         Command::List { all } => list::list(global, *all),
-        Command::Outputs { deployment } => outputs::outputs(global, deployment.given()),
+        Command::Outputs { deployment, format } => outputs::outputs(global, deployment.given(), *format),
         Command::Executions { id, deployment } => executions::executions(global, id.as_deref(), deployment.as_deref()),
     }
 }
@@ -170,6 +195,7 @@ fn name(command: &Command) -> &'static str {
         Command::Stop { .. } => "stop",
         Command::Restart { .. } => "restart",
         Command::Reinstall { .. } => "reinstall",
+        Command::Graph { .. } => "graph",
         Command::Logs { .. } => "logs",
         Command::Exec { .. } => "exec",
         Command::Scale { .. } => "scale",
@@ -184,6 +210,8 @@ fn name(command: &Command) -> &'static str {
         Command::Inspect { .. } => "inspect",
         Command::Explain { .. } => "explain",
         Command::Schema => "schema",
+        Command::Completions { .. } => "completions",
+        Command::Man { .. } => "man",
         Command::Adopt { .. } => "adopt",
         Command::Plan { .. } => "plan",
         Command::Status { .. } => "status",

@@ -1,6 +1,12 @@
 //! `dockctl outputs`.
 
-use super::{Outcome, args::Global, complain, error::CliError, workspace::Workspace};
+use super::{
+    Outcome,
+    args::{Global, OutputsFormat},
+    complain,
+    error::CliError,
+    workspace::Workspace,
+};
 use crate::{
     backend::{self, Observed},
     model::{Deployment, function},
@@ -10,7 +16,7 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Shows outputs and capabilities, from what the engine says now.
-pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, CliError> {
+pub(crate) fn outputs(global: &Global, given: Option<&str>, format: OutputsFormat) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(given)?;
     let mut record = workspace.record(&name)?;
@@ -22,8 +28,13 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>) -> Result<Outcome, C
     refresh(&mut record, &deployment, &observed);
     let (outputs, capabilities) =
         (evaluate(&deployment.outputs, &record, &workspace.secrets), evaluate(&deployment.capabilities, &record, &workspace.secrets));
-    let text = outputs.iter().chain(&capabilities).map(|(name, value)| format!("{name}: {}\n", shown(value))).collect::<String>();
-    let text = if text.is_empty() { "the blueprint declares no outputs\n".to_owned() } else { text };
+    let text = match format {
+        OutputsFormat::Text => lines(outputs.iter().chain(&capabilities), |name, value| format!("{name}: {}\n", shown(value))),
+        OutputsFormat::Env => lines(&outputs, |name, value| format!("{}={}\n", variable(name), one_line(&shown(value)))),
+        OutputsFormat::Shell => lines(&outputs, |name, value| format!("export {}={}\n", variable(name), quoted(&shown(value)))),
+        OutputsFormat::Json => format!("{:#}\n", Json::from(outputs.clone())),
+    };
+    let text = if text.is_empty() && format == OutputsFormat::Text { "the blueprint declares no outputs\n".to_owned() } else { text };
     Ok(Outcome::new(
         json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities }),
         text,
@@ -57,6 +68,38 @@ fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets)
     all.into_iter().map(|(name, value)| (name, secrets.scrub_json(value))).collect()
 }
 
+fn lines<'o>(outputs: impl IntoIterator<Item = (&'o String, &'o Json)>, line: impl Fn(&str, &Json) -> String) -> String {
+    outputs.into_iter().map(|(name, value)| line(name, value)).collect()
+}
+
+/// A name that shells take: `web-url` is `web_url`.
+fn variable(name: &str) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if plain.starts_with(|c: char| c.is_ascii_digit()) { format!("_{plain}") } else { plain }
+}
+
+/// Files of variables have one a line.
+fn one_line(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+}
+
+/// A text as a shell takes it, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 fn shown(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_are_such_as_shells_take() {
+        assert_eq!((variable("web-url"), variable("2nd"), variable("ok_1")), ("web_url".to_owned(), "_2nd".to_owned(), "ok_1".to_owned()));
+        assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
+        assert_eq!(one_line("a\nb\\n"), "a\\nb\\\\n");
+    }
 }

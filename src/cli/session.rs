@@ -23,6 +23,7 @@ use serde_json::json;
 use std::{fs::File, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
     time::Instant,
 };
 
@@ -97,6 +98,17 @@ pub(crate) struct Session<'a> {
     reporter: Box<dyn Reporter>,
     /// Id of the execution that it will be.
     execution: String,
+    /// What listens meanwhile.
+    _listeners: Listeners,
+}
+
+/// Tasks that end with the session.
+struct Listeners([JoinHandle<()>; 2]);
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl<'a> Session<'a> {
@@ -104,10 +116,10 @@ impl<'a> Session<'a> {
     pub(crate) fn begin(workspace: &'a Workspace<'a>, engines: &'a Engines, name: &str, command: &str) -> Result<Self, CliError> {
         let execution = fresh_id();
         let Held { store, record, lock } = workspace.state.hold(name, &Holder::this(command, &execution))?;
-        let signals = listen()?;
-        heed(store.requests()?, signals.clone());
+        let signals = Signals::default();
+        let listeners = Listeners([listen(signals.clone())?, heed(store.requests()?, signals.clone())]);
         let reporter = reporter(workspace.global);
-        Ok(Self { workspace, engines, record, store, lock, guard: None, signals, reporter, execution })
+        Ok(Self { workspace, engines, record, store, lock, guard: None, signals, reporter, execution, _listeners: listeners })
     }
 
     /// Holds it on its engines too, and settles what an earlier run left open.
@@ -311,13 +323,11 @@ fn fresh_id() -> String {
 }
 
 /// The first signal asks to stop, the second drops everything.
-fn listen() -> Result<Signals, CliError> {
-    let signals = Signals::default();
+fn listen(asked: Signals) -> Result<JoinHandle<()>, CliError> {
     let cannot = |error: std::io::Error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let asked = signals.clone();
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         for time in 0.. {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -325,12 +335,11 @@ fn listen() -> Result<Signals, CliError> {
             }
             if time == 0 { asked.stop(Why::Asked) } else { asked.abort(Why::Asked) }
         }
-    });
-    Ok(signals)
+    }))
 }
 
 /// Heeds what other commands ask.
-fn heed(requests: Requests, signals: Signals) {
+fn heed(requests: Requests, signals: Signals) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             match requests.stop() {
@@ -340,7 +349,7 @@ fn heed(requests: Requests, signals: Signals) {
             }
             tokio::time::sleep(LOOK).await;
         }
-    });
+    })
 }
 
 fn unguarded(unguarded: Unguarded) -> CliError {

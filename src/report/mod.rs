@@ -4,6 +4,7 @@
 //! fail and must not slow the run down. Results go to standard output, which is not its business.
 
 mod json;
+mod junit;
 mod lines;
 mod plain;
 mod progress;
@@ -11,6 +12,7 @@ pub mod table;
 pub mod yaml;
 
 pub use json::JsonLines;
+pub use junit::Junit;
 pub use lines::{failure, outcome};
 pub use plain::Plain;
 pub use progress::Live;

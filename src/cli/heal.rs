@@ -1,0 +1,264 @@
+//! `dockctl heal --watch`: what dies is mended, for as long as this runs.
+//!
+//! Engines tell what happens; between that, it is looked now and then. The deployment is held only while something is mended.
+//! Whoever stops a container on purpose is left alone: engines tell of the signal before they tell of the death.
+
+use super::{
+    Outcome, color, complain,
+    error::{CliError, Kind},
+    execute::Order,
+    target::targets,
+    workspace::Workspace,
+};
+use crate::{
+    backend::{
+        EngineRef,
+        docker::{Engines, Happening, What},
+    },
+    event::{now, timestamp},
+    plan::{Known, Parameters, Selection, Workflow, heal},
+    state::Record,
+};
+use futures_util::{StreamExt as _, stream::BoxStream, stream::LocalBoxStream};
+use serde_json::json;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long nobody looks if engines tell nothing.
+const QUIET: Duration = Duration::from_secs(30);
+/// The time in which the mends of an instance are counted.
+const HOUR: Duration = Duration::from_secs(3600);
+/// What happens at once is mended at once.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// How often an instance is mended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Times in an hour.
+    pub budget: usize,
+    /// Least time between two times.
+    pub cool_down: Duration,
+}
+
+/// What is known of an instance while it is watched.
+#[derive(Debug, Default)]
+struct Watched {
+    /// When it was mended, in the last hour.
+    mended: VecDeque<Instant>,
+    /// A signal was sent to it that ends it.
+    signalled: bool,
+    /// It died after such a signal: somebody wanted that.
+    left_alone: bool,
+    /// It was said that its budget is used up.
+    given_up: bool,
+}
+
+impl Watched {
+    /// When it may be mended, seen from now; none if its budget is used up.
+    fn mendable_at(&mut self, patience: Patience, now: Instant) -> Option<Instant> {
+        while self.mended.front().is_some_and(|at| now.duration_since(*at) > HOUR) {
+            self.mended.pop_front();
+        }
+        if self.mended.len() >= patience.budget {
+            return None;
+        }
+        self.given_up = false;
+        Some(self.mended.back().map_or(now, |last| *last + patience.cool_down))
+    }
+
+    /// Takes into account what happened.
+    fn note(&mut self, what: What) {
+        match what {
+            What::Signalled => self.signalled = true,
+            What::Died | What::Gone if self.signalled => self.left_alone = true,
+            What::Started => (self.signalled, self.left_alone) = (false, false),
+            What::Died | What::Gone | What::Unhealthy => {}
+        }
+    }
+}
+
+/// Watches until the user has enough.
+pub(crate) fn watch(order: &Order<'_>, instances: &[String], patience: Patience) -> Result<Outcome, CliError> {
+    let workspace = Workspace::new(order.global)?;
+    let name = Workspace::name(order.deployment)?;
+    let record = workspace.record(&name)?;
+    super::execute::named(instances, &record)?;
+    let mut watch = Watch { order, workspace: &workspace, name: &name, instances, patience, known: HashMap::new() };
+    watch.say(&format!("watching {}", crate::report::count(targets(&workspace, &record, instances)?.len(), "container")));
+    Workspace::runtime()?.block_on(watch.run())
+}
+
+struct Watch<'a> {
+    order: &'a Order<'a>,
+    workspace: &'a Workspace<'a>,
+    name: &'a str,
+    instances: &'a [String],
+    patience: Patience,
+    known: HashMap<String, Watched>,
+}
+
+impl Watch<'_> {
+    async fn run(&mut self) -> Result<Outcome, CliError> {
+        let engines = self.workspace.engines()?;
+        let mut told = self.subscribe(&engines).await?;
+        let mut look_at = Instant::now();
+        loop {
+            tokio::select! {
+                happening = told.next() => match happening {
+                    Some(happening) => {
+                        self.note(&happening);
+                        look_at = look_at.min(Instant::now() + SETTLE);
+                    }
+                    None => {
+                        // The engine went away, or was restarted.
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        told = self.subscribe(&engines).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
+                        look_at = Instant::now();
+                    }
+                },
+                () = tokio::time::sleep_until(look_at) => look_at = self.look(&engines).await?,
+                _ = tokio::signal::ctrl_c() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+            }
+        }
+    }
+
+    /// What engines have to say of the deployment.
+    async fn subscribe(&self, engines: &Engines) -> Result<LocalBoxStream<'static, Happening>, CliError> {
+        let record = self.workspace.record(self.name)?;
+        let mut seen: Vec<EngineRef> = Vec::new();
+        let mut all: Vec<BoxStream<'static, Happening>> = Vec::new();
+        for target in targets(self.workspace, &record, self.instances)? {
+            if !seen.contains(&target.engine) {
+                all.push(engines.get(&target.engine).await?.happenings(self.name).boxed());
+                seen.push(target.engine);
+            }
+        }
+        // One that ends shows that all have to be asked anew.
+        Ok(futures_util::stream::select_all(all.into_iter().map(|one| one.map(Some).chain(futures_util::stream::iter([None]))))
+            .take_while(|happening| std::future::ready(happening.is_some()))
+            .filter_map(std::future::ready)
+            .boxed_local())
+    }
+
+    fn note(&mut self, happening: &Happening) {
+        let watched = self.known.entry(happening.instance.clone()).or_default();
+        let before = watched.left_alone;
+        watched.note(happening.what);
+        if watched.left_alone && !before {
+            self.say(&format!("{} was stopped on purpose: it is left alone until it is started again", happening.instance));
+        }
+    }
+
+    /// Looks, and mends what may be. When to look again.
+    async fn look(&mut self, engines: &Engines) -> Result<Instant, CliError> {
+        let record = self.workspace.record(self.name)?;
+        let now = Instant::now();
+        if !record.is_installed() {
+            return Err(CliError::new(Kind::Failed, format!("`{}` was taken down: there is nothing left to watch", self.name)));
+        }
+        let ill = match self.ill(engines, &record).await {
+            Ok(ill) => ill,
+            Err(error) => {
+                self.say(&format!("the engine does not say how it is: {}", error.message));
+                return Ok(now + Duration::from_secs(5));
+            }
+        };
+        let mut next = now + QUIET;
+        let mut mend = Vec::new();
+        for id in ill {
+            let watched = self.known.entry(id.clone()).or_default();
+            match watched.mendable_at(self.patience, now) {
+                Some(at) if at <= now => mend.push(id),
+                Some(at) => next = next.min(at),
+                None if !watched.given_up => {
+                    watched.given_up = true;
+                    self.say(&format!("{id} was mended {} times within an hour: it is left alone", self.patience.budget));
+                }
+                None => {}
+            }
+        }
+        if !mend.is_empty() && self.mend(mend).await? {
+            next = next.min(Instant::now() + SETTLE);
+        }
+        Ok(next)
+    }
+
+    /// Ids of the instances that are ill, those apart that are left alone.
+    async fn ill(&self, engines: &Engines, record: &Record) -> Result<Vec<String>, CliError> {
+        let Some(deployment) = &record.deployment else { return Ok(Vec::new()) };
+        let observed = self.workspace.observe(engines, deployment, record).await?;
+        let selection = super::execute::named(self.instances, record)?;
+        let known = Known { deployment, record, observed: &observed };
+        let proposal = heal::first(&known, &Parameters { selection, ignore_failure: true, ..Parameters::default() });
+        let mut ids: Vec<String> =
+            proposal.stage.tasks().iter().filter(|task| task.operation != "check_status").map(|task| task.instance.clone()).collect();
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()) && !self.known.get(id).is_some_and(|watched| watched.left_alone));
+        Ok(ids)
+    }
+
+    /// Whether it is worth another look at once.
+    async fn mend(&mut self, ids: Vec<String>) -> Result<bool, CliError> {
+        self.say(&format!("{} {} ill", ids.join(", "), if ids.len() == 1 { "is" } else { "are" }));
+        let selection = Selection::of_instances(ids.iter().cloned());
+        let decide = |_: &Record| {
+            let selection = selection.clone();
+            Ok((Workflow::Heal, Parameters { selection, ignore_failure: true, ..Parameters::default() }))
+        };
+        let done = self.order.run_in(self.workspace, self.name, &decide).await;
+        let at = Instant::now();
+        match done {
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(error) if error.kind == Kind::Busy => {
+                self.say("somebody else works on it");
+                return Ok(false);
+            }
+            Err(error) => complain(&error.to_text(color(self.workspace.global))),
+            Ok(_) => {}
+        }
+        for id in ids {
+            self.known.entry(id).or_default().mended.push_back(at);
+        }
+        Ok(true)
+    }
+
+    fn say(&self, words: &str) {
+        complain(&format!("{} `{}`: {words}\n", timestamp(now()), self.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { budget: 2, cool_down: Duration::from_secs(10) };
+
+    #[test]
+    fn an_instance_is_mended_so_often_in_an_hour_and_not_at_once() {
+        let (start, mut watched) = (Instant::now(), Watched::default());
+        assert_eq!(watched.mendable_at(PATIENCE, start), Some(start));
+        watched.mended.push_back(start);
+        assert_eq!(watched.mendable_at(PATIENCE, start), Some(start + PATIENCE.cool_down));
+        watched.mended.push_back(start + PATIENCE.cool_down);
+        assert_eq!(watched.mendable_at(PATIENCE, start + HOUR), None, "the budget is used up");
+        let later = start + HOUR + Duration::from_secs(5);
+        assert_eq!(watched.mendable_at(PATIENCE, later), Some(start + PATIENCE.cool_down * 2), "the first one counts no more");
+    }
+
+    #[test]
+    fn who_is_signalled_and_dies_is_left_alone_until_it_starts() {
+        let mut watched = Watched::default();
+        watched.note(What::Died);
+        assert!(!watched.left_alone, "it died by itself");
+        watched.note(What::Started);
+        watched.note(What::Signalled);
+        assert!(!watched.left_alone, "it may survive that");
+        watched.note(What::Died);
+        assert!(watched.left_alone);
+        watched.note(What::Started);
+        assert!(!watched.left_alone);
+    }
+}

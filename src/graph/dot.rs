@@ -1,0 +1,27 @@
+//! The language of Graphviz.
+
+use super::{Graph, RelationshipKind};
+
+/// The graph as `dot` reads it.
+#[must_use]
+pub fn dot(graph: &Graph) -> String {
+    let mut text = "digraph deployment {\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n".to_owned();
+    for (at, vertex) in graph.vertices.iter().enumerate() {
+        let (border, ground) = vertex.mood.colours();
+        let label = format!("{}\\n{}", quoted(&vertex.name), quoted(&vertex.below));
+        text += &format!("  n{at} [label=\"{label}\", color=\"{border}\", fillcolor=\"{ground}\"];\n");
+    }
+    for arrow in &graph.arrows {
+        let style = match arrow.kind {
+            RelationshipKind::ContainedIn => " [style=bold, arrowhead=diamond]",
+            RelationshipKind::ConnectedTo => "",
+            RelationshipKind::DependsOn => " [style=dashed]",
+        };
+        text += &format!("  n{} -> n{}{style};\n", arrow.from, arrow.to);
+    }
+    text + "}\n"
+}
+
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
