@@ -17,8 +17,10 @@ const GAP: f64 = 28.0;
 const LETTER: f64 = 7.6;
 /// Parts that hang together are put beside each other up to this width, then below.
 const WIDTH: f64 = 1600.0;
+/// How often places are improved.
+const ROUNDS: usize = 24;
 /// Room that a line takes where it passes a layer.
-const PASSAGE: f64 = 14.0;
+const PASSAGE: f64 = 2.0;
 
 /// A box, by its middle.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -44,7 +46,7 @@ pub(super) fn place(graph: &Graph) -> Placed {
     let (points, chains) = passages(graph, &ranks);
     let size = |at: usize| if at < widths.len() { widths[at] } else { PASSAGE };
     let rank = |at: usize| if at < ranks.len() { ranks[at] } else { points[at - ranks.len()] };
-    let vertices: Vec<(u32, (f64, f64))> = (0..ranks.len() + points.len()).map(|at| (number(at), (size(at) + GAP, HEIGHT))).collect();
+    let vertices: Vec<(u32, (f64, f64))> = (0..ranks.len() + points.len()).map(|at| (number(at), (size(at), HEIGHT))).collect();
     let pairs = chains.iter().flat_map(|chain| chain.windows(2)).map(|pair| (number(pair[0]), number(pair[1])));
     // Twice the same, and what closes a circle, says nothing about layers.
     let edges: Vec<(u32, u32)> =
@@ -53,7 +55,7 @@ pub(super) fn place(graph: &Graph) -> Placed {
     let config = Config {
         vertex_spacing: GAP,
         dummy_vertices: false,
-        ranking_type: RankingType::Up,
+        ranking_type: RankingType::Down,
         c_minimization: CrossingMinimization::Barycenter,
         ..Config::default()
     };
@@ -61,7 +63,7 @@ pub(super) fn place(graph: &Graph) -> Placed {
     let (mut left, mut top, mut row, mut widest) = (GAP, GAP, 0.0_f64, 0.0_f64);
     for (layout, _, _) in from_vertices_and_edges(&vertices, &edges, &config) {
         let least_rank = layout.iter().map(|(at, _)| rank(*at)).min().unwrap_or_default();
-        let part = spread(layout.iter().map(|(at, (x, _))| (*at, rank(*at) - least_rank, *x)).collect(), &size);
+        let part = spread(layout.iter().map(|(at, (x, _))| (*at, rank(*at) - least_rank, *x)).collect(), &edges, &size);
         let (wide, high) =
             part.iter().fold((0.0_f64, 0.0_f64), |(wide, high), (at, x, y)| (wide.max(x + size(*at) / 2.0), high.max(y + HEIGHT)));
         if left > GAP && left + wide > WIDTH {
@@ -91,16 +93,15 @@ fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The layer of each box, from the top: as deep as the longest way to it. Arrows that close a circle do not count.
+/// The layer of each box, from the top: as low as can be, just above what it needs. Arrows that close a circle do not count.
 fn ranks(graph: &Graph) -> Vec<usize> {
-    let mut ranks = vec![0; graph.vertices.len()];
-    let arrows = || graph.arrows.iter().filter(|arrow| arrow.from != arrow.to);
-    for _ in 0..graph.vertices.len() {
+    let mut heights = vec![0; graph.vertices.len()];
+    for _ in 0..heights.len() {
         let mut changed = false;
-        for arrow in arrows() {
-            let least = ranks[arrow.from] + 1;
-            if ranks[arrow.to] < least && least < graph.vertices.len() {
-                ranks[arrow.to] = least;
+        for arrow in graph.arrows.iter().filter(|arrow| arrow.from != arrow.to) {
+            let least = heights[arrow.to] + 1;
+            if heights[arrow.from] < least && least < heights.len() {
+                heights[arrow.from] = least;
                 changed = true;
             }
         }
@@ -108,7 +109,8 @@ fn ranks(graph: &Graph) -> Vec<usize> {
             break;
         }
     }
-    ranks
+    let highest = heights.iter().max().copied().unwrap_or_default();
+    heights.into_iter().map(|height| highest - height).collect()
 }
 
 /// Points at which long arrows pass the layers between, by their layer; and for each arrow the boxes and points that it goes through.
@@ -127,19 +129,59 @@ fn passages(graph: &Graph, ranks: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
     (points, chains)
 }
 
-/// Puts a part into its layers, by its order from left to right, so that nothing overlaps. Its left edge is 0.
-fn spread(mut part: Vec<(usize, usize, f64)>, size: &dyn Fn(usize) -> f64) -> Vec<(usize, f64, f64)> {
-    part.sort_by(|a, b| a.1.cmp(&b.1).then(a.2.total_cmp(&b.2)));
-    let mut placed: Vec<(usize, f64, f64)> = Vec::with_capacity(part.len());
-    let mut edge: Option<(usize, f64)> = None;
+/// Puts a part into its layers. The order from left to right in each is given; where each stands follows from what it is connected
+/// with. Its left edge is 0.
+fn spread(part: Vec<(usize, usize, f64)>, edges: &[(u32, u32)], size: &dyn Fn(usize) -> f64) -> Vec<(usize, f64, f64)> {
+    let deepest = part.iter().map(|(_, rank, _)| *rank).max().unwrap_or_default();
+    let mut layers: Vec<Vec<(usize, f64)>> = vec![Vec::new(); deepest + 1];
     for (at, rank, x) in part {
-        let half = size(at) / 2.0;
-        let free = edge.filter(|(layer, _)| *layer == rank).map_or(f64::MIN, |(_, right)| right + GAP + half);
-        let x = x.max(free);
-        edge = Some((rank, x + half));
-        #[expect(clippy::cast_precision_loss, reason = "nobody draws 2^53 layers")]
-        placed.push((at, x, rank as f64 * LAYER));
+        layers[rank].push((at, x));
     }
-    let left = placed.iter().map(|(at, x, _)| x - size(*at) / 2.0).fold(f64::MAX, f64::min);
-    placed.into_iter().map(|(at, x, y)| (at, x - left, y)).collect()
+    layers.iter_mut().for_each(|layer| layer.sort_by(|a, b| a.1.total_cmp(&b.1)));
+    let layers: Vec<Vec<usize>> = layers.into_iter().map(|layer| layer.into_iter().map(|(at, _)| at).collect()).collect();
+    let mut neighbours: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (from, to) in edges {
+        neighbours.entry(index(*from)).or_default().push(index(*to));
+        neighbours.entry(index(*to)).or_default().push(index(*from));
+    }
+    let mut x: HashMap<usize, f64> = layers.iter().flat_map(|layer| apart(layer, &vec![0.0; layer.len()], size)).collect();
+    for round in 0..ROUNDS {
+        for at in 0..layers.len() {
+            let layer = &layers[if round % 2 == 0 { at } else { layers.len() - 1 - at }];
+            let middle = |vertex: &usize| {
+                let near: Vec<f64> = neighbours.get(vertex).into_iter().flatten().filter_map(|it| x.get(it).copied()).collect();
+                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 neighbours")]
+                let mean = near.iter().sum::<f64>() / near.len() as f64;
+                if near.is_empty() { x[vertex] } else { mean }
+            };
+            let wanted: Vec<f64> = layer.iter().map(middle).collect();
+            x.extend(apart(layer, &wanted, size));
+        }
+    }
+    let left = x.iter().map(|(at, x)| x - size(*at) / 2.0).fold(f64::MAX, f64::min);
+    #[expect(clippy::cast_precision_loss, reason = "nobody draws 2^53 layers")]
+    let placed = layers.iter().enumerate().flat_map(|(rank, layer)| layer.iter().map(move |at| (*at, rank as f64 * LAYER)));
+    placed.map(|(at, y)| (at, x[&at] - left, y)).collect()
+}
+
+/// Places as near to those that are wanted as can be (least squares) without changing the order or overlapping: neighbours that
+/// would overlap become a block that stands where its members on average want to.
+fn apart(layer: &[usize], wanted: &[f64], size: &dyn Fn(usize) -> f64) -> Vec<(usize, f64)> {
+    let mut offsets = vec![0.0; layer.len()];
+    for at in 1..layer.len() {
+        offsets[at] = offsets[at - 1] + f64::midpoint(size(layer[at - 1]), size(layer[at])) + GAP;
+    }
+    // Blocks: the sum of what is wanted, and how many want it.
+    let mut blocks: Vec<(f64, f64)> = Vec::new();
+    for (wanted, offset) in wanted.iter().zip(&offsets) {
+        let mut block = (wanted - offset, 1.0);
+        while let Some(before) = blocks.last().copied().filter(|before| before.0 / before.1 > block.0 / block.1) {
+            blocks.pop();
+            block = (block.0 + before.0, block.1 + before.1);
+        }
+        blocks.push(block);
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was counted")]
+    let starts = blocks.iter().flat_map(|(sum, count)| std::iter::repeat_n(sum / count, *count as usize));
+    layer.iter().zip(starts).zip(offsets).map(|((at, start), offset)| (*at, start + offset)).collect()
 }
