@@ -269,7 +269,7 @@ impl<'a, B: Backend> Executor<'a, B> {
                     self.stop(Why::Timeout, &running)
                 }
                 Some((task, progress)) = shown.recv() => {
-                    self.reporter.progress(&self.record, task, &progress.scrubbed(self.secrets));
+                    self.reporter.progress(self.record, task, &progress.scrubbed(self.secrets));
                     Ok(())
                 }
                 done = running.calls.next() => match done {
@@ -466,7 +466,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         let entry = Entry::now(event.scrubbed(self.secrets));
         self.record.apply(&entry).expect("the executor follows its own state");
         self.journal.append(&entry)?;
-        self.reporter.report(&self.record, &entry);
+        self.reporter.report(self.record, &entry);
         Ok(())
     }
 }

@@ -47,19 +47,16 @@ pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
 pub(crate) fn man(out: Option<&Path>) -> Result<Outcome, CliError> {
     let cannot = |error: std::io::Error| CliError::new(Kind::Failed, format!("the manual cannot be written: {error}"));
     let command = Cli::command();
-    match out {
-        Some(folder) => {
-            fs::create_dir_all(folder).map_err(cannot)?;
-            clap_mangen::generate_to(command, folder).map_err(cannot)?;
-            let text = format!("the pages are in {}; man -l shows one of them\n", folder.display());
-            Ok(Outcome::new(json!({ "folder": folder }), text))
-        }
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page).map_err(cannot)?;
-            let text = String::from_utf8_lossy(&page).into_owned();
-            Ok(Outcome::new(json!({ "page": text }), text))
-        }
+    if let Some(folder) = out {
+        fs::create_dir_all(folder).map_err(cannot)?;
+        clap_mangen::generate_to(command, folder).map_err(cannot)?;
+        let text = format!("the pages are in {}; man -l shows one of them\n", folder.display());
+        Ok(Outcome::new(json!({ "folder": folder }), text))
+    } else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).map_err(cannot)?;
+        let text = String::from_utf8_lossy(&page).into_owned();
+        Ok(Outcome::new(json!({ "page": text }), text))
     }
 }
 

@@ -65,16 +65,14 @@ async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64,
                 Some(Ok(piece)) => write(&piece),
                 _ => break,
             },
-            bytes = next(&mut typed) => match bytes {
-                Some(bytes) => {
-                    // A command that reads no more ends by itself.
-                    let _ = attached.input.write_all(&bytes).await;
-                    let _ = attached.input.flush().await;
-                }
-                None => {
-                    let _ = attached.input.shutdown().await;
-                    typed = None;
-                }
+            bytes = next(&mut typed) => {
+                // A command that reads no more ends by itself.
+                let _ = match &bytes {
+                    Some(bytes) => attached.input.write_all(bytes).await,
+                    None => attached.input.shutdown().await,
+                };
+                let _ = attached.input.flush().await;
+                typed = typed.filter(|_| bytes.is_some());
             },
             _ = resized.recv(), if command.terminal => resize(engine, &id).await,
         }

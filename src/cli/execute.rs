@@ -38,7 +38,11 @@ impl Order<'_> {
             let deployment = record.deployment.as_ref();
             let declared = deployment.and_then(|deployment| deployment.workflows.get(name));
             let workflow = workflow(name, declared, deployment)?;
-            let parameters = read_parameters(given)?;
+            let mut parameters = read_parameters(given)?;
+            // What older editions of the library call it.
+            if let Some(node) = parameters.shift_remove("node_id").filter(|_| workflow == Workflow::Scale) {
+                parameters.insert("scalable_entity_name".to_owned(), node);
+            }
             let parameters = match declared {
                 Some(declared) => with_defaults(name, declared, parameters, &plan::parameter_names(workflow))?,
                 None => parameters,
@@ -161,7 +165,9 @@ impl Order<'_> {
         operation::check(workflow, &parameters, &deployment).map_err(|message| CliError::new(Kind::Invalid, message))?;
         let observed = session.observe().await?;
         let mut record = session.record.clone();
-        before.iter().for_each(|event| record.apply(&Entry::now(event.clone())).expect("a definition can always follow"));
+        for event in &before {
+            record.apply(&Entry::now(event.clone())).expect("a definition can always follow");
+        }
         let proposal = plan::first(workflow, &parameters, &Known { deployment: &deployment, record: &record, observed: &observed });
         self.confirm(workflow, &deployment, &record, &proposal.stage)?;
         super::install::refuse_unsupported(&proposal.unsupported, false)?;
@@ -292,7 +298,7 @@ fn with_defaults(
         match &schema.default {
             _ if all.contains_key(parameter) => {}
             Some(value) if is_taken(&parameter) => drop(all.insert(parameter.clone(), value.clone())),
-            None if schema.required => {
+            None if schema.required && !(parameter == "node_id" && all.contains_key("scalable_entity_name")) => {
                 return Err(CliError::usage(format!("the workflow `{name}` needs the parameter `{parameter}`: -p {parameter}=VALUE")));
             }
             _ => {}

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 /// How long nobody looks if engines tell nothing.
 const QUIET: Duration = Duration::from_secs(30);
 /// The time in which the mends of an instance are counted.
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 /// What happens at once is mended at once.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -107,17 +107,14 @@ impl Watch<'_> {
         let mut look_at = Instant::now();
         loop {
             tokio::select! {
-                happening = told.next() => match happening {
-                    Some(happening) => {
-                        self.note(&happening);
-                        look_at = look_at.min(Instant::now() + SETTLE);
-                    }
-                    None => {
-                        // The engine went away, or was restarted.
-                        tokio::time::sleep(Duration::from_secs(1)).await;
-                        told = self.subscribe(&engines).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
-                        look_at = Instant::now();
-                    }
+                happening = told.next() => if let Some(happening) = happening {
+                    self.note(&happening);
+                    look_at = look_at.min(Instant::now() + SETTLE);
+                } else {
+                    // The engine went away, or was restarted.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    told = self.subscribe(&engines).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
+                    look_at = Instant::now();
                 },
                 () = tokio::time::sleep_until(look_at) => look_at = self.look(&engines).await?,
                 _ = tokio::signal::ctrl_c() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
@@ -208,7 +205,7 @@ impl Watch<'_> {
             let selection = selection.clone();
             Ok((Workflow::Heal, Parameters { selection, ignore_failure: true, ..Parameters::default() }))
         };
-        let done = self.order.run_in(self.workspace, self.name, &decide).await;
+        let done = Box::pin(self.order.run_in(self.workspace, self.name, &decide)).await;
         let at = Instant::now();
         match done {
             Err(error) if error.kind == Kind::Interrupted => return Err(error),

@@ -138,13 +138,13 @@ impl Install<'_> {
         }
         let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
         let proposal = wish.propose(self.ask.workflow, &self.parameters(), &observed);
+        if let Some(plan) = &self.plan {
+            plan.expect(&PlanFile::new(self.ask.workflow, &self.parameters(), &wish.deployment, &observed, &proposal.stage))?;
+        }
         match wish.decide(&proposal, &observed) {
             Decision::UpToDate => return Ok(None),
             Decision::Different(differences) if !is_update => return Err(different(&wish.deployment.name, &differences)),
             _ => {}
-        }
-        if let Some(plan) = &self.plan {
-            plan.expect(&PlanFile::new(self.ask.workflow, &self.parameters(), &wish.deployment, &observed, &proposal.stage))?;
         }
         wish.refuse_strangers(&observed)?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;

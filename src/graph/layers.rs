@@ -137,7 +137,9 @@ fn spread(part: Vec<(usize, usize, f64)>, edges: &[(u32, u32)], size: &dyn Fn(us
     for (at, rank, x) in part {
         layers[rank].push((at, x));
     }
-    layers.iter_mut().for_each(|layer| layer.sort_by(|a, b| a.1.total_cmp(&b.1)));
+    for layer in &mut layers {
+        layer.sort_by(|a, b| a.1.total_cmp(&b.1));
+    }
     let layers: Vec<Vec<usize>> = layers.into_iter().map(|layer| layer.into_iter().map(|(at, _)| at).collect()).collect();
     let mut neighbours: HashMap<usize, Vec<usize>> = HashMap::new();
     for (from, to) in edges {

@@ -144,7 +144,7 @@ mod tests {
         let placed = layers::place(&graph);
         for (at, one) in placed.boxes.iter().enumerate() {
             for other in &placed.boxes[at + 1..] {
-                let apart = (one.x - other.x).abs() >= (one.width + other.width) / 2.0 || (one.y - other.y).abs() >= layers::HEIGHT;
+                let apart = (one.x - other.x).abs() >= f64::midpoint(one.width, other.width) || (one.y - other.y).abs() >= layers::HEIGHT;
                 assert!(apart, "{one:?} {other:?}");
             }
         }

@@ -43,8 +43,8 @@ impl Structure {
 pub enum Unscalable {
     #[error("there is no node and no scaling group `{0}`")]
     Unknown(String),
-    #[error("`{name}` has {current} of them now: {delta:+} would make {}", *current as i64 + delta)]
-    Negative { name: String, current: usize, delta: i64 },
+    #[error("`{name}` has {current} of them now: {delta:+} would make {after}")]
+    Negative { name: String, current: usize, delta: i64, after: i64 },
     #[error("instances to remove or to keep are only named when there are to be fewer")]
     HintsWhenGrowing,
     #[error("`{0}` is no instance of what is scaled")]
@@ -106,8 +106,9 @@ impl Deployment {
     fn wanted(&self, scaling: &Scaling) -> Result<Wanted, Unscalable> {
         let Scaling { entity, delta, include, exclude } = scaling;
         let current = self.number(entity).ok_or_else(|| Unscalable::Unknown(entity.clone()))?;
-        let after = i64::try_from(current).ok().and_then(|current| usize::try_from(current + delta).ok());
-        let instances = after.ok_or_else(|| Unscalable::Negative { name: entity.clone(), current, delta: *delta })?;
+        let after = i64::try_from(current).unwrap_or(i64::MAX).saturating_add(*delta);
+        let negative = |_| Unscalable::Negative { name: entity.clone(), current, delta: *delta, after };
+        let instances = usize::try_from(after).map_err(negative)?;
         self.check_hints(scaling, instances, current)?;
         Ok(Wanted { instances, include: include.clone(), exclude: exclude.clone() })
     }

@@ -209,7 +209,7 @@ impl<'a> Planner<'a, '_> {
 }
 
 /// Changes what is there, in the gentlest way that there is.
-fn apply<'c>(chain: &mut Chain<'c>, outages: &Outages, change: Change, rolling: Rolling) {
+fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Rolling) {
     let Known { record, observed, .. } = chain.known;
     let (instance, node) = (chain.instance, chain.node);
     match change {

@@ -114,7 +114,7 @@ impl One<'_> {
             if backwards && self.ordered {
                 for id in order.needed_by(instance) {
                     let id = self.known.deployment.instance(id).map(|instance| instance.id.as_str());
-                    id.into_iter().for_each(|id| waited.entry(id).or_default().extend(&handed_on));
+                    waited.entry(id.unwrap_or_default()).or_default().extend(&handed_on);
                 }
             } else if !backwards {
                 waited.insert(&instance.id, handed_on);

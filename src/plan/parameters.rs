@@ -238,30 +238,30 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(workflow: Workflow, given: Json) -> Result<Parameters, String> {
+    fn read(workflow: Workflow, given: &Json) -> Result<Parameters, String> {
         Parameters::read(workflow, given.as_object().cloned().unwrap())
     }
 
     #[test]
     fn what_a_workflow_does_not_take_is_refused() {
-        let refused = read(Workflow::Start, json!({ "delta": 1 })).unwrap_err();
+        let refused = read(Workflow::Start, &json!({ "delta": 1 })).unwrap_err();
         assert_eq!(
             refused,
             "the workflow `start` takes no parameter `delta`; it takes: operation_parms, run_by_dependency_order, node_ids, node_instance_ids, type_names"
         );
-        assert!(read(Workflow::ExecuteOperation, json!({})).unwrap_err().contains("needs the parameter `operation`"));
-        assert!(read(Workflow::Start, json!({ "node_ids": { "a": 1 } })).unwrap_err().contains("a text, or a list of texts"));
+        assert!(read(Workflow::ExecuteOperation, &json!({})).unwrap_err().contains("needs the parameter `operation`"));
+        assert!(read(Workflow::Start, &json!({ "node_ids": { "a": 1 } })).unwrap_err().contains("a text, or a list of texts"));
     }
 
     #[test]
     fn one_name_is_a_list_of_one_and_null_is_not_given() {
-        let given = read(Workflow::Install, json!({ "node_ids": "a", "type_names": null })).unwrap();
+        let given = read(Workflow::Install, &json!({ "node_ids": "a", "type_names": null })).unwrap();
         assert_eq!(given.selection, Selection { node_ids: vec!["a".to_owned()], ..Selection::default() });
     }
 
     #[test]
     fn parameters_come_back_from_the_journal() {
-        let given = read(Workflow::Heal, json!({ "node_instance_id": "a_1", "allow_reinstall": false })).unwrap();
+        let given = read(Workflow::Heal, &json!({ "node_instance_id": "a_1", "allow_reinstall": false })).unwrap();
         let back: Parameters = serde_json::from_value(json!(given)).unwrap();
         assert_eq!((back.ignore_failure, &back), (true, &given));
     }

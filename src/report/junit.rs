@@ -1,4 +1,4 @@
-//! An execution as JUnit XML, for pipelines that show tests: an instance is a suite, a step is a case.
+//! An execution as `JUnit` XML, for pipelines that show tests: an instance is a suite, a step is a case.
 
 use super::lines::failure;
 use crate::{

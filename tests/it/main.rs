@@ -4,6 +4,7 @@
 
 mod adopt;
 mod contract;
+mod daytwo;
 mod endure;
 mod engines;
 mod examples;
@@ -29,6 +30,7 @@ mod runs;
 mod secrets;
 mod shown;
 mod support;
+mod update;
 mod validate;
 mod waits;
 mod watching;

@@ -154,7 +154,7 @@ impl Test {
         }
         let others = ["validate", "inspect", "explain", "schema", "adopt", "list", "--version", "--help"];
         let is_named = |name: &&&str| !others.contains(*name) && !arguments.contains(&"-d");
-        if arguments.first().filter(is_named).is_some() {
+        if arguments.first().as_ref().is_some_and(is_named) {
             command.env("DOCKCTL_DEPLOYMENT", &self.prefix);
         }
         command

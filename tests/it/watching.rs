@@ -2,7 +2,7 @@
 
 #[path = "../sweep/proxy.rs"]
 #[allow(dead_code, reason = "made for the sweeps")]
-mod proxy;
+pub(crate) mod proxy;
 
 use crate::support::Test;
 use proxy::{Fault, Proxy};

@@ -252,6 +252,8 @@ fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
             _ => runs.push(vec![line]),
         }
     }
-    runs.iter_mut().for_each(|run| run.sort());
+    for run in &mut runs {
+        run.sort();
+    }
     runs.concat()
 }

@@ -112,15 +112,15 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
             _ => is_done(node, object),
         }),
         Action::Execute { .. } => true,
+        Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
+        Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
         Action::CreateSuccessor(_)
         | Action::Swap { .. }
         | Action::Discard { .. }
         | Action::PutBack
         | Action::Adjust { .. }
-        | Action::Rename { .. } => false,
-        Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
-        Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
-        Action::Wait { .. }
+        | Action::Rename { .. }
+        | Action::Wait { .. }
         | Action::WaitFor { .. }
         | Action::Follow
         | Action::Build { .. }

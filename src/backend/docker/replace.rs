@@ -133,7 +133,8 @@ fn adjustment(deployment: &Deployment, instance: &Instance, former: &Definition,
         body.insert("MemorySwap".to_owned(), new.get("MemorySwap").cloned().unwrap_or_else(|| (memory * 2).into()));
     }
     let body = Json::Object(body);
-    if old_rest != new_rest || holds_call(&body) {
+    let is_all = !body.as_object().is_none_or(JsonMap::is_empty) && old_rest == new_rest && !holds_call(&body);
+    if !is_all {
         return None;
     }
     let action = Action::Adjust { body, declaration: declaration(deployment, instance, node) };
@@ -155,7 +156,11 @@ fn split(creation: &Creation, deployment: &Deployment, instance: &Instance, node
         }
     }
     for arguments in ["create", "start", "container_args"] {
-        declared.as_object_mut()?.shift_remove(arguments);
+        let given = declared.as_object_mut()?.shift_remove(arguments).unwrap_or_default();
+        // What is only known later is not in the body: it has to be the same as it is written.
+        if holds_call(&given) {
+            declared[arguments] = without_limits(given);
+        }
     }
     body.sort_keys();
     Some((json!([declared, body]), adjustable))
@@ -175,6 +180,15 @@ pub(in crate::backend) fn fixed_port(node: &Definition) -> Option<String> {
     // A range lets the engine choose.
     let fixed = |port: &&str| !port.is_empty() && *port != "0" && !port.contains('-');
     ports.filter_map(|binding| binding["HostPort"].as_str()).find(fixed).map(str::to_owned)
+}
+
+/// Arguments without those that say nothing but limits, as far as these are known by now.
+fn without_limits(mut arguments: Json) -> Json {
+    let known = arguments.get("host_config").is_none_or(|host| !holds_call(host));
+    if let Some(arguments) = arguments.as_object_mut().filter(|_| known) {
+        arguments.shift_remove("host_config");
+    }
+    arguments
 }
 
 /// The step that puts what was made in the place of a container there. One that was there before the deployment is kept.

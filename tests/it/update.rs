@@ -1,0 +1,235 @@
+//! `update`, plans of it, and plan files.
+
+use crate::support::{Test, docker};
+use serde_json::{Value as Json, json};
+use std::fs;
+
+/// Three of `web` on a network, each needing `db`, which has a volume without a name; `aside` has nothing to do with them.
+const BLUEPRINT: &str = "  - plugin:dockctl
+inputs:
+  port: {default: '80'}
+  memory: {default: 67108864}
+  key: {default: k1}
+metadata: {dockctl: {sensitive: [key]}}
+dsl_definitions:
+  image: &image {src: TARBALL, repository: dockctl-demo}
+node_templates:
+  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}
+  db:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-db, image: *image}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sleep 1000, stop_timeout: 0, volumes: [/data], host_config: {mem_limit: {get_input: memory}}}}}
+    relationships: [{type: dockctl.relationships.attached_to_network, target: net}]
+  web:
+    type: cloudify.docker.Container
+    instances: {deploy: 3}
+    properties: {name: PREFIX-web, image: *image}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: COMMAND, stop_timeout: 0, environment: {PORT: {get_input: port}, KEY: {get_input: key}}}}}
+        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}
+    relationships: [{type: cloudify.relationships.connected_to, target: db}]
+  aside:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-aside, image: *image}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sleep 1000, stop_timeout: 0}}}
+outputs: {port: {value: {get_input: port}}}
+";
+
+fn blueprint(test: &Test, change: impl Fn(String) -> String) {
+    let head = "tosca_definitions_version: cloudify_dsl_1_3\nimports:\n  - http://www.getcloudify.org/spec/cloudify/4.5/types.yaml\n  - http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml\n";
+    let text = change(BLUEPRINT.replace("COMMAND", "sleep 1000"));
+    test.write("blueprint.yaml", &format!("{head}{text}"));
+}
+
+fn installed(name: &str) -> Test {
+    let test = Test::new(name);
+    blueprint(&test, |text| text);
+    test.run(&["install"]).exits(0);
+    test
+}
+
+fn ids(test: &Test, names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| test.inspect(name, "{{.Id}}")).collect()
+}
+
+const WEBS: [&str; 3] = ["web", "web-1", "web-2"];
+
+#[test]
+fn what_changed_is_replaced_and_nothing_else() {
+    let test = installed("replaced");
+    let (webs, others) = (ids(&test, &WEBS), ids(&test, &["db", "aside"]));
+    let plan = test.run(&["plan", "-i", "port=81"]).exits(0).stdout;
+    assert_eq!(plan.matches("recreate: its definition changed").count(), 3, "{plan}");
+    assert!(plan.contains("params.environment.PORT: \"80\" → \"81\"") && plan.contains("3 unchanged"), "{plan}");
+    test.run(&["install", "-i", "port=81"]).exits(6).says(&["dockctl update changes it"]);
+    let run = test.run(&["update", "-i", "port=81", "--progress", "plain"]).exits(0);
+    assert!(WEBS.iter().all(|name| test.inspect(name, "{{.Config.Env}}").contains("PORT=81")));
+    assert!(ids(&test, &WEBS).iter().all(|id| !webs.contains(id)));
+    assert_eq!(ids(&test, &["db", "aside"]), others, "who does not use what changed is not touched");
+    assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
+    // One after the other: no second is out of service while the first is.
+    let at = |text: &str| run.stderr.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>();
+    let (stops, ends) = (at(".stop] stop container"), at(".clean] remove old container"));
+    assert_eq!((stops.len(), ends.len()), (3, 3));
+    assert!(stops[1] > ends[0] && stops[2] > ends[1], "{}", run.stderr);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    assert_eq!(test.run(&["outputs"]).exits(0).stdout, "port: 81\n");
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
+    let test = installed("rolling");
+    let run = test.run(&["update", "-i", "port=81", "--max-unavailable", "3", "--progress", "plain"]).exits(0);
+    let last = |text: &str| run.stderr.rfind(text).unwrap();
+    assert!(last(".stop] stop container") < run.stderr.find(".clean] remove old container").unwrap(), "{}", run.stderr);
+    let run = test.run(&["update", "-i", "port=82", "--start-first", "--progress", "plain"]).exits(0);
+    assert!(!run.stderr.contains(".stop] stop container"), "the old one runs until the new one works:\n{}", run.stderr);
+    assert!(WEBS.iter().all(|name| test.inspect(name, "{{.Config.Env}} {{.Config.Hostname}}").contains(&"PORT=82 KEY=k1".to_string())
+        || test.inspect(name, "{{.Config.Env}}").contains("PORT=82")));
+    assert_eq!(test.containers().len(), 5);
+}
+
+#[test]
+fn limits_are_changed_as_it_runs() {
+    let test = installed("limits");
+    let before = test.inspect("db", "{{.Id}} {{.State.StartedAt}}");
+    let plan = test.run(&["plan", "-i", "memory:=100000000", "--output", "json"]).exits(0).json();
+    let db = plan["instances"].as_array().unwrap().iter().find(|it| it["node"] == "db").unwrap();
+    assert_eq!((&plan["workflow"], &db["effect"]), (&json!("update"), &json!("update")));
+    assert_eq!(db["fields"], json!([{ "field": "params.host_config.mem_limit", "before": 67_108_864, "after": 100_000_000 }]));
+    test.run(&["update", "-i", "memory:=100000000"]).exits(0);
+    assert_eq!(test.inspect("db", "{{.Id}} {{.State.StartedAt}}"), before);
+    assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "100000000");
+    test.run(&["plan", "--exit-code"]).exits(0);
+    // And back: what labels say of it counts no more.
+    test.run(&["update", "-i", "memory:=67108864"]).exits(0);
+    assert_eq!(test.inspect("db", "{{.HostConfig.Memory}} {{.Id}} {{.State.StartedAt}}"), format!("67108864 {before}"));
+}
+
+#[test]
+fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() {
+    let test = installed("carried");
+    docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
+    let volume = test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}");
+    for seconds in ["2000", "3000"] {
+        blueprint(&test, |text| text.replacen("sleep 1000", &format!("sleep {seconds}"), 1));
+        test.run(&["update"]).exits(0);
+        assert_eq!(docker(&["exec", &test.name("db"), "cat", "/data/x"]), "kept");
+    }
+    assert_eq!(test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}"), volume);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]), "");
+}
+
+#[test]
+fn what_does_not_work_is_put_back() {
+    let test = installed("back");
+    let before = ids(&test, &WEBS);
+    blueprint(&test, |text| {
+        text.replacen("command: sleep 1000, stop_timeout: 0, environment", "command: 'false', stop_timeout: 0, environment", 1)
+    });
+    let run = test.run(&["update"]).exits(1).says(&["the container ended with exit code 1", "put the old container back"]);
+    assert!(run.stdout.contains("update failed"), "{}", run.stdout);
+    assert_eq!(ids(&test, &WEBS), before);
+    assert_eq!(test.containers().iter().filter(|line| line.ends_with("running")).count(), 5, "{:?}", test.containers());
+    let status = test.run(&["status", "--exit-code"]).exits(6).stdout;
+    assert!(status.contains("outdated"), "{status}");
+    assert!(test.run(&["plan"]).exits(0).stdout.contains("3 to recreate"));
+    test.run(&["install"]).exits(6);
+    // The blueprint as it was asks for nothing.
+    blueprint(&test, |text| text);
+    test.run(&["update"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    assert_eq!(ids(&test, &WEBS), before);
+}
+
+#[test]
+fn nodes_come_and_go_and_numbers_change() {
+    let test = installed("nodes");
+    let db = test.inspect("db", "{{.Id}}");
+    blueprint(&test, |text| {
+        text.replace("  aside:\n", "  other:\n").replace("PREFIX-aside", "PREFIX-other").replace("deploy: 3", "deploy: 2")
+    });
+    let plan = test.run(&["plan"]).exits(0).stdout;
+    assert!(plan.contains("- aside_") && plan.contains("+ other_") && plan.contains("1 to create, 2 to remove"), "{plan}");
+    test.run(&["update"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-other running", "PREFIX-web running", "PREFIX-web-1 running"]);
+    assert_eq!(test.inspect("db", "{{.Id}}"), db);
+}
+
+#[test]
+fn a_changed_network_is_made_anew_with_those_on_it() {
+    let test = installed("network");
+    let (db, web) = (test.inspect("db", "{{.Id}}"), test.inspect("web", "{{.Id}}"));
+    blueprint(&test, |text| text.replace("{name: PREFIX-net}", "{name: PREFIX-net, internal: true}"));
+    test.run(&["update"]).exits(0);
+    assert_eq!(docker(&["network", "inspect", "-f", "{{.Internal}}", &test.name("net")]), "true");
+    assert_ne!(test.inspect("db", "{{.Id}}"), db);
+    assert!(test.inspect("db", "{{json .NetworkSettings.Networks}}").contains(&test.name("net")));
+    assert_eq!(test.inspect("web", "{{.Id}}"), web);
+    test.run(&["plan", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn a_container_that_was_adopted_is_taken_over_and_kept() {
+    let test = Test::new("over");
+    let old = test.foreign("web", &["sleep", "1000"]);
+    let node = |external: &str| {
+        format!(
+            "node_templates:\n  web:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-web{external}, image: {{src: TARBALL, repository: dockctl-demo}}}}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {{inputs: {{params: {{command: sleep 1000, stop_timeout: 0}}}}}}\n"
+        )
+    };
+    test.blueprint(&node(", use_external_resource: true"));
+    test.run(&["install"]).exits(0);
+    test.blueprint(&node(""));
+    test.run(&["update"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running", "PREFIX-web.before-dockctl exited"]);
+    assert_eq!(test.inspect("web.before-dockctl", "{{.Id}}"), old);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web.before-dockctl exited"]);
+}
+
+#[test]
+fn a_plan_is_carried_out_exactly_or_not_at_all() {
+    let test = installed("planned");
+    let refused = |arguments: &[&str]| test.run(arguments).exits(6).says(&["the plan is out of date, nothing was done"]);
+    let file = test.path("plan.json").display().to_string();
+    test.run(&["plan", "-i", "port=81", "--out", &file]).exits(0);
+    let plan: Json = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&plan["format"], &plan["kind"], &plan["workflow"]), (&json!(1), &json!("dockctl.plan"), &json!("update")));
+    assert!(!plan.to_string().contains("\"k1\""), "secrets are in no plan");
+    refused(&["update", "-i", "port=82", "--plan", &file]).says(&["the inputs"]);
+    docker(&["kill", &test.name("aside")]);
+    refused(&["update", "-i", "port=81", "--plan", &file]).says(&["what is on the engine"]);
+    docker(&["start", &test.name("aside")]);
+    test.run(&["update", "-i", "port=81", "--plan", &file]).exits(0);
+    refused(&["install", "-i", "port=81", "--plan", &file]);
+    test.write("plan.json", "{\"kind\": \"something\"}");
+    test.run(&["update", "--plan", &file]).exits(2).says(&["it is no plan"]);
+}
+
+#[test]
+fn what_is_sensitive_is_not_in_a_plan() {
+    let test = installed("hidden");
+    for form in ["text", "json", "markdown"] {
+        let run = test.run(&["plan", "-i", "key=k2-very-secret", "--output", form]).exits(0);
+        assert!(!run.stdout.contains("k2-very-secret") && !run.stdout.contains("\"k1\""), "{}", run.stdout);
+        assert!(form == "json" || run.stdout.contains("(sensitive)"), "{}", run.stdout);
+    }
+    let markdown = test.run(&["plan", "-i", "key=k1", "-i", "port=81", "--output", "markdown"]).exits(0).stdout;
+    assert!(markdown.contains("```diff\n- web_") && markdown.contains("= \"81\""), "{markdown}");
+}
+
+#[test]
+fn what_is_not_installed_is_not_updated() {
+    let test = Test::new("none");
+    blueprint(&test, |text| text);
+    test.run(&["update"]).exits(2).says(&["there is nothing to update", "dockctl install"]);
+}
