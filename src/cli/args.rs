@@ -481,6 +481,7 @@ pub(crate) enum Command {
         status: StatusArgs,
     },
     /// List deployments
+    #[command(after_help = "Examples:\n  dockctl list\n  dockctl list --all --output json")]
     List {
         /// With those that are taken down, and those that only the engine's labels tell of
         #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]

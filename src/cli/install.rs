@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::{BlueprintArgs, Global},
     blueprint::{self, Loaded},
-    color,
+    color, complain,
     confirm::{confirm, protected},
     error::{CliError, Kind},
     plan_file::PlanFile,
@@ -24,7 +24,10 @@ use crate::{
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
-use std::path::{Path, PathBuf};
+use std::{
+    io::{IsTerminal as _, stdin},
+    path::{Path, PathBuf},
+};
 
 /// What is asked for of a blueprint.
 pub(crate) struct Ask {
@@ -83,6 +86,9 @@ impl Install<'_> {
             (None, None) => Ok(()),
             (words, danger) => {
                 let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+                if stdin().is_terminal() && !self.workspace.global.yes {
+                    complain(&super::plan::told(&known, &proposal.stage));
+                }
                 confirm(self.workspace.global, &format!("{} `{}`{words}?", capitalized(self.ask.workflow), self.name), danger.as_deref())
             }
         }

@@ -209,6 +209,11 @@ fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
     stage.tasks().iter().filter(foreign).filter_map(|task| task.step.created_name().map(str::to_owned)).collect()
 }
 
+/// What a stage comes to, instance by instance: what somebody is asked about.
+pub(crate) fn told(known: &Known<'_>, stage: &Stage) -> String {
+    prospects(known, stage).iter().filter(|prospect| prospect.effect != Effect::None).map(prospect_text).collect()
+}
+
 /// What a stage comes to for instances that are there, in words; none if it only adds.
 pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
     let touched: Vec<Prospect> =

@@ -36,6 +36,7 @@ pub(crate) fn status(global: &Global, given: Option<&str>, args: &StatusArgs) ->
 /// Looks again and again until the user has seen enough. Each look is written over the one before on a terminal.
 async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result<Outcome, CliError> {
     let over = stdout().is_terminal() && workspace.global.output == Output::Text;
+    super::print(if over { "\x1b[2J" } else { "" });
     loop {
         let outcome = look(workspace, name, false).await?;
         let text = match workspace.global.output {
@@ -49,7 +50,10 @@ async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+            _ = tokio::signal::ctrl_c() => {
+                super::print(if over { "\n" } else { "" });
+                return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") });
+            }
         }
     }
 }

@@ -395,3 +395,64 @@ fn a_file_sets_what_flags_are() {
     test.write("dockctl.toml", "ouput = \"json\"\n");
     test.run(&["list"]).exits(2).says(&["dockctl.toml cannot be used: there is no flag `ouput`", "did you mean `output`?"]);
 }
+
+/// A text without what differs from run to run: ids, times, names.
+fn settled(test: &Test, text: &str) -> String {
+    let ages = |word: &str| {
+        let is_age = word.len() > 1 && word.ends_with(['s', 'm', 'h']) && word[..word.len() - 1].chars().all(|c| c.is_ascii_digit());
+        if is_age { "AGE".to_owned() } else { word.to_owned() }
+    };
+    let word = |word: &str| match word {
+        _ if word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit()) => "CONTAINERID".to_owned(),
+        _ if word.len() == 20 && word.ends_with('Z') => "TIME".to_owned(),
+        _ if word.starts_with('/') => "PATH".to_owned(),
+        _ => ages(word),
+    };
+    let text = text.replace(&test.prefix, "PREFIX");
+    let line = |line: &str| line.split_whitespace().map(word).collect::<Vec<_>>().join("  ");
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[test]
+fn tables_are_as_people_know_them() {
+    let test = Test::new("tables");
+    test.blueprint(PAIR);
+    let run = |arguments: &[&str]| {
+        let run = test.run(&[arguments, &["--seed", "7", "--progress", "quiet"]].concat());
+        settled(&test, &run.stdout)
+    };
+    let plan = run(&["plan", "--steps"]);
+    let installed = run(&["install"]);
+    let installed = installed.split(" after ").next().unwrap().trim_end().to_owned();
+    docker(&["kill", &test.name("web")]);
+    let list = run(&["list"]);
+    let listed: Vec<&str> = list.lines().filter(|line| line.starts_with("DEPLOYMENT") || line.starts_with("PREFIX")).collect();
+    let executions = test.run(&["executions", "--output", "json"]).exits(0).json();
+    let id = executions["executions"][0]["id"].as_str().unwrap();
+    let history = run(&["executions"]).replace(id, "EXECUTION");
+    let all = [plan, installed, run(&["status"]), run(&["plan"]), listed.join("\n"), history, run(&["outputs"])];
+    insta::assert_snapshot!("tables", all.join("\n---\n"));
+}
+
+#[test]
+fn every_command_helps_with_examples() {
+    let test = Test::new("help");
+    // Help shows what variables are set to.
+    let help_of = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
+        command.args(arguments).current_dir(test.folder.path()).env_clear();
+        crate::support::Run::of(&command.output().unwrap()).exits(0).stdout
+    };
+    let overview = help_of(&["--help"]);
+    let commands = overview.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<&str> =
+        commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty()).collect();
+    let mut all = overview.clone();
+    for name in names.iter().filter(|name| **name != "help") {
+        let help = help_of(&[name, "--help"]);
+        assert!(help.contains("Example"), "{name} has no examples");
+        all += &format!("\n=== {name}\n\n{}", help.split("\nGlobal options:").next().unwrap());
+    }
+    assert!(names.len() > 28, "{names:?}");
+    insta::assert_snapshot!("help", all);
+}

@@ -28,6 +28,7 @@ fn hello_serves_its_page() {
     let test = Test::new("hello");
     let (port, name) = (format!("port={}", free_port()), format!("name={}", test.name("web")));
     test.run(&["install", &example("hello"), "-i", &port, "-i", &name]).exits(0);
+    test.run(&["plan", &example("hello"), "--exit-code"]).exits(0);
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert!(fetch(outputs["outputs"]["url"].as_str().unwrap()).contains("Hello from a blueprint"));
     assert_eq!(outputs["outputs"]["address"], test.inspect("web", "{{.NetworkSettings.IPAddress}}"));
@@ -42,6 +43,7 @@ fn nodecellar_passes_a_request_through_three_containers() {
     let arguments = [example("nodecellar"), "-i".into(), port.clone(), "-i".into(), prefix.clone()];
     let arguments: Vec<&str> = ["install"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     let installed = test.run(&arguments).exits(0);
+    test.run(&["plan", &example("nodecellar"), "--exit-code"]).exits(0);
     let done = |container: &str| installed.stderr.find(&format!("done: create container {}-{container}", test.prefix)).unwrap();
     let ready = |container: &str| installed.stderr.find(&format!("done: wait for processes [\"{container}")).unwrap();
     assert!(ready("nc") < done("app") && ready("httpd -f -p 8080") < done("proxy"), "{}", installed.stderr);
@@ -66,6 +68,7 @@ fn adopt_joins_an_existing_container_and_leaves_it_as_it_was() {
     let id = test.foreign("legacy", &["nc", "-ll", "-p", "27017", "-e", "cat", "/nodecellar/db/wines"]);
     let (existing, name) = (format!("existing={}", test.name("legacy")), format!("name={}", test.name("client")));
     test.run(&["install", &example("adopt"), "-i", &existing, "-i", &name]).exits(0);
+    test.run(&["plan", &example("adopt"), "--exit-code"]).exits(0);
     let wines = docker(&["exec", &test.name("client"), "sh", "-c", "nc $DB_HOST 27017 </dev/null"]);
     assert!(wines.contains("Penfolds Grange 1951"), "{wines}");
     assert!(test.run(&["status"]).exits(0).stdout.contains("legacy (adopted)"));
