@@ -1,6 +1,6 @@
 //! Pictures of a blueprint or a deployment: who needs whom.
 //!
-//! [`Graph`] is what is drawn, whatever the language: [`dot`], [`mermaid`] or [`svg`], which needs no other program.
+//! [`Graph`] is what is drawn, whatever the language: [`dot()`], [`mermaid()`] or [`svg()`], which needs no other program.
 
 mod dot;
 mod layers;

@@ -1,7 +1,7 @@
 //! What will be done, and in which order. Pure data: no engine, no clock.
 //!
-//! One file per workflow; each is a function from what is wanted ([`Deployment`](crate::model::Deployment)), what is known
-//! ([`Record`](crate::state::Record)) and what is there ([`Observed`](crate::backend::Observed)) to a [`Stage`].
+//! One file per workflow; each is a function from what is wanted ([`Deployment`]), what is known
+//! ([`Record`]) and what is there ([`Observed`]) to a [`Stage`].
 
 mod chain;
 pub mod effect;
