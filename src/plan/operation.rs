@@ -9,12 +9,14 @@ use super::{
 };
 use crate::{
     backend::{self, Step},
-    model::{Definition, Deployment, Instance, Planned},
+    model::{Definition, Deployment, Instance, Planned, Retry},
 };
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::{BTreeSet, HashMap};
 
 const START: &str = "cloudify.interfaces.lifecycle.start";
+const STATUS: &str = "cloudify.interfaces.validation.check_status";
+const DRIFT: &str = "cloudify.interfaces.lifecycle.check_drift";
 const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
 /// Plans it.
@@ -33,9 +35,13 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
             One { kwargs: &parameters.start_parms, ..one(START) }.plan(&stopped, &mut proposal);
         }
         Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
-        Workflow::CheckStatus => check_status(known, parameters, ordered.unwrap_or(false), &mut proposal),
+        Workflow::CheckStatus => {
+            check_status(known, parameters, ordered.unwrap_or(false), &mut proposal);
+            look("check_status", STATUS, &is_ill, known, parameters, &mut proposal);
+        }
         Workflow::CheckDrift => {
-            One { retries: false, ..one("cloudify.interfaces.lifecycle.check_drift") }.plan(&[], &mut proposal);
+            One { retries: false, ..one(DRIFT) }.plan(&[], &mut proposal);
+            look("check_drift", DRIFT, &has_drifted, known, parameters, &mut proposal);
             relationships("check_drift", known, parameters, &mut proposal);
         }
         _ => drop(One { operation: &parameters.operation, ordered: ordered.unwrap_or(false), ..one(START) }.plan(&[], &mut proposal)),
@@ -45,8 +51,43 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
 
 /// Looks at the instances; nothing is repeated.
 pub(super) fn check_status(known: &Known<'_>, parameters: &Parameters, ordered: bool, proposal: &mut Proposal) {
-    let operation = "cloudify.interfaces.validation.check_status";
+    let operation = STATUS;
     One { known: *known, parameters, operation, kwargs: &JsonMap::new(), ordered, retries: false }.plan(&[], proposal);
+}
+
+/// What has an object and no such operation of its own is looked at: what is wrong with it is why the check fails.
+fn look(
+    name: &str,
+    operation: &str,
+    wrong: &dyn Fn(&Known<'_>, &Instance, &Definition) -> Option<String>,
+    known: &Known<'_>,
+    parameters: &Parameters,
+    proposal: &mut Proposal,
+) {
+    let is_meant = |it: &&Instance| parameters.selection.has(known.deployment, it) && known.record.state(&it.id) == Started;
+    let chosen = known.deployment.instances.iter().filter(is_meant).filter_map(|it| Some((it, known.deployment.node(it)?)));
+    for (instance, node) in chosen.filter(|(_, node)| backend::has_object(node) && !node.operations.contains_key(operation)) {
+        let step = wrong(known, instance, node).map_or(Step::Nothing, |why| Step::Refused { why });
+        Chain::new(*known, (instance, node), "it is asked for", proposal).push(name, step, Retry::default(), Some(&node.place));
+    }
+}
+
+/// Why an instance is not as it should be.
+fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
+    let object = backend::object_of(known.deployment, instance, known.observed);
+    match object {
+        None => Some("it is missing".to_owned()),
+        Some(object) if object.health.as_deref() == Some("unhealthy") => Some("it is unhealthy".to_owned()),
+        Some(object) if !backend::docker::is_done(node, object) => Some(format!("it is {}", object.state.as_str())),
+        Some(_) => None,
+    }
+}
+
+/// Where an instance is not what was declared.
+fn has_drifted(known: &Known<'_>, instance: &Instance, _: &Definition) -> Option<String> {
+    let Some(object) = backend::object_of(known.deployment, instance, known.observed) else { return Some("it is missing".to_owned()) };
+    let changes: Vec<String> = object.drift.iter().map(ToString::to_string).collect();
+    (!changes.is_empty()).then(|| format!("somebody changed it: {}", changes.join("; ")))
 }
 
 /// One operation of relationships, of all that are chosen.

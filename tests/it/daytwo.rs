@@ -207,6 +207,13 @@ fn workflows_and_operations_are_executed() {
     assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web exited"]);
     assert_eq!(drift(&test)[1], "[\"stopped\"]", "only dockctl stop is remembered");
     test.run(&["heal"]).exits(0);
+    test.run(&["execute", "check_status"]).exits(0);
+    test.run(&["execute", "check_drift"]).exits(0);
+    docker(&["kill", &test.name("web")]);
+    docker(&["update", "--restart", "always", &test.name("db")]);
+    test.run(&["execute", "check_status"]).exits(1).says(&["check_status failed: it is exited"]);
+    test.run(&["execute", "check_drift"]).exits(1).says(&["check_drift failed: somebody changed it: RestartPolicy"]);
+    test.run(&["heal"]).exits(0);
     test.run(&["execute", "restrat"]).exits(2).says(&["there is no workflow `restrat`", "did you mean `restart`?"]);
     test.run(&["execute", "restart", "-p", "nodes=db"]).exits(2).says(&["takes no parameter `nodes`; it takes: "]);
     test.run(&["execute-operation", "strat"]).exits(2).says(&["there is no operation `strat`"]);
