@@ -233,3 +233,32 @@ fn what_is_not_installed_is_not_updated() {
     blueprint(&test, |text| text);
     test.run(&["update"]).exits(2).says(&["there is nothing to update", "dockctl install"]);
 }
+
+#[test]
+fn a_killed_update_gives_way_to_another_one() {
+    let test = installed("another");
+    let moments = [
+        "done: create container",
+        "let the new container",
+        "done: let the new",
+        "] start container",
+        "done: start container",
+        "] remove old",
+    ];
+    for (n, moment) in moments.into_iter().enumerate() {
+        let port = format!("port={}", 100 + 2 * n);
+        let mut child = test.start(&["update", "-i", &port, "--start-first", "--progress", "plain"]);
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+        let seen = lines.map_while(Result::ok).any(|line| line.contains(moment));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(seen, "{moment}");
+        let port = format!("port={}", 101 + 2 * n);
+        test.run(&["update", "-i", &port]).exits(0);
+        test.run(&["plan", "--exit-code"]).exits(0);
+        assert_eq!(test.containers().len(), 5, "killed at `{moment}`: {:?}", test.containers());
+        assert!(test.inspect("web", "{{.Config.Env}}").contains(&port.to_uppercase()));
+    }
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}

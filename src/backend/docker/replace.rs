@@ -227,6 +227,27 @@ impl Engine {
     /// Makes the container that is to take the place of the instance's own, under a temporary name. Volumes without a name are
     /// carried over.
     pub(super) async fn create_successor(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
+        let Some(back) = self.step_back(call).await? else { return self.create_beside(call, creation).await };
+        let properties = call.properties.clone().into_iter().filter(|(name, _)| name != PREDECESSOR);
+        let properties = properties.chain([("container_id".to_owned(), back.clone().into())]).collect();
+        let mut outputs = self.create_beside(&Call { properties, ..call.clone() }, creation).await?;
+        outputs.set.insert("container_id".to_owned(), back.into());
+        outputs.unset.push(PREDECESSOR.to_owned());
+        Ok(outputs)
+    }
+
+    /// A change that came to no end left two containers: the one that was there before is the one to keep. Its id, if it is there.
+    async fn step_back(&self, call: &Call) -> Result<Option<String>, Failure> {
+        let Some(id) = property(call, PREDECESSOR) else { return Ok(None) };
+        let Some(before) = self.inspect(id).await? else { return Ok(None) };
+        if let Some(unproven) = property(call, "container_id").filter(|it| *it != id) {
+            self.delete(unproven, RemoveContainerOptions { v: true, force: true, link: false }).await?;
+        }
+        self.rename(id, lasting_name(&before.name())).await?;
+        Ok(Some(id.to_owned()))
+    }
+
+    async fn create_beside(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
         let name = creation.name.as_str().unwrap_or_default();
         let before = self.predecessor(call).await?;
         if before.as_ref().is_none_or(|before| lasting_name(&before.name()) != name) {
@@ -320,7 +341,7 @@ impl Engine {
         let Some(old) = old else {
             return Err(Failure::fatal("the container that was to be put back is gone; the new one was left as it is"));
         };
-        if let Some(new) = new.filter(|new| *new != old.id()) {
+        for new in [new, property(call, SUCCESSOR)].into_iter().flatten().filter(|new| *new != old.id()) {
             self.delete(new, RemoveContainerOptions { v: true, force: true, link: false }).await?;
         }
         if old.name().ends_with(FORMER) {
