@@ -450,10 +450,15 @@ impl Record {
         self.instances.values().any(|instance| !instance.state.is_gone())
     }
 
-    /// Whether the last execution left every instance of the definition started.
+    /// Whether the last execution left every instance of the definition started, or resting because somebody wanted that.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let started = |instance: &Instance| self.state(&instance.id) == InstanceState::Started;
+        let rests = self.executions.last().is_some_and(|execution| execution.workflow != Workflow::Uninstall);
+        let started = |instance: &Instance| match self.state(&instance.id) {
+            InstanceState::Started => true,
+            InstanceState::Stopped => rests && self.instances.get(&instance.id).is_some_and(|known| known.former.is_none()),
+            _ => false,
+        };
         self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
     }
 

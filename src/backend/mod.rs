@@ -12,7 +12,7 @@ use crate::{
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
     plan::{InstanceState, Side},
     secrets::{HIDDEN, Secrets},
-    state::{Around, Record},
+    state::{Around, InstanceRecord, Record},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -732,6 +732,12 @@ pub fn swap(deployment: &Deployment, instance: &Instance, node: &Definition, kee
 #[must_use]
 pub fn discard(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
     docker::discard(instance, node, record).map(Step::Docker)
+}
+
+/// Whether another object is about to take the place of an instance's, or took it a moment ago.
+#[must_use]
+pub fn is_being_replaced(known: &InstanceRecord) -> bool {
+    docker::is_being_replaced(&known.properties)
 }
 
 /// The step that removes what another object takes the place of.

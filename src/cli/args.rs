@@ -108,6 +108,11 @@ fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "it must be a number from 0 up".to_owned())
 }
 
+/// Reads seconds between two looks.
+fn pause(text: &str) -> Result<f64, String> {
+    Some(seconds(text)?).filter(|pause| *pause >= 0.1).ok_or_else(|| "it must be 0.1 at least".to_owned())
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Output {
     /// For people
@@ -550,7 +555,7 @@ pub(crate) struct StatusArgs {
     #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
     /// Look again every so many seconds, until Ctrl-C [default: 2]
-    #[arg(short, long, env = "DOCKCTL_WATCH", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = seconds)]
+    #[arg(short, long, env = "DOCKCTL_WATCH", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = pause)]
     pub watch: Option<f64>,
 }
 

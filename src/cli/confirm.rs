@@ -27,7 +27,7 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
     if read.is_ok_and(|bytes| bytes == 0) {
         complain("\n");
     }
-    Err(CliError::new(Kind::Interrupted, "nothing was done").hint("--yes does not ask"))
+    Err(CliError::new(Kind::Interrupted, "nothing was done"))
 }
 
 /// Nodes under `metadata.dockctl.protect` that a stage deletes something of, in words; none if it deletes none of them.

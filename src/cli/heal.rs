@@ -73,9 +73,10 @@ impl Watched {
     fn note(&mut self, what: What) {
         match what {
             What::Signalled => self.signalled = true,
-            What::Died | What::Gone if self.signalled => self.left_alone = true,
-            What::Started => (self.signalled, self.left_alone) = (false, false),
-            What::Died | What::Gone | What::Unhealthy => {}
+            What::Died if self.signalled => self.left_alone = true,
+            // What is gone cannot be started again by hand: it is missing.
+            What::Started | What::Gone => (self.signalled, self.left_alone) = (false, false),
+            What::Died | What::Unhealthy => {}
         }
     }
 }
@@ -257,5 +258,9 @@ mod tests {
         assert!(watched.left_alone);
         watched.note(What::Started);
         assert!(!watched.left_alone);
+        watched.note(What::Signalled);
+        watched.note(What::Died);
+        watched.note(What::Gone);
+        assert!(!watched.left_alone, "what is removed is missing");
     }
 }

@@ -197,6 +197,10 @@ impl Wish {
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
         let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
+        let unknown = deployment.protected.iter().find(|name| !deployment.nodes.contains_key(*name));
+        if let Some(name) = unknown {
+            return Err(CliError::new(Kind::Invalid, format!("`metadata.dockctl.protect` names `{name}`, and there is no such node")));
+        }
         deployment.withhold(&sensitive(&loaded), &workspace.state.key()?, &workspace.secrets);
         Ok(Self { deployment, record, loaded })
     }

@@ -148,6 +148,11 @@ impl<'a> View<'a> {
         if expected && is_former {
             drift.push("outdated".to_owned());
         }
+        // Half made, half taken down, or gone from a deployment that is there.
+        let rests = state == InstanceState::Stopped && !is_former;
+        if !expected && !rests && state != InstanceState::Started && record.is_installed() {
+            drift.push(if state.is_gone() { "missing" } else { "unfinished" }.to_owned());
+        }
         let changes: &[Drift] = object.filter(|_| expected && !is_former).map(|object| &object.drift[..]).unwrap_or_default();
         drift.extend((!changes.is_empty()).then(|| "changed".to_owned()));
         Self { instance, state, adopted, object, drift, changes, properties }

@@ -51,14 +51,14 @@ pub struct Scope<'a> {
     pub renew: HashSet<String>,
     /// Why those are.
     pub cause: &'a str,
-    /// What changed is changed in the gentlest way that there is; else it is taken down and made anew.
-    pub rolling: Option<Rolling>,
+    /// How instances of one node follow each other where others take their place.
+    pub rolling: Rolling,
 }
 
 impl Default for Scope<'_> {
     fn default() -> Self {
         const ALL: &Selection = &Selection { node_ids: Vec::new(), node_instance_ids: Vec::new(), type_names: Vec::new() };
-        Self { selection: ALL, renew: HashSet::new(), cause: "", rolling: None }
+        Self { selection: ALL, renew: HashSet::new(), cause: "", rolling: Rolling { max_unavailable: 1, start_first: false } }
     }
 }
 
@@ -122,11 +122,10 @@ impl<'a> Planner<'a, '_> {
             Standing::UpToDate if !update::is_left(self.known, instance, node) => return,
             Standing::UpToDate => {}
             Standing::Changed => put_right(&mut chain),
-            Standing::Outdated | Standing::Bound if self.scope.rolling.is_some() => {
-                let change = if standing == Standing::Bound { Change::Replace } else { change.clone() };
-                apply(&mut chain, &self.outages, change, self.scope.rolling.unwrap_or_default());
+            Standing::Outdated | Standing::Bound => {
+                let change = if standing == Standing::Bound { Change::Replace } else { change };
+                apply(&mut chain, &self.outages, change, self.scope.rolling);
             }
-            Standing::Outdated | Standing::Bound => remake(&mut chain),
             Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => start(&mut chain),
             // Without a start of its own it is started by the operation that creates it.
             Standing::Unfinished | Standing::Stopped | Standing::NotReady => way_up(&mut chain, Uninitialized),
@@ -160,7 +159,7 @@ impl<'a> Planner<'a, '_> {
         // What a container was made from is in its labels; of others only the record tells.
         let is_former = former.is_some() && exists && !backend::is_replaceable(node);
         let takes_over = former.is_some_and(Definition::is_adopted) && backend::is_replaceable(node) && standing == Standing::Absent;
-        if self.scope.rolling.is_some() && (standing == Standing::Outdated || is_former || takes_over) {
+        if standing == Standing::Outdated || is_former || takes_over {
             change = backend::change(instance, node, self.known.record, self.known.observed);
             standing = if change == Change::Nothing { standing } else { Standing::Outdated };
         }
@@ -170,7 +169,7 @@ impl<'a> Planner<'a, '_> {
         }
         let state = self.known.record.state(&instance.id);
         if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
-            standing = Standing::Outdated;
+            (standing, change) = (Standing::Outdated, Change::Replace);
         }
         let as_it_stands = standing == Standing::Outdated && matches!(change, Change::Adjust(_) | Change::Refused(_));
         if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) && !as_it_stands {
@@ -220,7 +219,8 @@ fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Roll
                 start(chain);
             }
         }
-        Change::Replace if backend::is_replaceable(node) => {
+        // What never worked is no fallback.
+        Change::Replace if backend::is_replaceable(node) && worked(record, instance) => {
             let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref()).unwrap_or(node);
             let before = outages.before(&instance.node, rolling);
             let start_first = rolling.start_first && backend::can_run_twice(node);
@@ -229,6 +229,12 @@ fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Roll
         Change::Replace | Change::Remake => remake(chain),
         Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
     }
+}
+
+/// Whether an instance has been started as it was, or is on its way to be replaced: then there is something to go back to.
+fn worked(record: &Record, instance: &Instance) -> bool {
+    let Some(known) = record.instances.get(&instance.id) else { return false };
+    matches!(known.state, Started | InstanceState::Stopped) || known.former.is_some() || backend::is_being_replaced(known)
 }
 
 /// Undoes what somebody changed; one that does not run is started too.

@@ -20,7 +20,7 @@ pub mod update;
 pub use parameters::{Parameters, Selection, names as parameter_names};
 
 use crate::{
-    backend::{Observed, Step},
+    backend::{self, Observed, Step},
     model::{Deployment, Place, Retry},
     state::{Execution, Record},
 };
@@ -319,15 +319,15 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
 #[must_use]
 pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running().filter(|execution| execution.stopped.is_none())?;
-    if let Workflow::Update | Workflow::Scale = execution.workflow {
-        let back = || match execution.workflow {
-            Workflow::Update => update::put_back(known, execution),
-            _ => scale::take_back(known, &execution.parameters),
-        };
-        return (execution.has_failed() && execution.stages == 1).then(back).filter(|stage| !stage.is_empty());
-    }
     if execution.has_failed() {
-        return (execution.stages <= subgraph_retries).then(|| try_again(execution, known)).filter(|stage| !stage.is_empty());
+        let retried = matches!(execution.workflow, Workflow::Install | Workflow::Uninstall) && execution.stages <= subgraph_retries;
+        let stage = match execution.workflow {
+            _ if retried => try_again(execution, known),
+            _ if has_put_back(known.record) => return None,
+            Workflow::Scale if execution.stages == 1 => scale::take_back(known, &execution.parameters),
+            _ => update::put_back(known, execution),
+        };
+        return Some(stage).filter(|stage| !stage.is_empty());
     }
     let stage = match execution.workflow {
         Workflow::Heal => heal::next(known, &execution.parameters, execution.stages),
@@ -344,12 +344,18 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
 pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
     let Some(execution) = record.running().filter(|execution| execution.stopped.is_none()) else { return false };
     match execution.workflow {
-        Workflow::Install | Workflow::Uninstall if execution.has_failed() => execution.stages <= subgraph_retries,
-        Workflow::Heal => !execution.has_failed(),
-        Workflow::Update | Workflow::Scale => execution.has_failed() && execution.stages == 1,
+        Workflow::Install | Workflow::Uninstall if execution.has_failed() && execution.stages <= subgraph_retries => true,
+        Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
+        _ if execution.has_failed() => !has_put_back(record) && record.instances.values().any(backend::is_being_replaced),
+        Workflow::Heal => true,
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
         _ => false,
     }
+}
+
+/// Whether the last stage put back what was to be replaced.
+fn has_put_back(record: &Record) -> bool {
+    record.stage().tasks().iter().any(|task| task.operation == update::PUT_BACK)
 }
 
 /// Instances that failed are taken down and installed anew; what is taken down is tried once more.

@@ -169,8 +169,10 @@ impl One<'_> {
         let node = deployment.node(instance).filter(|_| self.is_meant(instance))?;
         let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
         chain.after = after;
-        let Some(planned) = self.planned(node) else {
-            // Without a start of its own it is started by the operation that creates it.
+        // Without a start of its own it is started by the operation that creates it; so is what is gone.
+        let is_gone = backend::has_object(node) && backend::object_of(deployment, instance, observed).is_none();
+        let planned = self.planned(node).filter(|_| !(self.parameters.is_recorded && self.operation == START && is_gone));
+        let Some(planned) = planned else {
             if self.parameters.is_recorded && self.operation == START && backend::has_object(node) {
                 chain.done = done_of(instance, node, record, observed);
                 install::way_up(&mut chain, InstanceState::Uninitialized);

@@ -35,7 +35,7 @@ impl Default for Rolling {
 #[must_use]
 pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     let max_unavailable = parameters.max_unavailable.unwrap_or(1).max(1);
-    let rolling = Some(Rolling { max_unavailable, start_first: parameters.start_first });
+    let rolling = Rolling { max_unavailable, start_first: parameters.start_first };
     install::of(known, &Scope { rolling, ..Scope::default() })
 }
 
@@ -48,8 +48,8 @@ pub fn put_back(known: &Known<'_>, execution: &Execution) -> Stage {
     for instance in known.deployment.instances.iter().filter(|instance| !works.contains(instance.id.as_str())) {
         let Some(node) = known.deployment.node(instance) else { continue };
         let Some(step) = backend::put_back(instance, node, known.record) else { continue };
-        let mut chain = Chain::new(*known, (instance, node), "the update failed", &mut proposal);
-        let id = chain.push("put_back", step, Retry::default(), Some(&node.place));
+        let mut chain = Chain::new(*known, (instance, node), "what was to take its place failed", &mut proposal);
+        let id = chain.push(PUT_BACK, step, Retry::default(), Some(&node.place));
         let task = proposal.stage.task_mut(id);
         task.enters = Some(Starting);
         task.leaves = Some(Started);
@@ -57,6 +57,8 @@ pub fn put_back(known: &Known<'_>, execution: &Execution) -> Stage {
     proposal.stage
 }
 
+/// The operation that puts back what was to be replaced.
+pub(super) const PUT_BACK: &str = "put_back";
 /// The operation that removes what was replaced.
 pub(super) const CLEAN: &str = "clean";
 

@@ -262,3 +262,38 @@ fn a_killed_update_gives_way_to_another_one() {
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
+
+#[test]
+fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
+    let test = installed("kept");
+    let waits = "\n        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}\n    relationships: [{type: dockctl.relationships.attached_to_network";
+    let broken = |text: String| {
+        text.replacen("command: sleep 1000", "command: 'false'", 1).replacen(
+            "\n    relationships: [{type: dockctl.relationships.attached_to_network",
+            waits,
+            1,
+        )
+    };
+    docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
+    let db = test.inspect("db", "{{.Id}}");
+    blueprint(&test, broken);
+    let is_kept = || {
+        assert_eq!(test.inspect("db", "{{.Id}} {{.State.Running}}"), format!("{db} true"));
+        assert_eq!(docker(&["exec", &test.name("db"), "cat", "/data/x"]), "kept");
+        assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
+    };
+    for command in ["update", "heal"] {
+        test.run(&[command]).exits(1).says(&["ended with exit code 1"]);
+        is_kept();
+    }
+    // Something else that stands still does not make install bolder.
+    test.run(&["stop", "aside"]).exits(0);
+    test.run(&["install"]).exits(6);
+    is_kept();
+    docker(&["rm", "-f", &test.name("aside")]);
+    test.run(&["start", "aside"]).exits(0);
+    blueprint(&test, |text| text);
+    test.run(&["update"]).exits(0);
+    is_kept();
+    test.run(&["plan", "--exit-code"]).exits(0);
+}

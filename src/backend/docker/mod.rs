@@ -45,7 +45,7 @@ pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::{adopted_name, engine_of, reads, uses};
 pub(super) use lower::lower;
-pub(super) use replace::{can_run_twice, change, discard, discarding, fixed_port, put_back, swap};
+pub(super) use replace::{can_run_twice, change, discard, discarding, fixed_port, is_being_replaced, put_back, swap};
 
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{

@@ -209,9 +209,12 @@ pub(in crate::backend) fn discarding(node: &Definition) -> Step {
 
 /// The step that puts back what another container was to take the place of.
 pub(in crate::backend) fn put_back(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
-    let properties = record.properties(&instance.id)?;
-    let begun = [SUCCESSOR, PREDECESSOR].iter().any(|name| properties.contains_key(*name));
-    begun.then(|| Step { engine: engine(node), action: Action::PutBack })
+    is_being_replaced(record.properties(&instance.id)?).then(|| Step { engine: engine(node), action: Action::PutBack })
+}
+
+/// Whether a change of a container is in progress.
+pub(in crate::backend) fn is_being_replaced(properties: &JsonMap<String, Json>) -> bool {
+    [SUCCESSOR, PREDECESSOR].iter().any(|name| properties.contains_key(*name))
 }
 
 fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {

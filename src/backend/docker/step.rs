@@ -227,9 +227,9 @@ impl Action {
             Self::CreateSuccessor(_) | Self::Swap { .. } | Self::PutBack => Touch::Replaces,
             Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow => Touch::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
-            Self::Adjust { .. } | Self::Rename { .. } => Touch::Adjusts,
+            Self::Adjust { .. } | Self::Rename { .. } | Self::Discard { .. } => Touch::Adjusts,
             Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveVolume { .. } | Self::RemoveImage | Self::Release => Touch::Removes,
-            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } | Self::Connect { .. } | Self::Discard { .. } => Touch::Nothing,
+            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } | Self::Connect { .. } => Touch::Nothing,
         }
     }
 
