@@ -103,7 +103,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     async fn run(&mut self) -> Result<Outcome, CliError> {
-        let engines = self.workspace.engines()?;
+        let (engines, mut interrupted) = (self.workspace.engines()?, super::interrupts()?);
         let mut told = self.subscribe(&engines).await?;
         let mut look_at = Instant::now();
         loop {
@@ -118,7 +118,7 @@ impl Watch<'_> {
                     look_at = Instant::now();
                 },
                 () = tokio::time::sleep_until(look_at) => look_at = self.look(&engines).await?,
-                _ = tokio::signal::ctrl_c() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+                _ = interrupted.recv() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
             }
         }
     }

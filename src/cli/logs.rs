@@ -58,11 +58,12 @@ async fn show(workspace: &Workspace<'_>, targets: &[Target], excerpt: Excerpt, b
         let pieces = engine(&engines, target).await?.excerpt(&target.container, excerpt);
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
+    let mut interrupted = super::interrupts()?;
     let mut lines = Lines { workspace, collected: Vec::new() };
     loop {
         let piece = tokio::select! {
             piece = all.next() => piece,
-            _ = tokio::signal::ctrl_c() => None,
+            _ = interrupted.recv() => None,
         };
         let Some((at, piece)) = piece else { break };
         if !lines.take(&mut pending[at], piece)? {

@@ -260,6 +260,12 @@ pub(crate) fn print(text: &str) -> bool {
     }
 }
 
+/// Tells of Ctrl-C from now on. One that is asked for anew each time misses what comes in between.
+pub(crate) fn interrupts() -> Result<tokio::signal::unix::Signal, CliError> {
+    let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    listening.map_err(|error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}")))
+}
+
 /// Writes to standard error. There is nowhere to say that this failed.
 pub(crate) fn complain(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());

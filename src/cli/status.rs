@@ -35,6 +35,7 @@ pub(crate) fn status(global: &Global, given: Option<&str>, args: &StatusArgs) ->
 
 /// Looks again and again until the user has seen enough. Each look is written over the one before on a terminal.
 async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result<Outcome, CliError> {
+    let mut interrupted = super::interrupts()?;
     let over = stdout().is_terminal() && workspace.global.output == Output::Text;
     super::print(if over { "\x1b[2J" } else { "" });
     loop {
@@ -50,7 +51,7 @@ async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupted.recv() => {
                 super::print(if over { "\n" } else { "" });
                 return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") });
             }
