@@ -300,7 +300,7 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
         Workflow::Reinstall => {
             reinstall::of(known, &|instance| selection.has(known.deployment, instance), parameters.ignore_failure, "reinstall")
         }
-        Workflow::Rollback => rollback::of_states(known, selection, parameters.full_rollback),
+        Workflow::Rollback => rollback::of_states(known, selection),
         Workflow::Heal => heal::first(known, parameters),
         Workflow::Scale => scale::of(known, parameters),
         Workflow::Update => update::of(known, parameters),

@@ -27,10 +27,9 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed, execu
     proposal
 }
 
-/// The original's workflow: what was being started is stopped, what was being made is deleted, everything else stays. If it is a
-/// full one, everything is taken down after that.
+/// The original's workflow: what was being started is stopped, what was being made is deleted, everything else stays.
 #[must_use]
-pub fn of_states(known: &Known<'_>, selection: &Selection, _full: bool) -> Proposal {
+pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
     let mut proposal = Proposal::default();
     let order = Order::new(known.deployment);
     let chosen = |instance: &&&Instance| selection.has(known.deployment, instance);

@@ -29,17 +29,15 @@ pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     std::fs::write(&path, blueprint(nodes)).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
-    let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
-    let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
-    let evaluated = model::evaluate(resolved, &mut given, &mut faults);
-    let origin = Origin {
-        name: "test",
-        path: "/srv/blueprint.yaml".as_ref(),
-        given: serde_json::Map::new(),
-        before: None,
-        planned: &[],
-        sources: &sources,
-    };
+    deployed(model::resolve(ast, &sources, backend::provides, &mut faults), &sources, faults)
+}
+
+/// The deployment of a blueprint without inputs.
+pub(crate) fn deployed(blueprint: model::Blueprint, sources: &Sources, mut faults: Diagnostics) -> Deployment {
+    let mut given = inputs::supply(&blueprint, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
+    let evaluated = model::evaluate(blueprint, &mut given, &mut faults);
+    let origin =
+        Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), before: None, planned: &[], sources };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     deployment

@@ -3,7 +3,7 @@
 //! `tests/data/workflows/cases.jsonl` holds one case a line: nodes on top of `types.yaml`, which operations fail how, and for each
 //! workflow that is run what happened to whom, in order. Things that happened at the same moment may come in any order.
 
-use crate::kernel::with_runtime;
+use crate::kernel::{deployed, with_runtime};
 use dockctl::{
     backend::{Backend, Call, Failure, Observed, Outputs, Places, ProgressSink, Step},
     catalog,
@@ -11,14 +11,13 @@ use dockctl::{
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
-    model::{self, Deployment, Origin, inputs},
+    model::{self, Deployment},
     plan::{self, End, InstanceState, Known, Parameters, Workflow},
     report::Quiet,
     secrets::Secrets,
     state::Record,
     syntax::Sources,
 };
-use indexmap::IndexMap;
 use serde_json::Value as Json;
 use std::{
     cell::RefCell,
@@ -108,20 +107,7 @@ fn deployment(nodes: &str) -> Deployment {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", format!("{types}node_templates:{nodes}"));
     let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
-    let resolved = model::resolve(ast, &sources, |_| true, &mut faults);
-    let mut given = inputs::supply(&resolved, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
-    let evaluated = model::evaluate(resolved, &mut given, &mut faults);
-    let origin = Origin {
-        name: "t",
-        path: "/srv/blueprint.yaml".as_ref(),
-        given: serde_json::Map::new(),
-        before: None,
-        planned: &[],
-        sources: &sources,
-    };
-    let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
-    assert!(faults.iter().all(|fault| !fault.is_error()), "{faults:?}");
-    deployment
+    deployed(model::resolve(ast, &sources, |_| true, &mut faults), &sources, faults)
 }
 
 /// One recorded run on one deployment.
