@@ -4,7 +4,7 @@ use crate::{
     backend::{Declares, Failure, Outputs, Step},
     event::{Entry, Event, Outcome, Why},
     model::{
-        Definition, Deployment, GroupInstance, Instance, RelationshipKind,
+        Definition, Deployment, GroupInstance, Instance, LooseEnd, RelationshipKind,
         function::{Surroundings, lookup},
     },
     plan::{InstanceState, Parameters, Stage, TaskId, Workflow},
@@ -182,6 +182,9 @@ pub struct Record {
     pub instances: IndexMap<String, InstanceRecord>,
     /// Instances that exist and that the present definition does not have any more.
     pub dropped: Vec<(Instance, Definition)>,
+    /// Relationships that came or went between instances that exist, and that nobody was told of yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loose_ends: Vec<LooseEnd>,
     /// Executions, oldest first; those before the oldest may have been forgotten.
     pub executions: Vec<Execution>,
     /// How many executions there ever were.
@@ -234,6 +237,7 @@ impl Record {
             let gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
             let left = old.instances.iter().filter(gone).filter_map(|instance| Some((instance.clone(), old.node(instance)?.clone())));
             self.dropped.extend(left);
+            self.loosen(old.loose_ends(deployment));
         }
         let instances = &self.instances;
         self.dropped.retain(|(instance, _)| instances.get(&instance.id).is_some_and(|record| !record.state.is_gone()));
@@ -245,6 +249,27 @@ impl Record {
             known.former = (!known.state.is_gone() && !first.is_like(new)).then_some(first);
         }
         self.deployment = Some(deployment.clone());
+        self.forget_loose_ends();
+    }
+
+    /// What came and went between two definitions; what comes back was never away.
+    fn loosen(&mut self, ends: Vec<LooseEnd>) {
+        for end in ends {
+            match self.loose_ends.iter().position(|known| known.is_of(&end)) {
+                Some(at) if self.loose_ends[at].is_new != end.is_new => drop(self.loose_ends.remove(at)),
+                Some(_) => {}
+                None => self.loose_ends.push(end),
+            }
+        }
+    }
+
+    /// Of relationships of what is gone, and to what went with them, nobody has to be told.
+    fn forget_loose_ends(&mut self) {
+        let is_gone = |id: &str| self.instances.get(id).is_none_or(|record| record.state.is_gone());
+        let deployment = self.deployment.as_ref();
+        let stays = |id: &str| deployment.is_some_and(|deployment| deployment.instance(id).is_some());
+        let matters = |end: &LooseEnd| !is_gone(&end.source) && stays(&end.source) && (end.is_new || !is_gone(&end.between.target));
+        self.loose_ends.retain(matters);
     }
 
     fn recover(&mut self, deployment: &Deployment, instances: &IndexMap<String, InstanceRecord>) {
@@ -377,7 +402,24 @@ impl Record {
         let execution = self.running_mut().ok_or_else(|| illegal(&entry.event, "outside an execution"))?;
         execution.outcome = Some(outcome);
         execution.ended = Some(entry.at);
+        if outcome == Outcome::Terminated {
+            self.is_as_wanted();
+        }
+        self.forget_loose_ends();
         Ok(())
+    }
+
+    /// What the last execution brought to its end is as the present definition says.
+    fn is_as_wanted(&mut self) {
+        let Some(Execution { workflow, parameters, .. }) = self.executions.last() else { return };
+        match workflow {
+            Workflow::Install | Workflow::Update if parameters.selection.is_all() => {
+                self.loose_ends.clear();
+                self.instances.values_mut().for_each(|instance| instance.former = None);
+            }
+            Workflow::Scale => self.loose_ends.retain(|end| !end.is_new || !parameters.added.contains(&end.between.target)),
+            _ => {}
+        }
     }
 
     fn running_mut(&mut self) -> Option<&mut Execution> {
@@ -462,10 +504,10 @@ impl Record {
         self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
     }
 
-    /// Whether an instance is not yet as the present definition says: an update came to no end.
+    /// Whether an instance, or a relationship, is not yet as the present definition says: an update came to no end.
     #[must_use]
     pub fn has_former(&self) -> bool {
-        self.instances.values().any(|instance| instance.former.is_some())
+        !self.loose_ends.is_empty() || self.instances.values().any(|instance| instance.former.is_some())
     }
 
     /// What taking back a failed execution means: what it created, and what those created that it went on with: runs that died or

@@ -20,7 +20,7 @@ use crate::{
     state::Record,
 };
 use serde_json::{Value as Json, json};
-use std::fs;
+use std::{collections::HashSet, fs};
 
 /// Instances that are named in a row; of more it is said how many.
 const NAMED: usize = 6;
@@ -100,9 +100,19 @@ impl Preview {
         })
     }
 
-    /// Differences that are of no node: outputs and the like.
+    /// Differences that no instance shows: of outputs, and of nodes whose instances stay as they are.
     fn others(&self) -> impl Iterator<Item = &Difference> {
-        self.differences.iter().filter(|difference| !difference.field.starts_with("nodes."))
+        let touched: HashSet<&str> = self.touched().map(|prospect| prospect.node.as_str()).collect();
+        let is_shown = move |field: &str| {
+            field.strip_prefix("nodes.").is_some_and(|field| {
+                touched.iter().any(|node| field.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            })
+        };
+        self.differences.iter().filter(move |difference| !is_shown(&difference.field))
+    }
+
+    fn touched(&self) -> impl Iterator<Item = &Prospect> {
+        self.prospects.iter().filter(|prospect| prospect.effect != Effect::None)
     }
 
     fn to_text(&self, steps: bool) -> String {
@@ -110,7 +120,7 @@ impl Preview {
             return format!("`{}` is up to date: nothing to do\n", self.name);
         }
         let mut text = format!("{} of `{}`:\n", self.workflow, self.name);
-        for prospect in self.prospects.iter().filter(|prospect| prospect.effect != Effect::None) {
+        for prospect in self.touched() {
             text += &prospect_text(prospect);
             if steps {
                 let tasks = prospect.tasks.iter().map(|id| self.proposal.stage.task(*id));
@@ -136,10 +146,9 @@ impl Preview {
             return format!("### `{}`: nothing to do\n\nWhat runs is what the blueprint says.\n", self.name);
         }
         let mut text = format!("### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n", self.workflow, self.name);
-        let touched = || self.prospects.iter().filter(|prospect| prospect.effect != Effect::None);
-        text.extend(touched().map(|it| format!("| `{}` | `{}` | {} | {} |\n", it.effect.sign(), it.instance, it.effect, it.because)));
-        let fields = touched().flat_map(|it| it.fields.iter().flat_map(|field| diff_lines(&it.instance, field)));
-        let fields: String = fields.chain(self.others().flat_map(|field| diff_lines("outputs", field))).collect();
+        text.extend(self.touched().map(|it| format!("| `{}` | `{}` | {} | {} |\n", it.effect.sign(), it.instance, it.effect, it.because)));
+        let fields = self.touched().flat_map(|it| it.fields.iter().flat_map(|field| diff_lines(&it.instance, field)));
+        let fields: String = fields.chain(self.others().flat_map(|field| diff_lines("", field))).collect();
         if !fields.is_empty() {
             text += &format!("\n```diff\n{fields}```\n");
         }
@@ -154,7 +163,8 @@ fn conflict(name: &str) -> String {
 
 fn diff_lines(of: &str, difference: &Difference) -> Vec<String> {
     let json = difference.to_json();
-    let line = |sign: char, value: &Json| (!value.is_null()).then(|| format!("{sign} {of}: {} = {value}\n", difference.field));
+    let of = if of.is_empty() { String::new() } else { format!("{of}: ") };
+    let line = |sign: char, value: &Json| (!value.is_null()).then(|| format!("{sign} {of}{} = {value}\n", difference.field));
     [line('-', &json["before"]), line('+', &json["after"])].into_iter().flatten().collect()
 }
 

@@ -289,8 +289,19 @@ impl Definition {
     fn comparable(&self, instances: usize) -> Json {
         let operations: JsonMap<String, Json> =
             self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
-        let ties: Vec<Json> = self.ties.iter().map(Tie::comparable).collect();
-        json!({ "type": self.hierarchy.last(), "properties": self.properties, "operations": operations, "relationships": ties, "instances": instances })
+        json!({
+            "type": self.hierarchy.last(),
+            "properties": self.properties,
+            "operations": operations,
+            "relationships": self.relationships(),
+            "instances": instances,
+        })
+    }
+
+    /// Relationships by type and target: of several that share both the last one holds.
+    fn relationships(&self) -> JsonMap<String, Json> {
+        let name = |tie: &Tie| format!("{} to {}", tie.type_name.trim_start_matches("cloudify.relationships."), tie.target);
+        self.ties.iter().map(|tie| (name(tie), tie.comparable())).collect()
     }
 
     /// What differs in `newer`, field by field, each by a short path: `params.command` of `create`, `start.params.links`.
@@ -304,6 +315,12 @@ impl Definition {
     /// Whether another definition asks for the same. Places do not count.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
+        self.is_made_like(other) && self.relationships() == other.relationships()
+    }
+
+    /// Whether what is made from another definition is the same; relationships may be others, unless something contains it.
+    #[must_use]
+    pub fn is_made_like(&self, other: &Self) -> bool {
         let like = |(name, operation): (&String, &Planned)| {
             other.operations.get(name).is_some_and(|other| operation.comparable() == other.comparable())
         };
@@ -311,8 +328,12 @@ impl Definition {
             && self.properties == other.properties
             && self.operations.len() == other.operations.len()
             && self.operations.iter().all(like)
-            && self.ties.len() == other.ties.len()
-            && self.ties.iter().zip(&other.ties).all(|(tie, other)| tie.comparable() == other.comparable())
+            && self.container() == other.container()
+    }
+
+    /// The node that contains it.
+    fn container(&self) -> Option<&str> {
+        self.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn).map(|tie| tie.target.as_str())
     }
 
     /// Whether the blueprint says that the object exists already and is only adopted.
@@ -332,7 +353,7 @@ impl Tie {
     fn comparable(&self) -> Json {
         let operations: JsonMap<String, Json> =
             self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
-        json!({ "type": self.type_name, "target": self.target, "properties": self.properties, "operations": operations })
+        json!({ "properties": self.properties, "operations": operations })
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     backend::{self, Observed, Step},
-    model::{Definition, Instance, InstanceTie, Place, Planned, Retry, Tie},
+    model::{Definition, Instance, Link, Place, Planned, Retry, links},
     state::{DoneStep, Record},
 };
 
@@ -43,28 +43,6 @@ pub(super) struct Chain<'a> {
 pub(super) fn done_of<'r>(instance: &Instance, node: &Definition, record: &'r Record, observed: &Observed) -> Vec<&'r DoneStep> {
     let done = record.instances.get(&instance.id).map(|known| &known.done[..]).unwrap_or_default();
     done.iter().filter(|done| backend::still_done(&done.step, instance, node, observed)).collect()
-}
-
-/// A relationship of an instance with what its node says of it.
-pub(super) struct Link<'a> {
-    pub between: &'a InstanceTie,
-    pub tie: &'a Tie,
-}
-
-/// Relationships of an instance, in the order of the blueprint. Of several to one node the last one holds.
-pub(super) fn links<'a>(instance: &'a Instance, node: &'a Definition) -> Vec<Link<'a>> {
-    let of = |between: &'a InstanceTie| {
-        let is_its = |tie: &&Tie| {
-            Some(tie.target.as_str()) == node_of(&between.target) && (between.type_name.is_empty() || tie.type_name == between.type_name)
-        };
-        Some(Link { between, tie: node.ties.iter().rfind(is_its)? })
-    };
-    instance.ties.iter().filter_map(of).collect()
-}
-
-/// The node of an instance, from its id.
-fn node_of(id: &str) -> Option<&str> {
-    id.rsplit_once('_').map(|(node, _)| node)
 }
 
 impl<'a> Chain<'a> {

@@ -4,7 +4,7 @@ use super::{
     InstanceState::{self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started, Starting, Uninitialized},
     Known, Proposal, Selection, TaskId,
     chain::{Chain, Phase, done_of},
-    neighbours::{Beside, tell},
+    neighbours::{Beside, join, tell},
     order::Order,
     uninstall,
     update::{self, Outages, Replacing, Rolling},
@@ -32,6 +32,16 @@ const START: [Phase<'static>; 4] = [
     phase(GET_STATE, None, None),
     phase("cloudify.interfaces.lifecycle.poststart", None, None),
     phase("cloudify.interfaces.monitoring.start", None, None),
+];
+
+/// Run of what is there and changed, if it has any of them, instead of making it anew.
+const UPDATE: [Phase<'static>; 6] = [
+    phase("cloudify.interfaces.lifecycle.preupdate", None, None),
+    phase("cloudify.interfaces.lifecycle.update", None, None),
+    phase("cloudify.interfaces.lifecycle.postupdate", None, None),
+    phase("cloudify.interfaces.lifecycle.update_config", None, None),
+    phase("cloudify.interfaces.lifecycle.update_apply", None, None),
+    phase("cloudify.interfaces.lifecycle.update_postapply", None, None),
 ];
 
 /// Asked of a host until it is ready, however often that takes.
@@ -157,7 +167,7 @@ impl<'a> Planner<'a, '_> {
         let mut change = Change::Nothing;
         let former = self.known.record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
         // What a container was made from is in its labels; of others only the record tells.
-        let is_former = former.is_some() && exists && !backend::is_replaceable(node);
+        let is_former = former.is_some_and(|former| !former.is_made_like(node)) && exists && !backend::is_replaceable(node);
         let takes_over = former.is_some_and(Definition::is_adopted) && backend::is_replaceable(node) && standing == Standing::Absent;
         if standing == Standing::Outdated || is_former || takes_over {
             change = backend::change(instance, node, self.known.record, self.known.observed);
@@ -180,7 +190,7 @@ impl<'a> Planner<'a, '_> {
 
     fn tell_neighbours(&mut self) {
         if self.scope.selection.is_all() {
-            return;
+            return join(self.known, &self.last, &mut self.proposal);
         }
         let after = self.last.iter().map(|(id, task)| ((*id).to_owned(), *task)).collect();
         let chosen = |instance: &Instance| self.scope.selection.has(self.known.deployment, instance);
@@ -226,6 +236,7 @@ fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Roll
             let start_first = rolling.start_first && backend::can_run_twice(node);
             update::replace(chain, Replacing { former, before, start_first });
         }
+        Change::Remake if UPDATE.iter().any(|phase| node.operations.contains_key(phase.operation)) => chain.phases(&UPDATE),
         Change::Replace | Change::Remake => remake(chain),
         Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
     }

@@ -1,10 +1,7 @@
 //! Instances that stay as they are while others come and go beside them: only their relationships to those are told.
 
-use super::{
-    Known, Proposal, TaskId,
-    chain::{Chain, Link, links},
-};
-use crate::model::Instance;
+use super::{Known, Proposal, TaskId, chain::Chain};
+use crate::model::{Instance, Link, LooseEnd, links};
 use std::collections::{HashMap, HashSet};
 
 /// What happens beside instances that stay.
@@ -38,4 +35,38 @@ pub(super) fn tell(known: Known<'_>, operation: &str, beside: &Beside<'_>, propo
         }
     }
     told
+}
+
+/// Appends `unlink` of every relationship that another definition had and the present one has not; the tasks that end it are given.
+pub(super) fn sever(known: Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
+    let gone = known.record.loose_ends.iter().filter(|end| !end.is_new);
+    gone.flat_map(|end| tie_up(known, end, Vec::new(), proposal)).collect()
+}
+
+/// Appends `establish` of every relationship that the present definition has and the one before had not, unless its source tells it on
+/// its own way up. `last` has the last task of every instance that has any.
+pub(super) fn join(known: Known<'_>, last: &HashMap<&str, TaskId>, proposal: &mut Proposal) {
+    let told: HashSet<(String, String)> = proposal
+        .stage
+        .tasks()
+        .iter()
+        .filter_map(|task| task.side.as_ref())
+        .map(|side| (side.source.clone(), side.target.clone()))
+        .collect();
+    let new = known.record.loose_ends.iter().filter(|end| end.is_new);
+    for end in new.filter(|end| !told.contains(&(end.source.clone(), end.between.target.clone()))) {
+        let after = [end.source.as_str(), end.between.target.as_str()].into_iter().filter_map(|id| last.get(id).copied()).collect();
+        tie_up(known, end, after, proposal);
+    }
+}
+
+fn tie_up(known: Known<'_>, end: &LooseEnd, after: Vec<TaskId>, proposal: &mut Proposal) -> Vec<TaskId> {
+    let instance = known.deployment.instance(&end.source);
+    let Some((instance, node)) = instance.and_then(|it| Some((it, known.deployment.node(it)?))) else { return Vec::new() };
+    let cause = format!("its relationship to {} {}", end.between.target, if end.is_new { "is new" } else { "is no more" });
+    let mut chain = Chain::new(known, (instance, node), &cause, proposal);
+    chain.ignores_failure = !end.is_new;
+    chain.after = after;
+    chain.relationship(end.operation(), &[Link { between: &end.between, tie: &end.tie }]);
+    if chain.last.is_some() { chain.after } else { Vec::new() }
 }

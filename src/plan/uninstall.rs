@@ -4,7 +4,7 @@ use super::{
     InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
     Known, Proposal, Selection, TaskId,
     chain::{Chain, Phase, done_of},
-    neighbours::{Beside, tell},
+    neighbours::{Beside, sever, tell},
     order::Order,
 };
 use crate::{
@@ -45,14 +45,17 @@ pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Pr
     proposal
 }
 
-/// Takes down instances that an earlier definition of the deployment had and this one has not. The
+/// Takes down instances that an earlier definition of the deployment had and this one has not; before, relationships are told. The
 /// tasks that end it are given.
 pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
     let (instances, nodes) =
         known.record.dropped.iter().map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone()))).unzip();
     let earlier = Deployment { nodes, instances, ..known.deployment.clone() };
+    let mut ends = sever(*known, proposal);
     let known = Known { deployment: &earlier, ..*known };
-    Taking { known, chosen: &|_| true, cause: "the blueprint does not have it any more", ignores_failure: false }.plan(&[], proposal)
+    let taking = Taking { known, chosen: &|_| true, cause: "the blueprint does not have it any more", ignores_failure: false };
+    ends.extend(taking.plan(&ends, proposal));
+    ends
 }
 
 /// Instances that are taken down.

@@ -33,11 +33,21 @@ pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
 }
 
 /// The deployment of a blueprint without inputs.
-pub(crate) fn deployed(blueprint: model::Blueprint, sources: &Sources, mut faults: Diagnostics) -> Deployment {
+pub(crate) fn deployed(blueprint: model::Blueprint, sources: &Sources, faults: Diagnostics) -> Deployment {
+    deployed_after(None, blueprint, sources, faults)
+}
+
+/// The deployment of a blueprint without inputs that follows another definition.
+pub(crate) fn deployed_after(
+    before: Option<&Deployment>,
+    blueprint: model::Blueprint,
+    sources: &Sources,
+    mut faults: Diagnostics,
+) -> Deployment {
     let mut given = inputs::supply(&blueprint, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
     let evaluated = model::evaluate(blueprint, &mut given, &mut faults);
-    let origin =
-        Origin { name: "test", path: "/srv/blueprint.yaml".as_ref(), given: serde_json::Map::new(), before: None, planned: &[], sources };
+    let path = "/srv/blueprint.yaml".as_ref();
+    let origin = Origin { name: "test", path, given: serde_json::Map::new(), before, planned: &[], sources };
     let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     deployment

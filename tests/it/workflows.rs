@@ -3,7 +3,7 @@
 //! `tests/data/workflows/cases.jsonl` holds one case a line: nodes on top of `types.yaml`, which operations fail how, and for each
 //! workflow that is run what happened to whom, in order. Things that happened at the same moment may come in any order.
 
-use crate::kernel::{deployed, with_runtime};
+use crate::kernel::{deployed_after, with_runtime};
 use dockctl::{
     backend::{Backend, Call, Failure, Observed, Outputs, Places, ProgressSink, Step},
     catalog,
@@ -18,7 +18,7 @@ use dockctl::{
     state::Record,
     syntax::Sources,
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
@@ -101,13 +101,13 @@ impl Journal for States {
     }
 }
 
-fn deployment(nodes: &str) -> Deployment {
+fn deployment(nodes: &str, before: Option<&Deployment>) -> Deployment {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows");
     let types = fs::read_to_string(folder.join("types.yaml")).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", format!("{types}node_templates:{nodes}"));
     let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
-    deployed(model::resolve(ast, &sources, |_| true, &mut faults), &sources, faults)
+    deployed_after(before, model::resolve(ast, &sources, |_| true, &mut faults), &sources, faults)
 }
 
 /// One recorded run on one deployment.
@@ -121,7 +121,7 @@ struct Life {
 
 impl Life {
     fn new(case: &Json) -> Self {
-        let deployment = deployment(case["nodes"].as_str().unwrap());
+        let deployment = deployment(case["nodes"].as_str().unwrap(), None);
         let mut record = Record::default();
         record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
         for (node, state) in case["initial_states"].as_object().unwrap() {
@@ -139,6 +139,31 @@ impl Life {
         };
         let backend = Traced { log: log.clone(), script: RefCell::new(script), calls: RefCell::default() };
         Self { deployment, backend, journal: States { log, record: record.clone() }, record, policy }
+    }
+
+    /// A deployment that is installed.
+    fn installed(nodes: &str) -> Self {
+        let case = json!({ "nodes": nodes, "fail": {}, "initial_states": {}, "task_retries": 0, "subgraph_retries": 0 });
+        let mut life = Self::new(&case);
+        assert_eq!(with_runtime(life.run("install", &json!({}))), Outcome::Terminated);
+        life
+    }
+
+    /// Another definition takes the place of the present one.
+    fn define(&mut self, nodes: &str) {
+        self.deployment = deployment(nodes, Some(&self.deployment));
+        let defined = Entry::now(Event::Defined { deployment: Box::new(self.deployment.clone()) });
+        self.record.apply(&defined).unwrap();
+        self.journal.record.apply(&defined).unwrap();
+    }
+
+    /// What happens on an update, in order; of what happens at once the order is that of the names.
+    fn update(&mut self, nodes: &str) -> Vec<String> {
+        self.define(nodes);
+        self.backend.log.borrow_mut().clear();
+        assert_eq!(with_runtime(self.run("update", &json!({}))), Outcome::Terminated);
+        let log = self.backend.log.borrow().clone();
+        log.into_iter().filter(|line| !line.contains(" = ")).collect()
     }
 
     async fn run(&mut self, workflow: &str, given: &Json) -> Outcome {
@@ -242,4 +267,64 @@ fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
         run.sort();
     }
     runs.concat()
+}
+
+const TWO: &str = "
+  t: {type: basic}
+  u: {type: basic}
+";
+
+#[test]
+fn an_update_tells_relationships_that_come_and_go() {
+    let mut life = Life::installed(&format!("{TWO}  a: {{type: basic, relationships: [{{type: con, target: t}}]}}\n"));
+    let log = life.update(&format!("{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"));
+    assert_eq!(
+        log,
+        [
+            "a#1>t#1/source relationship_lifecycle.unlink",
+            "a#1>t#1/target relationship_lifecycle.unlink",
+            "a#1>u#1/source relationship_lifecycle.establish",
+            "a#1>u#1/target relationship_lifecycle.establish"
+        ]
+    );
+    assert!(!life.record.has_former());
+    // Nothing is told twice.
+    assert!(life.update(&format!("{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n")).is_empty());
+}
+
+#[test]
+fn what_goes_is_unlinked_before_and_what_comes_is_linked_after() {
+    let mut life = Life::installed("\n  t: {type: basic}\n  a: {type: basic, relationships: [{type: con, target: t}]}\n");
+    let log = life.update("\n  u: {type: basic}\n  a: {type: basic, relationships: [{type: con, target: u}]}\n");
+    let place = |what: &str| log.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what} in {log:?}"));
+    assert!(place("t#1/target relationship_lifecycle.unlink") < place("t#1 lifecycle.stop"));
+    assert!(place("u#1 lifecycle.start") < place("a#1>u#1/source relationship_lifecycle.establish"));
+    assert!(!log.iter().any(|line| line.starts_with("a#1 ")), "{log:?}");
+}
+
+#[test]
+fn an_update_that_failed_tells_what_is_left_the_next_time() {
+    let nodes = |target: &str| format!("{TWO}  a: {{type: basic, relationships: [{{type: con, target: {target}}}]}}\n");
+    let mut life = Life::installed(&nodes("t"));
+    life.define(&nodes("u"));
+    life.backend.script.borrow_mut().insert("a.establish".to_owned(), VecDeque::from(["fatal".to_owned()]));
+    assert_eq!(with_runtime(life.run("update", &json!({}))), Outcome::Failed);
+    assert!(life.record.has_former());
+    let log = life.update(&nodes("u"));
+    assert!(log.iter().any(|line| line == "a#1>u#1/source relationship_lifecycle.establish"), "{log:?}");
+    assert!(!life.record.has_former());
+}
+
+#[test]
+fn what_has_update_operations_is_not_made_anew() {
+    let node = |value: &str| format!("\n  a: {{type: updated, properties: {{p: {value}}}}}\n");
+    let mut life = Life::installed(&node("x"));
+    assert_eq!(life.update(&node("y")), ["a#1 lifecycle.preupdate", "a#1 lifecycle.update", "a#1 lifecycle.update_apply"]);
+    let node = |value: &str| {
+        format!("\n  a: {{type: basic, interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{p: {value}}}}}}}}}}}\n")
+    };
+    let mut life = Life::installed(&node("x"));
+    let log = life.update(&node("y"));
+    assert_eq!(log.first().map(String::as_str), Some("a#1 lifecycle.stop"));
+    assert!(log.iter().any(|line| line.starts_with("a#1 lifecycle.create")));
 }
