@@ -37,19 +37,19 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Steps that run at once
-    #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = at_least_one::<u16>)]
     pub parallel: u16,
     /// How often a failed operation is repeated; -1 for ever
-    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true)]
+    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = retries)]
     pub task_retries: i32,
     /// Seconds before the first repetition; later pauses grow up to a minute
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub task_retry_interval: f64,
     /// Longest wait for one answer of the engine, in seconds
-    #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = ANSWER, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = ANSWER, value_parser = at_least_one::<u64>)]
     pub engine_timeout: u64,
     /// Executions of a deployment that are remembered
-    #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = at_least_one::<u16>)]
     pub keep_history: u16,
     /// Do without the guard on the engine that keeps other machines from working on the deployment
     #[arg(long, global = true, env = "DOCKCTL_NO_GUARD", value_parser = FalseyValueParser::new())]
@@ -76,7 +76,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_SECRETS", value_name = "PATH")]
     pub secrets: Vec<PathBuf>,
     /// Make the ids of instances reproducible
-    #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N")]
+    #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N", value_parser = whole::<u64>)]
     pub seed: Option<u64>,
     /// Show what the engine is asked; twice for more
     #[arg(short, long, global = true, env = "DOCKCTL_VERBOSE", action = clap::ArgAction::Count)]
@@ -95,9 +95,23 @@ fn import_rule(text: &str) -> Result<(String, String), String> {
     Ok((prefix.to_owned(), replacement.to_owned()))
 }
 
+/// Reads a number from 0 up.
+fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = text.parse().map_err(|_| "it must be a whole number from 0 up".to_owned())?;
+    T::try_from(number).map_err(|_| "it is too large".to_owned())
+}
+
 /// Reads a number from 1 up.
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "it must be a number from 1 up".to_owned())
+fn at_least_one<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    match text {
+        "0" => Err("it must be 1 at least".to_owned()),
+        _ => whole(text).map_err(|why| why.replace("from 0 up", "from 1 up")),
+    }
+}
+
+/// Reads how often something is repeated.
+fn retries(text: &str) -> Result<i32, String> {
+    text.parse().ok().filter(|number| *number >= -1).ok_or_else(|| "it must be a whole number from 0 up, or -1".to_owned())
 }
 
 /// Reads seconds: a number from 0 up.
@@ -327,7 +341,7 @@ pub(crate) enum Command {
         #[arg(long, env = "DOCKCTL_ONCE", value_parser = FalseyValueParser::new(), conflicts_with = "watch")]
         once: bool,
         /// With --watch: how often an instance is mended within an hour
-        #[arg(long, env = "DOCKCTL_BUDGET", value_name = "N", default_value = "5", value_parser = at_least_one, requires = "watch")]
+        #[arg(long, env = "DOCKCTL_BUDGET", value_name = "N", default_value = "5", value_parser = at_least_one::<usize>, requires = "watch")]
         budget: usize,
         /// With --watch: least seconds between two mends of an instance
         #[arg(long, env = "DOCKCTL_COOL_DOWN", value_name = "SECONDS", default_value = "10", value_parser = seconds, requires = "watch")]
@@ -563,7 +577,7 @@ pub(crate) struct StatusArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RollingArgs {
     /// How many instances of a node an update may have out of service at once [default: 1]
-    #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one)]
+    #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one::<usize>)]
     pub max_unavailable: Option<usize>,
     /// Let an update start the new container before the old one is stopped, unless it has a fixed port
     #[arg(long, env = "DOCKCTL_START_FIRST", value_parser = FalseyValueParser::new())]
@@ -583,7 +597,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "DOCKCTL_FAIL_FAST", value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
     /// How often instances that failed are taken down and tried anew
-    #[arg(long, env = "DOCKCTL_SUBGRAPH_RETRIES", value_name = "N", default_value = "0")]
+    #[arg(long, env = "DOCKCTL_SUBGRAPH_RETRIES", value_name = "N", default_value = "0", value_parser = whole::<u16>)]
     pub subgraph_retries: u16,
     /// Give up when the run takes longer, in seconds
     #[arg(long, env = "DOCKCTL_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
@@ -607,7 +621,7 @@ pub(crate) struct ScaleArgs {
     #[arg(value_name = "NODE", add = ArgValueCompleter::new(instances))]
     pub entity: String,
     /// How many there are to be, for each instance of what contains them
-    #[arg(long, value_name = "N", env = "DOCKCTL_TO", group = "number")]
+    #[arg(long, value_name = "N", env = "DOCKCTL_TO", allow_negative_numbers = true, group = "number", value_parser = whole::<u32>)]
     pub to: Option<u32>,
     /// How many more; fewer, if it is negative
     #[arg(long, value_name = "±N", env = "DOCKCTL_DELTA", allow_negative_numbers = true, group = "number", value_parser = delta)]
@@ -663,7 +677,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "TIME", env = "DOCKCTL_SINCE")]
     pub since: Option<String>,
     /// Only so many lines from the end of each log
-    #[arg(short = 'n', long, value_name = "N", env = "DOCKCTL_TAIL")]
+    #[arg(short = 'n', long, value_name = "N", env = "DOCKCTL_TAIL", allow_negative_numbers = true, value_parser = whole::<u32>)]
     pub tail: Option<u32>,
     /// With the time of each line
     #[arg(short, long, env = "DOCKCTL_TIMESTAMPS", value_parser = FalseyValueParser::new())]
@@ -690,8 +704,8 @@ pub(crate) struct ExecArgs {
     /// Give the command no terminal, even if this is one
     #[arg(short = 'T', long, env = "DOCKCTL_NO_TTY", value_parser = FalseyValueParser::new())]
     pub no_tty: bool,
-    /// Variable of the command, as NAME=VALUE (repeatable)
-    #[arg(short, long = "env", value_name = "NAME=VALUE", env = "DOCKCTL_ENV")]
+    /// Variable of the command: NAME=VALUE, or NAME for the value that it has here (repeatable)
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]", env = "DOCKCTL_ENV")]
     pub environment: Vec<String>,
     /// Who runs the command
     #[arg(short, long, value_name = "USER", env = "DOCKCTL_USER")]

@@ -21,13 +21,21 @@ const PATHS: [&str; 3] = ["state-dir", "cache-dir", "secrets"];
 /// # Errors
 ///
 /// If a file cannot be read, or sets what there is no flag for.
-pub(crate) fn configured(mut command: Command) -> Result<Command, CliError> {
+pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
+    let mut command = without_empty_variables(command);
     for path in files() {
         let text = fs::read_to_string(&path).map_err(|error| cannot(&path, &error.to_string()))?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| cannot(&path, &error.to_string()))?;
         command = apply(command, &table, &path)?;
     }
     Ok(command)
+}
+
+/// A variable that is empty says nothing.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |argument: &Arg| argument.get_env().is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()));
+    let silent = |argument: Arg| if is_empty(&argument) { argument.env(None::<&'static str>) } else { argument };
+    command.mut_args(silent).mut_subcommands(without_empty_variables)
 }
 
 /// The user's, then the project's: what comes later wins.
@@ -90,10 +98,33 @@ fn with_default(command: Command, flag: &str, value: &Value, path: &Path) -> Res
         if PATHS.contains(&flag) { path.parent().unwrap_or(Path::new(".")).join(text).display().to_string() } else { text }
     };
     let texts: Vec<String> = texts.into_iter().map(from_here).collect();
+    check(command.get_arguments().find(|it| *it.get_id() == id), &texts).map_err(|why| cannot(path, &format!("`{flag}`: {why}")))?;
     Ok(command.mut_arg(id, |argument| match argument.get_action() {
         ArgAction::Append => argument.default_values(texts),
         _ => argument.default_value(texts.concat()),
     }))
+}
+
+/// Whether a flag takes these values.
+fn check(argument: Option<&Arg>, values: &[String]) -> Result<(), String> {
+    let Some(argument) = argument else { return Ok(()) };
+    if matches!(argument.get_action(), ArgAction::SetTrue) {
+        let is_switch = |value: &String| matches!(value.as_str(), "true" | "false");
+        return if values.iter().all(is_switch) { Ok(()) } else { Err("it is true or false".to_owned()) };
+    }
+    let id = argument.get_id().as_str().to_owned();
+    let alone =
+        Arg::new(id.clone()).long(id.clone()).num_args(1).action(ArgAction::Append).value_parser(argument.get_value_parser().clone());
+    let words = values.iter().map(|value| format!("--{id}={value}"));
+    let tried = Command::new("dockctl").arg(alone).try_get_matches_from(["dockctl".to_owned()].into_iter().chain(words));
+    tried.map(drop).map_err(|error| first_line(&error))
+}
+
+/// What clap says, without what it says of the command line.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let why = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
+    why.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
@@ -138,6 +169,11 @@ mod tests {
         assert!(read("[instal]\n", &["dockctl", "list"]).unwrap_err().contains("no command `instal`"));
         assert!(read("parallel = {a = 1}", &["dockctl", "list"]).unwrap_err().contains("no command `parallel`"));
         assert!(read("parallel = 1979-05-27", &["dockctl", "list"]).unwrap_err().contains("must be a text"));
-        assert!(read("parallel = 0", &["dockctl", "list"]).unwrap_err().contains("invalid value"));
+        assert_eq!(
+            read("parallel = 0", &["dockctl", "list"]).unwrap_err(),
+            "/project/dockctl.toml cannot be used: `parallel`: invalid value '0' for '--parallel <parallel>': it must be 1 at least"
+        );
+        assert!(read("output = 'jsn'", &["dockctl", "list"]).unwrap_err().contains("dockctl.toml cannot be used: `output`"));
+        assert!(read("[list]\nall = 3", &["dockctl", "list"]).unwrap_err().ends_with("`all`: it is true or false"));
     }
 }

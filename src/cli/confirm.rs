@@ -30,11 +30,19 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
     Err(CliError::new(Kind::Interrupted, "nothing was done"))
 }
 
-/// Nodes under `metadata.dockctl.protect` that a stage deletes something of, in words; none if it deletes none of them.
-pub(crate) fn protected(deployment: &Deployment, stage: &Stage) -> Option<String> {
-    let mut nodes: Vec<&str> = stage.tasks().iter().filter(|task| task.step.deletes()).map(|task| task.node.as_str()).collect();
-    nodes.retain(|node| deployment.protected.iter().any(|name| name == node));
+/// Nodes under `metadata.dockctl.protect`, now or in the definition before, that a stage deletes something of, by name.
+pub(crate) fn protected_nodes(deployment: &Deployment, before: Option<&Deployment>, stage: &Stage) -> Vec<String> {
+    let is_protected = |node: &String| deployment.protected.contains(node) || before.is_some_and(|before| before.protected.contains(node));
+
+    let deleted = stage.tasks().iter().filter(|task| task.step.deletes()).map(|task| task.node.clone());
+    let mut nodes: Vec<String> = deleted.filter(is_protected).collect();
     nodes.sort_unstable();
     nodes.dedup();
+    nodes
+}
+
+/// The same in words; none if it deletes none of them.
+pub(crate) fn protected(deployment: &Deployment, before: Option<&Deployment>, stage: &Stage) -> Option<String> {
+    let nodes = protected_nodes(deployment, before, stage);
     (!nodes.is_empty()).then(|| format!("this deletes what the blueprint protects: {}", nodes.join(", ")))
 }

@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::{ExecArgs, Global},
     error::{CliError, Kind},
-    target::{engine, targets},
+    target::{engine, require, targets},
     workspace::Workspace,
 };
 use crate::backend::docker::{Command, Engine};
@@ -33,20 +33,32 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         return Err(error.hint(format!("name one of them: {}", ids.join(", "))));
     };
     let terminal = args.tty || (!args.no_tty && isatty(stdin()) && isatty(stdout()));
+    let passes_on = args.interactive || (terminal && isatty(stdin()));
     let command = Command {
         words: args.command.clone(),
-        environment: args.environment.clone(),
+        environment: args.environment.iter().filter_map(|variable| given(variable)).collect(),
         user: args.user.clone(),
         folder: args.workdir.clone(),
         terminal,
-        input: args.interactive || terminal,
+        input: passes_on,
     };
     let code = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;
-        run(&*engine(&engines, target).await?, &target.container, &command).await
+        let engine = engine(&engines, target).await?;
+        require(&engine, target, &name).await?;
+        run(&engine, &target.container, &command).await
     })?;
     let exit = u8::try_from(code).map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?;
     Ok(Outcome { silent: true, exit, ..Outcome::new(json!({}), "") })
+}
+
+/// A variable as it is passed on: one without a value has the one that it has here, if it has any.
+fn given(variable: &str) -> Option<String> {
+    match std::env::var(variable) {
+        _ if variable.contains('=') => Some(variable.to_owned()),
+        Ok(value) => Some(format!("{variable}={value}")),
+        Err(_) => None,
+    }
 }
 
 async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64, CliError> {
@@ -69,6 +81,8 @@ async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64,
                 // A command that reads no more ends by itself.
                 let _ = match &bytes {
                     Some(bytes) => attached.input.write_all(bytes).await,
+                    // A terminal has no end: it is typed.
+                    None if command.terminal => attached.input.write_all(b"\x04").await,
                     None => attached.input.shutdown().await,
                 };
                 let _ = attached.input.flush().await;

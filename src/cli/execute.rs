@@ -119,7 +119,7 @@ impl Order<'_> {
         let deletes = stage.tasks().iter().any(|task| task.step.deletes());
         let words = super::plan::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
         let Some(words) = words else { return Ok(()) };
-        confirm(self.global, &format!("{workflow} `{}`: {words}?", deployment.name), protected(deployment, stage).as_deref())
+        confirm(self.global, &format!("{workflow} `{}`: {words}?", deployment.name), protected(deployment, None, stage).as_deref())
     }
 
     /// Adds or removes instances: `to` so many, or `delta` more.
@@ -238,7 +238,7 @@ fn nothing_to_do(name: &str, workflow: Workflow, record: &Record) -> Outcome {
         Workflow::Heal => "all is well",
         Workflow::Stop => "nothing of it runs",
         Workflow::Scale => "there are as many already",
-        _ => "no instance that is meant has such an operation",
+        _ => "none of the chosen instances has an operation for it",
     };
     Outcome::new(fields, format!("`{name}`: nothing to do, {why}\n"))
 }
@@ -348,8 +348,17 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
         || (name.len() >= 12 && container().is_some_and(|id| id.starts_with(name)))
 }
 
+/// A filter that can match nothing was typed wrong.
 fn selected(args: &SelectionArgs, record: &Record) -> Result<Selection, CliError> {
     let instances = named(&args.instances, record)?;
+    let nodes = || record.deployment.iter().flat_map(|deployment| &deployment.nodes);
+    let names: Vec<&str> = nodes().map(|(name, _)| name.as_str()).collect();
+    let types: Vec<&str> = nodes().flat_map(|(_, node)| node.hierarchy.iter().map(String::as_str)).collect();
+    for (what, given, known) in [("node", &args.nodes, names), ("type of a node", &args.types, types)] {
+        if let Some(name) = given.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(unknown(what, name, &known));
+        }
+    }
     Ok(Selection { node_ids: args.nodes.clone(), type_names: args.types.clone(), ..instances })
 }
 

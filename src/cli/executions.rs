@@ -10,7 +10,7 @@ use super::{
 use crate::{
     event::{self, Entry, Event},
     plan::Workflow,
-    report::{JsonLines, Junit, Plain, Reporter as _, table::table},
+    report::{self, JsonLines, Junit, Plain, Reporter as _, table::table},
     state::{Execution, Record},
 };
 use serde_json::{Value as Json, json};
@@ -34,6 +34,11 @@ fn all(name: &str, record: &Record, busy: bool) -> Outcome {
         record.executions.iter().map(|execution| row(execution, busy)),
     );
     Outcome::new(fields, if record.executions.is_empty() { "nothing was carried out yet\n".to_owned() } else { text })
+}
+
+/// Each failure in full: place, container, what to do.
+fn failures(execution: &Execution) -> String {
+    execution.failed.iter().map(|failed| format!("\n{}", report::failure(failed))).collect()
 }
 
 fn row(execution: &Execution, busy: bool) -> Vec<String> {
@@ -82,7 +87,7 @@ fn one(global: &Global, name: &str, id: &str, record: &Record, (mut replayed, en
     let text = match (global.output, global.progress) {
         (Output::Junit, _) => junit.to_xml(),
         (_, ProgressMode::Json) => String::from_utf8_lossy(&objects.out).into_owned(),
-        _ => String::from_utf8_lossy(&lines.out).into_owned(),
+        _ => format!("{}{}", String::from_utf8_lossy(&lines.out), failures(execution)),
     };
     Ok(Outcome::new(fields, text))
 }

@@ -166,14 +166,18 @@ impl Watch<'_> {
         };
         let mut next = now + QUIET;
         let mut mend = Vec::new();
-        for id in ill {
+        for (id, why) in ill {
             let watched = self.known.entry(id.clone()).or_default();
             match watched.mendable_at(self.patience, now) {
-                Some(at) if at <= now => mend.push(id),
+                Some(at) if at <= now => mend.push((id, why)),
                 Some(at) => next = next.min(at),
                 None if !watched.given_up => {
                     watched.given_up = true;
-                    self.say(&format!("{id} was mended {} times within an hour: it is left alone", self.patience.budget));
+                    let (times, name) = (self.patience.budget, self.name);
+                    self.say(&format!(
+                        "{id} is ill again ({why}), and was mended {times} times within an hour: it is left alone until an hour after the \
+                         first; dockctl logs {id} -d {name} shows what it wrote, dockctl heal {id} -d {name} mends it now"
+                    ));
                 }
                 None => {}
             }
@@ -184,23 +188,26 @@ impl Watch<'_> {
         Ok(next)
     }
 
-    /// Ids of the instances that are ill, those apart that are left alone.
-    async fn ill(&self, engines: &Engines, record: &Record) -> Result<Vec<String>, CliError> {
+    /// Ids of the instances that are ill, each with what ails it; those apart that are left alone.
+    async fn ill(&self, engines: &Engines, record: &Record) -> Result<Vec<(String, String)>, CliError> {
         let Some(deployment) = &record.deployment else { return Ok(Vec::new()) };
         let observed = self.workspace.observe(engines, deployment, record).await?;
         let selection = super::execute::named(self.instances, record)?;
         let known = Known { deployment, record, observed: &observed };
         let proposal = heal::first(&known, &Parameters { selection, ignore_failure: true, ..Parameters::default() });
-        let mut ids: Vec<String> =
-            proposal.stage.tasks().iter().filter(|task| task.operation != "check_status").map(|task| task.instance.clone()).collect();
+        let tasks = proposal.stage.tasks().iter().filter(|task| task.operation != "check_status");
+        let mut ill: Vec<(String, String)> = tasks.map(|task| (task.instance.clone(), task.cause.clone())).collect();
         let mut seen = HashSet::new();
-        ids.retain(|id| seen.insert(id.clone()) && !self.known.get(id).is_some_and(|watched| watched.left_alone));
-        Ok(ids)
+        ill.retain(|(id, _)| seen.insert(id.clone()) && !self.known.get(id).is_some_and(|watched| watched.left_alone));
+        Ok(ill)
     }
 
     /// Whether it is worth another look at once.
-    async fn mend(&mut self, ids: Vec<String>) -> Result<bool, CliError> {
-        self.say(&format!("{} {} ill", ids.join(", "), if ids.len() == 1 { "is" } else { "are" }));
+    async fn mend(&mut self, ill: Vec<(String, String)>) -> Result<bool, CliError> {
+        for (id, why) in &ill {
+            self.say(&format!("{id} is ill: {why}"));
+        }
+        let ids: Vec<String> = ill.into_iter().map(|(id, _)| id).collect();
         let selection = Selection::of_instances(ids.iter().cloned());
         let decide = |_: &Record| {
             let selection = selection.clone();
@@ -215,7 +222,7 @@ impl Watch<'_> {
                 return Ok(false);
             }
             Err(error) => complain(&error.to_text(color(self.workspace.global))),
-            Ok(_) => {}
+            Ok(_) => self.say(&format!("mended: {}", ids.join(", "))),
         }
         for id in ids {
             self.known.entry(id).or_default().mended.push_back(at);

@@ -20,7 +20,6 @@ use crate::{
     model::{Deployment, Difference, inputs::Missing},
     plan::{self, Known, Parameters, Proposal, Stage, Unsupported, Workflow},
     state::Record,
-    syntax::Value,
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
@@ -78,7 +77,7 @@ impl Install<'_> {
 
     /// What deletes or replaces is asked for on a terminal.
     fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), CliError> {
-        let danger = protected(&wish.deployment, &proposal.stage);
+        let danger = protected(&wish.deployment, wish.before(), &proposal.stage);
         let known = wish.known();
         let known = Known { deployment: &wish.deployment, record: &known, observed: &Observed::default() };
         let touched = super::plan::summary(&known, &proposal.stage).filter(|_| self.ask.workflow == Workflow::Update);
@@ -197,11 +196,7 @@ impl Wish {
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
         let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
-        let unknown = deployment.protected.iter().find(|name| !deployment.nodes.contains_key(*name));
-        if let Some(name) = unknown {
-            return Err(CliError::new(Kind::Invalid, format!("`metadata.dockctl.protect` names `{name}`, and there is no such node")));
-        }
-        deployment.withhold(&sensitive(&loaded), &workspace.state.key()?, &workspace.secrets);
+        deployment.withhold(&loaded.blueprint.notes.sensitive, &workspace.state.key()?, &workspace.secrets);
         Ok(Self { deployment, record, loaded })
     }
 
@@ -218,9 +213,13 @@ impl Wish {
         record
     }
 
+    /// What is installed.
+    pub(crate) fn before(&self) -> Option<&Deployment> {
+        self.record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref())
+    }
+
     pub(crate) fn differences(&self) -> Vec<Difference> {
-        let installed = self.record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
-        installed.map(|before| before.differences(&self.deployment)).unwrap_or_default()
+        self.before().map(|before| before.differences(&self.deployment)).unwrap_or_default()
     }
 
     pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
@@ -234,6 +233,12 @@ impl Wish {
             (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => Decision::UpToDate,
             _ => Decision::Work,
         }
+    }
+
+    /// Whether something is installed and is to become something else.
+    pub(crate) fn is_changed(&self) -> bool {
+        let is_former = self.record.as_ref().is_some_and(|record| record.is_installed() && record.has_former());
+        is_former || !self.differences().is_empty()
     }
 
     fn is_recovered(&self) -> bool {
@@ -283,12 +288,6 @@ impl Wish {
 
 fn capitalized(workflow: Workflow) -> &'static str {
     if workflow == Workflow::Update { "Update" } else { "Install" }
-}
-
-/// Inputs that the blueprint names under `metadata.dockctl.sensitive`.
-fn sensitive(loaded: &Loaded) -> Vec<String> {
-    let metadata = loaded.blueprint.metadata.as_ref().map(Value::to_json).unwrap_or_default();
-    metadata["dockctl"]["sensitive"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {
@@ -347,8 +346,8 @@ fn up_to_date(record: &Record) -> Outcome {
 }
 
 fn different(name: &str, differences: &[Difference]) -> CliError {
-    let mut error =
-        CliError::new(Kind::Different, format!("`{name}` is installed and its blueprint or inputs changed since; nothing was done"));
+    let why = if differences.is_empty() { "an update of it came to no end" } else { "its blueprint or inputs changed since" };
+    let mut error = CliError::new(Kind::Different, format!("`{name}` is installed and {why}; nothing was done"));
     error.preamble = differences.iter().map(|difference| format!("  {difference}\n")).collect();
     let fields: JsonMap<_, _> =
         [("deployment".to_owned(), json!(name)), ("differences".to_owned(), json!(differences))].into_iter().collect();

@@ -5,7 +5,7 @@ use super::{
     args::{Color, Global, LogsArgs},
     error::CliError,
     print,
-    target::{Target, engine, targets},
+    target::{Target, engine, require, targets},
     workspace::Workspace,
 };
 use crate::backend::{Failure, docker::Excerpt};
@@ -29,7 +29,7 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
     record.deployment.iter().for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
     let since = args.since.as_deref().map(since).transpose()?;
     let excerpt = Excerpt { follow: args.follow, since, tail: args.tail, timestamps: args.timestamps };
-    Workspace::runtime()?.block_on(show(&workspace, &targets, excerpt, args.no_prefix))
+    Workspace::runtime()?.block_on(show(&workspace, &name, &targets, excerpt, args.no_prefix))
 }
 
 /// `10m` ago, or a time such as 2026-01-31T12:00:00Z.
@@ -47,7 +47,7 @@ struct Pending {
     rest: Vec<u8>,
 }
 
-async fn show(workspace: &Workspace<'_>, targets: &[Target], excerpt: Excerpt, bare: bool) -> Result<Outcome, CliError> {
+async fn show(workspace: &Workspace<'_>, name: &str, targets: &[Target], excerpt: Excerpt, bare: bool) -> Result<Outcome, CliError> {
     let engines = workspace.engines()?;
     let width = targets.iter().map(|target| target.instance.len()).max().unwrap_or_default();
     let mut pending: Vec<Pending> = Vec::new();
@@ -55,7 +55,9 @@ async fn show(workspace: &Workspace<'_>, targets: &[Target], excerpt: Excerpt, b
     for (at, target) in targets.iter().enumerate() {
         let prefix = if bare || targets.len() == 1 { String::new() } else { prefix(workspace.global, at, &target.instance, width) };
         pending.push(Pending { prefix, instance: target.instance.clone(), rest: Vec::new() });
-        let pieces = engine(&engines, target).await?.excerpt(&target.container, excerpt);
+        let engine = engine(&engines, target).await?;
+        require(&engine, target, name).await?;
+        let pieces = engine.excerpt(&target.container, excerpt);
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
     let mut interrupted = super::interrupts()?;

@@ -226,18 +226,20 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
     match result {
         Ok(outcome) if outcome.silent => outcome.exit,
         Ok(outcome) => {
-            let written = print(&if json { document(kind, outcome.exit == 0, &outcome.fields, None) } else { outcome.text });
+            let document = || format!("{:#}\n", document(kind, outcome.exit == 0, &outcome.fields, None));
+            let written = print(&if json { document() } else { outcome.text });
             if written { outcome.exit } else { Kind::Failed.exit_code() }
         }
         Err(error) => {
             complain(&error.to_text(color(global)));
-            let _ = print(&if json { document(kind, false, &error.fields, Some(error.to_json())) } else { error.result });
+            let document = || format!("{:#}\n", document(kind, false, &error.fields, Some(error.to_json())));
+            let _ = print(&if json { document() } else { error.result });
             if kind == "exec" { exec::OWN_FAULT } else { error.kind.exit_code() }
         }
     }
 }
 
-pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> String {
+pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>) -> Json {
     let mut document = json!({ "format": FORMAT, "kind": kind, "ok": ok });
     if let Some(error) = error {
         document["error"] = error;
@@ -245,7 +247,7 @@ pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>)
     for (key, value) in fields.as_object().into_iter().flatten() {
         document[key] = value.clone();
     }
-    format!("{document:#}\n")
+    document
 }
 
 /// Writes a result, and says whether it arrived. A reader that has seen enough is no error.
@@ -286,7 +288,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let kind = kind.as_deref().unwrap_or("usage");
-        let _ = print(&document(kind, false, &json!({}), Some(CliError::usage(first).to_json())));
+        let _ = print(&format!("{:#}\n", document(kind, false, &json!({}), Some(CliError::usage(first).to_json()))));
     }
     exit
 }

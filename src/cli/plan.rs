@@ -4,6 +4,7 @@ use super::{
     Outcome,
     args::{BlueprintArgs, Global, Output, PlanArgs},
     blueprint, complain,
+    confirm::protected_nodes,
     error::{CliError, Kind},
     install::{Decision, Wish, too_old, unsupported_lines},
     plan_file::PlanFile,
@@ -62,6 +63,8 @@ pub(crate) struct Preview {
     differences: Vec<Difference>,
     prospects: Vec<Prospect>,
     conflicts: Vec<String>,
+    /// Nodes that the blueprint protects and that something is deleted of.
+    protected: Vec<String>,
     too_old: Vec<String>,
 }
 
@@ -73,13 +76,15 @@ impl Preview {
         let (workflow, proposal) = match wish.decide(&install, observed) {
             Decision::UpToDate => (Workflow::Install, Proposal::default()),
             Decision::Different(_) => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
+            Decision::Work if wish.is_changed() => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
             Decision::Work => (Workflow::Install, install),
         };
         let prospects = prospects(&Known { deployment: &wish.deployment, record: &known, observed }, &proposal.stage);
         let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
         let differences = if is_installed { wish.differences() } else { Vec::new() };
         let conflicts = conflicts(&proposal.stage, observed);
-        Self { name: wish.deployment.name.clone(), workflow, proposal, differences, prospects, conflicts, too_old: Vec::new() }
+        let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
+        Self { name: wish.deployment.name.clone(), workflow, proposal, differences, prospects, conflicts, protected, too_old: Vec::new() }
     }
 
     fn changes(&self) -> bool {
@@ -95,6 +100,7 @@ impl Preview {
             "steps": steps(&self.proposal.stage),
             "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.conflicts,
+            "protected": self.protected,
             "unsupported": self.proposal.unsupported,
             "too_old": self.too_old,
         })
@@ -129,10 +135,19 @@ impl Preview {
         }
         text.extend(self.others().map(|difference| format!("  ~ {difference}\n")));
         text.extend(self.conflicts.iter().map(|name| format!("conflict: {}\n", conflict(name))));
+        text.extend(self.protection().map(|words| format!("protected: {words}\n")));
         text + &self.closing()
     }
 
+    fn protection(&self) -> Option<String> {
+        let nodes = self.protected.join(", ");
+        (!nodes.is_empty()).then(|| format!("this deletes containers or data of {nodes}; it is only done with --yes, or once confirmed"))
+    }
+
     fn closing(&self) -> String {
+        if self.proposal.stage.is_empty() {
+            return "nothing is touched; only what is remembered of it changes\n".to_owned();
+        }
         let idle = self.prospects.iter().filter(|prospect| prospect.effect == Effect::None).count();
         let words = in_words(&self.prospects);
         let words = if words.is_empty() { "no instance is touched".to_owned() } else { words };
@@ -153,6 +168,7 @@ impl Preview {
             text += &format!("\n```diff\n{fields}```\n");
         }
         text.extend(self.conflicts.iter().map(|name| format!("\n> **conflict:** {}\n", conflict(name))));
+        text.extend(self.protection().map(|words| format!("\n> **protected:** {words}\n")));
         text + &format!("\n{}", self.closing())
     }
 }

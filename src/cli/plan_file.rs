@@ -70,17 +70,23 @@ impl PlanFile {
 
     /// Refuses to go on if anything moved since it was written.
     pub(crate) fn expect(&self, now: &Self) -> Result<(), CliError> {
-        let moved: Vec<&str> = [
+        let mut moved: Vec<&str> = [
             ("the deployment", self.deployment != now.deployment),
-            ("the workflow", self.workflow != now.workflow),
             ("the blueprint", self.blueprint != now.blueprint),
             ("the inputs", self.inputs != now.inputs),
             ("what is on the engine", self.observed != now.observed),
-            ("what is to be done", self.stages != now.stages),
         ]
         .into_iter()
         .filter_map(|(what, moved)| moved.then_some(what))
         .collect();
+        if moved.is_empty() && self.workflow != now.workflow {
+            let (planned, asked) = (self.workflow, now.workflow);
+            let error = CliError::usage(format!("this is the plan of an {planned}, not of an {asked}; nothing was done"));
+            return Err(error.hint(format!("dockctl {planned} --plan FILE carries it out")));
+        }
+        if self.stages != now.stages {
+            moved.push("what is to be done");
+        }
         if moved.is_empty() {
             return Ok(());
         }

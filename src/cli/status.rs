@@ -12,9 +12,11 @@ use crate::{
     backend::{self, Drift, Object, ObjectKind, ObjectState, Observed},
     model::{Definition, Deployment, Instance},
     plan::InstanceState,
-    report::table::table,
+    report::{count, table::table},
     state::Record,
 };
+use console::truncate_str;
+use rustix::termios::tcgetwinsize;
 use serde_json::{Value as Json, json};
 use std::{
     io::{IsTerminal as _, stdout},
@@ -41,9 +43,8 @@ async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result
     loop {
         let outcome = look(workspace, name, false).await?;
         let text = match workspace.global.output {
-            Output::Json => format!("{}\n", super::document("status", true, &outcome.fields, None).replace('\n', "")),
-            // A line is cleared when it is written: nothing flickers.
-            _ if over => format!("\x1b[H{}\x1b[J", outcome.text.replace('\n', "\x1b[K\n")),
+            Output::Json => format!("{}\n", super::document("status", true, &outcome.fields, None)),
+            _ if over => screen(&outcome.text, tcgetwinsize(stdout()).map_or((0, 0), |size| (size.ws_row, size.ws_col))),
             _ => format!("{}\n", outcome.text),
         };
         if !super::print(&text) {
@@ -57,6 +58,20 @@ async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result
             }
         }
     }
+}
+
+/// What replaces the screen before. Each line is cleared as it is written: nothing flickers. What does not fit is left out, for a
+/// screen that scrolls cannot be written over. Rows and columns; 0 where the terminal does not say.
+fn screen(text: &str, (rows, columns): (u16, u16)) -> String {
+    let rows = if rows < 3 { usize::MAX } else { usize::from(rows) - 1 };
+    let columns = if columns == 0 { usize::MAX } else { usize::from(columns) };
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = if lines.len() > rows { rows - 1 } else { lines.len() };
+    let mut screen: String = lines[..shown].iter().map(|line| format!("{}\x1b[K\n", truncate_str(line, columns, "…"))).collect();
+    if shown < lines.len() {
+        screen += &format!("{} more; this screen is too small\x1b[K", count(lines.len() - shown, "line"));
+    }
+    format!("\x1b[H{screen}\x1b[J")
 }
 
 async fn look(workspace: &Workspace<'_>, name: &str, exit_code: bool) -> Result<Outcome, CliError> {
@@ -285,4 +300,17 @@ pub(crate) fn known_table(record: &Record) -> String {
         ]
     };
     table(&["INSTANCE", "STATE", "CONTAINER"], deployment.instances.iter().map(row)) + &dropped_line(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::screen;
+
+    #[test]
+    fn what_does_not_fit_the_screen_is_left_out() {
+        let text = "one\ntwo two\nthree\nfour\n";
+        assert_eq!(screen(text, (0, 0)), "\x1b[Hone\x1b[K\ntwo two\x1b[K\nthree\x1b[K\nfour\x1b[K\n\x1b[J");
+        assert_eq!(screen(text, (5, 5)), "\x1b[Hone\x1b[K\ntwo …\x1b[K\nthree\x1b[K\nfour\x1b[K\n\x1b[J");
+        assert_eq!(screen(text, (4, 80)), "\x1b[Hone\x1b[K\ntwo two\x1b[K\n2 lines more; this screen is too small\x1b[K\x1b[J");
+    }
 }

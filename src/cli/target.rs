@@ -6,7 +6,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{EngineRef, docker::Engines, places},
+    backend::{
+        EngineRef,
+        docker::{Engine, Engines},
+        places,
+    },
     state::Record,
 };
 
@@ -34,6 +38,16 @@ pub(crate) fn targets(workspace: &Workspace<'_>, record: &Record, names: &[Strin
             .hint(format!("dockctl status -d {} shows what there is", deployment.name)));
     }
     Ok(found)
+}
+
+/// Says so if a container is not there any more.
+pub(crate) async fn require(engine: &Engine, target: &Target, deployment: &str) -> Result<(), CliError> {
+    if engine.has_container(&target.container).await? {
+        return Ok(());
+    }
+    let short: String = target.container.chars().take(12).collect();
+    let error = CliError::new(Kind::Failed, format!("the container {short} of {} is gone", target.instance));
+    Err(error.hint(format!("dockctl heal -d {deployment} makes it anew")))
 }
 
 /// The engine that a container is on.

@@ -502,6 +502,10 @@ codes! {
     ///
     /// `attached_to_network` leads to a node that is a network, `mounts` to a volume with a `target`; the values of their properties are written as they are.
     Attachment = "D0119", None;
+    /// `metadata.dockctl` says what dockctl understands.
+    ///
+    /// It has `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes): lists of names that the blueprint has.
+    Note = "D0120", None;
 }
 
 #[cfg(test)]

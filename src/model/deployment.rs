@@ -202,7 +202,7 @@ impl Deployment {
                 .iter()
                 .map(|(name, label)| (name.clone(), label.body.values.iter().map(Value::to_json).collect()))
                 .collect(),
-            protected: protected(blueprint),
+            protected: blueprint.notes.protect.clone(),
             workflows: blueprint.workflows.iter().map(|(name, workflow)| (name.clone(), declared(workflow))).collect(),
             recovered: false,
         }
@@ -459,11 +459,6 @@ fn definition(node: &super::Node, sources: &Sources) -> Definition {
         place: Place::of(node.name.span, sources),
         property_places: node.properties.iter().map(|(name, value)| (name.to_string(), Place::of(value.span, sources))).collect(),
     }
-}
-
-fn protected(blueprint: &Blueprint) -> Vec<String> {
-    let metadata = blueprint.metadata.as_ref().map(Value::to_json).unwrap_or_default();
-    metadata["dockctl"]["protect"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {

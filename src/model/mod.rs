@@ -14,6 +14,7 @@ mod instances;
 mod loose;
 mod modification;
 pub mod normal;
+mod notes;
 mod resolve;
 mod scaling;
 mod structure;
@@ -24,6 +25,7 @@ pub use function::evaluate;
 pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
 pub use loose::{Link, LooseEnd, links};
 pub use modification::{Modification, Touched, Wanted, modify};
+pub use notes::Notes;
 pub use resolve::{Provided, resolve};
 pub use scaling::Numbers;
 pub use structure::{Scaled, Scaling, Structure, Unscalable};
@@ -52,6 +54,8 @@ pub struct Blueprint {
     pub description: Option<String>,
     /// Free data.
     pub metadata: Option<Value>,
+    /// What `metadata` says to dockctl.
+    pub notes: Notes,
     /// Declared inputs.
     pub inputs: Named<Schema>,
     /// Declared data types.
@@ -105,6 +109,7 @@ impl Default for Blueprint {
             version: Version::LATEST,
             description: None,
             metadata: None,
+            notes: Notes::default(),
             inputs: Named::default(),
             data_types: DataTypes::default(),
             plugins: Named::default(),

@@ -1,7 +1,7 @@
 //! `Ast` to [`Blueprint`]: every reference resolved, every type flattened.
 
 use super::{
-    Blueprint, Node, Relationship, RelationshipKind, Values, Workflow, constraints, function, groups,
+    Blueprint, Node, Notes, Relationship, RelationshipKind, Values, Workflow, constraints, function, groups,
     implementation::{Implementations, Side},
     normal,
     scaling::Numbers,
@@ -43,6 +43,9 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
     let all_groups = groups::groups(&ast, &types.data, d);
     let policies = groups::policies(&ast, &all_groups, d);
     let scaling_groups = groups::scaling_groups(&all_groups, &policies, &nodes, d);
+    let (names, inputs): (Vec<&str>, Vec<&str>) =
+        (ast.node_templates.keys().map(String::as_str).collect(), ast.inputs.keys().map(String::as_str).collect());
+    let notes = Notes::read(ast.metadata.as_ref(), &names, &inputs, d);
     let mut blueprint = Blueprint {
         version: ast.version,
         data_types: types.data,
@@ -53,6 +56,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
         scaling_groups,
         workflows,
         description: ast.description,
+        notes,
         metadata: ast.metadata,
         inputs: ast.inputs,
         plugins: ast.plugins,

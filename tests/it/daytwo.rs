@@ -217,6 +217,8 @@ fn workflows_and_operations_are_executed() {
     test.run(&["execute", "restrat"]).exits(2).says(&["there is no workflow `restrat`", "did you mean `restart`?"]);
     test.run(&["execute", "restart", "-p", "nodes=db"]).exits(2).says(&["takes no parameter `nodes`; it takes: "]);
     test.run(&["execute-operation", "strat"]).exits(2).says(&["there is no operation `strat`"]);
+    test.run(&["execute-operation", "lifecycle.stop", "--node", "wbe"]).exits(2).says(&["there is no node `wbe`", "did you mean `web`?"]);
+    test.run(&["execute-operation", "lifecycle.stop", "--type", "nope"]).exits(2).says(&["there is no type of a node `nope`"]);
     test.run(&["execute-operation", "lifecycle.stop", "--kwarg", "params:={timeout: 0}"]).exits(3).says(&["allow_kwargs_override"]);
 }
 
@@ -244,6 +246,14 @@ fn what_is_protected_is_not_deleted_without_a_word() {
     }
     assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web running"]);
     test.run(&["reinstall", "web"]).exits(0);
+    // A network cannot be changed but by taking it down first.
+    let net = "node_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net, internal: INTERNAL}}\n";
+    let protected = format!("  - plugin:dockctl\nmetadata: {{dockctl: {{protect: [net]}}}}\n{}", PAIR.replacen("node_templates:\n", net, 1));
+    test.blueprint(&protected.replace("INTERNAL", "false"));
+    test.run(&["update"]).exits(0);
+    test.blueprint(&protected.replace("INTERNAL", "true"));
+    let plan = test.run(&["plan"]).exits(0);
+    assert!(plan.stdout.contains("protected: this deletes containers or data of net"), "{}", plan.stdout);
     test.run(&["uninstall", "--yes"]).exits(0);
     assert!(test.containers().is_empty());
 }
@@ -297,6 +307,7 @@ fn logs_have_names_before_them() {
     assert_eq!(&first, b"web says hello\n");
     docker(&["rm", "-f", &test.name("web")]);
     Test::end(follow).exits(0);
+    test.run(&["logs"]).exits(1).says(&["the container ", &format!(" of {web} is gone"), "dockctl heal -d"]);
 }
 
 #[test]
@@ -329,7 +340,8 @@ fn an_execution_is_told_again_in_every_form() {
     test.foreign("web", &["true"]);
     let failed = test.run(&["heal", "--output", "json"]).exits(1).json();
     let id = failed["error"]["execution"].as_str().unwrap();
-    assert!(test.run(&["executions", id]).exits(0).stdout.contains("heal failed"));
+    let told = test.run(&["executions", id]).exits(0).stdout;
+    assert!(told.contains("heal failed") && told.contains("  --> blueprint.yaml:"), "{told}");
     let lines = test.run(&["executions", id, "--progress", "json"]).exits(0).stdout;
     assert!(lines.lines().all(|line| line.starts_with("{\"version\":1,")), "{lines}");
     let junit = test.run(&["executions", id, "--output", "junit"]).exits(0).stdout;

@@ -180,6 +180,10 @@ rules! {
     constraints_are_null: "D0116" "1_5" "inputs: {a: {default: 1, constraints: null}}";
     imports_are_null: "D0116" "1_5" "imports:";
     instances_are_no_number: "D0116" "1_5" "BASE\ninputs: {i: {default: many}}\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {default_instances: {get_input: i}}}}}}" with "{}";
+    note_names_no_node: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protect: [b]}}\nnode_templates: {a: {type: t}}";
+    note_names_no_input: "D0120" "1_5" "BASE\nmetadata: {dockctl: {sensitive: [pasword]}}\ninputs: {password: {}}\nnode_templates: {a: {type: t}}";
+    note_is_unknown: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protected: [a]}}\nnode_templates: {a: {type: t}}";
+    note_is_no_list: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protect: a}}\nnode_templates: {a: {type: t}}";
     namespaced_parent_101: "D0117" "1_5" "imports: [ns--a.yaml]" ["a.yaml": "data_types: {a: {}, b: {derived_from: a}}"];
     value_nested_too_deep: "D0074" "1_5" "outputs: {o: {value: DEEP}}" with "{}";
     input_missing: "D0080" "1_5" "inputs: {a: {}}" with "{}";

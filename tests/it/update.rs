@@ -209,10 +209,27 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
     docker(&["kill", &test.name("aside")]);
     refused(&["update", "-i", "port=81", "--plan", &file]).says(&["what is on the engine"]);
     docker(&["start", &test.name("aside")]);
+    test.run(&["install", "-i", "port=81", "--plan", &file]).exits(2).says(&["this is the plan of an update", "dockctl update --plan"]);
     test.run(&["update", "-i", "port=81", "--plan", &file]).exits(0);
     refused(&["install", "-i", "port=81", "--plan", &file]);
     test.write("plan.json", "{\"kind\": \"something\"}");
     test.run(&["update", "--plan", &file]).exits(2).says(&["it is no plan"]);
+}
+
+#[test]
+fn what_changes_nothing_that_runs_is_only_remembered() {
+    let test = installed("remembered");
+    let before = ids(&test, &["web", "db", "aside"]);
+    let related = "    relationships: [{type: cloudify.relationships.depends_on, target: db}]\noutputs:";
+    blueprint(&test, |text| text.replace("outputs:", related));
+    let plan = test.run(&["plan", "--exit-code"]).exits(6);
+    assert!(plan.stdout.contains("nodes.aside.relationships.depends_on to db: added"), "{}", plan.stdout);
+    assert!(plan.stdout.ends_with("nothing is touched; only what is remembered of it changes\n"), "{}", plan.stdout);
+    test.run(&["install"]).exits(6);
+    test.run(&["update"]).exits(0);
+    assert_eq!(ids(&test, &["web", "db", "aside"]), before);
+    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits(0);
 }
 
 #[test]

@@ -4,13 +4,20 @@ use super::{connect::failure, engine::Engine};
 use crate::backend::Failure;
 use bollard::{
     container::LogOutput,
+    errors::Error,
     exec::{ResizeExecOptions, StartExecOptions, StartExecResults},
     models::ExecConfig,
     query_parameters::LogsOptions,
 };
 use futures_util::{Stream, StreamExt as _};
-use std::pin::Pin;
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 use tokio::io::AsyncWrite;
+
+/// How long a command may take to end once it writes no more.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Which part of a log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +53,7 @@ pub struct Command {
 pub struct Attached {
     id: String,
     /// What it writes.
-    pub output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+    pub output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
     /// What it reads.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
 }
@@ -68,6 +75,19 @@ impl Engine {
         futures_util::stream::once(async move { docker.logs(&id, Some(options)) })
             .flatten()
             .map(|piece| piece.map_err(|error| failure(&error, "reading the log")))
+    }
+
+    /// Whether there is a container.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not say.
+    pub async fn has_container(&self, id: &str) -> Result<bool, Failure> {
+        match self.client.docker().inspect_container(id, None).await {
+            Ok(_) => Ok(true),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(failure(&error, "looking at the container")),
+        }
     }
 
     /// Starts a command in a container.
@@ -108,8 +128,17 @@ impl Engine {
     ///
     /// If the engine does not say.
     pub async fn exit_code(&self, attached: &str) -> Result<i64, Failure> {
-        let found = self.client.docker().inspect_exec(attached).await.map_err(|error| failure(&error, "asking how the command ended"))?;
-        found.exit_code.ok_or_else(|| Failure::fatal("the engine does not say how the command ended"))
+        let cannot = |error| failure(&error, "asking how the command ended");
+        let asked = Instant::now();
+        loop {
+            let found = self.client.docker().inspect_exec(attached).await.map_err(cannot)?;
+            match found.exit_code {
+                Some(code) => return Ok(code),
+                // What it writes may come to its end a moment before it does.
+                None if asked.elapsed() < ENDING => tokio::time::sleep(Duration::from_millis(50)).await,
+                None => return Err(Failure::fatal("the command writes no more, and does not end")),
+            }
+        }
     }
 }
 

@@ -21,18 +21,12 @@ use std::{collections::HashMap, path::Path};
 pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     for node in blueprint.nodes.values() {
         match operation(node, Operation::Create) {
-            Some(create) => check_container(node, create, &written_down(blueprint), d),
+            Some(create) => check_container(node, create, &blueprint.notes.adopted, d),
             None => objects::check(node, d),
         }
         objects::check_relationships(blueprint, node, d);
     }
     check_names_differ(blueprint, d);
-}
-
-/// Nodes whose parameters say what the adopted container is like, for when it is taken over: `dockctl adopt` writes so.
-fn written_down(blueprint: &Blueprint) -> Vec<String> {
-    let metadata = blueprint.metadata.as_ref().map(Value::to_json).unwrap_or_default();
-    metadata["dockctl"]["adopted"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn check_container(node: &Node, create: &ModelOperation, written_down: &[String], d: &mut Diagnostics) {

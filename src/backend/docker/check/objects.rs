@@ -128,7 +128,7 @@ fn check_tie(blueprint: &Blueprint, node: &Node, relationship: &Relationship, wa
     }
     if !is_container {
         d.push(place.error(Code::Attachment, format!("only a container can be the source of `{}`", relationship.type_name.node)));
-    } else if super::is_adopted(node) && !super::written_down(blueprint).contains(&node.name.node) {
+    } else if super::is_adopted(node) && !blueprint.notes.adopted.contains(&node.name.node) {
         d.push(place.warning(Code::NoEffect, "the relationship has no effect: an adopted container is never changed"));
     }
     for (name, value) in &relationship.properties {

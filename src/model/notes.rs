@@ -1,0 +1,61 @@
+//! What `metadata.dockctl` says: nothing that the DSL knows of, so that other executors pass it by.
+
+use crate::{
+    diagnostic::{Code, Diagnostics},
+    syntax::Value,
+};
+
+/// Names under `metadata.dockctl`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notes {
+    /// Nodes that are not to be deleted by accident.
+    pub protect: Vec<String>,
+    /// Inputs whose values are not to be shown or kept.
+    pub sensitive: Vec<String>,
+    /// Nodes whose parameters say what the adopted container is like, for when it is taken over: `dockctl adopt` writes so.
+    pub adopted: Vec<String>,
+}
+
+impl Notes {
+    /// Reads them. A name that stands for nothing would leave something unprotected or shown: it is a fault.
+    pub(super) fn read(metadata: Option<&Value>, nodes: &[&str], inputs: &[&str], d: &mut Diagnostics) -> Self {
+        let mut notes = Self::default();
+        let Some(all) = metadata.and_then(|metadata| metadata.get("dockctl")) else { return notes };
+        let Some(map) = all.as_map() else {
+            d.push(all.span.error(Code::Note, "`metadata.dockctl` is a mapping").label("this is none"));
+            return notes;
+        };
+        for (word, value) in &map.entries {
+            let key = word.to_key();
+            let (into, what, known) = match key.as_str() {
+                "protect" => (&mut notes.protect, "node", nodes),
+                "sensitive" => (&mut notes.sensitive, "input", inputs),
+                "adopted" => (&mut notes.adopted, "node", nodes),
+                other => {
+                    let fault = word.span.error(Code::Note, format!("`metadata.dockctl` has no `{other}`"));
+                    d.push(fault.did_you_mean(other, ["protect", "sensitive", "adopted"]));
+                    continue;
+                }
+            };
+            *into = names(&key, value, (what, known), d);
+        }
+        notes
+    }
+}
+
+fn names(key: &str, value: &Value, (what, known): (&str, &[&str]), d: &mut Diagnostics) -> Vec<String> {
+    let Some(items) = value.as_list() else {
+        d.push(value.span.error(Code::Note, format!("`metadata.dockctl.{key}` is a list of names")).label("this is none"));
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    for item in items {
+        let name = item.to_key();
+        if !known.contains(&name.as_str()) {
+            let fault = item.span.error(Code::Note, format!("there is no {what} `{name}`")).label("not defined");
+            d.push(fault.did_you_mean(&name, known.iter().copied()));
+        }
+        names.push(name);
+    }
+    names
+}
