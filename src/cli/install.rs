@@ -196,7 +196,9 @@ impl Wish {
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
         let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
-        deployment.withhold(&loaded.blueprint.notes.sensitive, &workspace.state.key()?, &workspace.secrets);
+        let key = workspace.state.key()?;
+        deployment.withhold(&loaded.blueprint.notes.sensitive, &key, &workspace.secrets);
+        deployment.note_secrets(&key, &workspace.secrets, before);
         Ok(Self { deployment, record, loaded })
     }
 

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
 };
@@ -81,6 +82,9 @@ pub struct Definition {
     pub operations: IndexMap<String, Planned>,
     /// Relationships in order.
     pub ties: Vec<Tie>,
+    /// Keyed digests of the secrets that its operations use, by name: a new value is a change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// Where the node is defined.
     pub place: Place,
     /// Where its properties are given, by name.
@@ -234,6 +238,20 @@ impl Deployment {
         }
     }
 
+    /// Notes digests of the secrets that are used, so that a new value behind an old name is seen. One that cannot be had now counts as
+    /// what it was `before`.
+    pub fn note_secrets(&mut self, key: &[u8], secrets: &Secrets, before: Option<&Self>) {
+        for (name, node) in &mut self.nodes {
+            let known = before.and_then(|before| before.nodes.get(name));
+            let digest = |secret: String| {
+                let now = secrets.get(&secret).ok().map(|text| keyed(key, &text));
+                let digest = now.or_else(|| known?.secrets.get(&secret).cloned())?;
+                Some((secret, digest))
+            };
+            node.secrets = node.secret_names().into_iter().filter_map(digest).collect();
+        }
+    }
+
     /// Everything that came out of values of the blueprint.
     fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
         let nodes = self.nodes.values_mut().flat_map(|node| {
@@ -265,10 +283,14 @@ impl Deployment {
             return all;
         }
         compare(String::new(), &self.comparable(), &newer.comparable(), &mut all);
+        for (name, node) in &self.nodes {
+            let Some(newer) = newer.nodes.get(name) else { continue };
+            compare(format!("nodes.{name}.secrets"), &node.hidden_secrets(), &newer.hidden_secrets(), &mut all);
+        }
         all
     }
 
-    /// Everything that decides what is done, without places and without what is made up for each installation.
+    /// Everything that decides what is done, without places and without what is made up for each installation; secrets by name only.
     #[must_use]
     pub fn content(&self) -> Json {
         self.comparable()
@@ -309,6 +331,7 @@ impl Definition {
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut all = Vec::new();
         compare(String::new(), &self.comparable(0), &newer.comparable(0), &mut all);
+        compare("secrets".to_owned(), &self.hidden_secrets(), &newer.hidden_secrets(), &mut all);
         all.into_iter().map(|difference| Difference { field: shortened(&difference.field), ..difference }).collect()
     }
 
@@ -329,6 +352,21 @@ impl Definition {
             && self.operations.len() == other.operations.len()
             && self.operations.iter().all(like)
             && self.container() == other.container()
+            && self.secrets == other.secrets
+    }
+
+    /// Digests of secrets, shown as what they stand for is: not at all.
+    fn hidden_secrets(&self) -> Json {
+        self.secrets.iter().map(|(name, digest)| (name.clone(), json!({ WITHHELD: digest }))).collect::<JsonMap<_, _>>().into()
+    }
+
+    /// Names of the secrets that its operations use. Those that a registry is told say nothing of what comes of it.
+    fn secret_names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let properties = self.properties.iter().filter(|(name, _)| *name != "image").map(|(_, value)| value);
+        let inputs = self.operations.values().flat_map(|operation| operation.inputs.values());
+        properties.chain(inputs).for_each(|value| secrets_in(value, &mut names));
+        names
     }
 
     /// The node that contains it.
@@ -374,6 +412,18 @@ fn shortened(field: &str) -> String {
     let field = field.strip_prefix("lifecycle.").unwrap_or(field);
     let field = field.replacen(".inputs.", ".", 1);
     field.strip_prefix("create.").map_or_else(|| field.clone(), str::to_owned)
+}
+
+fn secrets_in(value: &Json, names: &mut BTreeSet<String>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| secrets_in(item, names)),
+        Json::Object(object) => {
+            let called = object.get("get_secret").filter(|_| is_call(value));
+            names.extend(called.and_then(|arguments| arguments.as_str().or_else(|| arguments[0].as_str())).map(str::to_owned));
+            object.values().for_each(|value| secrets_in(value, names));
+        }
+        _ => {}
+    }
 }
 
 /// A value as a difference shows it: what is sensitive is not.
@@ -456,6 +506,7 @@ fn definition(node: &super::Node, sources: &Sources) -> Definition {
         properties: to_json(&node.properties),
         operations: planned("", &node.operations, sources),
         ties: node.relationships.iter().map(|relationship| tie(relationship, sources)).collect(),
+        secrets: BTreeMap::new(),
         place: Place::of(node.name.span, sources),
         property_places: node.properties.iter().map(|(name, value)| (name.to_string(), Place::of(value.span, sources))).collect(),
     }

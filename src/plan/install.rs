@@ -167,7 +167,9 @@ impl<'a> Planner<'a, '_> {
         let mut change = Change::Nothing;
         let former = self.known.record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
         // What a container was made from is in its labels; of others only the record tells.
-        let is_former = former.is_some_and(|former| !former.is_made_like(node)) && exists && !backend::is_replaceable(node);
+        let is_other =
+            |former: &Definition| former.secrets != node.secrets || (!former.is_made_like(node) && !backend::is_replaceable(node));
+        let is_former = exists && former.is_some_and(is_other);
         let takes_over = former.is_some_and(Definition::is_adopted) && backend::is_replaceable(node) && standing == Standing::Absent;
         if standing == Standing::Outdated || is_former || takes_over {
             change = backend::change(instance, node, self.known.record, self.known.observed);

@@ -248,7 +248,8 @@ fn what_is_protected_is_not_deleted_without_a_word() {
     test.run(&["reinstall", "web"]).exits(0);
     // A network cannot be changed but by taking it down first.
     let net = "node_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net, internal: INTERNAL}}\n";
-    let protected = format!("  - plugin:dockctl\nmetadata: {{dockctl: {{protect: [net]}}}}\n{}", PAIR.replacen("node_templates:\n", net, 1));
+    let protected =
+        format!("  - plugin:dockctl\nmetadata: {{dockctl: {{protect: [net]}}}}\n{}", PAIR.replacen("node_templates:\n", net, 1));
     test.blueprint(&protected.replace("INTERNAL", "false"));
     test.run(&["update"]).exits(0);
     test.blueprint(&protected.replace("INTERNAL", "true"));

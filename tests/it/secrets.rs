@@ -1,6 +1,6 @@
 //! Secrets: found where they are said to be, used where they are needed, and nowhere to be seen.
 
-use crate::support::{Test, docker};
+use crate::support::{Run, Test, docker};
 use std::{fs, path::Path};
 
 const SECRET: &str = "correct-horse-battery";
@@ -87,4 +87,26 @@ fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
     let other = test.run(&["install", "-i", "password=another-one-entirely"]).exits(6);
     assert!(!other.stderr.contains("another-one-entirely"), "{}", other.stderr);
     test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn a_new_value_behind_an_old_name_is_a_change() {
+    const OTHER: &str = "another-one-entirely";
+    let test = Test::new("rotated");
+    test.blueprint(BLUEPRINT);
+    let run = |value: &str, arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        Run::of(&command.env("DOCKCTL_SECRET_PASSWORD", value).env("DOCKCTL_SECRET_PIN", "7").output().unwrap())
+    };
+    run(SECRET, &["install"]).exits(0);
+    run(SECRET, &["plan", "--exit-code"]).exits(0);
+    let plan = run(OTHER, &["plan", "--exit-code"]).exits(6);
+    assert!(plan.stdout.contains("recreate: its definition changed\n      secrets.password: changed (sensitive)\n"), "{}", plan.stdout);
+    run(OTHER, &["install"]).exits(6).says(&["nodes.web.secrets.password: changed (sensitive)"]);
+    run(OTHER, &["update"]).exits(0);
+    assert!(test.inspect("web", "{{json .Config.Env}}").contains(&format!("PASSWORD={OTHER}")));
+    run(OTHER, &["plan", "--exit-code"]).exits(0);
+    run(OTHER, &["status", "--exit-code"]).exits(0);
+    assert!(!holds(&test.path("state"), SECRET) && !holds(&test.path("state"), OTHER));
+    run(OTHER, &["uninstall"]).exits(0);
 }

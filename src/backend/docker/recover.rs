@@ -298,6 +298,7 @@ fn definition(label: &Label) -> Definition {
         properties: label.properties.clone(),
         operations: label.operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect(),
         ties: Vec::new(),
+        secrets: BTreeMap::new(),
         place: place.clone(),
         property_places: IndexMap::new(),
     }

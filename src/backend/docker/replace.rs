@@ -99,7 +99,11 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
             return Change::Refused(why.to_owned());
         }
         (true, false) if kind == ObjectKind::Container => return Change::Replace,
-        (false, false) if declaration(deployment, instance, former) == declaration(deployment, instance, node) => return Change::Nothing,
+        (false, false) if declaration(deployment, instance, former) == declaration(deployment, instance, node) => {
+            // What other secrets go into cannot be changed as it stands; of networks and volumes nobody would notice.
+            let uses_others = kind == ObjectKind::Container && former.secrets != node.secrets;
+            return if uses_others { Change::Replace } else { Change::Nothing };
+        }
         (false, false) => {}
         _ => return Change::Remake,
     }
@@ -108,6 +112,7 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
             let name = observed.of(&instance.id).map_or(instance.node.as_str(), |object| object.name.as_str());
             Change::Refused(format!("volumes cannot be changed; what is in `{name}` would be lost: give the new one another name"))
         }
+        ObjectKind::Container if former.secrets != node.secrets => Change::Replace,
         ObjectKind::Container => {
             adjustment(deployment, instance, former, node).map_or(Change::Replace, |step| Change::Adjust(Box::new(step)))
         }
