@@ -113,4 +113,14 @@ fn an_engine_that_is_restarted() {
     let sweep = Sweep::on("restart", Path::new(engine.socket.trim_start_matches("unix://")));
     sweep.proxy.set_restart(engine.restart());
     sweep_over(&sweep, Fault::Restart, 2);
+    // Of each command another request, unless all are tried.
+    sweep.direct(&["install"]).exits(0);
+    for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
+        let measured = sweep.measure(&deed);
+        let points = Sweep::points(measured.requests, 1, Fault::Restart);
+        let hits = points.iter().filter(|at| sweep.disturb(&deed, &measured, **at, Fault::Restart).0).count();
+        println!("{:?} of {} requests, restarted: {} points, {hits} had to be run again", deed.command, measured.requests, points.len());
+    }
+    sweep.direct(&["uninstall"]).exits(0);
+    sweep.expect_nothing("the end");
 }

@@ -15,7 +15,11 @@ use crate::{
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
-    plan::{Parameters, Stage, Workflow, install, rollback, scale},
+    plan::{
+        InstanceState, Known, Parameters, Selection, Stage, Workflow,
+        install::{self, Scope},
+        rollback, scale,
+    },
     report::Reporter,
     state::Record,
 };
@@ -31,7 +35,7 @@ use tokio::{
 const LOOK: Duration = Duration::from_millis(200);
 /// How long the engine has to take the guard back from a run that was told to drop everything.
 const HURRY: Duration = Duration::from_secs(2);
-/// How often an install looks at what it made after a connection was lost, and mends it.
+/// How often a run looks at what it made after a connection was lost, and mends it.
 const ROUNDS: usize = 3;
 
 /// How a run is carried out, as the user asks for it.
@@ -190,8 +194,8 @@ impl<'a> Session<'a> {
         if !takes_back {
             self.release().await;
         }
-        let was_cut = job.workflow == Workflow::Install && self.record.is_done() && self.engines.was_cut();
-        if was_cut && !self.is_whole().await {
+        let was_cut = self.record.is_done() && self.engines.was_cut();
+        if was_cut && !self.lost(job.workflow).await.is_some_and(|stage| stage.is_empty()) {
             return Err(went_away(&self.execution, &job.again));
         }
         let outcome = self.finish().map_err(|error| cannot_go_on(error, &job.again))?;
@@ -212,10 +216,31 @@ impl<'a> Session<'a> {
         executor.finish()
     }
 
-    /// Whether all is there as it was installed, as far as the engine says.
-    async fn is_whole(&self) -> bool {
-        let (Some(deployment), Ok(observed)) = (&self.record.deployment, self.observe().await) else { return false };
-        install::next(deployment, &self.record, &observed).stage.is_empty()
+    /// What brings back what a workflow brought up and is not there any more; none if the engine does not say.
+    async fn lost(&self, workflow: Workflow) -> Option<Stage> {
+        let Some(selection) = self.brought_up(workflow) else { return Some(Stage::default()) };
+        let (deployment, observed) = (self.record.deployment.as_ref()?, self.observe().await.ok()?);
+        let known = Known { deployment, record: &self.record, observed: &observed };
+        Some(install::of(&known, &Scope { selection: &selection, ..Scope::default() }).stage)
+    }
+
+    /// The instances that a workflow is to leave working; none if it is to leave none so.
+    fn brought_up(&self, workflow: Workflow) -> Option<Selection> {
+        match workflow {
+            Workflow::Install | Workflow::Update => Some(Selection::default()),
+            Workflow::Scale | Workflow::Heal | Workflow::Start | Workflow::Restart | Workflow::Reinstall => {
+                let touched = self.record.stage().tasks().iter().map(|task| task.instance.clone());
+                let started = touched.filter(|id| self.record.state(id) == InstanceState::Started);
+                Some(Selection::of_instances(started)).filter(|selection| !selection.is_all())
+            }
+            Workflow::Uninstall
+            | Workflow::Rollback
+            | Workflow::Stop
+            | Workflow::Pull
+            | Workflow::ExecuteOperation
+            | Workflow::CheckStatus
+            | Workflow::CheckDrift => None,
+        }
     }
 
     async fn release(&mut self) {
@@ -260,17 +285,14 @@ impl<'a> Session<'a> {
         Ok(self.mend(workflow, policy).await?)
     }
 
-    /// An engine that went away may have taken containers with it that were started a moment ago: after a lost connection an
-    /// install is not over before it has looked once more.
+    /// An engine that went away may have taken containers with it that were started a moment ago: after a lost connection a
+    /// run is not over before it has looked once more.
     async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
         for _ in 0..ROUNDS {
-            let wants_look = workflow == Workflow::Install && self.record.is_done() && self.engines.was_cut();
-            let Some(deployment) = self.record.deployment.clone().filter(|_| wants_look) else { return Ok(()) };
-            let Ok(observed) = self.observe().await else { return Ok(()) };
-            let stage = install::next(&deployment, &self.record, &observed).stage;
-            if stage.is_empty() {
+            if !self.record.is_done() || !self.engines.was_cut() {
                 return Ok(());
             }
+            let Some(stage) = self.lost(workflow).await.filter(|stage| !stage.is_empty()) else { return Ok(()) };
             let (mut executor, (guard, signals)) = self.executor(policy);
             guarded(executor.run(stage, signals), guard, signals).await?;
         }

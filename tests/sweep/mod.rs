@@ -176,6 +176,11 @@ impl Sweep {
             let again = self.through_proxy(deed.command);
             assert_eq!(again.code, 0, "{point}, again:\n{}\n{}", first.stderr, again.stderr);
         }
+        if fault == Fault::Restart {
+            // What a command does not concern went down with the engine.
+            self.wait_for_engine();
+            self.direct(&["heal"]).exits(0);
+        }
         let (present, created) = (self.present(), self.created());
         assert_eq!(present, measured.expected, "{point}: the end differs\n{}\n{present:#}\n{:#}", first.stderr, measured.expected);
         (deed.undo)(self);
