@@ -105,12 +105,15 @@ impl Order<'_> {
     ) -> Result<Outcome, CliError> {
         recover::mend(workspace, name).await?;
         // What is typed wrong is told before anything is held.
-        let (workflow, _) = decide(&workspace.record(name)?)?;
+        let known = workspace.record(name)?;
+        let (workflow, parameters) = decide(&known)?;
+        let ill = parameters.node_instance_id.iter().cloned().collect::<Vec<_>>();
+        named(&ill, &known)?;
         let engines = workspace.engines()?;
         let mut session = Session::begin(workspace, &engines, name, workflow.as_str())?;
         let done = self.run_held(workspace, &engines, &mut session, name, decide).await;
         let record = session.end().await;
-        Ok(if done? { closing(&record) } else { nothing_to_do(name, workflow, &record) })
+        Ok(if done? { closing(&record) } else { nothing_to_do(name, workflow, &parameters, &record) })
     }
 
     /// Asks before instances are deleted.
@@ -232,10 +235,14 @@ fn entity(deployment: &Deployment, parameters: &Parameters) -> Result<String, Cl
     Ok(host.map_or(name, |host| host.node.clone()))
 }
 
-fn nothing_to_do(name: &str, workflow: Workflow, record: &Record) -> Outcome {
+fn nothing_to_do(name: &str, workflow: Workflow, parameters: &Parameters, record: &Record) -> Outcome {
     let fields = json!({ "deployment": name, "execution": null, "instances": super::status::known_instances(record) });
+    let is_chosen = |deployment: &Deployment| deployment.instances.iter().any(|it| parameters.selection.has(deployment, it));
     let why = match workflow {
+        _ if !record.deployment.as_ref().is_some_and(is_chosen) => "the filters match no instance",
         Workflow::Heal => "all is well",
+        Workflow::Install | Workflow::Update => "all is as it is to be",
+        Workflow::Uninstall | Workflow::Rollback => "there is nothing to take down",
         Workflow::Stop => "nothing of it runs",
         Workflow::Scale => "there are as many already",
         _ => "none of the chosen instances has an operation for it",

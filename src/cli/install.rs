@@ -70,7 +70,7 @@ impl Install<'_> {
         self.confirm(&wish, &proposal)?;
         let command = self.ask.workflow.as_str();
         let mut session = Session::begin(self.workspace, &engines, self.name, command)?;
-        let done = self.run_held(&mut session, &engines, &wish).await;
+        let done = Box::pin(self.run_held(&mut session, &engines, &wish)).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { up_to_date(&record) })
     }

@@ -19,18 +19,18 @@ pub struct Notes {
 impl Notes {
     /// Reads them. A name that stands for nothing would leave something unprotected or shown: it is a fault.
     pub(super) fn read(metadata: Option<&Value>, nodes: &[&str], inputs: &[&str], d: &mut Diagnostics) -> Self {
-        let mut notes = Self::default();
-        let Some(all) = metadata.and_then(|metadata| metadata.get("dockctl")) else { return notes };
+        let mut read = Self::default();
+        let Some(all) = metadata.and_then(|metadata| metadata.get("dockctl")) else { return read };
         let Some(map) = all.as_map() else {
             d.push(all.span.error(Code::Note, "`metadata.dockctl` is a mapping").label("this is none"));
-            return notes;
+            return read;
         };
         for (word, value) in &map.entries {
             let key = word.to_key();
             let (into, what, known) = match key.as_str() {
-                "protect" => (&mut notes.protect, "node", nodes),
-                "sensitive" => (&mut notes.sensitive, "input", inputs),
-                "adopted" => (&mut notes.adopted, "node", nodes),
+                "protect" => (&mut read.protect, "node", nodes),
+                "sensitive" => (&mut read.sensitive, "input", inputs),
+                "adopted" => (&mut read.adopted, "node", nodes),
                 other => {
                     let fault = word.span.error(Code::Note, format!("`metadata.dockctl` has no `{other}`"));
                     d.push(fault.did_you_mean(other, ["protect", "sensitive", "adopted"]));
@@ -39,7 +39,7 @@ impl Notes {
             };
             *into = names(&key, value, (what, known), d);
         }
-        notes
+        read
     }
 }
 

@@ -45,7 +45,6 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
     let scaling_groups = groups::scaling_groups(&all_groups, &policies, &nodes, d);
     let (names, inputs): (Vec<&str>, Vec<&str>) =
         (ast.node_templates.keys().map(String::as_str).collect(), ast.inputs.keys().map(String::as_str).collect());
-    let notes = Notes::read(ast.metadata.as_ref(), &names, &inputs, d);
     let mut blueprint = Blueprint {
         version: ast.version,
         data_types: types.data,
@@ -56,7 +55,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
         scaling_groups,
         workflows,
         description: ast.description,
-        notes,
+        notes: Notes::read(ast.metadata.as_ref(), &names, &inputs, d),
         metadata: ast.metadata,
         inputs: ast.inputs,
         plugins: ast.plugins,

@@ -4,7 +4,7 @@ use crate::{
     support::{Test, docker, eventually},
     watching::proxy::Proxy,
 };
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::{path::Path, process::Command, time::Duration};
 
 /// `web` needs `db`.
@@ -234,6 +234,33 @@ fn a_workflow_of_the_blueprint_brings_its_parameters() {
     assert_ne!(test.inspect("web", "{{.State.StartedAt}}"), web);
     test.run(&["execute", "own"]).exits(3).says(&["`my.module.run` of the plugin `default_workflows`, which dockctl does not have"]);
     test.run(&["execute", "asks"]).exits(2).says(&["needs the parameter `size`"]);
+}
+
+#[test]
+fn every_workflow_can_be_executed() {
+    let test = installed("every");
+    let outcome = |words: &[&str]| {
+        let run = test.run(&[&["execute", "--output", "json"], words].concat()).exits(0);
+        run.json()["execution"]["outcome"].clone()
+    };
+    assert_eq!(outcome(&["install"]), Json::Null, "nothing to do");
+    assert_eq!(outcome(&["update"]), Json::Null, "nothing to do");
+    assert_eq!(outcome(&["scale", "-p", "scalable_entity_name=web", "-p", "delta=1"]), "terminated");
+    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web running", "PREFIX-web-1 running"]);
+    assert_eq!(outcome(&["scale", "-p", "node_id=web", "-p", "delta=-1"]), "terminated");
+    assert_eq!(outcome(&["stop", "-p", "node_ids=web"]), "terminated");
+    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web exited"]);
+    assert_eq!(outcome(&["start", "-p", "node_ids=web"]), "terminated");
+    assert_eq!(outcome(&["rollback"]), "terminated", "nothing is half made");
+    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web running"]);
+    assert_eq!(outcome(&["heal", "-p", &format!("node_instance_id={}", instance(&test, "web"))]), Json::Null, "it is well");
+    test.run(&["execute", "heal", "-p", "node_instance_id=wbe"]).exits(2).says(&["there is no instance or node `wbe`"]);
+    let nothing = test.run(&["execute", "restart", "-p", "node_ids=nope"]).exits(0);
+    assert!(nothing.stdout.contains("nothing to do, the filters match no instance"), "{}", nothing.stdout);
+    assert_eq!(outcome(&["uninstall"]), "terminated");
+    assert!(test.containers().is_empty());
+    assert_eq!(outcome(&["uninstall"]), Json::Null, "nothing is there");
+    assert_eq!(outcome(&["install"]), "terminated");
 }
 
 #[test]
