@@ -112,7 +112,10 @@ impl Secrets {
     /// If this run was not given it.
     pub fn withheld(&self, digest: &str) -> Result<String, String> {
         let found = self.withheld.borrow().get(digest).cloned();
-        found.ok_or_else(|| "a secret value of the blueprint or its inputs is not kept: run `dockctl install` with it".to_owned())
+        found.ok_or_else(|| {
+            "a sensitive value is not kept: give it again, -i NAME=VALUE; where the blueprint itself holds it, run `dockctl update`"
+                .to_owned()
+        })
     }
 
     /// The value with digests in the place of what is withheld, as a call that is evaluated at run time.

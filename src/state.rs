@@ -4,7 +4,7 @@ use crate::{
     backend::{Declares, Failure, Outputs, Step},
     event::{Entry, Event, Outcome, Why},
     model::{
-        Definition, Deployment, GroupInstance, Instance, LooseEnd, RelationshipKind,
+        Definition, Deployment, GroupInstance, Instance, InstanceTie, LooseEnd, RelationshipKind,
         function::{Surroundings, lookup},
     },
     plan::{InstanceState, Parameters, Stage, TaskId, Workflow},
@@ -82,6 +82,29 @@ pub struct InstanceRecord {
     /// The definition that it was made from, if that is not the present one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Box<Definition>>,
+    /// Its relationships then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_ties: Vec<InstanceTie>,
+    /// It holds on to an object that was made anew since: an address, an id, a link.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stale: bool,
+    /// Somebody stopped it, and wants it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rests: bool,
+}
+
+impl InstanceRecord {
+    /// Whether it is not yet what is wanted: an update did not reach it.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.former.is_some() || self.is_stale
+    }
+
+    fn is_up_to_date_now(&mut self) {
+        self.former = None;
+        self.former_ties.clear();
+        self.is_stale = false;
+    }
 }
 
 /// A task that failed for good.
@@ -227,11 +250,11 @@ impl Record {
     }
 
     fn define(&mut self, deployment: &Deployment) {
-        let mut former: HashMap<String, Definition> = HashMap::new();
+        let mut former: HashMap<String, (Definition, Vec<InstanceTie>)> = HashMap::new();
         if let Some(old) = self.deployment.take() {
             let changed = |(name, node): &(&String, &Definition)| deployment.nodes.get(*name).is_some_and(|new| !node.is_like(new));
             let nodes: HashMap<&String, &Definition> = old.nodes.iter().filter(changed).collect();
-            let of = |instance: &Instance| Some((instance.id.clone(), (*nodes.get(&instance.node)?).clone()));
+            let of = |instance: &Instance| Some((instance.id.clone(), ((*nodes.get(&instance.node)?).clone(), instance.ties.clone())));
             // What was read from labels says nothing of the definition.
             former = old.instances.iter().filter(|_| !old.recovered).filter_map(of).collect();
             let gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
@@ -244,9 +267,13 @@ impl Record {
         self.instances.retain(|id, record| !record.state.is_gone() || deployment.instance(id).is_some());
         for instance in &deployment.instances {
             let known = self.instances.entry(instance.id.clone()).or_default();
-            let (Some(old), Some(new)) = (former.remove(&instance.id), deployment.node(instance)) else { continue };
-            let first = known.former.take().unwrap_or(Box::new(old));
-            known.former = (!known.state.is_gone() && !first.is_like(new)).then_some(first);
+            let (Some((old, ties)), Some(new)) = (former.remove(&instance.id), deployment.node(instance)) else { continue };
+            let (first, ties) = match known.former.take() {
+                Some(first) => (first, std::mem::take(&mut known.former_ties)),
+                None => (Box::new(old), ties),
+            };
+            let is_other = !known.state.is_gone() && !first.is_like(new);
+            (known.former, known.former_ties) = if is_other { (Some(first), ties) } else { (None, Vec::new()) };
         }
         self.deployment = Some(deployment.clone());
         self.forget_loose_ends();
@@ -348,6 +375,9 @@ impl Record {
         }
         instance.done.push(DoneStep { operation: planned.operation.clone(), step: planned.step.clone() });
         self.leave(task);
+        for id in self.stage.task(task).outdates.clone() {
+            self.instances.entry(id).or_default().is_stale = true;
+        }
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
         }
@@ -356,11 +386,13 @@ impl Record {
 
     /// The instance is in the state that the task leads to.
     fn leave(&mut self, task: TaskId) {
+        let is_halt = self.executions.last().is_some_and(|execution| execution.workflow == Workflow::Stop);
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
         instance.state = planned.leaves.unwrap_or(instance.state);
+        instance.rests = instance.state == InstanceState::Stopped && (is_halt || instance.rests);
         if planned.is_as_defined || instance.state.is_gone() {
-            instance.former = None;
+            instance.is_up_to_date_now();
         }
         if instance.state == InstanceState::Started || instance.state.is_gone() {
             instance.done.clear();
@@ -415,7 +447,7 @@ impl Record {
         match workflow {
             Workflow::Install | Workflow::Update if parameters.selection.is_all() => {
                 self.loose_ends.clear();
-                self.instances.values_mut().for_each(|instance| instance.former = None);
+                self.instances.values_mut().for_each(InstanceRecord::is_up_to_date_now);
             }
             Workflow::Scale => self.loose_ends.retain(|end| !end.is_new || !parameters.added.contains(&end.between.target)),
             _ => {}
@@ -495,11 +527,8 @@ impl Record {
     /// Whether the last execution left every instance of the definition started, or resting because somebody wanted that.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let rests = self.executions.last().is_some_and(|execution| execution.workflow != Workflow::Uninstall);
-        let started = |instance: &Instance| match self.state(&instance.id) {
-            InstanceState::Started => true,
-            InstanceState::Stopped => rests && self.instances.get(&instance.id).is_some_and(|known| known.former.is_none()),
-            _ => false,
+        let started = |instance: &Instance| {
+            self.instances.get(&instance.id).is_some_and(|known| known.state == InstanceState::Started || known.rests)
         };
         self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
     }
@@ -507,7 +536,7 @@ impl Record {
     /// Whether an instance, or a relationship, is not yet as the present definition says: an update came to no end.
     #[must_use]
     pub fn has_former(&self) -> bool {
-        !self.loose_ends.is_empty() || self.instances.values().any(|instance| instance.former.is_some())
+        !self.loose_ends.is_empty() || self.instances.values().any(InstanceRecord::is_outdated)
     }
 
     /// What taking back a failed execution means: what it created, and what those created that it went on with: runs that died or

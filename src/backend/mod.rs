@@ -187,6 +187,7 @@ pub enum Touch {
     Stops,
     Adjusts,
     Creates,
+    Adopts,
     Removes,
     Replaces,
     Refuses,
@@ -744,6 +745,12 @@ pub fn is_being_replaced(known: &InstanceRecord) -> bool {
 #[must_use]
 pub fn discarding(node: &Definition) -> Step {
     Step::Docker(docker::discarding(node))
+}
+
+/// The step that sees whether what takes the place of an object stays up; none if something else shows it.
+#[must_use]
+pub fn enduring(node: &Definition) -> Option<Step> {
+    docker::enduring(node).map(Step::Docker)
 }
 
 /// The step that puts back what another object was to take the place of; none if there is no such thing.

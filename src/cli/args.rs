@@ -1,7 +1,10 @@
 //! The command line as it is typed.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
-use super::completions::{deployments, executions, instances};
+use super::{
+    completions::{deployments, executions, instances},
+    error::CliError,
+};
 use crate::{backend::docker::ANSWER, plan::Parameters};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
@@ -43,7 +46,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = retries)]
     pub task_retries: i32,
     /// Seconds before the first repetition; later pauses grow up to a minute
-    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", allow_negative_numbers = true, value_parser = seconds)]
     pub task_retry_interval: f64,
     /// Longest wait for one answer of the engine, in seconds
     #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = ANSWER, value_parser = at_least_one::<u64>)]
@@ -270,6 +273,8 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
         deployment: Option<String>,
         #[command(flatten)]
+        inputs: SensitiveArgs,
+        #[command(flatten)]
         run: RunArgs,
     },
     /// Run one operation on instances
@@ -280,6 +285,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         operation: OperationArgs,
         #[command(flatten)]
+        inputs: SensitiveArgs,
+        #[command(flatten)]
         run: RunArgs,
     },
     /// Start instances that are stopped, each after those it needs
@@ -287,6 +294,8 @@ pub(crate) enum Command {
     Start {
         #[command(flatten)]
         instances: InstancesArgs,
+        #[command(flatten)]
+        inputs: SensitiveArgs,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -304,6 +313,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         instances: InstancesArgs,
         #[command(flatten)]
+        inputs: SensitiveArgs,
+        #[command(flatten)]
         run: RunArgs,
     },
     /// Take instances down and install them anew
@@ -315,6 +326,8 @@ pub(crate) enum Command {
         #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
+        inputs: SensitiveArgs,
+        #[command(flatten)]
         run: RunArgs,
     },
     /// Add or remove instances of a node or a scaling group
@@ -324,6 +337,8 @@ pub(crate) enum Command {
     Scale {
         #[command(flatten)]
         scale: ScaleArgs,
+        #[command(flatten)]
+        inputs: SensitiveArgs,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -344,8 +359,10 @@ pub(crate) enum Command {
         #[arg(long, env = "DOCKCTL_BUDGET", value_name = "N", default_value = "5", value_parser = at_least_one::<usize>, requires = "watch")]
         budget: usize,
         /// With --watch: least seconds between two mends of an instance
-        #[arg(long, env = "DOCKCTL_COOL_DOWN", value_name = "SECONDS", default_value = "10", value_parser = seconds, requires = "watch")]
+        #[arg(long, env = "DOCKCTL_COOL_DOWN", value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = seconds, requires = "watch")]
         cool_down: f64,
+        #[command(flatten)]
+        inputs: SensitiveArgs,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -376,9 +393,8 @@ pub(crate) enum Command {
     Resume {
         #[command(flatten)]
         execution: ExecutionArgs,
-        /// Value of a sensitive input, which is not kept: KEY=TEXT, KEY:=YAML, or a file (repeatable)
         #[command(flatten)]
-        inputs: InputArgs,
+        inputs: SensitiveArgs,
         /// If an install fails again, take back what it created
         #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
@@ -597,10 +613,10 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "DOCKCTL_FAIL_FAST", value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
     /// How often instances that failed are taken down and tried anew
-    #[arg(long, env = "DOCKCTL_SUBGRAPH_RETRIES", value_name = "N", default_value = "0", value_parser = whole::<u16>)]
+    #[arg(long, env = "DOCKCTL_SUBGRAPH_RETRIES", value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = whole::<u16>)]
     pub subgraph_retries: u16,
     /// Give up when the run takes longer, in seconds
-    #[arg(long, env = "DOCKCTL_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "DOCKCTL_TIMEOUT", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub timeout: Option<f64>,
 }
 
@@ -641,6 +657,18 @@ pub(crate) struct ScaleArgs {
     /// Deployment [default: named after the blueprint here]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
+}
+
+impl ScaleArgs {
+    /// The command as it was typed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let number = self.to.map(|to| format!("--to={to}")).or_else(|| self.delta.map(|delta| format!("--delta={delta}")));
+        let named = |flag: &str, ids: &[String]| ids.iter().map(|id| format!("--{flag}={id}")).collect::<Vec<_>>();
+        let switches = [(self.no_rollback, "--no-rollback"), (self.ignore_failure, "--ignore-failure")];
+        let switches = switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned());
+        let first = ["scale".to_owned(), self.entity.clone()].into_iter().chain(number);
+        first.chain(named("remove", &self.remove)).chain(named("keep", &self.keep)).chain(switches).collect()
+    }
 }
 
 /// Reads a difference: a whole number, with or without a sign.
@@ -702,7 +730,7 @@ pub(crate) struct ExecArgs {
     #[arg(short, long, env = "DOCKCTL_TTY", value_parser = FalseyValueParser::new())]
     pub tty: bool,
     /// Give the command no terminal, even if this is one
-    #[arg(short = 'T', long, env = "DOCKCTL_NO_TTY", value_parser = FalseyValueParser::new())]
+    #[arg(short = 'T', long, env = "DOCKCTL_NO_TTY", value_parser = FalseyValueParser::new(), conflicts_with = "tty")]
     pub no_tty: bool,
     /// Variable of the command: NAME=VALUE, or NAME for the value that it has here (repeatable)
     #[arg(short, long = "env", value_name = "NAME[=VALUE]", env = "DOCKCTL_ENV")]
@@ -770,6 +798,14 @@ pub(crate) struct InputArgs {
     pub inputs: Vec<String>,
 }
 
+/// Inputs that are not kept.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SensitiveArgs {
+    /// Value of a sensitive input, which is not kept: KEY=TEXT, KEY:=YAML, or a file (repeatable)
+    #[arg(short, long = "input", value_name = "INPUT", env = "DOCKCTL_INPUT")]
+    pub inputs: Vec<String>,
+}
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DeploymentArgs {
     /// Deployment [default: named after the blueprint here]
@@ -781,9 +817,15 @@ pub(crate) struct DeploymentArgs {
 }
 
 impl DeploymentArgs {
-    /// The name, however it was given.
-    pub(crate) fn given(&self) -> Option<&str> {
-        self.name.as_deref().or(self.deployment.as_deref())
+    /// The name, however it was given. One that is typed beats that of the environment.
+    pub(crate) fn given(&self) -> Result<Option<&str>, CliError> {
+        let from_environment = std::env::var("DOCKCTL_DEPLOYMENT").ok();
+        match (self.name.as_deref(), self.deployment.as_deref()) {
+            (Some(name), Some(other)) if name != other && from_environment.as_deref() != Some(other) => {
+                Err(CliError::usage(format!("two deployments are named: `{name}` and `{other}`")).hint("name one"))
+            }
+            (name, other) => Ok(name.or(other)),
+        }
     }
 }
 

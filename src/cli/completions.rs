@@ -4,7 +4,6 @@ use super::{
     Outcome,
     args::{Cli, Shell},
     error::{CliError, Kind},
-    workspace::Workspace,
 };
 use crate::{journal::StateDir, state::Record};
 use clap::CommandFactory as _;
@@ -98,7 +97,14 @@ fn record() -> Option<Record> {
         [only] => Some(only.clone()),
         _ => None,
     };
-    let name = given.or_else(|| Workspace::name(None).ok().filter(|name| state.read(name).is_ok_and(|it| it.is_some()))).or_else(only)?;
+    let name = given
+        .or_else(|| {
+            super::blueprint::find(None)
+                .ok()
+                .map(|path| super::blueprint::default_name(&path))
+                .filter(|name| state.read(name).is_ok_and(|it| it.is_some()))
+        })
+        .or_else(only)?;
     state.read(&name).ok().flatten()
 }
 

@@ -24,7 +24,7 @@ pub(crate) const OWN_FAULT: u8 = 125;
 /// Runs a command in the container of an instance, and ends as that ends.
 pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
-    let name = workspace.name_to_read(args.deployment.as_deref())?;
+    let name = workspace.name(args.deployment.as_deref())?;
     let record = workspace.record(&name)?;
     let found = targets(&workspace, &record, std::slice::from_ref(&args.instance))?;
     let [target] = &found[..] else {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     backend::{Observed, docker::Engines, places},
     diagnostic::{Diagnostics, nearest},
-    event::{Entry, Event},
+    event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Unscalable},
     plan::{self, Known, Parameters, Selection, Stage, Workflow, operation},
     state::Record,
@@ -26,6 +26,8 @@ use std::collections::BTreeSet;
 pub(crate) struct Order<'a> {
     pub global: &'a Global,
     pub deployment: Option<&'a str>,
+    /// Sensitive inputs, which are not kept.
+    pub inputs: &'a [String],
     pub how: How,
     /// The command as it was typed, without what every command takes.
     pub words: Vec<String>,
@@ -92,7 +94,7 @@ impl Order<'_> {
 
     fn run(&self, decide: impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>) -> Result<Outcome, CliError> {
         let workspace = Workspace::new(self.global)?;
-        let name = Workspace::name(self.deployment)?;
+        let name = workspace.name(self.deployment)?;
         Workspace::runtime()?.block_on(self.run_in(&workspace, &name, &decide))
     }
 
@@ -107,8 +109,10 @@ impl Order<'_> {
         // What is typed wrong is told before anything is held.
         let known = workspace.record(name)?;
         let (workflow, parameters) = decide(&known)?;
+        require_installed(name, workflow, &known)?;
         let ill = parameters.node_instance_id.iter().cloned().collect::<Vec<_>>();
         named(&ill, &known)?;
+        workspace.supply(self.inputs)?;
         let engines = workspace.engines()?;
         let mut session = Session::begin(workspace, &engines, name, workflow.as_str())?;
         let done = self.run_held(workspace, &engines, &mut session, name, decide).await;
@@ -162,7 +166,10 @@ impl Order<'_> {
         let mut before = Vec::new();
         if workflow == Workflow::Scale {
             let mut random = workspace.random(name, Some(&session.record))?;
-            deployment = scaled(&deployment, &mut parameters, &mut random)?;
+            match begun(&session.record, &parameters) {
+                Some(begun) => (parameters.added, parameters.removed) = begun,
+                None => deployment = scaled(&deployment, &mut parameters, &session.record, &mut random)?,
+            }
             before.push(Event::Defined { deployment: Box::new(deployment.clone()) });
         }
         operation::check(workflow, &parameters, &deployment).map_err(|message| CliError::new(Kind::Invalid, message))?;
@@ -188,8 +195,29 @@ impl Order<'_> {
     }
 }
 
+/// What the last run was to add and to remove, if it was the same, came to no end, and was not taken back: it is gone on with, and not
+/// done twice.
+fn begun(record: &Record, parameters: &Parameters) -> Option<(Vec<String>, Vec<String>)> {
+    let last =
+        record.executions.last().filter(|last| last.workflow == Workflow::Scale && last.outcome != Some(event::Outcome::Terminated))?;
+    let asked = |it: &Parameters| {
+        (it.scalable_entity_name.clone(), it.delta, it.include_instances.clone(), it.exclude_instances.clone(), it.scale_compute)
+    };
+    let Parameters { added, removed, .. } = &*last.parameters;
+    let deployment = record.deployment.as_ref()?;
+    let is_there = |id: &String| deployment.instance(id).is_some();
+    let removed: Vec<String> = removed.iter().filter(|id| is_there(id)).cloned().collect();
+    let goes_on = asked(&last.parameters) == asked(parameters) && added.iter().all(is_there) && !(added.is_empty() && removed.is_empty());
+    goes_on.then(|| (added.clone(), removed))
+}
+
 /// The deployment with the instances that scaling adds; which are added and removed goes into the parameters.
-fn scaled(deployment: &Deployment, parameters: &mut Parameters, random: &mut fastrand::Rng) -> Result<Deployment, CliError> {
+fn scaled(
+    deployment: &Deployment,
+    parameters: &mut Parameters,
+    record: &Record,
+    random: &mut fastrand::Rng,
+) -> Result<Deployment, CliError> {
     let entity = entity(deployment, parameters)?;
     let is_adopted = |name: &str| deployment.nodes.get(name).is_some_and(crate::model::Definition::is_adopted);
     let members = deployment.structure.groups.get(&entity).cloned().unwrap_or_default();
@@ -197,12 +225,16 @@ fn scaled(deployment: &Deployment, parameters: &mut Parameters, random: &mut fas
         return Err(CliError::usage(format!("`{node}` was adopted: there is only the one that exists")));
     }
     let set = |ids: &[String]| ids.iter().cloned().collect();
-    let scaling = Scaling {
-        entity,
-        delta: parameters.delta,
-        include: set(&parameters.include_instances),
-        exclude: set(&parameters.exclude_instances),
-    };
+    let mut include: BTreeSet<String> = set(&parameters.include_instances);
+    if include.is_empty() && parameters.delta < 0 {
+        // What a run that died took down already goes before what works.
+        let is_half_done = |it: &&Instance| {
+            it.node == entity && plan::scale::is_half_done(record, &it.id) && !parameters.exclude_instances.contains(&it.id)
+        };
+        let most = usize::try_from(parameters.delta.unsigned_abs()).unwrap_or(usize::MAX);
+        include.extend(deployment.instances.iter().filter(is_half_done).take(most).map(|it| it.id.clone()));
+    }
+    let scaling = Scaling { entity, delta: parameters.delta, include, exclude: set(&parameters.exclude_instances) };
     let scaled = deployment.scale(&scaling, random).map_err(|error| match &error {
         Unscalable::Unknown(name) => {
             let known: Vec<&str> = deployment.nodes.keys().chain(deployment.structure.groups.keys()).map(String::as_str).collect();
@@ -220,6 +252,32 @@ fn scaled(deployment: &Deployment, parameters: &mut Parameters, random: &mut fas
     }
     (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
     Ok(Deployment { instances: scaled.instances, ..deployment.clone() })
+}
+
+/// What needs something that is there.
+fn require_installed(name: &str, workflow: Workflow, record: &Record) -> Result<(), CliError> {
+    let makes_sense = match workflow {
+        Workflow::Install | Workflow::Uninstall | Workflow::Rollback | Workflow::ExecuteOperation | Workflow::Pull => true,
+        Workflow::Reinstall
+        | Workflow::Start
+        | Workflow::Stop
+        | Workflow::Restart
+        | Workflow::Heal
+        | Workflow::Scale
+        | Workflow::Update
+        | Workflow::CheckStatus
+        | Workflow::CheckDrift => record.is_installed(),
+    };
+    let blueprint = record.deployment.as_ref().map(|deployment| deployment.blueprint.display().to_string()).unwrap_or_default();
+    let error = || CliError::usage(format!("`{name}` is not installed: there is nothing to {}", verb(workflow)));
+    if makes_sense { Ok(()) } else { Err(error().hint(format!("install it first: dockctl install {blueprint} -d {name}"))) }
+}
+
+fn verb(workflow: Workflow) -> &'static str {
+    match workflow {
+        Workflow::CheckStatus | Workflow::CheckDrift => "check",
+        other => other.as_str(),
+    }
 }
 
 /// What is scaled: the node or group itself, or the host that the node is on.

@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    args::{Global, Output, ProgressMode},
+    args::{ExecutionArgs, Global, Output, ProgressMode},
     error::CliError,
     run::execution_json,
     workspace::Workspace,
@@ -18,13 +18,22 @@ use serde_json::{Value as Json, json};
 /// Shows what happened to a deployment, or everything that happened in one execution.
 pub(crate) fn executions(global: &Global, id: Option<&str>, given: Option<&str>) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
-    let name = workspace.name_to_read(given)?;
+    let (name, id) = named(&workspace, id, given)?;
+    let id = id.as_deref();
     let record = workspace.record(&name)?;
     match id {
         Some(id) => one(global, &name, id, &record, workspace.state.entries(&name)?),
         None if global.output == Output::Junit => Err(CliError::usage("`--output junit` needs the id of an execution")),
         None => Ok(all(&name, &record, workspace.state.holder(&name)?.is_some())),
     }
+}
+
+/// The deployment, and the execution of it. An id alone is looked for in all deployments.
+fn named(workspace: &Workspace<'_>, id: Option<&str>, given: Option<&str>) -> Result<(String, Option<String>), CliError> {
+    if id.is_none() || given.is_some() {
+        return Ok((workspace.name_to_read(given)?, id.map(str::to_owned)));
+    }
+    workspace.execution(&ExecutionArgs { execution: id.map(str::to_owned), deployment: None })
 }
 
 fn all(name: &str, record: &Record, busy: bool) -> Outcome {

@@ -52,6 +52,8 @@ struct Watched {
     signalled: bool,
     /// It died after such a signal: somebody wanted that.
     left_alone: bool,
+    /// That was said.
+    is_told: bool,
     /// It was said that its budget is used up.
     given_up: bool,
 }
@@ -75,7 +77,7 @@ impl Watched {
             What::Signalled => self.signalled = true,
             What::Died if self.signalled => self.left_alone = true,
             // What is gone cannot be started again by hand: it is missing.
-            What::Started | What::Gone => (self.signalled, self.left_alone) = (false, false),
+            What::Started | What::Gone => (self.signalled, self.left_alone, self.is_told) = (false, false, false),
             What::Died | What::Unhealthy => {}
         }
     }
@@ -84,7 +86,7 @@ impl Watched {
 /// Watches until the user has enough.
 pub(crate) fn watch(order: &Order<'_>, instances: &[String], patience: Patience) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(order.global)?;
-    let name = Workspace::name(order.deployment)?;
+    let name = workspace.name(order.deployment)?;
     let record = workspace.record(&name)?;
     super::execute::named(instances, &record)?;
     let mut watch = Watch { order, workspace: &workspace, name: &name, instances, patience, known: HashMap::new() };
@@ -142,11 +144,19 @@ impl Watch<'_> {
     }
 
     fn note(&mut self, happening: &Happening) {
-        let watched = self.known.entry(happening.instance.clone()).or_default();
-        let before = watched.left_alone;
-        watched.note(happening.what);
-        if watched.left_alone && !before {
-            self.say(&format!("{} was stopped on purpose: it is left alone until it is started again", happening.instance));
+        self.known.entry(happening.instance.clone()).or_default().note(happening.what);
+    }
+
+    /// Who is removed is stopped first, and not left alone for that: it is only told once things have settled.
+    fn tell_of_stopped(&mut self) {
+        let mut stopped = Vec::new();
+        for (id, watched) in &mut self.known {
+            if watched.left_alone && !std::mem::replace(&mut watched.is_told, watched.left_alone) {
+                stopped.push(id.clone());
+            }
+        }
+        for id in stopped {
+            self.say(&format!("{id} was stopped on purpose: it is left alone until it is started again"));
         }
     }
 
@@ -154,6 +164,7 @@ impl Watch<'_> {
     async fn look(&mut self, engines: &Engines) -> Result<Instant, CliError> {
         let record = self.workspace.record(self.name)?;
         let now = Instant::now();
+        self.tell_of_stopped();
         if !record.is_installed() {
             return Err(CliError::new(Kind::Failed, format!("`{}` was taken down: there is nothing left to watch", self.name)));
         }
@@ -198,7 +209,9 @@ impl Watch<'_> {
         let tasks = proposal.stage.tasks().iter().filter(|task| task.operation != "check_status");
         let mut ill: Vec<(String, String)> = tasks.map(|task| (task.instance.clone(), task.cause.clone())).collect();
         let mut seen = HashSet::new();
-        ill.retain(|(id, _)| seen.insert(id.clone()) && !self.known.get(id).is_some_and(|watched| watched.left_alone));
+        // Who was sent a signal may be about to die of it: the engine says so in a moment.
+        let is_spared = |id: &str| self.known.get(id).is_some_and(|watched| watched.left_alone || watched.signalled);
+        ill.retain(|(id, _)| seen.insert(id.clone()) && !is_spared(id));
         Ok(ill)
     }
 

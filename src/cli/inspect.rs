@@ -42,9 +42,20 @@ pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs
     Ok(shown(&loaded, deploy, &instances))
 }
 
+/// What knows the values that are not to be shown: inputs that `metadata.dockctl.sensitive` names, given or by default.
+fn sensitive(loaded: &Loaded) -> Secrets {
+    let secrets = Secrets::default();
+    for name in &loaded.blueprint.notes.sensitive {
+        let default = loaded.blueprint.inputs.get(name).and_then(|input| input.body.default.as_ref());
+        let values = default.into_iter().chain(loaded.inputs.get(name));
+        values.flat_map(|value| model::texts(&value.to_json())).for_each(|text| secrets.hide(&text));
+    }
+    secrets
+}
+
 fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
     let stage = if deploy { Stage::Deployed { inputs: &loaded.inputs } } else { Stage::Parsed };
-    let plan = normal::plan(&loaded.blueprint, stage);
+    let plan = sensitive(loaded).scrub_json(normal::plan(&loaded.blueprint, stage));
     let mut fields = json!({ "valid": true, "plan": plan });
     if deploy {
         fields["instances"] = normal::instances(instances);

@@ -14,11 +14,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Object, Observed, docker, places},
+    backend::{Object, Observed, Step, docker, places},
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
-    plan::{self, Known, Parameters, Proposal, Stage, Unsupported, Workflow},
+    plan::{self, Known, Parameters, Proposal, Stage, Task, Unsupported, Workflow},
     state::Record,
 };
 use indexmap::IndexSet;
@@ -153,6 +153,7 @@ impl Install<'_> {
         }
         wish.refuse_strangers(&observed)?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
+        refuse_refused(&proposal.stage)?;
         refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
         wish.check_files(&proposal, self.workspace.global)?;
         Ok(Some(proposal))
@@ -255,7 +256,7 @@ impl Wish {
     }
 
     /// Objects of a deployment of this name that another state folder made: they would stand in the way.
-    fn refuse_strangers(&self, observed: &Observed) -> Result<(), CliError> {
+    pub(crate) fn refuse_strangers(&self, observed: &Observed) -> Result<(), CliError> {
         // Of another state folder, or of a journal that this one has lost.
         let unknown = |instance: &str| self.deployment.instance(instance).is_none();
         let is_strange = |object: &&Object| object.is_claimed || object.owner.as_ref().is_some_and(|owner| unknown(&owner.instance));
@@ -312,6 +313,22 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Res
     error.preamble = unsupported_lines(unsupported);
     error.fields = json!({ "unsupported": unsupported });
     Err(error.hint("--skip-unsupported installs everything else"))
+}
+
+/// What is known to be refused is refused before anything is begun.
+fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
+    let line = |task: &Task| match &task.step {
+        Step::Refused { why } => Some(format!("{}: {why}\n  --> {}\n", task.instance, task.place)),
+        _ => None,
+    };
+    let lines: Vec<String> = stage.tasks().iter().filter_map(line).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let mut error = CliError::new(Kind::Invalid, "the blueprint asks for changes that cannot be made; nothing was done");
+    error.preamble = lines.concat();
+    error.fields = json!({ "refused": lines });
+    Err(error)
 }
 
 /// What asks for more than its engine has: place and words of each.

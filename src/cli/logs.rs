@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    args::{Color, Global, LogsArgs},
+    args::{Global, LogsArgs},
     error::CliError,
     print,
     target::{Target, engine, require, targets},
@@ -12,13 +12,11 @@ use crate::backend::{Failure, docker::Excerpt};
 use bollard::container::LogOutput;
 use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
-use std::{
-    io::{IsTerminal as _, stdout},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
-/// Colours of the names before the lines; none of them is unreadable on light or on dark.
-const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
+/// Colours of the names before the lines, of the 256: none of them is unreadable on light or on dark, and none says that something
+/// is wrong.
+const COLOURS: [u8; 6] = [33, 166, 35, 133, 37, 99];
 
 /// Shows what containers write.
 pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError> {
@@ -117,13 +115,8 @@ impl Lines<'_> {
 }
 
 fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
-    let colours = match global.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stdout().is_terminal(),
-    };
     let name = format!("{instance:<width$} | ");
-    if colours { format!("\x1b[{}m{name}\x1b[0m", COLOURS[at % COLOURS.len()]) } else { name }
+    if super::color_result(global) { format!("\x1b[38;5;{}m{name}\x1b[0m", COLOURS[at % COLOURS.len()]) } else { name }
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod validate;
 mod workspace;
 
 use crate::plan::{Parameters, Workflow};
-use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs};
+use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use error::{CliError, Kind};
 use execute::Order;
@@ -128,27 +128,27 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         }
         Command::Uninstall { deployment, volumes, ignore_failure, run } => {
             let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
-            uninstall::uninstall(global, deployment.given(), *volumes, how)
+            uninstall::uninstall(global, deployment.given()?, *volumes, how)
         }
-        Command::Execute { workflow, parameters, deployment, run } => {
+        Command::Execute { workflow, parameters, deployment, inputs, run } => {
             let words =
                 ["execute".to_owned(), workflow.clone()].into_iter().chain(parameters.iter().flat_map(|it| ["-p".to_owned(), it.clone()]));
-            order(global, deployment.as_deref(), *run, words.collect()).execute(workflow, parameters)
+            order(global, deployment.as_deref(), inputs, *run, words.collect()).execute(workflow, parameters)
         }
-        Command::ExecuteOperation { operation, run } => {
-            order(global, operation.deployment.as_deref(), *run, vec!["resume".to_owned()]).execute_operation(operation)
+        Command::ExecuteOperation { operation, inputs, run } => {
+            order(global, operation.deployment.as_deref(), inputs, *run, vec!["resume".to_owned()]).execute_operation(operation)
         }
-        Command::Start { instances, run } => halt(global, Workflow::Start, instances, *run),
-        Command::Stop { instances, run } => halt(global, Workflow::Stop, instances, *run),
-        Command::Restart { instances, run } => halt(global, Workflow::Restart, instances, *run),
-        Command::Reinstall { instances, ignore_failure, run } => {
+        Command::Start { instances, inputs, run } => halt(global, Workflow::Start, instances, &inputs.inputs, *run),
+        Command::Stop { instances, run } => halt(global, Workflow::Stop, instances, &[], *run),
+        Command::Restart { instances, inputs, run } => halt(global, Workflow::Restart, instances, &inputs.inputs, *run),
+        Command::Reinstall { instances, ignore_failure, inputs, run } => {
             let words = ["reinstall".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
-            order(global, instances.deployment.as_deref(), *run, words).reinstall(&instances.instances, *ignore_failure)
+            order(global, instances.deployment.as_deref(), inputs, *run, words).reinstall(&instances.instances, *ignore_failure)
         }
-        Command::Scale { scale, run } => order(global, scale.deployment.as_deref(), *run, vec!["resume".to_owned()]).scale(scale),
-        Command::Heal { instances, watch, once: _, budget, cool_down, run } => {
+        Command::Scale { scale, inputs, run } => order(global, scale.deployment.as_deref(), inputs, *run, scale.words()).scale(scale),
+        Command::Heal { instances, watch, once: _, budget, cool_down, inputs, run } => {
             let words = ["heal".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
-            let order = order(global, instances.deployment.as_deref(), *run, words);
+            let order = order(global, instances.deployment.as_deref(), inputs, *run, words);
             let patience = heal::Patience { budget: *budget, cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX) };
             if *watch { heal::watch(&order, &instances.instances, patience) } else { order.heal(&instances.instances) }
         }
@@ -160,8 +160,8 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             resume::resume(global, execution, &inputs.inputs, how)
         }
         Command::Cancel { execution, force, no_wait } => cancel::cancel(global, execution, *force, !*no_wait),
-        Command::Recover { deployment } => recover::recover(global, deployment.given()),
-        Command::Unlock { deployment, force } => unlock::unlock(global, deployment.given(), *force),
+        Command::Recover { deployment } => recover::recover(global, deployment.given()?),
+        Command::Unlock { deployment, force } => unlock::unlock(global, deployment.given()?, *force),
         Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
         Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
         Command::Explain { code } => explain::explain(global, code.as_deref()),
@@ -170,20 +170,21 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Man { out } => completions::man(out.as_deref()),
         Command::Plan { blueprint, plan } => plan::plan(global, blueprint, plan),
         Command::Adopt { names, all, filters, out } => adopt::adopt(global, names, *all, filters, out.as_deref()),
-        Command::Status { deployment, status } => status::status(global, deployment.given(), status),
+        Command::Status { deployment, status } => status::status(global, deployment.given()?, status),
         Command::List { all } => list::list(global, *all),
-        Command::Outputs { deployment, format } => outputs::outputs(global, deployment.given(), *format),
+        Command::Outputs { deployment, format } => outputs::outputs(global, deployment.given()?, *format),
         Command::Executions { id, deployment } => executions::executions(global, id.as_deref(), deployment.as_deref()),
     }
 }
 
-fn order<'a>(global: &'a Global, deployment: Option<&'a str>, run: RunArgs, words: Vec<String>) -> Order<'a> {
-    Order { global, deployment, how: How { run, rollback: false, ignore_failures: false }, words }
+fn order<'a>(global: &'a Global, deployment: Option<&'a str>, inputs: &'a SensitiveArgs, run: RunArgs, words: Vec<String>) -> Order<'a> {
+    Order { global, deployment, inputs: &inputs.inputs, how: How { run, rollback: false, ignore_failures: false }, words }
 }
 
-fn halt(global: &Global, workflow: Workflow, args: &InstancesArgs, run: RunArgs) -> Result<Outcome, CliError> {
+fn halt(global: &Global, workflow: Workflow, args: &InstancesArgs, inputs: &[String], run: RunArgs) -> Result<Outcome, CliError> {
     let words = [workflow.as_str().to_owned()].into_iter().chain(args.instances.iter().cloned()).collect();
-    order(global, args.deployment.as_deref(), run, words).halt(workflow, &args.instances)
+    let how = How { run, rollback: false, ignore_failures: false };
+    Order { global, deployment: args.deployment.as_deref(), inputs, how, words }.halt(workflow, &args.instances)
 }
 
 fn name(command: &Command) -> &'static str {
@@ -298,8 +299,26 @@ pub(crate) fn color(global: &Global) -> bool {
     match global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal(),
+        Color::Auto => is_colourful() && std::io::stderr().is_terminal(),
     }
+}
+
+/// Whether to use colours on standard output.
+pub(crate) fn color_result(global: &Global) -> bool {
+    match global.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => is_colourful() && std::io::stdout().is_terminal(),
+    }
+}
+
+fn is_colourful() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
+}
+
+/// Whether a terminal can only be written to line by line.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
 fn log(global: &Global) {

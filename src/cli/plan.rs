@@ -36,6 +36,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     let (observed, preview) = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;
         let observed = workspace.observe(&engines, &wish.deployment, &wish.known()).await?;
+        wish.refuse_strangers(&observed)?;
         let mut preview = Preview::new(&wish, &observed, &parameters);
         preview.too_old = too_old(&engines, &preview.proposal.stage).await?;
         Ok::<_, CliError>((observed, preview))
@@ -145,7 +146,7 @@ impl Preview {
     }
 
     fn closing(&self) -> String {
-        if self.proposal.stage.is_empty() {
+        if self.touched().next().is_none() {
             return "nothing is touched; only what is remembered of it changes\n".to_owned();
         }
         let idle = self.prospects.iter().filter(|prospect| prospect.effect == Effect::None).count();
@@ -243,7 +244,7 @@ pub(crate) fn told(known: &Known<'_>, stage: &Stage) -> String {
 /// What a stage comes to for instances that are there, in words; none if it only adds.
 pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
     let touched: Vec<Prospect> =
-        prospects(known, stage).into_iter().filter(|it| !matches!(it.effect, Effect::None | Effect::Create)).collect();
+        prospects(known, stage).into_iter().filter(|it| !matches!(it.effect, Effect::None | Effect::Create | Effect::Adopt)).collect();
     let words = in_words(&touched);
     (!words.is_empty()).then_some(words)
 }

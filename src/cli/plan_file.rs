@@ -70,10 +70,12 @@ impl PlanFile {
 
     /// Refuses to go on if anything moved since it was written.
     pub(crate) fn expect(&self, now: &Self) -> Result<(), CliError> {
+        let inputs = self.inputs != now.inputs;
         let mut moved: Vec<&str> = [
             ("the deployment", self.deployment != now.deployment),
-            ("the blueprint", self.blueprint != now.blueprint),
-            ("the inputs", self.inputs != now.inputs),
+            ("the inputs", inputs),
+            // Other inputs make something else of the same blueprint.
+            ("the blueprint", !inputs && self.blueprint != now.blueprint),
             ("what is on the engine", self.observed != now.observed),
         ]
         .into_iter()
@@ -81,17 +83,20 @@ impl PlanFile {
         .collect();
         if moved.is_empty() && self.workflow != now.workflow {
             let (planned, asked) = (self.workflow, now.workflow);
-            let error = CliError::usage(format!("this is the plan of an {planned}, not of an {asked}; nothing was done"));
+            let error = CliError::new(Kind::Different, format!("this is the plan of an {planned}, not of an {asked}; nothing was done"));
             return Err(error.hint(format!("dockctl {planned} --plan FILE carries it out")));
         }
-        if self.stages != now.stages {
+        if moved.is_empty() && self.stages != now.stages {
             moved.push("what is to be done");
         }
         if moved.is_empty() {
             return Ok(());
         }
-        let message = format!("the plan is out of date, nothing was done: {} changed since", moved.join(", "));
+        let message = format!("the plan is out of date, nothing was done: {} changed since", moved.join(" and "));
         let mut error = CliError::new(Kind::Different, message).hint("plan again, and look at what changed");
+        if inputs {
+            error = error.hint("a plan is carried out with the inputs that it was made with: give the same -i");
+        }
         error.fields = json!({ "deployment": now.deployment, "moved": moved });
         Err(error)
     }

@@ -21,7 +21,7 @@ use serde_json::json;
 /// Rebuilds what is known of a deployment from the labels on the engine.
 pub(crate) fn recover(global: &Global, given: Option<&str>) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
-    let name = Workspace::name(given)?;
+    let name = workspace.name(given)?;
     Workspace::runtime()?.block_on(async {
         if mend(&workspace, &name).await? {
             let record = workspace.record(&name)?;

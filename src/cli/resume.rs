@@ -4,20 +4,17 @@ use super::{
     Outcome,
     args::{ExecutionArgs, Global},
     error::{CliError, Kind},
-    given, recover,
+    recover,
     run::closing,
     session::{How, Job, Session},
     workspace::Workspace,
 };
 use crate::{
     backend::{docker::give_up_volumes, places},
-    diagnostic::Diagnostics,
-    digest::keyed,
     event,
-    model::{Deployment, texts},
+    model::Deployment,
     plan::{self, Known, Proposal, Workflow, install, rollback, uninstall},
     state::{Execution, Record},
-    syntax::Sources,
 };
 use serde_json::json;
 
@@ -25,7 +22,7 @@ use serde_json::json;
 pub(crate) fn resume(global: &Global, args: &ExecutionArgs, inputs: &[String], how: How) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let (name, id) = workspace.execution(args)?;
-    supply(&workspace, inputs)?;
+    workspace.supply(inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
         let record = workspace.record(&name).map_err(|error| error.hint(format!("if the state was lost: dockctl recover {name}")))?;
@@ -38,16 +35,6 @@ pub(crate) fn resume(global: &Global, args: &ExecutionArgs, inputs: &[String], h
         let record = session.end().await;
         done.map(|nothing| nothing.unwrap_or_else(|| closing(&record)))
     })
-}
-
-/// Sensitive inputs are kept as digests: given again, they are known for this run.
-fn supply(workspace: &Workspace<'_>, inputs: &[String]) -> Result<(), CliError> {
-    let given = given::read(inputs, &mut Sources::default(), &mut Diagnostics::default())?;
-    let key = workspace.state.key()?;
-    for text in given.values().flat_map(|given| texts(&given.value.to_json())) {
-        workspace.secrets.withhold(keyed(&key, &text), &text);
-    }
-    Ok(())
 }
 
 /// Says so if there is nothing to go on with.

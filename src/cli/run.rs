@@ -5,6 +5,7 @@ use super::{
     args::{Global, ProgressMode},
     color,
     error::{CliError, Kind},
+    is_dumb,
 };
 use crate::{
     event::{self, Why},
@@ -20,11 +21,12 @@ const NAMED: usize = 8;
 
 /// Who tells how the run gets on.
 pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
+    let is_live = stderr().is_terminal() && !is_dumb();
     match global.progress {
         // Logs and a live view would tear each other.
-        ProgressMode::Auto if stderr().is_terminal() && global.verbose == 0 => Box::new(Live::new(color(global))),
-        ProgressMode::Tty => Box::new(Live::new(color(global))),
-        ProgressMode::Auto | ProgressMode::Plain => Box::new(Plain { out: stderr() }),
+        ProgressMode::Auto if is_live && global.verbose == 0 => Box::new(Live::new(color(global))),
+        ProgressMode::Tty if is_live => Box::new(Live::new(color(global))),
+        ProgressMode::Auto | ProgressMode::Tty | ProgressMode::Plain => Box::new(Plain { out: stderr() }),
         ProgressMode::Json => Box::new(JsonLines { out: stderr() }),
         ProgressMode::Quiet => Box::new(Quiet),
     }

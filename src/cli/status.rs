@@ -10,10 +10,11 @@ use super::{
 use crate::{
     backend::docker::Recovered,
     backend::{self, Drift, Object, ObjectKind, ObjectState, Observed},
+    event,
     model::{Definition, Deployment, Instance},
-    plan::InstanceState,
+    plan::{InstanceState, Workflow},
     report::{count, table::table},
-    state::Record,
+    state::{Execution, InstanceRecord, Record},
 };
 use console::truncate_str;
 use rustix::termios::tcgetwinsize;
@@ -38,7 +39,7 @@ pub(crate) fn status(global: &Global, given: Option<&str>, args: &StatusArgs) ->
 /// Looks again and again until the user has seen enough. Each look is written over the one before on a terminal.
 async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result<Outcome, CliError> {
     let mut interrupted = super::interrupts()?;
-    let over = stdout().is_terminal() && workspace.global.output == Output::Text;
+    let over = stdout().is_terminal() && !super::is_dumb() && workspace.global.output == Output::Text;
     super::print(if over { "\x1b[2J" } else { "" });
     loop {
         let outcome = look(workspace, name, false).await?;
@@ -99,12 +100,35 @@ async fn look(workspace: &Workspace<'_>, name: &str, exit_code: bool) -> Result<
     }
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
-    } else if record.running().is_some() {
-        text += "the last execution was interrupted; resume goes on with it, install and uninstall plan anew\n";
-    } else if drifted {
-        text += &format!("dockctl heal -d {name} mends what drifted\n");
+    } else if recovered.is_none() {
+        text += &advice(name, &record, drifted);
     }
     Ok(Outcome { exit: if exit_code && drifted { Kind::Different.exit_code() } else { 0 }, ..Outcome::new(fields, text) })
+}
+
+/// What to do next; nothing if all is well.
+fn advice(name: &str, record: &Record, drifted: bool) -> String {
+    let last = record.executions.last().filter(|last| last.outcome != Some(event::Outcome::Terminated));
+    let goes_on = |last: &Execution| match last.workflow {
+        Workflow::Install | Workflow::Uninstall | Workflow::Update => format!("dockctl {} or dockctl resume -d {name}", last.workflow),
+        _ => format!("dockctl resume -d {name}"),
+    };
+    match last {
+        Some(last) if last.outcome.is_none() => format!("the last {} was interrupted; {} goes on with it\n", last.workflow, goes_on(last)),
+        Some(last) if drifted || !record.is_complete() => {
+            let cause = last.failed.iter().find(|failed| failed.counts());
+            let why = cause.map(|failed| format!(": {}: {}", failed.instance, failed.failure.message)).unwrap_or_default();
+            let how = last.outcome.map_or("", event::Outcome::as_str);
+            format!(
+                "the last {} {}{why}; {} goes on with it\n",
+                last.workflow,
+                if how == "failed" { "failed" } else { "was stopped" },
+                goes_on(last)
+            )
+        }
+        _ if drifted => format!("dockctl heal -d {name} mends what drifted\n"),
+        _ => String::new(),
+    }
 }
 
 /// What is known of a deployment, by labels if nothing else tells, and what the engines say.
@@ -160,15 +184,17 @@ impl<'a> View<'a> {
         if expected && object.is_none() && taken() {
             drift.push("name taken".to_owned());
         }
-        let is_former = record.instances.get(&instance.id).is_some_and(|known| known.former.is_some());
+        let is_former = record.instances.get(&instance.id).is_some_and(InstanceRecord::is_outdated);
         if expected && is_former {
             drift.push("outdated".to_owned());
         }
         // Half made, half taken down, or gone from a deployment that is there.
-        let rests = state == InstanceState::Stopped && !is_former;
+        let rests = record.instances.get(&instance.id).is_some_and(|known| known.rests);
         if !expected && !rests && state != InstanceState::Started && record.is_installed() {
             drift.push(if state.is_gone() { "missing" } else { "unfinished" }.to_owned());
         }
+        let is_ill = expected && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
+        drift.extend(is_ill.then(|| "unhealthy".to_owned()));
         let changes: &[Drift] = object.filter(|_| expected && !is_former).map(|object| &object.drift[..]).unwrap_or_default();
         drift.extend((!changes.is_empty()).then(|| "changed".to_owned()));
         Self { instance, state, adopted, object, drift, changes, properties }

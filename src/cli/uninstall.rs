@@ -23,13 +23,14 @@ use serde_json::json;
 /// Takes a deployment down. One that is not there is no fault; one that only labels tell of is taken from them.
 pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how: How) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
-    let name = Workspace::name(given)?;
+    let name = workspace.name(given)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
         let engines = workspace.engines()?;
         let known = workspace.state.read(&name)?.is_some_and(|record| record.is_installed() || record.running().is_some());
         let recovered = if known { None } else { engines.default_engine().await?.recover(&name).await? };
         if !known && recovered.is_none() {
+            tell_others(&workspace, &name)?;
             return Ok(nothing(&name));
         }
         if let Some(recovered) = &recovered {
@@ -93,6 +94,15 @@ fn ask(global: &Global, name: &str, volumes: bool, deployment: Option<&Deploymen
         None => volumes.then(|| "--volumes removes what cannot be made again".to_owned()),
     };
     confirm(global, &format!("Take down `{name}`, with {what}?"), danger.as_deref())
+}
+
+/// A name that was never heard of may be a slip.
+fn tell_others(workspace: &Workspace<'_>, name: &str) -> Result<(), CliError> {
+    let installed = workspace.installed()?;
+    if workspace.state.read(name)?.is_none() && !installed.is_empty() {
+        complain(&format!("warning: there never was a deployment `{name}` here; installed are: {}\n", installed.join(", ")));
+    }
+    Ok(())
 }
 
 fn nothing(name: &str) -> Outcome {

@@ -12,7 +12,7 @@ use serde_json::json;
 /// Removes the guard on the engine whose run is dead. The lock here needs no such thing: it dies with its process.
 pub(crate) fn unlock(global: &Global, given: Option<&str>, force: bool) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
-    let name = Workspace::name(given)?;
+    let name = workspace.name(given)?;
     let this = Holder::this("unlock", "");
     let lock = workspace.state.lock(&name, &this)?;
     Workspace::runtime()?.block_on(async {

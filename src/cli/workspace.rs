@@ -10,15 +10,18 @@ use crate::{
         self, Backend as _, Observed,
         docker::{Engines, Host},
     },
+    diagnostic::Diagnostics,
+    digest::keyed,
     journal::StateDir,
-    model::Deployment,
+    model::{Deployment, texts},
     secrets::Secrets,
     state::Record,
+    syntax::Sources,
 };
 use std::{
     env,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Where things are.
@@ -85,33 +88,62 @@ impl<'a> Workspace<'a> {
     }
 
     /// The deployment that is named, or that the blueprint in the current folder names.
-    pub(crate) fn name(given: Option<&str>) -> Result<String, CliError> {
-        match given {
-            Some(name) => checked_name(name),
-            None => find(None).map(|path| default_name(&path)).map_err(|_| {
-                CliError::usage("no deployment is named, and there is no blueprint here to name it after")
-                    .hint("dockctl list shows the deployments there are")
-            }),
+    ///
+    /// # Errors
+    ///
+    /// If there is no such blueprint, or deployments were made from it that have names of their own: which one is meant has to be said.
+    pub(crate) fn name(&self, given: Option<&str>) -> Result<String, CliError> {
+        if let Some(name) = given {
+            return checked_name(name);
+        }
+        let path = find(None).map_err(|_| {
+            CliError::usage("no deployment is named, and there is no blueprint here to name it after")
+                .hint("dockctl list shows the deployments there are")
+        })?;
+        let name = default_name(&path);
+        let others = if self.is_known(&name) { Vec::new() } else { self.made_from(&path)? };
+        if others.is_empty() {
+            return Ok(name);
+        }
+        let error = CliError::usage(format!("there is no deployment `{name}`, but others were made from {}", path.display()));
+        Err(error.hint(format!("name the one that is meant: -d {}", others.join(", or -d "))))
+    }
+
+    /// As [`name`](Self::name), for commands that only read: where no blueprint says which one is meant, the only one there is.
+    pub(crate) fn name_to_read(&self, given: Option<&str>) -> Result<String, CliError> {
+        if given.is_some() || find(None).is_ok() {
+            return self.name(given);
+        }
+        match &self.installed()?[..] {
+            [only] => Ok(only.clone()),
+            _ => self.name(given),
         }
     }
 
-    /// As [`name`](Self::name), for commands that only read: falls back to the only deployment there is.
-    pub(crate) fn name_to_read(&self, given: Option<&str>) -> Result<String, CliError> {
-        let named = Self::name(given);
-        if given.is_some() || named.as_ref().is_ok_and(|name| self.state.read(name).is_ok_and(|record| record.is_some())) {
-            return named;
-        }
+    fn is_known(&self, name: &str) -> bool {
+        self.state.read(name).is_ok_and(|record| record.is_some())
+    }
+
+    /// Names of the deployments that are installed.
+    pub(crate) fn installed(&self) -> Result<Vec<String>, CliError> {
         let installed = |name: &String| self.state.read(name).is_ok_and(|record| record.is_some_and(|record| record.is_installed()));
-        match &self.state.names()?.into_iter().filter(installed).collect::<Vec<_>>()[..] {
-            [only] => Ok(only.clone()),
-            _ => named,
-        }
+        Ok(self.state.names()?.into_iter().filter(installed).collect())
+    }
+
+    /// Names of those that were made from a blueprint.
+    fn made_from(&self, path: &Path) -> Result<Vec<String>, CliError> {
+        let path = super::blueprint::absolute(path);
+        let is_from = |name: &String| {
+            let record = self.state.read(name).ok().flatten();
+            record.and_then(|record| record.deployment).is_some_and(|deployment| deployment.blueprint == path)
+        };
+        Ok(self.installed()?.into_iter().filter(is_from).collect())
     }
 
     /// The deployment, and the id of an execution of it if one is given. An id alone is looked for in all deployments.
     pub(crate) fn execution(&self, args: &ExecutionArgs) -> Result<(String, Option<String>), CliError> {
         let (given, deployment) = (args.execution.as_deref(), args.deployment.as_deref());
-        let Some(id) = given else { return Self::name(deployment).map(|name| (name, None)) };
+        let Some(id) = given else { return self.name(deployment).map(|name| (name, None)) };
         let has = |name: &String| {
             let known = self.state.read(name).ok().flatten().is_some_and(|record| record.executions.iter().any(|it| it.id == id));
             known || self.state.holder(name).is_ok_and(|holder| holder.is_some_and(|holder| holder.execution == id))
@@ -127,11 +159,23 @@ impl<'a> Workspace<'a> {
         }
     }
 
+    /// Sensitive inputs are kept as digests: given again, they are known for this run.
+    pub(crate) fn supply(&self, inputs: &[String]) -> Result<(), CliError> {
+        let given = super::given::read(inputs, &mut Sources::default(), &mut Diagnostics::default())?;
+        let key = self.state.key()?;
+        for text in given.values().flat_map(|given| texts(&given.value.to_json())) {
+            self.secrets.withhold(keyed(&key, &text), &text);
+        }
+        Ok(())
+    }
+
     /// What is known of a deployment that has to exist.
     pub(crate) fn record(&self, name: &str) -> Result<Record, CliError> {
         let record = self.state.read(name)?.filter(|record| record.deployment.is_some());
-        record
-            .ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")).hint("dockctl list shows the deployments there are"))
+        record.ok_or_else(|| {
+            CliError::usage(format!("there is no deployment `{name}`"))
+                .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")
+        })
     }
 }
 

@@ -86,9 +86,11 @@ impl<'a> Chain<'a> {
                 continue;
             }
             let id = self.push(name, step, operation.retry, Some(&operation.place));
+            // What is about to be replaced works on until the new one is made.
+            let is_beside = self.replacing.is_some();
             let task = self.proposal.stage.task_mut(id);
-            task.enters = phase.enters.filter(|_| at == 0);
-            task.leaves = phase.leaves.filter(|_| at == last);
+            task.enters = phase.enters.filter(|_| at == 0 && !is_beside);
+            task.leaves = phase.leaves.filter(|_| at == last && !is_beside);
         }
     }
 
@@ -190,6 +192,7 @@ impl<'a> Chain<'a> {
             side: None,
             ignores_failure: self.ignores_failure,
             is_as_defined: false,
+            outdates: Vec::new(),
         });
         self.after = vec![id];
         self.last = Some(id);

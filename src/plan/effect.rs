@@ -1,8 +1,8 @@
 //! What a stage comes to for each instance, in words that people compare.
 
-use super::{Known, Stage, TaskId};
+use super::{InstanceState, Known, Stage, Task, TaskId};
 use crate::{
-    backend::{Drift, Touch},
+    backend::{Drift, Step, Touch},
     model::{Definition, Difference, Instance},
 };
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub enum Effect {
     Update,
     /// It is refused.
     Refused,
+    /// Its object, which exists, is taken as it is.
+    Adopt,
     /// It is made.
     Create,
     /// It is taken down.
@@ -44,7 +46,7 @@ impl Effect {
             Self::None => ' ',
             Self::Run | Self::Stop | Self::Start | Self::Update => '~',
             Self::Refused => '!',
-            Self::Create => '+',
+            Self::Create | Self::Adopt => '+',
             Self::Remove => '-',
             Self::Recreate => '±',
         }
@@ -60,6 +62,7 @@ impl fmt::Display for Effect {
             Self::Start => "start",
             Self::Update => "update in place",
             Self::Refused => "refused",
+            Self::Adopt => "adopt",
             Self::Create => "create",
             Self::Remove => "remove",
             Self::Recreate => "recreate",
@@ -127,7 +130,7 @@ fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used
     Prospect {
         instance: id.to_owned(),
         node: node.unwrap_or_default(),
-        effect: effect(stage, &tasks),
+        effect: effect(known, stage, &tasks),
         because: tasks.first().map(|task| stage.task(*task).cause.clone()).unwrap_or_default(),
         fields,
         used_by: used_by.get(id).cloned().unwrap_or_default(),
@@ -136,27 +139,36 @@ fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used
     }
 }
 
-fn effect(stage: &Stage, tasks: &[TaskId]) -> Effect {
+fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> Effect {
     let touches: Vec<Touch> = tasks.iter().map(|task| stage.task(*task).step.touch()).collect();
     let has = |touch: Touch| touches.contains(&touch);
     match () {
         () if has(Touch::Replaces) || (has(Touch::Removes) && has(Touch::Creates)) => Effect::Recreate,
         () if has(Touch::Removes) => Effect::Remove,
         () if has(Touch::Creates) => Effect::Create,
+        () if has(Touch::Adopts) => Effect::Adopt,
         () if has(Touch::Refuses) => Effect::Refused,
         () if has(Touch::Adjusts) => Effect::Update,
         () if has(Touch::Starts) => Effect::Start,
         () if has(Touch::Stops) => Effect::Stop,
         () if tasks.is_empty() => Effect::None,
+        () if tasks.iter().all(|id| is_only_known(known, stage.task(*id))) => Effect::None,
         () => by_state(stage, tasks),
     }
+}
+
+/// Whether nothing happens but that something is remembered of what works.
+fn is_only_known(known: &Known<'_>, task: &Task) -> bool {
+    task.step == Step::Nothing
+        && task.leaves == Some(InstanceState::Started)
+        && known.record.state(&task.instance) == InstanceState::Started
 }
 
 /// Where no engine is asked, the state tells.
 fn by_state(stage: &Stage, tasks: &[TaskId]) -> Effect {
     let ends: Vec<_> = tasks.iter().filter_map(|task| stage.task(*task).leaves).collect();
     let is_taken_down = ends.iter().any(|state| state.is_gone());
-    let is_made = ends.contains(&super::InstanceState::Started);
+    let is_made = ends.contains(&InstanceState::Started);
     match (is_taken_down, is_made) {
         (true, true) => Effect::Recreate,
         (true, false) => Effect::Remove,

@@ -74,11 +74,34 @@ impl<'a> Heal<'a> {
         Self { known: *known, parameters, scope }
     }
 
-    /// What somebody stopped rests; everything else that is not there, or half made, is ill.
+    /// What somebody stopped rests; everything else that is not there, or half made, is ill. What an update did not reach waits for the
+    /// next update.
     fn is_looked_at(&self, instance: &Instance) -> bool {
-        let known = self.known.record.instances.get(&instance.id);
-        let rests = known.is_some_and(|known| known.state == InstanceState::Stopped && known.former.is_none());
-        self.scope.contains(instance.id.as_str()) && !rests
+        let rests = self.known.record.instances.get(&instance.id).is_some_and(|known| known.rests);
+        self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
+    }
+
+    /// Whether an update did not reach an instance whose object is there as it was before.
+    fn is_outdated(&self, instance: &Instance) -> bool {
+        let Known { record, observed, .. } = self.known;
+        let known = record.instances.get(&instance.id);
+        let waits =
+            known.is_some_and(|known| known.state == InstanceState::Started && known.is_outdated() && !backend::is_being_replaced(known));
+        waits && observed.of(&instance.id).is_some()
+    }
+
+    /// Appends the start of what an update did not reach and does not run, as it was before.
+    fn start_outdated(&self, proposal: &mut Proposal) {
+        let Known { deployment, record, observed } = self.known;
+        for instance in deployment.instances.iter().filter(|it| self.is_in_scope(it) && self.is_outdated(it)) {
+            let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
+            let Some(node) = former.or_else(|| deployment.node(instance)) else { continue };
+            if !backend::is_done(instance, node, observed) {
+                let mut chain = Chain::new(self.known, (instance, node), "it is not running", proposal);
+                install::start(&mut chain);
+                chain.end_in(InstanceState::Started, "start");
+            }
+        }
     }
 
     /// Only what is known to be there can be asked.
@@ -88,11 +111,18 @@ impl<'a> Heal<'a> {
 
     /// What leads from what engines show to what is wanted.
     fn look(&self) -> Proposal {
-        let Known { deployment, record, observed } = self.known;
+        let Known { deployment, record, .. } = self.known;
         let chosen: Vec<String> = deployment.instances.iter().filter(|it| self.is_looked_at(it)).map(|it| it.id.clone()).collect();
-        if chosen.is_empty() || !self.parameters.check_status || !record.is_installed() {
+        if !self.parameters.check_status || !record.is_installed() {
             return Proposal::default();
         }
+        let mut proposal = if chosen.is_empty() { Proposal::default() } else { self.mend_objects(chosen) };
+        self.start_outdated(&mut proposal);
+        proposal
+    }
+
+    fn mend_objects(&self, chosen: Vec<String>) -> Proposal {
+        let Known { deployment, record, observed } = self.known;
         let is_ill = |instance: &&Instance| {
             let node = deployment.node(instance).filter(|node| backend::has_object(node) && !node.is_adopted());
             let stands = node.is_some_and(|node| backend::standing(instance, node, record, observed) == Standing::UpToDate);

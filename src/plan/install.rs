@@ -10,7 +10,7 @@ use super::{
     update::{self, Outages, Replacing, Rolling},
 };
 use crate::{
-    backend::{self, Change, Observed, Standing, Step},
+    backend::{self, Change, Declares, Observed, Standing, Step},
     model::{Definition, Deployment, Instance, Retry},
     state::Record,
 };
@@ -152,7 +152,9 @@ impl<'a> Planner<'a, '_> {
             chain.proposal.stage.task_mut(last).is_as_defined = true;
             self.outages.add(&instance.node, last);
         }
-        self.last.extend(chain.last.map(|last| (instance.id.as_str(), last)));
+        // What runs and is only put right keeps nobody waiting.
+        let is_ready = standing == Standing::Changed && backend::is_done(instance, node, observed);
+        self.last.extend(chain.last.filter(|_| !is_ready).map(|last| (instance.id.as_str(), last)));
         // An image that is built here cannot come before it is built.
         if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
             self.bring_image_early(TaskId(first), dropped);
@@ -175,9 +177,11 @@ impl<'a> Planner<'a, '_> {
             change = backend::change(instance, node, self.known.record, self.known.observed);
             standing = if change == Change::Nothing { standing } else { Standing::Outdated };
         }
-        let is_renewed = self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str()));
-        if is_renewed && (exists || matches!(change, Change::Adjust(_))) {
+        let renewed: Vec<String> = self.order.bound_to(instance).into_iter().filter(|id| self.renewed.contains(id.as_str())).collect();
+        let is_stale = self.known.record.instances.get(&instance.id).is_some_and(|known| known.is_stale);
+        if (is_stale || !renewed.is_empty()) && (exists || matches!(change, Change::Adjust(_))) {
             standing = Standing::Bound;
+            self.outdate(instance, &renewed);
         }
         let state = self.known.record.state(&instance.id);
         if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
@@ -188,6 +192,17 @@ impl<'a> Planner<'a, '_> {
             self.renewed.insert(&instance.id);
         }
         (standing, change)
+    }
+
+    /// What makes others anew leaves an instance behind until that is made anew too; a run may die in between.
+    fn outdate(&mut self, instance: &Instance, renewed: &[String]) {
+        let stage = &mut self.proposal.stage;
+        for id in stage.ids() {
+            let task = stage.task_mut(id);
+            if renewed.contains(&task.instance) && task.step.declares() == Some(Declares::Anew) {
+                task.outdates.push(instance.id.clone());
+            }
+        }
     }
 
     fn tell_neighbours(&mut self) {
@@ -208,7 +223,9 @@ impl<'a> Planner<'a, '_> {
         let task = self.proposal.stage.task_mut(first);
         let Some(key) = task.step.image_key().filter(|_| !task.step.is_late()) else { return };
         let waited_for = std::mem::replace(&mut task.needs, dropped.to_vec());
-        let enters = task.enters.replace(Initializing);
+        // What works goes on as it is until another is made.
+        let is_there = !self.known.record.state(&task.instance).is_gone();
+        let enters = std::mem::replace(&mut task.enters, Some(Initializing).filter(|_| !is_there));
         match self.images.get(&key) {
             Some(earlier) => task.needs.push(*earlier),
             None => drop(self.images.insert(key, first)),
@@ -247,7 +264,7 @@ fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Roll
 /// Whether an instance has been started as it was, or is on its way to be replaced: then there is something to go back to.
 fn worked(record: &Record, instance: &Instance) -> bool {
     let Some(known) = record.instances.get(&instance.id) else { return false };
-    matches!(known.state, Started | InstanceState::Stopped) || known.former.is_some() || backend::is_being_replaced(known)
+    matches!(known.state, Started | InstanceState::Stopped) || known.is_outdated() || backend::is_being_replaced(known)
 }
 
 /// Undoes what somebody changed; one that does not run is started too.
@@ -285,7 +302,8 @@ pub(super) fn way_up(chain: &mut Chain<'_>, state: InstanceState) {
     start(chain);
 }
 
-fn start(chain: &mut Chain<'_>) {
+/// What starts an instance that is made.
+pub(super) fn start(chain: &mut Chain<'_>) {
     let first = chain.proposal.stage.tasks().len();
     chain.phases(&START);
     for id in first..chain.proposal.stage.tasks().len() {

@@ -205,6 +205,9 @@ pub struct Task {
     /// Once it is done, the instance is as the present definition says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_as_defined: bool,
+    /// Ids of instances that hold on to what it makes anew: once it is done, theirs are out of date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outdates: Vec<String>,
 }
 
 /// A relationship between two instances, seen from one of its ends.
@@ -331,6 +334,9 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     }
     let stage = match execution.workflow {
         Workflow::Heal => heal::next(known, &execution.parameters, execution.stages),
+        Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
+            Some(scale::next(known, &execution.parameters))
+        }
         Workflow::Rollback if execution.parameters.full_rollback && execution.stages == 1 => {
             Some(uninstall::of(known, &Selection::default(), true).stage)
         }
@@ -348,6 +354,7 @@ pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
         Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
         _ if execution.has_failed() => !has_put_back(record) && record.instances.values().any(backend::is_being_replaced),
         Workflow::Heal => true,
+        Workflow::Scale => execution.stages == 1 && !execution.parameters.removed.is_empty(),
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
         _ => false,
     }

@@ -84,8 +84,11 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
 }
 
 /// Where an instance is not what was declared.
-fn has_drifted(known: &Known<'_>, instance: &Instance, _: &Definition) -> Option<String> {
+fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
     let Some(object) = backend::object_of(known.deployment, instance, known.observed) else { return Some("it is missing".to_owned()) };
+    if !backend::docker::is_done(node, object) {
+        return Some(format!("it is {}", object.state.as_str()));
+    }
     let changes: Vec<String> = object.drift.iter().map(ToString::to_string).collect();
     (!changes.is_empty()).then(|| format!("somebody changed it: {}", changes.join("; ")))
 }
@@ -199,7 +202,7 @@ impl One<'_> {
         let Known { deployment, record, .. } = self.known;
         let selection = &self.parameters.selection;
         let state = record.state(&instance.id);
-        let rests = state == Stopped && self.operation == STOP;
+        let rests = state == Stopped && self.operation == STOP && record.instances.get(&instance.id).is_some_and(|known| known.rests);
         let spared = selection.is_all() && deployment.node(instance).is_some_and(Definition::is_adopted);
         selection.has(deployment, instance) && (!self.parameters.is_recorded || !(state.is_gone() || rests || spared))
     }

@@ -1,7 +1,7 @@
 //! `scale`: instances are added or removed; those that have relationships to them are told.
 
 use super::{
-    Known, Parameters, Proposal, Selection, Stage,
+    InstanceState, Known, Parameters, Proposal, Selection, Stage,
     install::{self, Scope},
     uninstall::Taking,
 };
@@ -17,17 +17,30 @@ pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     if !parameters.removed.is_empty() {
         return take_down(known, &parameters.removed, "there are to be fewer", parameters.ignore_failure);
     }
-    // A run that died may have added them already, and not have made them.
-    let added =
-        if parameters.added.is_empty() { scaled(known.deployment, &parameters.scalable_entity_name) } else { parameters.added.clone() };
-    let selection = Selection::of_instances(added);
+    bring_up(known, parameters)
+}
+
+/// What is left to do once some are gone: a run that died may have left others half taken down.
+#[must_use]
+pub fn next(known: &Known<'_>, parameters: &Parameters) -> Stage {
+    bring_up(known, parameters).stage
+}
+
+/// Installs those that are added, and those that a run that died added or took down and that stay all the same.
+fn bring_up(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+    let is_meant = |it: &&Instance| {
+        let left =
+            it.node == parameters.scalable_entity_name || it.groups.iter().any(|group| group.name == parameters.scalable_entity_name);
+        parameters.added.contains(&it.id) || (left && !parameters.removed.contains(&it.id) && is_half_done(known.record, &it.id))
+    };
+    let selection = Selection::of_instances(known.deployment.instances.iter().filter(is_meant).map(|it| it.id.clone()));
     if selection.is_all() { Proposal::default() } else { install::of(known, &Scope { selection: &selection, ..Scope::default() }) }
 }
 
-/// Ids of the instances of a node or a group.
-fn scaled(deployment: &Deployment, entity: &str) -> Vec<String> {
-    let is_its = |it: &&Instance| it.node == entity || it.groups.iter().any(|group| group.name == entity);
-    deployment.instances.iter().filter(is_its).map(|it| it.id.clone()).collect()
+/// Whether an instance is neither started nor at rest.
+#[must_use]
+pub fn is_half_done(record: &Record, id: &str) -> bool {
+    record.instances.get(id).is_none_or(|known| known.state != InstanceState::Started && !known.rests)
 }
 
 /// Takes back what was added, if that is wanted.

@@ -97,6 +97,9 @@ pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
     chain.replacing = Some(replacing);
     install::way_up(chain, InstanceState::Uninitialized);
     chain.replacing = None;
+    if let Some(step) = backend::enduring(node) {
+        chain.push("start", step, Retry { max_retries: Some(0.0), ..Retry::default() }, Some(&node.place));
+    }
     if !keeps {
         chain.push(CLEAN, backend::discarding(node), Retry::default(), Some(&node.place));
     }

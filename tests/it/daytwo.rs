@@ -327,7 +327,7 @@ fn logs_have_names_before_them() {
     assert_eq!(test.run(&["logs", "--since", "2000-01-01T00:00:00Z", "--no-prefix"]).exits(0).stdout.lines().count(), 3);
     let json = test.run(&["logs", "web", "--output", "json"]).exits(0).json();
     assert_eq!(json["lines"], json!([{ "instance": web, "line": "web says hello" }]));
-    assert!(test.run(&["logs", "--color", "always"]).exits(0).stdout.contains("\x1b[36m"));
+    assert!(test.run(&["logs", "--color", "always"]).exits(0).stdout.contains("\x1b[38;5;33m"));
     test.run(&["logs", "--since", "soon"]).exits(2).says(&["`soon` is no time"]);
     let mut follow = test.start(&["logs", "web", "--follow"]);
     let mut first = [0; 15];
@@ -502,4 +502,57 @@ fn every_command_helps_with_examples() {
     }
     assert!(names.len() > 28, "{names:?}");
     insta::assert_snapshot!("help", all);
+}
+
+#[test]
+fn scaling_that_died_is_gone_on_with_and_not_done_twice() {
+    let test = installed("halfway");
+    test.killed_at("] create container", &["scale", "web", "--delta", "2"]);
+    test.run(&["scale", "web", "--delta", "2"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web running", "PREFIX-web-1 running", "PREFIX-web-2 running"]);
+    // Of what a dead run took down as much comes back as is to stay.
+    test.killed_at("done: remove container", &["scale", "web", "--to", "1", "--parallel", "1"]);
+    test.run(&["scale", "web", "--to", "2"]).exits(0);
+    assert_eq!(test.containers().iter().filter(|it| it.contains("-web") && it.ends_with("running")).count(), 2, "{:?}", test.containers());
+    assert_eq!(test.containers().len(), 3);
+    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn what_is_not_installed_is_not_half_installed() {
+    let test = installed("gone");
+    test.run(&["uninstall"]).exits(0);
+    for command in [&["heal"][..], &["start"], &["restart"], &["reinstall"], &["scale", "web", "--to", "2"]] {
+        test.run(command).exits(2).says(&["is not installed", "install it first: dockctl install"]);
+    }
+    assert!(test.containers().is_empty());
+    test.run(&["uninstall", "nobody"]).exits(0);
+}
+
+#[test]
+fn sensitive_inputs_are_given_again() {
+    let test = Test::new("again-given");
+    let inputs = "metadata: {dockctl: {sensitive: [key]}}\ninputs: {key: {}}\n";
+    test.blueprint(&format!("{inputs}{}", PAIR.replacen("stop_timeout: 0", "environment: {KEY: {get_input: key}}, stop_timeout: 0", 1)));
+    test.run(&["install", "-i", "key=very-much-so"]).exits(0);
+    docker(&["rm", "-f", &test.name("db")]);
+    test.run(&["heal"]).exits(1).says(&["a sensitive value is not kept: give it again, -i NAME=VALUE"]);
+    test.run(&["heal", "-i", "key=very-much-so"]).exits(0);
+    assert!(test.inspect("db", "{{json .Config.Env}}").contains("KEY=very-much-so"));
+    let shown = test.run(&["inspect", "--deploy", "-i", "key=very-much-so"]).exits(0).stdout;
+    assert!(!shown.contains("very-much-so"), "{shown}");
+}
+
+#[test]
+fn what_labels_tell_is_no_drift() {
+    let test = installed("told");
+    test.run(&["scale", "web", "--to", "2"]).exits(0);
+    std::fs::rename(test.path("state"), test.path("lost")).unwrap();
+    test.run(&["plan"]).exits(1).says(&["this state folder does not know", "dockctl recover"]);
+    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["recover"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits(0);
+    assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
+    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-web running", "PREFIX-web-1 running"]);
 }

@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -168,6 +169,16 @@ impl Test {
     /// Starts dockctl and lets it run.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dockctl starts")
+    }
+
+    /// Runs dockctl until it says something, and kills it there.
+    pub(crate) fn killed_at(&self, moment: &str, arguments: &[&str]) {
+        let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
+        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let seen = lines.map_while(Result::ok).any(|line| line.contains(moment));
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        assert!(seen, "{moment}");
     }
 
     /// Waits for a started dockctl.

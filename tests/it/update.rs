@@ -205,11 +205,11 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
     let plan: Json = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!((&plan["format"], &plan["kind"], &plan["workflow"]), (&json!(1), &json!("dockctl.plan"), &json!("update")));
     assert!(!plan.to_string().contains("\"k1\""), "secrets are in no plan");
-    refused(&["update", "-i", "port=82", "--plan", &file]).says(&["the inputs"]);
+    refused(&["update", "-i", "port=82", "--plan", &file]).says(&["the inputs", "give the same -i"]);
     docker(&["kill", &test.name("aside")]);
     refused(&["update", "-i", "port=81", "--plan", &file]).says(&["what is on the engine"]);
     docker(&["start", &test.name("aside")]);
-    test.run(&["install", "-i", "port=81", "--plan", &file]).exits(2).says(&["this is the plan of an update", "dockctl update --plan"]);
+    test.run(&["install", "-i", "port=81", "--plan", &file]).exits(6).says(&["this is the plan of an update", "dockctl update --plan"]);
     test.run(&["update", "-i", "port=81", "--plan", &file]).exits(0);
     refused(&["install", "-i", "port=81", "--plan", &file]);
     test.write("plan.json", "{\"kind\": \"something\"}");
@@ -264,12 +264,7 @@ fn a_killed_update_gives_way_to_another_one() {
     ];
     for (n, moment) in moments.into_iter().enumerate() {
         let port = format!("port={}", 100 + 2 * n);
-        let mut child = test.start(&["update", "-i", &port, "--start-first", "--progress", "plain"]);
-        let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-        let seen = lines.map_while(Result::ok).any(|line| line.contains(moment));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(seen, "{moment}");
+        test.killed_at(moment, &["update", "-i", &port, "--start-first"]);
         let port = format!("port={}", 101 + 2 * n);
         test.run(&["update", "-i", &port]).exits(0);
         test.run(&["plan", "--exit-code"]).exits(0);
@@ -299,10 +294,15 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
         assert_eq!(docker(&["exec", &test.name("db"), "cat", "/data/x"]), "kept");
         assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
     };
-    for command in ["update", "heal"] {
-        test.run(&[command]).exits(1).says(&["ended with exit code 1"]);
-        is_kept();
-    }
+    test.run(&["update"]).exits(1).says(&["ended with exit code 1"]);
+    is_kept();
+    // What an update did not reach waits for the next one: nobody else stops it, and it is started as it was.
+    let healed = test.run(&["heal"]).exits(0);
+    assert!(healed.stdout.contains("all is well"), "{}", healed.stdout);
+    test.run(&["status", "--exit-code"]).exits(6);
+    docker(&["kill", &test.name("db")]);
+    test.run(&["heal"]).exits(0);
+    is_kept();
     // Something else that stands still does not make install bolder.
     test.run(&["stop", "aside"]).exits(0);
     test.run(&["install"]).exits(6);
@@ -313,4 +313,111 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
     test.run(&["update"]).exits(0);
     is_kept();
     test.run(&["plan", "--exit-code"]).exits(0);
+}
+
+/// `user` reads the address of `used`, which comes to another one whenever it is made anew.
+fn reading(test: &Test, command: &str, tail: &str) {
+    let image = "{src: TARBALL, repository: dockctl-demo}";
+    let create =
+        |inputs: &str| format!("    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{inputs}}}}}}}}}}}\n");
+    let used = create(&format!("command: {command}, stop_timeout: 0"));
+    let user = create(&format!("command: sleep 1000, stop_timeout: 0, environment: {{AT: {{get_attribute: [used, container_id]}}{tail}}}"));
+    let text = format!(
+        "node_templates:\n  used:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-used, image: {image}}}\n{used}  user:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-user, image: {image}}}\n{user}    relationships: [{{type: cloudify.relationships.connected_to, target: used}}]\n"
+    );
+    test.blueprint(&text);
+}
+
+#[test]
+fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
+    let test = Test::new("bound");
+    reading(&test, "sleep 1000", "");
+    test.run(&["install"]).exits(0);
+    let user = test.inspect("user", "{{.Id}}");
+    reading(&test, "sleep 2000", "");
+    test.killed_at("[user_", &["update", "--parallel", "1"]);
+    let is_right = || test.inspect("user", "{{json .Config.Env}}").contains(&format!("AT={}", test.inspect("used", "{{.Id}}")));
+    test.run(&["update"]).exits(0);
+    assert!(is_right() && test.inspect("user", "{{.Id}}") != user);
+    // What fails before anything is made leaves it working, and the next update does no worse.
+    let user = test.inspect("user", "{{.Id}}");
+    reading(&test, "sleep 1000", ", X: {get_attribute: [used, nothing, here]}, Y: {get_attribute: [user, container_id, deeper]}");
+    test.run(&["update"]);
+    assert!(test.containers().iter().any(|it| it == "PREFIX-user running"), "{:?}", test.containers());
+    reading(&test, "sleep 1000", "");
+    test.run(&["update"]).exits(0);
+    assert!(is_right() && test.inspect("user", "{{.Id}}") != user);
+    assert_eq!(test.containers(), ["PREFIX-used running", "PREFIX-user running"]);
+    test.run(&["plan", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn relationships_that_attach_are_carried_out_alone() {
+    let test = installed("detached");
+    let attached = "    relationships: [{type: dockctl.relationships.attached_to_network, target: net}]\n";
+    blueprint(&test, |text| text.replace(attached, ""));
+    let plan = test.run(&["plan"]).exits(0);
+    assert!(
+        plan.stdout.contains("recreate: its definition changed") && plan.stdout.contains("attached_to_network to net: removed"),
+        "{}",
+        plan.stdout
+    );
+    test.run(&["update"]).exits(0);
+    assert_eq!(test.inspect("db", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"), "bridge");
+    test.run(&["plan", "--exit-code"]).exits(0);
+    blueprint(&test, |text| text);
+    test.run(&["update"]).exits(0);
+    assert_eq!(test.inspect("db", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"), test.name("net"));
+    test.run(&["plan", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn a_successor_of_a_dead_run_goes_if_nothing_is_to_be_replaced_any_more() {
+    let test = installed("leftover");
+    test.killed_at("anew, beside the old one", &["update", "-i", "port=81"]);
+    test.run(&["update", "-i", "port=80"]).exits(0);
+    assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
+    test.run(&["plan", "--exit-code", "-i", "port=80"]).exits(0);
+}
+
+#[test]
+fn what_ends_as_soon_as_it_is_started_is_put_back() {
+    let test = installed("ends");
+    let aside = test.inspect("aside", "{{.Id}}");
+    let other = |text: String| {
+        text.replace("aside, image: *image}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: sleep 1000", "aside, image: *image}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: 'false'")
+    };
+    blueprint(&test, other);
+    test.run(&["update"]).exits(1).says(&["the container ended with exit code 1 as soon as it was started"]);
+    assert_eq!(test.inspect("aside", "{{.Id}} {{.State.Running}}"), format!("{aside} true"));
+    let status = test.run(&["status"]).exits(0).stdout;
+    assert!(status.contains("outdated") && status.contains("the last update failed: aside_"), "{status}");
+}
+
+#[test]
+fn a_limit_that_is_lifted_is_lifted() {
+    let test = installed("lifted");
+    test.run(&["update", "-i", "memory:=0"]).exits(0);
+    assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "0");
+    // Somebody raised it: swap goes with it.
+    test.run(&["update", "-i", "memory:=67108864"]).exits(0);
+    docker(&["update", "--memory", "80m", "--memory-swap", "-1", &test.name("db")]);
+    docker(&["kill", &test.name("aside")]);
+    test.run(&["heal"]).exits(0);
+    assert_eq!(test.inspect("db", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"), "67108864 134217728");
+    assert!(test.containers().iter().any(|it| it == "PREFIX-aside running"));
+}
+
+#[test]
+fn what_is_refused_is_refused_before_anything_is_begun() {
+    let test = Test::new("refused");
+    let volume = |labels: &str| {
+        format!("  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data, keep: false, labels: {labels}}}}}\n")
+    };
+    let all = |labels: &str, rest: &str| format!("  - plugin:dockctl\nnode_templates:\n{}{rest}", volume(labels));
+    test.blueprint(&all("{a: b}", "  other: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n"));
+    test.run(&["install"]).exits(0);
+    test.blueprint(&all("{a: c}", ""));
+    test.run(&["update"]).exits(3).says(&["would be lost", "nothing was done"]);
+    test.run(&["status", "--exit-code"]).exits(0);
 }

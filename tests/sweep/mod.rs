@@ -224,7 +224,7 @@ impl Sweep {
 
     fn flags(&self, arguments: &[&str], host: &str) -> Command {
         let mut command = self.test.command(arguments);
-        command.args(["--host", host, "--seed", "7", "--engine-timeout", "2", "--progress", "plain"]);
+        command.args(["--host", host, "--seed", "7", "--engine-timeout", "4", "--progress", "plain"]);
         command
     }
 

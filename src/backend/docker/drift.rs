@@ -4,13 +4,13 @@ use super::{
     Action, Step,
     container::Container,
     declared::{creation, declaration, engine, wanted_name},
-    replace::ADJUSTABLE,
+    replace::{ADJUSTABLE, add_swap},
 };
 use crate::{
     backend::{Drift, Step as AnyStep},
     model::{Deployment, function::holds_call},
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Everything that was declared and that the container of an instance has no more.
 pub(super) fn drift(deployment: &Deployment, instance: &str, found: &Container) -> Vec<Drift> {
@@ -27,7 +27,9 @@ pub(super) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
     let now = &found.json["HostConfig"];
     for field in ADJUSTABLE.into_iter().filter(|field| differs(field, &host[*field], &now[*field])) {
         let declaration = declaration(deployment, instance, node);
-        let repair = step(Action::Adjust { body: json!({ field: host[field] }), declaration });
+        let mut body: JsonMap<String, Json> = [(field.to_owned(), host[field].clone())].into_iter().collect();
+        add_swap(&mut body, host.get("MemorySwap"));
+        let repair = step(Action::Adjust { body: body.into(), declaration });
         all.push(Drift { field: field.to_owned(), declared: host[field].clone(), found: now[field].clone(), repair });
     }
     let networks = found.json["NetworkSettings"]["Networks"].as_object().cloned().unwrap_or_default();

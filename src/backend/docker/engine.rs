@@ -187,6 +187,7 @@ impl Engine {
             Action::Wait { processes, interval } => self.wait(call, processes, interval, progress).await,
             Action::WaitFor { condition } => self.wait_for(call, condition, progress).await,
             Action::Follow => self.follow(call, progress).await,
+            Action::Endure => self.endure(call).await,
             Action::Execute { command } => self.execute(call, command, progress).await,
             Action::Stop { params } => self.stop(call, params).await,
             Action::Remove { params } => self.remove(call, params).await,

@@ -45,7 +45,7 @@ pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::{adopted_name, engine_of, reads, uses};
 pub(super) use lower::lower;
-pub(super) use replace::{can_run_twice, change, discard, discarding, fixed_port, is_being_replaced, put_back, swap};
+pub(super) use replace::{can_run_twice, change, discard, discarding, enduring, fixed_port, is_being_replaced, put_back, swap};
 
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{
@@ -123,6 +123,7 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
         | Action::Wait { .. }
         | Action::WaitFor { .. }
         | Action::Follow
+        | Action::Endure
         | Action::Build { .. }
         | Action::RemoveImage
         | Action::RemoveVolume { .. }

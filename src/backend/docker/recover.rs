@@ -278,13 +278,14 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
             it.instance.clone(),
             InstanceRecord { state: it.state, properties: it.properties.clone(), ..InstanceRecord::default() },
         );
-        deployment.nodes.entry(it.label.node.clone()).or_insert_with(|| definition(&it.label));
+        deployment.nodes.entry(it.label.node.clone()).or_insert_with(|| definition(it));
         deployment.instances.push(instance(it, found));
     }
     Recovered { deployment, instances, left_out }
 }
 
-fn definition(label: &Label) -> Definition {
+fn definition(it: &Found) -> Definition {
+    let label = &it.label;
     let place = Place { file: label.blueprint.display().to_string(), line: 1, column: 1 };
     let planned = |(plugin, operation, inputs): &(String, String, JsonMap<String, Json>)| Planned {
         plugin: plugin.clone(),
@@ -295,13 +296,26 @@ fn definition(label: &Label) -> Definition {
     };
     Definition {
         hierarchy: vec![label.type_name.clone()],
-        properties: label.properties.clone(),
+        properties: named(it),
         operations: label.operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect(),
         ties: Vec::new(),
         secrets: BTreeMap::new(),
         place: place.clone(),
         property_places: IndexMap::new(),
     }
+}
+
+/// Properties with the name that the node gives, for that tells what its objects are called.
+fn named(it: &Found) -> JsonMap<String, Json> {
+    let mut properties = it.label.properties.clone();
+    let suffix = if it.label.index == 0 { String::new() } else { format!("-{}", it.label.index) };
+    // Without a name of its own a container is called as its instance.
+    let Some(name) = it.name.strip_suffix(&suffix).filter(|_| it.name != it.instance) else { return properties };
+    match properties.get_mut("resource_config") {
+        Some(config) => config["container_args"]["name"] = name.into(),
+        None => drop(properties.insert("name".to_owned(), name.into())),
+    }
+    properties
 }
 
 /// The instance, tied to those that it needs and to those whose objects its own names.

@@ -9,10 +9,11 @@ use super::{
     connect::{failure, status},
     container::Container,
     containers::{container_id, refused},
-    declared::{adopted_name, creation, declaration, engine, input, object_name, stop_params},
-    engine::Engine,
+    declared::{adopted_name, conditions, creation, declaration, engine, expected_exit, input, object_name, processes, stop_params},
+    engine::{Engine, label},
     images::in_path,
-    operation::kind,
+    is_as_declared,
+    operation::{is_started, kind},
     params,
 };
 use crate::{
@@ -79,7 +80,8 @@ impl Action {
 
 /// What it takes to make an instance what its node says now.
 pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Change {
-    let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
+    let known = record.instances.get(&instance.id);
+    let former = known.and_then(|known| known.former.as_deref());
     let Some(kind) = kind(node) else {
         let does_nothing = node.operations.is_empty() && former.is_none_or(|former| former.operations.is_empty());
         return if does_nothing { Change::Nothing } else { Change::Remake };
@@ -88,6 +90,7 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
     let Some(former) = former else {
         return if kind == ObjectKind::Container && !node.is_adopted() { Change::Replace } else { Change::Remake };
     };
+    let before = Instance { ties: known.map(|known| known.former_ties.clone()).unwrap_or_default(), ..instance.clone() };
     if engine(node) != engine(former) {
         let why = "it is to move to another engine; take it down first: remove the node, update, put it back, and update again";
         return Change::Refused(why.to_owned());
@@ -99,10 +102,12 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
             return Change::Refused(why.to_owned());
         }
         (true, false) if kind == ObjectKind::Container => return Change::Replace,
-        (false, false) if declaration(deployment, instance, former) == declaration(deployment, instance, node) => {
-            // What other secrets go into cannot be changed as it stands; of networks and volumes nobody would notice.
-            let uses_others = kind == ObjectKind::Container && former.secrets != node.secrets;
-            return if uses_others { Change::Replace } else { Change::Nothing };
+        (false, false) if declaration(deployment, &before, former) == declaration(deployment, instance, node) => {
+            // What other secrets go into, or what was attached that is gone, cannot be changed as it stands; of networks and volumes
+            // nobody would notice.
+            let as_declared = observed.of(&instance.id).is_none_or(|object| is_as_declared(object, instance, node, record));
+            let is_other = kind == ObjectKind::Container && (former.secrets != node.secrets || !as_declared);
+            return if is_other { Change::Replace } else { Change::Nothing };
         }
         (false, false) => {}
         _ => return Change::Remake,
@@ -110,33 +115,37 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
     match kind {
         ObjectKind::Volume => {
             let name = observed.of(&instance.id).map_or(instance.node.as_str(), |object| object.name.as_str());
-            Change::Refused(format!("volumes cannot be changed; what is in `{name}` would be lost: give the new one another name"))
+            Change::Refused(format!(
+                "volumes cannot be changed; what is in `{name}` would be lost: declare the new one as another node, with another name"
+            ))
         }
         ObjectKind::Container if former.secrets != node.secrets => Change::Replace,
         ObjectKind::Container => {
-            adjustment(deployment, instance, former, node).map_or(Change::Replace, |step| Change::Adjust(Box::new(step)))
+            adjustment(deployment, (&before, former), (instance, node)).map_or(Change::Replace, |step| Change::Adjust(Box::new(step)))
         }
         ObjectKind::Network | ObjectKind::Image => Change::Remake,
     }
 }
 
 /// The step that changes a running container, if that is all it takes.
-fn adjustment(deployment: &Deployment, instance: &Instance, former: &Definition, node: &Definition) -> Option<AnyStep> {
+fn adjustment(
+    deployment: &Deployment,
+    (before, former): (&Instance, &Definition),
+    (instance, node): (&Instance, &Definition),
+) -> Option<AnyStep> {
     let wanted = creation(deployment, instance, node);
-    let (old_rest, old) = split(&creation(deployment, instance, former), deployment, instance, former)?;
+    let (old_rest, old) = split(&creation(deployment, before, former), deployment, before, former)?;
     let (new_rest, new) = split(&wanted, deployment, instance, node)?;
     let mut body = JsonMap::new();
     for (field, value) in new.iter().filter(|(field, value)| old.get(*field) != Some(value)) {
-        body.insert(field.clone(), value.clone());
+        // Engines take nothing for: as it is.
+        (*value != 0 && *value != "").then(|| body.insert(field.clone(), value.clone()))?;
     }
     for field in old.keys().filter(|field| !new.contains_key(*field)) {
         // Of what is left out only this one has a value that says so.
         (field == "RestartPolicy").then(|| body.insert(field.clone(), json!({ "Name": "no" })))?;
     }
-    // Engines take both together, and make the second twice the first where a container is created with one alone.
-    if let Some(memory) = body.get("Memory").and_then(Json::as_i64) {
-        body.insert("MemorySwap".to_owned(), new.get("MemorySwap").cloned().unwrap_or_else(|| (memory * 2).into()));
-    }
+    add_swap(&mut body, new.get("MemorySwap"));
     let body = Json::Object(body);
     let is_all = !body.as_object().is_none_or(JsonMap::is_empty) && old_rest == new_rest && !holds_call(&body);
     if !is_all {
@@ -144,6 +153,13 @@ fn adjustment(deployment: &Deployment, instance: &Instance, former: &Definition,
     }
     let action = Action::Adjust { body, declaration: declaration(deployment, instance, node) };
     Some(AnyStep::Docker(Step { engine: engine(node), action }))
+}
+
+/// Engines take memory and swap together, and make the second twice the first where a container is created with one alone.
+pub(super) fn add_swap(body: &mut JsonMap<String, Json>, declared: Option<&Json>) {
+    if let Some(memory) = body.get("Memory").and_then(Json::as_i64) {
+        body.insert("MemorySwap".to_owned(), declared.cloned().unwrap_or_else(|| (memory * 2).into()));
+    }
 }
 
 /// What a container is made from: what can only be given when it is made, and what can be changed later.
@@ -212,6 +228,12 @@ pub(in crate::backend) fn discarding(node: &Definition) -> Step {
     Step { engine: engine(node), action: Action::Discard { stop } }
 }
 
+/// The step that sees whether what takes the place of a container stays up; none if something else shows that it works, or it is to end.
+pub(in crate::backend) fn enduring(node: &Definition) -> Option<Step> {
+    let is_shown = processes(node).is_some() || !conditions(node).is_empty() || expected_exit(node).is_some();
+    (is_started(node) && !is_shown).then(|| Step { engine: engine(node), action: Action::Endure })
+}
+
 /// The step that puts back what another container was to take the place of.
 pub(in crate::backend) fn put_back(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
     is_being_replaced(record.properties(&instance.id)?).then(|| Step { engine: engine(node), action: Action::PutBack })
@@ -271,6 +293,21 @@ impl Engine {
         Ok(set([(SUCCESSOR, id)].into_iter().chain(kept), &[]))
     }
 
+    /// The container that a run made beside the old one before it died, if it made one.
+    pub(super) async fn successor_made(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
+        if property(call, PREDECESSOR).is_some() {
+            return Ok(None);
+        }
+        for id in self.containers_of(call).await? {
+            let made =
+                self.inspect(&id).await?.filter(|it| it.label(label::EXECUTION) == Some(&call.execution) && it.name().ends_with(NEXT));
+            if made.is_some() {
+                return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
+            }
+        }
+        Ok(None)
+    }
+
     /// The one that a run which came to no end made, if it was made from the same request; else it is removed.
     async fn made_already(&self, call: &Call, creation: &Creation, carried: &JsonMap<String, Json>) -> Result<Option<Outputs>, Failure> {
         let Some(id) = property(call, SUCCESSOR) else { return Ok(None) };
@@ -315,6 +352,8 @@ impl Engine {
             Ok(()) => Ok(()),
             // A call that was lost on the way and repeated finds its own work done.
             Err(_) if self.inspect(id).await?.is_some_and(|found| found.name() == name) => Ok(()),
+            Err(error) if status(&error) == Some(409) => Err(Failure::fatal(format!("the name `{name}` is taken by another container"))
+                .hint(format!("docker rename or docker rm that one: docker ps -a --filter name=^/{name}$ shows it"))),
             Err(error) => Err(failure(&error, &format!("giving the container the name `{name}`"))),
         }
     }

@@ -35,10 +35,10 @@ impl Engine {
                 Ok(left.is_empty().then(networks::forgotten))
             }
             Action::Build { image, .. } => self.built(call, image, since).await,
+            Action::CreateSuccessor(_) => self.successor_made(call).await,
             // They look at what is there before they do anything; a command cannot be looked at, and is run at least once.
             Action::Image { .. }
             | Action::Recreate(_)
-            | Action::CreateSuccessor(_)
             | Action::Swap { .. }
             | Action::Discard { .. }
             | Action::PutBack
@@ -50,6 +50,7 @@ impl Engine {
             | Action::Wait { .. }
             | Action::WaitFor { .. }
             | Action::Follow
+            | Action::Endure
             | Action::Adopt { .. }
             | Action::Restore { .. }
             | Action::Release => Ok(None),

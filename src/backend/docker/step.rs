@@ -99,6 +99,8 @@ pub enum Action {
     },
     /// Waits until the container ends, and keeps what it wrote.
     Follow,
+    /// Sees that the container does not end as soon as it is started.
+    Endure,
     /// Runs a command in the container, before it is stopped.
     Execute {
         /// The command line.
@@ -223,13 +225,14 @@ impl Action {
 
     pub(in crate::backend) fn touch(&self) -> Touch {
         match self {
-            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Adopt { .. } | Self::Build { .. } => Touch::Creates,
+            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Build { .. } => Touch::Creates,
+            Self::Adopt { .. } => Touch::Adopts,
             Self::CreateSuccessor(_) | Self::Swap { .. } | Self::PutBack => Touch::Replaces,
-            Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow => Touch::Starts,
+            Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow | Self::Endure => Touch::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
-            Self::Adjust { .. } | Self::Rename { .. } | Self::Discard { .. } => Touch::Adjusts,
+            Self::Adjust { .. } | Self::Rename { .. } | Self::Connect { .. } | Self::Discard { .. } => Touch::Adjusts,
             Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveVolume { .. } | Self::RemoveImage | Self::Release => Touch::Removes,
-            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } | Self::Connect { .. } => Touch::Nothing,
+            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } => Touch::Nothing,
         }
     }
 
@@ -422,6 +425,7 @@ impl fmt::Display for Action {
             Self::RemoveVolume { made_by: Some(_), .. } => f.write_str("remove volume if this run made it"),
             Self::RemoveVolume { keep, .. } if *keep == false => f.write_str("remove volume"),
             Self::RemoveVolume { .. } => f.write_str("keep volume"),
+            Self::Endure => f.write_str("see that it stays up"),
             Self::Stop { .. } => f.write_str("stop container"),
             Self::Remove { .. } => f.write_str("remove container"),
             Self::Adopt { name, kind } => write!(f, "adopt {} {}", kind.as_str(), shown(name)),

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Seconds between two looks where the blueprint says nothing; the original's default.
 const INTERVAL: f64 = 1.0;
+/// How long what takes the place of another container has to run before that one is given up.
+const PROBATION: Duration = Duration::from_millis(700);
 /// Restarts after which a container that keeps dying counts as dead.
 const RESTARTS: i64 = 5;
 
@@ -40,6 +42,25 @@ impl Engine {
                 () = changes.next(&id, interval, Shows::End) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
             }
+        }
+    }
+
+    /// Looks once more a moment after the start: where nothing else is waited for, that a container runs is all that can be known.
+    pub(super) async fn endure(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let mut changes = self.watch.subscribe(&self.client);
+        tokio::select! {
+            () = changes.next(&id, PROBATION, Shows::End) => {}
+            () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting") }),
+        }
+        match self.inspect(&id).await? {
+            Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),
+            Some(_) => {
+                let exit = self.exit(&id).await;
+                let code = exit.as_ref().map_or_else(String::new, |exit| format!(" with exit code {}", exit.code));
+                Err(Failure { exit, ..Failure::fatal(format!("the container ended{code} as soon as it was started")) })
+            }
+            None => Err(Failure::fatal("the container disappeared as soon as it was started")),
         }
     }
 

@@ -455,6 +455,7 @@ pub(in super::super) fn failure(error: &Error, doing: &str) -> Failure {
     };
     let lasting = [
         "port is already allocated",
+        "all ports are allocated",
         "address already in use",
         "executable file not found",
         "no such host",
