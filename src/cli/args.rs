@@ -2,7 +2,7 @@
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
 
 use super::{
-    completions::{deployments, executions, instances},
+    completions::{deployments, executions, instances, nodes},
     error::CliError,
 };
 use crate::{backend::docker::ANSWER, plan::Parameters};
@@ -504,9 +504,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
         out: Option<PathBuf>,
     },
-    /// Show the instances of a deployment, their states and their drift
+    /// Show the instances of a deployment, their states and their drift (ps, too)
     #[command(
-        visible_alias = "ps",
+        alias = "ps",
         after_help = "Examples:\n  dockctl status\n  dockctl status hello --output json\n  dockctl status --watch\n  dockctl status --exit-code || dockctl heal"
     )]
     Status {
@@ -634,7 +634,7 @@ pub(crate) struct InstancesArgs {
 #[command(group = clap::ArgGroup::new("number").required(true))]
 pub(crate) struct ScaleArgs {
     /// Node or scaling group
-    #[arg(value_name = "NODE", add = ArgValueCompleter::new(instances))]
+    #[arg(value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub entity: String,
     /// How many there are to be, for each instance of what contains them
     #[arg(long, value_name = "N", env = "DOCKCTL_TO", allow_negative_numbers = true, group = "number", value_parser = whole::<u32>)]
@@ -687,7 +687,7 @@ pub(crate) struct GraphArgs {
     #[arg(long, env = "DOCKCTL_LIVE", value_parser = FalseyValueParser::new())]
     pub live: bool,
     /// Only this node, what it needs, and what needs it
-    #[arg(long, value_name = "NODE", env = "DOCKCTL_FOCUS", add = ArgValueCompleter::new(instances))]
+    #[arg(long, value_name = "NODE", env = "DOCKCTL_FOCUS", add = ArgValueCompleter::new(nodes))]
     pub focus: Option<String>,
     /// Write the picture to a file
     #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]

@@ -28,7 +28,21 @@ pub(crate) fn complete(arguments: &[OsString]) -> bool {
         return false;
     }
     let here = env::current_dir().ok();
-    CompleteEnv::with_factory(Cli::command).var(ASKED).try_complete(arguments, here.as_deref()).unwrap_or(true)
+    let command = || if wants_flag() { Cli::command() } else { without_flags(Cli::command()) };
+    CompleteEnv::with_factory(command).var(ASKED).try_complete(arguments, here.as_deref()).unwrap_or(true)
+}
+
+/// Whether the word that is typed begins a flag.
+fn wants_flag() -> bool {
+    let words: Vec<String> = env::args().skip_while(|word| word != "--").skip(1).collect();
+    let at = env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|at| at.parse::<usize>().ok()).unwrap_or(words.len().saturating_sub(1));
+    words.get(at).is_some_and(|word| word.starts_with('-'))
+}
+
+/// Flags that are hidden are only offered where there is nothing else.
+fn without_flags(command: clap::Command) -> clap::Command {
+    let hidden = |argument: clap::Arg| if argument.is_positional() { argument } else { argument.hide(true) };
+    command.mut_args(hidden).mut_subcommands(without_flags)
 }
 
 /// The script that makes a shell ask.
@@ -49,19 +63,36 @@ pub(crate) fn man(out: Option<&Path>) -> Result<Outcome, CliError> {
     if let Some(folder) = out {
         fs::create_dir_all(folder).map_err(cannot)?;
         clap_mangen::generate_to(command, folder).map_err(cannot)?;
+        for page in fs::read_dir(folder).map_err(cannot)?.flatten().filter(|page| page.path().extension().is_some_and(|it| it == "1")) {
+            let text = fs::read_to_string(page.path()).map_err(cannot)?;
+            fs::write(page.path(), titled(&text)).map_err(cannot)?;
+        }
         let text = format!("the pages are in {}; man -l shows one of them\n", folder.display());
         Ok(Outcome::new(json!({ "folder": folder }), text))
     } else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page).map_err(cannot)?;
-        let text = String::from_utf8_lossy(&page).into_owned();
+        let text = titled(&String::from_utf8_lossy(&page));
         Ok(Outcome::new(json!({ "page": text }), text))
     }
+}
+
+/// What stands after the help has a title that says what it is.
+fn titled(page: &str) -> String {
+    let title = if page.contains("Exit codes: ") { ".SH \"EXIT STATUS\"" } else { ".SH EXAMPLES" };
+    page.replace(".SH EXTRA", title).replace("\nExamples:\n", "\n").replace("\nExample:\n", "\n")
 }
 
 /// Names of the deployments that there are.
 pub(crate) fn deployments(typed: &OsStr) -> Vec<CompletionCandidate> {
     offered(typed, state().and_then(|state| state.names().ok()).unwrap_or_default())
+}
+
+/// Nodes and scaling groups of the deployment that is named, or that is meant here.
+pub(crate) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let names = record().and_then(|record| record.deployment);
+    let names = names.map(|it| it.nodes.into_keys().chain(it.structure.groups.into_keys()).collect());
+    offered(typed, names.unwrap_or_default())
 }
 
 /// Nodes and instances of the deployment that is named, or that is meant here.

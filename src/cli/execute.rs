@@ -20,7 +20,7 @@ use crate::{
     syntax::Sources,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::IsTerminal as _};
 
 /// What is asked of a deployment that exists.
 pub(crate) struct Order<'a> {
@@ -126,7 +126,11 @@ impl Order<'_> {
         let deletes = stage.tasks().iter().any(|task| task.step.deletes());
         let words = super::plan::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
         let Some(words) = words else { return Ok(()) };
-        confirm(self.global, &format!("{workflow} `{}`: {words}?", deployment.name), protected(deployment, None, stage).as_deref())
+        if std::io::stdin().is_terminal() && !self.global.yes {
+            super::complain(&super::plan::told(&known, stage));
+        }
+        let question = format!("{} `{}`: {words}?", workflow.capitalized(), deployment.name);
+        confirm(self.global, &question, protected(deployment, None, stage).as_deref())
     }
 
     /// Adds or removes instances: `to` so many, or `delta` more.

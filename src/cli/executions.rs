@@ -10,7 +10,7 @@ use super::{
 use crate::{
     event::{self, Entry, Event},
     plan::Workflow,
-    report::{self, JsonLines, Junit, Plain, Reporter as _, table::table},
+    report::{self, JsonLines, Junit, Plain, Reporter as _, table::fitted},
     state::{Execution, Record},
 };
 use serde_json::{Value as Json, json};
@@ -38,10 +38,9 @@ fn named(workspace: &Workspace<'_>, id: Option<&str>, given: Option<&str>) -> Re
 
 fn all(name: &str, record: &Record, busy: bool) -> Outcome {
     let fields = json!({ "deployment": name, "executions": record.executions.iter().map(execution_json).collect::<Vec<Json>>() });
-    let text = table(
-        &["EXECUTION", "WORKFLOW", "STARTED", "OUTCOME", "STEPS", "FIRST CAUSE"],
-        record.executions.iter().map(|execution| row(execution, busy)),
-    );
+    let rows: Vec<Vec<String>> = record.executions.iter().map(|execution| row(execution, busy)).collect();
+    let screen = crate::cli::screen().map(|(_, columns)| columns);
+    let text = fitted(&["EXECUTION", "WORKFLOW", "STARTED", "OUTCOME", "STEPS", "FIRST CAUSE"], &rows, screen, &[4]);
     Outcome::new(fields, if record.executions.is_empty() { "nothing was carried out yet\n".to_owned() } else { text })
 }
 

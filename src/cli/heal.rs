@@ -43,17 +43,26 @@ pub(crate) struct Patience {
     pub cool_down: Duration,
 }
 
+/// How far somebody is with stopping an instance on purpose.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Stopped {
+    #[default]
+    No,
+    /// A signal was sent to it that ends it.
+    Signalled,
+    /// It died after such a signal: somebody wanted that.
+    Yes,
+    /// That was said.
+    Told,
+}
+
 /// What is known of an instance while it is watched.
 #[derive(Debug, Default)]
 struct Watched {
     /// When it was mended, in the last hour.
     mended: VecDeque<Instant>,
-    /// A signal was sent to it that ends it.
-    signalled: bool,
-    /// It died after such a signal: somebody wanted that.
-    left_alone: bool,
-    /// That was said.
-    is_told: bool,
+    /// Whether somebody wants that it does not run.
+    stopped: Stopped,
     /// It was said that its budget is used up.
     given_up: bool,
 }
@@ -73,13 +82,13 @@ impl Watched {
 
     /// Takes into account what happened.
     fn note(&mut self, what: What) {
-        match what {
-            What::Signalled => self.signalled = true,
-            What::Died if self.signalled => self.left_alone = true,
+        self.stopped = match (what, self.stopped) {
+            (What::Signalled, Stopped::No) => Stopped::Signalled,
+            (What::Died, Stopped::Signalled) => Stopped::Yes,
             // What is gone cannot be started again by hand: it is missing.
-            What::Started | What::Gone => (self.signalled, self.left_alone, self.is_told) = (false, false, false),
-            What::Died | What::Unhealthy => {}
-        }
+            (What::Started | What::Gone, _) => Stopped::No,
+            (_, stopped) => stopped,
+        };
     }
 }
 
@@ -120,7 +129,11 @@ impl Watch<'_> {
                     look_at = Instant::now();
                 },
                 () = tokio::time::sleep_until(look_at) => look_at = self.look(&engines).await?,
-                _ = interrupted.recv() => return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+                _ = interrupted.recv() => {
+                    // After the ^C of a terminal.
+                    complain(if std::io::IsTerminal::is_terminal(&std::io::stderr()) { "\n" } else { "" });
+                    return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") });
+                }
             }
         }
     }
@@ -151,7 +164,8 @@ impl Watch<'_> {
     fn tell_of_stopped(&mut self) {
         let mut stopped = Vec::new();
         for (id, watched) in &mut self.known {
-            if watched.left_alone && !std::mem::replace(&mut watched.is_told, watched.left_alone) {
+            if watched.stopped == Stopped::Yes {
+                watched.stopped = Stopped::Told;
                 stopped.push(id.clone());
             }
         }
@@ -210,7 +224,7 @@ impl Watch<'_> {
         let mut ill: Vec<(String, String)> = tasks.map(|task| (task.instance.clone(), task.cause.clone())).collect();
         let mut seen = HashSet::new();
         // Who was sent a signal may be about to die of it: the engine says so in a moment.
-        let is_spared = |id: &str| self.known.get(id).is_some_and(|watched| watched.left_alone || watched.signalled);
+        let is_spared = |id: &str| self.known.get(id).is_some_and(|watched| watched.stopped != Stopped::No);
         ill.retain(|(id, _)| seen.insert(id.clone()) && !is_spared(id));
         Ok(ill)
     }
@@ -270,17 +284,17 @@ mod tests {
     fn who_is_signalled_and_dies_is_left_alone_until_it_starts() {
         let mut watched = Watched::default();
         watched.note(What::Died);
-        assert!(!watched.left_alone, "it died by itself");
+        assert_ne!(watched.stopped, Stopped::Yes, "it died by itself");
         watched.note(What::Started);
         watched.note(What::Signalled);
-        assert!(!watched.left_alone, "it may survive that");
+        assert_ne!(watched.stopped, Stopped::Yes, "it may survive that");
         watched.note(What::Died);
-        assert!(watched.left_alone);
+        assert_eq!(watched.stopped, Stopped::Yes);
         watched.note(What::Started);
-        assert!(!watched.left_alone);
+        assert_ne!(watched.stopped, Stopped::Yes);
         watched.note(What::Signalled);
         watched.note(What::Died);
         watched.note(What::Gone);
-        assert!(!watched.left_alone, "what is removed is missing");
+        assert_ne!(watched.stopped, Stopped::Yes, "what is removed is missing");
     }
 }

@@ -88,7 +88,7 @@ impl Install<'_> {
                 if stdin().is_terminal() && !self.workspace.global.yes {
                     complain(&super::plan::told(&known, &proposal.stage));
                 }
-                confirm(self.workspace.global, &format!("{} `{}`{words}?", capitalized(self.ask.workflow), self.name), danger.as_deref())
+                confirm(self.workspace.global, &format!("{} `{}`{words}?", self.ask.workflow.capitalized(), self.name), danger.as_deref())
             }
         }
     }
@@ -287,10 +287,6 @@ impl Wish {
         let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
         if known { Vec::new() } else { vec![Event::Defined { deployment: Box::new(self.deployment.clone()) }] }
     }
-}
-
-fn capitalized(workflow: Workflow) -> &'static str {
-    if workflow == Workflow::Update { "Update" } else { "Install" }
 }
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {

@@ -1,7 +1,7 @@
 //! `dockctl list`.
 
 use super::{Outcome, args::Global, complain, error::CliError, recover, workspace::Workspace};
-use crate::{event, plan::InstanceState, report::table::table, state::Record};
+use crate::{event, plan::InstanceState, report::table::fitted, state::Record};
 use serde_json::{Value as Json, json};
 
 /// Lists deployments; those that are taken down, and those that only labels tell of, only if asked for.
@@ -28,7 +28,9 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
         found.sort_by(|a, b| a.name.cmp(&b.name));
     }
     let fields = json!({ "deployments": found.iter().map(Row::to_json).collect::<Vec<Json>>() });
-    let text = table(&["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"], found.iter().map(Row::cells));
+    let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
+    let screen = super::screen().map(|(_, columns)| columns);
+    let text = fitted(&["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"], &rows, screen, &[3]);
     Ok(Outcome::new(fields, if found.is_empty() { "there are no deployments\n".to_owned() } else { text }))
 }
 

@@ -232,9 +232,10 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             if written { outcome.exit } else { Kind::Failed.exit_code() }
         }
         Err(error) => {
-            complain(&error.to_text(color(global)));
+            // What went wrong, and what to do next, is what is read last.
             let document = || format!("{:#}\n", document(kind, false, &error.fields, Some(error.to_json())));
-            let _ = print(&if json { document() } else { error.result });
+            let _ = print(&if json { document() } else { error.result.clone() });
+            complain(&error.to_text(color(global)));
             if kind == "exec" { exec::OWN_FAULT } else { error.kind.exit_code() }
         }
     }
@@ -314,6 +315,12 @@ pub(crate) fn color_result(global: &Global) -> bool {
 
 fn is_colourful() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
+}
+
+/// Rows and columns of the screen that results are read on; none if they are not.
+pub(crate) fn screen() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| std::io::stdout().is_terminal() && !is_dumb())?;
+    (size.ws_row > 0 && size.ws_col > 0).then(|| (size.ws_row.into(), size.ws_col.into()))
 }
 
 /// Whether a terminal can only be written to line by line.

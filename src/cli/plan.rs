@@ -50,7 +50,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     }
     let text = match global.output {
         Output::Markdown => preview.to_markdown(),
-        _ => preview.to_text(plan.steps),
+        _ => coloured(preview.to_text(plan.steps), super::color_result(global)),
     };
     let exit = if plan.exit_code && preview.changes() { Kind::Different.exit_code() } else { 0 };
     Ok(Outcome { exit, ..Outcome::new(preview.to_json(), text) })
@@ -172,6 +172,22 @@ impl Preview {
         text.extend(self.protection().map(|words| format!("\n> **protected:** {words}\n")));
         text + &format!("\n{}", self.closing())
     }
+}
+
+/// The lines with a sign in the colour of what they mean.
+fn coloured(text: String, color: bool) -> String {
+    let code = |line: &str| match line.strip_prefix("  ").and_then(|line| line.chars().next()) {
+        Some('+') => Some(32),
+        Some('-' | '!') => Some(31),
+        Some('±') => Some(35),
+        Some('~') => Some(36),
+        _ => None,
+    };
+    if !color {
+        return text;
+    }
+    let line = |line: &str| code(line).map_or_else(|| format!("{line}\n"), |code| format!("\x1b[{code}m{line}\x1b[0m\n"));
+    text.lines().map(line).collect()
 }
 
 fn conflict(name: &str) -> String {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     event::{self, Why},
+    plan::{InstanceState, Workflow},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
     state::{Execution, Record, TaskState},
 };
@@ -46,14 +47,35 @@ pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str)
         (event::Outcome::Failed, _) => (Kind::Failed, format!("execution {id} failed")),
         _ => (Kind::Interrupted, format!("execution {id} was stopped before it was done")),
     };
-    let mut error =
-        CliError::new(kind, format!("{message}{}{}", left(execution), skipped_words(record))).hint(format!("go on with: {again}"));
+    let words = format!("{message}{}{}{}", left(execution), skipped_words(record), taken_down_again(record));
+    let mut error = CliError::new(kind, words).hint(format!("go on with: {again}"));
+    if let Some(names) = standing_still(record) {
+        error = error.hint(format!("until then these do not run: {names}"));
+    }
     error.preamble = failures(execution, false);
     error.fields = execution_fields(record);
     error.fields["skipped"] = json!(skipped(record));
     error.execution = Some(id);
     error.result = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
     error
+}
+
+/// What scaling added in vain is taken down again.
+fn taken_down_again(record: &Record) -> &'static str {
+    let scaling = record.executions.last().filter(|execution| execution.workflow == Workflow::Scale);
+    let added = scaling.map(|execution| &execution.parameters.added[..]).unwrap_or_default();
+    let is_gone = |id: &String| record.state(id).is_gone();
+    if !added.is_empty() && added.iter().all(is_gone) { "; what was added was taken down again" } else { "" }
+}
+
+/// Instances that were stopped on the way to something else, in words.
+fn standing_still(record: &Record) -> Option<String> {
+    let execution = record.executions.last().filter(|it| !matches!(it.workflow, Workflow::Stop | Workflow::Uninstall))?;
+    let is_down = |id: &&String| matches!(record.state(id), InstanceState::Stopping | InstanceState::Stopped);
+    let touched: IndexSet<&String> = record.stage().tasks().iter().map(|task| &task.instance).collect();
+    let goes = |id: &&String| execution.parameters.removed.contains(*id);
+    let names: Vec<&str> = touched.into_iter().filter(|id| is_down(id) && !goes(id)).map(String::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Each failure in full.

@@ -10,17 +10,19 @@ use super::{
 use crate::{
     backend::docker::Recovered,
     backend::{self, Drift, Object, ObjectKind, ObjectState, Observed},
-    event,
+    event::{self, now, timestamp},
     model::{Definition, Deployment, Instance},
     plan::{InstanceState, Workflow},
-    report::{count, table::table},
+    report::{
+        count,
+        table::{fitted, table},
+    },
     state::{Execution, InstanceRecord, Record},
 };
 use console::truncate_str;
-use rustix::termios::tcgetwinsize;
 use serde_json::{Value as Json, json};
 use std::{
-    io::{IsTerminal as _, stdout},
+    collections::BTreeMap,
     time::{Duration, SystemTime},
 };
 
@@ -30,23 +32,23 @@ pub(crate) fn status(global: &Global, given: Option<&str>, args: &StatusArgs) ->
     let name = workspace.name_to_read(given)?;
     Workspace::runtime()?.block_on(async {
         match args.watch {
-            None => look(&workspace, &name, args.exit_code).await,
+            None => look(&workspace, &name).await.map(|seen| seen.outcome(args.exit_code)),
             Some(seconds) => watch(&workspace, &name, Duration::from_secs_f64(seconds)).await,
         }
     })
 }
 
-/// Looks again and again until the user has seen enough. Each look is written over the one before on a terminal.
+/// Looks again and again until the user has seen enough. On a terminal each look is written over the one before, on a screen of its own.
 async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result<Outcome, CliError> {
     let mut interrupted = super::interrupts()?;
-    let over = stdout().is_terminal() && !super::is_dumb() && workspace.global.output == Output::Text;
-    super::print(if over { "\x1b[2J" } else { "" });
+    let over = super::screen().is_some() && workspace.global.output == Output::Text;
+    let screen = over.then(Screen::open);
     loop {
-        let outcome = look(workspace, name, false).await?;
+        let seen = look(workspace, name).await?;
         let text = match workspace.global.output {
-            Output::Json => format!("{}\n", super::document("status", true, &outcome.fields, None)),
-            _ if over => screen(&outcome.text, tcgetwinsize(stdout()).map_or((0, 0), |size| (size.ws_row, size.ws_col))),
-            _ => format!("{}\n", outcome.text),
+            Output::Json => format!("{}\n", super::document("status", true, &seen.fields, None)),
+            _ if over => format!("\x1b[H{}\x1b[J", seen.on_screen(&format!("{name}  {}", timestamp(now())))),
+            _ => format!("{}\n", seen.text()),
         };
         if !super::print(&text) {
             return Ok(Outcome::new(json!({}), ""));
@@ -54,28 +56,83 @@ async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = interrupted.recv() => {
-                super::print(if over { "\n" } else { "" });
+                drop(screen);
+                super::print(&if over { seen.text() } else { String::new() });
                 return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") });
             }
         }
     }
 }
 
-/// What replaces the screen before. Each line is cleared as it is written: nothing flickers. What does not fit is left out, for a
-/// screen that scrolls cannot be written over. Rows and columns; 0 where the terminal does not say.
-fn screen(text: &str, (rows, columns): (u16, u16)) -> String {
-    let rows = if rows < 3 { usize::MAX } else { usize::from(rows) - 1 };
-    let columns = if columns == 0 { usize::MAX } else { usize::from(columns) };
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = if lines.len() > rows { rows - 1 } else { lines.len() };
-    let mut screen: String = lines[..shown].iter().map(|line| format!("{}\x1b[K\n", truncate_str(line, columns, "…"))).collect();
-    if shown < lines.len() {
-        screen += &format!("{} more; this screen is too small\x1b[K", count(lines.len() - shown, "line"));
+/// The other screen of a terminal, without a cursor, until this is dropped.
+struct Screen;
+
+impl Screen {
+    fn open() -> Self {
+        super::print("\x1b[?1049h\x1b[?25l");
+        Self
     }
-    format!("\x1b[H{screen}\x1b[J")
 }
 
-async fn look(workspace: &Workspace<'_>, name: &str, exit_code: bool) -> Result<Outcome, CliError> {
+impl Drop for Screen {
+    fn drop(&mut self) {
+        super::print("\x1b[?25h\x1b[?1049l");
+    }
+}
+
+const HEADER: [&str; 7] = ["INSTANCE", "STATE", "CONTAINER", "IS", "SINCE", "PORTS", "DRIFT"];
+/// What a narrow screen does without: ports, age, state, container. What is wrong stays.
+const EXPENDABLE: [usize; 4] = [5, 4, 1, 2];
+
+/// What came of a look.
+struct Seen {
+    fields: Json,
+    rows: Vec<Vec<String>>,
+    /// What is said below.
+    below: String,
+    color: bool,
+}
+
+impl Seen {
+    fn text(&self) -> String {
+        self.table(&self.rows) + &self.below
+    }
+
+    fn table(&self, rows: &[Vec<String>]) -> String {
+        let text = fitted(&HEADER, rows, super::screen().map(|(_, columns)| columns), &EXPENDABLE);
+        let drift = |at: usize| rows.get(at.checked_sub(1)?)?.last().filter(|drift| *drift != "-");
+        let coloured = |(at, line): (usize, &str)| match drift(at).and_then(|drift| line.strip_suffix(drift.as_str()).zip(Some(drift))) {
+            Some((rest, drift)) if self.color => format!("{rest}\x1b[31m{drift}\x1b[0m\n"),
+            _ => format!("{line}\n"),
+        };
+        text.lines().enumerate().map(coloured).collect()
+    }
+
+    fn outcome(self, exit_code: bool) -> Outcome {
+        let drifted = self.rows.iter().any(|row| row.last().is_some_and(|drift| drift != "-"));
+        let exit = if exit_code && drifted { Kind::Different.exit_code() } else { 0 };
+        let text = self.text();
+        Outcome { exit, ..Outcome::new(self.fields, text) }
+    }
+
+    /// What fills a screen and no more, for one that scrolls cannot be written over: if there is not room for all, what is wrong comes
+    /// first. Each line is cleared as it is written: nothing flickers.
+    fn on_screen(&self, title: &str) -> String {
+        let (height, columns) = super::screen().unwrap_or((usize::MAX, usize::MAX));
+        let room = height.saturating_sub(self.below.lines().count() + 4).max(1);
+        let mut rows = self.rows.clone();
+        if rows.len() > room {
+            rows.sort_by_key(|row| row.last().is_none_or(|drift| drift == "-"));
+            rows.truncate(room);
+        }
+        let left = self.rows.len() - rows.len();
+        let left = if left > 0 { format!("and {}\n", count(left, "more instance")) } else { String::new() };
+        let text = format!("{title}\n{}{left}{}", self.table(&rows), self.below);
+        text.lines().map(|line| format!("{}\x1b[K\n", truncate_str(line, columns, "…"))).collect()
+    }
+}
+
+async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
     let (record, recovered, observed) = known_and_there(workspace, name).await?;
     let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
@@ -91,19 +148,21 @@ async fn look(workspace: &Workspace<'_>, name: &str, exit_code: bool) -> Result<
         "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
         "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
     });
-    let mut text = table(&["INSTANCE", "STATE", "CONTAINER", "IS", "SINCE", "PORTS", "DRIFT"], views.iter().map(View::row));
-    text.extend(views.iter().flat_map(View::details));
+    let mut text: String = views.iter().flat_map(View::details).collect();
     text += &dropped_line(&record);
     if let Some(recovered) = &recovered {
-        text +=
-            &format!("this state folder does not know `{name}`: this is what the engine's labels tell\n{}", recover::left_out(recovered));
+        text += &format!(
+            "this state folder does not know `{name}`: this is what the engine's labels tell; dockctl recover {name} takes it over\n{}",
+            recover::left_out(recovered)
+        );
     }
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
     } else if recovered.is_none() {
         text += &advice(name, &record, drifted);
     }
-    Ok(Outcome { exit: if exit_code && drifted { Kind::Different.exit_code() } else { 0 }, ..Outcome::new(fields, text) })
+    let rows = views.iter().map(View::row).collect();
+    Ok(Seen { fields, rows, below: text, color: super::color_result(workspace.global) })
 }
 
 /// What to do next; nothing if all is well.
@@ -325,18 +384,30 @@ pub(crate) fn known_table(record: &Record) -> String {
             if adopted { format!("{container} (adopted)") } else { container },
         ]
     };
-    table(&["INSTANCE", "STATE", "CONTAINER"], deployment.instances.iter().map(row)) + &dropped_line(record)
+    let (shown, counted) = worth_showing(deployment, record);
+    let shown: Vec<Vec<String>> = shown.into_iter().map(row).collect();
+    let table = if shown.is_empty() { String::new() } else { table(&["INSTANCE", "STATE", "CONTAINER"], shown) };
+    table + &counted + &dropped_line(record)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::screen;
+/// Most instances that a run lists one by one.
+const LISTED: usize = 20;
 
-    #[test]
-    fn what_does_not_fit_the_screen_is_left_out() {
-        let text = "one\ntwo two\nthree\nfour\n";
-        assert_eq!(screen(text, (0, 0)), "\x1b[Hone\x1b[K\ntwo two\x1b[K\nthree\x1b[K\nfour\x1b[K\n\x1b[J");
-        assert_eq!(screen(text, (5, 5)), "\x1b[Hone\x1b[K\ntwo …\x1b[K\nthree\x1b[K\nfour\x1b[K\n\x1b[J");
-        assert_eq!(screen(text, (4, 80)), "\x1b[Hone\x1b[K\ntwo two\x1b[K\n2 lines more; this screen is too small\x1b[K\x1b[J");
+/// The instances that are listed, and how many there are of those that are not: of many only what is not as most are.
+fn worth_showing<'d>(deployment: &'d Deployment, record: &Record) -> (Vec<&'d Instance>, String) {
+    let state = |instance: &Instance| record.state(&instance.id);
+    let mut numbers: BTreeMap<InstanceState, usize> = BTreeMap::new();
+    deployment.instances.iter().for_each(|instance| *numbers.entry(state(instance)).or_default() += 1);
+    let usual = numbers.iter().max_by_key(|(_, number)| **number).map(|(state, _)| *state);
+    if deployment.instances.len() <= LISTED {
+        return (deployment.instances.iter().collect(), String::new());
     }
+    let failed = |id: &str| record.executions.last().is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == id));
+    let is_other = |instance: &&Instance| Some(state(instance)) != usual || failed(&instance.id);
+    let others: Vec<&Instance> = deployment.instances.iter().filter(is_other).take(LISTED).collect();
+    let words = match &numbers.iter().collect::<Vec<_>>()[..] {
+        [(state, _)] => format!("all {state}"),
+        several => several.iter().map(|(state, number)| format!("{number} {state}")).collect::<Vec<_>>().join(", "),
+    };
+    (others, format!("{}: {words}\n", count(deployment.instances.len(), "instance")))
 }

@@ -16,6 +16,7 @@ use crate::{
     event::Event,
     model::Deployment,
     plan::{Parameters, Workflow, uninstall as workflow},
+    report::count,
     state::Record,
 };
 use serde_json::json;
@@ -87,13 +88,14 @@ async fn take_down(
 }
 
 fn ask(global: &Global, name: &str, volumes: bool, deployment: Option<&Deployment>) -> Result<(), CliError> {
+    let instances = deployment.map(|deployment| format!(" ({})", count(deployment.instances.len(), "instance"))).unwrap_or_default();
     let what = if volumes { "all its containers and everything in its volumes" } else { "all its containers" };
     let protected = deployment.map(|deployment| deployment.protected.join(", ")).filter(|names| !names.is_empty());
     let danger = match protected {
         Some(nodes) => Some(format!("this deletes what the blueprint protects: {nodes}")),
         None => volumes.then(|| "--volumes removes what cannot be made again".to_owned()),
     };
-    confirm(global, &format!("Take down `{name}`, with {what}?"), danger.as_deref())
+    confirm(global, &format!("Take down `{name}`{instances}, with {what}?"), danger.as_deref())
 }
 
 /// A name that was never heard of may be a slip.

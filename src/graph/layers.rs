@@ -110,7 +110,27 @@ fn ranks(graph: &Graph) -> Vec<usize> {
         }
     }
     let highest = heights.iter().max().copied().unwrap_or_default();
-    heights.into_iter().map(|height| highest - height).collect()
+    narrowed(graph, heights.into_iter().map(|height| highest - height).collect())
+}
+
+/// Layers that are wider than a screen become several, one below the other: no arrow leads from one box of a layer to another.
+fn narrowed(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
+    let mut layers: Vec<Vec<usize>> = vec![Vec::new(); ranks.iter().max().map_or(0, |deepest| deepest + 1)];
+    ranks.iter().enumerate().for_each(|(at, rank)| layers[*rank].push(at));
+    let (mut narrow, mut top) = (ranks, 0);
+    for layer in layers {
+        let mut left = 0.0;
+        for at in layer {
+            let wide = width(&graph.vertices[at].name, &graph.vertices[at].below) + GAP;
+            if left > 0.0 && left + wide > WIDTH {
+                (left, top) = (0.0, top + 1);
+            }
+            narrow[at] = top;
+            left += wide;
+        }
+        top += 1;
+    }
+    narrow
 }
 
 /// Points at which long arrows pass the layers between, by their layer; and for each arrow the boxes and points that it goes through.

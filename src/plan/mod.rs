@@ -101,6 +101,13 @@ impl Workflow {
         }
     }
 
+    /// The name at the beginning of a sentence.
+    #[must_use]
+    pub fn capitalized(self) -> String {
+        let (first, rest) = self.as_str().split_at(1);
+        first.to_uppercase() + rest
+    }
+
     /// What a blueprint's `mapping` means, by the name of the original's function.
     #[must_use]
     pub fn of_mapping(operation: &str) -> Option<Self> {
@@ -264,7 +271,7 @@ impl Stage {
     }
 
     /// Ids in topological order.
-    pub fn ids(&self) -> impl DoubleEndedIterator<Item = TaskId> + use<> {
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = TaskId> + Clone + use<> {
         (0..self.tasks.len()).map(TaskId)
     }
 

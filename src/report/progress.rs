@@ -6,7 +6,7 @@ use crate::{
     backend::Progress,
     event::{Entry, Event},
     plan::TaskId,
-    state::Record,
+    state::{Record, TaskState},
 };
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::{
@@ -14,6 +14,9 @@ use rustix::{
     termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
 };
 use std::{collections::HashMap, time::Duration};
+
+/// Most instances at work that are shown.
+const LINES: usize = 10;
 
 /// The live view. Everything it drew is gone when it is dropped, but for the plain lines.
 pub struct Live {
@@ -39,7 +42,7 @@ impl Live {
     /// Draws on standard error.
     #[must_use]
     pub fn new(color: bool) -> Self {
-        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15));
+        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         Self { screen, whole: None, lines: HashMap::new(), color, terminal: silence_control_characters() }
     }
 
@@ -57,6 +60,10 @@ impl Live {
 
     fn begin(&mut self, record: &Record, task: TaskId, attempt: u32) {
         let task = record.stage().task(task);
+        // The rest of the screen is for what is done.
+        if self.lines.len() >= LINES && !self.lines.contains_key(&task.instance) {
+            return;
+        }
         let bar = ProgressBar::new_spinner();
         let bar = match &self.whole {
             Some(whole) => self.screen.insert_before(whole, bar),
@@ -66,7 +73,7 @@ impl Live {
         bar.set_prefix(format!("{}.{}", task.instance, task.operation));
         let again = if attempt > 1 { format!(" (try {attempt})") } else { String::new() };
         bar.set_message(format!("{}{again}", task.step));
-        bar.enable_steady_tick(Duration::from_millis(100));
+        bar.enable_steady_tick(Duration::from_millis(125));
         if let Some(old) = self.lines.insert(task.instance.clone(), bar) {
             old.finish_and_clear();
         }
@@ -92,6 +99,18 @@ impl Live {
         }
     }
 
+    /// One line for each instance, once everything that was planned for it is done; where its state does not change, one for each step.
+    fn scroll_done(&self, record: &Record, task: TaskId, event: &Event) {
+        let id = &record.stage().task(task).instance;
+        let mut mine = record.stage().ids().filter(|it| record.stage().task(*it).instance == *id);
+        if mine.clone().all(|it| record.stage().task(it).leaves.is_none()) {
+            return self.scroll(record, event);
+        }
+        if mine.all(|it| matches!(record.task(it), TaskState::Succeeded | TaskState::Ignored)) {
+            let _ = self.screen.println(format!("{} {id} {}", self.mark(event), record.state(id)));
+        }
+    }
+
     fn scroll(&self, record: &Record, event: &Event) {
         if let Some(line) = line(record, event) {
             let line = line.replacen("] done: ", "] ", 1);
@@ -106,7 +125,11 @@ impl Reporter for Live {
         match &entry.event {
             Event::StageAdopted { stage } => self.adopt(stage.tasks().len()),
             Event::TaskStarted { task, attempt } => self.begin(record, *task, *attempt),
-            Event::TaskSucceeded { task, .. } | Event::TaskFailed { task, .. } | Event::TaskInterrupted { task } => {
+            Event::TaskSucceeded { task, .. } => {
+                self.end(record, *task);
+                self.scroll_done(record, *task, &entry.event);
+            }
+            Event::TaskFailed { task, .. } | Event::TaskInterrupted { task } => {
                 self.end(record, *task);
                 self.scroll(record, &entry.event);
             }
