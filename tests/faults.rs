@@ -14,7 +14,7 @@ mod sweep;
 use private::Private;
 use std::path::Path;
 use support::Test;
-use sweep::{CONTAINERS, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, proxy::Fault};
+use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, proxy::Fault};
 
 /// Points that were tried, and those of them where the first run already came to its end.
 #[derive(Debug, Default)]
@@ -75,26 +75,40 @@ fn answers_that_are_cut_off_or_never_come() {
     sweep_over(&sweep, Fault::Freeze, 2);
 }
 
-#[test]
-fn updates_scaling_and_healing_in_trouble() {
-    let sweep = Sweep::new("deeds");
+/// A command on an installed deployment, with every kind of trouble.
+fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
     sweep.direct(&["install"]).exits(0);
-    for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
-        let measured = sweep.measure(&deed);
-        let faults = [Fault::ResetBefore, Fault::ResetAfter, Fault::Status(500), Fault::Status(503), Fault::Truncate, Fault::Freeze];
-        for fault in faults {
-            let points = Sweep::points(measured.requests, 1, fault);
-            let hits = points.iter().filter(|at| sweep.disturb(&deed, &measured, **at, fault).0).count();
-            println!(
-                "{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again",
-                deed.command,
-                measured.requests,
-                points.len()
-            );
-        }
+    let measured = sweep.measure(deed);
+    for fault in faults {
+        let points = Sweep::points(measured.requests, 1, *fault);
+        let hits = points.iter().filter(|at| sweep.disturb(deed, &measured, **at, *fault).0).count();
+        println!("{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again", deed.command, measured.requests, points.len());
     }
     sweep.direct(&["uninstall"]).exits(0);
     sweep.expect_nothing("the end");
+}
+
+/// What a proxy before the engine can do.
+const FAULTS: [Fault; 6] = [Fault::ResetBefore, Fault::ResetAfter, Fault::Status(500), Fault::Status(503), Fault::Truncate, Fault::Freeze];
+
+#[test]
+fn an_update_in_trouble() {
+    in_trouble(&Sweep::new("fault-update"), &UPDATE, &FAULTS);
+}
+
+#[test]
+fn scaling_out_in_trouble() {
+    in_trouble(&Sweep::new("fault-out"), &SCALE_OUT, &FAULTS);
+}
+
+#[test]
+fn scaling_in_in_trouble() {
+    in_trouble(&Sweep::new("fault-in"), &SCALE_IN, &FAULTS);
+}
+
+#[test]
+fn healing_in_trouble() {
+    in_trouble(&Sweep::new("fault-heal"), &HEAL, &FAULTS);
 }
 
 #[test]
@@ -113,14 +127,15 @@ fn an_engine_that_is_restarted() {
     let sweep = Sweep::on("restart", Path::new(engine.socket.trim_start_matches("unix://")));
     sweep.proxy.set_restart(engine.restart());
     sweep_over(&sweep, Fault::Restart, 2);
-    // Of each command another request, unless all are tried.
-    sweep.direct(&["install"]).exits(0);
+}
+
+#[test]
+fn commands_on_an_engine_that_is_restarted() {
+    let test = Test::new("restarts");
+    let engine = Private::isolated(&test);
+    let sweep = Sweep::on("restart-deeds", Path::new(engine.socket.trim_start_matches("unix://")));
+    sweep.proxy.set_restart(engine.restart());
     for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
-        let measured = sweep.measure(&deed);
-        let points = Sweep::points(measured.requests, 1, Fault::Restart);
-        let hits = points.iter().filter(|at| sweep.disturb(&deed, &measured, **at, Fault::Restart).0).count();
-        println!("{:?} of {} requests, restarted: {} points, {hits} had to be run again", deed.command, measured.requests, points.len());
+        in_trouble(&sweep, &deed, &[Fault::Restart]);
     }
-    sweep.direct(&["uninstall"]).exits(0);
-    sweep.expect_nothing("the end");
 }

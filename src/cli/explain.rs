@@ -8,6 +8,7 @@ use super::{
 use crate::{
     backend::docker::params::markdown,
     diagnostic::{Code, nearest},
+    report::table::fitted,
 };
 use serde_json::{Value as Json, json};
 
@@ -15,7 +16,8 @@ use serde_json::{Value as Json, json};
 pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, CliError> {
     if code == Some("params") {
         let arguments = markdown();
-        return Ok(Outcome::new(json!({ "markdown": arguments }), arguments));
+        let text = if global.output == Output::Markdown { arguments.clone() } else { for_people(&arguments) };
+        return Ok(Outcome::new(json!({ "markdown": arguments }), text));
     }
     let codes = match code {
         None => Code::ALL.to_vec(),
@@ -28,6 +30,27 @@ pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, Cl
         (_, None) => codes.iter().map(|code| format!("{}  {}\n", code.as_str(), code.rule())).collect(),
     };
     Ok(Outcome::new(fields, text))
+}
+
+/// Markdown with its tables laid out for a screen, where the last column is what one can do without.
+fn for_people(markdown: &str) -> String {
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.trim_matches('|').replace("\\|", "¦");
+        cells.split('|').map(|cell| cell.trim().replace('`', "").replace('¦', "|")).collect()
+    };
+    let lines: Vec<&str> = markdown.lines().collect();
+    let mut text = String::new();
+    for part in lines.chunk_by(|a, b| a.starts_with('|') == b.starts_with('|')) {
+        if !part[0].starts_with('|') {
+            text.extend(part.iter().map(|line| format!("{}\n", line.trim_start_matches('#').trim_start().replace('`', ""))));
+            continue;
+        }
+        let header: Vec<String> = cells(part[0]).iter().map(|cell| cell.to_uppercase()).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        let rows: Vec<Vec<String>> = part.iter().skip(2).map(|line| cells(line)).collect();
+        text += &fitted(&header, &rows, super::screen().map(|(_, columns)| columns), &[header.len() - 1]);
+    }
+    text
 }
 
 fn unknown(text: &str) -> CliError {
