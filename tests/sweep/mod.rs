@@ -22,7 +22,7 @@ dsl_definitions:
   image: &image {src: TARBALL}
   sleep: &sleep
     cloudify.interfaces.lifecycle:
-      create: {inputs: {params: {command: [sleep, '1000'], stop_timeout: 0}}}
+      create: {inputs: {params: {command: [sleep, '100000'], stop_timeout: 0}}}
 node_templates:
   net:
     type: dockctl.nodes.Network
@@ -47,7 +47,7 @@ node_templates:
     properties: {name: PREFIX-right, image: *image}
     interfaces:
       cloudify.interfaces.lifecycle:
-        create: {inputs: {params: {command: [sleep, '1000'], stop_timeout: 0}}}
+        create: {inputs: {params: {command: [sleep, '100000'], stop_timeout: 0}}}
         start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.1}}
     relationships: [{type: cloudify.relationships.connected_to, target: base}]
   top:
@@ -110,9 +110,9 @@ fn changed() -> String {
     let left = "PREFIX-left, image: *image}\n    interfaces: *sleep";
     let other = left.replace(
         "*sleep",
-        "\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: [sleep, '2000'], stop_timeout: 0}}}",
+        "\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: [sleep, '200000'], stop_timeout: 0}}}",
     );
-    let right = "        create: {inputs: {params: {command: [sleep, '1000'], stop_timeout: 0}}}\n        start: {inputs: {processes";
+    let right = "        create: {inputs: {params: {command: [sleep, '100000'], stop_timeout: 0}}}\n        start: {inputs: {processes";
     let limited = right.replace("stop_timeout: 0", "stop_timeout: 0, host_config: {mem_limit: 100000000}");
     assert!(BLUEPRINT.contains(left) && BLUEPRINT.contains(right));
     BLUEPRINT.replace(left, &other).replace(right, &limited).replace("  tail:\n", "  more:\n").replace("PREFIX-tail", "PREFIX-more")
