@@ -81,6 +81,7 @@ fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
     let measured = sweep.measure(deed);
     for fault in faults {
         let points = Sweep::points(measured.requests, 1, *fault);
+        assert!(points.iter().any(|at| *at <= measured.requests), "{:?}: {fault:?} is never met", deed.command);
         let hits = points.iter().filter(|at| sweep.disturb(deed, &measured, **at, *fault).0).count();
         println!("{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again", deed.command, measured.requests, points.len());
     }
