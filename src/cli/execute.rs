@@ -14,7 +14,7 @@ use crate::{
     backend::{Observed, docker::Engines, places},
     diagnostic::{Diagnostics, nearest},
     event::{self, Entry, Event},
-    model::{DeclaredWorkflow, Deployment, Instance, Scaling, Unscalable},
+    model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
     plan::{self, Known, Parameters, Selection, Stage, Workflow, operation},
     state::Record,
     syntax::Sources,
@@ -176,6 +176,7 @@ impl Order<'_> {
             }
             before.push(Event::Defined { deployment: Box::new(deployment.clone()) });
         }
+        super::install::refuse_unpopulated(&deployment.without(&parameters.removed))?;
         operation::check(workflow, &parameters, &deployment).map_err(|message| CliError::new(Kind::Invalid, message))?;
         let observed = session.observe().await?;
         let mut record = session.record.clone();
@@ -255,7 +256,8 @@ fn scaled(
         }
     }
     (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
-    Ok(Deployment { instances: scaled.instances, ..deployment.clone() })
+    let structure = Structure { emptied: scaled.emptied, ..deployment.structure.clone() };
+    Ok(Deployment { instances: scaled.instances, structure, ..deployment.clone() })
 }
 
 /// What needs something that is there.

@@ -200,6 +200,7 @@ impl Wish {
         let key = workspace.state.key()?;
         deployment.withhold(&loaded.blueprint.notes.sensitive, &key, &workspace.secrets);
         deployment.note_secrets(&key, &workspace.secrets, before);
+        refuse_unpopulated(&deployment)?;
         Ok(Self { deployment, record, loaded })
     }
 
@@ -299,6 +300,16 @@ fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<()
         return Err(error);
     }
     Err(error.hint(format!("if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}", before.name)))
+}
+
+/// A node that nobody scaled to 0 has an instance: without one, a plan would remove what the node has, and report success.
+pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), CliError> {
+    let nodes = deployment.unpopulated();
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let message = format!("fault in dockctl: it counts no instance of {}, and nothing says 0; nothing was done", nodes.join(", "));
+    Err(CliError::new(Kind::Failed, message).hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
 }
 
 pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), CliError> {

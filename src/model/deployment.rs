@@ -198,7 +198,10 @@ impl Deployment {
                 }
                 None => expand(blueprint, origin.planned, random, d),
             },
-            structure: Structure::of(blueprint),
+            structure: Structure {
+                emptied: Some(origin.before.map(|before| before.still_emptied(blueprint)).unwrap_or_default()),
+                ..Structure::of(blueprint)
+            },
             outputs: blueprint.outputs.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
             capabilities: blueprint.capabilities.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
             labels: blueprint

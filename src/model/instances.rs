@@ -2,7 +2,7 @@
 
 use super::{Blueprint, Node, Relationship, RelationshipKind};
 use crate::{
-    diagnostic::{Code, Diagnostics, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
     syntax::Value,
 };
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub(super) fn populate<'p>(
         of_group: HashMap::new(),
         size: 0,
     };
-    for part in outermost_first(blueprint) {
+    for part in outermost_first(blueprint, d) {
         if !expansion.part(part, d) {
             break;
         }
@@ -120,7 +120,7 @@ pub(super) enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn name(self) -> &'a str {
+    pub(super) fn name(self) -> &'a str {
         match self {
             Self::Node(name) | Self::Group(name) => name,
         }
@@ -154,45 +154,78 @@ impl<'a> Containment<'a> {
         container.filter(|name| self.blueprint.nodes.contains_key(*name)).map(Part::Node)
     }
 
+    /// Whether a node is a member of a group or of a group in it. Groups that contain themselves are members of nothing.
+    fn is_inside(&self, node: &str, group: &str) -> bool {
+        let groups = std::iter::successors(self.group_of.get(node), |name| self.group_of.get(**name));
+        groups.take(self.blueprint.scaling_groups.len()).any(|name| *name == group)
+    }
+
     /// The node that contains the members of a group without being one of them.
     fn container_of_group(&self, group: &str) -> Option<&'a str> {
         let mut open: Vec<&'a str> = vec![self.blueprint.scaling_groups.get_key_value(group)?.0];
         while let Some(name) = open.pop() {
             if let Some(group) = self.blueprint.scaling_groups.get(name) {
                 open.extend(group.members.iter().map(String::as_str));
-            } else if let Some(container) = self.blueprint.nodes.get(name).and_then(container) {
+            } else if let Some(container) = self.blueprint.nodes.get(name).and_then(container).filter(|it| !self.is_inside(it, group)) {
                 return Some(container);
             }
         }
         None
     }
 
-    /// The scaling groups around a part, innermost first, on the whole way out.
-    pub(super) fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
-        let mut groups = Vec::new();
-        let mut current = self.parent(part);
-        while let Some(part) = current.filter(|_| groups.len() <= self.blueprint.scaling_groups.len()) {
-            if let Part::Group(name) = part {
-                groups.push(name);
+    /// A part and everything around it, innermost first, up to a part that `stop` accepts.
+    ///
+    /// # Errors
+    ///
+    /// If the part contains itself. The circle is returned.
+    fn outward(&self, part: Part<'a>, stop: impl Fn(&Part<'a>) -> bool) -> Result<Vec<Part<'a>>, Circle<'a>> {
+        let mut chain: indexmap::IndexSet<Part<'a>> = indexmap::IndexSet::new();
+        let mut current = Some(part);
+        while let Some(part) = current.filter(|part| !stop(part)) {
+            if let (at, false) = chain.insert_full(part) {
+                return Err(Circle(chain.into_iter().skip(at).collect()));
             }
             current = self.parent(part);
         }
-        groups
+        Ok(chain.into_iter().collect())
+    }
+
+    /// A part and everything around it, innermost first; only the part if it contains itself.
+    pub(super) fn around(&self, part: Part<'a>) -> Vec<Part<'a>> {
+        self.outward(part, |_| false).unwrap_or_else(|_| vec![part])
+    }
+
+    /// The scaling groups around a part, innermost first, on the whole way out.
+    fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
+        let groups = self.around(part).into_iter().skip(1);
+        groups.filter_map(|part| if let Part::Group(name) = part { Some(name) } else { None }).collect()
     }
 }
 
-/// Containers and groups before what is in them; otherwise document order. Circles have been reported.
-fn outermost_first(blueprint: &Blueprint) -> Vec<Part<'_>> {
+/// Parts that contain each other.
+#[derive(Debug)]
+struct Circle<'a>(Vec<Part<'a>>);
+
+impl Circle<'_> {
+    fn fault(&self, span: Span) -> Diagnostic {
+        let names: Vec<&str> = self.0.iter().chain(self.0.first()).map(|part| part.name()).collect();
+        span.error(Code::GroupCycle, format!("nodes and groups contain each other in a circle: {}", names.join(" → ")))
+    }
+}
+
+/// Returns containers and groups before what is in them; otherwise document order. A circle is an error, and nothing is returned:
+/// a part of the instances would look like a deployment that lost the others.
+fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Part<'b>> {
     let containment = Containment::new(blueprint);
     let mut order: indexmap::IndexSet<Part<'_>> = indexmap::IndexSet::with_capacity(blueprint.nodes.len());
-    for name in blueprint.nodes.keys() {
-        let mut chain = Vec::new();
-        let mut current = Some(Part::Node(name.as_str()));
-        while let Some(part) = current.filter(|part| !order.contains(part) && chain.len() <= blueprint.nodes.len()) {
-            chain.push(part);
-            current = containment.parent(part);
+    for (name, node) in &blueprint.nodes {
+        match containment.outward(Part::Node(name), |part| order.contains(part)) {
+            Ok(chain) => order.extend(chain.into_iter().rev()),
+            Err(circle) => {
+                d.push(circle.fault(node.name.span));
+                return Vec::new();
+            }
         }
-        order.extend(chain.into_iter().rev());
     }
     order.into_iter().collect()
 }

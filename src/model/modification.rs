@@ -3,7 +3,7 @@
 
 use super::{
     Blueprint, Expanded, Instance, InstanceTie, RelationshipKind,
-    instances::{Member, Part, Population, populate},
+    instances::{Containment, Member, Part, Population, populate},
 };
 use crate::diagnostic::Diagnostics;
 use indexmap::IndexMap;
@@ -58,7 +58,7 @@ pub fn modify(
     random: &mut fastrand::Rng,
     d: &mut Diagnostics,
 ) -> Modification {
-    let mut census = Census::new(before, previous, wanted);
+    let mut census = Census::new(before, blueprint, previous, wanted);
     let mut decide = |part: Part<'_>, outer: Option<&str>, default: usize| census.members(part, outer, default);
     let instances = populate(blueprint, previous, Population::Decided(&mut decide), random, d);
     let after: HashMap<&str, &Instance> = instances.iter().map(|instance| (instance.id.as_str(), instance)).collect();
@@ -85,10 +85,13 @@ struct Census<'a> {
     next: HashMap<String, usize>,
     /// Ids of the instances in each instance of a group.
     members: HashMap<String, BTreeSet<String>>,
+    /// Ids and numbers, lowest first, of parts that are in another part than before: a group was put around them or taken away, or
+    /// another node contains them. They stay, and are handed out to where the part is now.
+    moved: HashMap<String, Vec<(String, usize)>>,
 }
 
 impl<'a> Census<'a> {
-    fn new(before: &'a Blueprint, previous: &'a [Instance], wanted: &'a IndexMap<String, Wanted>) -> Self {
+    fn new(before: &'a Blueprint, after: &Blueprint, previous: &'a [Instance], wanted: &'a IndexMap<String, Wanted>) -> Self {
         let names = before.nodes.keys().chain(before.scaling_groups.keys()).map(String::as_str);
         let mut census = Self {
             wanted,
@@ -97,6 +100,7 @@ impl<'a> Census<'a> {
             most: HashMap::new(),
             next: HashMap::new(),
             members: HashMap::new(),
+            moved: HashMap::new(),
         };
         for instance in previous {
             census.count(instance);
@@ -106,7 +110,25 @@ impl<'a> Census<'a> {
             let most = census.most.entry(name.clone()).or_default();
             *most = (*most).max(inside.len());
         }
+        census.moved = census.moved(before, after);
         census
+    }
+
+    /// Everything that is directly in another part than it was.
+    fn moved(&self, before: &Blueprint, after: &Blueprint) -> HashMap<String, Vec<(String, usize)>> {
+        let (old, new) = (Containment::new(before), Containment::new(after));
+        let part = |name: &str| match after.nodes.get_key_value(name) {
+            Some((name, _)) => Some(Part::Node(name.as_str())),
+            None => after.scaling_groups.get_key_value(name).map(|(name, _)| Part::Group(name.as_str())),
+        };
+        let mut moved: HashMap<String, Vec<(String, usize)>> = HashMap::new();
+        for ((name, _), inside) in &self.inside {
+            if part(name).is_some_and(|part| old.parent(part) != new.parent(part)) {
+                moved.entry(name.clone()).or_default().extend(inside.iter().cloned());
+            }
+        }
+        moved.values_mut().for_each(|all| all.sort_by_key(|(_, index)| *index));
+        moved
     }
 
     fn count(&mut self, instance: &Instance) {
@@ -132,14 +154,20 @@ impl<'a> Census<'a> {
     /// Who is in something afterwards: those who stay, then new ones.
     fn members(&mut self, part: Part<'_>, outer: Option<&str>, default: usize) -> Vec<Member> {
         let (Part::Node(name) | Part::Group(name)) = part;
-        let there = self.inside.get(&(name.to_owned(), outer.map(str::to_owned))).cloned().unwrap_or_default();
         let as_elsewhere = || self.most.get(name).copied().unwrap_or(if self.before.contains(name) { 0 } else { default });
+        let there = match self.moved.get(name) {
+            Some(moved) => moved.clone(),
+            None => self.inside.get(&(name.to_owned(), outer.map(str::to_owned))).cloned().unwrap_or_default(),
+        };
         let number = match self.wanted.get(name) {
             Some(wanted) => wanted.instances,
-            None if there.is_empty() => as_elsewhere(),
+            None if there.is_empty() || self.moved.contains_key(name) => as_elsewhere(),
             None => there.len(),
         };
         let staying = self.staying(name, &there, number);
+        if let Some(moved) = self.moved.get_mut(name) {
+            moved.retain(|member| !staying.contains(member));
+        }
         let more = number.saturating_sub(staying.len());
         let mut members: Vec<Member> = staying.into_iter().map(|(id, index)| Member::Known(id, index)).collect();
         let next = self.next.entry(name.to_owned()).or_default();
@@ -340,6 +368,54 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         assert_eq!(shown(&changed.removed_and_related, &previous), "(c0) old0>c0");
         assert_eq!(shown(&changed.extended_and_related, &changed.instances), "b0>c0 (c0)");
         assert_eq!(shown(&changed.reduced_and_related, &previous), "(a0) b0>a0");
+    }
+
+    /// The node templates with these groups, and a policy of two for each.
+    fn grouped(nodes: &str, groups: &[(&str, &str)]) -> Blueprint {
+        let one = |(name, members): &(&str, &str)| format!("{name}: {{members: [{members}]}}");
+        let names: Vec<&str> = groups.iter().map(|(name, _)| *name).collect();
+        let groups: Vec<String> = groups.iter().map(one).collect();
+        let policy = "type: cloudify.policies.scaling, properties: {default_instances: 2}";
+        blueprint(&format!(
+            "node_templates:\n{nodes}groups: {{{}}}\npolicies: {{p: {{{policy}, targets: [{}]}}}}\n",
+            groups.join(", "),
+            names.join(", ")
+        ))
+    }
+
+    fn update(before: &Blueprint, after: &Blueprint, previous: &[Instance]) -> Modification {
+        let mut faults = Diagnostics::default();
+        let modified = modify(after, before, previous, &IndexMap::new(), &mut fastrand::Rng::with_seed(3), &mut faults);
+        assert!(faults.is_empty(), "{faults:?}");
+        modified
+    }
+
+    #[test]
+    fn an_instance_stays_if_a_group_is_put_around_it_or_taken_away() {
+        let node = "  a: {type: t}\n";
+        let plain = blueprint(&format!("node_templates:\n{node}"));
+        let (one, two) = (grouped(node, &[("g1", "a")]), grouped(node, &[("g1", "a"), ("g2", "g1")]));
+        let ids = |instances: &[Instance]| instances.iter().map(|it| it.id.clone()).collect::<BTreeSet<_>>();
+        let first = expanded(&plain);
+        let second = update(&plain, &one, &first).instances;
+        let third = update(&one, &two, &second).instances;
+        assert_eq!([first.len(), second.len(), third.len()], [1, 2, 4]);
+        assert!(ids(&first).is_subset(&ids(&second)) && ids(&second).is_subset(&ids(&third)), "what is there keeps its id");
+        let back = update(&two, &one, &third).instances;
+        let plain_again = update(&one, &plain, &back).instances;
+        assert_eq!((back.len(), plain_again), (2, first), "the lowest numbers stay");
+        assert!(ids(&back).is_subset(&ids(&third)));
+    }
+
+    #[test]
+    fn an_instance_stays_if_another_node_contains_it() {
+        let of = |host: &str| {
+            blueprint(&format!("node_templates:\n  one: {{type: t}}\n  two: {{type: t}}\n  a: {{type: t, relationships: [{host}]}}\n"))
+        };
+        let (free, there) = (of(""), of("{type: cloudify.relationships.contained_in, target: two}"));
+        let previous = expanded(&free);
+        let id = |all: &[Instance]| all.iter().find(|it| it.node == "a").map(|it| (it.id.clone(), it.index));
+        assert_eq!(id(&update(&free, &there, &previous).instances), id(&previous));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! can be scaled without its blueprint.
 
 use super::{
-    Blueprint, Definition, Deployment, Instance, Node, Numbers, Relationship, RelationshipKind, ScalingGroup, Tie, Wanted, modify,
+    Blueprint, Definition, Deployment, Instance, Node, Numbers, Relationship, RelationshipKind, ScalingGroup, Tie, Wanted,
+    instances::{Containment, Part},
+    modify,
 };
 use crate::{
     diagnostic::{Diagnostics, FileId, Span, Spanned},
@@ -24,6 +26,9 @@ pub struct Structure {
     /// Members of the scaling groups.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub groups: IndexMap<String, BTreeSet<String>>,
+    /// Nodes and groups that were scaled to 0. Absent if an older dockctl made the deployment, which did not keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emptied: Option<BTreeSet<String>>,
 }
 
 impl Structure {
@@ -33,6 +38,7 @@ impl Structure {
         Self {
             numbers: nodes.chain(groups).map(|(name, numbers)| (name.clone(), numbers.first().unwrap_or(1))).collect(),
             groups: blueprint.scaling_groups.iter().map(|(name, group)| (name.clone(), group.members.clone())).collect(),
+            emptied: Some(BTreeSet::new()),
         }
     }
 }
@@ -81,6 +87,8 @@ pub struct Scaled {
     pub added: Vec<String>,
     /// Ids of those that go.
     pub removed: Vec<String>,
+    /// Nodes and groups that have no instance because they were scaled to 0.
+    pub emptied: Option<BTreeSet<String>>,
 }
 
 impl Deployment {
@@ -91,6 +99,11 @@ impl Deployment {
     /// If it cannot be.
     pub fn scale(&self, scaling: &Scaling, random: &mut fastrand::Rng) -> Result<Scaled, Unscalable> {
         let wanted = self.wanted(scaling)?;
+        let mut emptied = self.structure.emptied.clone();
+        if let Some(emptied) = &mut emptied {
+            emptied.remove(&scaling.entity);
+            emptied.extend((wanted.instances == 0).then(|| scaling.entity.clone()));
+        }
         let (skeleton, mut d) = (self.skeleton(), Diagnostics::default());
         let wanted = IndexMap::from([(scaling.entity.clone(), wanted)]);
         let modification = modify(&skeleton, &skeleton, &self.instances, &wanted, random, &mut d);
@@ -100,7 +113,7 @@ impl Deployment {
         let ids = |touched: &[super::Touched]| touched.iter().filter(|it| it.is_changed).map(|it| it.instance.id.clone()).collect();
         let (added, removed): (Vec<String>, Vec<String>) = (ids(&modification.added_and_related), ids(&modification.removed_and_related));
         let instances = if removed.is_empty() { modification.instances } else { self.instances.clone() };
-        Ok(Scaled { instances, added, removed })
+        Ok(Scaled { instances, added, removed, emptied })
     }
 
     fn wanted(&self, scaling: &Scaling) -> Result<Wanted, Unscalable> {
@@ -157,6 +170,30 @@ impl Deployment {
             }
         }
         Some(inside.values().map(BTreeSet::len).max().unwrap_or(0))
+    }
+
+    /// Names of nodes that have no instance although neither the blueprint nor `scale` says 0. There are none, unless dockctl itself
+    /// has a fault: to go on would remove what such a node has.
+    #[must_use]
+    pub fn unpopulated(&self) -> Vec<&str> {
+        let Some(emptied) = &self.structure.emptied else { return Vec::new() };
+        let skeleton = self.skeleton();
+        let containment = Containment::new(&skeleton);
+        let is_zero = |part: &Part<'_>| emptied.contains(part.name()) || self.structure.numbers.get(part.name()) == Some(&0);
+        let populated: BTreeSet<&str> = self.instances.iter().map(|instance| instance.node.as_str()).collect();
+        let empty = self.nodes.keys().map(String::as_str).filter(|name| !populated.contains(name));
+        empty.filter(|name| !containment.around(Part::Node(name)).iter().any(is_zero)).collect()
+    }
+
+    /// The nodes and groups of a newer blueprint that were scaled to 0, and whose number it does not declare anew.
+    pub(super) fn still_emptied(&self, blueprint: &Blueprint) -> BTreeSet<String> {
+        let declared = self.declared_anew(blueprint);
+        let names = blueprint.nodes.keys().chain(blueprint.scaling_groups.keys());
+        let is_empty = |name: &&String| match &self.structure.emptied {
+            Some(emptied) => emptied.contains(*name),
+            None => self.number(name) == Some(0),
+        };
+        names.filter(is_empty).filter(|name| !declared.contains_key(*name)).cloned().collect()
     }
 
     /// The deployment without some instances, and without relationships to them.
@@ -233,5 +270,62 @@ fn relationship(tie: &Tie) -> Relationship {
         target: spanned(tie.target.clone()),
         source_operations: Arc::default(),
         target_operations: Arc::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog, model, syntax::Sources};
+
+    const NODES: &str = "tosca_definitions_version: cloudify_dsl_1_3
+node_types: {t: {}}
+relationships:
+  cloudify.relationships.depends_on: {properties: {connection_type: {default: all_to_all}}}
+  cloudify.relationships.contained_in: {derived_from: cloudify.relationships.depends_on}
+node_templates:
+  host: {type: t, instances: {deploy: HOSTS}}
+  app: {type: t, relationships: [{type: cloudify.relationships.contained_in, target: host}]}
+  other: {type: t}
+groups: {g: {members: [other]}}
+policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {default_instances: 1}}}
+";
+
+    fn deployment(hosts: &str, before: Option<&Deployment>) -> Deployment {
+        let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+        let file = sources.add_text("t.yaml", NODES.replace("HOSTS", hosts));
+        let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+        let blueprint = model::resolve(ast, &sources, |_| false, &mut faults);
+        let path = "/srv/t.yaml".as_ref();
+        let origin = model::Origin { name: "t", path, given: serde_json::Map::new(), before, planned: &[], sources: &sources };
+        let made = Deployment::new(&origin, &blueprint, &IndexMap::new(), &mut fastrand::Rng::with_seed(1), &mut faults);
+        assert!(faults.is_empty(), "{faults:?}");
+        made
+    }
+
+    fn scaled(deployment: &Deployment, entity: &str, delta: i64) -> Deployment {
+        let scaling = Scaling { entity: entity.to_owned(), delta, ..Scaling::default() };
+        let scaled = deployment.scale(&scaling, &mut fastrand::Rng::with_seed(2)).unwrap();
+        let structure = Structure { emptied: scaled.emptied, ..deployment.structure.clone() };
+        Deployment { instances: scaled.instances, structure, ..deployment.clone() }.without(&scaled.removed)
+    }
+
+    #[test]
+    fn a_node_without_instances_is_a_fault_unless_something_says_0() {
+        let whole = deployment("1", None);
+        assert_eq!(whole.unpopulated(), [""; 0]);
+        let lost = |node: &str| {
+            let ids: Vec<String> = whole.instances.iter().filter(|it| it.node == node).map(|it| it.id.clone()).collect();
+            whole.without(&ids)
+        };
+        assert_eq!((lost("app").unpopulated(), lost("other").unpopulated()), (vec!["app"], vec!["other"]));
+        assert_eq!(deployment("0", None).unpopulated(), [""; 0], "the blueprint says 0 for what contains it");
+        for entity in ["host", "app", "other", "g"] {
+            let empty = scaled(&whole, entity, -1);
+            assert_eq!(empty.unpopulated(), [""; 0], "{entity} was scaled to 0");
+            assert_eq!(deployment("1", Some(&empty)).unpopulated(), [""; 0], "and still is after an update");
+        }
+        let grown = scaled(&scaled(&whole, "app", -1), "app", 1);
+        assert_eq!(grown.structure.emptied, Some(BTreeSet::new()));
     }
 }

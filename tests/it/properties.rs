@@ -182,3 +182,166 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
         assert!(schemas.validate(&data(slip), schema).is_err(), "{slip}");
     }
 }
+
+/// Nodes and groups: names, numbers, what contains each, and what each group has.
+#[derive(Clone, Debug)]
+struct Nest {
+    numbers: Vec<usize>,
+    /// For each node the node that contains it.
+    containers: Vec<Option<usize>>,
+    /// Members of each group: nodes by `nN`, groups by `gN`.
+    groups: Vec<Vec<String>>,
+}
+
+impl Nest {
+    fn text(&self, with_groups: bool) -> String {
+        let head = "tosca_definitions_version: cloudify_dsl_1_3
+node_types: {t: {}}
+relationships:
+  cloudify.relationships.depends_on: {properties: {connection_type: {default: all_to_all}}}
+  cloudify.relationships.contained_in: {derived_from: cloudify.relationships.depends_on}
+";
+        let node = |(at, container): (usize, &Option<usize>)| {
+            let tie = container.map(|at| format!("{{type: cloudify.relationships.contained_in, target: n{at}}}")).unwrap_or_default();
+            format!("  n{at}: {{type: t, instances: {{deploy: {}}}, relationships: [{tie}]}}\n", self.numbers[at])
+        };
+        let nodes: String = self.containers.iter().enumerate().map(node).collect();
+        if !with_groups || self.groups.is_empty() {
+            return format!("{head}node_templates:\n{nodes}");
+        }
+        let group = |(at, members): (usize, &Vec<String>)| format!("  g{at}: {{members: [{}]}}\n", members.join(", "));
+        let policy = |at: usize| {
+            let number = self.group_number(at);
+            format!("  p{at}: {{type: cloudify.policies.scaling, targets: [g{at}], properties: {{default_instances: {number}}}}}\n")
+        };
+        let groups: String = self.groups.iter().enumerate().map(group).collect();
+        let policies: String = (0..self.groups.len()).map(policy).collect();
+        format!("{head}node_templates:\n{nodes}groups:\n{groups}policies:\n{policies}")
+    }
+
+    fn group_number(&self, at: usize) -> usize {
+        2 - at % 2
+    }
+
+    /// Nodes in a group, however deep.
+    fn leaves(&self, name: &str) -> Vec<usize> {
+        match name.split_at(1) {
+            ("g", at) => self.groups[at.parse::<usize>().unwrap()].iter().flat_map(|member| self.leaves(member)).collect(),
+            (_, at) => vec![at.parse().unwrap()],
+        }
+    }
+
+    fn ancestors(&self, node: usize) -> Vec<usize> {
+        self.containers[node].map(|at| [vec![at], self.ancestors(at)].concat()).unwrap_or_default()
+    }
+
+    /// Whether something is directly in a group: nothing else in the group contains it.
+    fn is_direct(&self, name: &str, group: usize) -> bool {
+        let (mine, all) = (self.leaves(name), self.leaves(&format!("g{group}")));
+        let contained = |node: &usize| self.ancestors(*node).iter().any(|at| all.contains(at) && !mine.contains(at));
+        self.groups[group].iter().any(|member| member == name) && !mine.iter().any(contained)
+    }
+
+    /// The container of what is directly in something, however deep.
+    fn outside(&self, name: &str) -> Option<usize> {
+        match name.split_at(1) {
+            ("g", at) => {
+                let group: usize = at.parse().unwrap();
+                self.groups[group].iter().filter(|member| self.is_direct(member, group)).find_map(|member| self.outside(member))
+            }
+            (_, at) => self.containers[at.parse::<usize>().unwrap()],
+        }
+    }
+
+    /// Whether each group is in one place: where members are in containers of different depth, rules and reference do not say which
+    /// of them the group is in.
+    fn is_clear(&self) -> bool {
+        let places = |group: usize| {
+            let members = self.groups[group].iter().filter(move |member| self.is_direct(member, group));
+            members.map(|member| self.outside(member)).collect::<std::collections::BTreeSet<_>>()
+        };
+        (0..self.groups.len()).all(|group| places(group).len() <= 1)
+    }
+
+    /// How many instances there are of a node or a group: its number for each instance of what it is directly in.
+    fn count(&self, name: &str, depth: usize) -> usize {
+        assert!(depth < 30, "{name} {self:?}\n{}", self.text(true));
+        let group = (0..self.groups.len()).find(|at| self.is_direct(name, *at));
+        let at: usize = name[1..].parse().unwrap();
+        let number = if name.starts_with('g') { self.group_number(at) } else { self.numbers[at] };
+        let around = match (group, self.outside(name)) {
+            (Some(group), _) => self.count(&format!("g{group}"), depth + 1),
+            (None, Some(container)) => self.count(&format!("n{container}"), depth + 1),
+            (None, None) => 1,
+        };
+        number * around
+    }
+}
+
+fn nest() -> impl Strategy<Value = Nest> {
+    use prop::sample::Index;
+    let node = (1_usize..3, any::<Index>(), 0_u8..3);
+    let group = (any::<Index>(), any::<Index>(), any::<bool>());
+    (prop::collection::vec(node, 1..6), prop::collection::vec(group, 0..5), any::<bool>()).prop_map(|(nodes, groups, reversed)| {
+        let count = nodes.len();
+        // Containers come before what they contain, or after it.
+        let container = |(at, (_, index, kind)): (usize, &(usize, Index, u8))| match (kind, reversed) {
+            (0, _) => None,
+            (_, false) => (at > 0).then(|| index.index(at)),
+            (_, true) => (at + 1 < count).then(|| at + 1 + index.index(count - at - 1)),
+        };
+        let mut free: Vec<String> = (0..count).map(|at| format!("n{at}")).collect();
+        let mut made: Vec<Vec<String>> = Vec::new();
+        for (first, second, several) in groups.into_iter().take_while(|_| count > 0) {
+            let mut members = vec![free.swap_remove(first.index(free.len()))];
+            if several && !free.is_empty() {
+                members.push(free.swap_remove(second.index(free.len())));
+            }
+            free.push(format!("g{}", made.len()));
+            made.push(members);
+        }
+        Nest {
+            numbers: nodes.iter().map(|node| node.0).collect(),
+            containers: nodes.iter().enumerate().map(container).collect(),
+            groups: made,
+        }
+    })
+}
+
+/// The blueprint; none if the rules of groups forbid it.
+fn resolved(text: &str) -> Option<model::Blueprint> {
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+    let file = sources.add_text("blueprint.yaml", text);
+    let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    faults.retain(Diagnostic::is_error);
+    faults.is_empty().then_some(blueprint)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn groups_and_containment_multiply(nest in nest()) {
+        let text = nest.text(true);
+        let blueprint = resolved(&text);
+        prop_assume!(blueprint.is_some() && nest.is_clear());
+        let (blueprint, mut random, mut faults) = (blueprint.unwrap(), fastrand::Rng::with_seed(1), Diagnostics::default());
+        let instances = model::expand(&blueprint, &[], &mut random, &mut faults);
+        prop_assert!(faults.is_empty(), "{:?}\n{}", faults, text);
+        for node in blueprint.nodes.keys() {
+            let found = instances.iter().filter(|it| it.node == *node).count();
+            prop_assert_eq!(found, nest.count(node, 0), "{}\n{}", node, text);
+        }
+        // What is there stays when groups are put around it.
+        let plain = resolved(&nest.text(false)).expect("it needs no groups");
+        let before = model::expand(&plain, &[], &mut random, &mut faults);
+        let after = model::modify(&blueprint, &plain, &before, &IndexMap::new(), &mut random, &mut faults).instances;
+        prop_assert!(faults.is_empty(), "{:?}\n{}", faults, text);
+        let lost: Vec<&str> = before.iter().filter(|it| !after.iter().any(|new| new.id == it.id)).map(|it| it.id.as_str()).collect();
+        prop_assert!(lost.is_empty(), "{:?}\n{}", lost, text);
+        for node in blueprint.nodes.keys() {
+            prop_assert_eq!(after.iter().filter(|it| it.node == *node).count(), nest.count(node, 0), "{}\n{}", node, text);
+        }
+    }
+}
