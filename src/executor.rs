@@ -8,7 +8,7 @@ use crate::{
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
     model::Retry,
-    plan::{self, Known, Parameters, Stage, TaskId, Workflow},
+    plan::{self, Known, Parameters, Stage, TaskId, Workflow, restore},
     report::Reporter,
     secrets::Secrets,
     state::{Around, Record, Taken},
@@ -180,6 +180,15 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If an engine does not say, or the journal cannot be written.
     pub async fn settle(&mut self) -> Result<(), Unsettled> {
+        self.settle_open().await?;
+        if self.record.running().is_some() {
+            self.emit(Event::ExecutionFinished { outcome: Outcome::Interrupted })?;
+        }
+        Ok(())
+    }
+
+    /// Settles the tasks of the stage whose outcome was lost.
+    async fn settle_open(&mut self) -> Result<(), Unsettled> {
         let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
         for (task, since) in open {
             let planned = self.record.stage().task(task);
@@ -188,9 +197,6 @@ impl<'a, B: Backend> Executor<'a, B> {
             let call = self.call(task, step, CancellationToken::new());
             let done = self.backend.settle(&call, since).await.map_err(Unsettled::Engine)?;
             self.emit(done.map_or(Event::TaskInterrupted { task }, |outputs| Event::TaskSettled { task, outputs }))?;
-        }
-        if self.record.running().is_some() {
-            self.emit(Event::ExecutionFinished { outcome: Outcome::Interrupted })?;
         }
         Ok(())
     }
@@ -217,19 +223,46 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// If the journal cannot be written, or an engine does not say what is there between two stages.
     pub async fn carry_out(&mut self, first: Stage, signals: &Signals) -> Result<(), Unsettled> {
         self.run(first, signals).await?;
-        while plan::may_go_on(self.record, self.policy.subgraph_retries) {
-            let Some(stage) = self.next().await? else { break };
+        self.go_on(signals).await
+    }
+
+    /// Restores what an earlier run left between two objects. Whether there was anything to restore.
+    ///
+    /// # Errors
+    ///
+    /// As of [`carry_out`](Self::carry_out). What cannot be restored is no error: its tasks have failed.
+    pub async fn restore(&mut self, signals: &Signals) -> Result<bool, Unsettled> {
+        let stage = self.planned(|known| Some(restore::put_back(known))).await?.unwrap_or_default();
+        let is_needed = !stage.is_empty();
+        if is_needed {
+            self.run(stage, signals).await?;
+            self.go_on(signals).await?;
+        }
+        Ok(is_needed)
+    }
+
+    /// Carries out the stages that follow from what came of those before.
+    async fn go_on(&mut self, signals: &Signals) -> Result<(), Unsettled> {
+        let retries = self.policy.subgraph_retries;
+        while !signals.is_aborted() && plan::may_go_on(self.record, retries) {
+            self.settle_open().await?;
+            let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else { break };
             self.run(stage, signals).await?;
         }
         Ok(())
     }
 
-    async fn next(&self) -> Result<Option<Stage>, Unsettled> {
+    /// What is planned from what engines say now.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not say.
+    pub async fn planned(&self, plan: impl Fn(&Known<'_>) -> Option<Stage>) -> Result<Option<Stage>, Unsettled> {
         let record = &*self.record;
         let Some(deployment) = &record.deployment else { return Ok(None) };
         let places = places(deployment, record, self.secrets).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
         let observed = self.backend.observe(deployment, &places).await.map_err(Unsettled::Engine)?;
-        Ok(plan::next(&Known { deployment, record, observed: &observed }, self.policy.subgraph_retries))
+        Ok(plan(&Known { deployment, record, observed: &observed }))
     }
 
     /// Carries out one stage until nothing is left that can be done.
@@ -238,6 +271,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the journal cannot be written; calls under way have ended by then.
     pub async fn run(&mut self, stage: Stage, signals: &Signals) -> Result<(), JournalError> {
+        let restores = stage.restores.is_some();
         self.emit(Event::StageAdopted { stage })?;
         let (progress, mut shown) = unbounded_channel();
         let mut running = Running {
@@ -247,9 +281,9 @@ impl<'a, B: Backend> Executor<'a, B> {
             left: HashMap::new(),
             begun: HashMap::new(),
             failures: HashMap::new(),
-            deadline: self.policy.deadline,
+            deadline: self.policy.deadline.filter(|_| !restores),
             progress,
-            stop: signals.stop.child_token(),
+            stop: if restores { CancellationToken::new() } else { signals.stop.child_token() },
         };
         loop {
             let asked = signals.is_stopped() && self.record.stopped().is_none();
@@ -294,9 +328,11 @@ impl<'a, B: Backend> Executor<'a, B> {
         Ok(outcome)
     }
 
-    /// Nothing new starts, waits are given up.
+    /// Nothing new starts, waits are given up; what restores goes on.
     fn stop(&mut self, why: Why, running: &Running<'a>) -> Result<(), JournalError> {
-        running.stop.cancel();
+        if self.record.stage().restores.is_none() {
+            running.stop.cancel();
+        }
         match self.record.stopped() {
             Some(before) if before != Why::Failure && why != Why::Timeout => Ok(()),
             _ => self.emit(Event::CancelRequested { why }),
@@ -390,11 +426,11 @@ impl<'a, B: Backend> Executor<'a, B> {
                 self.spend(task, running);
                 self.fail(task, failure, running)
             }
+            Done::Pause(task) if self.record.goes_on() => self.start(task, running),
             Done::Pause(task) => match self.record.stopped() {
-                None => self.start(task, running),
                 // What nobody knows the outcome of is left for the next run to settle.
-                Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
-                Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
+                None | Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
+                None | Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
                 Some(_) => {
                     let failure = running.failures.remove(&task).unwrap_or_default();
                     self.emit(Event::TaskFailed { task, failure, retry_in: None, ignored: false })
@@ -419,7 +455,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         }
         failure.cancelled = false;
         failure.place = Some(self.record.stage().task(task).place.clone());
-        let pause = if failure.recoverable && self.record.stopped().is_none() { self.pause(task, running) } else { None };
+        let pause = if failure.recoverable && self.record.goes_on() { self.pause(task, running) } else { None };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         let ignored = self.ignores(task);
         if pause.is_some() {
@@ -428,7 +464,9 @@ impl<'a, B: Backend> Executor<'a, B> {
         self.emit(Event::TaskFailed { task, failure, retry_in, ignored })?;
         match pause {
             Some(pause) => running.calls.push(paused(task, pause, running.stop.clone())),
-            None if self.policy.fail_fast && !ignored && self.record.stopped().is_none() => self.stop(Why::Failure, running)?,
+            None if self.policy.fail_fast && !ignored && self.record.stopped().is_none() && self.record.stage().restores.is_none() => {
+                self.stop(Why::Failure, running)?;
+            }
             None => {}
         }
         Ok(())

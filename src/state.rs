@@ -258,7 +258,8 @@ impl Record {
             // What was read from labels says nothing of the definition.
             former = old.instances.iter().filter(|_| !old.recovered).filter_map(of).collect();
             let gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
-            let left = old.instances.iter().filter(gone).filter_map(|instance| Some((instance.clone(), old.node(instance)?.clone())));
+            let as_made = |instance: &Instance| Some((instance.clone(), self.made_from(instance, old.node(instance)?).clone()));
+            let left: Vec<(Instance, Definition)> = old.instances.iter().filter(gone).filter_map(as_made).collect();
             self.dropped.extend(left);
             self.loosen(old.loose_ends(deployment));
         }
@@ -332,7 +333,7 @@ impl Record {
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
         let execution = self.running_mut().ok_or_else(|| illegal(event, "outside an execution"))?;
         execution.tasks += stage.tasks().len();
-        execution.stages += 1;
+        execution.stages += usize::from(stage.restores.is_none());
         if stage.tries_again {
             execution.failed.iter_mut().for_each(|failed| failed.tried_again = true);
         }
@@ -376,7 +377,7 @@ impl Record {
         instance.done.push(DoneStep { operation: planned.operation.clone(), step: planned.step.clone() });
         self.leave(task);
         for id in self.stage.task(task).outdates.clone() {
-            self.instances.entry(id).or_default().is_stale = true;
+            self.instances.get_mut(&id).into_iter().filter(|known| !known.state.is_gone()).for_each(|known| known.is_stale = true);
         }
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
@@ -483,6 +484,12 @@ impl Record {
         self.instances.get(instance).map(|record| &record.properties)
     }
 
+    /// The definition that the object of an instance was made from: that of its node, unless an update did not reach it.
+    #[must_use]
+    pub fn made_from<'r>(&'r self, instance: &Instance, node: &'r Definition) -> &'r Definition {
+        self.instances.get(&instance.id).and_then(|known| known.former.as_deref()).unwrap_or(node)
+    }
+
     /// The stage that is carried out.
     #[must_use]
     pub fn stage(&self) -> &Stage {
@@ -565,9 +572,15 @@ impl Record {
         self.executions.last().and_then(|execution| execution.stopped)
     }
 
+    /// Whether the tasks of the stage go on: nothing new starts once the run was stopped, but what restores.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.stopped().is_none() || self.stage.restores.is_some()
+    }
+
     /// Tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
-        let open = move |id: &TaskId| self.stopped().is_none() && self.task(*id) == TaskState::Pending;
+        let open = move |id: &TaskId| self.goes_on() && self.task(*id) == TaskState::Pending;
         self.stage.ids().filter(open).filter(|id| self.stage.task(*id).needs.iter().all(|need| self.is_over(*need)))
     }
 
@@ -580,8 +593,10 @@ impl Record {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let failed = self.running().is_some_and(Execution::has_failed);
+        // What was restored was not what the run was for.
+        let is_whole = self.stopped().is_none() || self.stage.restores.is_none();
         match self.stopped() {
-            _ if self.is_done() && !failed => Outcome::Terminated,
+            _ if self.is_done() && is_whole && !failed => Outcome::Terminated,
             Some(Why::Asked) if !failed => Outcome::Cancelled,
             _ => Outcome::Failed,
         }

@@ -705,10 +705,16 @@ pub fn is_replaceable(node: &Definition) -> bool {
     docker::kind(node) == Some(ObjectKind::Container) && !node.is_adopted()
 }
 
-/// Whether two objects of a node can run beside each other: no port of the host is fixed.
+/// Why an old object of an instance and the one that takes its place cannot be there at once, in words; none if they can.
 #[must_use]
-pub fn can_run_twice(node: &Definition) -> bool {
-    docker::can_run_twice(node)
+pub fn both_need(deployment: &Deployment, instance: &Instance, former: &Definition, node: &Definition) -> Option<String> {
+    docker::both_need(deployment, instance, former, node)
+}
+
+/// Whether the object of an instance is gone for good as soon as it is stopped.
+#[must_use]
+pub fn is_removed_when_stopped(deployment: &Deployment, instance: &Instance, node: &Definition) -> bool {
+    docker::is_removed_when_stopped(deployment, instance, node)
 }
 
 /// A port of the host that a node's object must have, so that there can be only one.
@@ -729,22 +735,34 @@ pub fn swap(deployment: &Deployment, instance: &Instance, node: &Definition, kee
     Step::Docker(docker::swap(deployment, instance, node, keeps))
 }
 
-/// The step that removes what another object took the place of; none if there is no such thing.
-#[must_use]
-pub fn discard(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
-    docker::discard(instance, node, record).map(Step::Docker)
-}
-
 /// Whether another object is about to take the place of an instance's, or took it a moment ago.
 #[must_use]
 pub fn is_being_replaced(known: &InstanceRecord) -> bool {
     docker::is_being_replaced(&known.properties)
 }
 
-/// The step that removes what another object takes the place of.
+/// Whether another object has the place of an instance's, and the old one is there still.
 #[must_use]
-pub fn discarding(node: &Definition) -> Step {
-    Step::Docker(docker::discarding(node))
+pub fn is_replaced(known: &InstanceRecord) -> bool {
+    docker::is_replaced(&known.properties)
+}
+
+/// Whether an old object has its place back, and was not started there yet.
+#[must_use]
+pub fn is_put_back(known: &InstanceRecord) -> bool {
+    docker::is_put_back(&known.properties)
+}
+
+/// Whether the object is gone that another one is to take the place of, or took it.
+#[must_use]
+pub fn is_predecessor_gone(known: &InstanceRecord, observed: &Observed) -> bool {
+    docker::is_predecessor_gone(&known.properties, observed)
+}
+
+/// The step that removes what another object takes the place of; one that was adopted is kept.
+#[must_use]
+pub fn discarding(node: &Definition, keeps: bool) -> Step {
+    Step::Docker(docker::discarding(node, keeps))
 }
 
 /// The step that sees whether what takes the place of an object stays up; none if something else shows it.
@@ -753,10 +771,22 @@ pub fn enduring(node: &Definition) -> Option<Step> {
     docker::enduring(node).map(Step::Docker)
 }
 
-/// The step that puts back what another object was to take the place of; none if there is no such thing.
+/// The step that stops an object for another one, where its own definition has no operation for that.
 #[must_use]
-pub fn put_back(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
-    docker::put_back(instance, node, record).map(Step::Docker)
+pub fn stopping(node: &Definition) -> Step {
+    Step::Docker(docker::stopping(node))
+}
+
+/// The step that gives the object back its place that was made from `former`, and removes what was to take it.
+#[must_use]
+pub fn put_back(former: &Definition) -> Step {
+    Step::Docker(docker::put_back(former))
+}
+
+/// The step that starts an object which has its place again.
+#[must_use]
+pub fn starting_old(former: &Definition) -> Step {
+    Step::Docker(docker::starting_old(former))
 }
 
 /// Whether nothing of an instance can exist: its engine was never known, and no object of it is.

@@ -15,7 +15,7 @@ use crate::{
     diagnostic::{Diagnostics, nearest},
     event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
-    plan::{self, Known, Parameters, Selection, Stage, Workflow, operation},
+    plan::{self, Known, Parameters, Selection, Stage, Workflow, operation, restore},
     state::Record,
     syntax::Sources,
 };
@@ -188,14 +188,14 @@ impl Order<'_> {
         super::install::refuse_unsupported(&proposal.unsupported, false)?;
         super::install::refuse_too_old(&super::install::too_old(engines, &proposal.stage).await?)?;
         let is_settled = parameters.removed.is_empty() && workflow != Workflow::Rollback;
-        if proposal.stage.is_empty() && is_settled {
+        if proposal.stage.is_empty() && is_settled && !restore::comes_first(&session.record, workflow, &parameters) {
             return Ok(false);
         }
         let words = self.words.iter().cloned().chain(["-d".to_owned(), name.to_owned()]).chain(self.how.flags());
         let words: Vec<String> = words.collect();
         let again: Vec<&str> = words.iter().map(String::as_str).collect();
         let again = workspace.again(&again);
-        let job = Job { workflow, parameters, of: None, stage: proposal.stage, before, how: self.how, again };
+        let job = Job { workflow, parameters, of: None, stage: proposal.stage, before, how: self.how, again, replan: None };
         session.carry_out(job).await.map(|()| true)
     }
 }

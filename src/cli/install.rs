@@ -108,6 +108,7 @@ impl Install<'_> {
             before: wish.definition(&session.record),
             how: self.ask.how,
             again: self.again(),
+            replan: None,
         };
         session.carry_out(job).await.map(|()| true)
     }

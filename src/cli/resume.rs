@@ -75,7 +75,8 @@ async fn go_on(
     let places = places(&deployment, &session.record, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(name, &places, "resume").await?;
     let observed = session.observe().await?;
-    let (proposal, of) = propose(&last, deployment, &session.record, &observed, &removed);
+    let (proposal, of) = propose(&last, deployment.clone(), &session.record, &observed, &removed);
+    let planned = last.clone();
     let words: Vec<String> = ["resume", "-d", name].map(str::to_owned).into_iter().chain(how.flags()).collect();
     let command: Vec<&str> = words.iter().map(String::as_str).collect();
     let job = Job {
@@ -86,6 +87,7 @@ async fn go_on(
         before: Vec::new(),
         how,
         again: workspace.again(&command),
+        replan: Some(Box::new(move |known| propose(&planned, deployment.clone(), known.record, known.observed, &removed).0.stage)),
     };
     session.carry_out(job).await.map(|()| None)
 }

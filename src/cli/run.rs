@@ -85,7 +85,7 @@ fn failures(execution: Option<&Execution>, ignored: bool) -> String {
 }
 
 fn left(execution: Option<&Execution>) -> String {
-    let left = execution.map_or(0, |execution| execution.tasks - execution.done - execution.failed.len());
+    let left = execution.map_or(0, |execution| execution.tasks.saturating_sub(execution.done + execution.failed.len()));
     if left == 0 { String::new() } else { format!("; not carried out: {}", report::count(left, "step")) }
 }
 

@@ -16,9 +16,9 @@ use crate::{
     executor::{Executor, Policy, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
     plan::{
-        InstanceState, Known, Parameters, Selection, Stage, Workflow,
+        self, InstanceState, Known, Parameters, Selection, Stage, Workflow,
         install::{self, Scope},
-        rollback, scale,
+        restore, rollback, scale,
     },
     report::Reporter,
     state::Record,
@@ -70,7 +70,7 @@ impl How {
 }
 
 /// What is to be carried out.
-pub(crate) struct Job {
+pub(crate) struct Job<'j> {
     pub workflow: Workflow,
     pub parameters: Parameters,
     /// The execution that is gone on with, or taken back.
@@ -81,7 +81,12 @@ pub(crate) struct Job {
     pub how: How,
     /// The command that takes the run up again.
     pub again: String,
+    /// Plans the stage again, if something had to be restored first; none: as the workflow does.
+    pub replan: Option<Replan<'j>>,
 }
+
+/// Plans a stage from what is there now.
+pub(crate) type Replan<'j> = Box<dyn Fn(&Known<'_>) -> Stage + 'j>;
 
 /// What an execution is for.
 struct Purpose {
@@ -182,13 +187,14 @@ impl<'a> Session<'a> {
     }
 
     /// Carries a job out, and takes it back if that is wanted.
-    pub(crate) async fn carry_out(&mut self, job: Job) -> Result<(), CliError> {
+    pub(crate) async fn carry_out(&mut self, job: Job<'_>) -> Result<(), CliError> {
         self.note(job.before)?;
         self.learn();
         let id = self.execution.clone();
         let policy = job.how.policy(self.workspace.global);
         let purpose = Purpose { workflow: job.workflow, parameters: job.parameters, of: job.of };
-        self.execute(&id, purpose, job.stage, policy).await.map_err(|error| stuck(error, &self.execution, &job.again))?;
+        let plan = (job.stage, job.replan);
+        self.execute(&id, purpose, plan, policy).await.map_err(|error| stuck(error, &self.execution, &job.again))?;
         let takes_back =
             job.how.rollback && job.workflow == Workflow::Install && self.record.outcome() == Outcome::Failed && !self.signals.is_stopped();
         if !takes_back {
@@ -266,7 +272,7 @@ impl<'a> Session<'a> {
         let policy = how.policy(self.workspace.global);
         let purpose = Purpose { workflow: Workflow::Rollback, parameters: Parameters::default(), of: Some(failed.to_owned()) };
         let again = self.workspace.again(&["resume", "-d", &deployment.name]);
-        let done = self.execute(&id, purpose, proposal.stage, policy).await.map_err(|error| stuck(error, &id, &again));
+        let done = self.execute(&id, purpose, (proposal.stage, None), policy).await.map_err(|error| stuck(error, &id, &again));
         self.release().await;
         done?;
         let outcome = self.finish().map_err(|error| cannot_go_on(error, &again))?;
@@ -274,12 +280,36 @@ impl<'a> Session<'a> {
         Err(error)
     }
 
-    async fn execute(&mut self, id: &str, purpose: Purpose, stage: Stage, policy: Policy) -> Result<(), Unsettled> {
+    /// Carries a stage out. What an earlier run left between two containers is restored first, and the stage planned again.
+    async fn execute(
+        &mut self,
+        id: &str,
+        purpose: Purpose,
+        (stage, replan): (Stage, Option<Replan<'_>>),
+        policy: Policy,
+    ) -> Result<(), Unsettled> {
+        let Purpose { workflow, parameters, of } = purpose;
+        let restores = restore::comes_first(&self.record, workflow, &parameters);
         let (mut executor, (guard, signals)) = self.executor(policy);
-        let workflow = purpose.workflow;
+        let planned = |known: &Known<'_>| {
+            let mut stage = replan.as_ref().map_or_else(|| plan::first(workflow, &parameters, known).stage, |replan| replan(known));
+            // What could not be restored is replaced all the same.
+            stage.tries_again = true;
+            Some(stage)
+        };
         let ran = async {
-            executor.begin(id, workflow, &purpose.parameters, purpose.of)?;
-            guarded(executor.carry_out(stage, signals), guard, signals).await
+            executor.begin(id, workflow, &parameters, of)?;
+            let carried_out = async {
+                if restores && executor.restore(signals).await? {
+                    let again = if signals.is_aborted() { None } else { executor.planned(planned).await? };
+                    return match again {
+                        Some(stage) => executor.carry_out(stage, signals).await,
+                        None => Ok(()),
+                    };
+                }
+                executor.carry_out(stage, signals).await
+            };
+            guarded(carried_out, guard, signals).await
         };
         ran.await?;
         Ok(self.mend(workflow, policy).await?)

@@ -83,6 +83,7 @@ async fn take_down(
         before: Vec::new(),
         how,
         again: workspace.again(&again),
+        replan: Some(Box::new(move |known| workflow::next(&deployment, known.record, known.observed).stage)),
     };
     session.carry_out(job).await.map(|()| true)
 }

@@ -2,12 +2,12 @@
 
 use super::{
     End,
-    InstanceState::{self, Stopped},
+    InstanceState::{self, Starting, Stopped},
     Known, Proposal, Side, Task, TaskId, Unsupported, uninstall,
     update::Replacing,
 };
 use crate::{
-    backend::{self, Observed, Step},
+    backend::{self, Observed, Step, Touch},
     model::{Definition, Instance, Link, Place, Planned, Retry, links},
     state::{DoneStep, Record},
 };
@@ -99,14 +99,32 @@ impl<'a> Chain<'a> {
         self.push(name, successor, operation.retry, Some(&operation.place));
         let Some(Replacing { former, before, start_first }) = self.replacing.take() else { return };
         self.after.extend(before);
-        let node = std::mem::replace(&mut self.node, former);
         if !start_first {
-            uninstall::stop(self);
+            self.stop_old(former);
+        }
+        let keeps = former.is_adopted() && !self.node.is_adopted();
+        let swap = backend::swap(self.known.deployment, self.instance, self.node, keeps);
+        let id = self.push(name, swap, operation.retry, Some(&operation.place));
+        // From here on nothing is known of what has the place until it is proven to work.
+        self.proposal.stage.task_mut(id).enters = Some(Starting);
+    }
+
+    /// Stops what was made from `former`. What was adopted is stopped too, not put back as it was found: it makes way.
+    fn stop_old(&mut self, former: &'a Definition) {
+        let node = std::mem::replace(&mut self.node, former);
+        let first = self.proposal.stage.tasks().len();
+        uninstall::stop(self);
+        let stage = &mut self.proposal.stage;
+        for id in (first..stage.tasks().len()).map(TaskId) {
+            let step = std::mem::replace(&mut stage.task_mut(id).step, Step::Nothing);
+            stage.task_mut(id).step = step.halting();
+        }
+        let is_stopped = stage.tasks()[first..].iter().any(|task| task.step.touch() == Touch::Stops);
+        if !is_stopped {
+            let id = self.push("stop", backend::stopping(former), Retry::default(), Some(&former.place));
+            self.proposal.stage.task_mut(id).leaves = Some(Stopped);
         }
         self.node = node;
-        let keeps = former.is_adopted() && !node.is_adopted();
-        let swap = backend::swap(self.known.deployment, self.instance, node, keeps);
-        self.push(name, swap, operation.retry, Some(&operation.place));
     }
 
     /// Appends an operation of all relationships: those to one node together, those to different nodes one after another.

@@ -128,8 +128,9 @@ impl<'a> Planner<'a, '_> {
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
         chain.done = if goes_on { done_of(instance, node, record, observed) } else { Vec::new() };
         chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
+        let is_left = record.instances.get(&instance.id).is_some_and(backend::is_being_replaced);
         match standing {
-            Standing::UpToDate if !update::is_left(self.known, instance, node) => return,
+            Standing::UpToDate if !is_left => return,
             Standing::UpToDate => {}
             Standing::Changed => put_right(&mut chain),
             Standing::Outdated | Standing::Bound => {
@@ -142,10 +143,8 @@ impl<'a> Planner<'a, '_> {
             Standing::Absent if backend::has_object(node) => way_up(&mut chain, Uninitialized),
             Standing::Absent => way_up(&mut chain, record.state(&instance.id)),
         }
-        if update::is_left(self.known, instance, node)
-            && chain.last.is_none_or(|last| chain.proposal.stage.task(last).operation != update::CLEAN)
-        {
-            chain.push(update::CLEAN, backend::discarding(node), Retry::default(), Some(&node.place));
+        if is_left && chain.last.is_none_or(|last| chain.proposal.stage.task(last).operation != update::CLEAN) {
+            update::prove(&mut chain);
         }
         chain.end_in(Started, "install");
         if let Some(last) = chain.last {
@@ -172,7 +171,10 @@ impl<'a> Planner<'a, '_> {
         let is_other =
             |former: &Definition| former.secrets != node.secrets || (!former.is_made_like(node) && !backend::is_replaceable(node));
         let is_former = exists && former.is_some_and(is_other);
-        let takes_over = former.is_some_and(Definition::is_adopted) && backend::is_replaceable(node) && standing == Standing::Absent;
+        let takes_over = former.is_some_and(Definition::is_adopted)
+            && !node.is_adopted()
+            && backend::has_object(node)
+            && standing == Standing::Absent;
         if standing == Standing::Outdated || is_former || takes_over {
             change = backend::change(instance, node, self.known.record, self.known.observed);
             standing = if change == Change::Nothing { standing } else { Standing::Outdated };
@@ -250,15 +252,23 @@ fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Roll
         }
         // What never worked is no fallback.
         Change::Replace if backend::is_replaceable(node) && worked(record, instance) => {
-            let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref()).unwrap_or(node);
+            let former = record.made_from(instance, node);
             let before = outages.before(&instance.node, rolling);
-            let start_first = rolling.start_first && backend::can_run_twice(node);
+            let start_first = starts_first(chain.known, (instance, former, node), rolling);
             update::replace(chain, Replacing { former, before, start_first });
         }
         Change::Remake if UPDATE.iter().any(|phase| node.operations.contains_key(phase.operation)) => chain.phases(&UPDATE),
         Change::Replace | Change::Remake => remake(chain),
         Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
     }
+}
+
+/// Whether the new one is started before the old one is stopped: where that is wished, or the old one is gone once it is stopped, and
+/// both can be there at once.
+fn starts_first(known: Known<'_>, (instance, former, node): (&Instance, &Definition, &Definition), rolling: Rolling) -> bool {
+    let deployment = known.deployment;
+    let is_wanted = rolling.start_first || backend::is_removed_when_stopped(deployment, instance, former);
+    is_wanted && backend::both_need(deployment, instance, former, node).is_none()
 }
 
 /// Whether an instance has been started as it was, or is on its way to be replaced: then there is something to go back to.
@@ -278,9 +288,12 @@ fn put_right(chain: &mut Chain<'_>) {
     }
 }
 
-/// Taken down, and made anew.
+/// Taken down as it was made, and made again.
 fn remake(chain: &mut Chain<'_>) {
+    let node = chain.node;
+    chain.node = chain.known.record.made_from(chain.instance, node);
     uninstall::way_down(chain, InstanceState::Started);
+    chain.node = node;
     chain.end_in(Deleted, "uninstall");
     way_up(chain, Uninitialized);
 }

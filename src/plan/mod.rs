@@ -12,6 +12,7 @@ pub mod operation;
 mod order;
 mod parameters;
 pub mod reinstall;
+pub mod restore;
 pub mod rollback;
 pub mod scale;
 pub mod uninstall;
@@ -21,6 +22,7 @@ pub use parameters::{Parameters, Selection, names as parameter_names};
 
 use crate::{
     backend::{self, Observed, Step},
+    event::Why,
     model::{Deployment, Place, Retry},
     state::{Execution, Record},
 };
@@ -244,6 +246,19 @@ pub struct Stage {
     /// It tries again what failed in the stage before: that counts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tries_again: bool,
+    /// It restores what was to be replaced: it is carried out even if the run is to start nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<Restoring>,
+}
+
+/// How a stage restores what was to be replaced.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restoring {
+    /// The old object gets its place back.
+    PutBack,
+    /// Another one is made from the same definition.
+    Recreate,
 }
 
 impl Stage {
@@ -328,18 +343,28 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
 /// instances that failed are taken down and tried anew.
 #[must_use]
 pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
-    let execution = known.record.running().filter(|execution| execution.stopped.is_none())?;
-    if execution.has_failed() {
-        let retried = matches!(execution.workflow, Workflow::Install | Workflow::Uninstall) && execution.stages <= subgraph_retries;
-        let stage = match execution.workflow {
-            _ if retried => try_again(execution, known),
-            _ if has_put_back(known.record) => return None,
-            Workflow::Scale if execution.stages == 1 => scale::take_back(known, &execution.parameters),
-            _ => update::put_back(known, execution),
-        };
-        return Some(stage).filter(|stage| !stage.is_empty());
+    let execution = known.record.running()?;
+    let stage = match (known.record.stage().restores, execution.stopped) {
+        (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => None,
+        (Some(Restoring::PutBack), _) => Some(restore::recreate(known)),
+        (None, Some(_)) => Some(restore::put_back(known)),
+        (None, None) if execution.has_failed() => Some(after_failure(execution, known, subgraph_retries)),
+        (None, None) => after_success(execution, known),
+    };
+    stage.filter(|stage| !stage.is_empty())
+}
+
+fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usize) -> Stage {
+    let retried = matches!(execution.workflow, Workflow::Install | Workflow::Uninstall) && execution.stages <= subgraph_retries;
+    match execution.workflow {
+        _ if retried => try_again(execution, known),
+        Workflow::Scale if execution.stages == 1 => scale::take_back(known, &execution.parameters),
+        _ => restore::put_back(known),
     }
-    let stage = match execution.workflow {
+}
+
+fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
+    match execution.workflow {
         Workflow::Heal => heal::next(known, &execution.parameters, execution.stages),
         Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
             Some(scale::next(known, &execution.parameters))
@@ -348,28 +373,29 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
             Some(uninstall::of(known, &Selection::default(), true).stage)
         }
         _ => None,
-    };
-    stage.filter(|stage| !stage.is_empty())
+    }
 }
 
 /// Whether [`next`] may find anything; if not, nobody need look at the engines.
 #[must_use]
 pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
-    let Some(execution) = record.running().filter(|execution| execution.stopped.is_none()) else { return false };
+    let Some(execution) = record.running() else { return false };
+    let has_unproven = || record.instances.values().any(restore::is_unproven);
+    match (record.stage().restores, execution.stopped) {
+        (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
+        (Some(Restoring::PutBack), _) => return record.instances.values().any(backend::is_put_back),
+        (None, Some(_)) => return has_unproven(),
+        (None, None) => {}
+    }
     match execution.workflow {
         Workflow::Install | Workflow::Uninstall if execution.has_failed() && execution.stages <= subgraph_retries => true,
         Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
-        _ if execution.has_failed() => !has_put_back(record) && record.instances.values().any(backend::is_being_replaced),
+        _ if execution.has_failed() => has_unproven(),
         Workflow::Heal => true,
         Workflow::Scale => execution.stages == 1 && !execution.parameters.removed.is_empty(),
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
         _ => false,
     }
-}
-
-/// Whether the last stage put back what was to be replaced.
-fn has_put_back(record: &Record) -> bool {
-    record.stage().tasks().iter().any(|task| task.operation == update::PUT_BACK)
 }
 
 /// Instances that failed are taken down and installed anew; what is taken down is tried once more.

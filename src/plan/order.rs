@@ -24,7 +24,8 @@ impl<'a> Order<'a> {
         ties.chain(self.used_by(instance)).filter(|id| *id != instance.id).collect()
     }
 
-    fn used_by<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s> {
+    /// Ids of the instances whose objects that of `instance` names.
+    pub(super) fn used_by<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s> {
         self.uses.get(&instance.id).into_iter().flatten().map(String::as_str)
     }
 

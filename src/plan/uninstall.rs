@@ -100,11 +100,13 @@ impl Taking<'_> {
         !self.known.record.state(&instance.id).is_gone() || backend::exists(instance, self.known.observed)
     }
 
+    /// What an update did not reach is taken down as it was made: what was adopted stays.
     fn take_down(&self, instance: &Instance, node: &Definition, after: Vec<TaskId>, proposal: &mut Proposal) -> Option<TaskId> {
         let Known { deployment, record, observed } = self.known;
         if !self.exists(instance) {
             return None;
         }
+        let node = record.made_from(instance, node);
         let state = record.state(&instance.id);
         let mut chain = Chain::new(self.known, (instance, node), self.cause, proposal);
         chain.ignores_failure = self.ignores_failure;

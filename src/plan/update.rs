@@ -4,17 +4,16 @@
 //! takes its place; what is new is installed. If something fails, what was to be replaced goes on as it was.
 
 use super::{
-    InstanceState::{self, Started, Starting},
-    Known, Parameters, Proposal, Stage, TaskId,
+    InstanceState::{self, Started},
+    Known, Parameters, Proposal, TaskId,
     chain::Chain,
     install::{self, Scope},
 };
 use crate::{
     backend,
-    model::{Definition, Instance, Retry},
-    state::Execution,
+    model::{Definition, Retry},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How instances of one node follow each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,26 +38,6 @@ pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     install::of(known, &Scope { rolling, ..Scope::default() })
 }
 
-/// Puts back what an update failed to replace. One whose successor works, and only the old container could not be removed, stays.
-#[must_use]
-pub fn put_back(known: &Known<'_>, execution: &Execution) -> Stage {
-    let works: HashSet<&str> =
-        execution.failed.iter().filter(|failed| failed.operation == CLEAN).map(|failed| failed.instance.as_str()).collect();
-    let mut proposal = Proposal::default();
-    for instance in known.deployment.instances.iter().filter(|instance| !works.contains(instance.id.as_str())) {
-        let Some(node) = known.deployment.node(instance) else { continue };
-        let Some(step) = backend::put_back(instance, node, known.record) else { continue };
-        let mut chain = Chain::new(*known, (instance, node), "what was to take its place failed", &mut proposal);
-        let id = chain.push(PUT_BACK, step, Retry::default(), Some(&node.place));
-        let task = proposal.stage.task_mut(id);
-        task.enters = Some(Starting);
-        task.leaves = Some(Started);
-    }
-    proposal.stage
-}
-
-/// The operation that puts back what was to be replaced.
-pub(super) const PUT_BACK: &str = "put_back";
 /// The operation that removes what was replaced.
 pub(super) const CLEAN: &str = "clean";
 
@@ -92,20 +71,29 @@ pub(super) struct Replacing<'a> {
 
 /// Appends what replaces the container of an instance.
 pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
-    let keeps = replacing.former.is_adopted() && !chain.node.is_adopted();
-    let node = chain.node;
     chain.replacing = Some(replacing);
     install::way_up(chain, InstanceState::Uninitialized);
     chain.replacing = None;
+    prove(chain);
+}
+
+/// Appends what shows that a new container works, and then gives up the one before it. A start that is known to be done shows nothing:
+/// the container can have ended since.
+pub(super) fn prove(chain: &mut Chain<'_>) {
+    let node = chain.node;
     if let Some(step) = backend::enduring(node) {
         chain.push("start", step, Retry { max_retries: Some(0.0), ..Retry::default() }, Some(&node.place));
     }
-    if !keeps {
-        chain.push(CLEAN, backend::discarding(node), Retry::default(), Some(&node.place));
+    chain.end_in(Started, "start");
+    if let Some(proven) = chain.last {
+        chain.proposal.stage.task_mut(proven).is_as_defined = true;
     }
+    clean(chain);
 }
 
-/// Whether an instance is one of those that a change in progress left something of.
-pub(super) fn is_left(known: Known<'_>, instance: &Instance, node: &Definition) -> bool {
-    backend::discard(instance, node, known.record).is_some()
+/// Appends what removes the container that was replaced, unless it was adopted, and what was made for a place that is not needed.
+pub(super) fn clean(chain: &mut Chain<'_>) {
+    let former = chain.known.record.instances.get(&chain.instance.id).and_then(|known| known.former.as_deref());
+    let keeps = former.is_some_and(Definition::is_adopted) && !chain.node.is_adopted();
+    chain.push(CLEAN, backend::discarding(chain.node, keeps), Retry::default(), Some(&chain.node.place));
 }

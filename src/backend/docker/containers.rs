@@ -7,7 +7,7 @@ use super::{
     engine::{Engine, label},
     params::Fault,
     params::{self, Gate},
-    replace::{CARRIED, mount_carried},
+    replace::{CARRIED, POLICY, PREDECESSOR, SUCCESSOR, mount_carried},
     wait_for,
 };
 use crate::backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs};
@@ -17,18 +17,23 @@ use bollard::{
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Lines of a container's log that a failure shows.
 const LOG_LINES: usize = 20;
 /// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
 const STOP_TIMEOUT: i64 = 10;
 
+/// How long the engine has to remove a container with AutoRemove that was stopped.
+const REMOVAL: Duration = Duration::from_secs(20);
+/// Pause between two looks whether it did.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// First version of the API that takes the hardware address with the network.
 const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
 
 /// Runtime properties that go with the container.
-const FORGOTTEN: [&str; 11] = [
+const FORGOTTEN: [&str; 12] = [
     "container_id",
     "image_id",
     "network_settings",
@@ -37,9 +42,10 @@ const FORGOTTEN: [&str; 11] = [
     "container_args",
     "container_info",
     "run_result",
-    "successor_id",
-    "predecessor_id",
+    SUCCESSOR,
+    PREDECESSOR,
     CARRIED,
+    POLICY,
 ];
 
 /// A request to create a container, complete.
@@ -226,7 +232,7 @@ impl Engine {
     pub(super) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
-            self.delete(&id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
+            self.delete_own(call, &id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
         }
         if removal.volumes {
             self.remove_carried(call).await?;
@@ -237,11 +243,38 @@ impl Engine {
         Ok(forgotten())
     }
 
+    /// Removes a container that was made for the instance, with its anonymous volumes. Any other one is left as it is, whatever the
+    /// record says of it: what dockctl did not make it cannot make again.
+    pub(super) async fn delete_own(&self, call: &Call, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
+        let is_own = |found: &Container| {
+            found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance)
+        };
+        match self.inspect(id).await? {
+            Some(found) if is_own(&found) => self.delete(id, options).await,
+            _ => Ok(()),
+        }
+    }
+
     pub(super) async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
         match self.client.repeat(|| self.client.docker().remove_container(id, Some(options.clone()))).await {
+            // The engine removes a container with AutoRemove by itself.
+            Err(error) if status(&error) == Some(409) && error.to_string().contains("already in progress") => self.await_removal(id).await,
             Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the container")),
             _ => Ok(()),
         }
+    }
+
+    /// Waits until a container is gone that the engine is removing.
+    pub(super) async fn await_removal(&self, id: &str) -> Result<(), Failure> {
+        let end = tokio::time::Instant::now() + REMOVAL;
+        while self.inspect(id).await?.is_some() {
+            if tokio::time::Instant::now() > end {
+                let message = format!("the engine did not remove container {id} within {} s", REMOVAL.as_secs());
+                return Err(Failure { recoverable: true, ..Failure::fatal(message) });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// The container that the record knows, and any that a run made for the instance and died before it could write that

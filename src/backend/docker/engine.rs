@@ -173,7 +173,8 @@ impl Engine {
             Action::Recreate(creation) => self.recreate(call, creation).await,
             Action::CreateSuccessor(creation) => self.create_successor(call, creation).await,
             Action::Swap { name, keeps } => self.swap(call, name, *keeps).await,
-            Action::Discard { stop } => self.discard(call, stop).await,
+            Action::Discard { stop, keeps } => self.discard(call, stop, *keeps).await,
+            Action::StepBack { name } => self.step_back(call, name).await,
             Action::PutBack => self.put_back(call).await,
             Action::Adjust { body, .. } => self.adjust(call, body).await,
             Action::Rename { name } => {

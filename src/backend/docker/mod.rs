@@ -14,6 +14,7 @@ mod declared;
 mod drift;
 mod engine;
 mod engines;
+mod exclusive;
 mod guard;
 mod happen;
 mod images;
@@ -45,7 +46,10 @@ pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::{adopted_name, engine_of, reads, uses};
 pub(super) use lower::lower;
-pub(super) use replace::{can_run_twice, change, discard, discarding, enduring, fixed_port, is_being_replaced, put_back, swap};
+pub(super) use replace::{
+    change, discarding, enduring, is_being_replaced, is_predecessor_gone, is_put_back, is_replaced, put_back, starting_old, stopping, swap,
+};
+pub(super) use exclusive::{both_need, fixed_port, is_removed_when_stopped};
 
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{
@@ -117,6 +121,7 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
         Action::CreateSuccessor(_)
         | Action::Swap { .. }
         | Action::Discard { .. }
+        | Action::StepBack { .. }
         | Action::PutBack
         | Action::Adjust { .. }
         | Action::Rename { .. }

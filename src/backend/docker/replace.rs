@@ -1,14 +1,14 @@
 //! Changing a container: as it stands where the engine can, else by another one that takes its place.
 //!
-//! The new one is made under a temporary name (`NAME.dockctl-next`). When it is there the old one steps aside
-//! (`NAME.dockctl-former`), the new one gets the name, is started and waited for, and only then the old one is removed. Until that
-//! it can be put back.
+//! The new one is made under a temporary name (`NAME.dockctl-next`). Then the old one steps aside (`NAME.dockctl-former`), the new
+//! one gets the name, is started and waited for, and only then the old one is removed. Until then it can be put back. One that was
+//! adopted steps aside as `NAME.before-dockctl`, and is never removed.
 
 use super::{
-    Action, Creation, Step,
+    ADOPTED_STATE, Action, Creation, Step,
     connect::{failure, status},
     container::Container,
-    containers::{container_id, refused},
+    containers::{known_id, refused},
     declared::{adopted_name, conditions, creation, declaration, engine, expected_exit, input, object_name, processes, stop_params},
     engine::{Engine, label},
     images::in_path,
@@ -31,9 +31,12 @@ pub(super) const FORMER: &str = ".dockctl-former";
 /// The same, of one that was there before the deployment and is kept.
 const BEFORE: &str = ".before-dockctl";
 
-/// Runtime properties that a change in progress needs.
-const SUCCESSOR: &str = "successor_id";
-const PREDECESSOR: &str = "predecessor_id";
+/// Runtime properties that a change in progress needs: the container that was made for a place, and the one that was there before. If
+/// that is `container_id` too, it was put back and is not started yet.
+pub(super) const SUCCESSOR: &str = "successor_id";
+pub(super) const PREDECESSOR: &str = "predecessor_id";
+/// The restart policy of an adopted container that stepped aside: until it is put back it must not start by itself.
+pub(super) const POLICY: &str = "predecessor_restart_policy";
 /// Anonymous volumes of the container before, by where they are mounted.
 pub(super) const CARRIED: &str = "carried_volumes";
 
@@ -57,7 +60,7 @@ pub(super) const ADJUSTABLE: [&str; 14] = [
 
 /// The name without what a change in progress put behind it.
 pub(super) fn lasting_name(name: &str) -> &str {
-    [NEXT, FORMER].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+    [NEXT, FORMER, BEFORE].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
 }
 
 impl Step {
@@ -187,22 +190,6 @@ fn split(creation: &Creation, deployment: &Deployment, instance: &Instance, node
     Some((json!([declared, body]), adjustable))
 }
 
-/// Whether two containers of a node can run beside each other: nothing of the host is theirs alone.
-pub(in crate::backend) fn can_run_twice(node: &Definition) -> bool {
-    let converted = params::creation(input(node, "create", "params"), input(node, "start", "params"));
-    converted.is_ok_and(|it| it.body.get("HostConfig").is_none_or(|host| host["NetworkMode"] != "host")) && fixed_port(node).is_none()
-}
-
-/// A port of the host that the container of a node must have.
-pub(in crate::backend) fn fixed_port(node: &Definition) -> Option<String> {
-    let converted = params::creation(input(node, "create", "params"), input(node, "start", "params")).ok()?;
-    let bindings = converted.body.get("HostConfig")?["PortBindings"].as_object()?;
-    let ports = bindings.values().flat_map(|bindings| bindings.as_array().into_iter().flatten());
-    // A range lets the engine choose.
-    let fixed = |port: &&str| !port.is_empty() && *port != "0" && !port.contains('-');
-    ports.filter_map(|binding| binding["HostPort"].as_str()).find(fixed).map(str::to_owned)
-}
-
 /// Arguments without those that say nothing but limits, as far as these are known by now.
 fn without_limits(mut arguments: Json) -> Json {
     let known = arguments.get("host_config").is_none_or(|host| !holds_call(host));
@@ -217,15 +204,10 @@ pub(in crate::backend) fn swap(deployment: &Deployment, instance: &Instance, nod
     Step { engine: engine(node), action: Action::Swap { name: object_name(&deployment.name, instance, node), keeps } }
 }
 
-/// The step that removes what another container took the place of.
-pub(in crate::backend) fn discard(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
-    record.properties(&instance.id)?.get(PREDECESSOR)?;
-    Some(discarding(node))
-}
-
-pub(in crate::backend) fn discarding(node: &Definition) -> Step {
+/// The step that removes what another container took the place of, or keeps it if it was adopted.
+pub(in crate::backend) fn discarding(node: &Definition, keeps: bool) -> Step {
     let stop = stop_params(node, input(node, "stop", "params").clone());
-    Step { engine: engine(node), action: Action::Discard { stop } }
+    Step { engine: engine(node), action: Action::Discard { stop, keeps } }
 }
 
 /// The step that sees whether what takes the place of a container stays up; none if something else shows that it works, or it is to end.
@@ -234,15 +216,51 @@ pub(in crate::backend) fn enduring(node: &Definition) -> Option<Step> {
     (is_started(node) && !is_shown).then(|| Step { engine: engine(node), action: Action::Endure })
 }
 
-/// The step that puts back what another container was to take the place of.
-pub(in crate::backend) fn put_back(instance: &Instance, node: &Definition, record: &Record) -> Option<Step> {
-    is_being_replaced(record.properties(&instance.id)?).then(|| Step { engine: engine(node), action: Action::PutBack })
+/// The step that stops a container for another one, where its own definition says nothing of that.
+pub(in crate::backend) fn stopping(node: &Definition) -> Step {
+    Step { engine: engine(node), action: Action::Stop { params: Json::Null } }
+}
+
+/// The step that gives the container back its place that was made from `former`. An adopted one has the name that it is adopted by,
+/// unless that is an id.
+pub(in crate::backend) fn put_back(former: &Definition) -> Step {
+    let name = adopted_name(former).filter(|name| !is_id(name));
+    Step { engine: engine(former), action: Action::StepBack { name: name.into() } }
+}
+
+/// The step that starts it there.
+pub(in crate::backend) fn starting_old(former: &Definition) -> Step {
+    Step { engine: engine(former), action: Action::PutBack }
+}
+
+/// Whether a name can be an id, whole or in part.
+fn is_id(name: &str) -> bool {
+    name.len() >= 12 && name.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// Whether a change of a container is in progress.
 pub(in crate::backend) fn is_being_replaced(properties: &JsonMap<String, Json>) -> bool {
     [SUCCESSOR, PREDECESSOR].iter().any(|name| properties.contains_key(*name))
 }
+
+/// Whether another container has the place, and the one before was not removed yet.
+pub(in crate::backend) fn is_replaced(properties: &JsonMap<String, Json>) -> bool {
+    properties.get(PREDECESSOR).is_some_and(|before| properties.get("container_id") != Some(before))
+}
+
+/// Whether the one before has its place back, and was not started yet.
+pub(in crate::backend) fn is_put_back(properties: &JsonMap<String, Json>) -> bool {
+    properties.get(PREDECESSOR).is_some_and(|before| properties.get("container_id") == Some(before))
+}
+
+/// Whether the container is gone that another one is to take the place of, or took it.
+pub(in crate::backend) fn is_predecessor_gone(properties: &JsonMap<String, Json>, observed: &Observed) -> bool {
+    let before = properties.get(PREDECESSOR).or_else(|| properties.get("container_id")).and_then(Json::as_str);
+    before.is_none_or(|id| !observed.objects.iter().any(|object| object.id == id))
+}
+
+/// Removal of a container whatever it does, with its volumes without a name.
+const WHOLE: RemoveContainerOptions = RemoveContainerOptions { v: true, force: true, link: false };
 
 fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
     call.properties.get(name).and_then(Json::as_str)
@@ -257,7 +275,7 @@ impl Engine {
     /// Makes the container that is to take the place of the instance's own, under a temporary name. Volumes without a name are
     /// carried over.
     pub(super) async fn create_successor(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
-        let Some(back) = self.step_back(call).await? else { return self.create_beside(call, creation).await };
+        let Some(back) = self.reinstate(call).await? else { return self.create_beside(call, creation).await };
         let properties = call.properties.clone().into_iter().filter(|(name, _)| name != PREDECESSOR);
         let properties = properties.chain([("container_id".to_owned(), back.clone().into())]).collect();
         let mut outputs = self.create_beside(&Call { properties, ..call.clone() }, creation).await?;
@@ -266,12 +284,12 @@ impl Engine {
         Ok(outputs)
     }
 
-    /// A change that came to no end left two containers: the one that was there before is the one to keep. Its id, if it is there.
-    async fn step_back(&self, call: &Call) -> Result<Option<String>, Failure> {
+    /// A change that did not finish left two containers: the one that was there before is the one to keep. Its id, if it is there.
+    async fn reinstate(&self, call: &Call) -> Result<Option<String>, Failure> {
         let Some(id) = property(call, PREDECESSOR) else { return Ok(None) };
         let Some(before) = self.inspect(id).await? else { return Ok(None) };
         if let Some(unproven) = property(call, "container_id").filter(|it| *it != id) {
-            self.delete(unproven, RemoveContainerOptions { v: true, force: true, link: false }).await?;
+            self.delete_own(call, unproven, WHOLE).await?;
         }
         self.rename(id, lasting_name(&before.name())).await?;
         Ok(Some(id.to_owned()))
@@ -283,6 +301,9 @@ impl Engine {
         if before.as_ref().is_none_or(|before| lasting_name(&before.name()) != name) {
             self.expect_free(call, name).await?;
         }
+        if let Some(lost) = before.as_ref().filter(|before| is_lost_when_stopped(before)) {
+            return Err(cannot_keep(lost));
+        }
         let carried = before.as_ref().map(carried).unwrap_or_default();
         if let Some(found) = self.made_already(call, creation, &carried).await? {
             return Ok(found);
@@ -290,7 +311,8 @@ impl Engine {
         let made = self.create_as(&with_carried(call, &carried), creation, &format!("{name}{NEXT}")).await?;
         let id = made.set.get("container_id").cloned().unwrap_or_default();
         let kept = (!carried.is_empty()).then(|| (CARRIED, carried.into()));
-        Ok(set([(SUCCESSOR, id)].into_iter().chain(kept), &[]))
+        let policy = before.as_ref().and_then(foreign_policy).map(|policy| (POLICY, policy));
+        Ok(set([(SUCCESSOR, id)].into_iter().chain(kept).chain(policy), &[]))
     }
 
     /// The container that a run made beside the old one before it died, if it made one.
@@ -302,7 +324,8 @@ impl Engine {
             let made =
                 self.inspect(&id).await?.filter(|it| it.label(label::EXECUTION) == Some(&call.execution) && it.name().ends_with(NEXT));
             if made.is_some() {
-                return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
+                let policy = self.predecessor(call).await?.as_ref().and_then(foreign_policy).map(|policy| (POLICY, policy));
+                return Ok(Some(set([(SUCCESSOR, id.into())].into_iter().chain(policy), &[])));
             }
         }
         Ok(None)
@@ -315,7 +338,7 @@ impl Engine {
         if self.is_made_from(&found, &with_carried(call, carried), creation)? {
             return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
         }
-        self.delete(id, RemoveContainerOptions { v: false, force: true, link: false }).await?;
+        self.delete_own(call, id, RemoveContainerOptions { v: false, force: true, link: false }).await?;
         Ok(None)
     }
 
@@ -331,18 +354,43 @@ impl Engine {
         let name = name.as_str().unwrap_or_default();
         let Some(id) = property(call, SUCCESSOR) else { return Err(Failure::fatal("what is to take the place was never made")) };
         let Some(new) = self.inspect(id).await? else { return Err(Failure::fatal("the container that is to take the place is gone")) };
-        let old = self.predecessor(call).await?;
-        if let Some(old) = &old {
-            let aside = if keeps { format!("{}{BEFORE}", old.name()) } else { format!("{}{FORMER}", lasting_name(&old.name())) };
-            if !old.name().ends_with(FORMER) && !old.name().ends_with(BEFORE) {
-                self.rename(&old.id(), &aside).await?;
-            }
+        if let Some(old) = self.lasting_predecessor(call).await? {
+            self.put_aside(&old, name, keeps).await?;
         }
         if new.name() != name {
             self.rename(id, name).await?;
         }
-        let former = old.filter(|_| !keeps).map(|old| (PREDECESSOR, old.id().into()));
+        let former = call.properties.get("container_id").map(|old| (PREDECESSOR, old.clone()));
         Ok(set([("container_id", id.into())].into_iter().chain(former), &[SUCCESSOR, "network_settings", "ports"]))
+    }
+
+    /// The container whose place is taken; one with AutoRemove that was stopped has no name any more once it is gone.
+    async fn lasting_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
+        let Some(old) = self.predecessor(call).await? else { return Ok(None) };
+        let ends = old.flag("/HostConfig/AutoRemove") && matches!(old.state(), ObjectState::Exited | ObjectState::Dead);
+        if ends {
+            self.await_removal(&old.id()).await?;
+        }
+        Ok(Some(old).filter(|_| !ends))
+    }
+
+    async fn put_aside(&self, old: &Container, wanted: &str, keeps: bool) -> Result<(), Failure> {
+        if keeps {
+            self.set_policy(&old.id(), &json!({ "Name": "no" })).await?;
+        }
+        let (name, ending) = (old.name(), if keeps { BEFORE } else { FORMER });
+        let lasting = if keeps { &name } else { lasting_name(&name) };
+        let is_aside = name != wanted && name.ends_with(ending);
+        if is_aside { Ok(()) } else { self.rename(&old.id(), &format!("{lasting}{ending}")).await }
+    }
+
+    /// Podman takes no restart policy for a container that exists, and restarts none by itself when it starts.
+    async fn set_policy(&self, id: &str, policy: &Json) -> Result<(), Failure> {
+        if self.client.is_podman() {
+            return Ok(());
+        }
+        let set = self.client.post(&format!("/containers/{id}/update"), &[], &json!({ "RestartPolicy": policy })).await;
+        set.map(drop).map_err(|error| failure(&error, "changing the restart policy of the adopted container"))
     }
 
     pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
@@ -358,53 +406,63 @@ impl Engine {
         }
     }
 
-    /// Removes the container whose place another took. Its volumes without a name are in use by that, or go.
-    pub(super) async fn discard(&self, call: &Call, stop: &Json) -> Result<Outputs, Failure> {
-        if let Some(id) = property(call, PREDECESSOR)
-            && let Some(old) = self.inspect(id).await?
-        {
+    /// Removes the container whose place another took, unless it is to be kept, and one that was made for a place and never took it.
+    /// Volumes without a name are in use by the instance's container, or go.
+    pub(super) async fn discard(&self, call: &Call, stop: &Json, keeps: bool) -> Result<Outputs, Failure> {
+        let mine = property(call, "container_id");
+        let others = [PREDECESSOR, SUCCESSOR].map(|name| property(call, name).filter(|id| Some(*id) != mine));
+        for old in others.into_iter().flatten() {
+            let Some(old) = self.inspect(old).await? else { continue };
             if matches!(old.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused) {
-                self.stop_container(id, params::stop(stop).map_err(|faults| refused(&faults))?).await?;
+                self.stop_container(&old.id(), params::stop(stop).map_err(|faults| refused(&faults))?).await?;
             }
-            self.delete(id, RemoveContainerOptions { v: true, force: true, link: false }).await?;
+            self.delete_own(call, &old.id(), WHOLE).await?;
             if let Some(image) = old.text("/Image").filter(|image| property(call, "image_id") != Some(image)) {
                 self.drop_image(image).await?;
             }
         }
-        Ok(set([], &[PREDECESSOR]))
+        let adopted = keeps.then_some(ADOPTED_STATE);
+        Ok(set([], &[PREDECESSOR, SUCCESSOR, POLICY].into_iter().chain(adopted).collect::<Vec<_>>()))
     }
 
-    /// Removes the new container, and lets the old one go on under its name.
-    pub(super) async fn put_back(&self, call: &Call) -> Result<Outputs, Failure> {
-        let swapped = property(call, PREDECESSOR);
-        let (new, old) = match swapped {
-            Some(old) => (property(call, "container_id"), Some(old)),
-            None => (property(call, SUCCESSOR), property(call, "container_id")),
-        };
-        let old = match old {
-            Some(id) => self.inspect(id).await?,
+    /// Removes the new container, and gives the old one its name again. If the old one is gone, nothing is left.
+    pub(super) async fn step_back(&self, call: &Call, name: &Json) -> Result<Outputs, Failure> {
+        let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
+        let before = property(call, PREDECESSOR).or(mine);
+        for new in [mine, next].into_iter().flatten().filter(|new| Some(*new) != before) {
+            self.delete_own(call, new, WHOLE).await?;
+        }
+        let old = match before {
+            Some(id) => self.lasting_predecessor(&with_container(call, id)).await?,
             None => None,
         };
         let Some(old) = old else {
-            return Err(Failure::fatal("the container that was to be put back is gone; the new one was left as it is"));
+            return Ok(set([], &["container_id", SUCCESSOR, PREDECESSOR, POLICY, "network_settings", "ports"]));
         };
-        for new in [new, property(call, SUCCESSOR)].into_iter().flatten().filter(|new| *new != old.id()) {
-            self.delete(new, RemoveContainerOptions { v: true, force: true, link: false }).await?;
+        let now = old.name();
+        let name = name.as_str().unwrap_or_else(|| lasting_name(&now));
+        if now != name {
+            self.rename(&old.id(), name).await?;
         }
-        if old.name().ends_with(FORMER) {
-            self.rename(&old.id(), lasting_name(&old.name())).await?;
+        if let Some(policy) = call.properties.get(POLICY) {
+            self.set_policy(&old.id(), policy).await?;
         }
-        self.start_once(call, &old.id()).await.map_err(|error| failure(&error, "starting the container that was put back"))?;
-        let mut outputs = self.network(call, &old.id()).await?;
-        outputs.set.extend(container_id(old.id()).set);
-        outputs.set.extend(old.text("/Image").map(|image| ("image_id".to_owned(), image.into())));
-        outputs.unset = [SUCCESSOR, PREDECESSOR].map(str::to_owned).to_vec();
+        let image = old.text("/Image").map(|image| ("image_id", image.into()));
+        Ok(set([("container_id", old.id().into()), (PREDECESSOR, old.id().into())].into_iter().chain(image), &[SUCCESSOR]))
+    }
+
+    /// Starts the old container, which has its name again.
+    pub(super) async fn put_back(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        self.start_once(call, &id).await.map_err(|error| failure(&error, "starting the container that was put back"))?;
+        let mut outputs = self.network(call, &id).await?;
+        outputs.unset = [SUCCESSOR, PREDECESSOR, POLICY].map(str::to_owned).to_vec();
         Ok(outputs)
     }
 
     /// Changes limits and the restart policy of the container as it stands.
     pub(super) async fn adjust(&self, call: &Call, body: &Json) -> Result<Outputs, Failure> {
-        let id = super::containers::known_id(call)?;
+        let id = known_id(call)?;
         let adjusted = self.client.post(&format!("/containers/{id}/update"), &[], body).await;
         adjusted.map(|_| Outputs::default()).map_err(|error| failure(&error, "changing the limits of the container"))
     }
@@ -422,6 +480,29 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The restart policy of a container that dockctl did not make, if it has one.
+fn foreign_policy(before: &Container) -> Option<Json> {
+    let policy = before.json.pointer("/HostConfig/RestartPolicy").filter(|policy| !matches!(policy["Name"].as_str(), None | Some("" | "no")));
+    policy.filter(|_| before.label(label::DEPLOYMENT).is_none()).cloned()
+}
+
+/// Whether a container that dockctl did not make is removed by the engine once it is stopped.
+fn is_lost_when_stopped(before: &Container) -> bool {
+    before.flag("/HostConfig/AutoRemove") && before.label(label::DEPLOYMENT).is_none()
+}
+
+fn cannot_keep(before: &Container) -> Failure {
+    let name = before.name();
+    Failure::fatal(format!("container `{name}` was adopted and has AutoRemove: the engine would remove it once it is stopped, and it could not be kept"))
+        .hint("leave it adopted, or give the node another `name`")
+        .hint(format!("to give it up, remove it first: docker rm -f {name}"))
+}
+
+fn with_container(call: &Call, id: &str) -> Call {
+    let properties = call.properties.clone().into_iter().chain([("container_id".to_owned(), id.into())]).collect();
+    Call { properties, ..call.clone() }
 }
 
 fn with_carried(call: &Call, carried: &JsonMap<String, Json>) -> Call {

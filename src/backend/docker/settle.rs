@@ -41,6 +41,7 @@ impl Engine {
             | Action::Recreate(_)
             | Action::Swap { .. }
             | Action::Discard { .. }
+            | Action::StepBack { .. }
             | Action::PutBack
             | Action::Adjust { .. }
             | Action::Rename { .. }

@@ -51,12 +51,20 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
-    /// Removes the container whose place another took.
+    /// Removes the container whose place another took, and one that was made for a place that is not needed.
     Discard {
         /// Parameters of `stop`, if it runs still.
         stop: Json,
+        /// The old one was there before the deployment, and stays.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
     },
-    /// Removes the new container, and lets the old one go on.
+    /// Removes the new container, and gives the old one its name again.
+    StepBack {
+        /// The name; null if it is the one that the old one has without what the replacement added to it.
+        name: Json,
+    },
+    /// Starts the old container again.
     PutBack,
     /// Changes limits and the restart policy of the container as it stands.
     Adjust {
@@ -227,7 +235,7 @@ impl Action {
         match self {
             Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Build { .. } => Touch::Creates,
             Self::Adopt { .. } => Touch::Adopts,
-            Self::CreateSuccessor(_) | Self::Swap { .. } | Self::PutBack => Touch::Replaces,
+            Self::CreateSuccessor(_) | Self::Swap { .. } | Self::StepBack { .. } | Self::PutBack => Touch::Replaces,
             Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow | Self::Endure => Touch::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
             Self::Adjust { .. } | Self::Rename { .. } | Self::Connect { .. } | Self::Discard { .. } => Touch::Adjusts,
@@ -402,8 +410,10 @@ impl fmt::Display for Action {
             Self::Swap { name, keeps: true } => {
                 write!(f, "let the new container take the name {0}; the old one stays as {0}.before-dockctl", shown(name))
             }
-            Self::Discard { .. } => f.write_str("remove old container"),
-            Self::PutBack => f.write_str("put the old container back"),
+            Self::Discard { keeps: false, .. } => f.write_str("remove old container"),
+            Self::Discard { keeps: true, .. } => f.write_str("leave the old container stopped"),
+            Self::StepBack { .. } => f.write_str("put the old container back"),
+            Self::PutBack => f.write_str("start the old container again"),
             Self::Rename { name } => write!(f, "give the container its name {} again", shown(name)),
             Self::Adjust { body, .. } => {
                 let fields: Vec<&str> = body.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();

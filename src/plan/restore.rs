@@ -1,0 +1,111 @@
+//! Restoring: what a run was to replace, and did not, works again as it was.
+//!
+//! Between the stop of an old object and the proof that the new one works, a run can fail, be stopped or die. Then the old one is
+//! given its place back and started. If it cannot be started, because it is gone or names something that is gone, another one is made
+//! from the definition that it was made from. None of this is new work: it is done although the run was told to start nothing new.
+//! What cannot be restored now is restored by the next run, before anything else.
+
+use super::{
+    InstanceState::{Started, Starting, Uninitialized},
+    Known, Parameters, Proposal, Restoring, Stage, TaskId, Workflow,
+    chain::Chain,
+    install,
+    order::Order,
+    update::{self, Replacing},
+};
+use crate::{
+    backend,
+    event::Outcome,
+    model::{Definition, Instance, Retry},
+    state::{InstanceRecord, Record},
+};
+use std::collections::HashMap;
+
+/// The operation that puts back what was to be replaced.
+pub(super) const PUT_BACK: &str = "put_back";
+
+/// Whether an instance is between two objects, and nothing shows yet that the new one works.
+#[must_use]
+pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
+    backend::is_being_replaced(known) && !(known.state == Started && backend::is_replaced(known))
+}
+
+/// Whether an earlier run left an instance between two objects, and this one does not finish what it began. Only a run whose process
+/// died left something to finish: of one that failed or was stopped the old object is wanted.
+#[must_use]
+pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters) -> bool {
+    let finishes = matches!(workflow, Workflow::Install | Workflow::Update | Workflow::Heal);
+    let is_whole = parameters.selection.is_all() && parameters.node_instance_id.is_none();
+    let died = record.executions.last().is_some_and(|last| {
+        matches!(last.outcome, None | Some(Outcome::Interrupted)) && !last.has_failed() && last.stopped.is_none()
+    });
+    record.instances.values().any(is_unproven) && !(finishes && is_whole && died)
+}
+
+/// Plans giving every old object its place back, and starting it. One that is gone is made again.
+#[must_use]
+pub fn put_back(known: &Known<'_>) -> Stage {
+    let cause = "what was to take its place does not work";
+    planned(known, Restoring::PutBack, &is_unproven, &mut |chain, is_gone| {
+        let former = chain.node;
+        let id = chain.push(PUT_BACK, backend::put_back(former), Retry::default(), Some(&former.place));
+        chain.proposal.stage.task_mut(id).enters = Some(Starting);
+        if is_gone {
+            install::way_up(chain, Uninitialized);
+        } else {
+            chain.push(PUT_BACK, backend::starting_old(former), Retry::default(), Some(&former.place));
+        }
+        cause
+    })
+}
+
+/// Plans another object for each that has its place back and could not be started, from the definition that it was made from.
+#[must_use]
+pub fn recreate(known: &Known<'_>) -> Stage {
+    let cause = "what has its place back does not start";
+    planned(known, Restoring::Recreate, &backend::is_put_back, &mut |chain, _| {
+        update::replace(chain, Replacing { former: chain.node, before: None, start_first: false });
+        cause
+    })
+}
+
+/// Appends the tasks of each instance that is chosen, those whose objects others name first.
+fn planned(
+    known: &Known<'_>,
+    restores: Restoring,
+    chosen: &dyn Fn(&InstanceRecord) -> bool,
+    append: &mut dyn FnMut(&mut Chain<'_>, bool) -> &'static str,
+) -> Stage {
+    let all: Vec<(Instance, &Definition)> = candidates(known, chosen);
+    let (order, mut proposal, mut last) = (Order::new(known.deployment), Proposal::default(), HashMap::<&str, TaskId>::new());
+    for (instance, former) in &all {
+        let is_gone = !former.is_adopted()
+            && known.record.instances.get(&instance.id).is_some_and(|it| backend::is_predecessor_gone(it, known.observed));
+        let first = proposal.stage.tasks().len();
+        let mut chain = Chain::new(*known, (instance, former), "", &mut proposal);
+        chain.after = order.used_by(instance).filter_map(|id| last.get(id).copied()).collect();
+        let cause = append(&mut chain, is_gone);
+        chain.end_in(Started, PUT_BACK);
+        last.extend(chain.last.map(|task| (instance.id.as_str(), task)));
+        for id in first..proposal.stage.tasks().len() {
+            cause.clone_into(&mut proposal.stage.task_mut(TaskId(id)).cause);
+        }
+    }
+    proposal.stage.restores = Some(restores);
+    proposal.stage
+}
+
+/// Instances as they were when their objects were made, each with the definition that it was made from; those of earlier definitions of
+/// the deployment last.
+fn candidates<'k>(known: &Known<'k>, chosen: &dyn Fn(&InstanceRecord) -> bool) -> Vec<(Instance, &'k Definition)> {
+    let Known { deployment, record, .. } = *known;
+    let is_chosen = |instance: &Instance| record.instances.get(&instance.id).is_some_and(chosen);
+    let present = Order::new(deployment).instances().into_iter().filter_map(|it| Some((it, deployment.node(it)?)));
+    let dropped = record.dropped.iter().map(|(instance, node)| (instance, node));
+    let as_made = |(instance, node): (&'k Instance, &'k Definition)| {
+        let known = record.instances.get(&instance.id);
+        let ties = known.filter(|known| known.former.is_some()).map(|known| known.former_ties.clone());
+        (Instance { ties: ties.unwrap_or_else(|| instance.ties.clone()), ..instance.clone() }, record.made_from(instance, node))
+    };
+    present.chain(dropped).filter(|(instance, _)| is_chosen(instance)).map(as_made).collect()
+}
