@@ -125,6 +125,23 @@ pub enum Unsettled {
     Engine(Failure),
 }
 
+/// What an execution is.
+pub struct Run<'r> {
+    /// Its id.
+    pub id: &'r str,
+    /// The workflow.
+    pub workflow: Workflow,
+    /// What was said of the workflow.
+    pub parameters: &'r Parameters,
+    /// The execution that it goes on with, or takes back.
+    pub of: Option<String>,
+    /// Plans the first stage again, if something had to be restored before; none: as the workflow does.
+    pub replan: Option<Replan<'r>>,
+}
+
+/// Plans a stage from what is there now.
+pub type Replan<'r> = Box<dyn Fn(&Known<'_>) -> Stage + 'r>;
+
 /// Everything a run talks to.
 pub struct Executor<'a, B> {
     /// What is known.
@@ -201,6 +218,31 @@ impl<'a, B: Backend> Executor<'a, B> {
         Ok(())
     }
 
+    /// Carries a whole execution out, but for its end. What an earlier run left between two objects is restored first; then the work is
+    /// planned again.
+    ///
+    /// # Errors
+    ///
+    /// As of [`carry_out`](Self::carry_out).
+    pub async fn execute(&mut self, run: Run<'_>, stage: Stage, signals: &Signals) -> Result<(), Unsettled> {
+        let restores = restore::comes_first(self.record, run.workflow, run.parameters);
+        self.begin(run.id, run.workflow, run.parameters, run.of)?;
+        if !restores || !self.restore(signals).await? {
+            return self.carry_out(stage, signals).await;
+        }
+        if signals.is_aborted() {
+            return Ok(());
+        }
+        let planned = self.planned(|known| {
+            let first = || plan::first(run.workflow, run.parameters, known).stage;
+            let mut stage = run.replan.as_ref().map_or_else(first, |replan| replan(known));
+            // What could not be restored is replaced all the same.
+            stage.tries_again = true;
+            Some(stage)
+        });
+        self.carry_out(planned.await?.unwrap_or_default(), signals).await
+    }
+
     /// Begins an execution. `of` is the one that it goes on with, or takes back.
     ///
     /// # Errors
@@ -231,8 +273,8 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// # Errors
     ///
     /// As of [`carry_out`](Self::carry_out). What cannot be restored is no error: its tasks have failed.
-    pub async fn restore(&mut self, signals: &Signals) -> Result<bool, Unsettled> {
-        let stage = self.planned(|known| Some(restore::put_back(known))).await?.unwrap_or_default();
+    async fn restore(&mut self, signals: &Signals) -> Result<bool, Unsettled> {
+        let stage = self.planned(|known| Some(restore::first(known))).await?.unwrap_or_default();
         let is_needed = !stage.is_empty();
         if is_needed {
             self.run(stage, signals).await?;
@@ -253,11 +295,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     }
 
     /// What is planned from what engines say now.
-    ///
-    /// # Errors
-    ///
-    /// If an engine does not say.
-    pub async fn planned(&self, plan: impl Fn(&Known<'_>) -> Option<Stage>) -> Result<Option<Stage>, Unsettled> {
+    async fn planned(&self, plan: impl Fn(&Known<'_>) -> Option<Stage>) -> Result<Option<Stage>, Unsettled> {
         let record = &*self.record;
         let Some(deployment) = &record.deployment else { return Ok(None) };
         let places = places(deployment, record, self.secrets).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;

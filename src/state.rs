@@ -392,8 +392,11 @@ impl Record {
         let instance = self.instances.entry(planned.instance.clone()).or_default();
         instance.state = planned.leaves.unwrap_or(instance.state);
         instance.rests = instance.state == InstanceState::Stopped && (is_halt || instance.rests);
-        if planned.is_as_defined || instance.state.is_gone() {
-            instance.is_up_to_date_now();
+        match self.stage.restores {
+            // It is as it was, and holds on to nothing that is gone.
+            Some(_) if planned.is_as_defined => instance.is_stale = false,
+            _ if planned.is_as_defined || instance.state.is_gone() => instance.is_up_to_date_now(),
+            _ => {}
         }
         if instance.state == InstanceState::Started || instance.state.is_gone() {
             instance.done.clear();

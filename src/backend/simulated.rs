@@ -1,10 +1,13 @@
 //! An engine in memory, for tests of the kernel: it fails, dies and forgets on command.
 
+mod container;
+
 use super::{Backend, Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, Places, ProgressSink, Step, docker};
 use crate::model::{Deployment, Planned};
+use container::Made;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{cell::RefCell, fmt};
+use std::{cell::RefCell, collections::HashMap, fmt};
 
 /// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of users can have.
 const PLUGIN: &str = "dockctl-simulated";
@@ -64,6 +67,9 @@ pub enum Change {
 }
 
 /// An engine in memory.
+///
+/// A container whose command says `missing` does not start, one whose command says `exit` ends a moment after its start. One that shares
+/// something with another one (`network_mode: container:NAME`, links and the like) needs that one to run; fixed ports can be had once.
 #[derive(Default)]
 pub struct Simulated {
     /// Containers that exist.
@@ -73,19 +79,32 @@ pub struct Simulated {
     /// What requests changed, in order: instance, and what was done. What finds its work done changes nothing.
     pub changes: RefCell<Vec<(String, Change)>>,
     fates: RefCell<Vec<(usize, Fate)>>,
+    /// What containers were made from, by id; those that are gone included.
+    made: RefCell<HashMap<String, Made>>,
 }
 
 impl Simulated {
     /// Decides the fate of the `n`th request, counted from 0.
     #[must_use]
     pub fn fate(self, n: usize, fate: Fate) -> Self {
-        self.fates.borrow_mut().push((n, fate));
+        self.doom(n, fate);
         self
+    }
+
+    /// Decides the fate of the `n`th request of an engine that was asked before, counted from 0.
+    pub fn doom(&self, n: usize, fate: Fate) {
+        self.fates.borrow_mut().push((n, fate));
     }
 
     /// Lets every later request succeed.
     pub fn calm(&self) {
         self.fates.borrow_mut().clear();
+    }
+
+    /// Makes a container that no deployment made. It runs.
+    pub fn foreign(&self, name: &str) {
+        let object = object(format!("id-{name}"), name, None, ObjectState::Running);
+        self.containers.borrow_mut().push(object);
     }
 
     fn fate_of(&self, n: usize) -> Fate {
@@ -96,50 +115,25 @@ impl Simulated {
         self.changes.borrow_mut().push((call.instance.clone(), change));
     }
 
-    fn carry_out(&self, call: &Call, action: &docker::Action) -> Outputs {
-        let mut containers = self.containers.borrow_mut();
-        let mine = |object: &Object| object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance);
-        let mut outputs = Outputs::default();
-        match action {
-            docker::Action::Create(creation) => {
-                if !containers.iter().any(mine) {
-                    containers.push(created(call, creation));
-                    self.note(call, Change::Created);
-                }
-                outputs = made(&call.instance);
-            }
-            docker::Action::Start { .. } => {
-                for object in containers.iter_mut().filter(|object| mine(object) && object.state != ObjectState::Running) {
-                    object.state = ObjectState::Running;
-                    self.note(call, Change::Started);
-                }
-            }
-            docker::Action::Stop { .. } => {
-                for object in containers.iter_mut().filter(|object| mine(object) && object.state == ObjectState::Running) {
-                    object.state = ObjectState::Exited;
-                    self.note(call, Change::Stopped);
-                }
-            }
-            docker::Action::Remove { .. } => {
-                if containers.iter().any(mine) {
-                    containers.retain(|object| !mine(object));
-                    self.note(call, Change::Removed);
-                }
-                outputs = gone();
-            }
-            docker::Action::Image { .. } => outputs.set = JsonMap::from_iter([("image_id".to_owned(), "sha256:simulated".into())]),
-            _ => {}
+    /// The containers as a deployment sees them: the one that the record knows is an instance's, else all that were made for it.
+    fn seen(&self, deployment: &Deployment, places: &Places) -> Vec<Object> {
+        let mut all = self.containers.borrow().clone();
+        let made = self.made.borrow();
+        for object in &mut all {
+            let known = |instance: &str| places.get(instance).and_then(|place| place.object.as_deref());
+            let mine = object.owner.take().filter(|owner| known(&owner.instance).is_none_or(|id| id == object.id));
+            object.owner =
+                mine.map(|owner| Owner { as_declared: is_as_declared(deployment, &owner.instance, made.get(&object.id)), ..owner });
         }
-        outputs
+        all
     }
 }
 
-fn made(instance: &str) -> Outputs {
-    Outputs { set: JsonMap::from_iter([("container_id".to_owned(), format!("id-{instance}").into())]), unset: Vec::new() }
-}
-
-fn gone() -> Outputs {
-    Outputs { unset: vec!["container_id".into(), "image_id".into()], ..Outputs::default() }
+/// Whether a container was made from what a deployment declares for an instance.
+fn is_as_declared(deployment: &Deployment, instance: &str, made: Option<&Made>) -> bool {
+    let instance = deployment.instance(instance);
+    let declared = instance.and_then(|it| Some(docker::declaration_of(deployment, it, deployment.node(it)?)));
+    declared.is_none_or(|declared| made.is_none_or(|made| made.declaration == declared))
 }
 
 /// The connection broke: nobody knows whether the engine did it.
@@ -147,20 +141,20 @@ fn cut() -> Failure {
     Failure { recoverable: true, lost: true, ..Failure::fatal("the connection was lost") }
 }
 
-fn created(call: &Call, creation: &docker::Creation) -> Object {
+fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) -> Object {
     Object {
         kind: ObjectKind::Container,
-        id: format!("id-{}", call.instance),
-        name: creation.name.as_str().unwrap_or_default().to_owned(),
+        id,
+        name: name.to_owned(),
         image: String::new(),
-        state: ObjectState::Created,
+        state,
         health: None,
         started_at: None,
         exit_code: None,
         ports: Vec::new(),
         properties: JsonMap::new(),
         is_claimed: false,
-        owner: Some(Owner { instance: call.instance.clone(), as_declared: true }),
+        owner: instance.map(|instance| Owner { instance: instance.to_owned(), as_declared: true }),
         engine: Object::DEFAULT_ENGINE.to_owned(),
         drift: Vec::new(),
     }
@@ -173,17 +167,17 @@ impl Backend for Simulated {
         self.requests.borrow_mut().push((call.instance.clone(), step.to_string()));
         tokio::task::yield_now().await;
         match self.fate_of(n) {
-            Fate::Done => Ok(self.carry_out(call, &step.action)),
+            Fate::Done => self.carry_out(call, &step.action),
             Fate::Refused => Err(Failure::fatal("refused")),
             Fate::RefusedOnce => Err(Failure { recoverable: true, ..Failure::fatal("refused once") }),
             Fate::CutBefore => Err(cut()),
             Fate::CutAfter => {
-                self.carry_out(call, &step.action);
+                self.carry_out(call, &step.action).ok();
                 Err(cut())
             }
             Fate::LostBefore => std::future::pending().await,
             Fate::LostAfter => {
-                self.carry_out(call, &step.action);
+                self.carry_out(call, &step.action).ok();
                 std::future::pending().await
             }
         }
@@ -191,19 +185,10 @@ impl Backend for Simulated {
 
     async fn settle(&self, call: &Call, _since: u64) -> Result<Option<Outputs>, Failure> {
         let Step::Docker(step) = &call.step else { return Ok(Some(Outputs::default())) };
-        let containers = self.containers.borrow();
-        let mine = containers.iter().find(|object| object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance));
-        let runs = mine.is_some_and(|object| object.state == ObjectState::Running);
-        Ok(match step.action {
-            docker::Action::Create(_) => mine.map(|_| made(&call.instance)),
-            docker::Action::Start { .. } => runs.then(Outputs::default),
-            docker::Action::Stop { .. } => (!runs).then(Outputs::default),
-            docker::Action::Remove { .. } => mine.is_none().then(gone),
-            _ => None,
-        })
+        Ok(self.look(call, &step.action))
     }
 
-    async fn observe(&self, _deployment: &Deployment, _places: &Places) -> Result<Observed, Failure> {
-        Ok(Observed { objects: self.containers.borrow().clone(), ..Observed::default() })
+    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
+        Ok(Observed { objects: self.seen(deployment, places), ..Observed::default() })
     }
 }

@@ -115,7 +115,7 @@ impl Order<'_> {
         workspace.supply(self.inputs)?;
         let engines = workspace.engines()?;
         let mut session = Session::begin(workspace, &engines, name, workflow.as_str())?;
-        let done = self.run_held(workspace, &engines, &mut session, name, decide).await;
+        let done = Box::pin(self.run_held(workspace, &engines, &mut session, name, decide)).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { nothing_to_do(name, workflow, &parameters, &record) })
     }

@@ -13,12 +13,12 @@ use crate::{
         docker::{Engines, Guard, GuardHolder, Recovered, Unguarded},
     },
     event::{Event, Outcome, Why},
-    executor::{Executor, Policy, Signals, Unsettled},
+    executor::{Executor, Policy, Replan, Run, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
     plan::{
-        self, InstanceState, Known, Parameters, Selection, Stage, Workflow,
+        InstanceState, Known, Parameters, Selection, Stage, Workflow,
         install::{self, Scope},
-        restore, rollback, scale,
+        rollback, scale,
     },
     report::Reporter,
     state::Record,
@@ -83,16 +83,6 @@ pub(crate) struct Job<'j> {
     pub again: String,
     /// Plans the stage again, if something had to be restored first; none: as the workflow does.
     pub replan: Option<Replan<'j>>,
-}
-
-/// Plans a stage from what is there now.
-pub(crate) type Replan<'j> = Box<dyn Fn(&Known<'_>) -> Stage + 'j>;
-
-/// What an execution is for.
-struct Purpose {
-    workflow: Workflow,
-    parameters: Parameters,
-    of: Option<String>,
 }
 
 /// A deployment that this process holds.
@@ -192,9 +182,8 @@ impl<'a> Session<'a> {
         self.learn();
         let id = self.execution.clone();
         let policy = job.how.policy(self.workspace.global);
-        let purpose = Purpose { workflow: job.workflow, parameters: job.parameters, of: job.of };
-        let plan = (job.stage, job.replan);
-        self.execute(&id, purpose, plan, policy).await.map_err(|error| stuck(error, &self.execution, &job.again))?;
+        let run = Run { id: &id, workflow: job.workflow, parameters: &job.parameters, of: job.of, replan: job.replan };
+        self.execute(run, job.stage, policy).await.map_err(|error| stuck(error, &self.execution, &job.again))?;
         let takes_back =
             job.how.rollback && job.workflow == Workflow::Install && self.record.outcome() == Outcome::Failed && !self.signals.is_stopped();
         if !takes_back {
@@ -270,9 +259,11 @@ impl<'a> Session<'a> {
         let proposal = rollback::next(&deployment, &self.record, &observed, failed);
         let how = How { run: RunArgs { fail_fast: false, timeout: None, subgraph_retries: 0 }, rollback: false, ignore_failures: false };
         let policy = how.policy(self.workspace.global);
-        let purpose = Purpose { workflow: Workflow::Rollback, parameters: Parameters::default(), of: Some(failed.to_owned()) };
+        let parameters = Parameters::default();
+        let of = Some(failed.to_owned());
+        let run = Run { id: &id, workflow: Workflow::Rollback, parameters: &parameters, of, replan: None };
         let again = self.workspace.again(&["resume", "-d", &deployment.name]);
-        let done = self.execute(&id, purpose, (proposal.stage, None), policy).await.map_err(|error| stuck(error, &id, &again));
+        let done = self.execute(run, proposal.stage, policy).await.map_err(|error| stuck(error, &id, &again));
         self.release().await;
         done?;
         let outcome = self.finish().map_err(|error| cannot_go_on(error, &again))?;
@@ -280,38 +271,10 @@ impl<'a> Session<'a> {
         Err(error)
     }
 
-    /// Carries a stage out. What an earlier run left between two containers is restored first, and the stage planned again.
-    async fn execute(
-        &mut self,
-        id: &str,
-        purpose: Purpose,
-        (stage, replan): (Stage, Option<Replan<'_>>),
-        policy: Policy,
-    ) -> Result<(), Unsettled> {
-        let Purpose { workflow, parameters, of } = purpose;
-        let restores = restore::comes_first(&self.record, workflow, &parameters);
+    async fn execute(&mut self, run: Run<'_>, stage: Stage, policy: Policy) -> Result<(), Unsettled> {
         let (mut executor, (guard, signals)) = self.executor(policy);
-        let planned = |known: &Known<'_>| {
-            let mut stage = replan.as_ref().map_or_else(|| plan::first(workflow, &parameters, known).stage, |replan| replan(known));
-            // What could not be restored is replaced all the same.
-            stage.tries_again = true;
-            Some(stage)
-        };
-        let ran = async {
-            executor.begin(id, workflow, &parameters, of)?;
-            let carried_out = async {
-                if restores && executor.restore(signals).await? {
-                    let again = if signals.is_aborted() { None } else { executor.planned(planned).await? };
-                    return match again {
-                        Some(stage) => executor.carry_out(stage, signals).await,
-                        None => Ok(()),
-                    };
-                }
-                executor.carry_out(stage, signals).await
-            };
-            guarded(carried_out, guard, signals).await
-        };
-        ran.await?;
+        let workflow = run.workflow;
+        guarded(executor.execute(run, stage, signals), guard, signals).await?;
         Ok(self.mend(workflow, policy).await?)
     }
 

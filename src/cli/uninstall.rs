@@ -44,7 +44,7 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how
         ask(global, &name, volumes, deployment.as_ref())?;
         let mut session = Session::begin(&workspace, &engines, &name, "uninstall")?;
         let before = recovered.map(recover::event).into_iter().collect();
-        let done = take_down(&workspace, &mut session, before, volumes, how).await;
+        let done = Box::pin(take_down(&workspace, &mut session, before, volumes, how)).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { nothing(&name) })
     })

@@ -127,7 +127,9 @@ impl<'a> Census<'a> {
                 moved.entry(name.clone()).or_default().extend(inside.iter().cloned());
             }
         }
-        moved.values_mut().for_each(|all| all.sort_by_key(|(_, index)| *index));
+        for all in moved.values_mut() {
+            all.sort_by_key(|(_, index)| *index);
+        }
         moved
     }
 

@@ -6,11 +6,11 @@ use super::{
     chain::{Chain, Phase, done_of},
     neighbours::{Beside, join, tell},
     order::Order,
-    uninstall,
+    restore, uninstall,
     update::{self, Outages, Replacing, Rolling},
 };
 use crate::{
-    backend::{self, Change, Declares, Observed, Standing, Step},
+    backend::{self, Change, Observed, Standing, Step},
     model::{Definition, Deployment, Instance, Retry},
     state::Record,
 };
@@ -128,9 +128,13 @@ impl<'a> Planner<'a, '_> {
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
         chain.done = if goes_on { done_of(instance, node, record, observed) } else { Vec::new() };
         chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
-        let is_left = record.instances.get(&instance.id).is_some_and(backend::is_being_replaced);
+        let known = record.instances.get(&instance.id);
+        if known.is_some_and(restore::is_proven) {
+            update::clean(&mut chain);
+        }
+        let is_left = known.is_some_and(restore::is_unproven);
         match standing {
-            Standing::UpToDate if !is_left => return,
+            Standing::UpToDate if !is_left && chain.last.is_none() => return,
             Standing::UpToDate => {}
             Standing::Changed => put_right(&mut chain),
             Standing::Outdated | Standing::Bound => {
@@ -171,19 +175,16 @@ impl<'a> Planner<'a, '_> {
         let is_other =
             |former: &Definition| former.secrets != node.secrets || (!former.is_made_like(node) && !backend::is_replaceable(node));
         let is_former = exists && former.is_some_and(is_other);
-        let takes_over = former.is_some_and(Definition::is_adopted)
-            && !node.is_adopted()
-            && backend::has_object(node)
-            && standing == Standing::Absent;
+        let takes_over =
+            former.is_some_and(Definition::is_adopted) && !node.is_adopted() && backend::has_object(node) && standing == Standing::Absent;
         if standing == Standing::Outdated || is_former || takes_over {
             change = backend::change(instance, node, self.known.record, self.known.observed);
             standing = if change == Change::Nothing { standing } else { Standing::Outdated };
         }
-        let renewed: Vec<String> = self.order.bound_to(instance).into_iter().filter(|id| self.renewed.contains(id.as_str())).collect();
+        let is_renewed = self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str()));
         let is_stale = self.known.record.instances.get(&instance.id).is_some_and(|known| known.is_stale);
-        if (is_stale || !renewed.is_empty()) && (exists || matches!(change, Change::Adjust(_))) {
+        if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
             standing = Standing::Bound;
-            self.outdate(instance, &renewed);
         }
         let state = self.known.record.state(&instance.id);
         if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
@@ -194,17 +195,6 @@ impl<'a> Planner<'a, '_> {
             self.renewed.insert(&instance.id);
         }
         (standing, change)
-    }
-
-    /// What makes others anew leaves an instance behind until that is made anew too; a run may die in between.
-    fn outdate(&mut self, instance: &Instance, renewed: &[String]) {
-        let stage = &mut self.proposal.stage;
-        for id in stage.ids() {
-            let task = stage.task_mut(id);
-            if renewed.contains(&task.instance) && task.step.declares() == Some(Declares::Anew) {
-                task.outdates.push(instance.id.clone());
-            }
-        }
     }
 
     fn tell_neighbours(&mut self) {

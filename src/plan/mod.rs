@@ -3,6 +3,7 @@
 //! One file per workflow; each is a function from what is wanted ([`Deployment`]), what is known
 //! ([`Record`]) and what is there ([`Observed`]) to a [`Stage`].
 
+mod bonds;
 mod chain;
 pub mod effect;
 pub mod heal;
@@ -21,7 +22,7 @@ pub mod update;
 pub use parameters::{Parameters, Selection, names as parameter_names};
 
 use crate::{
-    backend::{self, Observed, Step},
+    backend::{Observed, Step},
     event::Why,
     model::{Deployment, Place, Retry},
     state::{Execution, Record},
@@ -318,6 +319,12 @@ impl fmt::Display for Stage {
 /// What is planned first.
 #[must_use]
 pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
+    let mut proposal = of(workflow, parameters, known);
+    bonds::note(known, &mut proposal.stage);
+    proposal
+}
+
+fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
     let selection = &parameters.selection;
     match workflow {
         Workflow::Install => install::of(known, &install::Scope { selection, ..install::Scope::default() }),
@@ -347,11 +354,13 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     let stage = match (known.record.stage().restores, execution.stopped) {
         (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => None,
         (Some(Restoring::PutBack), _) => Some(restore::recreate(known)),
-        (None, Some(_)) => Some(restore::put_back(known)),
+        (None, Some(_)) => Some(restore::first(known)),
         (None, None) if execution.has_failed() => Some(after_failure(execution, known, subgraph_retries)),
         (None, None) => after_success(execution, known),
     };
-    stage.filter(|stage| !stage.is_empty())
+    let mut stage = stage.filter(|stage| !stage.is_empty())?;
+    bonds::note(known, &mut stage);
+    Some(stage)
 }
 
 fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usize) -> Stage {
@@ -359,7 +368,7 @@ fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usi
     match execution.workflow {
         _ if retried => try_again(execution, known),
         Workflow::Scale if execution.stages == 1 => scale::take_back(known, &execution.parameters),
-        _ => restore::put_back(known),
+        _ => restore::first(known),
     }
 }
 
@@ -380,17 +389,15 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
 #[must_use]
 pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
     let Some(execution) = record.running() else { return false };
-    let has_unproven = || record.instances.values().any(restore::is_unproven);
     match (record.stage().restores, execution.stopped) {
         (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
-        (Some(Restoring::PutBack), _) => return record.instances.values().any(backend::is_put_back),
-        (None, Some(_)) => return has_unproven(),
+        (Some(Restoring::PutBack), _) | (None, Some(_)) => return restore::is_needed(record),
         (None, None) => {}
     }
     match execution.workflow {
         Workflow::Install | Workflow::Uninstall if execution.has_failed() && execution.stages <= subgraph_retries => true,
         Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
-        _ if execution.has_failed() => has_unproven(),
+        _ if execution.has_failed() => restore::is_needed(record),
         Workflow::Heal => true,
         Workflow::Scale => execution.stages == 1 && !execution.parameters.removed.is_empty(),
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,

@@ -25,14 +25,21 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
     let mut proposal = Proposal::default();
     let kwargs = &parameters.operation_kwargs;
     let ordered = parameters.run_by_dependency_order;
-    let one =
-        |operation: &'static str| One { known: *known, parameters, operation, kwargs, ordered: ordered.unwrap_or(true), retries: true };
+    let one = |operation: &'static str| One {
+        known: *known,
+        parameters,
+        operation,
+        kwargs,
+        ordered: ordered.unwrap_or(true),
+        retries: true,
+        after_stop: false,
+    };
     match workflow {
         Workflow::Start => drop(one(START).plan(&[], &mut proposal)),
         Workflow::Stop => drop(one(STOP).plan(&[], &mut proposal)),
         Workflow::Restart => {
             let stopped = One { kwargs: &parameters.stop_parms, ..one(STOP) }.plan(&[], &mut proposal);
-            One { kwargs: &parameters.start_parms, ..one(START) }.plan(&stopped, &mut proposal);
+            One { kwargs: &parameters.start_parms, after_stop: true, ..one(START) }.plan(&stopped, &mut proposal);
         }
         Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
         Workflow::CheckStatus => {
@@ -52,7 +59,7 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
 /// Looks at the instances; nothing is repeated.
 pub(super) fn check_status(known: &Known<'_>, parameters: &Parameters, ordered: bool, proposal: &mut Proposal) {
     let operation = STATUS;
-    One { known: *known, parameters, operation, kwargs: &JsonMap::new(), ordered, retries: false }.plan(&[], proposal);
+    One { known: *known, parameters, operation, kwargs: &JsonMap::new(), ordered, retries: false, after_stop: false }.plan(&[], proposal);
 }
 
 /// What has an object and no such operation of its own is looked at: what is wrong with it is why the check fails.
@@ -133,6 +140,8 @@ struct One<'a> {
     /// Each instance after those it needs; or, where the instances are left stopped, before them.
     ordered: bool,
     retries: bool,
+    /// It follows a stop of the same instances.
+    after_stop: bool,
 }
 
 impl One<'_> {
@@ -169,15 +178,17 @@ impl One<'_> {
 
     fn instance(&self, instance: &Instance, after: Vec<TaskId>, proposal: &mut Proposal) -> Option<TaskId> {
         let Known { deployment, record, observed } = self.known;
-        let node = deployment.node(instance).filter(|_| self.is_meant(instance))?;
+        let node = record.made_from(instance, deployment.node(instance).filter(|_| self.is_meant(instance))?);
         let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
         chain.after = after;
-        // Without a start of its own it is started by the operation that creates it; so is what is gone.
-        let is_gone = backend::has_object(node) && backend::object_of(deployment, instance, observed).is_none();
-        let planned = self.planned(node).filter(|_| !(self.parameters.is_recorded && self.operation == START && is_gone));
+        // Without a start of its own it is started by the operation that creates it; so is what is gone, or will be by then.
+        let is_there = !backend::has_object(node) || backend::object_of(deployment, instance, observed).is_some();
+        let is_lost = self.after_stop && backend::is_removed_when_stopped(deployment, instance, node);
+        let starts = self.operation == START && backend::has_object(node) && (self.parameters.is_recorded || is_lost);
+        let planned = self.planned(node).filter(|_| !(starts && (is_lost || !is_there)));
         let Some(planned) = planned else {
-            if self.parameters.is_recorded && self.operation == START && backend::has_object(node) {
-                chain.done = done_of(instance, node, record, observed);
+            if starts {
+                chain.done = if is_lost { Vec::new() } else { done_of(instance, node, record, observed) };
                 install::way_up(&mut chain, InstanceState::Uninitialized);
                 chain.end_in(Started, "start");
             }

@@ -2,12 +2,13 @@
 //!
 //! Between the stop of an old object and the proof that the new one works, a run can fail, be stopped or die. Then the old one is
 //! given its place back and started. If it cannot be started, because it is gone or names something that is gone, another one is made
-//! from the definition that it was made from. None of this is new work: it is done although the run was told to start nothing new.
-//! What cannot be restored now is restored by the next run, before anything else.
+//! from the definition that it was made from; so is what shares something of an object that was replaced, and was not reached. None of
+//! this is new work: it is done although the run was told to start nothing new. What cannot be restored now is restored by the next
+//! run, before anything else.
 
 use super::{
     InstanceState::{Started, Starting, Uninitialized},
-    Known, Parameters, Proposal, Restoring, Stage, TaskId, Workflow,
+    Known, Parameters, Proposal, Restoring, Stage, TaskId, Workflow, bonds,
     chain::Chain,
     install,
     order::Order,
@@ -19,7 +20,7 @@ use crate::{
     model::{Definition, Instance, Retry},
     state::{InstanceRecord, Record},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The operation that puts back what was to be replaced.
 pub(super) const PUT_BACK: &str = "put_back";
@@ -30,23 +31,55 @@ pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
     backend::is_being_replaced(known) && !(known.state == Started && backend::is_replaced(known))
 }
 
+/// Whether the new object of an instance is known to work, and only the old one is still there.
+#[must_use]
+pub(super) fn is_proven(known: &InstanceRecord) -> bool {
+    backend::is_being_replaced(known) && !is_unproven(known)
+}
+
 /// Whether an earlier run left an instance between two objects, and this one does not finish what it began. Only a run whose process
 /// died left something to finish: of one that failed or was stopped the old object is wanted.
 #[must_use]
 pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters) -> bool {
     let finishes = matches!(workflow, Workflow::Install | Workflow::Update | Workflow::Heal);
     let is_whole = parameters.selection.is_all() && parameters.node_instance_id.is_none();
-    let died = record.executions.last().is_some_and(|last| {
-        matches!(last.outcome, None | Some(Outcome::Interrupted)) && !last.has_failed() && last.stopped.is_none()
-    });
-    record.instances.values().any(is_unproven) && !(finishes && is_whole && died)
+    let died = record
+        .executions
+        .last()
+        .is_some_and(|last| matches!(last.outcome, None | Some(Outcome::Interrupted)) && !last.has_failed() && last.stopped.is_none());
+    is_needed(record) && !(finishes && is_whole && died)
+}
+
+/// Whether there is anything to restore, as far as the record tells.
+#[must_use]
+pub(super) fn is_needed(record: &Record) -> bool {
+    record.instances.values().any(|known| is_unproven(known) || backend::is_put_back(known)) || !cut_off(record).is_empty()
+}
+
+/// Ids of started instances whose objects share something of another one that was replaced since: a network, a namespace, a link. They
+/// cannot be started again as they are.
+fn cut_off(record: &Record) -> HashSet<String> {
+    let is_stale = |known: &InstanceRecord| known.is_stale && known.state == Started && !backend::is_being_replaced(known);
+    let Some(deployment) = record.deployment.as_ref().filter(|_| record.instances.values().any(is_stale)) else { return HashSet::new() };
+    let order = Order::new(deployment);
+    let is_cut_off =
+        |instance: &&Instance| record.instances.get(&instance.id).is_some_and(is_stale) && order.used_by(instance).next().is_some();
+    deployment.instances.iter().filter(is_cut_off).map(|instance| instance.id.clone()).collect()
+}
+
+/// Plans what restores; nothing if there is nothing to restore.
+#[must_use]
+pub fn first(known: &Known<'_>) -> Stage {
+    let stage = put_back(known);
+    let mut stage = if stage.is_empty() { recreate(known) } else { stage };
+    bonds::note(known, &mut stage);
+    stage
 }
 
 /// Plans giving every old object its place back, and starting it. One that is gone is made again.
-#[must_use]
-pub fn put_back(known: &Known<'_>) -> Stage {
+fn put_back(known: &Known<'_>) -> Stage {
     let cause = "what was to take its place does not work";
-    planned(known, Restoring::PutBack, &is_unproven, &mut |chain, is_gone| {
+    planned(known, Restoring::PutBack, &|_, it| is_unproven(it), &mut |chain, is_gone| {
         let former = chain.node;
         let id = chain.push(PUT_BACK, backend::put_back(former), Retry::default(), Some(&former.place));
         chain.proposal.stage.task_mut(id).enters = Some(Starting);
@@ -59,11 +92,12 @@ pub fn put_back(known: &Known<'_>) -> Stage {
     })
 }
 
-/// Plans another object for each that has its place back and could not be started, from the definition that it was made from.
+/// Plans another object for each that has its place back and could not be started, and for each that is cut off from what it shares,
+/// from the definition that it was made from.
 #[must_use]
 pub fn recreate(known: &Known<'_>) -> Stage {
-    let cause = "what has its place back does not start";
-    planned(known, Restoring::Recreate, &backend::is_put_back, &mut |chain, _| {
+    let (cut_off, cause) = (cut_off(known.record), "it cannot be started as it is");
+    planned(known, Restoring::Recreate, &|id, it| backend::is_put_back(it) || cut_off.contains(id), &mut |chain, _| {
         update::replace(chain, Replacing { former: chain.node, before: None, start_first: false });
         cause
     })
@@ -73,10 +107,12 @@ pub fn recreate(known: &Known<'_>) -> Stage {
 fn planned(
     known: &Known<'_>,
     restores: Restoring,
-    chosen: &dyn Fn(&InstanceRecord) -> bool,
+    chosen: &dyn Fn(&str, &InstanceRecord) -> bool,
     append: &mut dyn FnMut(&mut Chain<'_>, bool) -> &'static str,
 ) -> Stage {
-    let all: Vec<(Instance, &Definition)> = candidates(known, chosen);
+    let mut all: Vec<(Instance, &Definition)> = candidates(known, chosen);
+    // What was there before the deployment cannot be made again.
+    all.retain(|(_, former)| restores == Restoring::PutBack || !former.is_adopted());
     let (order, mut proposal, mut last) = (Order::new(known.deployment), Proposal::default(), HashMap::<&str, TaskId>::new());
     for (instance, former) in &all {
         let is_gone = !former.is_adopted()
@@ -86,6 +122,9 @@ fn planned(
         chain.after = order.used_by(instance).filter_map(|id| last.get(id).copied()).collect();
         let cause = append(&mut chain, is_gone);
         chain.end_in(Started, PUT_BACK);
+        if let Some(last) = chain.last.filter(|_| is_gone || restores == Restoring::Recreate) {
+            chain.proposal.stage.task_mut(last).is_as_defined = true;
+        }
         last.extend(chain.last.map(|task| (instance.id.as_str(), task)));
         for id in first..proposal.stage.tasks().len() {
             cause.clone_into(&mut proposal.stage.task_mut(TaskId(id)).cause);
@@ -97,9 +136,9 @@ fn planned(
 
 /// Instances as they were when their objects were made, each with the definition that it was made from; those of earlier definitions of
 /// the deployment last.
-fn candidates<'k>(known: &Known<'k>, chosen: &dyn Fn(&InstanceRecord) -> bool) -> Vec<(Instance, &'k Definition)> {
+fn candidates<'k>(known: &Known<'k>, chosen: &dyn Fn(&str, &InstanceRecord) -> bool) -> Vec<(Instance, &'k Definition)> {
     let Known { deployment, record, .. } = *known;
-    let is_chosen = |instance: &Instance| record.instances.get(&instance.id).is_some_and(chosen);
+    let is_chosen = |instance: &Instance| record.instances.get(&instance.id).is_some_and(|known| chosen(&instance.id, known));
     let present = Order::new(deployment).instances().into_iter().filter_map(|it| Some((it, deployment.node(it)?)));
     let dropped = record.dropped.iter().map(|(instance, node)| (instance, node));
     let as_made = |(instance, node): (&'k Instance, &'k Definition)| {

@@ -24,17 +24,19 @@ use tokio_util::sync::CancellationToken;
 
 /// A deployment of containers, each with the nodes it depends on.
 pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("blueprint.yaml");
-    std::fs::write(&path, blueprint(nodes)).unwrap();
-    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
-    deployed(model::resolve(ast, &sources, backend::provides, &mut faults), &sources, faults)
+    written(&blueprint(nodes), None)
 }
 
-/// The deployment of a blueprint without inputs.
-pub(crate) fn deployed(blueprint: model::Blueprint, sources: &Sources, faults: Diagnostics) -> Deployment {
-    deployed_after(None, blueprint, sources, faults)
+/// The deployment of a blueprint as it is written, which follows another definition if there is one.
+pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blueprint.yaml");
+    std::fs::write(&path, text).unwrap();
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+    let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
+    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    faults.retain(dockctl::diagnostic::Diagnostic::is_error);
+    deployed_after(before, blueprint, &sources, faults)
 }
 
 /// The deployment of a blueprint without inputs that follows another definition.

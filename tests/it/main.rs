@@ -25,6 +25,7 @@ mod properties;
 mod recover;
 mod reference;
 mod registry;
+mod restore;
 mod rules;
 mod runs;
 mod secrets;

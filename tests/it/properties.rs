@@ -211,7 +211,7 @@ relationships:
         }
         let group = |(at, members): (usize, &Vec<String>)| format!("  g{at}: {{members: [{}]}}\n", members.join(", "));
         let policy = |at: usize| {
-            let number = self.group_number(at);
+            let number = Self::group_number(at);
             format!("  p{at}: {{type: cloudify.policies.scaling, targets: [g{at}], properties: {{default_instances: {number}}}}}\n")
         };
         let groups: String = self.groups.iter().enumerate().map(group).collect();
@@ -219,7 +219,7 @@ relationships:
         format!("{head}node_templates:\n{nodes}groups:\n{groups}policies:\n{policies}")
     }
 
-    fn group_number(&self, at: usize) -> usize {
+    fn group_number(at: usize) -> usize {
         2 - at % 2
     }
 
@@ -268,7 +268,7 @@ relationships:
         assert!(depth < 30, "{name} {self:?}\n{}", self.text(true));
         let group = (0..self.groups.len()).find(|at| self.is_direct(name, *at));
         let at: usize = name[1..].parse().unwrap();
-        let number = if name.starts_with('g') { self.group_number(at) } else { self.numbers[at] };
+        let number = if name.starts_with('g') { Self::group_number(at) } else { self.numbers[at] };
         let around = match (group, self.outside(name)) {
             (Some(group), _) => self.count(&format!("g{group}"), depth + 1),
             (None, Some(container)) => self.count(&format!("n{container}"), depth + 1),

@@ -24,7 +24,7 @@ const LOG_LINES: usize = 20;
 /// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
 const STOP_TIMEOUT: i64 = 10;
 
-/// How long the engine has to remove a container with AutoRemove that was stopped.
+/// How long the engine has to remove a container with `AutoRemove` that was stopped.
 const REMOVAL: Duration = Duration::from_secs(20);
 /// Pause between two looks whether it did.
 const LOOK: Duration = Duration::from_millis(100);
@@ -257,7 +257,7 @@ impl Engine {
 
     pub(super) async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
         match self.client.repeat(|| self.client.docker().remove_container(id, Some(options.clone()))).await {
-            // The engine removes a container with AutoRemove by itself.
+            // The engine removes a container with `AutoRemove` by itself.
             Err(error) if status(&error) == Some(409) && error.to_string().contains("already in progress") => self.await_removal(id).await,
             Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the container")),
             _ => Ok(()),

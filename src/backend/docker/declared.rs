@@ -141,7 +141,7 @@ pub(super) fn creation(deployment: &Deployment, instance: &Instance, node: &Defi
 }
 
 /// Everything that decides what the object is like, in one text.
-pub(super) fn declaration(deployment: &Deployment, instance: &Instance, node: &Definition) -> String {
+pub(in crate::backend) fn declaration(deployment: &Deployment, instance: &Instance, node: &Definition) -> String {
     let name = object_name(&deployment.name, instance, node);
     if kind(node) != Some(ObjectKind::Container) {
         let mut properties = node.properties.clone();

@@ -122,12 +122,7 @@ mod tests {
     use serde_json::json;
 
     fn held(host: &Json) -> Held {
-        Held {
-            ports: ports(host),
-            addresses: Vec::new(),
-            on_host: host["NetworkMode"] == "host",
-            mounts: mounts(host, None),
-        }
+        Held { ports: ports(host), addresses: Vec::new(), on_host: host["NetworkMode"] == "host", mounts: mounts(host, None) }
     }
 
     #[test]
@@ -145,7 +140,10 @@ mod tests {
         assert_eq!(shared(binds("/srv:/data:ro"), binds("/srv:/data:z,ro")), None);
         let mount = |kind: &str, read_only: bool| json!({ "Mounts": [{ "Type": kind, "Source": "data", "ReadOnly": read_only }] });
         assert_eq!(shared(mount("volume", false), binds("data:/data:ro")).as_deref(), Some("the volume data"));
-        assert_eq!((shared(mount("volume", true), mount("volume", true)), shared(mount("tmpfs", false), mount("tmpfs", false))), (None, None));
+        assert_eq!(
+            (shared(mount("volume", true), mount("volume", true)), shared(mount("tmpfs", false), mount("tmpfs", false))),
+            (None, None)
+        );
     }
 
     #[test]

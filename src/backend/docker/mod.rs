@@ -44,12 +44,14 @@ pub use operation::{Operation, kind, provides};
 pub use recover::Recovered;
 pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
+pub(super) use declared::declaration as declaration_of;
 pub(super) use declared::{adopted_name, engine_of, reads, uses};
+pub(super) use exclusive::{both_need, fixed_port, is_removed_when_stopped};
 pub(super) use lower::lower;
 pub(super) use replace::{
-    change, discarding, enduring, is_being_replaced, is_predecessor_gone, is_put_back, is_replaced, put_back, starting_old, stopping, swap,
+    NEXT, PREDECESSOR, SUCCESSOR, change, discarding, enduring, is_being_replaced, is_predecessor_gone, is_put_back, is_replaced,
+    lasting_name, put_back, starting_old, stopping, swap,
 };
-pub(super) use exclusive::{both_need, fixed_port, is_removed_when_stopped};
 
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{

@@ -25,7 +25,7 @@ use bollard::query_parameters::{RemoveContainerOptions, RenameContainerOptions};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// What the name of a container ends with that is to take the place of another.
-pub(super) const NEXT: &str = ".dockctl-next";
+pub(in crate::backend) const NEXT: &str = ".dockctl-next";
 /// What the name of a container ends with whose place another took.
 pub(super) const FORMER: &str = ".dockctl-former";
 /// The same, of one that was there before the deployment and is kept.
@@ -33,8 +33,8 @@ const BEFORE: &str = ".before-dockctl";
 
 /// Runtime properties that a change in progress needs: the container that was made for a place, and the one that was there before. If
 /// that is `container_id` too, it was put back and is not started yet.
-pub(super) const SUCCESSOR: &str = "successor_id";
-pub(super) const PREDECESSOR: &str = "predecessor_id";
+pub(in crate::backend) const SUCCESSOR: &str = "successor_id";
+pub(in crate::backend) const PREDECESSOR: &str = "predecessor_id";
 /// The restart policy of an adopted container that stepped aside: until it is put back it must not start by itself.
 pub(super) const POLICY: &str = "predecessor_restart_policy";
 /// Anonymous volumes of the container before, by where they are mounted.
@@ -59,7 +59,7 @@ pub(super) const ADJUSTABLE: [&str; 14] = [
 ];
 
 /// The name without what a change in progress put behind it.
-pub(super) fn lasting_name(name: &str) -> &str {
+pub(in crate::backend) fn lasting_name(name: &str) -> &str {
     [NEXT, FORMER, BEFORE].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
 }
 
@@ -74,7 +74,7 @@ impl Step {
 impl Action {
     pub(in crate::backend) fn declares(&self) -> Option<Declares> {
         match self {
-            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Swap { .. } | Self::PutBack => Some(Declares::Anew),
+            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Swap { .. } => Some(Declares::Anew),
             Self::Adjust { declaration, .. } => Some(Declares::Adjusted(declaration.clone())),
             _ => None,
         }
@@ -364,7 +364,7 @@ impl Engine {
         Ok(set([("container_id", id.into())].into_iter().chain(former), &[SUCCESSOR, "network_settings", "ports"]))
     }
 
-    /// The container whose place is taken; one with AutoRemove that was stopped has no name any more once it is gone.
+    /// The container whose place is taken; one with `AutoRemove` that was stopped has no name any more once it is gone.
     async fn lasting_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
         let Some(old) = self.predecessor(call).await? else { return Ok(None) };
         let ends = old.flag("/HostConfig/AutoRemove") && matches!(old.state(), ObjectState::Exited | ObjectState::Dead);
@@ -484,7 +484,8 @@ impl Engine {
 
 /// The restart policy of a container that dockctl did not make, if it has one.
 fn foreign_policy(before: &Container) -> Option<Json> {
-    let policy = before.json.pointer("/HostConfig/RestartPolicy").filter(|policy| !matches!(policy["Name"].as_str(), None | Some("" | "no")));
+    let policy =
+        before.json.pointer("/HostConfig/RestartPolicy").filter(|policy| !matches!(policy["Name"].as_str(), None | Some("" | "no")));
     policy.filter(|_| before.label(label::DEPLOYMENT).is_none()).cloned()
 }
 
@@ -495,9 +496,11 @@ fn is_lost_when_stopped(before: &Container) -> bool {
 
 fn cannot_keep(before: &Container) -> Failure {
     let name = before.name();
-    Failure::fatal(format!("container `{name}` was adopted and has AutoRemove: the engine would remove it once it is stopped, and it could not be kept"))
-        .hint("leave it adopted, or give the node another `name`")
-        .hint(format!("to give it up, remove it first: docker rm -f {name}"))
+    Failure::fatal(format!(
+        "container `{name}` was adopted and has AutoRemove: the engine would remove it once it is stopped, and it could not be kept"
+    ))
+    .hint("leave it adopted, or give the node another `name`")
+    .hint(format!("to give it up, remove it first: docker rm -f {name}"))
 }
 
 fn with_container(call: &Call, id: &str) -> Call {

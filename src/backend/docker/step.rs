@@ -255,7 +255,7 @@ impl Action {
 
 impl Creation {
     /// The request that the declaration comes to, as far as it is known.
-    pub(super) fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
+    pub(in crate::backend) fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
         let mut converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start)?,
             Dialect::ContainerArgs => params::container_args(&self.create)?,

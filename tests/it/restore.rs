@@ -1,0 +1,342 @@
+//! Replacing containers on the engine in memory: whatever ends a run between the stop of an old container and the proof that the new one
+//! works, the next command leaves a working one.
+
+use crate::kernel::{replay, with_runtime, written};
+use dockctl::{
+    backend::{
+        self, Backend as _, ObjectState,
+        simulated::{Fate, Simulated},
+    },
+    event::{Entry, Event, Outcome},
+    executor::{Executor, Policy, Run, Signals},
+    model::Deployment,
+    plan::{self, Known, Parameters, Stage, Workflow},
+    report::Quiet,
+    secrets::Secrets,
+    state::Record,
+};
+use std::time::Duration;
+
+/// A run that takes longer hangs, and is killed.
+const HANG: Duration = Duration::from_mins(30);
+
+/// One of so many points is tried in CI; it shares no factor with the numbers of faults and commands, so that each meets each.
+const SAMPLE: usize = 11;
+/// What happens to one request.
+const FATES: [Fate; 4] = [Fate::Refused, Fate::LostBefore, Fate::LostAfter, Fate::CutAfter];
+/// What comes after it.
+const NEXT: [Workflow; 4] = [Workflow::Install, Workflow::Update, Workflow::Heal, Workflow::Restart];
+
+fn is_long() -> bool {
+    std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
+}
+
+/// One deployment over several definitions and processes.
+struct Life {
+    world: Simulated,
+    journal: Vec<Entry>,
+    policy: Policy,
+}
+
+impl Life {
+    fn new() -> Self {
+        let policy = Policy { parallel: 3, retries: 2.0, interval: 1.0, ..Policy::default() };
+        Self { world: Simulated::default(), journal: Vec::new(), policy }
+    }
+
+    /// One process. How it ended; none if it died.
+    fn run(&mut self, deployment: &Deployment, workflow: Workflow) -> Option<Outcome> {
+        self.run_with(deployment, workflow, &Parameters::default())
+    }
+
+    fn run_with(&mut self, deployment: &Deployment, workflow: Workflow, parameters: &Parameters) -> Option<Outcome> {
+        with_runtime(async {
+            let (mut record, mut quiet, secrets) = (replay(&self.journal), Quiet, Secrets::default());
+            let mut executor = Executor {
+                record: &mut record,
+                backend: &self.world,
+                journal: &mut self.journal,
+                reporter: &mut quiet,
+                secrets: &secrets,
+                policy: self.policy,
+            };
+            executor.settle().await.unwrap();
+            if executor.record.deployment.as_ref() != Some(deployment) {
+                executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+            }
+            let places = backend::places(deployment, executor.record, &secrets).unwrap();
+            let observed = self.world.observe(deployment, &places).await.unwrap();
+            let known = Known { deployment, record: executor.record, observed: &observed };
+            let stage = plan::first(workflow, parameters, &known).stage;
+            let id = format!("x{}", executor.record.ran);
+            let run = Run { id: &id, workflow, parameters, of: None, replan: None };
+            let signals = Signals::default();
+            tokio::time::timeout(HANG, executor.execute(run, stage, &signals)).await.ok()?.unwrap();
+            Some(executor.finish().unwrap())
+        })
+    }
+
+    /// What `plan` would show first.
+    fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
+        with_runtime(async {
+            let mut record = replay(&self.journal);
+            record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
+            let places = backend::places(deployment, &record, &Secrets::default()).unwrap();
+            let observed = self.world.observe(deployment, &places).await.unwrap();
+            plan::first(workflow, &Parameters::default(), &Known { deployment, record: &record, observed: &observed }).stage
+        })
+    }
+
+    fn record(&self) -> Record {
+        replay(&self.journal)
+    }
+
+    /// Names and states of all containers, sorted.
+    fn present(&self) -> Vec<String> {
+        let mut all: Vec<String> =
+            self.world.containers.borrow().iter().map(|object| format!("{} {}", object.name, object.state.as_str())).collect();
+        all.sort();
+        all
+    }
+
+    fn id(&self, name: &str) -> Option<String> {
+        self.world.containers.borrow().iter().find(|it| it.name == name && it.state == ObjectState::Running).map(|it| it.id.clone())
+    }
+
+    fn requests(&self) -> usize {
+        self.world.requests.borrow().len()
+    }
+}
+
+/// Containers: name, arguments of `create`, properties beside the name, relationships.
+fn blueprint(containers: &[(&str, &str, &str, &str)]) -> String {
+    let mut text = "tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.2', 'plugin:dockctl']
+node_templates:
+"
+    .to_owned();
+    for (name, params, properties, ties) in containers {
+        text += &format!(
+            "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: {name}, image: {{repository: i}}{properties}}}
+    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
+    relationships: [{ties}]
+"
+        );
+    }
+    text
+}
+
+fn one(params: &str) -> String {
+    blueprint(&[("a", params, "", "")])
+}
+
+/// A change of a deployment, with every fault at every request of it, each followed by each command that can come next. A sample of
+/// the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
+struct Sweep {
+    /// Containers that are there before the deployment.
+    foreign: &'static [&'static str],
+    before: String,
+    after: String,
+    /// What is put right later.
+    corrected: String,
+    /// Names of containers of which a working one is there after any command.
+    lasting: &'static [&'static str],
+}
+
+impl Sweep {
+    fn installed(&self, before: &Deployment) -> Life {
+        let mut life = Life::new();
+        self.foreign.iter().for_each(|name| life.world.foreign(name));
+        assert_eq!(life.run(before, Workflow::Install), Some(Outcome::Terminated));
+        life
+    }
+
+    fn works(&self, life: &Life, point: &str) {
+        for name in self.lasting {
+            let record = life.record();
+            let failed = record.executions.iter().flat_map(|it| &it.failed).map(|it| (&it.instance, &it.operation, &it.failure.message));
+            let failed = failed.collect::<Vec<_>>();
+            assert!(life.id(name).is_some(), "{point}: nothing works as `{name}`: {:?} {failed:?}", life.present());
+        }
+    }
+
+    /// The number of points.
+    fn run(&self) -> usize {
+        let before = written(&self.before, None);
+        let after = written(&self.after, Some(&before));
+        let corrected = written(&self.corrected, Some(&after));
+        let mut points = 0;
+        for fail_fast in [false, true] {
+            let mut life = self.installed(&before);
+            let first = life.requests();
+            life.policy.fail_fast = fail_fast;
+            let undisturbed = life.run(&after, Workflow::Update);
+            let requests = life.requests() - first;
+            self.works(&life, "undisturbed");
+            self.ends_well(life, &corrected, "undisturbed");
+            let all = (0..=requests).flat_map(|n| FATES.map(|fate| (n, fate))).flat_map(|(n, fate)| NEXT.map(|next| (n, fate, next)));
+            for (n, fate, next) in all.skip(usize::from(fail_fast)).step_by(if is_long() { 1 } else { SAMPLE }) {
+                let point = format!("{fate:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
+                let mut life = self.installed(&before);
+                life.policy.fail_fast = fail_fast;
+                life.world.doom(first + n, fate);
+                let ended = life.run(&after, Workflow::Update);
+                // A refusal can meet what restores.
+                if ended.is_some() && fate != Fate::Refused {
+                    self.works(&life, &format!("{point}, ended by itself"));
+                }
+                life.world.calm();
+                life.run(&after, next);
+                self.works(&life, &point);
+                if next == Workflow::Update && undisturbed == Some(Outcome::Terminated) {
+                    assert!(life.record().is_complete() && !life.record().has_former(), "{point}: {:?}", life.present());
+                }
+                self.ends_well(life, &corrected, &point);
+                points += 1;
+            }
+        }
+        println!("{points} points");
+        points
+    }
+
+    /// Going back, or on to what is right, leaves nothing over; and taking it down leaves what was there before, as it was.
+    fn ends_well(&self, mut life: Life, corrected: &Deployment, point: &str) {
+        let outcome = life.run(corrected, Workflow::Update);
+        assert_eq!(outcome, Some(Outcome::Terminated), "{point}: {:?} {:?}", life.present(), life.record().executions.last());
+        self.works(&life, point);
+        let left = |name: &&String| name.contains(".dockctl-");
+        assert_eq!(life.present().iter().filter(left).collect::<Vec<_>>(), Vec::<&String>::new(), "{point}");
+        assert_eq!(life.run(corrected, Workflow::Uninstall), Some(Outcome::Terminated), "{point}");
+        let names: Vec<String> = life.world.containers.borrow().iter().map(|it| it.name.replace(".before-dockctl", "")).collect();
+        assert_eq!(names, self.foreign, "{point}: {:?}", life.present());
+    }
+}
+
+const ADOPTED: &str = ", use_external_resource: true";
+
+#[test]
+fn a_new_container_that_ends_gives_way_to_the_old_one_whatever_happens() {
+    let sweep = Sweep {
+        foreign: &[],
+        before: one("command: sleep 1"),
+        after: one("command: exit"),
+        corrected: one("command: sleep 2"),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn a_container_that_works_is_replaced_by_another_one_that_works() {
+    let sweep = Sweep {
+        foreign: &[],
+        before: one("command: sleep 1"),
+        after: one("command: sleep 2"),
+        corrected: one("command: sleep 1"),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn an_adopted_container_that_makes_way_runs_again_if_the_new_one_does_not() {
+    let sweep = Sweep {
+        foreign: &["a"],
+        before: blueprint(&[("a", "", ADOPTED, "")]),
+        after: one("command: missing"),
+        corrected: blueprint(&[("a", "", ADOPTED, "")]),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn an_adopted_container_makes_way_for_one_that_works() {
+    let sweep = Sweep {
+        foreign: &["a"],
+        before: blueprint(&[("a", "", ADOPTED, "")]),
+        after: one("command: sleep 1"),
+        corrected: one("command: sleep 2"),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn a_container_that_is_removed_when_stopped_is_replaced_start_first() {
+    let auto = "host_config: {auto_remove: true}";
+    let sweep = Sweep {
+        foreign: &[],
+        before: one(&format!("command: sleep 1, {auto}")),
+        after: one(&format!("command: missing, {auto}")),
+        corrected: one(&format!("command: sleep 2, {auto}")),
+        lasting: &["a"],
+    };
+    let before = written(&sweep.before, None);
+    let life = sweep.installed(&before);
+    let after = written(&sweep.after, Some(&before));
+    let steps = life.plan(&after, Workflow::Update).to_string();
+    assert!(!steps.contains("stop container"), "{steps}");
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn a_container_that_is_removed_when_stopped_is_made_again_if_both_need_a_port() {
+    let auto = "host_config: {auto_remove: true, port_bindings: {80: 8080}}";
+    let sweep = Sweep {
+        foreign: &[],
+        before: one(&format!("command: sleep 1, {auto}")),
+        after: one(&format!("command: exit, {auto}")),
+        corrected: one(&format!("command: sleep 2, {auto}")),
+        lasting: &["a"],
+    };
+    let before = written(&sweep.before, None);
+    let life = sweep.installed(&before);
+    let after = written(&sweep.after, Some(&before));
+    let steps = life.plan(&after, Workflow::Update).to_string();
+    assert!(steps.contains("stop container"), "{steps}");
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn who_shares_something_of_another_container_works_again_after_both_were_replaced() {
+    for shared in ["network_mode: 'container:a'", "pid_mode: 'container:a'", "ipc_mode: 'container:a'", "links: {a: a}"] {
+        let both = |owner: &str, sharer: &str| {
+            blueprint(&[
+                ("a", owner, "", ""),
+                (
+                    "b",
+                    &format!("command: {sharer}, host_config: {{{shared}}}"),
+                    "",
+                    "{type: cloudify.relationships.connected_to, target: a}",
+                ),
+            ])
+        };
+        let sweep = Sweep {
+            foreign: &[],
+            before: both("command: sleep 1", "sleep 1"),
+            after: both("command: sleep 2", "exit"),
+            corrected: both("command: sleep 3", "sleep 3"),
+            lasting: &["a", "b"],
+        };
+        assert!(sweep.run() >= 15);
+    }
+}
+
+#[test]
+fn what_was_made_for_places_that_are_not_needed_is_removed() {
+    let three = |command: &str| {
+        one(&format!("command: {command}")).replace("    properties: {name: a,", "    instances: {deploy: 3}\n    properties: {name: a,")
+    };
+    let mut life = Life::new();
+    let before = written(&three("sleep 1"), None);
+    life.run(&before, Workflow::Install);
+    let ids: Vec<_> = ["a", "a-1", "a-2"].map(|name| life.id(name)).into();
+    life.policy.fail_fast = true;
+    assert_eq!(life.run(&written(&three("exit"), Some(&before)), Workflow::Update), Some(Outcome::Failed));
+    assert_eq!(life.run(&before, Workflow::Update), Some(Outcome::Terminated));
+    assert_eq!(life.present(), ["a running", "a-1 running", "a-2 running"]);
+    assert_eq!(["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(), ids, "the old ones were kept");
+}
