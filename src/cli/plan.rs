@@ -16,6 +16,7 @@ use crate::{
     plan::{
         Known, Parameters, Proposal, Stage, Task, Workflow,
         effect::{Effect, Prospect, in_words, prospects},
+        restore,
     },
     report::count,
     state::Record,
@@ -66,6 +67,8 @@ pub(crate) struct Preview {
     conflicts: Vec<String>,
     /// Nodes that the blueprint protects and that something is deleted of.
     protected: Vec<String>,
+    /// Ids of the instances that are restored before anything else.
+    restores: Vec<String>,
     too_old: Vec<String>,
 }
 
@@ -85,7 +88,9 @@ impl Preview {
         let differences = if is_installed { wish.differences() } else { Vec::new() };
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
-        Self { name: wish.deployment.name.clone(), workflow, proposal, differences, prospects, conflicts, protected, too_old: Vec::new() }
+        let restores = restore::comes_first(&known, workflow, parameters).then(|| restore::whose(&known)).unwrap_or_default();
+        let name = wish.deployment.name.clone();
+        Self { name, workflow, proposal, differences, prospects, conflicts, protected, restores, too_old: Vec::new() }
     }
 
     fn changes(&self) -> bool {
@@ -102,6 +107,7 @@ impl Preview {
             "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.conflicts,
             "protected": self.protected,
+            "restores": self.restores,
             "unsupported": self.proposal.unsupported,
             "too_old": self.too_old,
         })
@@ -127,6 +133,7 @@ impl Preview {
             return format!("`{}` is up to date: nothing to do\n", self.name);
         }
         let mut text = format!("{} of `{}`:\n", self.workflow, self.name);
+        text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
         for prospect in self.touched() {
             text += &prospect_text(prospect);
             if steps {
@@ -138,6 +145,11 @@ impl Preview {
         text.extend(self.conflicts.iter().map(|name| format!("conflict: {}\n", conflict(name))));
         text.extend(self.protection().map(|words| format!("protected: {words}\n")));
         text + &self.closing()
+    }
+
+    fn restoration(&self) -> Option<String> {
+        (!self.restores.is_empty())
+            .then(|| format!("before anything else, what the last run did not finish is restored: {}", named(&self.restores)))
     }
 
     fn protection(&self) -> Option<String> {
@@ -168,6 +180,9 @@ impl Preview {
         if !fields.is_empty() {
             text += &format!("\n```diff\n{fields}```\n");
         }
+        text.extend(self.restoration().map(|words| format!("\n> **restore:** {words}\n")));
+        let no_rollback = self.touched().filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
+        text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
         text.extend(self.conflicts.iter().map(|name| format!("\n> **conflict:** {}\n", conflict(name))));
         text.extend(self.protection().map(|words| format!("\n> **protected:** {words}\n")));
         text + &format!("\n{}", self.closing())
@@ -202,10 +217,11 @@ fn diff_lines(of: &str, difference: &Difference) -> Vec<String> {
 }
 
 fn prospect_text(prospect: &Prospect) -> String {
-    let Prospect { instance, effect, because, fields, used_by, after, .. } = prospect;
+    let Prospect { instance, effect, because, fields, no_rollback, used_by, after, .. } = prospect;
     let after = if after.is_empty() { String::new() } else { format!(", after {}", named(after)) };
     let mut text = format!("  {} {instance}  {effect}: {because}{after}\n", effect.sign());
     text.extend(fields.iter().map(|field| format!("      {field}\n")));
+    text.extend(no_rollback.iter().map(|why| format!("      no rollback: {why}\n")));
     if matches!(effect, Effect::Recreate | Effect::Remove) && !used_by.is_empty() {
         text += &format!("      used by {}\n", named(used_by));
     }
@@ -224,6 +240,7 @@ fn prospect_json(prospect: &Prospect) -> Json {
         "effect": prospect.effect,
         "because": prospect.because,
         "fields": prospect.fields.iter().map(Difference::to_json).collect::<Vec<_>>(),
+        "no_rollback": prospect.no_rollback,
         "used_by": prospect.used_by,
         "steps": prospect.tasks,
     })

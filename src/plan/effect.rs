@@ -2,7 +2,7 @@
 
 use super::{InstanceState, Known, Stage, Task, TaskId};
 use crate::{
-    backend::{Drift, Step, Touch},
+    backend::{self, Drift, Step, Touch},
     model::{Definition, Difference, Instance},
 };
 use serde::Serialize;
@@ -83,6 +83,8 @@ pub struct Prospect {
     pub because: String,
     /// What changed in the definition since the instance was made.
     pub fields: Vec<Difference>,
+    /// Why there is no way back to the old object if the new one does not work.
+    pub no_rollback: Option<String>,
     /// Instances that have relationships to it.
     pub used_by: Vec<String>,
     /// Instances that have to be done first.
@@ -131,12 +133,31 @@ fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used
         instance: id.to_owned(),
         node: node.unwrap_or_default(),
         effect: effect(known, stage, &tasks),
-        because: tasks.first().map(|task| stage.task(*task).cause.clone()).unwrap_or_default(),
+        because: because(stage, &tasks),
         fields,
+        no_rollback: instance.zip(definition).and_then(|it| no_rollback(known, stage, it, &tasks)),
         used_by: used_by.get(id).cloned().unwrap_or_default(),
         after: after(stage, id, &tasks),
         tasks,
     }
+}
+
+/// Why something happens, or is refused.
+fn because(stage: &Stage, tasks: &[TaskId]) -> String {
+    let refused = tasks.iter().find_map(|task| match &stage.task(*task).step {
+        Step::Refused { why } => Some(why.clone()),
+        _ => None,
+    });
+    refused.or_else(|| Some(stage.task(*tasks.first()?).cause.clone())).unwrap_or_default()
+}
+
+/// An object that is gone once it is stopped, and is stopped before the new one is started, can only be made again.
+fn no_rollback(known: &Known<'_>, stage: &Stage, (instance, node): (&Instance, &Definition), tasks: &[TaskId]) -> Option<String> {
+    let has = |touch: Touch| tasks.iter().any(|task| stage.task(*task).step.touch() == touch);
+    let former = known.record.made_from(instance, node);
+    let is_lost = has(Touch::Replaces) && has(Touch::Stops) && backend::is_removed_when_stopped(known.deployment, instance, former);
+    let shared = backend::both_need(known.deployment, instance, former, node).filter(|_| is_lost)?;
+    Some(format!("the engine removes the old container once it is stopped (`auto_remove`), and both need {shared}"))
 }
 
 fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> Effect {
@@ -200,5 +221,6 @@ pub fn tally(prospects: &[Prospect]) -> BTreeMap<Effect, usize> {
 #[must_use]
 pub fn in_words(prospects: &[Prospect]) -> String {
     let parts = tally(prospects).into_iter().filter(|(effect, _)| *effect != Effect::None);
-    parts.map(|(effect, number)| format!("{number} to {effect}")).collect::<Vec<_>>().join(", ")
+    let words = |(effect, number)| if effect == Effect::Refused { format!("{number} refused") } else { format!("{number} to {effect}") };
+    parts.map(words).collect::<Vec<_>>().join(", ")
 }

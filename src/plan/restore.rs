@@ -7,7 +7,7 @@
 //! run, before anything else.
 
 use super::{
-    InstanceState::{Started, Starting, Uninitialized},
+    InstanceState::{Started, Starting, Stopping, Uninitialized},
     Known, Parameters, Proposal, Restoring, Stage, TaskId, Workflow, bonds,
     chain::Chain,
     install,
@@ -53,7 +53,15 @@ pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters)
 /// Whether there is anything to restore, as far as the record tells.
 #[must_use]
 pub(super) fn is_needed(record: &Record) -> bool {
-    record.instances.values().any(|known| is_unproven(known) || backend::is_put_back(known)) || !cut_off(record).is_empty()
+    !whose(record).is_empty()
+}
+
+/// Ids of the instances that are restored, as far as the record tells.
+#[must_use]
+pub fn whose(record: &Record) -> Vec<String> {
+    let is_between = |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || backend::is_put_back(known);
+    let between = record.instances.iter().filter(is_between).map(|(id, _)| id.clone());
+    between.chain(cut_off(record)).collect()
 }
 
 /// Ids of started instances whose objects share something of another one that was replaced since: a network, a namespace, a link. They
@@ -81,11 +89,17 @@ fn put_back(known: &Known<'_>) -> Stage {
     let cause = "what was to take its place does not work";
     planned(known, Restoring::PutBack, &|_, it| is_unproven(it), &mut |chain, is_gone| {
         let former = chain.node;
+        // The engine may still be stopping it for a run that died: what is started now would end in a moment.
+        if chain.known.record.state(&chain.instance.id) == Stopping && !is_gone {
+            chain.push(PUT_BACK, backend::stopping(former), Retry::default(), Some(&former.place));
+        }
         let id = chain.push(PUT_BACK, backend::put_back(former), Retry::default(), Some(&former.place));
         chain.proposal.stage.task_mut(id).enters = Some(Starting);
         if is_gone {
             install::way_up(chain, Uninitialized);
         } else {
+            // One that does not start is made again; what was adopted cannot be.
+            chain.ignores_failure = !former.is_adopted();
             chain.push(PUT_BACK, backend::starting_old(former), Retry::default(), Some(&former.place));
         }
         cause

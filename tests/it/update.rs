@@ -1,6 +1,6 @@
 //! `update`, plans of it, and plan files.
 
-use crate::support::{Test, docker};
+use crate::support::{Test, docker, eventually, free_port};
 use serde_json::{Value as Json, json};
 use std::fs;
 
@@ -423,4 +423,195 @@ fn what_is_refused_is_refused_before_anything_is_begun() {
     test.blueprint(&all("{a: c}", ""));
     test.run(&["update"]).exits(3).says(&["would be lost", "nothing was done"]);
     test.run(&["status", "--exit-code"]).exits(0);
+}
+
+/// A command that ends as soon as it is told to; the first process of a container is deaf otherwise.
+const PROMPT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
+
+/// One container `name`, with arguments of `create` and further properties.
+fn single(test: &Test, name: &str, params: &str, properties: &str) {
+    let node = format!(
+        "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}{properties}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}\n"
+    );
+    test.blueprint(&format!("node_templates:\n{node}"));
+}
+
+#[test]
+fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_does_not_work() {
+    let test = Test::new("way");
+    let (port, image) = (free_port().to_string(), test.image());
+    let publish = format!("127.0.0.1:{port}:80");
+    let name = test.name("to");
+    let old = docker(&["run", "-d", "--name", &name, "--restart", "always", "-p", &publish, &image, "sh", "-c", PROMPT]);
+    let bindings = format!("stop_timeout: 0, host_config: {{port_bindings: {{80: ['127.0.0.1', {port}]}}}}");
+    let adopt = || single(&test, "to", "", ", use_external_resource: true");
+    adopt();
+    test.run(&["install"]).exits(0);
+    single(&test, "to", &format!("command: no-such-command, {bindings}"), "");
+    for _ in 0..2 {
+        test.run(&["update"]).exits(1).says(&["no-such-command"]);
+        assert_eq!(test.containers(), ["PREFIX-to running"]);
+        assert_eq!(test.inspect("to", "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"), format!("{old} always"));
+    }
+    single(&test, "to", &format!("command: sleep 1000, {bindings}"), "");
+    test.run(&["update"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-to running", "PREFIX-to.before-dockctl exited"]);
+    assert_eq!(test.inspect("to.before-dockctl", "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"), format!("{old} no"));
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-to.before-dockctl exited"]);
+}
+
+#[test]
+fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
+    let test = Test::new("stays");
+    let old = test.foreign("to", &["sh", "-c", PROMPT]);
+    docker(&["start", &old]);
+    single(&test, "to", "", ", use_external_resource: true");
+    test.run(&["install"]).exits(0);
+    single(&test, "to", "command: no-such-command", "");
+    // Killed between the stop of the old one and the proof of the new one, or failed.
+    test.killed_at("done: let the new container", &["update"]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-to running"]);
+    single(&test, "to", "", ", use_external_resource: true");
+    test.run(&["install"]).exits(0);
+    single(&test, "to", "command: no-such-command", "");
+    test.run(&["update"]).exits(1);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!((test.containers(), test.inspect("to", "{{.Id}}")), (vec!["PREFIX-to running".to_owned()], old));
+}
+
+#[test]
+fn networks_and_volumes_that_were_adopted_cannot_make_way() {
+    let test = Test::new("rename");
+    let (net, data) = (test.name("net"), test.name("data"));
+    docker(&["network", "create", &net]);
+    docker(&["volume", "create", &data]);
+    let both = |suffix: &str, external: &str| {
+        test.blueprint(&format!(
+            "  - plugin:dockctl\nnode_templates:\n  net: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-net{suffix}{external}}}}}\n  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data{suffix}{external}, keep: false}}}}\n"
+        ));
+    };
+    let named = |what: &str| docker(&[what, "ls", "-q", "--filter", &format!("name={}", test.prefix)]).lines().count();
+    both("", ", use_external_resource: true");
+    test.run(&["install"]).exits(0);
+    both("", "");
+    let plan = test.run(&["plan"]).exits(0).stdout;
+    assert!(plan.contains("! net_") && plan.contains("! data_") && plan.contains("engines cannot rename volumes"), "{plan}");
+    test.run(&["update"]).exits(3).says(&["engines cannot rename networks", "another `name`, or leave it adopted"]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!((named("network"), named("volume")), (1, 1), "what was adopted stays");
+    both("", ", use_external_resource: true");
+    test.run(&["install"]).exits(0);
+    both("-2", "");
+    test.run(&["update"]).exits(0);
+    assert_eq!((named("network"), named("volume")), (2, 2));
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!((named("network"), named("volume")), (1, 1));
+}
+
+#[test]
+fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
+    let test = Test::new("again");
+    single(&test, "a", "command: sleep 1000, stop_timeout: 0", "");
+    test.run(&["install"]).exits(0);
+    let old = test.inspect("a", "{{.Id}}");
+    for next in ["update", "heal", "resume", "install", "restart"] {
+        single(&test, "a", "command: [sh, -c, 'sleep 0.3; exit 1'], stop_timeout: 0", "");
+        test.killed_at("see that it stays up", &["update"]);
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        test.run(&[next]).exits(i32::from(next != "restart"));
+        assert_eq!((test.containers(), test.inspect("a", "{{.Id}}")), (vec!["PREFIX-a running".to_owned()], old.clone()), "{next}");
+    }
+}
+
+#[test]
+fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
+    let test = Test::new("early");
+    let three = |command: &str| {
+        blueprint(&test, |text| {
+            text.replacen(
+                "command: sleep 1000, stop_timeout: 0, environment",
+                &format!("command: {command}, stop_timeout: 0, environment"),
+                1,
+            )
+        });
+    };
+    three("sleep 1000");
+    test.run(&["install"]).exits(0);
+    let before = ids(&test, &WEBS);
+    three("no-such-command");
+    test.run(&["update", "--fail-fast"]).exits(1);
+    let running = || test.containers().iter().filter(|line| line.ends_with("running")).count();
+    assert_eq!((ids(&test, &WEBS), running(), test.containers().len()), (before.clone(), 5, 5), "{:?}", test.containers());
+    assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
+    // What waits for something that never comes is ended by the time limit, or by a person.
+    let waits = "start: {inputs: {processes_to_wait_for: [never], retry_interval: 0.05}}";
+    blueprint(&test, |text| {
+        text.replacen("start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}", waits, 1).replacen("PORT:", "POST:", 1)
+    });
+    test.run(&["update", "--timeout", "2"]).exits(1);
+    assert_eq!((ids(&test, &WEBS), running(), test.containers().len()), (before.clone(), 5, 5), "{:?}", test.containers());
+    let child = test.start(&["update", "--progress", "plain"]);
+    eventually("the new container", || test.containers().iter().any(|it| it.contains("former")).then_some(()));
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.is_ok_and(|status| status.success()));
+    Test::end(child).exits(130);
+    assert_eq!((ids(&test, &WEBS), running(), test.containers().len()), (before, 5, 5), "{:?}", test.containers());
+}
+
+#[test]
+fn a_container_that_is_removed_when_stopped_is_kept_until_another_one_works() {
+    let test = Test::new("auto");
+    let params = |command: &str, rest: &str| format!("command: {command}, stop_timeout: 0, host_config: {{auto_remove: true{rest}}}");
+    single(&test, "a", &params("sleep 1000", ""), "");
+    test.run(&["install"]).exits(0);
+    let old = test.inspect("a", "{{.Id}}");
+    for command in ["no-such-command", "'false'"] {
+        single(&test, "a", &params(command, ""), "");
+        test.run(&["update"]).exits(1);
+        assert_eq!((test.containers(), test.inspect("a", "{{.Id}}")), (vec!["PREFIX-a running".to_owned()], old.clone()));
+    }
+    let port = format!(", port_bindings: {{80: ['127.0.0.1', {}]}}", free_port());
+    single(&test, "a", &params("sleep 2000", &port), "");
+    test.run(&["update"]).exits(0);
+    single(&test, "a", &params("no-such-command", &port), "");
+    let plan = test.run(&["plan"]).exits(0).stdout;
+    assert!(plan.contains("no rollback: the engine removes the old container once it is stopped"), "{plan}");
+    test.run(&["update"]).exits(1);
+    assert_eq!((test.containers(), test.inspect("a", "{{.Config.Cmd}}")), (vec!["PREFIX-a running".to_owned()], "[sleep 2000]".to_owned()));
+    test.run(&["restart"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-a running"]);
+}
+
+#[test]
+fn who_shares_the_network_of_another_container_works_again_after_both_were_replaced() {
+    let test = Test::new("shared");
+    let both = |command: &str| {
+        let image = "image: {src: TARBALL, repository: dockctl-demo}";
+        let create =
+            |params: &str| format!("interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}");
+        let (a, b) = (
+            create(&format!("command: sleep {command}, stop_timeout: 0")),
+            create(&format!("command: {command}, stop_timeout: 0, host_config: {{network_mode: 'container:PREFIX-a'}}")),
+        );
+        let b = if command.parse::<u32>().is_ok() { b.replace("command: ", "command: sleep ") } else { b };
+        let a = a.replace("sleep 'false'", "sleep 7777");
+        test.blueprint(&format!(
+            "node_templates:\n  a:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-a, {image}}}\n    {a}\n  b:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-b, {image}}}\n    {b}\n    relationships: [{{type: cloudify.relationships.connected_to, target: a}}]\n"
+        ));
+    };
+    both("1000");
+    test.run(&["install"]).exits(0);
+    both("'false'");
+    test.run(&["update"]).exits(1).says(&["ended with exit code 1"]);
+    let joins = || {
+        test.inspect("b", "{{.HostConfig.NetworkMode}} {{.State.Running}}") == format!("container:{} true", test.inspect("a", "{{.Id}}"))
+    };
+    assert!(joins() && test.inspect("b", "{{.Config.Cmd}}") == "[sleep 1000]", "{:?}", test.containers());
+    both("3000");
+    test.run(&["update"]).exits(0);
+    assert!(joins() && test.containers() == ["PREFIX-a running", "PREFIX-b running"], "{:?}", test.containers());
 }

@@ -105,6 +105,9 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
             return Change::Refused(why.to_owned());
         }
         (true, false) if kind == ObjectKind::Container => return Change::Replace,
+        (true, false) if adopted_name(former).as_deref() == object_name(&deployment.name, instance, node).as_str() => {
+            return Change::Refused(cannot_make_way(kind));
+        }
         (false, false) if declaration(deployment, &before, former) == declaration(deployment, instance, node) => {
             // What other secrets go into, or what was attached that is gone, cannot be changed as it stands; of networks and volumes
             // nobody would notice.
@@ -128,6 +131,14 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
         }
         ObjectKind::Network | ObjectKind::Image => Change::Remake,
     }
+}
+
+/// Engines rename containers only: what else was adopted cannot give its name to another one.
+fn cannot_make_way(kind: ObjectKind) -> String {
+    let kind = kind.as_str();
+    format!(
+        "the adopted {kind} has the name that the new one is to have, and engines cannot rename {kind}s: give the node another `name`, or leave it adopted"
+    )
 }
 
 /// The step that changes a running container, if that is all it takes.
@@ -218,7 +229,8 @@ pub(in crate::backend) fn enduring(node: &Definition) -> Option<Step> {
 
 /// The step that stops a container for another one, where its own definition says nothing of that.
 pub(in crate::backend) fn stopping(node: &Definition) -> Step {
-    Step { engine: engine(node), action: Action::Stop { params: Json::Null } }
+    let params = stop_params(node, input(node, "stop", "params").clone());
+    Step { engine: engine(node), action: Action::Stop { params } }
 }
 
 /// The step that gives the container back its place that was made from `former`. An adopted one has the name that it is adopted by,
