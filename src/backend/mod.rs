@@ -674,10 +674,17 @@ pub fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
     docker::uses(deployment)
 }
 
-/// Ids of instances whose attributes went into the object of `instance`.
+/// Whether an operation makes or starts a container.
 #[must_use]
-pub fn reads(deployment: &Deployment, instance: &Instance) -> Vec<String> {
-    docker::reads(deployment, instance)
+pub fn makes_or_starts(operation: &Planned) -> bool {
+    use docker::Operation::{Create, Run, Start};
+    matches!(docker::Operation::of(&operation.plugin, &operation.operation), Some(Create | Run | Start))
+}
+
+/// Whether an operation makes an object from the properties of its node.
+#[must_use]
+pub fn reads_properties(operation: &Planned) -> bool {
+    docker::Operation::of(&operation.plugin, &operation.operation).and_then(docker::Operation::makes).is_some()
 }
 
 /// How far an instance is from being installed.

@@ -176,6 +176,7 @@ impl Order<'_> {
             }
             before.push(Event::Defined { deployment: Box::new(deployment.clone()) });
         }
+        super::install::warn_of_early(&deployment);
         super::install::refuse_unpopulated(&deployment.without(&parameters.removed))?;
         operation::check(workflow, &parameters, &deployment).map_err(|message| CliError::new(Kind::Invalid, message))?;
         let observed = session.observe().await?;

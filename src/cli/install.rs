@@ -18,7 +18,7 @@ use crate::{
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
-    plan::{self, Known, Parameters, Proposal, Stage, Task, Unsupported, Workflow},
+    plan::{self, Known, Parameters, Proposal, Reading, Stage, Task, Unsupported, Workflow},
     state::Record,
 };
 use indexmap::IndexSet;
@@ -202,6 +202,7 @@ impl Wish {
         deployment.withhold(&loaded.blueprint.notes.sensitive, &key, &workspace.secrets);
         deployment.note_secrets(&key, &workspace.secrets, before);
         refuse_unpopulated(&deployment)?;
+        refuse_early(&deployment)?;
         Ok(Self { deployment, record, loaded })
     }
 
@@ -311,6 +312,26 @@ pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), CliError
     }
     let message = format!("fault in dockctl: it counts no instance of {}, and nothing says 0; nothing was done", nodes.join(", "));
     Err(CliError::new(Kind::Failed, message).hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
+}
+
+/// What a container is made from must be there by then. Most of it is found in the blueprint; this also sees what only the names that
+/// inputs give make known.
+fn refuse_early(deployment: &Deployment) -> Result<(), CliError> {
+    let early: Vec<Reading> = plan::unordered(deployment).into_iter().filter(|reading| reading.makes).collect();
+    if early.is_empty() {
+        return Ok(());
+    }
+    let mut error = CliError::new(Kind::Invalid, "containers would be made from attributes that are not there yet; nothing was done");
+    error.preamble = early.iter().map(|reading| format!("{reading}, which is started later\n")).collect();
+    error.fields = json!({ "early": early });
+    Err(error.hint("dockctl explain D0121 says more"))
+}
+
+/// A deployment that an older dockctl installed can hold what is refused now: its workflows run, and say so.
+pub(crate) fn warn_of_early(deployment: &Deployment) {
+    for reading in plan::unordered(deployment) {
+        complain(&format!("warning: {reading}, which is started later: it may be null or out of date\n"));
+    }
 }
 
 pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), CliError> {

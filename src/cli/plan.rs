@@ -88,7 +88,7 @@ impl Preview {
         let differences = if is_installed { wish.differences() } else { Vec::new() };
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
-        let restores = restore::comes_first(&known, workflow, parameters).then(|| restore::whose(&known)).unwrap_or_default();
+        let restores = if restore::comes_first(&known, workflow, parameters) { restore::whose(&known) } else { Vec::new() };
         let name = wish.deployment.name.clone();
         Self { name, workflow, proposal, differences, prospects, conflicts, protected, restores, too_old: Vec::new() }
     }

@@ -185,6 +185,10 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
                 goes_on(last)
             )
         }
+        _ if record.has_former() => {
+            let path = record.deployment.as_ref().map(|deployment| deployment.blueprint.display().to_string()).unwrap_or_default();
+            format!("dockctl update {path} -d {name} replaces what is outdated\n")
+        }
         _ if drifted => format!("dockctl heal -d {name} mends what drifted\n"),
         _ => String::new(),
     }

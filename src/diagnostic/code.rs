@@ -506,6 +506,15 @@ codes! {
     ///
     /// It has `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes): lists of names that the blueprint has.
     Note = "D0120", None;
+    /// What an operation reads of another node is there by then.
+    ///
+    /// The attribute belongs to a node that needs the reader, and is started after it: it would be null. Remove what makes that node
+    /// need the reader, or read it in an operation that runs once both are started.
+    EarlyAttribute = "D0121", None;
+    /// A relationship puts a node first whose attributes another one reads.
+    ///
+    /// dockctl starts the node that is read first all the same. Elsewhere only relationships count: add one.
+    UnorderedAttribute = "D0122", None;
 }
 
 #[cfg(test)]

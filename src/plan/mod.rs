@@ -12,6 +12,7 @@ mod neighbours;
 pub mod operation;
 mod order;
 mod parameters;
+mod readers;
 pub mod reinstall;
 pub mod restore;
 pub mod rollback;
@@ -19,7 +20,9 @@ pub mod scale;
 pub mod uninstall;
 pub mod update;
 
+pub use order::unordered;
 pub use parameters::{Parameters, Selection, names as parameter_names};
+pub use readers::Reading;
 
 use crate::{
     backend::{Observed, Step},
@@ -439,6 +442,12 @@ pub fn runs(operation: &str) -> bool {
         Some((_, name)) => of_relationship.contains(&name),
         None => install::runs(operation) || uninstall::runs(operation),
     }
+}
+
+/// Whether an operation, of a node or of a relationship, runs on the way to a started instance.
+#[must_use]
+pub fn brings_up(operation: &str) -> bool {
+    install::runs(operation) || (operation.contains('/') && runs(operation) && !operation.ends_with(".unlink"))
 }
 
 /// Whether an operation of a node is one of those that take it down.

@@ -22,6 +22,7 @@ mod plugin2;
 mod podman;
 mod private;
 mod properties;
+mod readers;
 mod recover;
 mod reference;
 mod registry;

@@ -32,24 +32,24 @@ fn is_long() -> bool {
 }
 
 /// One deployment over several definitions and processes.
-struct Life {
-    world: Simulated,
+pub(crate) struct Life {
+    pub(crate) world: Simulated,
     journal: Vec<Entry>,
     policy: Policy,
 }
 
 impl Life {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let policy = Policy { parallel: 3, retries: 2.0, interval: 1.0, ..Policy::default() };
         Self { world: Simulated::default(), journal: Vec::new(), policy }
     }
 
     /// One process. How it ended; none if it died.
-    fn run(&mut self, deployment: &Deployment, workflow: Workflow) -> Option<Outcome> {
+    pub(crate) fn run(&mut self, deployment: &Deployment, workflow: Workflow) -> Option<Outcome> {
         self.run_with(deployment, workflow, &Parameters::default())
     }
 
-    fn run_with(&mut self, deployment: &Deployment, workflow: Workflow, parameters: &Parameters) -> Option<Outcome> {
+    pub(crate) fn run_with(&mut self, deployment: &Deployment, workflow: Workflow, parameters: &Parameters) -> Option<Outcome> {
         with_runtime(async {
             let (mut record, mut quiet, secrets) = (replay(&self.journal), Quiet, Secrets::default());
             let mut executor = Executor {
@@ -87,19 +87,19 @@ impl Life {
         })
     }
 
-    fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         replay(&self.journal)
     }
 
     /// Names and states of all containers, sorted.
-    fn present(&self) -> Vec<String> {
+    pub(crate) fn present(&self) -> Vec<String> {
         let mut all: Vec<String> =
             self.world.containers.borrow().iter().map(|object| format!("{} {}", object.name, object.state.as_str())).collect();
         all.sort();
         all
     }
 
-    fn id(&self, name: &str) -> Option<String> {
+    pub(crate) fn id(&self, name: &str) -> Option<String> {
         self.world.containers.borrow().iter().find(|it| it.name == name && it.state == ObjectState::Running).map(|it| it.id.clone())
     }
 
@@ -109,7 +109,7 @@ impl Life {
 }
 
 /// Containers: name, arguments of `create`, properties beside the name, relationships.
-fn blueprint(containers: &[(&str, &str, &str, &str)]) -> String {
+pub(crate) fn blueprint(containers: &[(&str, &str, &str, &str)]) -> String {
     let mut text = "tosca_definitions_version: cloudify_dsl_1_3
 imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.2', 'plugin:dockctl']
 node_templates:

@@ -280,3 +280,51 @@ node_templates:
     test.write("blueprint.yaml", text);
     test.run(&["validate"]).exits(0).says(&["cloudify/3.1/types.yaml` is not bundled; edition 3.2.1 is used instead"]);
 }
+
+/// Two containers: what `a` and `b` have in their definitions, and relationships of each.
+fn two(a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> String {
+    let node = |name: &str, inputs: &str, ties: &str| {
+        format!(
+            "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: n-{name}, image: {{repository: i}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{{inputs}}}}}\n    relationships: [{ties}]\n"
+        )
+    };
+    format!("node_templates:\n{}{}", node("b", b, ties_of_b), node("a", a, ties_of_a))
+}
+
+#[test]
+fn attributes_are_read_of_what_comes_first() {
+    let test = Test::new("early");
+    let validate = |text: String| {
+        test.blueprint(&text);
+        test.run(&["validate"])
+    };
+    let tie = |target: &str| format!("{{type: cloudify.relationships.connected_to, target: {target}}}");
+    let create = |rest: &str| format!("create: {{inputs: {{params: {{command: x{rest}}}}}}}");
+    let reads = |node: &str| create(&format!(", environment: {{A: {{concat: [x, {{get_attribute: [{node}, ip]}}]}}}}"));
+    let plain = create("");
+    // Nothing orders them, a relationship does, the one who is read needs the reader, both read each other.
+    let unordered = validate(two(&plain, &reads("a"), "", "")).exits(0);
+    assert!(
+        unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, and no relationship puts `a` first"),
+        "{}",
+        unordered.stderr
+    );
+    assert_eq!(validate(two(&plain, &reads("a"), "", &tie("a"))).exits(0).stderr, "");
+    let early = validate(two(&plain, &reads("a"), &tie("b"), "")).exits(3);
+    assert!(early.stderr.contains("error[D0121]: node `b`, create: reads `ip` of `a`, which is started after `b`"), "{}", early.stderr);
+    validate(two(&reads("b"), &reads("a"), "", "")).exits(3).says(&["error[D0121]", "warning[D0122]"]);
+    assert_eq!(validate(two(&reads("a"), &plain, "", "")).exits(0).stderr, "", "it reads itself");
+    // Names order them too.
+    let joins = create(", host_config: {network_mode: 'container:n-b'}");
+    validate(two(&joins, &reads("a"), "", "")).exits(3).says(&["error[D0121]"]);
+    // Start is as create; another operation is given what there is then; what takes down comes later anyway.
+    let started = |operation: &str| format!("{plain}, {operation}: {{inputs: {{params: {{x: {{get_attribute: [a, ip]}}}}}}}}");
+    validate(two(&plain, &started("start").replace("x: {", "binds: {"), &tie("b"), "")).exits(3).says(&["error[D0121]: node `b`, start"]);
+    let later = format!(
+        "{plain}, poststart: {{implementation: docker.docker_plugin.tasks.stop, inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}"
+    );
+    let warned = validate(two(&plain, &later, &tie("b"), "")).exits(0);
+    assert!(warned.stderr.contains("warning[D0121]: node `b`, poststart"), "{}", warned.stderr);
+    let stops = format!("{plain}, stop: {{inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}");
+    assert_eq!(validate(two(&plain, &stops, &tie("b"), "")).exits(0).stderr, "");
+}

@@ -10,7 +10,7 @@ use crate::{
     backend::{EngineRef, ObjectKind},
     model::{
         Definition, Deployment, Instance, Planned, Tie,
-        function::{attribute_targets, holds_call, is_call},
+        function::{holds_call, is_call},
     },
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -319,7 +319,7 @@ pub(super) fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<St
     related.into_iter().chain(names_in_host(&host)).chain(networks_in(&converted)).collect()
 }
 
-fn names_in_host(host: &Json) -> Vec<String> {
+pub(super) fn names_in_host(host: &Json) -> Vec<String> {
     let list = |field: &str| host[field].as_array().cloned().unwrap_or_default();
     let first = |text: &str| text.split(':').next().unwrap_or_default().trim_start_matches('/').to_owned();
     let listed = ["Links", "VolumesFrom", "Binds"].into_iter().flat_map(list).filter_map(|name| name.as_str().map(first));
@@ -332,21 +332,6 @@ fn names_in_host(host: &Json) -> Vec<String> {
 fn networks_in(creation: &params::Creation) -> Vec<String> {
     let networks = creation.body.get("NetworkingConfig").and_then(|config| config["EndpointsConfig"].as_object());
     networks.into_iter().flatten().map(|(name, _)| name.clone()).collect()
-}
-
-/// Ids of instances whose attributes went into this container.
-pub(in crate::backend) fn reads(deployment: &Deployment, instance: &Instance) -> Vec<String> {
-    let Some(node) = deployment.node(instance).filter(|node| kind(node) == Some(ObjectKind::Container) && !node.is_adopted()) else {
-        return Vec::new();
-    };
-    let mut targets = attribute_targets(input(node, "create", "params"));
-    targets.extend(attribute_targets(input(node, "start", "params")));
-    targets.extend(node.properties.values().flat_map(attribute_targets));
-    if targets.is_empty() {
-        return targets;
-    }
-    let others = deployment.instances.iter().filter(|other| other.id != instance.id && targets.contains(&other.node));
-    others.map(|other| other.id.clone()).collect()
 }
 
 /// Where nothing is said, a container's own `stop_timeout` counts, not the default of the original.

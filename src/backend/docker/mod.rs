@@ -45,7 +45,7 @@ pub use recover::Recovered;
 pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::declaration as declaration_of;
-pub(super) use declared::{adopted_name, engine_of, reads, uses};
+pub(super) use declared::{adopted_name, engine_of, uses};
 pub(super) use exclusive::{both_need, fixed_port, is_removed_when_stopped};
 pub(super) use lower::lower;
 pub(super) use replace::{

@@ -1,6 +1,7 @@
 //! Faults of a blueprint that only this back-end knows of: arguments, names, images.
 
 mod objects;
+mod readers;
 
 use super::{
     Operation, connect,
@@ -27,6 +28,7 @@ pub fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
         objects::check_relationships(blueprint, node, d);
     }
     check_names_differ(blueprint, d);
+    readers::check(blueprint, d);
 }
 
 fn check_container(node: &Node, create: &ModelOperation, written_down: &[String], d: &mut Diagnostics) {
