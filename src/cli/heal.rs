@@ -1,7 +1,8 @@
 //! `dockctl heal --watch`: what dies is mended, for as long as this runs.
 //!
 //! Engines tell what happens; between that, it is looked now and then. The deployment is held only while something is mended.
-//! Whoever stops a container on purpose is left alone: engines tell of the signal before they tell of the death.
+//! Whoever stops a container on purpose is left alone: engines tell of the signal before they tell of the death. An engine that is shut
+//! down sends signals too, and takes no new connection by then: those are nobody's will.
 
 use super::{
     Outcome, color, complain,
@@ -50,10 +51,10 @@ enum Stopped {
     No,
     /// A signal was sent to it that ends it.
     Signalled,
-    /// It died after such a signal: somebody wanted that.
-    Yes,
-    /// That was said.
-    Told,
+    /// It died after such a signal, of a person or of an engine that is shut down.
+    Dead,
+    /// Somebody wanted that, which was said.
+    OnPurpose,
 }
 
 /// What is known of an instance while it is watched.
@@ -84,11 +85,18 @@ impl Watched {
     fn note(&mut self, what: What) {
         self.stopped = match (what, self.stopped) {
             (What::Signalled, Stopped::No) => Stopped::Signalled,
-            (What::Died, Stopped::Signalled) => Stopped::Yes,
+            (What::Died, Stopped::Signalled) | (What::Stopped, Stopped::No | Stopped::Signalled) => Stopped::Dead,
             // What is gone cannot be started again by hand: it is missing.
             (What::Started | What::Gone, _) => Stopped::No,
             (_, stopped) => stopped,
         };
+    }
+
+    /// The engine went away: what it did before was its own doing, unless that was ruled out in time.
+    fn forget_signals(&mut self) {
+        if self.stopped != Stopped::OnPurpose {
+            self.stopped = Stopped::No;
+        }
     }
 }
 
@@ -124,6 +132,7 @@ impl Watch<'_> {
                     look_at = look_at.min(Instant::now() + SETTLE);
                 } else {
                     // The engine went away, or was restarted.
+                    self.known.values_mut().for_each(Watched::forget_signals);
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     told = self.subscribe(&engines).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
                     look_at = Instant::now();
@@ -160,25 +169,32 @@ impl Watch<'_> {
         self.known.entry(happening.instance.clone()).or_default().note(happening.what);
     }
 
-    /// Who is removed is stopped first, and not left alone for that: it is only told once things have settled.
-    fn tell_of_stopped(&mut self) {
-        let mut stopped = Vec::new();
-        for (id, watched) in &mut self.known {
-            if watched.stopped == Stopped::Yes {
-                watched.stopped = Stopped::Told;
-                stopped.push(id.clone());
+    /// What is removed is stopped first, and not left alone for that: it is only said once things have settled, and the engine still
+    /// takes connections. Whether that is known of all.
+    async fn tell_of_stopped(&mut self, engines: &Engines, record: &Record) -> bool {
+        let dead = self.known.iter().filter(|(_, watched)| watched.stopped == Stopped::Dead);
+        let dead: Vec<String> = dead.map(|(id, _)| id.clone()).collect();
+        if dead.is_empty() {
+            return true;
+        }
+        let mut is_known = true;
+        for target in targets(self.workspace, record, &[]).unwrap_or_default().into_iter().filter(|target| dead.contains(&target.instance))
+        {
+            if engines.accepts(&target.engine).await {
+                self.known.entry(target.instance.clone()).or_default().stopped = Stopped::OnPurpose;
+                self.say(&format!("{} was stopped on purpose: it is left alone until it is started again", target.instance));
+            } else {
+                is_known = false;
             }
         }
-        for id in stopped {
-            self.say(&format!("{id} was stopped on purpose: it is left alone until it is started again"));
-        }
+        is_known
     }
 
     /// Looks, and mends what may be. When to look again.
     async fn look(&mut self, engines: &Engines) -> Result<Instant, CliError> {
         let record = self.workspace.record(self.name)?;
+        let is_known = self.tell_of_stopped(engines, &record).await;
         let now = Instant::now();
-        self.tell_of_stopped();
         if !record.is_installed() {
             return Err(CliError::new(Kind::Failed, format!("`{}` was taken down: there is nothing left to watch", self.name)));
         }
@@ -189,7 +205,7 @@ impl Watch<'_> {
                 return Ok(now + Duration::from_secs(5));
             }
         };
-        let mut next = now + QUIET;
+        let mut next = now + if is_known { QUIET } else { SETTLE };
         let mut mend = Vec::new();
         for (id, why) in ill {
             let watched = self.known.entry(id.clone()).or_default();
@@ -284,17 +300,41 @@ mod tests {
     fn who_is_signalled_and_dies_is_left_alone_until_it_starts() {
         let mut watched = Watched::default();
         watched.note(What::Died);
-        assert_ne!(watched.stopped, Stopped::Yes, "it died by itself");
+        assert_eq!(watched.stopped, Stopped::No, "it died by itself");
         watched.note(What::Started);
         watched.note(What::Signalled);
-        assert_ne!(watched.stopped, Stopped::Yes, "it may survive that");
+        assert_eq!(watched.stopped, Stopped::Signalled, "it may survive that");
         watched.note(What::Died);
-        assert_eq!(watched.stopped, Stopped::Yes);
+        assert_eq!(watched.stopped, Stopped::Dead);
         watched.note(What::Started);
-        assert_ne!(watched.stopped, Stopped::Yes);
+        assert_eq!(watched.stopped, Stopped::No);
         watched.note(What::Signalled);
         watched.note(What::Died);
         watched.note(What::Gone);
-        assert_ne!(watched.stopped, Stopped::Yes, "what is removed is missing");
+        assert_eq!(watched.stopped, Stopped::No, "what is removed is missing");
+    }
+
+    #[test]
+    fn a_stop_counts_with_or_without_a_signal_before_or_after_the_death() {
+        let noted = |all: &[What]| {
+            let mut watched = Watched::default();
+            all.iter().for_each(|what| watched.note(*what));
+            watched.stopped
+        };
+        assert_eq!(noted(&[What::Signalled, What::Died, What::Stopped]), Stopped::Dead, "Docker");
+        assert_eq!((noted(&[What::Stopped, What::Died]), noted(&[What::Died, What::Stopped])), (Stopped::Dead, Stopped::Dead), "Podman");
+        assert_eq!(noted(&[What::Stopped, What::Died, What::Started]), Stopped::No);
+    }
+
+    #[test]
+    fn signals_of_an_engine_that_goes_away_are_nobodys_will() {
+        let mut watched = Watched::default();
+        watched.note(What::Signalled);
+        watched.note(What::Died);
+        watched.forget_signals();
+        assert_eq!(watched.stopped, Stopped::No);
+        watched.stopped = Stopped::OnPurpose;
+        watched.forget_signals();
+        assert_eq!(watched.stopped, Stopped::OnPurpose, "a person's will outlives the engine");
     }
 }

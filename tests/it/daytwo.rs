@@ -1,11 +1,16 @@
 //! Living with a deployment: start, stop, restart, scale, heal, execute, status, logs, exec, graph, and what reads only.
 
 use crate::{
+    private::Private,
     support::{Test, docker, eventually},
     watching::proxy::Proxy,
 };
 use serde_json::{Value as Json, json};
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// `web` needs `db`.
 const PAIR: &str = "node_templates:
@@ -192,6 +197,64 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
     test.run(&["start", "db"]).exits(0);
     Command::new("kill").args(["-INT", &watch.id().to_string()]).status().unwrap();
     assert!(watch.wait().unwrap().success());
+}
+
+/// A watch with what it says, until the test is over.
+struct Watch {
+    process: std::process::Child,
+    log: std::path::PathBuf,
+}
+
+impl Watch {
+    fn start(test: &Test, host: &str) -> Self {
+        let log = test.path("watch.log");
+        let mut command = test.command(&["heal", "--watch", "--cool-down", "0.1", "--budget", "9", "--host", host]);
+        let process = command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        let watch = Self { process, log };
+        watch.says("watching");
+        // The subscription follows.
+        std::thread::sleep(Duration::from_millis(700));
+        watch
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn says(&self, text: &str) {
+        eventually(text, || self.text().contains(text).then_some(()));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_an_engine_ends_with_itself_is_started_again_and_what_a_person_stopped_is_not() {
+    let test = Test::new("reboot");
+    let engine = Private::isolated(&test);
+    // One ends as soon as it is told to, one is deaf until it is killed, one is stopped by a person just before.
+    let node = |name: &str, command: &str| {
+        format!(
+            "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{repository: dockctl-demo}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{command: {command}, stop_timeout: 2, host_config: {{network_mode: none}}}}}}}}}}}}\n"
+        )
+    };
+    let prompt = "[sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+    test.blueprint(&format!("node_templates:\n{}{}{}", node("quick", prompt), node("deaf", "sleep 1000"), node("rests", prompt)));
+    test.run(&["install", "--host", &engine.socket]).exits(0);
+    let watch = Watch::start(&test, &engine.socket);
+    let runs = |name: &str| engine.docker(&["inspect", "-f", "{{.State.Running}}", &test.name(name)]) == "true";
+    engine.docker(&["stop", &test.name("rests")]);
+    watch.says("was stopped on purpose");
+    engine.restart()();
+    eventually("the others", || (runs("quick") && runs("deaf")).then_some(()));
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(!runs("rests"), "{}", watch.text());
+    assert_eq!(watch.text().matches("was stopped on purpose").count(), 1, "{}", watch.text());
 }
 
 #[test]

@@ -122,3 +122,37 @@ fn podman_is_an_engine_like_any_other() {
     blueprint(&test, "{src: saved.tar.gz, repository: pod-other, tag: '2'}", "command: sleep 1000", "");
     whole();
 }
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_a_person_stops_on_podman_is_left_alone_and_what_dies_is_started_again() {
+    let test = Test::new("podwatch");
+    let podman = Podman::start(&test);
+    blueprint(&test, DEMO, "command: sleep 1000", "retry_interval: 0.1");
+    podman.dockctl(&test, &["install"]).exits(0);
+    let log = test.path("watch.log");
+    let mut watch = test.command(&["heal", "--watch", "--cool-down", "0.1"]);
+    watch.env("DOCKER_HOST", &podman.socket).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+    let _watch = Ended(watch.spawn().unwrap());
+    let text = || fs::read_to_string(&log).unwrap();
+    eventually("the watch", || text().contains("watching 1 container").then_some(()));
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let (name, inspect) = (test.name("web"), |what: &str| podman.docker(&["inspect", "-f", what, &test.name("web")]));
+    let pid: u32 = inspect("{{.State.Pid}}").parse().unwrap();
+    assert!(pid > 1, "{}", inspect("{{json .State}}"));
+    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+    eventually("the repair", || (text().contains("mended: web_") && inspect("{{.State.Running}}") == "true").then_some(()));
+    podman.docker(&["stop", "-t", "0", &name]);
+    eventually("the stop", || text().contains("was stopped on purpose").then_some(()));
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(inspect("{{.State.Running}}"), "false", "{}", text());
+}

@@ -92,6 +92,15 @@ impl Engines {
         Guard::take(hosts.into_values().collect(), deployment, me).await
     }
 
+    /// Whether an engine takes a new connection. One that is being shut down does not, though it goes on telling those that listen already
+    /// how it ends its containers.
+    pub(crate) async fn accepts(&self, engine: &EngineRef) -> bool {
+        match self.host(engine) {
+            Ok(host) => Engine::connect(&host, &self.key).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// Connects, unless that was done. Two that ask at once share one connection.
     pub(crate) async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
         let host = self.host(engine)?;

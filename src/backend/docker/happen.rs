@@ -21,8 +21,10 @@ pub struct Happening {
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum What {
-    /// A signal was sent to it that ends it: engines tell that before they tell of its death.
+    /// A signal was sent to it that ends it: Docker tells that before it tells of its death.
     Signalled,
+    /// Somebody stopped it. Podman tells only this, before or after its death; Docker tells it last.
+    Stopped,
     /// It ended.
     Died,
     /// It was removed.
@@ -38,7 +40,7 @@ impl Engine {
     pub fn happenings(&self, deployment: &str) -> impl Stream<Item = Happening> + use<> {
         let filters = json!({
             "type": ["container"],
-            "event": ["kill", "die", "destroy", "start", "health_status"],
+            "event": ["kill", "stop", "die", "destroy", "remove", "start", "health_status"],
             "label": [format!("{}={deployment}", label::DEPLOYMENT)],
         });
         let events = self.client.events(self.client.now().saturating_sub(BACK), &filters);
@@ -52,8 +54,10 @@ fn happening(event: &Json) -> Option<Happening> {
     let attributes = &event["Actor"]["Attributes"];
     let what = match event["Action"].as_str()? {
         "kill" => attributes["signal"].as_str().is_none_or(|signal| ENDING.contains(&signal)).then_some(What::Signalled)?,
+        "stop" => What::Stopped,
         "die" => What::Died,
-        "destroy" => What::Gone,
+        // Podman's word is the second.
+        "destroy" | "remove" => What::Gone,
         "start" => What::Started,
         status => status.ends_with(": unhealthy").then_some(What::Unhealthy)?,
     };
@@ -76,7 +80,8 @@ mod tests {
     fn signals_that_end_nothing_are_no_sign_of_a_persons_will() {
         assert_eq!(seen("kill", Some("15")), Some(What::Signalled));
         assert_eq!(seen("kill", Some("1")), None, "SIGHUP makes many reload");
-        assert_eq!(seen("die", None), Some(What::Died));
+        assert_eq!((seen("stop", None), seen("die", None)), (Some(What::Stopped), Some(What::Died)));
+        assert_eq!((seen("destroy", None), seen("remove", None)), (Some(What::Gone), Some(What::Gone)));
         assert_eq!(seen("health_status: unhealthy", None), Some(What::Unhealthy));
         assert_eq!(seen("health_status: healthy", None), None);
     }
