@@ -64,6 +64,10 @@ struct Watched {
     mended: VecDeque<Instant>,
     /// Whether somebody wants that it does not run.
     stopped: Stopped,
+    /// How often it was cleaned up after since it died.
+    cleanups: usize,
+    /// Since when it is known to be ill. Why it is, engines may say a moment later.
+    ill_since: Option<Instant>,
     /// It was said that its budget is used up.
     given_up: bool,
 }
@@ -81,9 +85,25 @@ impl Watched {
         Some(self.mended.back().map_or(now, |last| *last + patience.cool_down))
     }
 
+    /// When the engine has had its time to say why it is ill.
+    fn is_understood_at(&mut self, now: Instant) -> Instant {
+        *self.ill_since.get_or_insert(now) + SETTLE
+    }
+
     /// Takes into account what happened.
     fn note(&mut self, what: What) {
+        match what {
+            What::Died => self.ill_since = Some(Instant::now()),
+            What::Started => self.ill_since = None,
+            _ => {}
+        }
+        self.cleanups = match what {
+            What::Died | What::Started => 0,
+            What::Cleaned => self.cleanups + 1,
+            _ => self.cleanups,
+        };
         self.stopped = match (what, self.stopped) {
+            (What::Cleaned, Stopped::No) if self.cleanups > 1 => Stopped::Dead,
             (What::Signalled, Stopped::No) => Stopped::Signalled,
             (What::Died, Stopped::Signalled) | (What::Stopped, Stopped::No | Stopped::Signalled) => Stopped::Dead,
             // What is gone cannot be started again by hand: it is missing.
@@ -127,6 +147,8 @@ impl Watch<'_> {
         let mut look_at = Instant::now();
         loop {
             tokio::select! {
+                // What happened is taken into account before anybody looks.
+                biased;
                 happening = told.next() => if let Some(happening) = happening {
                     self.note(&happening);
                     look_at = look_at.min(Instant::now() + SETTLE);
@@ -166,6 +188,7 @@ impl Watch<'_> {
     }
 
     fn note(&mut self, happening: &Happening) {
+        tracing::debug!(instance = happening.instance, what = ?happening.what, "the engine says");
         self.known.entry(happening.instance.clone()).or_default().note(happening.what);
     }
 
@@ -207,9 +230,15 @@ impl Watch<'_> {
         };
         let mut next = now + if is_known { QUIET } else { SETTLE };
         let mut mend = Vec::new();
+        for (id, watched) in &mut self.known {
+            if !ill.iter().any(|(ill, _)| ill == id) {
+                watched.ill_since = None;
+            }
+        }
         for (id, why) in ill {
             let watched = self.known.entry(id.clone()).or_default();
-            match watched.mendable_at(self.patience, now) {
+            let understood = watched.is_understood_at(now);
+            match watched.mendable_at(self.patience, now).map(|at| at.max(understood)) {
                 Some(at) if at <= now => mend.push((id, why)),
                 Some(at) => next = next.min(at),
                 None if !watched.given_up => {
@@ -318,11 +347,15 @@ mod tests {
     fn a_stop_counts_with_or_without_a_signal_before_or_after_the_death() {
         let noted = |all: &[What]| {
             let mut watched = Watched::default();
-            all.iter().for_each(|what| watched.note(*what));
+            for what in all {
+                watched.note(*what);
+            }
             watched.stopped
         };
         assert_eq!(noted(&[What::Signalled, What::Died, What::Stopped]), Stopped::Dead, "Docker");
         assert_eq!((noted(&[What::Stopped, What::Died]), noted(&[What::Died, What::Stopped])), (Stopped::Dead, Stopped::Dead), "Podman");
+        assert_eq!(noted(&[What::Died, What::Cleaned, What::Cleaned]), Stopped::Dead, "Podman, which leaves the stop out at times");
+        assert_eq!(noted(&[What::Died, What::Cleaned, What::Started, What::Died, What::Cleaned]), Stopped::No, "it died twice");
         assert_eq!(noted(&[What::Stopped, What::Died, What::Started]), Stopped::No);
     }
 

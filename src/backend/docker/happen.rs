@@ -23,8 +23,10 @@ pub struct Happening {
 pub enum What {
     /// A signal was sent to it that ends it: Docker tells that before it tells of its death.
     Signalled,
-    /// Somebody stopped it. Podman tells only this, before or after its death; Docker tells it last.
+    /// Somebody stopped it. Podman sends this before its death, and not always; Docker sends it last.
     Stopped,
+    /// Podman cleaned up after its death: once after one that it died by itself, twice after a stop.
+    Cleaned,
     /// It ended.
     Died,
     /// It was removed.
@@ -38,11 +40,8 @@ pub enum What {
 impl Engine {
     /// What happens from now on. It ends when the connection does.
     pub fn happenings(&self, deployment: &str) -> impl Stream<Item = Happening> + use<> {
-        let filters = json!({
-            "type": ["container"],
-            "event": ["kill", "stop", "die", "destroy", "remove", "start", "health_status"],
-            "label": [format!("{}={deployment}", label::DEPLOYMENT)],
-        });
+        // No filter of events: Podman has other names for some in a filter than in what it sends.
+        let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });
         let events = self.client.events(self.client.now().saturating_sub(BACK), &filters);
         events
             .take_while(|event| std::future::ready(event.is_ok()))
@@ -56,6 +55,7 @@ fn happening(event: &Json) -> Option<Happening> {
         "kill" => attributes["signal"].as_str().is_none_or(|signal| ENDING.contains(&signal)).then_some(What::Signalled)?,
         "stop" => What::Stopped,
         "die" => What::Died,
+        "cleanup" => What::Cleaned,
         // Podman's word is the second.
         "destroy" | "remove" => What::Gone,
         "start" => What::Started,
