@@ -9,6 +9,7 @@ use crate::{
     journal::{Journal, JournalError},
     model::Retry,
     plan::{self, Known, Parameters, Stage, TaskId, Workflow, restore},
+    preflight::{self, Lack},
     report::Reporter,
     secrets::Secrets,
     state::{Around, Record, Taken},
@@ -264,8 +265,30 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the journal cannot be written, or an engine does not say what is there between two stages.
     pub async fn carry_out(&mut self, first: Stage, signals: &Signals) -> Result<(), Unsettled> {
+        let first = self.prepared(first).await?;
         self.run(first, signals).await?;
         self.go_on(signals).await
+    }
+
+    /// What a stage needs and is not at hand, or asks an engine for in vain.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not answer.
+    pub async fn lacks(&self, stage: &Stage) -> Result<Vec<Lack>, Failure> {
+        let mut lacks = preflight::lacks(stage, self.record.deployment.as_ref(), self.secrets);
+        let too_old = self.backend.too_old_for(stage).await?;
+        lacks.extend(too_old.into_iter().map(|(task, why)| Lack { task, why, inputs: Vec::new() }));
+        Ok(lacks)
+    }
+
+    /// The stage, or one that says what it needs in vain. What restores does what it can.
+    async fn prepared(&self, stage: Stage) -> Result<Stage, Unsettled> {
+        if stage.restores.is_some() {
+            return Ok(stage);
+        }
+        let lacks = self.lacks(&stage).await.map_err(Unsettled::Engine)?;
+        Ok(if lacks.is_empty() { stage } else { preflight::refusal(&stage, &lacks) })
     }
 
     /// Restores what an earlier run left between two objects. Whether there was anything to restore.
@@ -289,6 +312,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         while !signals.is_aborted() && plan::may_go_on(self.record, retries) {
             self.settle_open().await?;
             let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else { break };
+            let stage = self.prepared(stage).await?;
             self.run(stage, signals).await?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, [`catalog`] follows
-//! imports, [`model`] knows meaning, [`plan`] decides, [`executor`] does, [`backend`] is what it does it
+//! imports, [`model`] knows meaning, [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does, [`backend`] is what it does it
 //! with, [`event`], [`state`] and [`journal`] remember, [`secrets`] knows what to forget, [`report`] tells, [`graph`] draws, [`cli`] is the command line.
 //! `docs/architecture.md` gives the reasons.
 
@@ -23,6 +23,7 @@ mod digest;
 pub mod event;
 pub mod executor;
 pub mod journal;
+pub mod preflight;
 pub mod secrets;
 pub mod state;
 

@@ -7,13 +7,13 @@ use crate::{
         Definition, Deployment, GroupInstance, Instance, InstanceTie, LooseEnd, RelationshipKind,
         function::{Surroundings, lookup},
     },
-    plan::{InstanceState, Parameters, Stage, TaskId, Workflow},
+    plan::{InstanceState, Parameters, Stage, Task, TaskId, Workflow},
     secrets::Secrets,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::collections::HashMap;
+use std::{cell::OnceCell, collections::HashMap};
 use thiserror::Error;
 
 /// An event that cannot follow from what is known.
@@ -584,7 +584,30 @@ impl Record {
     /// Tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
         let open = move |id: &TaskId| self.goes_on() && self.task(*id) == TaskState::Pending;
-        self.stage.ids().filter(open).filter(|id| self.stage.task(*id).needs.iter().all(|need| self.is_over(*need)))
+        let brings = OnceCell::new();
+        let waits = move |id: &TaskId| self.stage.task(*id).step.halts() && *brings.get_or_init(|| self.brings());
+        let needs_are_done = |id: &TaskId| self.stage.task(*id).needs.iter().all(|need| self.is_over(*need));
+        self.stage.ids().filter(open).filter(needs_are_done).filter(move |id| !waits(id))
+    }
+
+    /// Whether images are still to come that need nothing to be stopped first. Until they are there, or known not to come, nothing is
+    /// stopped; what restores does not wait.
+    fn brings(&self) -> bool {
+        if self.stage.restores.is_some() {
+            return false;
+        }
+        let (mut behind, mut lost): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
+        for id in self.stage.ids() {
+            let Task { needs, step, .. } = self.stage.task(id);
+            let is_behind = step.halts() || needs.iter().any(|need| behind[need.0]);
+            let is_lost = self.task(id) == TaskState::Failed || needs.iter().any(|need| lost[need.0]);
+            if step.brings() && !is_behind && !is_lost && !self.is_over(id) {
+                return true;
+            }
+            behind.push(is_behind);
+            lost.push(is_lost);
+        }
+        false
     }
 
     /// Whether what needs a task may go on.

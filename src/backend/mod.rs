@@ -10,14 +10,14 @@ pub mod simulated;
 use crate::{
     diagnostic::Diagnostics,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
-    plan::{InstanceState, Side},
+    plan::{InstanceState, Side, Stage, TaskId},
     secrets::{HIDDEN, Secrets},
     state::{Around, InstanceRecord, Record},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{collections::HashMap, fmt, future::Future};
+use std::{collections::HashMap, fmt, future::Future, path::PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
@@ -47,10 +47,62 @@ impl Step {
         }
     }
 
-    /// Whether the step brings an image.
+    /// Whether the step brings an image: pulls it, or imports it.
     #[must_use]
     pub fn is_about_image(&self) -> bool {
         matches!(self, Self::Docker(docker::Step { action: docker::Action::Image { .. }, .. }))
+    }
+
+    /// Whether the step brings or builds an image, which can fail before anything is touched that works.
+    #[must_use]
+    pub fn brings(&self) -> bool {
+        self.is_about_image() || matches!(self, Self::Docker(docker::Step { action: docker::Action::Build { .. }, .. }))
+    }
+
+    /// Whether the step has nothing to do for an object that ran: it only makes what never did.
+    #[must_use]
+    pub fn is_done_by_running(&self, object: Option<&Object>) -> bool {
+        let ran = object.is_some_and(|object| object.state != ObjectState::Created);
+        ran && matches!(self, Self::Docker(docker::Step { action: docker::Action::Recreate(_), .. }))
+    }
+
+    /// Whether the step removes an image that was built or pulled for its instance.
+    #[must_use]
+    pub fn removes_image(&self) -> bool {
+        matches!(self, Self::Docker(docker::Step { action: docker::Action::RemoveImage, .. }))
+    }
+
+    /// Whether the step ends something that works.
+    #[must_use]
+    pub fn halts(&self) -> bool {
+        matches!(self.touch(), Touch::Stops | Touch::Removes)
+    }
+
+    /// What the step needs that no engine has.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Need> {
+        let json = serde_json::to_value(self.without_record()).unwrap_or_default();
+        let secrets = function::secret_names(&json).into_iter().map(Need::Secret);
+        let withheld = function::withheld_digests(&json).into_iter().map(Need::Withheld);
+        let files = match self {
+            Self::Docker(step) => step.action.files(),
+            _ => Vec::new(),
+        };
+        secrets.chain(withheld).chain(files).collect()
+    }
+
+    /// Whether the step reads attributes, which other steps may still set.
+    #[must_use]
+    pub fn reads_attributes(&self) -> bool {
+        serde_json::to_value(self.without_record()).is_ok_and(|json| function::reads_attributes(&json))
+    }
+
+    /// The step without what goes into labels as it is.
+    fn without_record(&self) -> Self {
+        match self {
+            Self::Docker(step) => Self::Docker(step.without_record()),
+            other => other.clone(),
+        }
     }
 
     /// What tells apart the images that steps bring; equal keys mean the same image.
@@ -154,9 +206,9 @@ impl Step {
     ///
     /// If one of them cannot be evaluated.
     pub fn bind(&self, around: &Around<'_>) -> Result<Self, String> {
-        let json = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        let mut bound: Self = serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())?;
         // The record goes into a label, where anyone can read it: it keeps its functions, which may ask for secrets.
+        let json = serde_json::to_value(self.without_record()).map_err(|error| error.to_string())?;
+        let mut bound: Self = serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())?;
         if let (Self::Docker(mine), Self::Docker(step)) = (self, &mut bound) {
             if let EngineRef::Client(client) = &step.engine {
                 mine.engine.check_bound(client)?;
@@ -176,6 +228,19 @@ impl fmt::Display for Step {
             Self::Docker(step) => step.fmt(f),
         }
     }
+}
+
+/// Something that a step needs and that no engine has.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Need {
+    /// The secret of this name.
+    Secret(String),
+    /// The text that was withheld under this digest: of a sensitive input, or what the blueprint says itself.
+    Withheld(String),
+    /// A file.
+    File(PathBuf),
+    /// A folder.
+    Folder(PathBuf),
 }
 
 /// What a step does to the object of its instance.
@@ -372,6 +437,11 @@ pub trait Backend {
     /// it is carried out again. Changes nothing. Of the call's step only the engine is bound. `since` is when it was asked for, in
     /// milliseconds since 1970 UTC.
     fn settle(&self, call: &Call, since: u64) -> impl Future<Output = Result<Option<Outputs>, Failure>>;
+
+    /// The tasks of a stage that ask for what their engine is too old for, in words. Changes nothing.
+    fn too_old_for(&self, _stage: &Stage) -> impl Future<Output = Result<Vec<(TaskId, String)>, Failure>> {
+        std::future::ready(Ok(Vec::new()))
+    }
 
     /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
     fn observe(&self, deployment: &Deployment, places: &Places) -> impl Future<Output = Result<Observed, Failure>>;

@@ -79,6 +79,8 @@ pub struct Simulated {
     /// What requests changed, in order: instance, and what was done. What finds its work done changes nothing.
     pub changes: RefCell<Vec<(String, Change)>>,
     fates: RefCell<Vec<(usize, Fate)>>,
+    /// Starts of the ids of instances and of steps that are refused for them.
+    refused: RefCell<Vec<(String, String)>>,
     /// What containers were made from, by id; those that are gone included.
     made: RefCell<HashMap<String, Made>>,
 }
@@ -96,9 +98,19 @@ impl Simulated {
         self.fates.borrow_mut().push((n, fate));
     }
 
+    /// Refuses for good what begins with these words, for instances whose ids begin so.
+    pub fn refuse(&self, instance: &str, step: &str) {
+        self.refused.borrow_mut().push((instance.to_owned(), step.to_owned()));
+    }
+
     /// Lets every later request succeed.
     pub fn calm(&self) {
         self.fates.borrow_mut().clear();
+        self.refused.borrow_mut().clear();
+    }
+
+    fn is_refused(&self, call: &Call, step: &str) -> bool {
+        self.refused.borrow().iter().any(|(id, words)| call.instance.starts_with(id) && step.starts_with(words))
     }
 
     /// Makes a container that no deployment made. It runs.
@@ -166,7 +178,9 @@ impl Backend for Simulated {
         let n = self.requests.borrow().len();
         self.requests.borrow_mut().push((call.instance.clone(), step.to_string()));
         tokio::task::yield_now().await;
+        let is_refused = self.is_refused(call, &step.to_string());
         match self.fate_of(n) {
+            _ if is_refused => Err(Failure::fatal("refused")),
             Fate::Done => self.carry_out(call, &step.action),
             Fate::Refused => Err(Failure::fatal("refused")),
             Fate::RefusedOnce => Err(Failure { recoverable: true, ..Failure::fatal("refused once") }),

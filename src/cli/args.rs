@@ -256,6 +256,8 @@ pub(crate) enum Command {
         #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
+        inputs: SensitiveArgs,
+        #[command(flatten)]
         run: RunArgs,
     },
     /// Run a workflow on a deployment: one that the blueprint declares, or one that is built in
@@ -304,6 +306,8 @@ pub(crate) enum Command {
     Stop {
         #[command(flatten)]
         instances: InstancesArgs,
+        #[command(flatten)]
+        inputs: SensitiveArgs,
         #[command(flatten)]
         run: RunArgs,
     },
@@ -779,6 +783,18 @@ pub(crate) struct OperationArgs {
     /// Deployment [default: named after the blueprint here]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
+}
+
+impl OperationArgs {
+    /// The words that ask for it again, the deployment apart.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let SelectionArgs { nodes, instances, types } = &self.selection;
+        let named = [("kwarg", &self.kwargs), ("node", nodes), ("instance", instances), ("type", types)];
+        let named = named.into_iter().flat_map(|(flag, all)| all.iter().map(move |value| format!("--{flag}={value}")));
+        let switches = [(self.allow_override, "--allow-override"), (self.in_order, "--in-order")];
+        let switches = switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned());
+        ["execute-operation".to_owned(), self.operation.clone()].into_iter().chain(named).chain(switches).collect()
+    }
 }
 
 #[derive(Args, Clone, Debug)]

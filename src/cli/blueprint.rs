@@ -183,18 +183,30 @@ fn remember(
     given: &mut IndexMap<String, inputs::Given>,
     sources: &mut Sources,
 ) -> Result<(), CliError> {
-    for (name, value) in before.into_iter().flat_map(|before| &before.given).filter(|(name, _)| blueprint.inputs.contains_key(*name)) {
-        if given.contains_key(name) {
-            continue;
-        }
-        if value.to_string().contains(function::WITHHELD) {
-            let error = CliError::new(Kind::Invalid, format!("the input `{name}` holds a secret, which is not kept"));
-            return Err(error.hint(format!("give it again: -i {name}=…")));
-        }
+    let known = before.into_iter().flat_map(|before| &before.given);
+    let open: Vec<_> = known.filter(|(name, _)| blueprint.inputs.contains_key(*name) && !given.contains_key(*name)).collect();
+    let is_withheld = |value: &serde_json::Value| !function::withheld_digests(value).is_empty();
+    let missing: Vec<&String> = open.iter().filter(|(_, value)| is_withheld(value)).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        return Err(not_kept(&missing));
+    }
+    for (name, value) in open {
         let file = sources.add_text("<remembered inputs>", format!("{name}: {value}"));
         given.insert(name.clone(), inputs::Given { value: Value::from_json(value, sources.start(file)), bare: false });
     }
     Ok(())
+}
+
+/// Sensitive inputs that have to be given again. What the command is, its caller adds.
+fn not_kept(names: &[&String]) -> CliError {
+    let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let message = match &all[..] {
+        [name] => format!("the input {name} holds a secret, which is not kept"),
+        names => format!("the inputs {} hold secrets, which are not kept", names.join(", ")),
+    };
+    let mut error = CliError::new(Kind::Invalid, message);
+    error.again = names.iter().map(|name| format!(" -i {name}=VALUE")).collect();
+    error
 }
 
 pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {

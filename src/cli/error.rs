@@ -67,17 +67,34 @@ pub(crate) struct CliError {
     pub preamble: String,
     /// What standard output gets although the command failed.
     pub result: String,
+    /// What has to be added to the command if it is given again.
+    pub again: String,
 }
 
 impl CliError {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, message, hints: Vec::new(), execution: None, fields: json!({}), preamble: String::new(), result: String::new() }
+        Self {
+            kind,
+            message,
+            hints: Vec::new(),
+            execution: None,
+            fields: json!({}),
+            preamble: String::new(),
+            result: String::new(),
+            again: String::new(),
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Adds the whole command that repeats this one, if it has to be given more.
+    pub(crate) fn repeated(self, command: &str) -> Self {
+        let again = self.again.clone();
+        if again.is_empty() { self } else { self.hint(format!("give it again: {command}{again}")) }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {

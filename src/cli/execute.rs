@@ -11,7 +11,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Observed, docker::Engines, places},
+    backend::{Observed, places},
     diagnostic::{Diagnostics, nearest},
     event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
@@ -115,7 +115,7 @@ impl Order<'_> {
         workspace.supply(self.inputs)?;
         let engines = workspace.engines()?;
         let mut session = Session::begin(workspace, &engines, name, workflow.as_str())?;
-        let done = Box::pin(self.run_held(workspace, &engines, &mut session, name, decide)).await;
+        let done = Box::pin(self.run_held(workspace, &mut session, name, decide)).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { nothing_to_do(name, workflow, &parameters, &record) })
     }
@@ -158,7 +158,6 @@ impl Order<'_> {
     async fn run_held(
         &self,
         workspace: &Workspace<'_>,
-        engines: &Engines,
         session: &mut Session<'_>,
         name: &str,
         decide: &impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>,
@@ -187,7 +186,6 @@ impl Order<'_> {
         let proposal = plan::first(workflow, &parameters, &Known { deployment: &deployment, record: &record, observed: &observed });
         self.confirm(workflow, &deployment, &record, &proposal.stage)?;
         super::install::refuse_unsupported(&proposal.unsupported, false)?;
-        super::install::refuse_too_old(&super::install::too_old(engines, &proposal.stage).await?)?;
         let is_settled = parameters.removed.is_empty() && workflow != Workflow::Rollback;
         if proposal.stage.is_empty() && is_settled && !restore::comes_first(&session.record, workflow, &parameters) {
             return Ok(false);

@@ -14,11 +14,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Object, Observed, Step, docker, places},
+    backend::{Backend as _, Object, Observed, Step, docker, places},
     diagnostic::Diagnostics,
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
-    plan::{self, Known, Parameters, Proposal, Reading, Stage, Task, Unsupported, Workflow},
+    plan::{self, Known, Parameters, Proposal, Reading, Stage, Task, TaskId, Unsupported, Workflow},
     state::Record,
 };
 use indexmap::IndexSet;
@@ -132,7 +132,13 @@ impl Install<'_> {
     }
 
     fn wish(&self) -> Result<Wish, CliError> {
-        Wish::read(self.workspace, self.args, self.path, self.name, self.plan.as_ref())
+        let read = Wish::read(self.workspace, self.args, self.path, self.name, self.plan.as_ref());
+        // What was given may be a secret: it is only named.
+        let given = self.args.inputs.inputs.iter().map(|given| match given.split_once('=') {
+            Some((name, _)) if !given.starts_with('@') => format!(" -i {}=VALUE", name.trim_end_matches(':')),
+            _ => format!(" -i {given}"),
+        });
+        read.map_err(|error| error.repeated(&format!("{}{}", self.again(), given.collect::<String>())))
     }
 
     /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
@@ -362,8 +368,11 @@ fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
 
 /// What asks for more than its engine has: place and words of each.
 pub(crate) async fn too_old(engines: &docker::Engines, stage: &Stage) -> Result<Vec<String>, CliError> {
-    let found = engines.too_old_for(stage).await?;
-    Ok(found.into_iter().map(|(task, message)| format!("node `{}`: {message}\n  --> {}\n", task.node, task.place)).collect())
+    let line = |(id, message): (TaskId, String)| {
+        let Task { node, place, .. } = stage.task(id);
+        format!("node `{node}`: {message}\n  --> {place}\n")
+    };
+    Ok(engines.too_old_for(stage).await?.into_iter().map(line).collect())
 }
 
 pub(crate) fn refuse_too_old(lines: &[String]) -> Result<(), CliError> {

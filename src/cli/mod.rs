@@ -126,9 +126,9 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let ask = install::Ask { workflow: Workflow::Update, parameters, skip_unsupported: *skip_unsupported, how, plan };
             install::converge(global, blueprint, &ask)
         }
-        Command::Uninstall { deployment, volumes, ignore_failure, run } => {
+        Command::Uninstall { deployment, volumes, ignore_failure, inputs, run } => {
             let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
-            uninstall::uninstall(global, deployment.given()?, *volumes, how)
+            uninstall::uninstall(global, deployment.given()?, *volumes, &inputs.inputs, how)
         }
         Command::Execute { workflow, parameters, deployment, inputs, run } => {
             let words =
@@ -136,10 +136,10 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             order(global, deployment.as_deref(), inputs, *run, words.collect()).execute(workflow, parameters)
         }
         Command::ExecuteOperation { operation, inputs, run } => {
-            order(global, operation.deployment.as_deref(), inputs, *run, vec!["resume".to_owned()]).execute_operation(operation)
+            order(global, operation.deployment.as_deref(), inputs, *run, operation.words()).execute_operation(operation)
         }
         Command::Start { instances, inputs, run } => halt(global, Workflow::Start, instances, &inputs.inputs, *run),
-        Command::Stop { instances, run } => halt(global, Workflow::Stop, instances, &[], *run),
+        Command::Stop { instances, inputs, run } => halt(global, Workflow::Stop, instances, &inputs.inputs, *run),
         Command::Restart { instances, inputs, run } => halt(global, Workflow::Restart, instances, &inputs.inputs, *run),
         Command::Reinstall { instances, ignore_failure, inputs, run } => {
             let words = ["reinstall".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();

@@ -32,7 +32,8 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
-    let wish = Wish::read(&workspace, args, &path, &name, None)?;
+    let wish = Wish::read(&workspace, args, &path, &name, None);
+    let wish = wish.map_err(|error| error.repeated(&workspace.again(&["plan", &path.display().to_string(), "-d", &name])))?;
     let parameters = plan.parameters();
     let (observed, preview) = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;

@@ -16,15 +16,16 @@ use crate::{
     executor::{Executor, Policy, Replan, Run, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
     plan::{
-        InstanceState, Known, Parameters, Selection, Stage, Workflow,
+        InstanceState, Known, Parameters, Selection, Stage, Task, Workflow,
         install::{self, Scope},
         rollback, scale,
     },
+    preflight::Lack,
     report::Reporter,
     state::Record,
 };
 use serde_json::json;
-use std::{fs::File, time::Duration};
+use std::{collections::BTreeSet, fs::File, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
@@ -178,6 +179,9 @@ impl<'a> Session<'a> {
 
     /// Carries a job out, and takes it back if that is wanted.
     pub(crate) async fn carry_out(&mut self, job: Job<'_>) -> Result<(), CliError> {
+        if !job.how.ignore_failures {
+            self.expect_all(&job).await?;
+        }
         self.note(job.before)?;
         self.learn();
         let id = self.execution.clone();
@@ -199,6 +203,13 @@ impl<'a> Session<'a> {
             _ if takes_back => self.take_back(&id, ended_badly(&self.record, outcome, &job.again)).await,
             _ => Err(ended_badly(&self.record, outcome, &job.again)),
         }
+    }
+
+    /// Everything that the first stage needs is at hand, or nothing is begun.
+    async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), CliError> {
+        let (executor, _) = self.executor(Policy::default());
+        let lacks = executor.lacks(&job.stage).await?;
+        if lacks.is_empty() { Ok(()) } else { Err(lacking(&lacks, job)) }
     }
 
     /// The end of an execution is put down when nothing is left on an engine that the next run would have to clear away.
@@ -377,6 +388,24 @@ fn unguarded(unguarded: Unguarded) -> CliError {
                 .hint("dockctl unlock shows it, and removes what is dead")
         }
     }
+}
+
+/// What is missing, and the whole command to repeat once it is there.
+fn lacking(lacks: &[Lack], job: &Job<'_>) -> CliError {
+    let line = |lack: &Lack| {
+        let Task { instance, operation, place, .. } = job.stage.task(lack.task);
+        format!("{instance}.{operation}: {}\n  --> {place}\n", lack.why)
+    };
+    let told = |lack: &Lack| {
+        let Task { instance, operation, .. } = job.stage.task(lack.task);
+        json!({ "instance": instance, "operation": operation, "why": lack.why, "inputs": lack.inputs })
+    };
+    let mut error = CliError::new(Kind::Invalid, format!("the {} needs what is not at hand; nothing was done", job.workflow));
+    error.preamble = lacks.iter().map(line).collect();
+    error.fields = json!({ "lacking": lacks.iter().map(told).collect::<Vec<_>>() });
+    let inputs: BTreeSet<&String> = lacks.iter().flat_map(|lack| &lack.inputs).collect();
+    let inputs: String = inputs.into_iter().map(|name| format!(" -i {name}=VALUE")).collect();
+    error.hint(format!("then run: {}{inputs}", job.again))
 }
 
 /// The engine was restarted when everything was done. The execution stays open: the next run goes on with it.

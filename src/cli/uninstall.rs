@@ -22,9 +22,10 @@ use crate::{
 use serde_json::json;
 
 /// Takes a deployment down. One that is not there is no fault; one that only labels tell of is taken from them.
-pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, how: How) -> Result<Outcome, CliError> {
+pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, inputs: &[String], how: How) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name(given)?;
+    workspace.supply(inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
         let engines = workspace.engines()?;

@@ -2,11 +2,11 @@
 
 use super::{
     InstanceState::{self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started, Starting, Uninitialized},
-    Known, Proposal, Selection, TaskId,
+    Known, Proposal, Selection, TaskId, bring,
     chain::{Chain, Phase, done_of},
     neighbours::{Beside, join, tell},
     order::Order,
-    restore, uninstall,
+    reinstall, restore, uninstall,
     update::{self, Outages, Replacing, Rolling},
 };
 use crate::{
@@ -139,7 +139,7 @@ impl<'a> Planner<'a, '_> {
             Standing::Changed => put_right(&mut chain),
             Standing::Outdated | Standing::Bound => {
                 let change = if standing == Standing::Bound { Change::Replace } else { change };
-                apply(&mut chain, &self.outages, change, self.scope.rolling);
+                apply(&mut chain, (&self.order, &self.outages), change, self.scope.rolling);
             }
             Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => start(&mut chain),
             // Without a start of its own it is started by the operation that creates it.
@@ -160,7 +160,7 @@ impl<'a> Planner<'a, '_> {
         self.last.extend(chain.last.filter(|_| !is_ready).map(|last| (instance.id.as_str(), last)));
         // An image that is built here cannot come before it is built.
         if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
-            self.bring_image_early(TaskId(first), dropped);
+            self.bring_image_early(TaskId(first));
         }
     }
 
@@ -210,11 +210,11 @@ impl<'a> Planner<'a, '_> {
 
     /// An image needs nothing but itself: it is brought while the instance still waits for others.
     /// Two nodes with the same image cause one pull: the second waits for the first, and finds it there.
-    fn bring_image_early(&mut self, first: TaskId, dropped: &[TaskId]) {
+    fn bring_image_early(&mut self, first: TaskId) {
         let next = TaskId(first.0 + 1);
         let task = self.proposal.stage.task_mut(first);
         let Some(key) = task.step.image_key().filter(|_| !task.step.is_late()) else { return };
-        let waited_for = std::mem::replace(&mut task.needs, dropped.to_vec());
+        let waited_for = std::mem::take(&mut task.needs);
         // What works goes on as it is until another is made.
         let is_there = !self.known.record.state(&task.instance).is_gone();
         let enters = std::mem::replace(&mut task.enters, Some(Initializing).filter(|_| !is_there));
@@ -229,7 +229,7 @@ impl<'a> Planner<'a, '_> {
 }
 
 /// Changes what is there, in the gentlest way that there is.
-fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Rolling) {
+fn apply(chain: &mut Chain<'_>, (order, outages): (&Order<'_>, &Outages), change: Change, rolling: Rolling) {
     let Known { record, observed, .. } = chain.known;
     let (instance, node) = (chain.instance, chain.node);
     match change {
@@ -248,7 +248,7 @@ fn apply(chain: &mut Chain<'_>, outages: &Outages, change: Change, rolling: Roll
             update::replace(chain, Replacing { former, before, start_first });
         }
         Change::Remake if UPDATE.iter().any(|phase| node.operations.contains_key(phase.operation)) => chain.phases(&UPDATE),
-        Change::Replace | Change::Remake => remake(chain),
+        Change::Replace | Change::Remake => remake(chain, order),
         Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
     }
 }
@@ -279,12 +279,14 @@ fn put_right(chain: &mut Chain<'_>) {
 }
 
 /// Taken down as it was made, and made again.
-fn remake(chain: &mut Chain<'_>) {
-    let node = chain.node;
+fn remake(chain: &mut Chain<'_>, order: &Order<'_>) {
+    bring::append(chain, order);
+    let (node, first) = (chain.node, chain.proposal.stage.tasks().len());
     chain.node = chain.known.record.made_from(chain.instance, node);
     uninstall::way_down(chain, InstanceState::Started);
     chain.node = node;
     chain.end_in(Deleted, "uninstall");
+    reinstall::keep_images(first, chain.proposal);
     way_up(chain, Uninitialized);
 }
 

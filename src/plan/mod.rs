@@ -4,6 +4,7 @@
 //! ([`Record`]) and what is there ([`Observed`]) to a [`Stage`].
 
 mod bonds;
+mod bring;
 mod chain;
 pub mod effect;
 pub mod heal;

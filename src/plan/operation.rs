@@ -3,6 +3,7 @@
 use super::{
     InstanceState::{self, Started, Starting, Stopped, Stopping},
     Known, Parameters, Proposal, TaskId, Workflow,
+    bring::{self, Brought},
     chain::{Chain, Phase, done_of},
     install,
     order::Order,
@@ -24,7 +25,7 @@ const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
     let mut proposal = Proposal::default();
     let kwargs = &parameters.operation_kwargs;
-    let ordered = parameters.run_by_dependency_order;
+    let (ordered, nothing) = (parameters.run_by_dependency_order, Brought::new());
     let one = |operation: &'static str| One {
         known: *known,
         parameters,
@@ -33,12 +34,15 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
         ordered: ordered.unwrap_or(true),
         retries: true,
         after_stop: false,
+        brought: &nothing,
     };
     match workflow {
         Workflow::Start => drop(one(START).plan(&[], &mut proposal)),
         Workflow::Stop => drop(one(STOP).plan(&[], &mut proposal)),
         Workflow::Restart => {
-            let stopped = One { kwargs: &parameters.stop_parms, ..one(STOP) }.plan(&[], &mut proposal);
+            let order = Order::new(known.deployment);
+            let brought = bring::first(known, &order, &|it| is_lost(known, parameters, it), "it is asked for", &mut proposal);
+            let stopped = One { kwargs: &parameters.stop_parms, brought: &brought, ..one(STOP) }.plan(&[], &mut proposal);
             One { kwargs: &parameters.start_parms, after_stop: true, ..one(START) }.plan(&stopped, &mut proposal);
         }
         Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
@@ -59,7 +63,8 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
 /// Looks at the instances; nothing is repeated.
 pub(super) fn check_status(known: &Known<'_>, parameters: &Parameters, ordered: bool, proposal: &mut Proposal) {
     let operation = STATUS;
-    One { known: *known, parameters, operation, kwargs: &JsonMap::new(), ordered, retries: false, after_stop: false }.plan(&[], proposal);
+    let (kwargs, brought) = (&JsonMap::new(), &Brought::new());
+    One { known: *known, parameters, operation, kwargs, ordered, retries: false, after_stop: false, brought }.plan(&[], proposal);
 }
 
 /// What has an object and no such operation of its own is looked at: what is wrong with it is why the check fails.
@@ -142,6 +147,14 @@ struct One<'a> {
     retries: bool,
     /// It follows a stop of the same instances.
     after_stop: bool,
+    /// What must have been brought before an instance is stopped.
+    brought: &'a Brought,
+}
+
+/// Whether an instance is gone once it is stopped, and is to be made again then.
+fn is_lost(known: &Known<'_>, parameters: &Parameters, instance: &Instance) -> bool {
+    let node = known.deployment.node(instance).filter(|_| parameters.selection.has(known.deployment, instance));
+    node.is_some_and(|node| backend::is_removed_when_stopped(known.deployment, instance, known.record.made_from(instance, node)))
 }
 
 impl One<'_> {
@@ -161,6 +174,7 @@ impl One<'_> {
             if self.ordered && !backwards {
                 after = order.needed_by(instance).iter().filter_map(|id| waited.get(id)).flatten().copied().collect();
             }
+            after.extend(self.brought.get(&instance.id).into_iter().flatten());
             let task = self.instance(instance, after.iter().chain(first).copied().collect(), proposal);
             ends.extend(task);
             let handed_on = task.map_or(after, |task| BTreeSet::from([task]));
@@ -199,7 +213,9 @@ impl One<'_> {
         let halted = |step: Step| if self.parameters.is_recorded { step.halting() } else { step };
         match steps {
             Some(steps) => {
-                let steps = steps.into_iter().map(halted).collect();
+                // What ran was made with all that start adds.
+                let object = backend::object_of(deployment, instance, observed);
+                let steps = steps.into_iter().filter(|step| !step.is_done_by_running(object)).map(halted).collect();
                 chain.operation(&Phase { operation: self.operation, enters, leaves }, &planned, steps);
             }
             None => chain.unsupported(self.operation, &planned),

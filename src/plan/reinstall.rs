@@ -3,13 +3,14 @@
 use super::{
     InstanceState::{Started, Uninitialized},
     Known, Proposal, TaskId,
+    bring::{self, Brought},
     chain::Chain,
     install,
     neighbours::{Beside, tell},
     order::Order,
     uninstall::Taking,
 };
-use crate::model::Instance;
+use crate::{backend::Step, model::Instance};
 use std::collections::{BTreeSet, HashMap};
 
 /// Plans taking down all that are chosen and exist, then installing all that are chosen.
@@ -20,15 +21,23 @@ pub fn of(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, ignores_failure
     proposal
 }
 
-/// Appends it to other work.
+/// Appends it to other work. Instances that need each other, directly or not, go down and come up together: if one of their images
+/// cannot be had, all of them stay as they are. Others do not wait for them.
 pub(super) fn append(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, ignores_failure: bool, cause: &str, proposal: &mut Proposal) {
-    let gone = Taking { known: *known, chosen, cause, ignores_failure }.plan(&[], proposal);
     let order = Order::new(known.deployment);
+    let together = together(&order, chosen);
+    let brought = bring::first(known, &order, chosen, cause, proposal);
+    let brought: Brought = together.iter().map(|(id, at)| (id.clone(), union(&brought, &together, *at))).collect();
+    let first = proposal.stage.tasks().len();
+    Taking { known: *known, chosen, cause, ignores_failure, brought: &brought }.plan(&[], proposal);
+    keep_images(first, proposal);
+    let gone = ends(&together, first, proposal);
     let mut last: HashMap<String, TaskId> = HashMap::new();
     for instance in order.instances().into_iter().filter(|instance| chosen(instance)) {
         let Some(node) = known.deployment.node(instance) else { continue };
         let needs = order.needed_by(instance).into_iter().filter_map(|id| last.get(id).copied());
-        let after: BTreeSet<TaskId> = needs.chain(gone.iter().copied()).collect();
+        let after: BTreeSet<TaskId> =
+            needs.chain(together.get(&instance.id).and_then(|at| gone.get(at)).into_iter().flatten().copied()).collect();
         let mut chain = Chain::new(*known, (instance, node), cause, proposal);
         chain.after = after.into_iter().collect();
         install::way_up(&mut chain, Uninitialized);
@@ -38,4 +47,47 @@ pub(super) fn append(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, igno
     let touched = |instance: &Instance| last.contains_key(&instance.id);
     let beside = Beside { chosen, touched: &touched, after: &last, cause: "what it has a relationship to is made" };
     tell(*known, "establish", &beside, proposal);
+}
+
+/// For each chosen instance a number that it shares with those that it needs or that need it.
+fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<String, usize> {
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    for (at, instance) in order.instances().into_iter().filter(|instance| chosen(instance)).enumerate() {
+        // What it needs is before it in the order, and joins it.
+        let joined: BTreeSet<usize> = order.needed_by(instance).iter().filter_map(|id| numbers.get(*id).copied()).collect();
+        for number in numbers.values_mut().filter(|number| joined.contains(number)) {
+            *number = at;
+        }
+        numbers.insert(instance.id.clone(), at);
+    }
+    numbers
+}
+
+/// What brings the images of all that share a number.
+fn union(brought: &Brought, together: &HashMap<String, usize>, number: usize) -> BTreeSet<TaskId> {
+    let members = together.iter().filter(|(_, at)| **at == number);
+    members.filter_map(|(id, _)| brought.get(id)).flatten().copied().collect()
+}
+
+/// The last tasks that take instances down, by their numbers.
+fn ends(together: &HashMap<String, usize>, first: usize, proposal: &Proposal) -> HashMap<usize, BTreeSet<TaskId>> {
+    let mut last: HashMap<&str, TaskId> = HashMap::new();
+    for id in (first..proposal.stage.tasks().len()).map(TaskId) {
+        last.insert(&proposal.stage.task(id).instance, id);
+    }
+    let mut ends: HashMap<usize, BTreeSet<TaskId>> = HashMap::new();
+    for (at, task) in last.into_iter().filter_map(|(id, task)| Some((*together.get(id)?, task))) {
+        ends.entry(at).or_default().insert(task);
+    }
+    ends
+}
+
+/// What was built a moment ago is not removed with what was there before: it has the same name.
+pub(super) fn keep_images(first: usize, proposal: &mut Proposal) {
+    for id in (first..proposal.stage.tasks().len()).map(TaskId) {
+        let task = proposal.stage.task_mut(id);
+        if task.step.removes_image() {
+            task.step = Step::Nothing;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::{
     InstanceState::{Configured, Configuring, Creating, Starting, Uninitialized},
     Known, Proposal, Selection, TaskId,
+    bring::Brought,
     chain::Chain,
     order::Order,
     uninstall::{self, Taking},
@@ -20,7 +21,8 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed, execu
     let taken = record.to_take_back(execution);
     let chosen = |instance: &Instance| taken.instances.contains(&instance.id);
     let known = Known { deployment, record, observed };
-    Taking { known, chosen: &chosen, cause: "take back what the failed install made", ignores_failure: false }.plan(&[], &mut proposal);
+    let cause = "take back what the failed install made";
+    Taking { known, chosen: &chosen, cause, ignores_failure: false, brought: &Brought::new() }.plan(&[], &mut proposal);
     for id in 0..proposal.stage.tasks().len() {
         proposal.stage.task_mut(TaskId(id)).step.take_back(&taken.executions);
     }

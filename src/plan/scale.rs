@@ -2,6 +2,7 @@
 
 use super::{
     InstanceState, Known, Parameters, Proposal, Selection, Stage,
+    bring::Brought,
     install::{self, Scope},
     uninstall::Taking,
 };
@@ -53,7 +54,7 @@ pub fn take_back(known: &Known<'_>, parameters: &Parameters) -> Stage {
 fn take_down(known: &Known<'_>, ids: &[String], cause: &str, ignores_failure: bool) -> Proposal {
     let mut proposal = Proposal::default();
     let chosen = |instance: &Instance| ids.contains(&instance.id);
-    Taking { known: *known, chosen: &chosen, cause, ignores_failure }.plan(&[], &mut proposal);
+    Taking { known: *known, chosen: &chosen, cause, ignores_failure, brought: &Brought::new() }.plan(&[], &mut proposal);
     proposal
 }
 

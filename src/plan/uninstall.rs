@@ -3,6 +3,7 @@
 use super::{
     InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
     Known, Proposal, Selection, TaskId,
+    bring::Brought,
     chain::{Chain, Phase, done_of},
     neighbours::{Beside, sever, tell},
     order::Order,
@@ -41,7 +42,7 @@ pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Pr
     let mut proposal = Proposal::default();
     let first = if selection.is_all() { of_dropped(known, &mut proposal) } else { Vec::new() };
     let chosen = |instance: &Instance| selection.has(known.deployment, instance);
-    Taking { known: *known, chosen: &chosen, cause: "uninstall", ignores_failure }.plan(&first, &mut proposal);
+    Taking { known: *known, chosen: &chosen, cause: "uninstall", ignores_failure, brought: &Brought::new() }.plan(&first, &mut proposal);
     proposal
 }
 
@@ -53,7 +54,9 @@ pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<Task
     let earlier = Deployment { nodes, instances, ..known.deployment.clone() };
     let mut ends = sever(*known, proposal);
     let known = Known { deployment: &earlier, ..*known };
-    let taking = Taking { known, chosen: &|_| true, cause: "the blueprint does not have it any more", ignores_failure: false };
+    let brought = Brought::new();
+    let cause = "the blueprint does not have it any more";
+    let taking = Taking { known, chosen: &|_| true, cause, ignores_failure: false, brought: &brought };
     ends.extend(taking.plan(&ends, proposal));
     ends
 }
@@ -65,6 +68,8 @@ pub(super) struct Taking<'a> {
     pub cause: &'a str,
     /// What fails is noted, and not repeated.
     pub ignores_failure: bool,
+    /// What must have been brought before an instance is stopped.
+    pub brought: &'a Brought,
 }
 
 impl Taking<'_> {
@@ -79,6 +84,7 @@ impl Taking<'_> {
             let Some(node) = self.known.deployment.node(instance) else { continue };
             let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
             after.extend(first.iter().chain(told.get(&instance.id).into_iter().flatten()));
+            after.extend(self.brought.get(&instance.id).into_iter().flatten());
             let waited_for: Vec<TaskId> = after.iter().copied().collect();
             let last = self.take_down(instance, node, waited_for, proposal);
             ends.extend(last);

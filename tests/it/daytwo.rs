@@ -600,11 +600,55 @@ fn sensitive_inputs_are_given_again() {
     test.blueprint(&format!("{inputs}{}", PAIR.replacen("stop_timeout: 0", "environment: {KEY: {get_input: key}}, stop_timeout: 0", 1)));
     test.run(&["install", "-i", "key=very-much-so"]).exits(0);
     docker(&["rm", "-f", &test.name("db")]);
-    test.run(&["heal"]).exits(1).says(&["a sensitive value is not kept: give it again, -i NAME=VALUE"]);
+    let again = format!("then run: dockctl heal -d {} --state-dir {} -i key=VALUE", test.prefix, test.path("state").display());
+    test.run(&["heal"]).exits(3).says(&["sensitive input `key` is not kept", "nothing was done", &again]);
     test.run(&["heal", "-i", "key=very-much-so"]).exits(0);
     assert!(test.inspect("db", "{{json .Config.Env}}").contains("KEY=very-much-so"));
     let shown = test.run(&["inspect", "--deploy", "-i", "key=very-much-so"]).exits(0).stdout;
     assert!(!shown.contains("very-much-so"), "{shown}");
+}
+
+#[test]
+fn nothing_is_stopped_that_could_not_be_made_again() {
+    let test = Test::new("atonce");
+    let tarball = test.path("image.tar");
+    std::fs::copy(crate::support::tarball(), &tarball).unwrap();
+    let env = "environment: {KEY: {get_input: key}, PASSWORD: {get_secret: db_password}}, stop_timeout: 0";
+    let text = PAIR.replacen("stop_timeout: 0", env, 1).replacen("src: TARBALL", "src: image.tar", 1);
+    test.blueprint(&format!("metadata: {{dockctl: {{sensitive: [key]}}}}\ninputs: {{key: {{}}}}\n{text}"));
+    let with_secret = |arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        crate::support::Run::of(&command.env("DOCKCTL_SECRET_DB_PASSWORD", "very-secret-indeed").output().unwrap())
+    };
+    with_secret(&["install", "-i", "key=very-much-so"]).exits(0);
+    let started = || test.inspect("db", "{{.Id}} {{.State.StartedAt}} {{.State.Running}}");
+    let before = started();
+    let again =
+        |words: &str| format!("then run: dockctl {words} -d {} --state-dir {} -i key=VALUE", test.prefix, test.path("state").display());
+    test.run(&["reinstall", "db", "--yes"]).exits(3).says(&[
+        "there is no secret `db_password`",
+        "sensitive input `key`",
+        &again("reinstall db"),
+    ]);
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=another"]).exits(3).says(&["or is another one"]);
+    assert_eq!(started(), before);
+    // What needs none of it runs without.
+    test.run(&["restart", "db"]).exits(0);
+    test.run(&["stop", "web"]).exits(0);
+    test.run(&["start", "web"]).exits(0);
+    // Without its tarball the image cannot be had a second time.
+    std::fs::rename(&tarball, test.path("elsewhere.tar")).unwrap();
+    let before = started();
+    let missing = format!("there is no {}", tarball.display());
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=very-much-so"]).exits(3).says(&[&missing]);
+    let id = format!("node_instance_id={}", test.inspect("db", "{{index .Config.Labels \"dockctl.instance\"}}"));
+    let heal = ["execute", "heal", "-p", &id, "-p", "force_reinstall=true", "-i", "key=very-much-so"];
+    with_secret(&heal).exits(3).says(&[&missing]);
+    assert_eq!(started(), before);
+    std::fs::rename(test.path("elsewhere.tar"), &tarball).unwrap();
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=very-much-so"]).exits(0);
+    assert_ne!(started(), before);
+    test.run(&["uninstall"]).exits(0);
 }
 
 #[test]

@@ -340,3 +340,50 @@ fn what_was_made_for_places_that_are_not_needed_is_removed() {
     assert_eq!(life.present(), ["a running", "a-1 running", "a-2 running"]);
     assert_eq!(["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(), ids, "the old ones were kept");
 }
+
+#[test]
+fn an_image_that_cannot_be_had_costs_nothing_that_works() {
+    let tie = "{type: cloudify.relationships.connected_to, target: a}";
+    let all = |number: u8| {
+        let command = format!("command: sleep {number}");
+        let text = blueprint(&[("a", &command, "", ""), ("b", &command, "", tie), ("c", &command, "", "")]);
+        let image = |text: String, name: &str| {
+            text.replace(&format!("{name}, image: {{repository: i"), &format!("{name}, image: {{repository: {name}{number}"))
+        };
+        ["a", "b", "c"].into_iter().fold(text, image)
+    };
+    let before = written(&all(1), None);
+    let installed = || {
+        let mut life = Life::new();
+        life.run(&before, Workflow::Install);
+        life.world.requests.borrow_mut().clear();
+        life
+    };
+    let ids = |life: &Life| ["a", "b", "c"].map(|name| life.id(name));
+    // Of a reinstallation: the image of `a` fails, and `b` needs `a`; the first request is for the image of one of them.
+    for failing in ["a", "b", "c"] {
+        let mut life = installed();
+        let text = before.clone();
+        let old = ids(&life);
+        life.world.refuse(&format!("{failing}_"), "bring image");
+        assert_eq!(life.run(&text, Workflow::Reinstall), Some(Outcome::Failed));
+        let now = ids(&life);
+        assert!(now.iter().all(Option::is_some), "{failing}: {:?}", life.present());
+        // Taken down in the reverse order, `a` cannot go while `b` stays.
+        let kept: Vec<bool> = old.iter().zip(&now).map(|(old, now)| old == now).collect();
+        assert_eq!(kept, if failing == "c" { [false, false, true] } else { [true, true, false] }, "{failing}");
+        let requests = life.world.requests.borrow();
+        let last = requests.iter().take_while(|(_, step)| !step.contains("stop")).filter(|(_, step)| step.contains("bring")).count();
+        assert_eq!(last, 3, "every image comes before the first stop: {requests:?}");
+    }
+    // Of an update: only what the image is for stays as it was.
+    for failing in ["a", "b", "c"] {
+        let mut life = installed();
+        let old = ids(&life);
+        life.world.refuse(&format!("{failing}_"), "bring image");
+        assert_eq!(life.run(&written(&all(2), Some(&before)), Workflow::Update), Some(Outcome::Failed));
+        let (now, at) = (ids(&life), ["a", "b", "c"].iter().position(|name| *name == failing).unwrap());
+        assert!(now.iter().all(Option::is_some) && now[at] == old[at], "{failing}: {:?}", life.present());
+        assert!(now[2] != old[2] || failing == "c", "{failing}: the others go on");
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     params::Fault,
 };
 use crate::{
-    backend::{Call, Failure, Outputs, Progress, ProgressSink},
+    backend::{Call, Failure, Need, Outputs, Progress, ProgressSink},
     model::function::holds_call,
 };
 use futures_util::StreamExt as _;
@@ -155,6 +155,19 @@ impl Engine {
             _ => done(),
         }
     }
+}
+
+/// The context on this machine that an image is built from, if it is known by now.
+pub(super) fn files_of(config: &Json, folder: &Path) -> Vec<Need> {
+    let Ok(recipe) = Recipe::read(config) else { return Vec::new() };
+    let context = recipe.context.map(|context| Need::Folder(path_of(&context, folder)));
+    let dockerfile = recipe.content.filter(|content| is_named(content) && !is_url(content));
+    context.into_iter().chain(dockerfile.map(|content| Need::File(path_of(&content, folder)))).collect()
+}
+
+/// Whether a Dockerfile is named, and not written out.
+fn is_named(content: &str) -> bool {
+    !content.contains('\n') && !content.contains("\\n") && !content.trim_start().to_uppercase().starts_with("FROM ")
 }
 
 /// Name of the Dockerfile beside the context; no file of the context has it.

@@ -4,7 +4,7 @@ use super::{Action, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded};
 use crate::{
     backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step, docker},
     model::{Deployment, function::holds_call},
-    plan::{Stage, Task},
+    plan::{Stage, TaskId},
 };
 use std::{
     cell::RefCell,
@@ -38,28 +38,6 @@ impl Engines {
             self.get(&place.engine).await?;
         }
         Ok(())
-    }
-
-    /// The tasks of a stage that ask for what their engine is too old for, in words. Engines that are known only
-    /// later are asked then.
-    ///
-    /// # Errors
-    ///
-    /// If an engine does not answer.
-    pub async fn too_old_for<'s>(&self, stage: &'s Stage) -> Result<Vec<(&'s Task, String)>, ConnectError> {
-        let mut all = Vec::new();
-        for task in stage.tasks() {
-            let Step::Docker(docker::Step { engine, action: Action::Create(creation) | Action::CreateSuccessor(creation) }) = &task.step
-            else {
-                continue;
-            };
-            if task.step.is_late() && matches!(engine, EngineRef::Client(client) if holds_call(client)) {
-                continue;
-            }
-            let engine = self.get(engine).await?;
-            all.extend(engine.too_old_for(creation).into_iter().map(|message| (task, message)));
-        }
-        Ok(all)
     }
 
     /// The engine that the command line and the environment name.
@@ -132,6 +110,23 @@ impl Backend for Engines {
         let Step::Docker(step) = &call.step else { return Ok(Some(Outputs::default())) };
         let engine = self.get(&step.engine).await.map_err(|error| unreachable(&error))?;
         engine.settle(&step.action, call, since).await
+    }
+
+    /// Engines that are known only later are asked then.
+    async fn too_old_for(&self, stage: &Stage) -> Result<Vec<(TaskId, String)>, Failure> {
+        let mut all = Vec::new();
+        for id in stage.ids() {
+            let step = &stage.task(id).step;
+            let Step::Docker(docker::Step { engine, action: Action::Create(creation) | Action::CreateSuccessor(creation) }) = step else {
+                continue;
+            };
+            if step.is_late() && matches!(engine, EngineRef::Client(client) if holds_call(client)) {
+                continue;
+            }
+            let engine = self.get(engine).await.map_err(|error| unreachable(&error))?;
+            all.extend(engine.too_old_for(creation).into_iter().map(|message| (id, message)));
+        }
+        Ok(all)
     }
 
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {

@@ -6,12 +6,12 @@ use super::{
     wait_for,
 };
 use crate::{
-    backend::{EngineRef, ObjectKind, Touch},
+    backend::{EngineRef, Need, ObjectKind, Touch},
     model::function::{holds_call, is_call},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::fmt;
+use std::{fmt, path::Path};
 
 /// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -343,6 +343,15 @@ impl Attachment {
 }
 
 impl Action {
+    /// Files that the action reads, as far as they are known by now.
+    pub(in crate::backend) fn files(&self) -> Vec<Need> {
+        match self {
+            Self::Image { image, folder, .. } => images::file_of(image, Path::new(folder)).map(Need::File).into_iter().collect(),
+            Self::Build { image, folder } => build::files_of(image, Path::new(folder)),
+            _ => Vec::new(),
+        }
+    }
+
     /// The property of the node that the action is about, if it is about one.
     pub(in crate::backend) fn property(&self) -> Option<&'static str> {
         match self {
@@ -380,6 +389,17 @@ impl Step {
             Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = kept,
             _ => {}
         }
+    }
+
+    /// The step without the record that goes into a label.
+    pub(in crate::backend) fn without_record(&self) -> Self {
+        let mut step = self.clone();
+        match &mut step.action {
+            Action::Create(creation) | Action::Recreate(creation) | Action::CreateSuccessor(creation) => creation.record = Json::Null,
+            Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = Json::Null,
+            _ => {}
+        }
+        step
     }
 
     pub(in crate::backend) fn image_key(&self) -> Option<String> {

@@ -95,6 +95,34 @@ pub fn attribute_targets(json: &Json) -> Vec<String> {
     }
 }
 
+/// Names of the secrets that a value asks for, where they are known before it is bound.
+#[must_use]
+pub fn secret_names(json: &Json) -> Vec<String> {
+    arguments_of("get_secret", json).into_iter().filter_map(|it| it.as_str().or_else(|| it[0].as_str()).map(str::to_owned)).collect()
+}
+
+/// Digests of the texts that were withheld from a value.
+#[must_use]
+pub fn withheld_digests(json: &Json) -> Vec<String> {
+    arguments_of(WITHHELD, json).into_iter().filter_map(|it| it.as_str().map(str::to_owned)).collect()
+}
+
+/// Arguments of every call of a function.
+fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
+    match (json_call(json), json) {
+        (Some((name, arguments)), _) if name == function => vec![arguments],
+        (_, Json::Array(items)) => items.iter().flat_map(|item| arguments_of(function, item)).collect(),
+        (_, Json::Object(object)) => object.values().flat_map(|value| arguments_of(function, value)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a value reads an attribute.
+#[must_use]
+pub fn reads_attributes(json: &Json) -> bool {
+    ["get_attribute", "get_attributes_list", "get_attributes_dict"].iter().any(|function| !arguments_of(function, json).is_empty())
+}
+
 /// The value with something else in the place of every secret.
 #[must_use]
 pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {

@@ -17,7 +17,10 @@ mod spell;
 mod trail;
 
 pub use apply::apply;
-pub use bind::{Surroundings, WITHHELD, attribute_targets, bind, holds_call, holds_late_call, is_call, lookup, without_secrets};
+pub use bind::{
+    Surroundings, WITHHELD, attribute_targets, bind, holds_call, holds_late_call, is_call, lookup, reads_attributes, secret_names,
+    withheld_digests, without_secrets,
+};
 pub(super) use check::check;
 pub use evaluate::evaluate;
 pub use spell::python_text;

@@ -266,6 +266,12 @@ pub(in super::super) fn path_of(src: &str, folder: &Path) -> PathBuf {
     folder.join(src.strip_prefix("file://").unwrap_or(src))
 }
 
+/// The tarball on this machine that an image is read from, if it is known by now.
+pub(in super::super) fn file_of(image: &Json, folder: &Path) -> Option<PathBuf> {
+    let src = Image::read(image).ok()?.src.filter(|src| !is_url(src))?;
+    Some(path_of(&src, folder))
+}
+
 pub(in super::super) fn is_url(src: &str) -> bool {
     let scheme = src.split_once("://").map(|(scheme, _)| scheme.to_lowercase());
     matches!(scheme.as_deref(), Some("http" | "https"))

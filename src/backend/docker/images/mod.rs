@@ -8,7 +8,7 @@ mod layout;
 
 pub(super) use archive::stream_of;
 pub(super) use download::download;
-pub(super) use image::{Image, KEYS, Key, is_url, key_of, path_of, shown};
+pub(super) use image::{Image, KEYS, Key, file_of, is_url, key_of, path_of, shown};
 
 use super::{
     connect::{failure, status},
@@ -232,7 +232,9 @@ impl Engine {
     /// Removes an image that was imported without a name, unless somebody else uses it.
     pub(super) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
         let Some(found) = self.image(id).await? else { return Ok(()) };
-        if !self.goes_with_container(&found) {
+        // What this run brought is for a container that is made later.
+        let is_wanted = self.brought.borrow().values().any(|brought| brought == id);
+        if is_wanted || !self.goes_with_container(&found) {
             return Ok(());
         }
         match self.client.delete(&format!("/images/{}", in_path(id)), &[]).await {
