@@ -13,7 +13,7 @@ use crate::{
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{cell::OnceCell, collections::HashMap};
+use std::{borrow::Cow, cell::OnceCell, collections::HashMap};
 use thiserror::Error;
 
 /// An event that cannot follow from what is known.
@@ -491,6 +491,21 @@ impl Record {
     #[must_use]
     pub fn made_from<'r>(&'r self, instance: &Instance, node: &'r Definition) -> &'r Definition {
         self.instances.get(&instance.id).and_then(|known| known.former.as_deref()).unwrap_or(node)
+    }
+
+    /// A deployment as its objects were made: with the definitions and relationships of what an update did not reach. Where only some
+    /// instances of a node were not reached, all count as they do.
+    #[must_use]
+    pub fn as_made<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
+        let mut made = Cow::Borrowed(deployment);
+        for (at, instance) in deployment.instances.iter().enumerate() {
+            let Some(known) = self.instances.get(&instance.id) else { continue };
+            let Some(former) = &known.former else { continue };
+            let made = made.to_mut();
+            made.nodes.insert(instance.node.clone(), (**former).clone());
+            made.instances[at].ties.clone_from(&known.former_ties);
+        }
+        made
     }
 
     /// The stage that is carried out.

@@ -8,7 +8,7 @@
 mod support;
 mod sweep;
 
-use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, proxy::Fault};
+use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
 
 /// Whether the first run was killed at a request, and the creates of it and the run after it together.
 fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize) {
@@ -85,4 +85,14 @@ fn an_update_that_is_killed_is_taken_up() {
 #[test]
 fn scaling_and_healing_that_are_killed_are_taken_up() {
     sweep_over("crash-scale", &[SCALE_OUT, SCALE_IN, HEAL]);
+}
+
+#[test]
+fn whatever_comes_after_an_update_that_was_killed_leaves_what_works() {
+    let next = Next::new("crash-next");
+    for fault in [Fault::KillBefore, Fault::KillAfter] {
+        let points = next.sweep(fault, 2);
+        println!("update, {fault:?}, then any command: {points} points");
+        assert!(points >= 2);
+    }
 }

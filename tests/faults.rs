@@ -14,7 +14,7 @@ mod sweep;
 use private::Private;
 use std::path::Path;
 use support::Test;
-use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, proxy::Fault};
+use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
 
 /// Points that were tried, and those of them where the first run already came to its end.
 #[derive(Debug, Default)]
@@ -138,5 +138,15 @@ fn commands_on_an_engine_that_is_restarted() {
     sweep.proxy.set_restart(engine.restart());
     for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
         in_trouble(&sweep, &deed, &[Fault::Restart]);
+    }
+}
+
+#[test]
+fn whatever_comes_after_an_update_in_trouble_leaves_what_works() {
+    let next = Next::new("fault-next");
+    for fault in [Fault::ResetAfter, Fault::Status(500), Fault::Truncate] {
+        let points = next.sweep(fault, 1);
+        println!("update, {fault:?}, then any command: {points} points");
+        assert!(points >= 1);
     }
 }

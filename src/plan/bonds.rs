@@ -25,11 +25,12 @@ fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
     made.filter(|id| !record.state(id).is_gone()).cloned().collect()
 }
 
-/// For each of these instances the ids of those that hold on to its object.
+/// For each of these instances the ids of those whose objects, as they are, hold on to its own.
 fn holders(known: &Known<'_>, made: &BTreeSet<String>) -> HashMap<String, Vec<String>> {
-    let order = Order::new(known.deployment);
+    let as_made = known.record.as_made(known.deployment);
+    let order = Order::new(&as_made);
     let mut holders: HashMap<String, Vec<String>> = HashMap::new();
-    for instance in &known.deployment.instances {
+    for instance in &as_made.instances {
         for id in order.bound_to(instance).into_iter().filter(|id| made.contains(id)) {
             holders.entry(id).or_default().push(instance.id.clone());
         }

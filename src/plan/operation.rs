@@ -160,7 +160,9 @@ fn is_lost(known: &Known<'_>, parameters: &Parameters, instance: &Instance) -> b
 impl One<'_> {
     /// Appends the operation, after some tasks. All that has to be waited for comes back.
     fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
-        let order = Order::new(self.known.deployment);
+        // What runs now decides who needs whom.
+        let as_made = self.known.record.as_made(self.known.deployment);
+        let order = Order::new(&as_made);
         let backwards = self.operation == STOP && self.parameters.is_recorded;
         let mut instances = order.instances();
         if backwards {
@@ -180,7 +182,7 @@ impl One<'_> {
             let handed_on = task.map_or(after, |task| BTreeSet::from([task]));
             if backwards && self.ordered {
                 for id in order.needed_by(instance) {
-                    let id = self.known.deployment.instance(id).map(|instance| instance.id.as_str());
+                    let id = as_made.instance(id).map(|instance| instance.id.as_str());
                     waited.entry(id.unwrap_or_default()).or_default().extend(&handed_on);
                 }
             } else if !backwards {

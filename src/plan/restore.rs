@@ -69,10 +69,11 @@ pub fn whose(record: &Record) -> Vec<String> {
 fn cut_off(record: &Record) -> HashSet<String> {
     let is_stale = |known: &InstanceRecord| known.is_stale && known.state == Started && !backend::is_being_replaced(known);
     let Some(deployment) = record.deployment.as_ref().filter(|_| record.instances.values().any(is_stale)) else { return HashSet::new() };
-    let order = Order::new(deployment);
+    let as_made = record.as_made(deployment);
+    let order = Order::new(&as_made);
     let is_cut_off =
         |instance: &&Instance| record.instances.get(&instance.id).is_some_and(is_stale) && order.used_by(instance).next().is_some();
-    deployment.instances.iter().filter(is_cut_off).map(|instance| instance.id.clone()).collect()
+    as_made.instances.iter().filter(is_cut_off).map(|instance| instance.id.clone()).collect()
 }
 
 /// Plans what restores; nothing if there is nothing to restore.
@@ -127,7 +128,8 @@ fn planned(
     let mut all: Vec<(Instance, &Definition)> = candidates(known, chosen);
     // What was there before the deployment cannot be made again.
     all.retain(|(_, former)| restores == Restoring::PutBack || !former.is_adopted());
-    let (order, mut proposal, mut last) = (Order::new(known.deployment), Proposal::default(), HashMap::<&str, TaskId>::new());
+    let as_made = known.record.as_made(known.deployment);
+    let (order, mut proposal, mut last) = (Order::new(&as_made), Proposal::default(), HashMap::<&str, TaskId>::new());
     for (instance, former) in &all {
         let is_gone = !former.is_adopted()
             && known.record.instances.get(&instance.id).is_some_and(|it| backend::is_predecessor_gone(it, known.observed));
@@ -153,7 +155,14 @@ fn planned(
 fn candidates<'k>(known: &Known<'k>, chosen: &dyn Fn(&str, &InstanceRecord) -> bool) -> Vec<(Instance, &'k Definition)> {
     let Known { deployment, record, .. } = *known;
     let is_chosen = |instance: &Instance| record.instances.get(&instance.id).is_some_and(|known| chosen(&instance.id, known));
-    let present = Order::new(deployment).instances().into_iter().filter_map(|it| Some((it, deployment.node(it)?)));
+    let as_made = record.as_made(deployment);
+    let ids: Vec<String> = Order::new(&as_made).instances().into_iter().map(|it| it.id.clone()).collect();
+    let present = ids
+        .iter()
+        .filter_map(|id| deployment.instance(id))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .filter_map(|it| Some((it, deployment.node(it)?)));
     let dropped = record.dropped.iter().map(|(instance, node)| (instance, node));
     let as_made = |(instance, node): (&'k Instance, &'k Definition)| {
         let known = record.instances.get(&instance.id);

@@ -79,7 +79,8 @@ impl Taking<'_> {
         // Who must be gone before an instance may go: those that need it.
         let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = Vec::new();
-        let order = Order::new(self.known.deployment);
+        let as_made = self.known.record.as_made(self.known.deployment);
+        let order = Order::new(&as_made);
         for instance in order.instances().into_iter().rev().filter(|instance| (self.chosen)(instance)) {
             let Some(node) = self.known.deployment.node(instance) else { continue };
             let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();

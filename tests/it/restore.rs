@@ -15,6 +15,7 @@ use dockctl::{
     secrets::Secrets,
     state::Record,
 };
+use proptest::prelude::*;
 use std::time::Duration;
 
 /// A run that takes longer hangs, and is killed.
@@ -385,5 +386,69 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
         let (now, at) = (ids(&life), ["a", "b", "c"].iter().position(|name| *name == failing).unwrap());
         assert!(now.iter().all(Option::is_some) && now[at] == old[at], "{failing}: {:?}", life.present());
         assert!(now[2] != old[2] || failing == "c", "{failing}: the others go on");
+    }
+}
+
+/// What a node is in one of several definitions.
+#[derive(Clone, Debug)]
+struct Choice {
+    command: &'static str,
+    auto_remove: bool,
+    /// It joins the first node's network, reads its id, or has a port of its own.
+    extra: usize,
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    (prop::sample::select(vec!["sleep", "sleep", "exit", "missing"]), any::<bool>(), 0_usize..4)
+        .prop_map(|(command, auto_remove, extra)| Choice { command, auto_remove: auto_remove && extra != 1, extra })
+}
+
+/// A definition of three nodes; if it is to work, none of them fails.
+fn chosen(choices: &[Choice], round: usize, works: bool) -> String {
+    let params = |at: usize, choice: &Choice| {
+        let command = if works { "sleep" } else { choice.command };
+        let (shared, env, port) = match choice.extra {
+            1 if at > 0 => (", network_mode: 'container:a'".to_owned(), String::new(), String::new()),
+            2 if at > 0 => (String::new(), ", environment: {A: {get_attribute: [a, container_id]}}".to_owned(), String::new()),
+            3 => (String::new(), String::new(), format!(", port_bindings: {{80: {}}}", 8000 + at)),
+            _ => Default::default(),
+        };
+        format!("command: {command} {round}{env}, host_config: {{auto_remove: {}{shared}{port}}}", choice.auto_remove)
+    };
+    let all: Vec<String> = choices.iter().enumerate().map(|(at, choice)| params(at, choice)).collect();
+    let nodes: Vec<(&str, &str, &str, &str)> =
+        ["a", "b", "c"].into_iter().zip(&all).map(|(name, params)| (name, params.as_str(), "", "")).collect();
+    blueprint(&nodes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if is_long() { 1000 } else { 24 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_updates_with_faults_never_lose_what_works(
+        rounds in prop::collection::vec((prop::collection::vec(choice(), 3), any::<bool>(), any::<bool>(), 0_usize..40, 0_usize..4, 0_usize..4), 1..6)
+    ) {
+        let plain = Choice { command: "sleep", auto_remove: false, extra: 0 };
+        let mut deployment = written(&chosen(&[plain.clone(), plain.clone(), plain], 0, true), None);
+        let mut life = Life::new();
+        prop_assert_eq!(life.run(&deployment, Workflow::Install), Some(Outcome::Terminated));
+        for (round, (choices, works, fail_fast, at, fate, next)) in rounds.into_iter().enumerate() {
+            let point = format!("round {round}: {choices:?} works {works} fail_fast {fail_fast} {:?} at {at}, then {}", FATES[fate], NEXT[next]);
+            deployment = written(&chosen(&choices, round + 1, works), Some(&deployment));
+            life.policy.fail_fast = fail_fast;
+            life.world.doom(life.requests() + at, FATES[fate]);
+            life.run(&deployment, Workflow::Update);
+            life.world.calm();
+            life.run(&deployment, NEXT[next]);
+            for name in ["a", "b", "c"] {
+                prop_assert!(life.id(name).is_some(), "{}: nothing works as {}: {:?}", point, name, life.present());
+            }
+            deployment = written(&chosen(&choices, round + 100, true), Some(&deployment));
+            prop_assert_eq!(life.run(&deployment, Workflow::Update), Some(Outcome::Terminated), "{}: {:?} {:?}", point, life.present(), life.record().executions.last());
+            prop_assert_eq!(life.present().len(), 3, "{}: {:?}", point, life.present());
+            prop_assert!(life.record().is_complete() && !life.record().has_former(), "{}", point);
+        }
+        prop_assert_eq!(life.run(&deployment, Workflow::Uninstall), Some(Outcome::Terminated));
+        prop_assert_eq!(life.present().len(), 0);
     }
 }

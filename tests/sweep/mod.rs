@@ -1,5 +1,7 @@
 //! What the sweeps over crashes and faults share: a blueprint, what it comes to on an engine, and a proxy before the engine.
 
+#[allow(dead_code, reason = "not every sweep has it")]
+pub(crate) mod next;
 #[allow(dead_code, reason = "each sweep has its own kinds of trouble")]
 pub(crate) mod proxy;
 

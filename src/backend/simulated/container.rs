@@ -124,10 +124,7 @@ impl Simulated {
     }
 
     fn create(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
-        let id = match self.made_for(call).first() {
-            Some(id) => id.clone(),
-            None => self.create_as(call, creation, creation.name.as_str().unwrap_or_default())?,
-        };
+        let id = self.create_as(call, creation, creation.name.as_str().unwrap_or_default())?;
         Ok(outputs([("container_id", &id)], &[]))
     }
 
