@@ -377,7 +377,7 @@ fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usi
 }
 
 fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
-    match execution.workflow {
+    let stage = match execution.workflow {
         Workflow::Heal => heal::next(known, &execution.parameters, execution.stages),
         Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
             Some(scale::next(known, &execution.parameters))
@@ -386,7 +386,16 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
             Some(uninstall::of(known, &Selection::default(), true).stage)
         }
         _ => None,
-    }
+    };
+    // What shares something of an object that was made again works with that from now on.
+    let is_over = stage.as_ref().is_none_or(Stage::is_empty);
+    if is_over && leaves_working(execution.workflow) { Some(restore::first(known)) } else { stage }
+}
+
+/// Whether a workflow leaves instances working.
+fn leaves_working(workflow: Workflow) -> bool {
+    use Workflow::{Heal, Install, Reinstall, Restart, Scale, Start, Update};
+    matches!(workflow, Install | Update | Scale | Heal | Start | Restart | Reinstall)
 }
 
 /// Whether [`next`] may find anything; if not, nobody need look at the engines.
@@ -403,9 +412,9 @@ pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
         Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
         _ if execution.has_failed() => restore::is_needed(record),
         Workflow::Heal => true,
-        Workflow::Scale => execution.stages == 1 && !execution.parameters.removed.is_empty(),
+        Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => true,
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
-        _ => false,
+        workflow => leaves_working(workflow) && restore::is_needed(record),
     }
 }
 

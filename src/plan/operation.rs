@@ -7,13 +7,14 @@ use super::{
     chain::{Chain, Phase, done_of},
     install,
     order::Order,
+    restore,
 };
 use crate::{
     backend::{self, Step},
     model::{Definition, Deployment, Instance, Planned, Retry},
 };
 use serde_json::{Map as JsonMap, Value as Json};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 const START: &str = "cloudify.interfaces.lifecycle.start";
 const STATUS: &str = "cloudify.interfaces.validation.check_status";
@@ -25,7 +26,7 @@ const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
     let mut proposal = Proposal::default();
     let kwargs = &parameters.operation_kwargs;
-    let (ordered, nothing) = (parameters.run_by_dependency_order, Brought::new());
+    let (ordered, nothing, nobody) = (parameters.run_by_dependency_order, Brought::new(), HashSet::new());
     let one = |operation: &'static str| One {
         known: *known,
         parameters,
@@ -35,15 +36,18 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
         retries: true,
         after_stop: false,
         brought: &nothing,
+        again: &nobody,
     };
     match workflow {
         Workflow::Start => drop(one(START).plan(&[], &mut proposal)),
         Workflow::Stop => drop(one(STOP).plan(&[], &mut proposal)),
         Workflow::Restart => {
             let order = Order::new(known.deployment);
-            let brought = bring::first(known, &order, &|it| is_lost(known, parameters, it), "it is asked for", &mut proposal);
+            let again = bound_to_lost(known, parameters);
+            let is_made = |it: &Instance| is_lost(known, parameters, it) || again.contains(&it.id);
+            let brought = bring::first(known, &order, &is_made, "it is asked for", &mut proposal);
             let stopped = One { kwargs: &parameters.stop_parms, brought: &brought, ..one(STOP) }.plan(&[], &mut proposal);
-            One { kwargs: &parameters.start_parms, after_stop: true, ..one(START) }.plan(&stopped, &mut proposal);
+            One { kwargs: &parameters.start_parms, after_stop: true, again: &again, ..one(START) }.plan(&stopped, &mut proposal);
         }
         Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
         Workflow::CheckStatus => {
@@ -63,8 +67,8 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
 /// Looks at the instances; nothing is repeated.
 pub(super) fn check_status(known: &Known<'_>, parameters: &Parameters, ordered: bool, proposal: &mut Proposal) {
     let operation = STATUS;
-    let (kwargs, brought) = (&JsonMap::new(), &Brought::new());
-    One { known: *known, parameters, operation, kwargs, ordered, retries: false, after_stop: false, brought }.plan(&[], proposal);
+    let (kwargs, brought, again) = (&JsonMap::new(), &Brought::new(), &HashSet::new());
+    One { known: *known, parameters, operation, kwargs, ordered, retries: false, after_stop: false, brought, again }.plan(&[], proposal);
 }
 
 /// What has an object and no such operation of its own is looked at: what is wrong with it is why the check fails.
@@ -149,6 +153,24 @@ struct One<'a> {
     after_stop: bool,
     /// What must have been brought before an instance is stopped.
     brought: &'a Brought,
+    /// Ids of instances that cannot be started as they are: what they hold on to is made again.
+    again: &'a HashSet<String>,
+}
+
+/// Ids of instances that hold on to what is gone once it is stopped, and are not gone themselves then.
+fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> {
+    let as_made = known.record.as_made(known.deployment);
+    let order = Order::new(&as_made);
+    let (mut lost, mut bound): (HashSet<&str>, HashSet<String>) = (HashSet::new(), HashSet::new());
+    for instance in order.instances() {
+        let holds = order.bound_to(instance).iter().any(|id| lost.contains(id.as_str()) || bound.contains(id));
+        if is_lost(known, parameters, instance) {
+            lost.insert(&instance.id);
+        } else if holds && as_made.node(instance).is_some_and(backend::is_replaceable) {
+            bound.insert(instance.id.clone());
+        }
+    }
+    bound
 }
 
 /// Whether an instance is gone once it is stopped, and is to be made again then.
@@ -210,6 +232,10 @@ impl One<'_> {
             }
             return chain.last;
         };
+        if self.again.contains(&instance.id) {
+            restore::again(&mut chain);
+            return chain.last;
+        }
         let (enters, leaves) = self.states();
         let steps = backend::lower(deployment, instance, node, self.operation, &planned);
         let halted = |step: Step| if self.parameters.is_recorded { step.halting() } else { step };

@@ -67,7 +67,7 @@ pub fn whose(record: &Record) -> Vec<String> {
 /// Ids of started instances whose objects share something of another one that was replaced since: a network, a namespace, a link. They
 /// cannot be started again as they are.
 fn cut_off(record: &Record) -> HashSet<String> {
-    let is_stale = |known: &InstanceRecord| known.is_stale && known.state == Started && !backend::is_being_replaced(known);
+    let is_stale = |known: &InstanceRecord| known.is_stale && known.state == Started && !is_unproven(known);
     let Some(deployment) = record.deployment.as_ref().filter(|_| record.instances.values().any(is_stale)) else { return HashSet::new() };
     let as_made = record.as_made(deployment);
     let order = Order::new(&as_made);
@@ -113,9 +113,17 @@ fn put_back(known: &Known<'_>) -> Stage {
 pub fn recreate(known: &Known<'_>) -> Stage {
     let (cut_off, cause) = (cut_off(known.record), "it cannot be started as it is");
     planned(known, Restoring::Recreate, &|id, it| backend::is_put_back(it) || cut_off.contains(id), &mut |chain, _| {
-        update::replace(chain, Replacing { former: chain.node, before: None, start_first: false });
+        again(chain);
         cause
     })
+}
+
+/// Appends what puts another object in the place of an instance's, from the same definition.
+pub(super) fn again(chain: &mut Chain<'_>) {
+    if chain.known.record.instances.get(&chain.instance.id).is_some_and(is_proven) {
+        update::clean(chain);
+    }
+    update::replace(chain, Replacing { former: chain.node, before: None, start_first: false });
 }
 
 /// Appends the tasks of each instance that is chosen, those whose objects others name first.
