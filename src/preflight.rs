@@ -1,4 +1,4 @@
-//! What a stage needs is looked up before it begins: a run that stops something and cannot go on leaves less than there was.
+//! Looks up everything that a stage needs before it begins. A run that stops a container and cannot continue loses it.
 
 use crate::{
     backend::{Need, Step},
@@ -19,7 +19,7 @@ pub struct Lack {
     pub inputs: Vec<String>,
 }
 
-/// Everything that is missing for a stage, each once for each instance. Reads the environment and files; changes nothing.
+/// Returns everything that is missing for a stage, once for each instance. Reads the environment and files; changes nothing.
 #[must_use]
 pub fn lacks(stage: &Stage, deployment: Option<&Deployment>, secrets: &Secrets) -> Vec<Lack> {
     let mut seen: BTreeSet<(&str, Need)> = BTreeSet::new();
@@ -52,7 +52,7 @@ fn unreadable<T>(path: &Path, opened: io::Result<T>) -> Option<String> {
     }
 }
 
-/// Values of sensitive inputs are given again; what the blueprint itself says is read again by an update.
+/// The user gives sensitive inputs again; an update reads sensitive values of the blueprint again.
 fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack {
     let inputs = deployment.into_iter().flat_map(|deployment| &deployment.inputs);
     let inputs: Vec<String> =
@@ -60,15 +60,15 @@ fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack
     let why = match &inputs[..] {
         [] => {
             let path = deployment.map(|deployment| deployment.blueprint.display().to_string()).unwrap_or_default();
-            format!("a sensitive value that {path} holds is not kept: dockctl update reads it again")
+            format!("a sensitive value in {path} is not stored; dockctl update reads it again")
         }
-        [name] => format!("the value of the sensitive input `{name}` is not kept, and was not given, or is another one"),
-        names => format!("the value of the sensitive inputs {} is not kept, and was not given, or is another one", names.join(", ")),
+        [name] => format!("the value of the sensitive input `{name}` was not given, or differs from the installed one"),
+        names => format!("the value of the sensitive inputs {} was not given, or differs from the installed one", names.join(", ")),
     };
     Lack { task, why, inputs }
 }
 
-/// A stage that says what is missing, and does nothing else.
+/// Returns a stage that only reports what is missing.
 #[must_use]
 pub fn refusal(stage: &Stage, lacks: &[Lack]) -> Stage {
     let mut refused = Stage::default();

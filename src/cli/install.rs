@@ -327,7 +327,7 @@ fn refuse_early(deployment: &Deployment) -> Result<(), CliError> {
     if early.is_empty() {
         return Ok(());
     }
-    let mut error = CliError::new(Kind::Invalid, "containers would be made from attributes that are not there yet; nothing was done");
+    let mut error = CliError::new(Kind::Invalid, "containers would be created from attributes that do not exist yet; nothing was done");
     error.preamble = early.iter().map(|reading| format!("{reading}, which is started later\n")).collect();
     error.fields = json!({ "early": early });
     Err(error.hint("dockctl explain D0121 says more"))

@@ -149,8 +149,7 @@ impl Preview {
     }
 
     fn restoration(&self) -> Option<String> {
-        (!self.restores.is_empty())
-            .then(|| format!("before anything else, what the last run did not finish is restored: {}", named(&self.restores)))
+        (!self.restores.is_empty()).then(|| format!("restored first, because the last run did not finish: {}", named(&self.restores)))
     }
 
     fn protection(&self) -> Option<String> {

@@ -390,7 +390,7 @@ fn unguarded(unguarded: Unguarded) -> CliError {
     }
 }
 
-/// What is missing, and the whole command to repeat once it is there.
+/// Names what is missing, and the whole command to repeat.
 fn lacking(lacks: &[Lack], job: &Job<'_>) -> CliError {
     let line = |lack: &Lack| {
         let Task { instance, operation, place, .. } = job.stage.task(lack.task);
@@ -400,7 +400,7 @@ fn lacking(lacks: &[Lack], job: &Job<'_>) -> CliError {
         let Task { instance, operation, .. } = job.stage.task(lack.task);
         json!({ "instance": instance, "operation": operation, "why": lack.why, "inputs": lack.inputs })
     };
-    let mut error = CliError::new(Kind::Invalid, format!("the {} needs what is not at hand; nothing was done", job.workflow));
+    let mut error = CliError::new(Kind::Invalid, format!("{} cannot begin: values or files are missing; nothing was done", job.workflow));
     error.preamble = lacks.iter().map(line).collect();
     error.fields = json!({ "lacking": lacks.iter().map(told).collect::<Vec<_>>() });
     let inputs: BTreeSet<&String> = lacks.iter().flat_map(|lack| &lack.inputs).collect();

@@ -1,4 +1,4 @@
-//! Which names come before which others.
+//! An order of names.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

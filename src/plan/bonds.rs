@@ -1,11 +1,11 @@
-//! Who holds on to what is made again: an address, an id, a link.
+//! Which instances hold on to an object that is replaced: by an address, an id or a link.
 
 use super::{Known, Stage, order::Order};
 use crate::{backend::Declares, state::Record};
 use std::collections::{BTreeSet, HashMap};
 
-/// Notes at every task that makes an object which instances hold on to the object before it. Once the task is done theirs are out of
-/// date, until they are made again themselves; the run may not get that far.
+/// Notes at every task that creates an object which instances hold on to its predecessor. Once the task is done they are out of date,
+/// until they are replaced themselves. The note is in the journal, because the run may not get that far.
 pub(super) fn note(known: &Known<'_>, stage: &mut Stage) {
     if !known.record.is_installed() || !stage.tasks().iter().any(|task| task.step.declares() == Some(Declares::Anew)) {
         return;
@@ -19,13 +19,13 @@ pub(super) fn note(known: &Known<'_>, stage: &mut Stage) {
     }
 }
 
-/// Instances that exist, or existed when the stage begins.
+/// Returns the instances that exist when the stage begins and get a new object in it.
 fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
     let made = stage.tasks().iter().filter(|task| task.step.declares() == Some(Declares::Anew)).map(|task| &task.instance);
     made.filter(|id| !record.state(id).is_gone()).cloned().collect()
 }
 
-/// For each of these instances the ids of those whose objects, as they are, hold on to its own.
+/// Returns for each of these instances the ids of those whose present objects hold on to its own.
 fn holders(known: &Known<'_>, made: &BTreeSet<String>) -> HashMap<String, Vec<String>> {
     let as_made = known.record.as_made(known.deployment);
     let order = Order::new(&as_made);

@@ -1,4 +1,4 @@
-//! Images come before anything is stopped for them: one that cannot be had costs nothing that works.
+//! Plans images before the stops that need them, so that a failed pull or build leaves everything running.
 
 use super::{Known, Proposal, TaskId, chain::Chain, order::Order};
 use crate::{
@@ -9,10 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 
 const CREATE: &str = "cloudify.interfaces.lifecycle.create";
 
-/// For each instance the tasks that must have brought its image, and those of what it needs, before it is stopped.
+/// For each instance the tasks that bring its image and those of the instances that it needs. They come before its stop.
 pub(super) type Brought = HashMap<String, BTreeSet<TaskId>>;
 
-/// Appends what brings or builds the images of the chosen instances, each before what needs it.
+/// Appends the pulls and builds for the chosen instances.
 pub(super) fn first(
     known: &Known<'_>,
     order: &Order<'_>,
@@ -32,11 +32,11 @@ pub(super) fn first(
     brought
 }
 
-/// Appends what brings or builds the image of an instance that is about to be taken down.
+/// Appends the pull or build for an instance that is about to be taken down.
 pub(super) fn append(chain: &mut Chain<'_>, order: &Order<'_>) {
     let Known { deployment, .. } = chain.known;
     let (instance, node) = (chain.instance, chain.node);
-    // What is built in the same stage is not there yet.
+    // An image that the same stage builds does not exist yet.
     if order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
         return;
     }
@@ -47,7 +47,7 @@ pub(super) fn append(chain: &mut Chain<'_>, order: &Order<'_>) {
     chain.ignores_failure = ignores_failure;
 }
 
-/// Steps that bring or build, unless they read what is only known later.
+/// Returns the pulls and builds of an instance, except those that read attributes which are only known later.
 fn steps(known: Known<'_>, instance: &Instance, node: &Definition) -> Vec<(Step, crate::model::Retry)> {
     let Some(planned) = node.operations.get(CREATE) else { return Vec::new() };
     let steps = backend::lower(known.deployment, instance, node, CREATE, planned).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What operations read of other nodes: attributes that are there once those are started.
+//! Which operations read attributes of other nodes. The attributes exist once those nodes are started.
 
 use super::brings_up;
 use crate::{
@@ -17,7 +17,7 @@ pub struct Reading {
     pub operation: String,
     /// The node that is read.
     pub target: String,
-    /// It makes or starts a container: without the value that would be another one.
+    /// It creates or starts a container, which would lack the value.
     pub makes: bool,
 }
 
@@ -28,8 +28,8 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Everything that is read of other nodes on the way up; what makes or starts containers first. Operations that run later read what is
-/// there by then anyway.
+/// Returns all readings of operations that lead to a started instance, those that create or start containers first. Operations that run
+/// later find the attributes anyway.
 pub(super) fn readings(deployment: &Deployment) -> Vec<Reading> {
     let mut all: Vec<Reading> = deployment.nodes.iter().flat_map(|(name, node)| of_node(deployment, name, node)).collect();
     all.sort_by_key(|reading| !reading.makes);

@@ -1,10 +1,11 @@
-//! Restoring: what a run was to replace, and did not, works again as it was.
+//! Restores the old objects of replacements that did not finish.
 //!
-//! Between the stop of an old object and the proof that the new one works, a run can fail, be stopped or die. Then the old one is
-//! given its place back and started. If it cannot be started, because it is gone or names something that is gone, another one is made
-//! from the definition that it was made from; so is what shares something of an object that was replaced, and was not reached. None of
-//! this is new work: it is done although the run was told to start nothing new. What cannot be restored now is restored by the next
-//! run, before anything else.
+//! Between the stop of an old object and the proof that the new one works, a run can fail, be stopped or die. Then the old object gets
+//! its place back and is started. If it cannot be started, because it is gone or names something that is gone, another one is created
+//! from the same definition. The same happens to an object that shares something of a replaced object and was not replaced itself.
+//!
+//! Restoring is not new work: a run that was told to start nothing new still restores. If it cannot, the next run restores before
+//! anything else.
 
 use super::{
     InstanceState::{Started, Starting, Stopping, Uninitialized},
@@ -22,23 +23,23 @@ use crate::{
 };
 use std::collections::{HashMap, HashSet};
 
-/// The operation that puts back what was to be replaced.
+/// The operation that gives an old object its place back.
 pub(super) const PUT_BACK: &str = "put_back";
 
-/// Whether an instance is between two objects, and nothing shows yet that the new one works.
+/// Returns true if an instance is between two objects, and nothing has shown yet that the new one works.
 #[must_use]
 pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
     backend::is_being_replaced(known) && !(known.state == Started && backend::is_replaced(known))
 }
 
-/// Whether the new object of an instance is known to work, and only the old one is still there.
+/// Returns true if the new object of an instance is known to work, and only the old one still has to go.
 #[must_use]
 pub(super) fn is_proven(known: &InstanceRecord) -> bool {
     backend::is_being_replaced(known) && !is_unproven(known)
 }
 
-/// Whether an earlier run left an instance between two objects, and this one does not finish what it began. Only a run whose process
-/// died left something to finish: of one that failed or was stopped the old object is wanted.
+/// Returns true if a run has to restore before it does anything else. `install`, `update` and `heal` of the whole deployment finish a
+/// replacement instead, but only after a run whose process died: a run that failed or was stopped wants the old object.
 #[must_use]
 pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters) -> bool {
     let finishes = matches!(workflow, Workflow::Install | Workflow::Update | Workflow::Heal);
@@ -50,13 +51,13 @@ pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters)
     is_needed(record) && !(finishes && is_whole && died)
 }
 
-/// Whether there is anything to restore, as far as the record tells.
+/// Returns true if the record shows anything to restore.
 #[must_use]
 pub(super) fn is_needed(record: &Record) -> bool {
     !whose(record).is_empty()
 }
 
-/// Ids of the instances that are restored, as far as the record tells.
+/// Returns the ids of the instances to restore, as far as the record shows.
 #[must_use]
 pub fn whose(record: &Record) -> Vec<String> {
     let is_between = |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || backend::is_put_back(known);
@@ -64,8 +65,8 @@ pub fn whose(record: &Record) -> Vec<String> {
     between.chain(cut_off(record)).collect()
 }
 
-/// Ids of started instances whose objects share something of another one that was replaced since: a network, a namespace, a link. They
-/// cannot be started again as they are.
+/// Returns the ids of started instances whose objects share a network, a namespace or a link with an object that was replaced since.
+/// They cannot be started again as they are.
 fn cut_off(record: &Record) -> HashSet<String> {
     let is_stale = |known: &InstanceRecord| known.is_stale && known.state == Started && !is_unproven(known);
     let Some(deployment) = record.deployment.as_ref().filter(|_| record.instances.values().any(is_stale)) else { return HashSet::new() };
@@ -76,7 +77,7 @@ fn cut_off(record: &Record) -> HashSet<String> {
     as_made.instances.iter().filter(is_cut_off).map(|instance| instance.id.clone()).collect()
 }
 
-/// Plans what restores; nothing if there is nothing to restore.
+/// Plans the first stage of restoring; empty if there is nothing to restore.
 #[must_use]
 pub fn first(known: &Known<'_>) -> Stage {
     let stage = put_back(known);
@@ -85,9 +86,9 @@ pub fn first(known: &Known<'_>) -> Stage {
     stage
 }
 
-/// Plans giving every old object its place back, and starting it. One that is gone is made again.
+/// Plans to give every old object its place back and to start it. An object that is gone is created again.
 fn put_back(known: &Known<'_>) -> Stage {
-    let cause = "what was to take its place does not work";
+    let cause = "its replacement does not work";
     planned(known, Restoring::PutBack, &|_, it| is_unproven(it), &mut |chain, is_gone| {
         let former = chain.node;
         // The engine may still be stopping it for a run that died: what is started now would end in a moment.
@@ -99,7 +100,7 @@ fn put_back(known: &Known<'_>) -> Stage {
         if is_gone {
             install::way_up(chain, Uninitialized);
         } else {
-            // One that does not start is made again; what was adopted cannot be.
+            // An object that does not start is created again; an adopted one cannot be.
             chain.ignores_failure = !former.is_adopted();
             chain.push(PUT_BACK, backend::starting_old(former), Retry::default(), Some(&former.place));
         }
@@ -107,8 +108,8 @@ fn put_back(known: &Known<'_>) -> Stage {
     })
 }
 
-/// Plans another object for each that has its place back and could not be started, and for each that is cut off from what it shares,
-/// from the definition that it was made from.
+/// Plans another object, from the same definition, for each that has its place back and could not be started, and for each that is cut
+/// off from an object that it shares something with.
 #[must_use]
 pub fn recreate(known: &Known<'_>) -> Stage {
     let (cut_off, cause) = (cut_off(known.record), "it cannot be started as it is");
@@ -118,7 +119,7 @@ pub fn recreate(known: &Known<'_>) -> Stage {
     })
 }
 
-/// Appends what puts another object in the place of an instance's, from the same definition.
+/// Appends the replacement of an instance's object by another one from the same definition.
 pub(super) fn again(chain: &mut Chain<'_>) {
     if chain.known.record.instances.get(&chain.instance.id).is_some_and(is_proven) {
         update::clean(chain);
@@ -134,7 +135,7 @@ fn planned(
     append: &mut dyn FnMut(&mut Chain<'_>, bool) -> &'static str,
 ) -> Stage {
     let mut all: Vec<(Instance, &Definition)> = candidates(known, chosen);
-    // What was there before the deployment cannot be made again.
+    // An adopted object cannot be created again.
     all.retain(|(_, former)| restores == Restoring::PutBack || !former.is_adopted());
     let as_made = known.record.as_made(known.deployment);
     let (order, mut proposal, mut last) = (Order::new(&as_made), Proposal::default(), HashMap::<&str, TaskId>::new());

@@ -601,7 +601,7 @@ fn sensitive_inputs_are_given_again() {
     test.run(&["install", "-i", "key=very-much-so"]).exits(0);
     docker(&["rm", "-f", &test.name("db")]);
     let again = format!("then run: dockctl heal -d {} --state-dir {} -i key=VALUE", test.prefix, test.path("state").display());
-    test.run(&["heal"]).exits(3).says(&["sensitive input `key` is not kept", "nothing was done", &again]);
+    test.run(&["heal"]).exits(3).says(&["sensitive input `key` was not given", "nothing was done", &again]);
     test.run(&["heal", "-i", "key=very-much-so"]).exits(0);
     assert!(test.inspect("db", "{{json .Config.Env}}").contains("KEY=very-much-so"));
     let shown = test.run(&["inspect", "--deploy", "-i", "key=very-much-so"]).exits(0).stdout;
@@ -630,7 +630,7 @@ fn nothing_is_stopped_that_could_not_be_made_again() {
         "sensitive input `key`",
         &again("reinstall db"),
     ]);
-    with_secret(&["reinstall", "db", "--yes", "-i", "key=another"]).exits(3).says(&["or is another one"]);
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=another"]).exits(3).says(&["differs from the installed one"]);
     assert_eq!(started(), before);
     // What needs none of it runs without.
     test.run(&["restart", "db"]).exits(0);

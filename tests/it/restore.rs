@@ -4,10 +4,10 @@
 use crate::kernel::{replay, with_runtime, written};
 use dockctl::{
     backend::{
-        self, Backend as _, ObjectState,
+        self, Backend, Call, Failure, ObjectState, Observed, Outputs, Places, ProgressSink,
         simulated::{Fate, Simulated},
     },
-    event::{Entry, Event, Outcome},
+    event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Run, Signals},
     model::Deployment,
     plan::{self, Known, Parameters, Stage, Workflow},
@@ -23,8 +23,22 @@ const HANG: Duration = Duration::from_mins(30);
 
 /// One of so many points is tried in CI; it shares no factor with the numbers of faults and commands, so that each meets each.
 const SAMPLE: usize = 11;
-/// What happens to one request.
-const FATES: [Fate; 4] = [Fate::Refused, Fate::LostBefore, Fate::LostAfter, Fate::CutAfter];
+/// Trouble at one request: something happens to it, or a person stops the run, once or twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trouble {
+    Fate(Fate),
+    Stop,
+    Abort,
+}
+
+const TROUBLES: [Trouble; 6] = [
+    Trouble::Fate(Fate::Refused),
+    Trouble::Fate(Fate::LostBefore),
+    Trouble::Fate(Fate::LostAfter),
+    Trouble::Fate(Fate::CutAfter),
+    Trouble::Stop,
+    Trouble::Abort,
+];
 /// What comes after it.
 const NEXT: [Workflow; 4] = [Workflow::Install, Workflow::Update, Workflow::Heal, Workflow::Restart];
 
@@ -32,17 +46,47 @@ fn is_long() -> bool {
     std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
 }
 
+/// The engine, and the person who stops a run at a request.
+struct Watched<'a> {
+    world: &'a Simulated,
+    stop_at: Option<(usize, Trouble)>,
+    signals: &'a Signals,
+}
+
+impl Backend for Watched<'_> {
+    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+        match self.stop_at {
+            Some((at, trouble)) if at == self.world.requests.borrow().len() => match trouble {
+                Trouble::Abort => self.signals.abort(Why::Asked),
+                _ => self.signals.stop(Why::Asked),
+            },
+            _ => {}
+        }
+        self.world.perform(call, progress).await
+    }
+
+    async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
+        self.world.settle(call, since).await
+    }
+
+    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
+        self.world.observe(deployment, places).await
+    }
+}
+
 /// One deployment over several definitions and processes.
 pub(crate) struct Life {
     pub(crate) world: Simulated,
     journal: Vec<Entry>,
     policy: Policy,
+    /// The request at which a person stops the run.
+    stop_at: Option<(usize, Trouble)>,
 }
 
 impl Life {
     pub(crate) fn new() -> Self {
         let policy = Policy { parallel: 3, retries: 2.0, interval: 1.0, ..Policy::default() };
-        Self { world: Simulated::default(), journal: Vec::new(), policy }
+        Self { world: Simulated::default(), journal: Vec::new(), policy, stop_at: None }
     }
 
     /// One process. How it ended; none if it died.
@@ -52,10 +96,11 @@ impl Life {
 
     pub(crate) fn run_with(&mut self, deployment: &Deployment, workflow: Workflow, parameters: &Parameters) -> Option<Outcome> {
         with_runtime(async {
-            let (mut record, mut quiet, secrets) = (replay(&self.journal), Quiet, Secrets::default());
+            let (mut record, mut quiet, secrets, signals) = (replay(&self.journal), Quiet, Secrets::default(), Signals::default());
+            let backend = Watched { world: &self.world, stop_at: self.stop_at, signals: &signals };
             let mut executor = Executor {
                 record: &mut record,
-                backend: &self.world,
+                backend: &backend,
                 journal: &mut self.journal,
                 reporter: &mut quiet,
                 secrets: &secrets,
@@ -71,10 +116,23 @@ impl Life {
             let stage = plan::first(workflow, parameters, &known).stage;
             let id = format!("x{}", executor.record.ran);
             let run = Run { id: &id, workflow, parameters, of: None, replan: None };
-            let signals = Signals::default();
             tokio::time::timeout(HANG, executor.execute(run, stage, &signals)).await.ok()?.unwrap();
             Some(executor.finish().unwrap())
         })
+    }
+
+    /// Makes trouble at a request that is still to come, counted from 0.
+    fn doom(&mut self, n: usize, trouble: Trouble) {
+        let at = self.requests() + n;
+        match trouble {
+            Trouble::Fate(fate) => self.world.doom(at, fate),
+            stop => self.stop_at = Some((at, stop)),
+        }
+    }
+
+    fn calm(&mut self) {
+        self.world.calm();
+        self.stop_at = None;
     }
 
     /// What `plan` would show first.
@@ -177,18 +235,19 @@ impl Sweep {
             let requests = life.requests() - first;
             self.works(&life, "undisturbed");
             self.ends_well(life, &corrected, "undisturbed");
-            let all = (0..=requests).flat_map(|n| FATES.map(|fate| (n, fate))).flat_map(|(n, fate)| NEXT.map(|next| (n, fate, next)));
-            for (n, fate, next) in all.skip(usize::from(fail_fast)).step_by(if is_long() { 1 } else { SAMPLE }) {
-                let point = format!("{fate:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
+            let all = (0..=requests).flat_map(|n| TROUBLES.map(|trouble| (n, trouble)));
+            let all = all.flat_map(|(n, trouble)| NEXT.map(|next| (n, trouble, next)));
+            for (n, trouble, next) in all.skip(usize::from(fail_fast)).step_by(if is_long() { 1 } else { SAMPLE }) {
+                let point = format!("{trouble:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
                 let mut life = self.installed(&before);
                 life.policy.fail_fast = fail_fast;
-                life.world.doom(first + n, fate);
+                life.doom(n, trouble);
                 let ended = life.run(&after, Workflow::Update);
                 // A refusal can meet what restores.
-                if ended.is_some() && fate != Fate::Refused {
+                if ended.is_some() && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort) {
                     self.works(&life, &format!("{point}, ended by itself"));
                 }
-                life.world.calm();
+                life.calm();
                 life.run(&after, next);
                 self.works(&life, &point);
                 if next == Workflow::Update && undisturbed == Some(Outcome::Terminated) {
@@ -426,19 +485,19 @@ proptest! {
 
     #[test]
     fn random_updates_with_faults_never_lose_what_works(
-        rounds in prop::collection::vec((prop::collection::vec(choice(), 3), any::<bool>(), any::<bool>(), 0_usize..40, 0_usize..4, 0_usize..4), 1..6)
+        rounds in prop::collection::vec((prop::collection::vec(choice(), 3), any::<bool>(), any::<bool>(), 0_usize..40, 0_usize..6, 0_usize..4), 1..6)
     ) {
         let plain = Choice { command: "sleep", auto_remove: false, extra: 0 };
         let mut deployment = written(&chosen(&[plain.clone(), plain.clone(), plain], 0, true), None);
         let mut life = Life::new();
         prop_assert_eq!(life.run(&deployment, Workflow::Install), Some(Outcome::Terminated));
         for (round, (choices, works, fail_fast, at, fate, next)) in rounds.into_iter().enumerate() {
-            let point = format!("round {round}: {choices:?} works {works} fail_fast {fail_fast} {:?} at {at}, then {}", FATES[fate], NEXT[next]);
+            let point = format!("round {round}: {choices:?} works {works} fail_fast {fail_fast} {:?} at {at}, then {}", TROUBLES[fate], NEXT[next]);
             deployment = written(&chosen(&choices, round + 1, works), Some(&deployment));
             life.policy.fail_fast = fail_fast;
-            life.world.doom(life.requests() + at, FATES[fate]);
+            life.doom(at, TROUBLES[fate]);
             life.run(&deployment, Workflow::Update);
-            life.world.calm();
+            life.calm();
             life.run(&deployment, NEXT[next]);
             for name in ["a", "b", "c"] {
                 prop_assert!(life.id(name).is_some(), "{}: nothing works as {}: {:?}", point, name, life.present());

@@ -1,4 +1,4 @@
-//! What only one container can have at a time, so that an old one and the one that takes its place cannot run at once.
+//! Resources that only one container can have at a time. They decide whether an old container and its replacement can run at once.
 
 use super::{
     declared::{creation, input},
@@ -7,8 +7,8 @@ use super::{
 use crate::model::{Definition, Deployment, Instance};
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Why two containers of an instance, made from two definitions, cannot run at once, in words; none if they can. Names do not count:
-/// an old container gives its name up while it runs.
+/// Returns the resource that keeps two containers of an instance, made from two definitions, from running at once; none if they can.
+/// Names do not count: the old container is renamed while it runs.
 pub(in crate::backend) fn both_need(
     deployment: &Deployment,
     instance: &Instance,
@@ -19,7 +19,7 @@ pub(in crate::backend) fn both_need(
     old.shared_with(&new)
 }
 
-/// Whether the engine removes the container of a node as soon as it is stopped.
+/// Returns true if the engine removes the container of a node as soon as it stops.
 pub(in crate::backend) fn is_removed_when_stopped(deployment: &Deployment, instance: &Instance, node: &Definition) -> bool {
     let converted = creation(deployment, instance, node).converted();
     !node.is_adopted() && converted.is_ok_and(|it| it.body.get("HostConfig").is_some_and(|host| host["AutoRemove"] == true))
@@ -31,19 +31,19 @@ pub(in crate::backend) fn fixed_port(node: &Definition) -> Option<String> {
     ports(converted.body.get("HostConfig")?).into_iter().next().map(|(port, _)| port)
 }
 
-/// What a container holds of its host and its networks.
+/// The resources that a container holds.
 struct Held {
     /// Ports of the host with their protocols.
     ports: Vec<(String, String)>,
     /// Addresses on networks.
     addresses: Vec<String>,
     on_host: bool,
-    /// What is mounted, and whether it is written to.
+    /// Mounted volumes and directories, and whether the container can write to them.
     mounts: JsonMap<String, Json>,
 }
 
 impl Held {
-    /// What is not known before it is bound is not in it. None if the definition cannot be read.
+    /// Returns the resources that are known before the definition is bound; none if it cannot be read.
     fn of(deployment: &Deployment, instance: &Instance, node: &Definition) -> Option<Self> {
         let creation = creation(deployment, instance, node);
         let body = creation.converted().ok()?.body;
@@ -91,7 +91,7 @@ fn addresses(endpoint: &Json) -> Vec<String> {
     fields.into_iter().filter_map(Json::as_str).filter(|address| !address.is_empty()).map(str::to_owned).collect()
 }
 
-/// What is mounted, in words, and whether it is written to. Volumes without a name go from one container to the next.
+/// Returns what a container mounts, in words, and whether it can write to it. Anonymous volumes move to the new container.
 fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
     let list = |field: &str| host[field].as_array().cloned().unwrap_or_default();
     let bind = |bind: &Json| {
@@ -108,7 +108,7 @@ fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
     let anonymous = volumes.and_then(Json::as_object).into_iter().flatten().map(|(path, _)| (format!("the volume at {path}"), true.into()));
     let mut all: JsonMap<String, Json> = anonymous.collect();
     for (source, is_written) in named {
-        let name = if source.starts_with('/') { format!("the folder {source}") } else { format!("the volume {source}") };
+        let name = if source.starts_with('/') { format!("the directory {source}") } else { format!("the volume {source}") };
         let before = all.get(&name).is_some_and(|it| *it == true);
         all.insert(name, (before || is_written).into());
     }
@@ -135,7 +135,7 @@ mod tests {
         }
         assert_eq!(shared(json!({ "NetworkMode": "host" }), json!({})).as_deref(), Some("the network of the host"));
         let binds = |bind: &str| json!({ "Binds": [bind] });
-        assert_eq!(shared(binds("/srv:/data"), binds("/srv:/other:rw")).as_deref(), Some("the folder /srv"));
+        assert_eq!(shared(binds("/srv:/data"), binds("/srv:/other:rw")).as_deref(), Some("the directory /srv"));
         assert_eq!(shared(binds("data:/data:ro"), binds("data:/data")).as_deref(), Some("the volume data"));
         assert_eq!(shared(binds("/srv:/data:ro"), binds("/srv:/data:z,ro")), None);
         let mount = |kind: &str, read_only: bool| json!({ "Mounts": [{ "Type": kind, "Source": "data", "ReadOnly": read_only }] });
