@@ -282,6 +282,20 @@ impl<'a, B: Backend> Executor<'a, B> {
         Ok(lacks)
     }
 
+    /// What restoring needs and is not at hand, if the next run has to restore first: the first stage of it, and what it lacks.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not answer.
+    pub async fn lacks_to_restore(&self, workflow: Workflow, parameters: &Parameters) -> Result<(Stage, Vec<Lack>), Unsettled> {
+        if !restore::comes_first(self.record, workflow, parameters) {
+            return Ok((Stage::default(), Vec::new()));
+        }
+        let stage = self.planned(|known| Some(restore::first(known))).await?.unwrap_or_default();
+        let lacks = self.lacks(&stage).await.map_err(Unsettled::Engine)?;
+        Ok((stage, lacks))
+    }
+
     /// The stage, or one that says what it needs in vain. What restores does what it can.
     async fn prepared(&self, stage: Stage) -> Result<Stage, Unsettled> {
         if stage.restores.is_some() {

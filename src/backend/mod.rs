@@ -773,7 +773,7 @@ pub fn standing(instance: &Instance, node: &Definition, record: &Record, observe
 /// Whether the object of an instance is as it should be: it runs, is there, or ended as it was to end.
 #[must_use]
 pub fn is_done(instance: &Instance, node: &Definition, observed: &Observed) -> bool {
-    observed.of(&instance.id).is_some_and(|object| docker::is_done(node, object))
+    object_of(node, instance, observed).is_some_and(|object| docker::is_done(node, object))
 }
 
 /// Whether another object can take the place of a node's.
@@ -904,8 +904,8 @@ pub fn exists(instance: &Instance, observed: &Observed) -> bool {
 
 /// The object that stands for an instance: created for it, or adopted by it.
 #[must_use]
-pub fn object_of<'o>(deployment: &Deployment, instance: &Instance, observed: &'o Observed) -> Option<&'o Object> {
-    let adopted = || docker::adopted_name(deployment.node(instance)?).and_then(|name| observed.named(&instance.id, &name));
+pub fn object_of<'o>(node: &Definition, instance: &Instance, observed: &'o Observed) -> Option<&'o Object> {
+    let adopted = || docker::adopted_name(node).and_then(|name| observed.named(&instance.id, &name));
     observed.of(&instance.id).or_else(adopted)
 }
 

@@ -191,6 +191,7 @@ impl Order<'_> {
             return Ok(false);
         }
         let words = self.words.iter().cloned().chain(["-d".to_owned(), name.to_owned()]).chain(self.how.flags());
+        let words = words.chain(given::named(self.inputs));
         let words: Vec<String> = words.collect();
         let again: Vec<&str> = words.iter().map(String::as_str).collect();
         let again = workspace.again(&again);

@@ -34,6 +34,15 @@ pub(crate) fn read(arguments: &[String], sources: &mut Sources, d: &mut Diagnost
     Ok(all)
 }
 
+/// The arguments as a command to repeat shows them: what was given may be a secret, and is only named.
+pub(crate) fn named(arguments: &[String]) -> Vec<String> {
+    let shown = |argument: &String| match argument.split_once('=') {
+        Some((name, _)) if !argument.starts_with('@') => format!("{}=VALUE", name.trim_end_matches(':')),
+        _ => argument.clone(),
+    };
+    arguments.iter().flat_map(|argument| ["-i".to_owned(), shown(argument)]).collect()
+}
+
 fn bare(argument: &str, text: &str, sources: &mut Sources) -> Value {
     let file = sources.add_text("<command line>", format!("-i {argument}"));
     Value::text(sources.start(file), text)

@@ -94,7 +94,8 @@ fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) 
     let vertices = deployment.instances.iter().map(|instance| {
         let node = deployment.node(instance);
         let state = record.state(&instance.id);
-        let object = backend::object_of(deployment, instance, observed).filter(|_| !state.is_gone());
+        let node = node.map(|node| record.made_from(instance, node));
+        let object = node.and_then(|node| backend::object_of(node, instance, observed)).filter(|_| !state.is_gone());
         let looked_at = node.is_some_and(backend::has_object);
         let well = match (node, object) {
             (Some(node), Some(object)) => {

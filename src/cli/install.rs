@@ -7,6 +7,7 @@ use super::{
     color, complain,
     confirm::{confirm, protected},
     error::{CliError, Kind},
+    given,
     plan_file::PlanFile,
     recover,
     run::closing,
@@ -133,12 +134,8 @@ impl Install<'_> {
 
     fn wish(&self) -> Result<Wish, CliError> {
         let read = Wish::read(self.workspace, self.args, self.path, self.name, self.plan.as_ref());
-        // What was given may be a secret: it is only named.
-        let given = self.args.inputs.inputs.iter().map(|given| match given.split_once('=') {
-            Some((name, _)) if !given.starts_with('@') => format!(" -i {}=VALUE", name.trim_end_matches(':')),
-            _ => format!(" -i {given}"),
-        });
-        read.map_err(|error| error.repeated(&format!("{}{}", self.again(), given.collect::<String>())))
+        let given: String = given::named(&self.args.inputs.inputs).iter().map(|word| format!(" {word}")).collect();
+        read.map_err(|error| error.repeated(&format!("{}{given}", self.again())))
     }
 
     /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.

@@ -44,7 +44,8 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>, format: OutputsForma
 /// Puts what was observed over what was recorded: addresses change when a container is restarted.
 fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
     for instance in &deployment.instances {
-        let Some(object) = backend::object_of(deployment, instance, observed) else { continue };
+        let node = deployment.node(instance).map(|node| record.made_from(instance, node));
+        let Some(object) = node.and_then(|node| backend::object_of(node, instance, observed)) else { continue };
         if let Some(known) = record.instances.get_mut(&instance.id).filter(|known| !known.state.is_gone()) {
             known.properties.extend(object.properties.clone());
         }

@@ -208,8 +208,13 @@ impl<'a> Session<'a> {
     /// Everything that the first stage needs is at hand, or nothing is begun.
     async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), CliError> {
         let (executor, _) = self.executor(Policy::default());
+        let restoring = executor.lacks_to_restore(job.workflow, &job.parameters).await;
+        let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
+        if !lacks.is_empty() {
+            return Err(lacking(&lacks, &first, job));
+        }
         let lacks = executor.lacks(&job.stage).await?;
-        if lacks.is_empty() { Ok(()) } else { Err(lacking(&lacks, job)) }
+        if lacks.is_empty() { Ok(()) } else { Err(lacking(&lacks, &job.stage, job)) }
     }
 
     /// The end of an execution is put down when nothing is left on an engine that the next run would have to clear away.
@@ -391,20 +396,21 @@ fn unguarded(unguarded: Unguarded) -> CliError {
 }
 
 /// Names what is missing, and the whole command to repeat.
-fn lacking(lacks: &[Lack], job: &Job<'_>) -> CliError {
+fn lacking(lacks: &[Lack], stage: &Stage, job: &Job<'_>) -> CliError {
     let line = |lack: &Lack| {
-        let Task { instance, operation, place, .. } = job.stage.task(lack.task);
+        let Task { instance, operation, place, .. } = stage.task(lack.task);
         format!("{instance}.{operation}: {}\n  --> {place}\n", lack.why)
     };
     let told = |lack: &Lack| {
-        let Task { instance, operation, .. } = job.stage.task(lack.task);
+        let Task { instance, operation, .. } = stage.task(lack.task);
         json!({ "instance": instance, "operation": operation, "why": lack.why, "inputs": lack.inputs })
     };
     let mut error = CliError::new(Kind::Invalid, format!("{} cannot begin: values or files are missing; nothing was done", job.workflow));
     error.preamble = lacks.iter().map(line).collect();
     error.fields = json!({ "lacking": lacks.iter().map(told).collect::<Vec<_>>() });
     let inputs: BTreeSet<&String> = lacks.iter().flat_map(|lack| &lack.inputs).collect();
-    let inputs: String = inputs.into_iter().map(|name| format!(" -i {name}=VALUE")).collect();
+    let missing = inputs.into_iter().map(|name| format!(" -i {name}=VALUE"));
+    let inputs: String = missing.filter(|input| !format!("{} ", job.again).contains(&format!("{input} "))).collect();
     error.hint(format!("then run: {}{inputs}", job.again))
 }
 

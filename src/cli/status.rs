@@ -230,11 +230,11 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(deployment: &'a Deployment, instance: &'a Instance, record: &Record, observed: &'a Observed) -> Self {
-        let node = deployment.node(instance);
+        let node = deployment.node(instance).map(|node| record.made_from(instance, node));
         let adopted = node.is_some_and(crate::model::Definition::is_adopted);
         let state = record.state(&instance.id);
         // A container of that name is only ours to show once it was adopted or created.
-        let object = backend::object_of(deployment, instance, observed).filter(|_| !state.is_gone());
+        let object = node.and_then(|node| backend::object_of(node, instance, observed)).filter(|_| !state.is_gone());
         let expected =
             state == InstanceState::Started && node.and_then(backend::docker::kind).is_some_and(|kind| kind != ObjectKind::Image);
         let properties = record.properties(&instance.id).cloned().unwrap_or_default().into();

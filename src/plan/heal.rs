@@ -81,13 +81,15 @@ impl<'a> Heal<'a> {
         self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
     }
 
-    /// Whether an update did not reach an instance whose object is there as it was before.
+    /// Whether an update did not reach an instance that worked as it was before. Only what holds on to an object that was replaced, and
+    /// is gone itself, is created as the present definition says.
     fn is_outdated(&self, instance: &Instance) -> bool {
         let Known { record, observed, .. } = self.known;
         let known = record.instances.get(&instance.id);
         let waits =
             known.is_some_and(|known| known.state == InstanceState::Started && known.is_outdated() && !backend::is_being_replaced(known));
-        waits && observed.of(&instance.id).is_some()
+        let has_former = known.is_some_and(|known| known.former.is_some());
+        waits && (has_former || observed.of(&instance.id).is_some())
     }
 
     /// Appends the start of what an update did not reach and does not run, as it was before.
@@ -96,9 +98,16 @@ impl<'a> Heal<'a> {
         for instance in deployment.instances.iter().filter(|it| self.is_in_scope(it) && self.is_outdated(it)) {
             let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
             let Some(node) = former.or_else(|| deployment.node(instance)) else { continue };
-            if !backend::is_done(instance, node, observed) {
-                let mut chain = Chain::new(self.known, (instance, node), "it is not running", proposal);
-                install::start(&mut chain);
+            // What is gone is created as it was, not as an update failed to make it.
+            let is_gone = backend::has_object(node) && backend::object_of(node, instance, observed).is_none();
+            let cause = if is_gone { "it is missing" } else { "it is not running" };
+            if is_gone || !backend::is_done(instance, node, observed) {
+                let mut chain = Chain::new(self.known, (instance, node), cause, proposal);
+                if is_gone {
+                    install::way_up(&mut chain, InstanceState::Uninitialized)
+                } else {
+                    install::start(&mut chain)
+                }
                 chain.end_in(InstanceState::Started, "start");
             }
         }

@@ -177,7 +177,8 @@ impl<'a> Planner<'a, '_> {
         let is_former = exists && former.is_some_and(is_other);
         let takes_over =
             former.is_some_and(Definition::is_adopted) && !node.is_adopted() && backend::has_object(node) && standing == Standing::Absent;
-        if standing == Standing::Outdated || is_former || takes_over {
+        let is_given_up = node.is_adopted() && backend::has_object(node) && former.is_some_and(|former| !former.is_adopted());
+        if standing == Standing::Outdated || is_former || takes_over || is_given_up {
             change = backend::change(instance, node, self.known.record, self.known.observed);
             standing = if change == Change::Nothing { standing } else { Standing::Outdated };
         }

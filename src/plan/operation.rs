@@ -81,7 +81,8 @@ fn look(
     proposal: &mut Proposal,
 ) {
     let is_meant = |it: &&Instance| parameters.selection.has(known.deployment, it) && known.record.state(&it.id) == Started;
-    let chosen = known.deployment.instances.iter().filter(is_meant).filter_map(|it| Some((it, known.deployment.node(it)?)));
+    let made_from = |it| Some((it, known.record.made_from(it, known.deployment.node(it)?)));
+    let chosen = known.deployment.instances.iter().filter(is_meant).filter_map(made_from);
     for (instance, node) in chosen.filter(|(_, node)| backend::has_object(node) && !node.operations.contains_key(operation)) {
         let step = wrong(known, instance, node).map_or(Step::Nothing, |why| Step::Refused { why });
         Chain::new(*known, (instance, node), "it is asked for", proposal).push(name, step, Retry::default(), Some(&node.place));
@@ -90,7 +91,7 @@ fn look(
 
 /// Why an instance is not as it should be.
 fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
-    let object = backend::object_of(known.deployment, instance, known.observed);
+    let object = backend::object_of(node, instance, known.observed);
     match object {
         None => Some("it is missing".to_owned()),
         Some(object) if object.health.as_deref() == Some("unhealthy") => Some("it is unhealthy".to_owned()),
@@ -101,7 +102,7 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
 
 /// Where an instance is not what was declared.
 fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
-    let Some(object) = backend::object_of(known.deployment, instance, known.observed) else { return Some("it is missing".to_owned()) };
+    let Some(object) = backend::object_of(node, instance, known.observed) else { return Some("it is missing".to_owned()) };
     if !backend::docker::is_done(node, object) {
         return Some(format!("it is {}", object.state.as_str()));
     }
@@ -220,7 +221,7 @@ impl One<'_> {
         let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
         chain.after = after;
         // Without a start of its own it is started by the operation that creates it; so is what is gone, or will be by then.
-        let is_there = !backend::has_object(node) || backend::object_of(deployment, instance, observed).is_some();
+        let is_there = !backend::has_object(node) || backend::object_of(node, instance, observed).is_some();
         let is_lost = self.after_stop && backend::is_removed_when_stopped(deployment, instance, node);
         let starts = self.operation == START && backend::has_object(node) && (self.parameters.is_recorded || is_lost);
         let planned = self.planned(node).filter(|_| !(starts && (is_lost || !is_there)));
@@ -242,7 +243,7 @@ impl One<'_> {
         match steps {
             Some(steps) => {
                 // What ran was made with all that start adds.
-                let object = backend::object_of(deployment, instance, observed);
+                let object = backend::object_of(node, instance, observed);
                 let steps = steps.into_iter().filter(|step| !step.is_done_by_running(object)).map(halted).collect();
                 chain.operation(&Phase { operation: self.operation, enters, leaves }, &planned, steps);
             }
@@ -258,7 +259,7 @@ impl One<'_> {
         let selection = &self.parameters.selection;
         let state = record.state(&instance.id);
         let rests = state == Stopped && self.operation == STOP && record.instances.get(&instance.id).is_some_and(|known| known.rests);
-        let spared = selection.is_all() && deployment.node(instance).is_some_and(Definition::is_adopted);
+        let spared = selection.is_all() && deployment.node(instance).is_some_and(|node| record.made_from(instance, node).is_adopted());
         selection.has(deployment, instance) && (!self.parameters.is_recorded || !(state.is_gone() || rests || spared))
     }
 

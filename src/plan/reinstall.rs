@@ -24,6 +24,8 @@ pub fn of(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, ignores_failure
 /// Appends it to other work. Instances that need each other, directly or not, go down and come up together: if one of their images
 /// cannot be had, all of them stay as they are. Others do not wait for them.
 pub(super) fn append(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, ignores_failure: bool, cause: &str, proposal: &mut Proposal) {
+    // An adopted container whose node is not adopted any more makes way in an update only: it would keep the name.
+    let chosen = &|instance: &Instance| chosen(instance) && !is_still_adopted(known, instance);
     let order = Order::new(known.deployment);
     let together = together(&order, chosen);
     let brought = bring::first(known, &order, chosen, cause, proposal);
@@ -47,6 +49,11 @@ pub(super) fn append(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, igno
     let touched = |instance: &Instance| last.contains_key(&instance.id);
     let beside = Beside { chosen, touched: &touched, after: &last, cause: "what it has a relationship to is made" };
     tell(*known, "establish", &beside, proposal);
+}
+
+fn is_still_adopted(known: &Known<'_>, instance: &Instance) -> bool {
+    let node = known.deployment.node(instance);
+    node.is_some_and(|node| !node.is_adopted() && known.record.made_from(instance, node).is_adopted())
 }
 
 /// For each chosen instance a number that it shares with those that it needs or that need it.

@@ -98,7 +98,10 @@ fn put_back(known: &Known<'_>) -> Stage {
         let id = chain.push(PUT_BACK, backend::put_back(former), Retry::default(), Some(&former.place));
         chain.proposal.stage.task_mut(id).enters = Some(Starting);
         if is_gone {
+            // Until it works the record says that it is still to be restored.
             install::way_up(chain, Uninitialized);
+            chain.end_in(Started, "start");
+            update::clean(chain);
         } else {
             // An object that does not start is created again; an adopted one cannot be.
             chain.ignores_failure = !former.is_adopted();

@@ -116,7 +116,7 @@ fn a_build_that_fails_shows_its_last_lines() {
     test.run(&["install"]).exits(1).says(&["cannot be built", "| compiling", "returned a non-zero code"]);
     test.run(&["uninstall"]).exits(0);
     write(&test, &node.replace("\"FROM PREFIX:latest\\nRUN echo compiling && false\"", "Dockerfile.absent"));
-    test.run(&["install"]).exits(1).says(&["there is no Dockerfile"]);
+    test.run(&["install"]).exits(3).says(&["there is no ", "/Dockerfile.absent", "nothing was done"]);
     docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.built-for={}", test.prefix)]);
 }
 

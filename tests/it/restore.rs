@@ -402,6 +402,19 @@ fn what_was_made_for_places_that_are_not_needed_is_removed() {
 }
 
 #[test]
+fn what_is_gone_is_created_as_it_worked_not_as_an_update_failed_to_make_it() {
+    let mut life = Life::new();
+    let before = written(&one("command: sleep 1"), None);
+    life.run(&before, Workflow::Install);
+    let after = written(&one("command: missing"), Some(&before));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    life.world.containers.borrow_mut().clear();
+    assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
+    assert_eq!(life.present(), ["a running"]);
+    assert!(life.record().has_former(), "the update still waits");
+}
+
+#[test]
 fn an_image_that_cannot_be_had_costs_nothing_that_works() {
     let tie = "{type: cloudify.relationships.connected_to, target: a}";
     let all = |number: u8| {

@@ -483,6 +483,37 @@ fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
 }
 
 #[test]
+fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
+    let test = Test::new("still");
+    let old = test.foreign("to", &["sh", "-c", PROMPT]);
+    docker(&["start", &old]);
+    single(&test, "to", "", ", use_external_resource: true");
+    test.run(&["install"]).exits(0);
+    single(&test, "to", "command: no-such-command", "");
+    test.run(&["update"]).exits(1);
+    let started = || test.inspect("to", "{{.Id}} {{.State.Running}} {{.State.StartedAt}}");
+    let before = started();
+    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    assert_eq!((&status["instances"][0]["drift"], &status["instances"][0]["adopted"]), (&json!(["outdated"]), &json!(true)));
+    for command in ["heal", "restart", "reinstall", "stop"] {
+        test.run(&[command, "--yes"]).exits(0);
+        assert_eq!(started(), before, "{command}");
+    }
+    docker(&["stop", &old]);
+    test.run(&["heal"]).exits(0);
+    assert!(started().starts_with(&format!("{old} true")));
+    test.run(&["restart", "to"]).exits(0);
+    single(&test, "to", "command: sleep 1000, stop_timeout: 0", "");
+    docker(&["create", "--name", &test.name("to.before-dockctl"), &test.image(), "true"]);
+    let before = started();
+    test.run(&["update"]).exits(1).says(&["to.before-dockctl` is taken"]);
+    assert_eq!(started(), before, "it was not even stopped");
+    docker(&["rm", &test.name("to.before-dockctl")]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-to running"]);
+}
+
+#[test]
 fn networks_and_volumes_that_were_adopted_cannot_make_way() {
     let test = Test::new("rename");
     let (net, data) = (test.name("net"), test.name("data"));
@@ -508,6 +539,9 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
     test.run(&["update"]).exits(0);
     assert_eq!((named("network"), named("volume")), (2, 2));
     test.run(&["plan", "--exit-code"]).exits(0);
+    // Those that were made cannot be given up for the adopted ones: nobody would remove them.
+    both("", ", use_external_resource: true");
+    test.run(&["update"]).exits(3).says(&["it was made for the deployment and is to be adopted from now on"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!((named("network"), named("volume")), (1, 1));
 }

@@ -214,6 +214,12 @@ impl Engine {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
             self.stop_container(&id, timeout).await?;
+            // Its name is free once it is gone.
+            let is_going =
+                |found: Container| found.flag("/HostConfig/AutoRemove") && matches!(found.state(), ObjectState::Exited | ObjectState::Dead);
+            if self.inspect(&id).await?.is_some_and(is_going) {
+                self.await_removal(&id).await?;
+            }
         }
         Ok(stopped())
     }

@@ -249,7 +249,9 @@ impl Engine {
     async fn containers(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
         let listed = self.client.ask("/containers/json", &[("all", "true".to_owned())]).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
-        let wanted = wanted_names(deployment, ObjectKind::Container);
+        // The record can know an adopted container that is wanted under another name by now.
+        let known = places.values().filter_map(|place| place.object.clone());
+        let wanted = wanted_names(deployment, ObjectKind::Container).into_iter().chain(known).collect();
         let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
         let relevant = listed
             .iter()

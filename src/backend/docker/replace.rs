@@ -316,6 +316,11 @@ impl Engine {
         if let Some(lost) = before.as_ref().filter(|before| is_lost_when_stopped(before)) {
             return Err(cannot_keep(lost));
         }
+        if let Some(adopted) =
+            before.as_ref().filter(|before| before.label(label::DEPLOYMENT).is_none() && !before.name().ends_with(BEFORE))
+        {
+            self.expect_free(call, &format!("{}{BEFORE}", adopted.name())).await?;
+        }
         let carried = before.as_ref().map(carried).unwrap_or_default();
         if let Some(found) = self.made_already(call, creation, &carried).await? {
             return Ok(found);
@@ -437,7 +442,8 @@ impl Engine {
         Ok(set([], &[PREDECESSOR, SUCCESSOR, POLICY].into_iter().chain(adopted).collect::<Vec<_>>()))
     }
 
-    /// Removes the new container, and gives the old one its name again. If the old one is gone, nothing is left.
+    /// Removes the new container, and gives the old one its name again. If the old one is gone, nothing is left, and another one has to
+    /// be created before this is over.
     pub(super) async fn step_back(&self, call: &Call, name: &Json) -> Result<Outputs, Failure> {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
@@ -449,7 +455,7 @@ impl Engine {
             None => None,
         };
         let Some(old) = old else {
-            return Ok(set([], &["container_id", SUCCESSOR, PREDECESSOR, POLICY, "network_settings", "ports"]));
+            return Ok(set([], &["container_id", SUCCESSOR, POLICY, "network_settings", "ports"]));
         };
         let now = old.name();
         let name = name.as_str().unwrap_or_else(|| lasting_name(&now));

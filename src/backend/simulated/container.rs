@@ -211,7 +211,7 @@ impl Simulated {
         let new: Vec<String> = [mine, next].into_iter().flatten().filter(|id| Some(*id) != before).map(str::to_owned).collect();
         self.remove(&new, call);
         match before.filter(|id| self.name(id).is_some()) {
-            None => outputs([], &["container_id", SUCCESSOR, PREDECESSOR]),
+            None => outputs([], &["container_id", SUCCESSOR]),
             Some(id) => {
                 self.set(id, |object| object.name = lasting_name(&object.name).to_owned());
                 outputs([("container_id", id), (PREDECESSOR, id)], &[SUCCESSOR])
