@@ -7,7 +7,7 @@ use crate::{
         Definition, Deployment, GroupInstance, Instance, InstanceTie, LooseEnd, RelationshipKind,
         function::{Surroundings, lookup},
     },
-    plan::{InstanceState, Parameters, Stage, Task, TaskId, Workflow},
+    plan::{InstanceState, Parameters, Stage, Task, TaskId, Workflow, restore::PUT_BACK},
     secrets::Secrets,
 };
 use indexmap::IndexMap;
@@ -125,6 +125,13 @@ pub struct FailedTask {
 }
 
 impl FailedTask {
+    /// Returns true if it still matters: no later stage tried again, and it is not an old container that was created again because it
+    /// did not start.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.tried_again && !(self.ignored && self.operation == PUT_BACK)
+    }
+
     /// Whether it makes the execution a failed one.
     #[must_use]
     pub fn counts(&self) -> bool {

@@ -80,7 +80,8 @@ fn standing_still(record: &Record) -> Option<String> {
 
 /// Each failure in full.
 fn failures(execution: Option<&Execution>, ignored: bool) -> String {
-    let failed = execution.into_iter().flat_map(|execution| &execution.failed).filter(|failed| failed.ignored == ignored);
+    let failed =
+        execution.into_iter().flat_map(|execution| &execution.failed).filter(|failed| failed.ignored == ignored && failed.is_open());
     failed.map(|failed| report::failure(failed) + "\n").collect()
 }
 

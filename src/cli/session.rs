@@ -208,10 +208,13 @@ impl<'a> Session<'a> {
     /// Everything that the first stage needs is at hand, or nothing is begun.
     async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), CliError> {
         let (executor, _) = self.executor(Policy::default());
-        let restoring = executor.lacks_to_restore(job.workflow, &job.parameters).await;
-        let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
-        if !lacks.is_empty() {
-            return Err(lacking(&lacks, &first, job));
+        // What is taken down anyway is restored only as far as it goes.
+        if job.workflow != Workflow::Uninstall {
+            let restoring = executor.lacks_to_restore(job.workflow, &job.parameters).await;
+            let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
+            if !lacks.is_empty() {
+                return Err(lacking(&lacks, &first, job));
+            }
         }
         let lacks = executor.lacks(&job.stage).await?;
         if lacks.is_empty() { Ok(()) } else { Err(lacking(&lacks, &job.stage, job)) }

@@ -380,7 +380,10 @@ pub(crate) fn known_table(record: &Record) -> String {
         let adopted = deployment.node(instance).is_some_and(crate::model::Definition::is_adopted);
         let id = record.properties(&instance.id).and_then(|properties| properties.get("container_id")?.as_str());
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
-        let failed = record.executions.last().is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == instance.id));
+        let failed = record
+            .executions
+            .last()
+            .is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == instance.id && failed.is_open()));
         let state = record.state(&instance.id).to_string();
         vec![
             instance.id.clone(),

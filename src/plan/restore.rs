@@ -24,7 +24,7 @@ use crate::{
 use std::collections::{HashMap, HashSet};
 
 /// The operation that gives an old object its place back.
-pub(super) const PUT_BACK: &str = "put_back";
+pub(crate) const PUT_BACK: &str = "put_back";
 
 /// Returns true if an instance is between two objects, and nothing has shown yet that the new one works.
 #[must_use]
