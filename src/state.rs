@@ -129,7 +129,8 @@ impl FailedTask {
     /// did not start.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.tried_again && !(self.ignored && self.operation == PUT_BACK)
+        let is_created_again = self.ignored && self.operation == PUT_BACK;
+        !self.tried_again && !is_created_again
     }
 
     /// Whether it makes the execution a failed one.
