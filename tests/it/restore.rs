@@ -324,38 +324,27 @@ fn an_adopted_container_makes_way_for_one_that_works() {
     assert!(sweep.run() >= 15);
 }
 
-#[test]
-fn a_container_that_is_removed_when_stopped_is_replaced_start_first() {
-    let auto = "host_config: {auto_remove: true}";
-    let sweep = Sweep {
-        foreign: &[],
-        before: one(&format!("command: sleep 1, {auto}")),
-        after: one(&format!("command: missing, {auto}")),
-        corrected: one(&format!("command: sleep 2, {auto}")),
-        lasting: &["a"],
-    };
+/// A container that its engine removes when it stops, and the steps of its update to `failing`.
+fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
+    let params = |command: &str| one(&format!("command: {command}, host_config: {{{host_config}}}"));
+    let sweep = Sweep { foreign: &[], before: params("sleep 1"), after: params(failing), corrected: params("sleep 2"), lasting: &["a"] };
     let before = written(&sweep.before, None);
     let life = sweep.installed(&before);
     let after = written(&sweep.after, Some(&before));
     let steps = life.plan(&after, Workflow::Update).to_string();
+    (sweep, steps)
+}
+
+#[test]
+fn a_container_that_is_removed_when_stopped_is_replaced_start_first() {
+    let (sweep, steps) = auto_removed("auto_remove: true", "missing");
     assert!(!steps.contains("stop container"), "{steps}");
     assert!(sweep.run() >= 15);
 }
 
 #[test]
 fn a_container_that_is_removed_when_stopped_is_made_again_if_both_need_a_port() {
-    let auto = "host_config: {auto_remove: true, port_bindings: {80: 8080}}";
-    let sweep = Sweep {
-        foreign: &[],
-        before: one(&format!("command: sleep 1, {auto}")),
-        after: one(&format!("command: exit, {auto}")),
-        corrected: one(&format!("command: sleep 2, {auto}")),
-        lasting: &["a"],
-    };
-    let before = written(&sweep.before, None);
-    let life = sweep.installed(&before);
-    let after = written(&sweep.after, Some(&before));
-    let steps = life.plan(&after, Workflow::Update).to_string();
+    let (sweep, steps) = auto_removed("auto_remove: true, port_bindings: {80: 8080}", "exit");
     assert!(steps.contains("stop container"), "{steps}");
     assert!(sweep.run() >= 15);
 }
