@@ -185,7 +185,7 @@ impl Deployment {
         empty.filter(|name| !containment.around(Part::Node(name)).iter().any(is_zero)).collect()
     }
 
-    /// The nodes and groups of a newer blueprint that were scaled to 0, and whose number it does not declare anew.
+    /// The nodes and groups of a newer blueprint that were scaled to 0, and for which it declares no new number.
     pub(super) fn still_emptied(&self, blueprint: &Blueprint) -> BTreeSet<String> {
         let declared = self.declared_anew(blueprint);
         let names = blueprint.nodes.keys().chain(blueprint.scaling_groups.keys());

@@ -237,7 +237,7 @@ impl Drop for Watch {
 fn what_an_engine_ends_with_itself_is_started_again_and_what_a_person_stopped_is_not() {
     let test = Test::new("reboot");
     let engine = Private::isolated(&test);
-    // One ends as soon as it is told to, one is deaf until it is killed, one is stopped by a person just before.
+    // One ends at the first signal to stop, one is deaf until it is killed, one is stopped by a person just before.
     let node = |name: &str, command: &str| {
         format!(
             "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{repository: dockctl-demo}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{command: {command}, stop_timeout: 2, host_config: {{network_mode: none}}}}}}}}}}}}\n"

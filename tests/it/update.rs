@@ -425,7 +425,7 @@ fn what_is_refused_is_refused_before_anything_is_begun() {
     test.run(&["status", "--exit-code"]).exits(0);
 }
 
-/// A command that ends as soon as it is told to; the first process of a container is deaf otherwise.
+/// A command that ends at the first signal to stop; the first process of a container is deaf otherwise.
 const PROMPT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 
 /// One container `name`, with arguments of `create` and further properties.

@@ -15,7 +15,7 @@ const NEXT: [&str; 4] = ["install", "update", "heal", "resume"];
 /// An adopted container that is taken over, one that is removed when it is stopped, an owner and a sharer of a network, and one that
 /// nothing is waited for.
 const NAMES: [&str; 5] = ["taken", "auto", "owner", "sharer", "steady"];
-/// It ends as soon as it is told to.
+/// It ends at the first signal to stop.
 const PROMPT: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
 
 /// What the update makes of them.
