@@ -456,6 +456,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         let planned = self.record.stage().task(task);
         Call {
             deployment: self.record.deployment.as_ref().map(|deployment| deployment.name.clone()).unwrap_or_default(),
+            deployment_id: self.record.deployment.as_ref().map(|deployment| deployment.id.clone()).unwrap_or_default(),
             execution: self.record.executions.last().map(|execution| execution.id.clone()).unwrap_or_default(),
             instance: planned.instance.clone(),
             node: planned.node.clone(),

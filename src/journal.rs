@@ -204,6 +204,12 @@ impl StateDir {
         Self { path }
     }
 
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn deployments(&self) -> PathBuf {
         self.path.join("deployments")
     }

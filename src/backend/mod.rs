@@ -296,6 +296,8 @@ pub enum Settling {
 pub struct Call {
     /// Name of the deployment.
     pub deployment: String,
+    /// Its id; empty if it was defined by an older version.
+    pub deployment_id: String,
     /// Id of the execution.
     pub execution: String,
     /// Id of the instance.
@@ -597,7 +599,7 @@ pub struct Object {
     pub properties: JsonMap<String, Json>,
     /// For whom it was created; none if not by this deployment.
     pub owner: Option<Owner>,
-    /// Its labels say that it was made for a deployment of this name, and another state folder made it.
+    /// Its labels say that it was made for a deployment of this name, and nothing proves it.
     pub is_claimed: bool,
     /// Name of the engine that it is on.
     pub engine: String,

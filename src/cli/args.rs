@@ -245,10 +245,15 @@ pub(crate) enum Command {
         run: RunArgs,
     },
     /// Take a deployment down, in reverse order
-    #[command(after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes\n  dockctl uninstall hello --volumes --yes")]
+    #[command(
+        after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes\n  dockctl uninstall hello --volumes --yes\n  dockctl uninstall hello --from-labels 4k2j9x0q7b1m"
+    )]
     Uninstall {
         #[command(flatten)]
         deployment: DeploymentArgs,
+        /// Take down what only labels on the engine name; an id tells deployments of one name apart
+        #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+        from_labels: Option<String>,
         /// Remove the volumes of the deployment too, with everything in them
         #[arg(long, env = "DOCKCTL_VOLUMES", value_parser = FalseyValueParser::new())]
         volumes: bool,
@@ -421,10 +426,13 @@ pub(crate) enum Command {
         no_wait: bool,
     },
     /// Rebuild what is known of a deployment from the labels on the engine
-    #[command(after_help = "Examples:\n  dockctl recover hello")]
+    #[command(after_help = "Examples:\n  dockctl recover hello\n  dockctl recover hello --id 4k2j9x0q7b1m")]
     Recover {
         #[command(flatten)]
         deployment: DeploymentArgs,
+        /// Id of the deployment, if several have the name
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
     },
     /// Remove the guard that a dead run left on the engine
     #[command(after_help = "Examples:\n  dockctl unlock hello")]

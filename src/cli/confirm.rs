@@ -13,11 +13,21 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
     if global.yes {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_asked() {
         return danger.map_or(Ok(()), |danger| Err(CliError::usage(danger).hint("--yes says that this is meant")));
     }
     let danger = danger.map(|danger| format!("{danger}\n")).unwrap_or_default();
-    complain(&format!("{danger}{question} [y/N] "));
+    ask(&format!("{danger}{question}"))
+}
+
+/// Whether somebody can be asked.
+pub(crate) fn is_asked() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks, and is an error unless the answer is yes.
+pub(crate) fn ask(question: &str) -> Result<(), CliError> {
+    complain(&format!("{question} [y/N] "));
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);

@@ -4,14 +4,14 @@ use super::{
     Outcome,
     args::{BlueprintArgs, Global},
     blueprint::{self, Loaded},
-    color, complain,
+    claims, color, complain,
     confirm::{confirm, protected},
     error::{CliError, Kind},
     given,
     plan_file::PlanFile,
     recover,
     run::closing,
-    session::{How, Job, Session},
+    session::{How, Job, Session, random_text},
     workspace::Workspace,
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     event::{Entry, Event},
     model::{Deployment, Difference, inputs::Missing},
     plan::{self, Known, Parameters, Proposal, Reading, Stage, Task, TaskId, Unsupported, Workflow},
+    printable::printable,
     state::Record,
 };
 use indexmap::IndexSet;
@@ -138,12 +139,23 @@ impl Install<'_> {
         read.map_err(|error| error.repeated(&format!("{}{given}", self.again())))
     }
 
+    /// There is nothing to update, as far as this state directory knows.
+    fn not_installed(&self, told: &docker::Told) -> CliError {
+        let name = self.name;
+        let error = CliError::usage(format!("`{name}` is not installed: there is nothing to update"));
+        let is_labelled = told.ours().is_some() || !told.claims().is_empty();
+        if is_labelled {
+            let error = error.hint(format!("labels on the engine name `{name}`, and this state directory does not know it"));
+            return error.hint(format!("take it over first: dockctl recover {name}"));
+        }
+        error.hint(format!("install it first: {}", self.again().replacen("update", "install", 1)))
+    }
+
     /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
     async fn settle(&self, wish: &Wish, engines: &docker::Engines) -> Result<Option<Proposal>, CliError> {
         let is_update = self.ask.workflow == Workflow::Update;
         if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
-            let error = CliError::usage(format!("`{}` is not installed: there is nothing to update", self.name));
-            return Err(error.hint(format!("install it first: {}", self.again().replacen("update", "install", 1))));
+            return Err(self.not_installed(&engines.default_engine().await?.told(self.name).await?));
         }
         let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
         let proposal = wish.propose(self.ask.workflow, &self.parameters(), &observed);
@@ -155,7 +167,7 @@ impl Install<'_> {
             Decision::Different(differences) if !is_update => return Err(different(&wish.deployment.name, &differences)),
             _ => {}
         }
-        wish.refuse_strangers(&observed)?;
+        wish.refuse_strangers(engines, &observed).await?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
         refuse_refused(&proposal.stage)?;
         refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
@@ -201,6 +213,8 @@ impl Wish {
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
         let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
+        let known = record.as_ref().and_then(|record| record.deployment.as_ref()).map(|known| known.id.clone());
+        deployment.id = known.filter(|id| !id.is_empty()).unwrap_or_else(|| random_text(12));
         let key = workspace.state.key()?;
         deployment.withhold(&loaded.blueprint.notes.sensitive, &key, &workspace.secrets);
         deployment.note_secrets(&key, &workspace.secrets, before);
@@ -261,21 +275,28 @@ impl Wish {
         nodes.into_iter().map(|node| Difference { field: format!("nodes.{node}"), before: None, after: None }).collect()
     }
 
-    /// Objects of a deployment of this name that another state folder made: they would stand in the way.
-    pub(crate) fn refuse_strangers(&self, observed: &Observed) -> Result<(), CliError> {
+    /// Objects that labels, and nothing else, name as of this deployment: they would stand in the way.
+    pub(crate) async fn refuse_strangers(&self, engines: &docker::Engines, observed: &Observed) -> Result<(), CliError> {
         // Of another state folder, or of a journal that this one has lost.
         let unknown = |instance: &str| self.deployment.instance(instance).is_none();
         let is_strange = |object: &&Object| object.is_claimed || object.owner.as_ref().is_some_and(|owner| unknown(&owner.instance));
-        let strangers: Vec<&str> = observed.objects.iter().filter(is_strange).map(|object| object.name.as_str()).collect();
+        let strangers: Vec<String> = observed.objects.iter().filter(is_strange).map(|object| printable(&object.name)).collect();
         let known = self.record.as_ref().is_some_and(Record::is_installed);
         if known || strangers.is_empty() {
             return Ok(());
         }
         let name = &self.deployment.name;
+        let told = engines.default_engine().await?.told(name).await?;
         let message = format!("this state folder does not know `{name}`, but the engine has objects of it: {}", strangers.join(", "));
-        Err(CliError::new(Kind::Failed, message)
-            .hint(format!("dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"))
-            .hint("give this one a name of its own: -d NAME, or name the state folder that it was installed from: --state-dir"))
+        let mut error = CliError::new(Kind::Failed, message);
+        error.preamble = claims::lines(&told.claims());
+        error.fields = json!({ "deployment": name, "objects": strangers, "claims": claims::fields(&told.claims()) });
+        error = if told.ours().is_some() {
+            error.hint(format!("dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"))
+        } else {
+            claims::proceed(error, name, &told.claims())
+        };
+        Err(error.hint("to install another one beside it: -d OTHER, or name the state folder that it was installed from: --state-dir"))
     }
 
     /// A missing tarball is found before anything is written.

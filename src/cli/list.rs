@@ -1,7 +1,7 @@
 //! `dockctl list`.
 
 use super::{Outcome, args::Global, complain, error::CliError, recover, workspace::Workspace};
-use crate::{event, plan::InstanceState, report::table::fitted, state::Record};
+use crate::{event, plan::InstanceState, printable::printable, report::table::fitted, state::Record};
 use serde_json::{Value as Json, json};
 
 /// Lists deployments; those that are taken down, and those that only labels tell of, only if asked for.
@@ -11,7 +11,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     for name in workspace.state.names()? {
         match workspace.state.read(&name) {
             Ok(Some(record)) if record.deployment.is_some() && (all || record.is_installed()) => {
-                found.push(Row { name, record, by_labels: false })
+                found.push(Row { name, record, by: By::Journal })
             }
             Ok(_) => {}
             Err(error) => complain(&format!("warning: {error}\n")),
@@ -20,7 +20,8 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     if all {
         match Workspace::runtime()?.block_on(labelled(&workspace, &found)) {
             Ok(labelled) => {
-                found.retain(|row| !labelled.iter().any(|other| other.name == row.name));
+                let is_replaced = |row: &Row| labelled.iter().any(|other| other.by == By::Seal && other.name == row.name);
+                found.retain(|row| !is_replaced(row));
                 found.extend(labelled);
             }
             Err(error) => complain(&format!("warning: what the engine's labels tell is not listed: {}\n", error.message)),
@@ -34,35 +35,51 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     Ok(Outcome::new(fields, if found.is_empty() { "there are no deployments\n".to_owned() } else { text }))
 }
 
-/// Deployments on the engine that are not installed as far as this state folder knows.
+/// Deployments on the engine that this state directory does not know as installed, and those that somebody else claims.
 async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
     let engine = workspace.engines()?.default_engine().await?;
     let mut found = Vec::new();
     for name in engine.deployments().await?.into_keys() {
-        let installed = known.iter().any(|row| row.name == name && row.record.is_installed());
-        if !installed && let Some(recovered) = engine.recover(&name).await? {
-            found.push(Row { name, record: recover::record(&recovered), by_labels: true });
-        }
+        let installed = known.iter().find(|row| row.name == name && row.record.is_installed());
+        let told = engine.told(&name).await?;
+        let ours = told.ours().filter(|_| installed.is_none());
+        found.extend(ours.map(|ours| Row { name: name.clone(), record: recover::record(&ours), by: By::Seal }));
+        let id = installed.and_then(|row| row.record.deployment.as_ref()).map(|deployment| deployment.id.clone());
+        let claims = told.claims().into_iter().map(|claim| claim.id).filter(|claim| Some(claim) != id.as_ref());
+        found.extend(claims.filter_map(|id| {
+            let record = recover::record(&told.identified(&id)?);
+            Some(Row { name: name.clone(), record, by: By::Claim(id) })
+        }));
     }
     Ok(found)
+}
+
+/// What tells of a deployment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum By {
+    Journal,
+    /// Objects that this state directory sealed.
+    Seal,
+    /// Labels with this id of the deployment, which prove nothing.
+    Claim(String),
 }
 
 /// A deployment.
 struct Row {
     name: String,
     record: Record,
-    /// Only labels on the engine tell of it.
-    by_labels: bool,
+    by: By,
 }
 
 impl Row {
     /// One word for the whole.
     fn state(&self) -> &'static str {
-        match (self.record.is_installed(), self.record.is_complete()) {
-            _ if self.by_labels => "recoverable",
-            (false, _) => "uninstalled",
-            (true, true) => "installed",
-            (true, false) => "unfinished",
+        match (&self.by, self.record.is_installed(), self.record.is_complete()) {
+            (By::Seal, ..) => "recoverable",
+            (By::Claim(_), ..) => "claimed",
+            (By::Journal, false, _) => "uninstalled",
+            (By::Journal, true, true) => "installed",
+            (By::Journal, true, false) => "unfinished",
         }
     }
 
@@ -78,14 +95,20 @@ impl Row {
     fn cells(&self) -> Vec<String> {
         let (up, all) = self.started();
         let last = self.record.executions.last().map(|execution| format!("{} {}", execution.workflow, event::timestamp(execution.started)));
-        vec![self.name.clone(), self.state().to_owned(), format!("{up}/{all}"), last.unwrap_or_default(), self.blueprint()]
+        let cells = [self.name.clone(), self.state().to_owned(), format!("{up}/{all}"), last.unwrap_or_default(), self.blueprint()];
+        cells.map(|cell| printable(&cell)).to_vec()
     }
 
     fn to_json(&self) -> Json {
         let (up, all) = self.started();
         let last = self.record.executions.last().map(super::run::execution_json);
+        let id = match &self.by {
+            By::Claim(id) => Some(id),
+            _ => self.record.deployment.as_ref().map(|deployment| &deployment.id).filter(|id| !id.is_empty()),
+        };
         json!({
             "deployment": self.name,
+            "id": id,
             "state": self.state(),
             "started": up,
             "instances": all,

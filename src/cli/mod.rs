@@ -4,6 +4,7 @@ mod adopt;
 mod args;
 mod blueprint;
 mod cancel;
+mod claims;
 mod completions;
 mod config;
 mod confirm;
@@ -126,9 +127,10 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let ask = install::Ask { workflow: Workflow::Update, parameters, skip_unsupported: *skip_unsupported, how, plan };
             install::converge(global, blueprint, &ask)
         }
-        Command::Uninstall { deployment, volumes, ignore_failure, inputs, run } => {
+        Command::Uninstall { deployment, from_labels, volumes, ignore_failure, inputs, run } => {
             let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
-            uninstall::uninstall(global, deployment.given()?, *volumes, &inputs.inputs, how)
+            let ask = uninstall::Ask { from_labels: from_labels.as_deref(), volumes: *volumes, inputs: &inputs.inputs, how };
+            uninstall::uninstall(global, deployment.given()?, &ask)
         }
         Command::Execute { workflow, parameters, deployment, inputs, run } => {
             let words =
@@ -160,7 +162,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             resume::resume(global, execution, &inputs.inputs, how)
         }
         Command::Cancel { execution, force, no_wait } => cancel::cancel(global, execution, *force, !*no_wait),
-        Command::Recover { deployment } => recover::recover(global, deployment.given()?),
+        Command::Recover { deployment, id } => recover::recover(global, deployment.given()?, id.as_deref()),
         Command::Unlock { deployment, force } => unlock::unlock(global, deployment.given()?, *force),
         Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
         Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     backend::{
         Observed, Places,
-        docker::{Engines, Guard, GuardHolder, Recovered, Unguarded},
+        docker::{Engines, Guard, GuardHolder, Told, Unguarded},
     },
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Replan, Run, Signals, Unsettled},
@@ -171,9 +171,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What labels on the default engine tell of the deployment.
-    pub(crate) async fn recovered(&self, name: &str) -> Result<Option<Recovered>, CliError> {
-        let asked = async { Ok(self.engines.default_engine().await?.recover(name).await?) };
+    /// What labels on the default engine tell of the deployments of a name.
+    pub(crate) async fn told(&self, name: &str) -> Result<Told, CliError> {
+        let asked = async { Ok(self.engines.default_engine().await?.told(name).await?) };
         unless_stopped(&self.signals, asked).await?
     }
 
@@ -353,7 +353,12 @@ async fn guarded<E>(run: impl Future<Output = Result<(), E>>, guard: Option<&mut
 
 /// Ids of executions: eight characters of [a-z0-9].
 fn fresh_id() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(8).collect()
+    random_text(8)
+}
+
+/// So many characters of [a-z0-9].
+pub(crate) fn random_text(length: usize) -> String {
+    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(length).collect()
 }
 
 /// The first signal asks to stop, the second drops everything.

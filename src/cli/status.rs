@@ -3,12 +3,13 @@
 use super::{
     Outcome,
     args::{Global, Output, StatusArgs},
+    claims,
     error::{CliError, Kind},
     recover,
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::Recovered,
+    backend::docker::{Claim, Engines, Recovered, Told},
     backend::{self, Drift, Object, ObjectKind, ObjectState, Observed},
     event::{self, now, timestamp},
     model::{Definition, Deployment, Instance},
@@ -133,7 +134,7 @@ impl Seen {
 }
 
 async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
-    let (record, recovered, observed) = known_and_there(workspace, name).await?;
+    let There { record, recovered, claims, observed } = known_and_there(workspace, name).await?;
     let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
     let drifted = views.iter().any(|view| !view.drift.is_empty());
@@ -143,6 +144,7 @@ async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
         "blueprint": deployment.blueprint,
         "installed": record.is_installed(),
         "recovered": recovered.is_some(),
+        "claims": claims::fields(&claims),
         "not_recovered": recovered.iter().flat_map(|it| &it.left_out).map(|(name, why)| json!({ "name": name, "reason": why })).collect::<Vec<_>>(),
         "busy": holder,
         "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
@@ -150,12 +152,8 @@ async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
     });
     let mut text: String = views.iter().flat_map(View::details).collect();
     text += &dropped_line(&record);
-    if let Some(recovered) = &recovered {
-        text += &format!(
-            "this state folder does not know `{name}`: this is what the engine's labels tell; dockctl recover {name} takes it over\n{}",
-            recover::left_out(recovered)
-        );
-    }
+    text += &recovered.iter().map(|recovered| by_labels(name, recovered)).collect::<String>();
+    text += &claimed(name, &claims);
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
     } else if recovered.is_none() {
@@ -194,8 +192,33 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
     }
 }
 
+fn by_labels(name: &str, recovered: &Recovered) -> String {
+    let left_out = recover::left_out(recovered);
+    format!(
+        "this state folder does not know `{name}`: this is what the engine's labels tell; dockctl recover {name} takes it over\n{left_out}"
+    )
+}
+
+/// What somebody claims; nothing if nobody does.
+fn claimed(name: &str, claims: &[Claim]) -> String {
+    if claims.is_empty() {
+        return String::new();
+    }
+    format!("claims on the name `{name}`, which nothing here proves:\n{}", claims::lines(claims))
+}
+
+/// What is known of a deployment, and what is there.
+struct There {
+    record: Record,
+    /// What labels tell, if nothing else does.
+    recovered: Option<Recovered>,
+    /// What somebody claims to be of it.
+    claims: Vec<Claim>,
+    observed: Observed,
+}
+
 /// What is known of a deployment, by labels if nothing else tells, and what the engines say.
-async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<(Record, Option<Recovered>, Observed), CliError> {
+async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There, CliError> {
     let engines = workspace.engines()?;
     let known = match workspace.state.read(name) {
         Err(error) if error.is_damage() => {
@@ -205,15 +228,32 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<(Recor
         known => known?.filter(|record| record.deployment.is_some()),
     };
     let installed = known.as_ref().is_some_and(Record::is_installed);
-    let recovered = if installed { None } else { engines.default_engine().await?.recover(name).await? };
+    let told = if installed { Told::default() } else { engines.default_engine().await?.told(name).await? };
+    let recovered = told.meant();
     let record = match (&recovered, known) {
         (Some(recovered), _) => recover::record(recovered),
         (None, Some(known)) => known,
+        (None, None) if !told.claims().is_empty() => Record::default(),
         (None, None) => workspace.record(name)?,
     };
-    let deployment = record.deployment.clone().ok_or_else(|| CliError::usage(format!("there is no deployment `{name}`")))?;
+    let Some(deployment) = record.deployment.clone() else {
+        return Err(claims::chosen(&told, name, None, "--id").err().unwrap_or_else(|| Workspace::unknown(name)));
+    };
     let observed = workspace.observe(&engines, &deployment, &record).await?;
-    Ok((record, recovered, observed))
+    let claims = if installed { claims_on(&engines, name, &observed).await? } else { told.claims() };
+    Ok(There { record, recovered, claims, observed })
+}
+
+/// What somebody claims to be of a deployment that is installed here.
+async fn claims_on(engines: &Engines, name: &str, observed: &Observed) -> Result<Vec<Claim>, CliError> {
+    if !observed.objects.iter().any(|object| object.is_claimed) {
+        return Ok(Vec::new());
+    }
+    let is_claimed = |claim: &Claim| {
+        let names = |object: &&Object| object.is_claimed && claim.objects.contains(&format!("{} {}", object.kind.as_str(), object.name));
+        observed.objects.iter().any(|object| names(&object))
+    };
+    Ok(engines.default_engine().await?.told(name).await?.claims().into_iter().filter(is_claimed).collect())
 }
 
 /// An instance beside what stands for it on an engine.

@@ -3,8 +3,8 @@
 use super::{
     Outcome,
     args::Global,
-    complain,
-    confirm::confirm,
+    claims, complain,
+    confirm::{ask, confirm, is_asked},
     error::{CliError, Kind},
     recover,
     run::closing,
@@ -12,7 +12,10 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{docker::give_up_volumes, places},
+    backend::{
+        docker::{Engines, Recovered, Told, give_up_volumes},
+        places,
+    },
     event::Event,
     model::Deployment,
     plan::{Parameters, Workflow, uninstall as workflow},
@@ -21,34 +24,85 @@ use crate::{
 };
 use serde_json::json;
 
-/// Takes a deployment down. One that is not there is no fault; one that only labels tell of is taken from them.
-pub(crate) fn uninstall(global: &Global, given: Option<&str>, volumes: bool, inputs: &[String], how: How) -> Result<Outcome, CliError> {
+/// How a deployment is taken down.
+pub(crate) struct Ask<'a> {
+    /// Takes down what only labels name: the deployment with this id, or the only one if the id is empty.
+    pub from_labels: Option<&'a str>,
+    pub volumes: bool,
+    pub inputs: &'a [String],
+    pub how: How,
+}
+
+/// Takes a deployment down. One that is not there is no fault. What this state directory sealed is taken from labels without a
+/// question; what others made only if the user says so.
+pub(crate) fn uninstall(global: &Global, given: Option<&str>, ask: &Ask<'_>) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name(given)?;
-    workspace.supply(inputs)?;
+    workspace.supply(ask.inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
         let engines = workspace.engines()?;
-        let known = workspace.state.read(&name)?.is_some_and(|record| record.is_installed() || record.running().is_some());
-        let recovered = if known { None } else { engines.default_engine().await?.recover(&name).await? };
-        if !known && recovered.is_none() {
+        let known = workspace.state.read(&name)?.filter(|record| record.is_installed() || record.running().is_some());
+        let labelled = match &known {
+            Some(_) => known_here(&name, ask.from_labels)?,
+            None => labelled(&engines, &name, ask).await?,
+        };
+        if known.is_none() && labelled.is_none() {
             tell_others(&workspace, &name)?;
             return Ok(nothing(&name));
         }
-        if let Some(recovered) = &recovered {
-            complain(&format!(
-                "this state folder does not know `{name}`; this is what the engine's labels tell:\n{}",
-                recover::words(recovered)
-            ));
+        let deployment = known.and_then(|record| record.deployment);
+        if !labelled.as_ref().is_some_and(|it| it.is_confirmed) || ask.volumes {
+            confirmed(global, &name, ask.volumes, deployment.as_ref())?;
         }
-        let deployment = recovered.as_ref().map_or_else(|| workspace.state.read(&name).ok().flatten()?.deployment, |_| None);
-        ask(global, &name, volumes, deployment.as_ref())?;
         let mut session = Session::begin(&workspace, &engines, &name, "uninstall")?;
-        let before = recovered.map(recover::event).into_iter().collect();
-        let done = Box::pin(take_down(&workspace, &mut session, before, volumes, how)).await;
+        let before = labelled.map(|it| recover::event(it.recovered)).into_iter().collect();
+        let done = Box::pin(take_down(&workspace, &mut session, before, ask.volumes, ask.how)).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { nothing(&name) })
     })
+}
+
+/// What labels tell of a deployment that is to be taken down.
+struct Labelled {
+    recovered: Recovered,
+    /// The user was asked.
+    is_confirmed: bool,
+}
+
+/// Labels are not asked for what the journal knows.
+fn known_here(name: &str, from_labels: Option<&str>) -> Result<Option<Labelled>, CliError> {
+    let Some(id) = from_labels else { return Ok(None) };
+    let error = CliError::usage(format!("`{name}` is installed from this state directory; --from-labels is for what only labels name"));
+    let id = if id.is_empty() { "ID" } else { id };
+    Err(error.hint(format!("for another deployment of that name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR")))
+}
+
+/// What only labels tell of a deployment, if it is ours or the user says that it is to be taken down; none if nothing is there.
+async fn labelled(engines: &Engines, name: &str, ask: &Ask<'_>) -> Result<Option<Labelled>, CliError> {
+    let told = engines.default_engine().await?.told(name).await?;
+    let claims = told.claims();
+    let (recovered, is_confirmed) = match (ask.from_labels, told.ours()) {
+        (Some(id), _) => (claims::chosen(&told, name, Some(id).filter(|id| !id.is_empty()), "--from-labels")?, false),
+        (None, Some(ours)) => (Some(ours), false),
+        (None, None) if claims.is_empty() => (None, false),
+        (None, None) => (agreed(name, &told)?, true),
+    };
+    if let Some(recovered) = &recovered {
+        let told = recover::words(recovered);
+        complain(&format!("this state folder does not know `{name}`; this is what the engine's labels tell:\n{told}"));
+    }
+    Ok(recovered.map(|recovered| Labelled { recovered, is_confirmed }))
+}
+
+/// Asks on a terminal; `--yes` does not answer, for it was not said of this.
+fn agreed(name: &str, told: &Told) -> Result<Option<Recovered>, CliError> {
+    let claims = told.claims();
+    let unproven = || claims::unproven(name, &claims);
+    let meant = told.meant().filter(|_| is_asked()).ok_or_else(unproven)?;
+    complain(&format!("only labels on the engine name `{name}`:\n{}", claims::lines(&claims)));
+    ask(&format!("Take down `{name}`, with everything that these labels name?"))?;
+    Ok(Some(meant))
 }
 
 /// Whether there was anything to take down.
@@ -89,7 +143,7 @@ async fn take_down(
     session.carry_out(job).await.map(|()| true)
 }
 
-fn ask(global: &Global, name: &str, volumes: bool, deployment: Option<&Deployment>) -> Result<(), CliError> {
+fn confirmed(global: &Global, name: &str, volumes: bool, deployment: Option<&Deployment>) -> Result<(), CliError> {
     let instances = deployment.map(|deployment| format!(" ({})", count(deployment.instances.len(), "instance"))).unwrap_or_default();
     let what = if volumes { "all its containers and everything in its volumes" } else { "all its containers" };
     let protected = deployment.map(|deployment| deployment.protected.join(", ")).filter(|names| !names.is_empty());

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     backend::{
         self, Backend as _, Observed,
-        docker::{Engines, Host},
+        docker::{Author, AuthorName, Engines, Host},
     },
     diagnostic::Diagnostics,
     digest::keyed,
@@ -65,7 +65,14 @@ impl<'a> Workspace<'a> {
     /// The engines that there are; nothing is connected to yet.
     pub(crate) fn engines(&self) -> Result<Engines, CliError> {
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
-        Ok(Engines::new(host.with_timeout(self.global.engine_timeout), self.state.key()?))
+        Ok(Engines::new(host.with_timeout(self.global.engine_timeout), self.author()?))
+    }
+
+    /// Who makes objects.
+    fn author(&self) -> Result<Author, CliError> {
+        let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+        let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+        Ok(Author { key: self.state.key()?, name: AuthorName::this(user, self.state.path()) })
     }
 
     /// What the engines say of a deployment now.
@@ -172,10 +179,13 @@ impl<'a> Workspace<'a> {
     /// What is known of a deployment that has to exist.
     pub(crate) fn record(&self, name: &str) -> Result<Record, CliError> {
         let record = self.state.read(name)?.filter(|record| record.deployment.is_some());
-        record.ok_or_else(|| {
-            CliError::usage(format!("there is no deployment `{name}`"))
-                .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")
-        })
+        record.ok_or_else(|| Self::unknown(name))
+    }
+
+    /// There is no deployment of this name.
+    pub(crate) fn unknown(name: &str) -> CliError {
+        CliError::usage(format!("there is no deployment `{name}`"))
+            .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")
     }
 }
 

@@ -24,6 +24,9 @@ use std::{
 pub struct Deployment {
     /// Its name.
     pub name: String,
+    /// Its id: tells it from other deployments of its name. Created with the first definition; empty in journals of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// Absolute path of the blueprint.
     pub blueprint: PathBuf,
     /// Inputs, defaults filled in.
@@ -187,6 +190,7 @@ impl Deployment {
         let sources = origin.sources;
         Self {
             name: origin.name.to_owned(),
+            id: origin.before.map(|before| before.id.clone()).unwrap_or_default(),
             blueprint: origin.path.to_owned(),
             inputs: to_json(inputs),
             given: origin.given.clone(),

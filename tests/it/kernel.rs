@@ -257,6 +257,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
 pub(crate) fn call(instance: String, node: String, step: dockctl::backend::Step) -> Call {
     Call {
         deployment: "test".into(),
+        deployment_id: String::new(),
         execution: "x".into(),
         instance,
         node,

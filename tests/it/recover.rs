@@ -32,14 +32,25 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
     test.run(&["install"]).exits(0);
     let listed = elsewhere(&test, &["list", "--all", "--output", "json"]).exits(0).json();
     let mine = listed["deployments"].as_array().unwrap().iter().find(|it| it["deployment"] == test.prefix.as_str()).unwrap();
-    assert_eq!((&mine["state"], &mine["instances"]), (&"recoverable".into(), &2.into()));
+    assert_eq!((&mine["state"], &mine["instances"]), (&"claimed".into(), &2.into()));
+    let id = mine["id"].as_str().unwrap();
     let status = elsewhere(&test, &["status", "--output", "json"]).exits(0).json();
     assert_eq!(status["recovered"], true);
     assert!(status["not_recovered"][0]["reason"].as_str().unwrap().contains("adopted"), "{status:#}");
     let states: Vec<&str> = status["instances"].as_array().unwrap().iter().map(|it| it["objects"][0]["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["running", "running"]);
-    elsewhere(&test, &["install"]).exits(1).says(&["does not know", "dockctl recover"]);
-    let down = elsewhere(&test, &["uninstall", "--progress", "plain"]).exits(0).says(&["not recovered: legacy_", "it is adopted"]);
+    let takes_down = format!("dockctl uninstall {} --from-labels {id}", test.prefix);
+    elsewhere(&test, &["install"]).exits(1).says(&["does not know", &format!("dockctl recover {}", test.prefix), "-d OTHER", &takes_down]);
+    for arguments in [&["uninstall"][..], &["uninstall", "--yes", "--volumes"]] {
+        let blueprint = test.path("blueprint.yaml").display().to_string();
+        let refused = elsewhere(&test, arguments).exits(1).says(&["nothing was done", &blueprint, "made by", "since", &takes_down]);
+        assert!(refused.stdout.is_empty(), "{}", refused.stdout);
+    }
+    elsewhere(&test, &["uninstall", "--from-labels", "another"]).exits(2).says(&["with the id `another`"]);
+    assert_eq!(test.containers().len(), 3, "nothing was touched");
+    let down = elsewhere(&test, &["uninstall", "--from-labels", id, "--progress", "plain"])
+        .exits(0)
+        .says(&["not recovered: legacy_", "it is adopted"]);
     let position = |text: &str| down.stderr.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{}", down.stderr));
     assert!(position("[web_") < position("[db_"), "dependents go first:\n{}", down.stderr);
     assert_eq!(test.containers(), ["PREFIX-legacy running"]);
@@ -121,8 +132,71 @@ fn a_container_that_only_inherited_labels_is_left_alone() {
     test.run(&["install"]).exits(0);
     docker(&["commit", &test.name("web"), &format!("{}-copy:latest", test.prefix)]);
     docker(&["create", "--name", &test.name("mine"), &format!("{}-copy:latest", test.prefix)]);
-    elsewhere(&test, &["uninstall"]).exits(0).says(&["labels that were not made for it"]);
+    elsewhere(&test, &["uninstall", "--from-labels"]).exits(0).says(&["labels that were not made for it"]);
     assert_eq!(test.containers(), ["PREFIX-mine created"]);
+}
+
+/// An image that was made of a container has its labels, the seal included: a container of the same name is still somebody's own.
+#[test]
+fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
+    let test = Test::new("image-labels");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    docker(&["commit", &test.name("web"), &format!("{}-copy:latest", test.prefix)]);
+    test.run(&["uninstall"]).exits(0);
+    docker(&["create", "--name", &test.name("web"), &format!("{}-copy:latest", test.prefix)]);
+    for state in ["state", "elsewhere"] {
+        let state = test.path(state).display().to_string();
+        let run = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &state]].concat());
+        assert!(run(&["uninstall"]).exits(0).stdout.contains("nothing to do"));
+        let all = run(&["list", "--all", "--output", "json"]).exits(0).json();
+        let mine = all["deployments"].as_array().unwrap().iter().find(|it| it["deployment"] == test.prefix.as_str());
+        assert!(mine.is_none_or(|it| it["state"] == "uninstalled"), "{all:#}");
+        run(&["recover", &test.prefix]).exits(2).says(&["nothing on the engine"]);
+        // Nothing claims the name of the deployment; the name of the container is taken.
+        run(&["install"]).exits(1).says(&["is taken by container"]);
+    }
+    assert_eq!(test.containers(), ["PREFIX-web created"]);
+}
+
+/// Two people, two state directories, two blueprints in folders of one name.
+#[test]
+fn what_another_made_under_the_same_name_is_left_alone() {
+    let test = Test::new("two");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    fs::create_dir(test.path("b")).unwrap();
+    let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap();
+    let path = test.write("b/blueprint.yaml", &text.replace(&test.name("web"), &test.name("other")));
+    let path = path.display().to_string();
+    elsewhere(&test, &["install", &path]).exits(1).says(&["does not know", "-d OTHER"]);
+    let theirs = format!("{}-b", test.prefix);
+    elsewhere(&test, &["install", &path, "-d", &theirs]).exits(0);
+    elsewhere(&test, &["uninstall"]).exits(1);
+    test.run(&["uninstall", &theirs]).exits(1);
+    assert_eq!(test.containers().len(), 2);
+    test.run(&["uninstall"]).exits(0);
+    elsewhere(&test, &["uninstall", &theirs]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// Networks and volumes of a lost state directory are as good as containers: `recover` knows them by their ids.
+#[test]
+fn networks_and_volumes_are_taken_over_and_removed() {
+    let test = Test::new("rest");
+    test.blueprint(&(SLEEPER.to_owned() + "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n"));
+    let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap().replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+    fs::write(test.path("blueprint.yaml"), text).unwrap();
+    test.run(&["install"]).exits(0);
+    let id = docker(&["network", "inspect", "--format", "{{.Id}}", &test.name("net")]);
+    elsewhere(&test, &["uninstall"]).exits(1).says(&["network ", "volume "]);
+    let recovered = elsewhere(&test, &["recover", &test.prefix, "--output", "json"]).exits(0).json();
+    let net = recovered["instances"].as_array().unwrap().iter().find(|it| it["node"] == "net").unwrap();
+    assert_eq!(net["runtime_properties"]["network_id"], id.as_str());
+    elsewhere(&test, &["uninstall", "--volumes", "--yes"]).exits(0);
+    let left = |kind: &str| docker(&[kind, "ls", "--quiet", "--filter", &format!("name={}", test.prefix)]);
+    assert_eq!((left("network"), left("volume")), (String::new(), String::new()));
+    assert!(test.containers().is_empty());
 }
 
 #[test]

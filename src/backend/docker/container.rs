@@ -25,8 +25,13 @@ impl Container {
         plain_name(self.text("/Name").unwrap_or_default())
     }
 
+    /// All labels, those of the image included; null if there are none.
+    pub(super) fn labels(&self) -> &Json {
+        &self.json["Config"]["Labels"]
+    }
+
     pub(super) fn label(&self, name: &str) -> Option<&str> {
-        self.json.pointer("/Config/Labels")?.get(name)?.as_str()
+        self.labels()[name].as_str()
     }
 
     /// When it was started, if it ever was.

@@ -5,6 +5,7 @@ use super::{
     connect::{Version, config_folder, failure, read_json, status},
     container::{Container, is_name, plain_name},
     engine::{Engine, label},
+    ownership::names_instance,
     params::Fault,
     params::{self, Gate},
     replace::{CARRIED, POLICY, PREDECESSOR, SUCCESSOR, mount_carried},
@@ -116,8 +117,7 @@ impl Engine {
                 ..Failure::fatal(format!("a container named `{}` was there and is gone", request.name))
             });
         };
-        let mine = found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance);
-        if !mine || !self.is_sealed(&found) {
+        if !names_instance(found.labels(), call) || !self.is_sealed(&found).await? {
             return Err(name_taken(&request.name, &found, call));
         }
         if found.label(label::REQUEST) == Some(&request.digest) || found.state() != ObjectState::Created {
@@ -252,11 +252,8 @@ impl Engine {
     /// Removes a container that was made for the instance, with its anonymous volumes. Any other one is left as it is, whatever the
     /// record says of it: what dockctl did not make it cannot make again.
     pub(super) async fn delete_own(&self, call: &Call, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
-        let is_own = |found: &Container| {
-            found.label(label::DEPLOYMENT) == Some(&call.deployment) && found.label(label::INSTANCE) == Some(&call.instance)
-        };
         match self.inspect(id).await? {
-            Some(found) if is_own(&found) => self.delete(id, options).await,
+            Some(found) if names_instance(found.labels(), call) => self.delete(id, options).await,
             _ => Ok(()),
         }
     }
@@ -289,7 +286,11 @@ impl Engine {
         let known = call.properties.get("container_id").and_then(Json::as_str).map(str::to_owned);
         let mut all: BTreeSet<String> = known.into_iter().collect();
         for id in self.labelled(&call.deployment, Some(&call.instance)).await? {
-            if !all.contains(&id) && self.inspect(&id).await?.is_some_and(|found| self.is_sealed(&found)) {
+            if all.contains(&id) {
+                continue;
+            }
+            let Some(found) = self.inspect(&id).await? else { continue };
+            if names_instance(found.labels(), call) && self.is_sealed(&found).await? {
                 all.insert(id);
             }
         }

@@ -8,9 +8,9 @@ use super::{
     declaration,
     drift::drift,
     images::Wanted,
-    kind, recover,
-    replace::lasting_name,
-    wanted_name,
+    kind,
+    ownership::{Author, names_deployment},
+    recover, wanted_name,
     watch::Watch,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     model::{Deployment, Instance},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -37,6 +37,10 @@ pub(super) mod label {
     /// Keyed digest of the request that made it.
     pub(in super::super) const REQUEST: &str = "dockctl.request";
     pub(in super::super) const RECORD: &str = "dockctl.record";
+    /// Id of the deployment, which outlives its installations.
+    pub(in super::super) const DEPLOYMENT_ID: &str = "dockctl.deployment-id";
+    /// Who made it, as JSON.
+    pub(in super::super) const AUTHOR: &str = "dockctl.author";
     /// Which state folder's key the digests were made with.
     pub(in super::super) const KEY: &str = "dockctl.key";
     /// Keyed digest over the name and the other labels that say whose the object is: labels can be copied, this cannot
@@ -58,27 +62,35 @@ const LOOKS: usize = 8;
 /// One Docker engine.
 pub struct Engine {
     pub(super) client: Client,
-    key: Vec<u8>,
+    author: Author,
     pub(super) watch: Watch,
     /// Ids of the images that were brought since the connection was made, by what was asked for.
     pub(super) brought: RefCell<HashMap<String, String>>,
     /// Names of the volumes that it was asked to make since the connection was made.
     pub(super) asked_for: RefCell<HashSet<String>>,
+    /// Labels of images that containers were made from, by id.
+    pub(super) image_labels: RefCell<HashMap<String, Json>>,
 }
 
 impl Engine {
-    /// Connects to an engine. `key` makes the digests that go into labels.
+    /// Connects to an engine. The author's key makes the digests that go into labels.
     ///
     /// # Errors
     ///
     /// If there is none, within three seconds.
-    pub async fn connect(host: &Host, key: &[u8]) -> Result<Self, ConnectError> {
-        let client = Client::connect(host).await?;
-        Ok(Self { client, key: key.to_owned(), watch: Watch::default(), brought: RefCell::default(), asked_for: RefCell::default() })
+    pub async fn connect(host: &Host, author: &Author) -> Result<Self, ConnectError> {
+        Ok(Self {
+            client: Client::connect(host).await?,
+            author: author.clone(),
+            watch: Watch::default(),
+            brought: RefCell::default(),
+            asked_for: RefCell::default(),
+            image_labels: RefCell::default(),
+        })
     }
 
     pub(super) fn digest(&self, text: &str) -> String {
-        keyed(&self.key, text)
+        keyed(&self.author.key, text)
     }
 
     /// Looks at one container; none if there is none.
@@ -93,16 +105,22 @@ impl Engine {
         }
     }
 
-    fn object(&self, container: &Container, deployment: &Deployment, places: &Places, engine: &str) -> Object {
-        let known = |instance: &str| is_known(places, instance, &container.id());
+    async fn object(&self, container: &Container, deployment: &Deployment, places: &Places, engine: &str) -> Result<Object, Failure> {
+        let names_it = names_deployment(container.labels(), &deployment.name, &deployment.id);
+        let instance = container.label(label::INSTANCE).filter(|_| names_it);
         // Labels can be copied, and names changed: the record knows the id, or the seal fits.
-        let sealed = |instance: &str| known(instance) || (!has_known(places, instance) && self.is_sealed(container));
-        let mine = container.label(label::DEPLOYMENT) == Some(&deployment.name) && container.label(label::INSTANCE).is_some_and(sealed);
-        let owner = container.label(label::INSTANCE).filter(|_| mine).map(|instance| Owner {
+        let is_mine = match instance {
+            Some(instance) if has_known(places, instance) => is_known(places, instance, &container.id()),
+            Some(_) => self.is_sealed(container).await?,
+            None => false,
+        };
+        let owner = instance.filter(|_| is_mine).map(|instance| Owner {
             instance: instance.to_owned(),
-            as_declared: self.is_as_declared(deployment, instance, &|name| container.label(name)),
+            as_declared: self.is_as_declared(deployment, instance, container.labels()),
         });
-        Object {
+        let bears_name = container.label(label::DEPLOYMENT) == Some(&deployment.name);
+        let is_claimed = owner.is_none() && bears_name && self.is_claim(container).await?;
+        Ok(Object {
             kind: ObjectKind::Container,
             id: container.id(),
             name: container.name(),
@@ -116,43 +134,18 @@ impl Engine {
                 .and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
             ports: container.published(),
             properties: container.network_properties(),
-            is_claimed: owner.is_none() && self.is_claimed(&deployment.name, &container.name(), &|name| container.label(name)),
+            is_claimed,
             drift: owner.as_ref().map(|owner| drift(deployment, &owner.instance, container)).unwrap_or_default(),
             owner,
             engine: engine.to_owned(),
-        }
-    }
-
-    /// What only this state folder can write on a container of this name.
-    pub(super) fn seal(&self, name: &str, label: &dyn Fn(&str) -> String) -> String {
-        let whose = [label::DEPLOYMENT, label::NODE, label::INSTANCE, label::REQUEST].map(label);
-        self.digest(&format!("{name}\n{}", whose.join("\n")))
-    }
-
-    /// Whether a container was made by this state folder for the instance that its labels name. The name may have been changed
-    /// since; then only its id tells.
-    pub(super) fn is_sealed(&self, container: &Container) -> bool {
-        let label = |name: &str| container.label(name).unwrap_or_default().to_owned();
-        container.label(label::SEAL) == Some(&self.seal(lasting_name(&container.name()), &label))
-    }
-
-    /// The same of a network or a volume.
-    pub(super) fn is_sealed_as(&self, found: &Json) -> bool {
-        let label = |name: &str| found["Labels"][name].as_str().unwrap_or_default().to_owned();
-        label(label::SEAL) == self.seal(found["Name"].as_str().unwrap_or_default(), &label)
+        })
     }
 
     /// Whether an object with these labels was made from what the deployment declares for an instance. What another state
     /// folder made cannot be compared: its digests have another key. Then it is believed to be.
-    fn is_as_declared<'l>(&self, deployment: &Deployment, instance: &str, label: &dyn Fn(&str) -> Option<&'l str>) -> bool {
-        let is_ours = label(label::KEY).is_none_or(|key| key == self.key_id());
-        !is_ours || self.declared(deployment, instance).is_none_or(|spec| label(label::SPEC) == Some(&spec))
-    }
-
-    /// Whether an object of this name, with these labels, was made for a deployment of that name by another state folder.
-    fn is_claimed<'l>(&self, deployment: &str, name: &str, label: &dyn Fn(&str) -> Option<&'l str>) -> bool {
-        let is_others = label(label::KEY).is_some_and(|key| key != self.key_id());
-        is_others && label(label::DEPLOYMENT) == Some(deployment) && label(label::RECORD).is_some_and(|record| recover::is_of(record, name))
+    fn is_as_declared(&self, deployment: &Deployment, instance: &str, labels: &Json) -> bool {
+        let is_ours = labels[label::KEY].as_str().is_none_or(|key| key == self.key_id());
+        !is_ours || self.declared(deployment, instance).is_none_or(|spec| labels[label::SPEC] == spec.as_str())
     }
 
     /// Digest of what the deployment declares for an instance; none if it does not have it.
@@ -207,6 +200,8 @@ impl Engine {
         let mut labels: JsonMap<String, Json> = body["Labels"].as_object().cloned().unwrap_or_default();
         for (name, value) in [
             (label::DEPLOYMENT, call.deployment.as_str()),
+            (label::DEPLOYMENT_ID, &call.deployment_id),
+            (label::AUTHOR, &json!(self.author.name).to_string()),
             (label::NODE, &call.node),
             (label::INSTANCE, &call.instance),
             (label::GENERATION, "1"),
@@ -217,19 +212,13 @@ impl Engine {
         ] {
             labels.insert(name.to_owned(), value.into());
         }
+        labels.retain(|name, value| name != label::DEPLOYMENT_ID || value != "");
         body["Labels"] = Json::Object(labels);
     }
 
     /// Tells the keys of state folders apart.
     fn key_id(&self) -> String {
         self.digest("key").chars().take(8).collect()
-    }
-
-    /// Puts the seal on what is to have this name; after every other label.
-    pub(super) fn add_seal(&self, body: &mut Json, name: &str) {
-        let labels = &body["Labels"];
-        let seal = self.seal(name, &|label| labels[label].as_str().unwrap_or_default().to_owned());
-        body["Labels"][label::SEAL] = seal.into();
     }
 
     /// What this engine has of a deployment, and what stands where it wants to be.
@@ -259,24 +248,32 @@ impl Engine {
             .filter_map(|container| container["Id"].as_str());
         let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
-        Ok(found.iter().flatten().map(|container| self.object(container, deployment, places, engine)).collect())
+        let mut objects = Vec::new();
+        for container in found.iter().flatten() {
+            objects.push(self.object(container, deployment, places, engine).await?);
+        }
+        Ok(objects)
     }
 
-    /// The instance that a network or volume belongs to. A volume outlives its instance: it belongs to the one that has its
-    /// name now.
+    /// The instance that a network or volume belongs to. A volume outlives its instance, and the journal of it: one that is sealed
+    /// belongs to the instance that has its name now.
     fn plain_owner(&self, found: &Json, deployment: &Deployment, places: &Places, kind: ObjectKind, id: &str) -> Option<String> {
         let labels = &found["Labels"];
         if labels[label::DEPLOYMENT] != deployment.name.as_str() {
             return None;
         }
-        if let Some((instance, _)) = places.iter().find(|(_, place)| place.object.as_deref() == Some(id)) {
+        let names_it = names_deployment(labels, &deployment.name, &deployment.id);
+        if let Some((instance, _)) = places.iter().find(|(_, place)| names_it && place.object.as_deref() == Some(id)) {
             return Some(instance.clone());
+        }
+        if !self.is_sealed_as(found) {
+            return None;
         }
         let by_name =
             |it: &&Instance| labels[label::NODE] == it.node.as_str() && wanted_name(deployment, it).as_deref() == found["Name"].as_str();
         let instance = match kind {
             ObjectKind::Volume => deployment.instances.iter().find(by_name).map(|it| it.id.clone()),
-            _ => labels[label::INSTANCE].as_str().map(str::to_owned).filter(|_| self.is_sealed_as(found)),
+            _ => labels[label::INSTANCE].as_str().map(str::to_owned).filter(|_| names_it),
         };
         instance.filter(|instance| !has_known(places, instance))
     }
@@ -310,7 +307,7 @@ impl Engine {
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         let id = if kind == ObjectKind::Volume { text("Name") } else { text("Id") };
         let owner = self.plain_owner(found, deployment, places, kind, &id).map(|instance| Owner {
-            as_declared: kind == ObjectKind::Volume || self.is_as_declared(deployment, &instance, &|name| found["Labels"][name].as_str()),
+            as_declared: kind == ObjectKind::Volume || self.is_as_declared(deployment, &instance, &found["Labels"]),
             instance,
         });
         Object {
@@ -324,12 +321,19 @@ impl Engine {
             exit_code: None,
             ports: Vec::new(),
             properties: JsonMap::new(),
-            is_claimed: owner.is_none() && self.is_claimed(&deployment.name, &text("Name"), &|name| found["Labels"][name].as_str()),
+            is_claimed: owner.is_none() && is_claim(found, &deployment.name),
             owner,
             engine: engine.to_owned(),
             drift: Vec::new(),
         }
     }
+}
+
+/// Whether the labels of a network or a volume say that it, and not another one, was made for a deployment of this name.
+fn is_claim(found: &Json, deployment: &str) -> bool {
+    let labels = &found["Labels"];
+    let record = labels[label::RECORD].as_str().unwrap_or_default();
+    labels[label::DEPLOYMENT] == deployment && recover::is_of(record, found["Name"].as_str().unwrap_or_default())
 }
 
 /// Whether the record knows the object of an instance by this id.

@@ -1,6 +1,6 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
-use super::{Action, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded};
+use super::{Action, Author, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded};
 use crate::{
     backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step, docker},
     model::{Deployment, function::holds_call},
@@ -16,15 +16,15 @@ use tokio::sync::OnceCell;
 /// The default engine, and those that operations name themselves.
 pub struct Engines {
     default: Host,
-    key: Vec<u8>,
+    author: Author,
     open: RefCell<HashMap<String, Rc<OnceCell<Rc<Engine>>>>>,
 }
 
 impl Engines {
-    /// Nothing is connected to yet. `key` makes the digests that go into labels.
+    /// Nothing is connected to yet. The author's key makes the digests that go into labels.
     #[must_use]
-    pub fn new(default: Host, key: Vec<u8>) -> Self {
-        Self { default, key, open: RefCell::default() }
+    pub fn new(default: Host, author: Author) -> Self {
+        Self { default, author, open: RefCell::default() }
     }
 
     /// The first contact with every engine that is known by now, so that one which does not answer is
@@ -74,7 +74,7 @@ impl Engines {
     /// how it ends its containers.
     pub(crate) async fn accepts(&self, engine: &EngineRef) -> bool {
         match self.host(engine) {
-            Ok(host) => Engine::connect(&host, &self.key).await.is_ok(),
+            Ok(host) => Engine::connect(&host, &self.author).await.is_ok(),
             Err(_) => false,
         }
     }
@@ -83,7 +83,7 @@ impl Engines {
     pub(crate) async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
         let host = self.host(engine)?;
         let place = self.open.borrow_mut().entry(format!("{host:?}")).or_default().clone();
-        let connected = place.get_or_try_init(async || Engine::connect(&host, &self.key).await.map(Rc::new)).await;
+        let connected = place.get_or_try_init(async || Engine::connect(&host, &self.author).await.map(Rc::new)).await;
         connected.cloned()
     }
 

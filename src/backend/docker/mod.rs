@@ -21,6 +21,7 @@ mod images;
 mod lower;
 mod networks;
 mod operation;
+mod ownership;
 pub mod params;
 mod recover;
 mod replace;
@@ -41,7 +42,8 @@ pub use guard::{Guard, GuardHolder, Unguarded};
 pub use happen::{Happening, What};
 use operation::is_started;
 pub use operation::{Operation, kind, provides};
-pub use recover::Recovered;
+pub use ownership::{Author, AuthorName};
+pub use recover::{Claim, Recovered, Told};
 pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
 pub(super) use declared::declaration as declaration_of;

@@ -6,6 +6,7 @@ use super::{
     containers::{known_id, refused},
     engine::{Engine, label},
     images::in_path,
+    ownership::{names_deployment, names_instance},
     params::Fault,
 };
 use crate::backend::{Call, Failure, Outputs};
@@ -143,9 +144,8 @@ impl Engine {
     }
 
     fn is_made_for(&self, call: &Call, found: &Json) -> bool {
-        let labels = &found["Labels"];
-        let mine = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::INSTANCE] == call.instance.as_str();
-        mine && self.is_sealed_as(found)
+        let is_known = call.properties.get("network_id").is_some_and(|id| *id == found["Id"]);
+        names_instance(&found["Labels"], call) && (is_known || self.is_sealed_as(found))
     }
 
     /// A network of this name is what is wanted if a run that died made it for the same instance.
@@ -205,9 +205,9 @@ impl Engine {
         let network = self.client.get(path).await.map_err(|error| failure(&error, "looking at the network"))?;
         let mut any = false;
         for (id, _) in network["Containers"].as_object().into_iter().flatten() {
-            let own =
-                self.inspect(id).await?.is_some_and(|it| it.label(label::DEPLOYMENT) == Some(&call.deployment) && self.is_sealed(&it));
-            if own {
+            let Some(container) = self.inspect(id).await? else { continue };
+            let names_it = names_deployment(container.labels(), &call.deployment, &call.deployment_id);
+            if names_it && self.is_sealed(&container).await? {
                 let body = json!({ "Container": id, "Force": true });
                 let done = self.client.post(&format!("{path}/disconnect"), &[], &body).await;
                 done.map_err(|error| failure(&error, "taking a container from the network"))?;
@@ -218,14 +218,15 @@ impl Engine {
     }
 
     /// Networks or volumes of an instance: the one that the record knows and those that carry its labels and our seal. One
-    /// that the record knows and that is not ours is told.
+    /// that the record knows, and whose labels name another deployment or none, is an error.
     pub(super) async fn made_for_instance(&self, call: &Call, path: &str, property: &str) -> Result<Vec<Json>, Failure> {
         let filter =
             [(label::DEPLOYMENT, &call.deployment), (label::INSTANCE, &call.instance)].map(|(name, value)| format!("{name}={value}"));
         let filters = json!({ "label": filter }).to_string();
         let listed = self.client.ask(path, &[("filters", filters)]).await.map_err(|error| failure(&error, "looking for what was made"))?;
         let listed = if listed.is_array() { &listed } else { &listed["Volumes"] };
-        let mut all: Vec<Json> = listed.as_array().into_iter().flatten().filter(|found| self.is_sealed_as(found)).cloned().collect();
+        let is_mine = |found: &&Json| names_instance(&found["Labels"], call) && self.is_sealed_as(found);
+        let mut all: Vec<Json> = listed.as_array().into_iter().flatten().filter(is_mine).cloned().collect();
         let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
         if let Some(known) =
             call.properties.get(property).filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
@@ -241,7 +242,10 @@ impl Engine {
             Err(error) if status(&error) == Some(404) => return Ok(None),
             Err(error) => return Err(failure(&error, "looking for what was made")),
         };
-        if found["Labels"][label::DEPLOYMENT] == call.deployment.as_str() && self.is_sealed_as(&found) {
+        // The journal is proof enough of an id; whose it is now, its labels say.
+        let labels = &found["Labels"];
+        let is_sealed = labels[label::DEPLOYMENT] == call.deployment.as_str() && self.is_sealed_as(&found);
+        if is_sealed || names_deployment(labels, &call.deployment, &call.deployment_id) {
             return Ok(Some(found));
         }
         Err(taken(path.trim_start_matches('/').trim_end_matches('s'), id, &found["Labels"]))

@@ -1,7 +1,8 @@
 //! What labels tell of a deployment whose journal is gone, and making one of it.
 //!
-//! Every object carries what taking it down needs. Labels can be copied, and containers inherit those of images that were
-//! made of other containers: an object is believed that has the name which its own label gives.
+//! Every object carries what taking it down needs. What this state directory sealed is its own. Everything else is a claim: it is
+//! shown, and becomes part of the record only when the user says so. Labels that name another object, or that a container has from
+//! its image, are not even that.
 
 use super::{
     connect::failure,
@@ -10,6 +11,7 @@ use super::{
     engine::{Engine, label},
     kind,
     operation::{Operation, is_run},
+    ownership::AuthorName,
 };
 use crate::{
     backend::{EngineRef, Failure, ObjectKind, ObjectState},
@@ -25,6 +27,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 /// How many objects are looked at at once.
 const LOOKS: usize = 8;
+const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
 
 /// What an object's label says of its instance: everything that an uninstall needs.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -49,6 +52,19 @@ pub(super) struct Label {
     /// Instances that have no such label, and why; on one object of a deployment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     beside: Vec<(String, String)>,
+}
+
+impl Label {
+    /// Whether nothing in it makes a terminal do anything.
+    fn is_printable(&self) -> bool {
+        let texts = [&self.node, &self.type_name].into_iter().chain(&self.needs).chain(&self.uses).chain(self.operations.keys());
+        texts.chain(self.beside.iter().flat_map(|(id, why)| [id, why])).all(|text| is_plain(text))
+            && is_plain(&self.blueprint.display().to_string())
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 /// The label of what is made for an instance. Functions in it stay functions: they may ask for secrets.
@@ -133,7 +149,32 @@ pub struct Recovered {
     pub left_out: Vec<(String, String)>,
 }
 
+/// What the labels on an engine tell of the deployments of one name.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    deployment: String,
+    found: Vec<Found>,
+    /// Objects whose labels were made for another object.
+    doubts: Vec<(String, String)>,
+}
+
+/// Objects that carry the name of a deployment, and that nothing proves to be of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claim {
+    /// Id of the deployment; where older objects have none, that of the key that sealed them.
+    pub id: String,
+    /// The blueprint.
+    pub blueprint: PathBuf,
+    /// Who made them.
+    pub made_by: Option<AuthorName>,
+    /// When the first of them was made, as the engine spells it.
+    pub since: String,
+    /// Kind and name of each.
+    pub objects: Vec<String>,
+}
+
 /// An object with its label.
+#[derive(Clone, Debug)]
 struct Found {
     kind: ObjectKind,
     id: String,
@@ -142,26 +183,110 @@ struct Found {
     label: Label,
     state: InstanceState,
     properties: JsonMap<String, Json>,
+    /// This state directory made it.
+    is_sealed: bool,
+    deployment_id: String,
+    key: String,
+    made_by: Option<AuthorName>,
+    created: String,
+}
+
+impl Found {
+    /// What tells deployments of one name apart.
+    fn identity(&self) -> &str {
+        if self.deployment_id.is_empty() { &self.key } else { &self.deployment_id }
+    }
+}
+
+impl Told {
+    /// What this state directory made; none if nothing is there.
+    #[must_use]
+    pub fn ours(&self) -> Option<Recovered> {
+        self.of(|found| found.is_sealed)
+    }
+
+    /// What somebody claims: by id of the deployment.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Claim> {
+        let mut claims: IndexMap<&str, Vec<&Found>> = IndexMap::new();
+        for found in self.found.iter().filter(|found| !found.is_sealed) {
+            claims.entry(found.identity()).or_default().push(found);
+        }
+        claims.into_iter().map(|(id, found)| claim(id, &found)).collect()
+    }
+
+    /// The deployment with this id, whoever made it; none if nothing carries the id.
+    #[must_use]
+    pub fn identified(&self, id: &str) -> Option<Recovered> {
+        self.of(|found| found.identity() == id)
+    }
+
+    /// What a user means who gives no id: what this state directory made, with what others made for the same deployment, else the only
+    /// claim. None if nothing is there, or there are several claims.
+    #[must_use]
+    pub fn meant(&self) -> Option<Recovered> {
+        let sealed: Vec<&str> = self.found.iter().filter(|found| found.is_sealed).map(Found::identity).collect();
+        match &self.claims()[..] {
+            _ if !sealed.is_empty() => self.of(|found| found.is_sealed || sealed.contains(&found.identity())),
+            [only] => self.identified(&only.id),
+            _ => None,
+        }
+    }
+
+    fn of(&self, chosen: impl Fn(&Found) -> bool) -> Option<Recovered> {
+        let (chosen, others): (Vec<&Found>, Vec<&Found>) = self.found.iter().partition(|found| chosen(found));
+        let others = others.into_iter().map(|found| {
+            let reason = format!("the labels of this {} name another deployment `{}`", found.kind.as_str(), self.deployment);
+            (found.name.clone(), reason)
+        });
+        (!chosen.is_empty()).then(|| put_together(&self.deployment, &chosen, self.doubts.iter().cloned().chain(others).collect()))
+    }
+}
+
+fn claim(id: &str, found: &[&Found]) -> Claim {
+    Claim {
+        id: id.to_owned(),
+        blueprint: found.iter().map(|it| it.label.blueprint.clone()).find(|path| !path.as_os_str().is_empty()).unwrap_or_default(),
+        made_by: found.iter().find_map(|it| it.made_by.clone()),
+        since: found.iter().map(|it| it.created.as_str()).filter(|at| !at.is_empty()).min().unwrap_or_default().to_owned(),
+        objects: found.iter().map(|it| format!("{} {}", it.kind.as_str(), it.name)).collect(),
+    }
+}
+
+impl Told {
+    /// Takes an object in, unless its labels were made for another one or by nobody who follows the rules.
+    fn add(&mut self, found: Found, is_claim: bool) {
+        let reason = match &found.label {
+            label if !is_claim || label.name != found.name => "carries labels that were not made for it",
+            label if !label.is_printable() || !is_plain(&found.instance) => "carries labels with control characters",
+            _ => return self.found.push(found),
+        };
+        self.doubts.push((found.name, format!("this {} {reason}", found.kind.as_str())));
+    }
 }
 
 impl Engine {
-    /// What the labels on this engine tell of a deployment; none if nothing carries its name.
+    /// What the labels on this engine tell of the deployments of a name.
     ///
     /// # Errors
     ///
     /// If the engine does not say.
-    pub async fn recover(&self, deployment: &str) -> Result<Option<Recovered>, Failure> {
-        let mut found = self.labelled_containers(deployment).await?;
-        for (kind, path) in [(ObjectKind::Network, "/networks"), (ObjectKind::Volume, "/volumes")] {
-            found.extend(self.labelled_others(deployment, kind, path).await?);
+    pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
+        let mut told = Told { deployment: deployment.to_owned(), ..Told::default() };
+        for container in self.labelled_containers(deployment).await? {
+            let sealed = self.is_sealed(&container).await?;
+            let is_claim = sealed || self.is_claim(&container).await?;
+            told.add(Found { is_sealed: sealed, ..of_container(&container) }, is_claim);
         }
-        let (mut believed, doubted): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.label.name == found.name);
-        believed.sort_by(|a, b| (&a.label.node, a.label.index).cmp(&(&b.label.node, b.label.index)));
-        let doubts = doubted.iter().map(|found| {
-            let reason = format!("this {} carries labels that were not made for it", found.kind.as_str());
-            (found.name.clone(), reason)
-        });
-        Ok((!believed.is_empty()).then(|| put_together(deployment, &believed, doubts.collect())))
+        for (kind, path) in [(ObjectKind::Network, "/networks"), (ObjectKind::Volume, "/volumes")] {
+            for it in self.with_label(path, &format!("{}={deployment}", label::DEPLOYMENT)).await? {
+                let found = Found { is_sealed: self.is_sealed_as(&it), ..of_other(&it, kind) };
+                let is_claim = found.label.name == found.name;
+                told.add(found, is_claim);
+            }
+        }
+        told.found.sort_by(|a, b| (&a.label.node, a.label.index).cmp(&(&b.label.node, b.label.index)));
+        Ok(told)
     }
 
     /// Names of the deployments that something on this engine carries, each with the number of such objects.
@@ -190,16 +315,11 @@ impl Engine {
         Ok(listed.as_array().cloned().unwrap_or_default())
     }
 
-    async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Found>, Failure> {
+    async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {
         let ids = self.labelled(deployment, None).await?;
         let looks = stream::iter(ids.iter().map(|id| self.inspect(id))).buffer_unordered(LOOKS);
         let containers: Vec<Option<Container>> = looks.try_collect().await?;
-        Ok(containers.iter().flatten().map(of_container).collect())
-    }
-
-    async fn labelled_others(&self, deployment: &str, kind: ObjectKind, path: &str) -> Result<Vec<Found>, Failure> {
-        let listed = self.with_label(path, &format!("{}={deployment}", label::DEPLOYMENT)).await?;
-        Ok(listed.iter().map(|found| of_other(found, kind)).collect())
+        Ok(containers.into_iter().flatten().collect())
     }
 }
 
@@ -212,14 +332,12 @@ fn of_container(container: &Container) -> Found {
         properties.extend(container.network_properties());
     }
     Found {
-        kind: ObjectKind::Container,
         id: container.id(),
         name: container.name(),
-        instance: container.label(label::INSTANCE).unwrap_or_default().to_owned(),
-        label: container.label(label::RECORD).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
         // One that ran and does not any more has drifted: its instance was started.
         state: if container.state() == ObjectState::Created { InstanceState::Created } else { InstanceState::Started },
         properties,
+        ..of_labels(container.labels(), container.text("/Created"))
     }
 }
 
@@ -234,14 +352,31 @@ fn of_other(found: &Json, kind: ObjectKind) -> Found {
         kind,
         id,
         name: text(&found["Name"]),
-        instance: text(&found["Labels"][label::INSTANCE]),
-        label: found["Labels"][label::RECORD].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
-        state: InstanceState::Started,
         properties,
+        ..of_labels(&found["Labels"], found["CreatedAt"].as_str().or(found["Created"].as_str()))
     }
 }
 
-fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>) -> Recovered {
+/// What only labels tell of an object.
+fn of_labels(labels: &Json, created: Option<&str>) -> Found {
+    let text = |name: &str| labels[name].as_str().unwrap_or_default().to_owned();
+    Found {
+        kind: ObjectKind::Container,
+        id: String::new(),
+        name: String::new(),
+        instance: text(label::INSTANCE),
+        label: serde_json::from_str(&text(label::RECORD)).unwrap_or_default(),
+        state: InstanceState::Started,
+        properties: JsonMap::new(),
+        is_sealed: false,
+        deployment_id: text(label::DEPLOYMENT_ID),
+        key: text(label::KEY),
+        made_by: AuthorName::of(labels),
+        created: created.unwrap_or_default().to_owned(),
+    }
+}
+
+fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)>) -> Recovered {
     let is_found = |id: &String| found.iter().any(|it| it.instance == *id);
     let unlabelled = found.iter().flat_map(|it| it.label.beside.clone());
     let needed =
@@ -254,6 +389,7 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
     let blueprint = found.iter().map(|it| it.label.blueprint.clone()).find(|path| !path.as_os_str().is_empty());
     let mut deployment = Deployment {
         name: name.to_owned(),
+        id: found.iter().map(|it| it.deployment_id.clone()).find(|id| !id.is_empty()).unwrap_or_default(),
         blueprint: blueprint.unwrap_or_default(),
         inputs: JsonMap::new(),
         given: JsonMap::new(),
@@ -284,6 +420,17 @@ fn put_together(name: &str, found: &[Found], mut left_out: Vec<(String, String)>
     Recovered { deployment, instances, left_out }
 }
 
+/// The operation that removes what only labels know, where they name none that this version can run: taken down without one, the
+/// object would stay and be called deleted.
+fn removal(kind: ObjectKind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        ObjectKind::Container => Some(("docker", "docker_plugin.tasks.remove_container")),
+        ObjectKind::Network => Some(("dockctl", "network.remove")),
+        ObjectKind::Volume => Some(("dockctl", "volume.remove")),
+        ObjectKind::Image => None,
+    }
+}
+
 fn definition(it: &Found) -> Definition {
     let label = &it.label;
     let place = Place { file: label.blueprint.display().to_string(), line: 1, column: 1 };
@@ -294,10 +441,15 @@ fn definition(it: &Found) -> Definition {
         retry: Retry::default(),
         place: place.clone(),
     };
+    let mut operations: IndexMap<String, Planned> =
+        label.operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect();
+    if let Some((plugin, operation)) = removal(it.kind).filter(|_| !operations.contains_key(DELETE)) {
+        operations.insert(DELETE.to_owned(), planned(&(plugin.to_owned(), operation.to_owned(), JsonMap::new())));
+    }
     Definition {
         hierarchy: vec![label.type_name.clone()],
         properties: named(it),
-        operations: label.operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect(),
+        operations,
         ties: Vec::new(),
         secrets: BTreeMap::new(),
         place: place.clone(),
@@ -319,11 +471,11 @@ fn named(it: &Found) -> JsonMap<String, Json> {
 }
 
 /// The instance, tied to those that it needs and to those whose objects its own names.
-fn instance(it: &Found, all: &[Found]) -> Instance {
-    let named = |other: &&Found| {
+fn instance(it: &Found, all: &[&Found]) -> Instance {
+    let named = |other: &&&Found| {
         it.label.needs.contains(&other.instance) || it.label.uses.contains(&other.name) || it.label.uses.contains(&other.id)
     };
-    let tie = |other: &Found| InstanceTie { target: other.instance.clone(), kind: RelationshipKind::DependsOn, type_name: String::new() };
+    let tie = |other: &&Found| InstanceTie { target: other.instance.clone(), kind: RelationshipKind::DependsOn, type_name: String::new() };
     Instance {
         id: it.instance.clone(),
         node: it.label.node.clone(),

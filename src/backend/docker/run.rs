@@ -88,7 +88,9 @@ impl Engine {
         self.add_seal(&mut body, &name);
         let cannot = |error| failure(&error, "running the stop command in a container of its own");
         // One that a run which died left behind.
-        if self.inspect(&name).await?.is_some_and(|left| self.is_sealed(&left)) {
+        if let Some(left) = self.inspect(&name).await?
+            && self.is_sealed(&left).await?
+        {
             self.remove_apart(&name).await.map_err(cannot)?;
         }
         let made = self.client.post("/containers/create", &[("name", name)], &body).await.map_err(cannot)?;

@@ -7,6 +7,7 @@ use super::{
     engine::{Engine, label},
     images::in_path,
     networks::{taken, texts},
+    ownership::names_deployment,
     params::Fault,
 };
 use crate::backend::{Call, Failure, Outputs};
@@ -43,7 +44,7 @@ impl Engine {
             created.map_err(|error| failure(&error, &format!("creating volume `{name}`")))?;
         }
         match self.volume(&name).await? {
-            Some(found) if is_mine(&found, call) => Ok(known(&found)),
+            Some(found) if self.is_made_for_node(&found, call) => Ok(known(&found)),
             Some(found) => Err(taken("volume", &name, &found["Labels"])),
             None => Err(Failure::fatal(format!("volume {name} is not there although the engine said that it is done"))),
         }
@@ -62,6 +63,18 @@ impl Engine {
             removed.map_err(|error| failure(&error, "removing a volume that the engine left half made"))?;
         }
         Ok(())
+    }
+
+    /// Whether a volume was made for the node of a call: its labels say so, and the seal or the journal prove it. A volume outlives its
+    /// instance, whose id is another one after the next installation.
+    fn is_made_for_node(&self, volume: &Json, call: &Call) -> bool {
+        let labels = &volume["Labels"];
+        let names_it = labels[label::DEPLOYMENT] == call.deployment.as_str() && labels[label::NODE] == call.node.as_str();
+        let is_known = || {
+            let names_this = names_deployment(labels, &call.deployment, &call.deployment_id);
+            names_this && call.properties.get("volume_name").is_some_and(|name| *name == volume["Name"])
+        };
+        names_it && (self.is_sealed_as(volume) || is_known())
     }
 
     pub(super) async fn volume(&self, name: &str) -> Result<Option<Json>, Failure> {
@@ -100,11 +113,6 @@ impl Engine {
 
 fn has_labels(volume: &Json) -> bool {
     volume["Labels"].as_object().is_some_and(|labels| !labels.is_empty())
-}
-
-/// A volume outlives its instance, whose id is another one after the next installation.
-fn is_mine(volume: &Json, call: &Call) -> bool {
-    volume["Labels"][label::DEPLOYMENT] == call.deployment.as_str() && volume["Labels"][label::NODE] == call.node.as_str()
 }
 
 pub(super) fn known(volume: &Json) -> Outputs {
