@@ -4,7 +4,7 @@
 //! lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
 
 use crate::{
-    backend::{Backend, Call, Failure, Outputs, Progress, Step, places},
+    backend::{Backend, Call, Failure, Outputs, Progress, Step, look},
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
     model::Retry,
@@ -336,8 +336,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     async fn planned(&self, plan: impl Fn(&Known<'_>) -> Option<Stage>) -> Result<Option<Stage>, Unsettled> {
         let record = &*self.record;
         let Some(deployment) = &record.deployment else { return Ok(None) };
-        let places = places(deployment, record, self.secrets).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
-        let observed = self.backend.observe(deployment, &places).await.map_err(Unsettled::Engine)?;
+        let observed = look(self.backend, deployment, record, self.secrets).await.map_err(Unsettled::Engine)?;
         Ok(plan(&Known { deployment, record, observed: &observed }))
     }
 

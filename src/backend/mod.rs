@@ -522,6 +522,21 @@ pub fn places(deployment: &Deployment, record: &Record, secrets: &Secrets) -> Re
     Ok(places)
 }
 
+/// Says what exists of a deployment and what stands where it wants to be, and whether it is as declared. Changes nothing.
+///
+/// # Errors
+///
+/// If an engine does not answer, or it cannot be told which one an object is on.
+pub async fn look<B: Backend>(backend: &B, deployment: &Deployment, record: &Record, secrets: &Secrets) -> Result<Observed, Failure> {
+    let places = places(deployment, record, secrets).map_err(Failure::fatal)?;
+    let mut observed = backend.observe(deployment, &places).await?;
+    for object in &mut observed.objects {
+        let me = object.owner.as_ref().map(|owner| owner.instance.clone());
+        docker::judge(object, deployment, &Around { record, me: me.as_deref(), secrets });
+    }
+    Ok(observed)
+}
+
 /// What engines say now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -605,6 +620,10 @@ pub struct Object {
     pub engine: String,
     /// Where it is not any more what was declared when it was made.
     pub drift: Vec<Drift>,
+    /// What the engine shows of it, if no digest says whether it is as declared: until [`look`] compares that.
+    pub shown: Option<Box<docker::Shown>>,
+    /// What came of that.
+    pub comparison: docker::Comparison,
 }
 
 /// Something that was declared and that an object has no more: somebody changed it.

@@ -169,6 +169,8 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         owner: instance.map(|instance| Owner { instance: instance.to_owned(), as_declared: true }),
         engine: Object::DEFAULT_ENGINE.to_owned(),
         drift: Vec::new(),
+        shown: None,
+        comparison: crate::backend::docker::Comparison::default(),
     }
 }
 

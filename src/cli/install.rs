@@ -8,17 +8,19 @@ use super::{
     confirm::{confirm, protected},
     error::{CliError, Kind},
     given,
+    plan::{not_compared, unseen_lines},
     plan_file::PlanFile,
     recover,
     run::closing,
-    session::{How, Job, Session, random_text},
+    session::{How, Job, Session},
     workspace::Workspace,
 };
 use crate::{
     backend::{Backend as _, Object, Observed, Step, docker, places},
     diagnostic::Diagnostics,
+    digest::keyed,
     event::{Entry, Event},
-    model::{Deployment, Difference, inputs::Missing},
+    model::{Deployment, Difference, Instance, inputs::Missing},
     plan::{self, Known, Parameters, Proposal, Reading, Stage, Task, TaskId, Unsupported, Workflow},
     printable::printable,
     state::Record,
@@ -66,7 +68,7 @@ impl Install<'_> {
         recover::mend(self.workspace, self.name).await?;
         let wish = self.wish()?;
         let engines = self.workspace.engines()?;
-        let Some(proposal) = self.settle(&wish, &engines).await? else {
+        let Some(proposal) = self.settle(&wish, &engines, true).await? else {
             return Ok(up_to_date(&wish.record.unwrap_or_default()));
         };
         self.confirm(&wish, &proposal)?;
@@ -101,7 +103,7 @@ impl Install<'_> {
         let places = places(&first.deployment, &known, &self.workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
         session.settle(self.name, &places, self.ask.workflow.as_str()).await?;
         let wish = self.wish()?;
-        let Some(proposal) = self.settle(&wish, engines).await? else { return Ok(false) };
+        let Some(proposal) = self.settle(&wish, engines, false).await? else { return Ok(false) };
         let job = Job {
             workflow: self.ask.workflow,
             parameters: self.parameters(),
@@ -152,12 +154,15 @@ impl Install<'_> {
     }
 
     /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
-    async fn settle(&self, wish: &Wish, engines: &docker::Engines) -> Result<Option<Proposal>, CliError> {
+    async fn settle(&self, wish: &Wish, engines: &docker::Engines, first: bool) -> Result<Option<Proposal>, CliError> {
         let is_update = self.ask.workflow == Workflow::Update;
         if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
             return Err(self.not_installed(&engines.default_engine().await?.told(self.name).await?));
         }
         let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
+        if first {
+            complain(&unseen_lines(&not_compared(&observed)).concat());
+        }
         let proposal = wish.propose(self.ask.workflow, &self.parameters(), &observed);
         if let Some(plan) = &self.plan {
             plan.expect(&PlanFile::new(self.ask.workflow, &self.parameters(), &wish.deployment, &observed, &proposal.stage))?;
@@ -214,8 +219,8 @@ impl Wish {
         let random = workspace.random(name, record.as_ref())?;
         let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
         let known = record.as_ref().and_then(|record| record.deployment.as_ref()).map(|known| known.id.clone());
-        deployment.id = known.filter(|id| !id.is_empty()).unwrap_or_else(|| random_text(12));
         let key = workspace.state.key()?;
+        deployment.id = known.filter(|id| !id.is_empty()).unwrap_or_else(|| first_id(&key, name));
         deployment.withhold(&loaded.blueprint.notes.sensitive, &key, &workspace.secrets);
         deployment.note_secrets(&key, &workspace.secrets, before);
         refuse_unpopulated(&deployment)?;
@@ -241,14 +246,18 @@ impl Wish {
         self.record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref())
     }
 
-    pub(crate) fn differences(&self) -> Vec<Difference> {
+    /// What is not as it was. Of what was read from labels only the engines tell that.
+    pub(crate) fn differences(&self, observed: &Observed) -> Vec<Difference> {
+        if self.is_recovered() {
+            return self.other_than_made(observed);
+        }
         self.before().map(|before| before.differences(&self.deployment)).unwrap_or_default()
     }
 
     pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
         let complete = self.record.as_ref().is_some_and(Record::is_complete);
         let unfinished = self.record.as_ref().is_some_and(|record| record.running().is_some());
-        let differences = if self.is_recovered() { self.other_than_made(observed) } else { self.differences() };
+        let differences = self.differences(observed);
         let is_former = self.record.as_ref().is_some_and(Record::has_former);
         match (complete, differences.is_empty() && !is_former) {
             (true, false) => Decision::Different(differences),
@@ -259,19 +268,23 @@ impl Wish {
     }
 
     /// Whether something is installed and is to become something else.
-    pub(crate) fn is_changed(&self) -> bool {
+    pub(crate) fn is_changed(&self, observed: &Observed) -> bool {
         let is_former = self.record.as_ref().is_some_and(|record| record.is_installed() && record.has_former());
-        is_former || !self.differences().is_empty()
+        is_former || !self.differences(observed).is_empty()
     }
 
     fn is_recovered(&self) -> bool {
         self.record.as_ref().and_then(|record| record.deployment.as_ref()).is_some_and(|before| before.recovered)
     }
 
-    /// Nodes whose objects were made from another definition: all that is known of one that was read from labels.
+    /// Nodes that have objects which are not as declared, or that the blueprint does not have any more.
     fn other_than_made(&self, observed: &Observed) -> Vec<Difference> {
-        let other = observed.objects.iter().filter_map(|object| object.owner.as_ref()).filter(|owner| !owner.as_declared);
-        let nodes: IndexSet<&String> = other.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node)).collect();
+        let is_other = |object: &&Object| object.owner.as_ref().is_some_and(|owner| !owner.as_declared) || !object.drift.is_empty();
+        let owners = observed.objects.iter().filter(is_other).filter_map(|object| object.owner.as_ref());
+        let other = owners.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node));
+        let is_gone = |instance: &&Instance| self.deployment.instance(&instance.id).is_none();
+        let before = self.before().map(|before| &before.instances[..]).unwrap_or_default();
+        let nodes: IndexSet<&String> = other.chain(before.iter().filter(is_gone).map(|instance| &instance.node)).collect();
         nodes.into_iter().map(|node| Difference { field: format!("nodes.{node}"), before: None, after: None }).collect()
     }
 
@@ -314,6 +327,12 @@ impl Wish {
         let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
         if known { Vec::new() } else { vec![Event::Defined { deployment: Box::new(self.deployment.clone()) }] }
     }
+}
+
+/// The id that a deployment has from its first definition on. It follows from the key of the state directory: if the journal is lost, the
+/// objects are still those of the same deployment.
+fn first_id(key: &[u8], name: &str) -> String {
+    keyed(key, &format!("deployment {name}")).chars().take(12).collect()
 }
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {

@@ -11,18 +11,22 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::Observed,
+    backend::{Object, Observed},
     model::Difference,
     plan::{
         Known, Parameters, Proposal, Stage, Task, Workflow,
         effect::{Effect, Prospect, in_words, prospects},
         restore,
     },
+    printable::printable,
     report::count,
     state::Record,
 };
 use serde_json::{Value as Json, json};
-use std::{collections::HashSet, fs};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+};
 
 /// Instances that are named in a row; of more it is said how many.
 const NAMED: usize = 6;
@@ -70,6 +74,8 @@ pub(crate) struct Preview {
     protected: Vec<String>,
     /// Ids of the instances that are restored before anything else.
     restores: Vec<String>,
+    /// What the engine does not show of objects that another state directory made, by instance.
+    not_compared: BTreeMap<String, Vec<String>>,
     too_old: Vec<String>,
 }
 
@@ -81,17 +87,18 @@ impl Preview {
         let (workflow, proposal) = match wish.decide(&install, observed) {
             Decision::UpToDate => (Workflow::Install, Proposal::default()),
             Decision::Different(_) => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
-            Decision::Work if wish.is_changed() => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
+            Decision::Work if wish.is_changed(observed) => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
             Decision::Work => (Workflow::Install, install),
         };
         let prospects = prospects(&Known { deployment: &wish.deployment, record: &known, observed }, &proposal.stage);
         let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
-        let differences = if is_installed { wish.differences() } else { Vec::new() };
+        let differences = if is_installed { wish.differences(observed) } else { Vec::new() };
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
         let restores = if restore::comes_first(&known, workflow, parameters) { restore::whose(&known) } else { Vec::new() };
         let name = wish.deployment.name.clone();
-        Self { name, workflow, proposal, differences, prospects, conflicts, protected, restores, too_old: Vec::new() }
+        let not_compared = not_compared(observed);
+        Self { name, workflow, proposal, differences, prospects, conflicts, protected, restores, not_compared, too_old: Vec::new() }
     }
 
     fn changes(&self) -> bool {
@@ -109,6 +116,7 @@ impl Preview {
             "conflicts": self.conflicts,
             "protected": self.protected,
             "restores": self.restores,
+            "not_compared": self.not_compared,
             "unsupported": self.proposal.unsupported,
             "too_old": self.too_old,
         })
@@ -131,7 +139,7 @@ impl Preview {
 
     fn to_text(&self, steps: bool) -> String {
         if !self.changes() {
-            return format!("`{}` is up to date: nothing to do\n", self.name);
+            return format!("`{}` is up to date: nothing to do\n{}", self.name, self.unseen().concat());
         }
         let mut text = format!("{} of `{}`:\n", self.workflow, self.name);
         text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
@@ -145,7 +153,12 @@ impl Preview {
         text.extend(self.others().map(|difference| format!("  ~ {difference}\n")));
         text.extend(self.conflicts.iter().map(|name| format!("conflict: {}\n", conflict(name))));
         text.extend(self.protection().map(|words| format!("protected: {words}\n")));
+        text.extend(self.unseen());
         text + &self.closing()
+    }
+
+    fn unseen(&self) -> Vec<String> {
+        unseen_lines(&self.not_compared)
     }
 
     fn restoration(&self) -> Option<String> {
@@ -185,8 +198,26 @@ impl Preview {
         text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
         text.extend(self.conflicts.iter().map(|name| format!("\n> **conflict:** {}\n", conflict(name))));
         text.extend(self.protection().map(|words| format!("\n> **protected:** {words}\n")));
+        text.extend(self.unseen().iter().map(|line| format!("\n> {line}")));
         text + &format!("\n{}", self.closing())
     }
+}
+
+/// What of each instance cannot be compared.
+pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>> {
+    let unseen = |object: &Object| {
+        let fields: Vec<String> = object.comparison.unseen.iter().map(|field| printable(field)).collect();
+        object.owner.as_ref().filter(|_| !fields.is_empty()).map(|owner| (owner.instance.clone(), fields))
+    };
+    observed.objects.iter().filter_map(unseen).collect()
+}
+
+/// The same in words, a line for each instance.
+pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let line = |(id, fields): (&String, &Vec<String>)| {
+        format!("not compared: {id}: {}: another state directory made it, and the engine does not show these\n", fields.join(", "))
+    };
+    not_compared.iter().map(line).collect()
 }
 
 /// The lines with a sign in the colour of what they mean.

@@ -81,7 +81,9 @@ impl PlanFile {
         .into_iter()
         .filter_map(|(what, moved)| moved.then_some(what))
         .collect();
-        if moved.is_empty() && self.workflow != now.workflow {
+        // Nothing to do is nothing to do, by whatever name.
+        let is_empty = |plan: &Self| plan.stages.iter().all(Stage::is_empty);
+        if moved.is_empty() && self.workflow != now.workflow && !(is_empty(self) && is_empty(now)) {
             let (planned, asked) = (self.workflow, now.workflow);
             let error = CliError::new(Kind::Different, format!("this is the plan of an {planned}, not of an {asked}; nothing was done"));
             return Err(error.hint(format!("dockctl {planned} --plan FILE carries it out")));

@@ -353,12 +353,7 @@ async fn guarded<E>(run: impl Future<Output = Result<(), E>>, guard: Option<&mut
 
 /// Ids of executions: eight characters of [a-z0-9].
 fn fresh_id() -> String {
-    random_text(8)
-}
-
-/// So many characters of [a-z0-9].
-pub(crate) fn random_text(length: usize) -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(length).collect()
+    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(8).collect()
 }
 
 /// The first signal asks to stop, the second drops everything.

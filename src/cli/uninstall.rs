@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     backend::{
-        docker::{Engines, Recovered, Told, give_up_volumes},
+        docker::{Engines, Recovered, Told, give_up_volumes, known_ids},
         places,
     },
     event::Event,
@@ -23,6 +23,27 @@ use crate::{
     state::Record,
 };
 use serde_json::json;
+
+/// The deployment with what it made and the record does not name any more, such as the volumes of nodes that an update dropped; none if
+/// there is nothing of that.
+async fn left_behind(session: &Session<'_>, volumes: bool) -> Result<Option<Event>, CliError> {
+    let Some(deployment) = session.record.deployment.as_ref().filter(|_| session.record.is_installed()) else { return Ok(None) };
+    let told = session.told(&deployment.name).await?;
+    let left = told.left_of(&deployment.id, &known_ids(&session.record), volumes);
+    let is_known = |id: &str| session.record.dropped.iter().any(|(dropped, _)| dropped.id == id) || deployment.instance(id).is_some();
+    let mut whole = deployment.clone();
+    for mut instance in left.iter().flat_map(|left| &left.deployment.instances).filter(|it| !is_known(&it.id)).cloned() {
+        let Some(node) = left.as_ref().and_then(|left| left.deployment.node(&instance)) else { continue };
+        // A node of today can have the name of one that was dropped.
+        if whole.nodes.contains_key(&instance.node) {
+            instance.node = format!("{}.{}", instance.node, instance.id);
+        }
+        whole.nodes.insert(instance.node.clone(), node.clone());
+        whole.instances.push(instance);
+    }
+    let is_more = whole.instances.len() > deployment.instances.len();
+    Ok(is_more.then(|| Event::Defined { deployment: Box::new(whole) }))
+}
 
 /// How a deployment is taken down.
 pub(crate) struct Ask<'a> {
@@ -121,7 +142,8 @@ async fn take_down(
     let known = if before.is_empty() { session.record.clone() } else { Record::default() };
     let places = places(&deployment, &known, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(&name, &places, "uninstall").await?;
-    session.note(before)?;
+    let left = if before.is_empty() { left_behind(session, volumes).await? } else { None };
+    session.note(before.into_iter().chain(left).collect())?;
     let Some(mut deployment) = session.record.deployment.clone().filter(|_| session.record.is_installed()) else { return Ok(false) };
     if volumes {
         give_up_volumes(&mut deployment, |_| true);

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     backend::{
-        self, Backend as _, Observed,
+        self, Observed,
         docker::{Author, AuthorName, Engines, Host},
     },
     diagnostic::Diagnostics,
@@ -80,7 +80,7 @@ impl<'a> Workspace<'a> {
         let places = backend::places(deployment, record, &self.secrets);
         let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
         engines.connect(&places).await?;
-        Ok(engines.observe(deployment, &places).await?)
+        Ok(backend::look(engines, deployment, record, &self.secrets).await?)
     }
 
     /// Where ids of instances come from: the same for a plan as for the install that follows it, and

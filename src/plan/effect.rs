@@ -129,6 +129,8 @@ fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used
     let put_right =
         |drift: &Drift| Difference { field: drift.field.clone(), before: Some(drift.found.clone()), after: Some(drift.declared.clone()) };
     fields.extend(drift.map(put_right));
+    let compared = known.observed.of(id).into_iter().filter(|_| former.is_none()).flat_map(|object| &object.comparison.differs);
+    fields.extend(compared.map(|field| Difference { field: field.clone(), before: None, after: None }));
     Prospect {
         instance: id.to_owned(),
         node: node.unwrap_or_default(),

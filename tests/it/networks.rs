@@ -110,6 +110,34 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
     assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
 }
 
+/// What an update dropped and kept is still of the deployment: it goes with the rest, in the same run.
+#[test]
+fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
+    let test = Test::new("dropped");
+    let volume = |node: &str, name: &str| format!("  {node}: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-{name}}}}}\n");
+    let volumes = || docker(&["volume", "ls", "--quiet", "--filter", &format!("name={}", test.prefix)]);
+    write(&test, &[volume("data", "data"), volume("cache", "cache")]);
+    test.run(&["install"]).exits(0);
+    write(&test, &[volume("data", "data")]);
+    test.run(&["update", "--yes"]).exits(0);
+    assert_eq!(volumes().lines().count(), 2, "what is in a volume is kept");
+    // Another node of the name of the dropped one, and of another kind.
+    write(&test, &[volume("data", "data"), network("cache", "")]);
+    test.run(&["update", "--yes"]).exits(0);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(), "");
+    assert!(test.run(&["uninstall", "--volumes", "--yes"]).exits(0).stdout.contains("nothing to do"));
+    // Without being asked for, they stay.
+    write(&test, &[volume("data", "data"), volume("cache", "cache")]);
+    test.run(&["install"]).exits(0);
+    write(&test, &[volume("data", "data")]);
+    test.run(&["update", "--yes"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(volumes().lines().count(), 2);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(), "");
+}
+
 #[test]
 fn a_volume_of_somebody_else_is_not_taken() {
     let test = Test::new("foreign");
@@ -160,10 +188,11 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
     let test = Test::new("copied");
     let deployment = format!("dockctl.deployment={}", test.prefix);
     docker(&["volume", "create", "--label", &deployment, "--label", "dockctl.node=data", &test.name("data")]);
-    write(
-        &test,
-        &["  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n".to_owned(), network("front", "")],
-    );
+    let volume = "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n".to_owned();
+    write(&test, &[volume, network("front", "")]);
+    test.run(&["install"]).exits(1).says(&["is taken by a volume"]);
+    test.run(&["uninstall"]).exits(0);
+    write(&test, &[network("front", "")]);
     test.run(&["install"]).exits(0);
     let labels: serde_json::Value =
         serde_json::from_str(&docker(&["network", "inspect", "--format", "{{json .Labels}}", &test.name("front")])).unwrap();
@@ -172,7 +201,7 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
     let copy = test.name("a-copy");
     docker(&["network", "create"].into_iter().chain(copied.iter().map(String::as_str)).chain([copy.as_str()]).collect::<Vec<_>>());
     test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(1).says(&["is taken by a volume"]);
+    test.run(&["uninstall"]).exits(0);
     let names = |what: &str| docker(&[what, "ls", "--format", "{{.Name}}", "--filter", &format!("name={}", test.prefix)]);
     assert_eq!((names("network"), names("volume")), (copy, test.name("data")));
 }

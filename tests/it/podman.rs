@@ -90,6 +90,12 @@ fn podman_is_an_engine_like_any_other() {
         run(&["install"]).exits(0);
         run(&["plan", "--exit-code"]).exits(0);
         run(&["status", "--exit-code"]).exits(0);
+        // A runner without state compares what is declared with what this engine shows.
+        let state = test.path("elsewhere").display().to_string();
+        let elsewhere = |arguments: &[&str]| podman.dockctl(&test, &[arguments, &["--state-dir", &state]].concat());
+        elsewhere(&["recover", &test.prefix]).exits(0);
+        elsewhere(&["plan", "--exit-code"]).exits(0);
+        fs::remove_dir_all(&state).unwrap();
         run(&["uninstall"]).exits(0);
         assert_eq!(podman.docker(&["ps", "-aq"]), "");
     };

@@ -249,3 +249,108 @@ fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
     test.run(&["uninstall"]).exits(0);
 }
+
+/// Everything that a blueprint can declare of a container and that somebody edits later, with a secret and a sensitive input.
+const SHOP: &str = "
+metadata: {dockctl: {sensitive: [password]}}
+inputs:
+  password: {}
+node_templates:
+  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}
+  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: PREFIX-img}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              command: sleep 1000
+              user: '0'
+              environment: {MODE: calm, TOKEN: {get_secret: token}, PASSWORD: {get_input: password}}
+              labels: {team: red}
+              host_config: {restart_policy: {Name: on-failure}, mem_limit: 64m, dns: [10.0.0.1]}
+        stop: {inputs: {params: {timeout: 0}}}
+    relationships:
+      - {type: dockctl.relationships.attached_to_network, target: net, properties: {aliases: [shop]}}
+      - {type: dockctl.relationships.mounts, target: data, properties: {target: /data}}
+";
+
+/// A runner without state: whatever it does, it does in a state directory that is new.
+struct Runner<'t> {
+    test: &'t Test,
+    runs: std::cell::Cell<u32>,
+}
+
+impl Runner<'_> {
+    fn new_state(&self) {
+        self.runs.set(self.runs.get() + 1);
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let state = self.test.path(&format!("runner{}", self.runs.get())).display().to_string();
+        let mut command = self.test.command(&[arguments, &["--state-dir", &state]].concat());
+        Run::of(&command.env("DOCKCTL_SECRET_TOKEN", "glass-horse").output().expect("dockctl starts"))
+    }
+
+    /// Recovers, plans and updates as a pipeline does; how many containers that would recreate, or change.
+    fn converge(&self) -> u64 {
+        self.new_state();
+        self.run(&["recover", &self.test.prefix]).exits(0);
+        let input = ["-i", "password=paper-boat"];
+        let plan = self.run(&[&["plan", "--out", "plan.json", "--output", "json"], &input[..]].concat()).exits(0).json();
+        assert_eq!(plan["not_compared"], serde_json::json!({}), "{plan:#}");
+        self.run(&[&["update", "--plan", "plan.json", "--yes"], &input[..]].concat()).exits(0);
+        plan["instances"].as_array().unwrap().iter().filter(|it| it["effect"] != "none").count() as u64
+    }
+}
+
+#[test]
+fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
+    let test = Test::new("runner");
+    let runner = Runner { test: &test, runs: std::cell::Cell::new(0) };
+    let write = |text: &str| {
+        test.blueprint(text);
+        let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap();
+        let text = text.replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+        fs::write(test.path("blueprint.yaml"), text.replace("cloudify_dsl_1_2", "cloudify_dsl_1_3")).unwrap();
+    };
+    write(SHOP);
+    runner.run(&["install", "-i", "password=paper-boat"]).exits(0);
+    let id = || test.inspect("web", "{{.Id}}");
+    let first = id();
+    for _ in 0..2 {
+        assert_eq!(runner.converge(), 0, "nothing was edited");
+        assert_eq!(id(), first);
+    }
+    // Every edit is seen once.
+    for (before, after, shows) in [
+        ("MODE: calm", "MODE: wild", "{{.Config.Env}}"),
+        ("command: sleep 1000", "command: sleep 1001", "{{.Config.Cmd}}"),
+        ("user: '0'", "user: '7'", "{{.Config.User}}"),
+        ("team: red", "team: blue", "{{.Config.Labels.team}}"),
+        ("dns: [10.0.0.1]", "dns: [10.0.0.2]", "{{.HostConfig.Dns}}"),
+        ("target: /data}", "target: /other}", "{{.HostConfig.Mounts}}"),
+        ("aliases: [shop]", "aliases: [store]", "{{json .NetworkSettings.Networks}}"),
+        ("mem_limit: 64m", "mem_limit: 96m", "{{.HostConfig.Memory}}"),
+    ] {
+        let text = SHOP.replace(before, after);
+        let was = test.inspect("web", shows);
+        write(&text);
+        let changed = runner.converge();
+        assert_eq!(changed, 1, "{after}");
+        assert_ne!(test.inspect("web", shows), was, "{after}");
+        write(SHOP);
+        assert_eq!(runner.converge(), 1, "{after} is taken back");
+    }
+    assert_eq!(runner.converge(), 0, "everything is as it was");
+    // In a new state directory each, as a last job does it.
+    runner.new_state();
+    runner.run(&["update", "--plan", "plan.json", "-i", "password=paper-boat"]).exits(2).says(&["dockctl recover"]);
+    runner.run(&["uninstall", "--volumes", "--yes"]).exits(1).says(&["--from-labels"]);
+    runner.run(&["recover", &test.prefix]).exits(0);
+    runner.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert!(test.containers().is_empty());
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
+}

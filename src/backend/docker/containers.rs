@@ -31,7 +31,7 @@ const REMOVAL: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// First version of the API that takes the hardware address with the network.
-const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
+pub(super) const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
 
 /// Runtime properties that go with the container.
 const FORGOTTEN: [&str; 12] = [
@@ -147,22 +147,16 @@ impl Engine {
         check_name(&name)?;
         let image = call.properties.get("image_id").and_then(Json::as_str).map(str::to_owned);
         let image = image.ok_or_else(|| Failure::fatal("the image of the container is not known"))?;
-        let mut body = Json::Object(converted.body);
+        let platform = converted.platform.clone();
+        let new = NewContainer { name: &name, version: Some(self.client.version()), proxies: &docker_config() };
+        let mut body = assembled(converted, &new);
         body["Image"] = image.into();
-        set_host_name(&mut body, &name);
-        expose_bound_ports(&mut body);
-        if self.client.version() >= MAC_ADDRESS_OF_ENDPOINT {
-            move_mac_address(&mut body);
-        }
-        if converted.proxies {
-            add_proxies(&mut body, &read_json(&config_folder().unwrap_or_default().join("config.json")).unwrap_or_default());
-        }
         if let Some(carried) = call.properties.get(CARRIED).and_then(Json::as_object) {
             mount_carried(&mut body, carried);
         }
         let digest = self.digest(&body.to_string());
         self.set_labels(&mut body, call, creation, &digest);
-        Ok(Request { name, platform: converted.platform, body, digest })
+        Ok(Request { name, platform, body, digest })
     }
 
     /// What of a creation this engine is too old for, in words.
@@ -466,6 +460,34 @@ fn check_name(name: &str) -> Result<(), Failure> {
     }
     Err(Failure::fatal(format!("`{name}` cannot be the name of a container"))
         .hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"))
+}
+
+/// What else the body of a request depends on.
+pub(super) struct NewContainer<'a> {
+    pub name: &'a str,
+    /// Of the engine's API, if it is known.
+    pub version: Option<Version>,
+    /// Configuration of the docker command, which names proxies.
+    pub proxies: &'a Json,
+}
+
+/// The body of the request that creates a container, but for the image, labels and volumes that are carried over.
+pub(super) fn assembled(converted: params::Creation, new: &NewContainer<'_>) -> Json {
+    let mut body = Json::Object(converted.body);
+    set_host_name(&mut body, new.name);
+    expose_bound_ports(&mut body);
+    if new.version.is_some_and(|version| version >= MAC_ADDRESS_OF_ENDPOINT) {
+        move_mac_address(&mut body);
+    }
+    if converted.proxies {
+        add_proxies(&mut body, new.proxies);
+    }
+    body
+}
+
+/// Configuration of the docker command; null if there is none.
+pub(super) fn docker_config() -> Json {
+    read_json(&config_folder().unwrap_or_default().join("config.json")).unwrap_or_default()
 }
 
 /// Engines publish only what is exposed, and say nothing of a binding that leads nowhere.

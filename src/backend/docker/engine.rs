@@ -1,13 +1,15 @@
 //! Carries out steps on one Docker engine.
 
 use super::{
-    Action, Attachment, ConnectError, Host,
+    Action, Attachment, Comparison, ConnectError, Host, Shown,
+    compare::WantedImage,
     connect::{Client, failure, status},
     container::{Container, is_name, plain_name},
-    containers::known_id,
+    containers::{docker_config, known_id},
     declaration,
+    declared::image as declared_image,
     drift::drift,
-    images::Wanted,
+    images::{Wanted, name_of},
     kind,
     ownership::{Author, names_deployment},
     recover, wanted_name,
@@ -70,6 +72,8 @@ pub struct Engine {
     pub(super) asked_for: RefCell<HashSet<String>>,
     /// Labels of images that containers were made from, by id.
     pub(super) image_labels: RefCell<HashMap<String, Json>>,
+    /// What the engine says of itself, once it was asked.
+    description: RefCell<Option<Json>>,
 }
 
 impl Engine {
@@ -86,6 +90,7 @@ impl Engine {
             brought: RefCell::default(),
             asked_for: RefCell::default(),
             image_labels: RefCell::default(),
+            description: RefCell::default(),
         })
     }
 
@@ -118,6 +123,10 @@ impl Engine {
             instance: instance.to_owned(),
             as_declared: self.is_as_declared(deployment, instance, container.labels()),
         });
+        let shown = match &owner {
+            Some(owner) if self.is_by_another(container.labels()) => Some(self.shown(container, deployment, &owner.instance).await?),
+            _ => None,
+        };
         let bears_name = container.label(label::DEPLOYMENT) == Some(&deployment.name);
         let is_claimed = owner.is_none() && bears_name && self.is_claim(container).await?;
         Ok(Object {
@@ -138,14 +147,54 @@ impl Engine {
             drift: owner.as_ref().map(|owner| drift(deployment, &owner.instance, container)).unwrap_or_default(),
             owner,
             engine: engine.to_owned(),
+            shown: shown.map(Box::new),
+            comparison: Comparison::default(),
         })
     }
 
-    /// Whether an object with these labels was made from what the deployment declares for an instance. What another state
-    /// folder made cannot be compared: its digests have another key. Then it is believed to be.
+    /// What there is to compare of a container that another state directory made.
+    async fn shown(&self, container: &Container, deployment: &Deployment, instance: &str) -> Result<Shown, Failure> {
+        let image = self.image(container.text("/Image").unwrap_or_default()).await?;
+        let node = deployment.instance(instance).and_then(|instance| deployment.node(instance));
+        let wanted_image = match node.and_then(|node| name_of(&declared_image(node))) {
+            None => WantedImage::Unnamed,
+            Some(name) => match self.image(&name).await? {
+                Some(found) => WantedImage::Id(found["Id"].as_str().unwrap_or_default().to_owned()),
+                None => WantedImage::Absent,
+            },
+        };
+        let mut peers = Vec::new();
+        let modes = ["NetworkMode", "PidMode", "IpcMode"].map(|mode| container.json["HostConfig"][mode].as_str().unwrap_or_default());
+        for id in modes.into_iter().filter_map(|mode| mode.strip_prefix("container:")) {
+            peers.extend(self.inspect(id).await?.map(|peer| (id.to_owned(), peer.name())));
+        }
+        let known = self.description.borrow().clone();
+        let engine = match known {
+            Some(known) => known,
+            None => self.client.ask("/info", &[]).await.map_err(|error| failure(&error, "asking the engine about itself"))?,
+        };
+        *self.description.borrow_mut() = Some(engine.clone());
+        Ok(Shown {
+            object: container.json.clone(),
+            image: image.map(|image| image["Config"].clone()).unwrap_or_default(),
+            wanted_image,
+            engine,
+            is_podman: self.client.is_podman(),
+            peers,
+            version: Some(self.client.version()),
+            config: docker_config(),
+        })
+    }
+
+    /// Whether an object with these labels was made from what the deployment declares for an instance. The digests of another state
+    /// directory have another key: then it counts as such until it is compared.
     fn is_as_declared(&self, deployment: &Deployment, instance: &str, labels: &Json) -> bool {
-        let is_ours = labels[label::KEY].as_str().is_none_or(|key| key == self.key_id());
-        !is_ours || self.declared(deployment, instance).is_none_or(|spec| labels[label::SPEC] == spec.as_str())
+        self.is_by_another(labels) || self.declared(deployment, instance).is_none_or(|spec| labels[label::SPEC] == spec.as_str())
+    }
+
+    /// Whether labels were made with the key of another state directory.
+    fn is_by_another(&self, labels: &Json) -> bool {
+        labels[label::KEY].as_str().is_some_and(|key| key != self.key_id())
     }
 
     /// Digest of what the deployment declares for an instance; none if it does not have it.
@@ -269,10 +318,14 @@ impl Engine {
         if !self.is_sealed_as(found) {
             return None;
         }
-        let by_name =
-            |it: &&Instance| labels[label::NODE] == it.node.as_str() && wanted_name(deployment, it).as_deref() == found["Name"].as_str();
+        let is_volume = |it: &Instance| deployment.node(it).and_then(super::kind) == Some(ObjectKind::Volume);
+        let has_name = |it: &Instance| wanted_name(deployment, it).as_deref() == found["Name"].as_str();
+        let by_name = |it: &&Instance| is_volume(it) && labels[label::NODE] == it.node.as_str() && has_name(it);
         let instance = match kind {
-            ObjectKind::Volume => deployment.instances.iter().find(by_name).map(|it| it.id.clone()),
+            ObjectKind::Volume => {
+                let labelled = || deployment.instances.iter().find(|it| labels[label::INSTANCE] == it.id.as_str());
+                deployment.instances.iter().find(by_name).or_else(labelled).map(|it| it.id.clone())
+            }
             _ => labels[label::INSTANCE].as_str().map(str::to_owned).filter(|_| names_it),
         };
         instance.filter(|instance| !has_known(places, instance))
@@ -307,6 +360,7 @@ impl Engine {
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         let id = if kind == ObjectKind::Volume { text("Name") } else { text("Id") };
         let owner = self.plain_owner(found, deployment, places, kind, &id).map(|instance| Owner {
+            // What is in a volume is worth more than what it was made from.
             as_declared: kind == ObjectKind::Volume || self.is_as_declared(deployment, &instance, &found["Labels"]),
             instance,
         });
@@ -325,6 +379,8 @@ impl Engine {
             owner,
             engine: engine.to_owned(),
             drift: Vec::new(),
+            shown: self.is_by_another(&found["Labels"]).then(|| Box::new(Shown { object: found.clone(), ..Shown::default() })),
+            comparison: Comparison::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod adopt;
 mod attach;
 mod build;
 pub mod check;
+mod compare;
 mod connect;
 mod container;
 mod containers;
@@ -34,6 +35,7 @@ mod wait_for;
 mod watch;
 
 pub use attach::{Attached, Command, Excerpt};
+pub use compare::{Comparison, Shown};
 pub(crate) use connect::ANSWER;
 pub use connect::{ConnectError, Host};
 pub use engine::Engine;
@@ -46,6 +48,7 @@ pub use ownership::{Author, AuthorName};
 pub use recover::{Claim, Recovered, Told};
 pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
 
+pub(super) use compare::judge;
 pub(super) use declared::declaration as declaration_of;
 pub(super) use declared::{adopted_name, engine_of, uses};
 pub(super) use exclusive::{both_need, fixed_port, is_removed_when_stopped};
@@ -59,10 +62,11 @@ use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{
     model::{Definition, Deployment, Instance},
     plan::{InstanceState, Stage, Task},
-    state::Record,
+    state::{InstanceRecord, Record},
 };
 use declared::{ExpectedExit, declaration, expected_exit, wanted_name};
 use serde_json::Value as Json;
+use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
 pub(super) const HEARSAY: [&str; 4] = ["container_info", "container_args", "run_result", "build_result"];
@@ -167,6 +171,16 @@ pub fn known_id<'r>(record: &'r Record, instance: &Instance, node: &Definition) 
         ObjectKind::Volume => "volume_name",
     };
     record.properties(&instance.id)?.get(property)?.as_str()
+}
+
+/// Ids of all objects that a record knows.
+#[must_use]
+pub fn known_ids(record: &Record) -> HashSet<String> {
+    let ids = |known: &InstanceRecord| {
+        let names = ["container_id", "network_id", "volume_name", SUCCESSOR, PREDECESSOR];
+        names.iter().filter_map(|name| known.properties.get(*name)?.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    record.instances.values().flat_map(ids).collect()
 }
 
 /// The name of the object that stands for an instance, where it is known by now.

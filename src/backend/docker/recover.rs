@@ -23,7 +23,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+};
 
 /// How many objects are looked at at once.
 const LOOKS: usize = 8;
@@ -215,6 +218,15 @@ impl Told {
         claims.into_iter().map(|(id, found)| claim(id, &found)).collect()
     }
 
+    /// What this state directory made for a deployment, and a record does not know: none of these ids. Volumes among it only if they
+    /// are asked for.
+    #[must_use]
+    pub fn left_of(&self, deployment: &str, known: &HashSet<String>, volumes: bool) -> Option<Recovered> {
+        let is_of = |id: &str| id.is_empty() || deployment.is_empty() || id == deployment;
+        let is_asked_for = |found: &Found| volumes || found.kind != ObjectKind::Volume;
+        self.of(|found| found.is_sealed && is_of(&found.deployment_id) && !known.contains(&found.id) && is_asked_for(found))
+    }
+
     /// The deployment with this id, whoever made it; none if nothing carries the id.
     #[must_use]
     pub fn identified(&self, id: &str) -> Option<Recovered> {
@@ -331,13 +343,19 @@ fn of_container(container: &Container) -> Found {
     if container.flag("/State/Running") {
         properties.extend(container.network_properties());
     }
+    let told = of_labels(container.labels(), container.text("/Created"));
+    let is_started = told
+        .label
+        .operations
+        .values()
+        .any(|(plugin, operation, _)| matches!(Operation::of(plugin, operation), Some(Operation::Start | Operation::Run)));
     Found {
         id: container.id(),
         name: container.name(),
         // One that ran and does not any more has drifted: its instance was started.
-        state: if container.state() == ObjectState::Created { InstanceState::Created } else { InstanceState::Started },
+        state: if container.state() == ObjectState::Created && is_started { InstanceState::Created } else { InstanceState::Started },
         properties,
-        ..of_labels(container.labels(), container.text("/Created"))
+        ..told
     }
 }
 

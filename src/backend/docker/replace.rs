@@ -91,7 +91,11 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
     };
     let Some(deployment) = &record.deployment else { return Change::Remake };
     let Some(former) = former else {
-        return if kind == ObjectKind::Container && !node.is_adopted() { Change::Replace } else { Change::Remake };
+        return match kind {
+            ObjectKind::Container if !node.is_adopted() => Change::Replace,
+            ObjectKind::Volume if !node.is_adopted() => volume_stays(instance, observed),
+            _ => Change::Remake,
+        };
     };
     let before = Instance { ties: known.map(|known| known.former_ties.clone()).unwrap_or_default(), ..instance.clone() };
     if engine(node) != engine(former) {
@@ -119,18 +123,20 @@ pub(in crate::backend) fn change(instance: &Instance, node: &Definition, record:
         _ => return Change::Remake,
     }
     match kind {
-        ObjectKind::Volume => {
-            let name = observed.of(&instance.id).map_or(instance.node.as_str(), |object| object.name.as_str());
-            Change::Refused(format!(
-                "volumes cannot be changed; what is in `{name}` would be lost: declare the new one as another node, with another name"
-            ))
-        }
+        ObjectKind::Volume => volume_stays(instance, observed),
         ObjectKind::Container if former.secrets != node.secrets => Change::Replace,
         ObjectKind::Container => {
             adjustment(deployment, (&before, former), (instance, node)).map_or(Change::Replace, |step| Change::Adjust(Box::new(step)))
         }
         ObjectKind::Network | ObjectKind::Image => Change::Remake,
     }
+}
+
+fn volume_stays(instance: &Instance, observed: &Observed) -> Change {
+    let name = observed.of(&instance.id).map_or(instance.node.as_str(), |object| object.name.as_str());
+    Change::Refused(format!(
+        "volumes cannot be changed; what is in `{name}` would be lost: declare the new one as another node, with another name"
+    ))
 }
 
 /// Engines rename containers only: what else was adopted cannot give its name to another one.

@@ -250,6 +250,17 @@ pub(in super::super) fn shown(image: &Json) -> String {
     }
 }
 
+/// The name, or the id, that the engine has the image by; none if it has no name, or one that is only known later.
+pub(in super::super) fn name_of(image: &Json) -> Option<String> {
+    let read = Image::read(image).ok().filter(|_| !is_late(image, &["src", "image", "repository", "tag"]))?;
+    if read.is_id() {
+        return read.repository;
+    }
+    let is_named = read.repository.is_some() || read.base.is_some();
+    let (repository, tag) = read.reference("");
+    is_named.then(|| joined(&repository, &tag))
+}
+
 /// What tells images apart that need not be brought twice; none if that is only known later.
 pub(in super::super) fn key_of(image: &Json) -> Option<String> {
     let keys = ["src", "image", "repository", "tag", "platform", "changes"];

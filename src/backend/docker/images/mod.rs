@@ -8,7 +8,7 @@ mod layout;
 
 pub(super) use archive::stream_of;
 pub(super) use download::download;
-pub(super) use image::{Image, KEYS, Key, file_of, is_url, key_of, path_of, shown};
+pub(super) use image::{Image, KEYS, Key, file_of, is_url, key_of, name_of, path_of, shown};
 
 use super::{
     connect::{failure, status},
