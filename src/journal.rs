@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 use thiserror::Error;
@@ -36,6 +36,8 @@ const SLACK: i64 = 1 << 20;
 
 /// Bytes in the key of the digests.
 const KEY: usize = 32;
+/// No key has more.
+const MOST_KEY: u64 = 4096;
 /// How often a lock is tried: a command that only reads may have it for a moment.
 const TRIES: u32 = 10;
 
@@ -101,6 +103,14 @@ pub enum JournalError {
         path: PathBuf,
         /// Bytes that are free there.
         free: u64,
+    },
+    /// Somebody else could have put anything into the folder, or a link in the place of a file.
+    #[error("nothing is written to {}: {why}", path.display())]
+    Distrusted {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
     },
     /// Another run holds the deployment.
     #[error("the deployment is in use{}", holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
@@ -218,6 +228,41 @@ impl StateDir {
         self.deployments().join(format!("{deployment}.db"))
     }
 
+    /// The folder without any link on the way to it: files in it are opened without following links.
+    fn resolved(&self) -> Self {
+        self.path.canonicalize().map_or_else(|_| self.clone(), |path| Self { path })
+    }
+
+    /// Why what is in the folder may be somebody else's words, and nothing should be written there; none if only its owner can write to
+    /// it, and that is who this process is.
+    #[must_use]
+    pub fn distrusted(&self) -> Option<JournalError> {
+        let me = rustix::process::geteuid();
+        let why = |path: &Path| {
+            let data = fs::symlink_metadata(path).ok()?;
+            let is_mine = me.is_root() || data.uid() == me.as_raw();
+            match () {
+                () if data.is_symlink() => Some("it is a link"),
+                () if !is_mine => Some("it belongs to another user"),
+                () if data.mode() & 0o002 != 0 => Some("everybody can write to it"),
+                () => None,
+            }
+        };
+        let resolved = self.resolved();
+        let folders = [resolved.path.clone(), resolved.deployments()];
+        folders.into_iter().find_map(|path| why(&path).map(|why| JournalError::Distrusted { path, why }))
+    }
+
+    /// Makes the folder, if it is not there, and gives it without links on the way. Whatever writes calls this first.
+    fn ready(&self) -> Result<Self, JournalError> {
+        make_folder(&self.path)?;
+        let resolved = self.resolved();
+        match self.distrusted() {
+            Some(error) => Err(error),
+            None => make_folder(&resolved.deployments()).map(|()| resolved),
+        }
+    }
+
     /// Names of the deployments that have a journal, sorted.
     ///
     /// # Errors
@@ -241,13 +286,15 @@ impl StateDir {
     ///
     /// If it cannot be read or made.
     pub fn key(&self) -> Result<Vec<u8>, JournalError> {
-        let path = self.path.join("key");
+        let path = self.resolved().path.join("key");
+        let path = if path.exists() { path } else { self.ready()?.path.join("key") };
         let io = |source| JournalError::Io { path: path.clone(), source };
-        make_folder(&self.path)?;
         if !path.exists() {
             make_key(&path).map_err(io)?;
         }
-        let key = fs::read(&path).map_err(io)?;
+        let mut key = Vec::new();
+        let opened = open_no_link(&path, OpenOptions::new().read(true));
+        opened.and_then(|file| file.take(MOST_KEY).read_to_end(&mut key)).map_err(io)?;
         // Another key would make every container look changed.
         if key.len() < KEY { Err(io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged"))) } else { Ok(key) }
     }
@@ -258,7 +305,7 @@ impl StateDir {
     ///
     /// If it cannot be read or tells no possible story.
     pub fn read(&self, deployment: &str) -> Result<Option<Record>, JournalError> {
-        let path = self.database(deployment);
+        let path = self.resolved().database(deployment);
         if !path.exists() {
             return Ok(None);
         }
@@ -271,7 +318,7 @@ impl StateDir {
     ///
     /// As [`read`](Self::read).
     pub fn entries(&self, deployment: &str) -> Result<(Record, Vec<Entry>), JournalError> {
-        let path = self.database(deployment);
+        let path = self.resolved().database(deployment);
         if !path.exists() {
             return Ok((Record::default(), Vec::new()));
         }
@@ -285,10 +332,11 @@ impl StateDir {
     ///
     /// If it cannot be renamed.
     pub fn set_aside(&self, deployment: &str) -> Result<PathBuf, JournalError> {
-        let path = self.database(deployment);
+        let state = self.ready()?;
+        let path = state.database(deployment);
         let stamp = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string().replace(':', "");
         let free = |n: u32| {
-            self.deployments().join(format!("{deployment}.damaged-{stamp}{}", if n == 0 { String::new() } else { format!("-{n}") }))
+            state.deployments().join(format!("{deployment}.damaged-{stamp}{}", if n == 0 { String::new() } else { format!("-{n}") }))
         };
         let kept = (0..1000).map(free).find(|path| !path.exists()).unwrap_or_else(|| free(0));
         for ending in ["", "-wal", "-shm"] {
@@ -307,7 +355,7 @@ impl StateDir {
     ///
     /// If the journal cannot be written.
     pub fn ask_to_stop(&self, deployment: &str, force: bool) -> Result<(), JournalError> {
-        let path = self.database(deployment);
+        let path = self.ready()?.database(deployment);
         // A run that has only just begun makes it in a moment.
         for _ in 0..TRIES {
             if Store::look(&path).is_ok_and(|store| store.format == FORMAT) {
@@ -327,8 +375,8 @@ impl StateDir {
     ///
     /// If the lock cannot be looked at.
     pub fn holder(&self, deployment: &str) -> Result<Option<Holder>, JournalError> {
-        let path = self.deployments().join(format!("{deployment}.lock"));
-        let Ok(mut file) = File::open(&path) else { return Ok(None) };
+        let path = self.resolved().deployments().join(format!("{deployment}.lock"));
+        let Ok(mut file) = open_no_link(&path, OpenOptions::new().read(true)) else { return Ok(None) };
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
@@ -344,7 +392,7 @@ impl StateDir {
     pub fn hold(&self, deployment: &str, holder: &Holder) -> Result<Held, JournalError> {
         let since = now();
         let lock = self.lock(deployment, holder)?;
-        let store = Store::open(&self.database(deployment))?;
+        let store = Store::open(&self.resolved().database(deployment))?;
         // What was asked of an earlier run; what is asked of this one already is heeded.
         store.clear_requests(since)?;
         let record = store.replay()?;
@@ -357,19 +405,24 @@ impl StateDir {
     ///
     /// If another run holds it, or there is no room.
     pub fn lock(&self, deployment: &str, holder: &Holder) -> Result<File, JournalError> {
-        make_folder(&self.path)?;
-        make_folder(&self.deployments())?;
-        let path = self.deployments().join(format!("{deployment}.lock"));
+        let deployments = self.ready()?.deployments();
+        let path = deployments.join(format!("{deployment}.lock"));
         let io = |source| JournalError::Io { path: path.clone(), source };
-        let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
+        let mut lock = open_no_link(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false)).map_err(io)?;
         take(&lock).map_err(|error| match error {
             TryLockError::WouldBlock => JournalError::Busy { holder: read_holder(&mut lock) },
             TryLockError::Error(source) => io(source),
         })?;
-        expect_room(&self.deployments())?;
+        expect_room(&deployments)?;
         write_holder(&mut lock, holder).map_err(io)?;
         Ok(lock)
     }
+}
+
+/// Opens a file that nobody but its user may read, if it is made; a link is an error.
+fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    options.mode(0o600).custom_flags(no_link).open(path)
 }
 
 /// A run that can write nothing down had better not begin.
@@ -377,6 +430,16 @@ fn expect_room(path: &Path) -> Result<(), JournalError> {
     let Ok(disk) = rustix::fs::statvfs(path) else { return Ok(()) };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free < ROOM { Err(JournalError::NoRoom { path: path.to_owned(), free }) } else { Ok(()) }
+}
+
+/// SQLite looks at the database alone: what it writes beside it must be no link either.
+fn expect_no_links(path: &Path) -> Result<(), JournalError> {
+    let beside = ["", "-wal", "-shm", "-journal"].map(|ending| PathBuf::from(format!("{}{ending}", path.display())));
+    let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
+    match beside.into_iter().find(is_link) {
+        Some(path) => Err(JournalError::Distrusted { path, why: "it is a link" }),
+        None => Ok(()),
+    }
 }
 
 fn take(lock: &File) -> Result<(), TryLockError> {
@@ -420,7 +483,7 @@ fn make_key(path: &Path) -> io::Result<()> {
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = open_no_link(path, OpenOptions::new().write(true).create(true).truncate(true))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -448,7 +511,7 @@ impl Store {
     fn open(path: &Path) -> Result<Self, JournalError> {
         let sqlite = |source| JournalError::Sqlite { path: path.to_owned(), source };
         // Made by hand first: SQLite gives its side files the mode of the database.
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let file = open_no_link(path, OpenOptions::new().append(true).create(true));
         file.map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
         let connection = Self::connect(path)?;
         let found = format_of(&connection, path)?;
@@ -466,7 +529,8 @@ impl Store {
 
     fn connect(path: &Path) -> Result<Connection, JournalError> {
         let sqlite = |source| JournalError::Sqlite { path: path.to_owned(), source };
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        expect_no_links(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(sqlite)?;
         Ok(connection)
@@ -483,6 +547,7 @@ impl Store {
 
     /// Nobody writes where nobody can: SQLite needs no side files then.
     fn connect_unwritable(path: &Path) -> Result<Connection, JournalError> {
+        expect_no_links(path)?;
         let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let opened = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags);
@@ -678,6 +743,44 @@ mod tests {
             seen.insert(left.len());
         }
         assert!(seen.len() > 6 && seen.contains(&0), "of {} bytes: {seen:?}", files[1].len());
+    }
+
+    #[test]
+    fn what_others_can_write_to_is_read_and_not_written() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        // However the user gets there, the folder itself counts.
+        symlink(folder.path(), folder.path().join("link")).unwrap();
+        let state = StateDir::new(folder.path().join("link/state"));
+        drop(hold(&state));
+        assert!(state.distrusted().is_none());
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for path in [folder.path().join("state"), folder.path().join("state/deployments")] {
+            mode(&path, 0o1777);
+            let refused = state.hold("d", &Holder::this("test", "x")).err();
+            assert!(matches!(refused, Some(JournalError::Distrusted { .. })), "{refused:?}");
+            assert!(matches!(state.ask_to_stop("d", false), Err(JournalError::Distrusted { .. })));
+            assert!(state.read("d").unwrap().is_some(), "it is read all the same");
+            mode(&path, 0o700);
+        }
+        drop(hold(&state));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_not_followed() {
+        use std::os::unix::fs::symlink;
+        for name in ["deployments/d.lock", "deployments/d.db", "deployments/d.db-wal", "deployments/d.db-shm", "key"] {
+            let folder = tempfile::tempdir().unwrap();
+            let state = StateDir::new(folder.path().join("state"));
+            drop(hold(&state));
+            let (victim, path) = (folder.path().join("victim"), folder.path().join("state").join(name));
+            let _ = fs::remove_file(&path);
+            fs::write(&victim, "precious").unwrap();
+            symlink(&victim, &path).unwrap();
+            let failed = if name == "key" { state.key().is_err() } else { state.hold("d", &Holder::this("test", "x")).is_err() };
+            assert!(failed, "{name}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
+        }
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// As [`printable`], of at most so many characters, and says how many were left out.
-#[allow(dead_code)]
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(most) else { return printable(text) };
     format!("{} … ({} more bytes)", printable(&text[..end]), text.len() - end)

@@ -1,13 +1,15 @@
 //! `dockctl.toml`: what flags are where nothing else is said.
 //!
 //! One of the user, and one of the project: the nearest in the current folder or above it. A flag beats its variable, a variable the
-//! project's file, that the user's.
+//! project's file, that the user's. Whoever wrote a project that was cloned is not its user: its file sets how a run goes about, never
+//! which engine, which files, or what is agreed to.
 
-use super::error::CliError;
+use super::{complain, error::CliError};
 use crate::diagnostic::nearest;
 use clap::{Arg, ArgAction, Command};
 use std::{
-    env, fs,
+    env, fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
@@ -16,19 +18,71 @@ const NAME: &str = "dockctl.toml";
 /// Flags whose values are paths: they are seen from the file.
 const PATHS: [&str; 3] = ["state-dir", "cache-dir", "secrets"];
 
+/// Flags that a project's file may set.
+const OF_PROJECT: [&str; 17] = [
+    "parallel",
+    "task-retries",
+    "task-retry-interval",
+    "engine-timeout",
+    "keep-history",
+    "output",
+    "progress",
+    "color",
+    "verbose",
+    "strict",
+    "offline",
+    "timeout",
+    "fail-fast",
+    "max-unavailable",
+    "start-first",
+    "budget",
+    "cool-down",
+];
+
+/// A file, and who wrote it.
+#[derive(Clone, Debug)]
+struct File {
+    path: PathBuf,
+    is_project: bool,
+}
+
 /// The command line with the defaults of the files that there are.
 ///
 /// # Errors
 ///
-/// If a file cannot be read, or sets what there is no flag for.
+/// If a file cannot be read, or sets what there is no flag for, or what is not a project's to set.
 pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
-    let mut command = without_empty_variables(command);
-    for path in files() {
-        let text = fs::read_to_string(&path).map_err(|error| cannot(&path, &error.to_string()))?;
-        let table: Table = text.parse().map_err(|error: toml::de::Error| cannot(&path, &error.to_string()))?;
-        command = apply(command, &table, &path)?;
+    let mut command = plain(command);
+    for file in files() {
+        let cannot = |why: &str| cannot(&file.path, why);
+        if let Some(why) = distrusted(&file.path).map_err(|error| cannot(&error.to_string()))? {
+            complain(&format!("note: {} is not read: {why}\n", file.path.display()));
+            continue;
+        }
+        let text = fs::read_to_string(&file.path).map_err(|error| cannot(&error.to_string()))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| cannot(&error.to_string()))?;
+        command = apply(command, &table, &file)?;
     }
     Ok(command)
+}
+
+/// The command line without any file.
+pub(crate) fn plain(command: Command) -> Command {
+    without_empty_variables(command)
+}
+
+/// Why a file may be somebody else's words; none if only its user, or root, can have written it.
+fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
+    let (file, me) = (fs::metadata(path)?, rustix::process::geteuid().as_raw());
+    let resolved = path.canonicalize()?;
+    let folders = [path.parent(), resolved.parent()].into_iter().flatten().map(fs::metadata).collect::<io::Result<Vec<_>>>()?;
+    let is_open = |folder: &fs::Metadata| folder.mode() & 0o1002 == 0o002;
+    Ok(match () {
+        () if file.uid() != me && file.uid() != 0 => Some("it belongs to another user"),
+        () if file.mode() & 0o002 != 0 => Some("everybody can write to it"),
+        () if folders.iter().any(is_open) => Some("everybody can replace it: its folder is writable by all"),
+        () => None,
+    })
 }
 
 /// A variable that is empty says nothing.
@@ -39,13 +93,25 @@ fn without_empty_variables(command: Command) -> Command {
 }
 
 /// The user's, then the project's: what comes later wins.
-fn files() -> Vec<PathBuf> {
-    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| Some(variable("HOME")?.join(".config")));
-    let user = base.map(|base| base.join("dockctl").join(NAME));
+fn files() -> Vec<File> {
+    let user = users_own().filter(|path| path.is_file());
     let here = env::current_dir().unwrap_or_default();
     let project = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
-    user.into_iter().filter(|path| path.is_file()).chain(project).collect()
+    let project = project.filter(|path| user.as_ref() != Some(path));
+    let of = |is_project: bool| move |path: PathBuf| File { path, is_project };
+    user.into_iter().map(of(false)).chain(project.into_iter().map(of(true))).collect()
+}
+
+/// Where the user's own file is, or would be.
+fn users_own() -> Option<PathBuf> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| Some(variable("HOME")?.join(".config")));
+    base.map(|base| base.join("dockctl").join(NAME))
+}
+
+/// Whether the docker command's variables name an engine: they beat files.
+fn has_engine_variable() -> bool {
+    ["DOCKER_HOST", "DOCKER_CONTEXT"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn cannot(path: &Path, why: &str) -> CliError {
@@ -53,17 +119,17 @@ fn cannot(path: &Path, why: &str) -> CliError {
 }
 
 /// Values at the top are for every command, tables for one each.
-fn apply(mut command: Command, table: &Table, path: &Path) -> Result<Command, CliError> {
+fn apply(mut command: Command, table: &Table, file: &File) -> Result<Command, CliError> {
     for (key, value) in table {
         command = match value {
             Value::Table(flags) => {
                 let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
                 if !names.contains(key) {
-                    return Err(unknown(path, "command", key, &names));
+                    return Err(unknown(&file.path, "command", key, &names));
                 }
                 flags.iter().try_fold(command, |command, (flag, value)| {
                     let mut set = Ok(());
-                    let command = command.mut_subcommand(key, |sub| match with_default(sub.clone(), flag, value, path) {
+                    let command = command.mut_subcommand(key, |sub| match with_default(sub.clone(), flag, value, file) {
                         Ok(sub) => sub,
                         Err(error) => {
                             set = Err(error);
@@ -73,10 +139,17 @@ fn apply(mut command: Command, table: &Table, path: &Path) -> Result<Command, Cl
                     set.map(|()| command)
                 })?
             }
-            value => with_default(command, key, value, path)?,
+            value => with_default(command, key, value, file)?,
         };
     }
     Ok(command)
+}
+
+fn not_of_project(path: &Path, flag: &str) -> CliError {
+    let own = users_own().map_or_else(|| format!("dockctl/{NAME} of your configuration folder"), |path| path.display().to_string());
+    cannot(path, &format!("a project's file cannot set `{flag}`"))
+        .hint(format!("it may set {}", OF_PROJECT.join(", ")))
+        .hint(format!("everything else goes into your own file: {own}"))
 }
 
 fn unknown(path: &Path, what: &str, name: &str, known: &[String]) -> CliError {
@@ -87,12 +160,19 @@ fn unknown(path: &Path, what: &str, name: &str, known: &[String]) -> CliError {
     }
 }
 
-fn with_default(command: Command, flag: &str, value: &Value, path: &Path) -> Result<Command, CliError> {
+fn with_default(command: Command, flag: &str, value: &Value, file: &File) -> Result<Command, CliError> {
+    let path = &file.path;
     let long = |argument: &Arg| argument.get_long().map(str::to_owned);
     let Some(id) = command.get_arguments().find(|it| long(it).as_deref() == Some(flag)).map(|it| it.get_id().clone()) else {
         let known: Vec<String> = command.get_arguments().filter_map(long).collect();
         return Err(unknown(path, "flag", flag, &known));
     };
+    if file.is_project && !OF_PROJECT.contains(&flag) {
+        return Err(not_of_project(path, flag));
+    }
+    if matches!(flag, "host" | "context") && has_engine_variable() {
+        return Ok(command);
+    }
     let texts = texts(value).ok_or_else(|| cannot(path, &format!("`{flag}` must be a text, a number, true, false, or a list of texts")))?;
     let from_here = |text: String| {
         if PATHS.contains(&flag) { path.parent().unwrap_or(Path::new(".")).join(text).display().to_string() } else { text }
@@ -145,9 +225,56 @@ mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _};
 
     fn read(text: &str, words: &[&str]) -> Result<Cli, String> {
-        let command = apply(Cli::command(), &text.parse().unwrap(), Path::new("/project/dockctl.toml")).map_err(|error| error.message)?;
+        read_from(text, words, false)
+    }
+
+    fn read_from(text: &str, words: &[&str], is_project: bool) -> Result<Cli, String> {
+        let file = File { path: PathBuf::from("/project/dockctl.toml"), is_project };
+        let command = apply(Cli::command(), &text.parse().unwrap(), &file).map_err(|error| error.message)?;
         let matches = command.try_get_matches_from(words).map_err(|error| error.to_string())?;
         Cli::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    /// What is not in the list is refused, whichever command has it: the list is all that a project says.
+    #[test]
+    fn a_project_sets_how_a_run_goes_about_and_nothing_else() {
+        let command = Cli::command();
+        let flags = |command: &Command| command.get_arguments().filter_map(|it| it.get_long().map(str::to_owned)).collect::<Vec<_>>();
+        let mut seen = 0;
+        let of_commands = command.get_subcommands().map(|sub| (format!("[{}]\n", sub.get_name()), flags(sub)));
+        for (table, flags) in of_commands.chain([(String::new(), flags(&command))]) {
+            for flag in flags.iter().filter(|flag| !matches!(flag.as_str(), "help" | "version")) {
+                let refused = read_from(&format!("{table}{flag} = 'x'"), &["dockctl", "list"], true);
+                let why = format!("a project's file cannot set `{flag}`");
+                let is_refused = refused.is_err_and(|message| message.contains(&why));
+                assert_eq!(is_refused, !OF_PROJECT.contains(&flag.as_str()), "{table}{flag}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 50, "{seen}");
+        let cli = read_from("parallel = 3\n[install]\ntimeout = 60\n", &["dockctl", "list"], true).unwrap();
+        assert_eq!(cli.global.parallel, 3);
+    }
+
+    #[test]
+    fn files_that_others_can_write_are_not_trusted() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(&path, "").unwrap();
+        let with = |file: u32, of_folder: u32| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(file)).unwrap();
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(of_folder)).unwrap();
+            distrusted(&path).unwrap()
+        };
+        assert_eq!(with(0o644, 0o755), None);
+        assert_eq!(with(0o644, 0o1777), None, "with the sticky bit only its owner can replace it");
+        assert_eq!(with(0o646, 0o755), Some("everybody can write to it"));
+        assert!(with(0o644, 0o777).is_some_and(|why| why.starts_with("everybody can replace it")));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+            assert_eq!(with(0o644, 0o755), Some("it belongs to another user"));
+        }
     }
 
     #[test]

@@ -143,6 +143,9 @@ impl From<JournalError> for CliError {
             JournalError::Sqlite { .. } | JournalError::Row { .. } | JournalError::Illegal { .. } | JournalError::Damaged { .. } => {
                 Self::new(kind, message).hint("the file was not changed; keep a copy before anything else")
             }
+            JournalError::Distrusted { .. } => Self::new(kind, message)
+                .hint("only the owner of a state folder, or root, writes to it, and nobody else may be able to: chmod o-w")
+                .hint("or name a folder of your own: --state-dir"),
             JournalError::Io { .. } | JournalError::NoRoom { .. } => {
                 Self::new(kind, message).hint("--state-dir or DOCKCTL_STATE_DIR names another folder")
             }

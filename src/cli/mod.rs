@@ -37,7 +37,7 @@ mod workspace;
 
 use crate::plan::{Parameters, Workflow};
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use error::{CliError, Kind};
 use execute::Order;
 use serde_json::{Value as Json, json};
@@ -86,14 +86,31 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     finish(kind, &cli.global, result)
 }
 
-/// The command line, over what files say of it.
+/// The command line, over what files say of it. A file that cannot be used stops no command that tells about the program itself.
 fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
-    let command = config::configured(Cli::command()).map_err(|error| {
-        complain(&error.to_text(false));
-        error.kind.exit_code()
-    })?;
-    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| usage(&error, arguments))
+    let command = match config::configured(Cli::command()) {
+        Ok(command) => command,
+        Err(error) => match read(config::plain(Cli::command()), arguments) {
+            Ok(cli) if matches!(cli.command, Command::Completions { .. } | Command::Man { .. }) => return Ok(cli),
+            Err(told) if told.exit_code() == 0 => return Err(usage(&told, arguments)),
+            _ => {
+                complain(&error.to_text(false));
+                return Err(error.kind.exit_code());
+            }
+        },
+    };
+    read(command, arguments).map_err(|error| usage(&error, arguments))
+}
+
+fn read(command: clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = command.try_get_matches_from(arguments)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    // Somebody who names a context means it, whatever a file says of the engine.
+    let is_given = |name| matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    if is_given("context") && !is_given("host") {
+        cli.global.host = None;
+    }
+    Ok(cli)
 }
 
 /// Some forms of output belong to some commands only.

@@ -3,6 +3,7 @@
 use super::{
     args::{ExecutionArgs, Global},
     blueprint::{checked_name, default_name, find},
+    complain,
     error::CliError,
 };
 use crate::{
@@ -37,7 +38,11 @@ impl<'a> Workspace<'a> {
         let path = path.ok_or_else(|| {
             CliError::usage("there is no home folder to keep the state in").hint("name one with --state-dir or DOCKCTL_STATE_DIR")
         })?;
-        Ok(Self { global, state: StateDir::new(path), secrets: Secrets::new(global.secrets.clone()) })
+        let state = StateDir::new(path);
+        if let Some(error) = state.distrusted() {
+            complain(&format!("warning: what this state folder says may be somebody else's words: {error}\n"));
+        }
+        Ok(Self { global, state, secrets: Secrets::new(global.secrets.clone()) })
     }
 
     /// A command line that can be typed as it stands: global flags that matter are repeated.

@@ -314,3 +314,69 @@ fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() 
     assert_eq!(server.asked.load(Ordering::SeqCst), 1);
     docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
 }
+
+/// An archive of two images: the one of the given name is meant, whichever comes first, and no name of the user is moved.
+#[test]
+fn of_two_saved_images_the_one_that_is_named_is_meant() {
+    let test = Test::new("two-saved");
+    let image = test.image();
+    let (a, b, other) = (format!("{}-a:x", test.prefix), format!("{}-b:y", test.prefix), format!("{}-mine:1", test.prefix));
+    let build = |name: &str, text: &str| {
+        let id = docker(&["create", "--env", &format!("WHO={text}"), &image, "sleep", "1000"]);
+        docker(&["commit", &id, name]);
+        docker(&["rm", &id]);
+    };
+    build(&a, "a");
+    build(&b, "b");
+    docker(&["save", "-o", &test.path("two.tar").display().to_string(), &a, &b]);
+    // The names are of other images by now.
+    docker(&["tag", &image, &a]);
+    docker(&["tag", &image, &b]);
+    docker(&["tag", &image, &other]);
+    let id = |name: &str| docker(&["image", "inspect", "--format", "{{.Id}}", name]);
+    let before = [id(&a), id(&b)];
+    let shop = format!("{}-b", test.prefix);
+    with_image(&test, &format!("{{src: two.tar, repository: {shop}, tag: 'y'}}"));
+    test.run(&["install"]).exits(0);
+    assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=b"));
+    assert_eq!(id(&a), before[0], "what the archive calls so is another image by now");
+    assert_ne!(id(&b), before[1], "the blueprint gives this name");
+    test.run(&["uninstall"]).exits(0);
+    for (wanted, says) in [("nobody", "none is called `nobody`"), (a.split(':').next().unwrap(), "")] {
+        with_image(&test, &format!("{{src: two.tar, repository: {wanted}}}"));
+        let run = test.run(&["install", "--task-retries", "0"]);
+        if says.is_empty() {
+            run.exits(0);
+            assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=a"));
+            assert_eq!(id(&a), before[0]);
+        } else {
+            run.exits(1).says(&[says, &a, &b]);
+        }
+        test.run(&["uninstall"]).exits(0);
+    }
+    with_image(&test, "{src: two.tar}");
+    test.run(&["install", "--task-retries", "0"]).exits(1).says(&["no `repository` says which is meant", &a, &b]);
+    test.run(&["uninstall"]).exits(0);
+}
+
+/// Whatever an archive of one image calls it, names of the user stay where they are.
+#[test]
+fn a_saved_image_moves_no_name_of_the_user() {
+    let test = Test::new("moves");
+    let image = test.image();
+    let name = format!("{}-local:1", test.prefix);
+    docker(&["tag", &image, &name]);
+    let id = docker(&["create", "--env", "WHO=other", &image, "sleep", "1000"]);
+    docker(&["commit", &id, &name]);
+    docker(&["rm", &id]);
+    docker(&["save", "-o", &test.path("one.tar").display().to_string(), &name]);
+    docker(&["tag", &image, &name]);
+    let before = docker(&["image", "inspect", "--format", "{{.Id}}", &name]);
+    for source in ["{src: one.tar}".to_owned(), format!("{{src: one.tar, repository: {}-new}}", test.prefix)] {
+        with_image(&test, &source);
+        test.run(&["install"]).exits(0);
+        assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=other"), "{source}");
+        assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &name]), before, "{source}");
+        test.run(&["uninstall"]).exits(0);
+    }
+}

@@ -1,6 +1,9 @@
 //! Tarballs: what is in them, and how they get to the engine. Everything is read as a stream: nothing is unpacked on this machine.
 
-use super::layout::{self, Layout};
+use super::{
+    layout::{self, Meant},
+    saved::{GivenName, SavedImage, choose, of_manifest},
+};
 use crate::{
     backend::{Failure, Progress, ProgressSink},
     digest::hex,
@@ -30,10 +33,8 @@ const CHUNK: usize = 1 << 16;
 pub(super) enum Archive {
     /// A root file system, to be imported.
     FileSystem,
-    /// A saved image, to be loaded.
-    SavedImage,
-    /// An OCI layout without the manifest that older engines look for.
-    Layout(Layout),
+    /// A saved image, to be loaded: the one that is meant.
+    Image(SavedImage),
 }
 
 /// How a file is compressed.
@@ -89,6 +90,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     done.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::fatal(format!("there is no file {}", path.display()))
             .hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
+        io::ErrorKind::InvalidInput => Failure::fatal(format!("{} {error}", path.display()))
+            .hint("name the image that is meant: `repository` and `tag`, as the archive has them"),
         io::ErrorKind::InvalidData => Failure::fatal(format!("{} is no image: {error}", path.display()))
             .hint("`src` takes a tarball of a root file system, or what `docker save` writes"),
         _ => Failure::fatal(format!("{} cannot be read: {error}", path.display())),
@@ -111,11 +114,12 @@ pub(super) fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// Tells from its content what a file or folder is. `platform` chooses among the images of a layout.
-pub(super) fn recognise(path: &Path, platform: &str) -> io::Result<Archive> {
+/// Tells from its content what a file or folder is. Of several images the one that is meant is chosen.
+pub(super) fn recognise(path: &Path, platform: &str, name: Option<&GivenName>) -> io::Result<Archive> {
+    let meant = Meant { platform, name };
     let metadata = path.metadata()?;
     if metadata.is_dir() {
-        return layout::of_folder(path, platform).map(Archive::Layout);
+        return layout::of_folder(path, meant).map(Archive::Image);
     }
     if !metadata.is_file() {
         return Err(invalid("it is not a regular file"));
@@ -124,28 +128,32 @@ pub(super) fn recognise(path: &Path, platform: &str) -> io::Result<Archive> {
     let compression = Compression::of(&mut file)?;
     match look_inside(compression.decoder(file)?)? {
         Found::FileSystem => Ok(Archive::FileSystem),
-        Found::SavedImage => Ok(Archive::SavedImage),
-        Found::Layout => layout::of_archive(|| compression.decoder(File::open(path)?), platform).map(Archive::Layout),
+        Found::SavedImages(manifest) => choose(of_manifest(&manifest), name).map(Archive::Image),
+        Found::Layout => layout::of_archive(|| compression.decoder(File::open(path)?), meant).map(Archive::Image),
     }
 }
 
 #[derive(Debug, Eq, PartialEq)]
 enum Found {
     FileSystem,
-    SavedImage,
+    /// With their `manifest.json`.
+    SavedImages(Json),
     Layout,
 }
 
+/// What a file that cannot be read holds is nobody's business: errors of the reader quote it, and are not shown.
 fn look_inside(reader: impl Read) -> io::Result<Found> {
-    let broken = |error: io::Error| invalid(format!("it is no tarball ({error})"));
+    let broken = |_: io::Error| invalid("it is no tarball");
     let mut archive = tar::Archive::new(reader);
     let (mut entries, mut layout) = (0, false);
     for entry in archive.entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         entries += 1;
-        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
-        if name == "manifest.json" && is_manifest(entry) {
-            return Ok(Found::SavedImage);
+        let name = entry.path().map_err(broken)?.to_string_lossy().trim_start_matches("./").to_owned();
+        if name == "manifest.json"
+            && let Some(manifest) = manifest(entry)
+        {
+            return Ok(Found::SavedImages(manifest));
         }
         layout |= name == "oci-layout";
     }
@@ -157,9 +165,9 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
 }
 
 /// A saved image lists the layers of each image; a file of this name in a root file system does not.
-fn is_manifest(entry: impl Read) -> bool {
-    let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).unwrap_or_default();
-    manifest.as_array().is_some_and(|images| images.iter().any(|image| image["Layers"].is_array()))
+fn manifest(entry: impl Read) -> Option<Json> {
+    let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).ok()?;
+    manifest.as_array()?.iter().any(|image| image["Layers"].is_array()).then_some(manifest)
 }
 
 /// A file on its way to the engine.
@@ -212,17 +220,17 @@ impl io::Write for Sender {
 fn write(path: &PathBuf, archive: Archive, counter: Arc<AtomicU64>, out: &mut dyn io::Write) -> io::Result<()> {
     if path.is_dir() {
         return match archive {
-            Archive::Layout(layout) => layout.write_folder(path, out),
-            _ => Err(invalid("it is a folder")),
+            Archive::Image(image) => image.write_folder(path, out),
+            Archive::FileSystem => Err(invalid("it is a folder")),
         };
     }
     let mut file = File::open(path)?;
     let compression = Compression::of(&mut file)?;
     let source = Counted { file, counter };
     match archive {
-        Archive::Layout(layout) => layout.write_archive(compression.decoder(source)?, out),
+        Archive::Image(image) => image.write_archive(compression.decoder(source)?, out),
         Archive::FileSystem if compression == Compression::Gzip => io::copy(&mut Compression::None.decoder(source)?, out).map(drop),
-        _ => io::copy(&mut compression.decoder(source)?, out).map(drop),
+        Archive::FileSystem => io::copy(&mut compression.decoder(source)?, out).map(drop),
     }
 }
 
@@ -263,9 +271,19 @@ mod tests {
         assert_eq!(look_inside(&file_system.into_inner().unwrap()[..]).unwrap(), Found::FileSystem);
         let mut saved = tar::Builder::new(Vec::new());
         append(&mut saved, "oci-layout", b"{}");
-        append(&mut saved, "manifest.json", br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#);
-        assert_eq!(look_inside(&saved.into_inner().unwrap()[..]).unwrap(), Found::SavedImage);
-        assert_eq!(look_inside(&b"just some text, and far too short"[..]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let manifest = br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#;
+        append(&mut saved, "manifest.json", manifest);
+        let found = look_inside(&saved.into_inner().unwrap()[..]).unwrap();
+        assert_eq!(found, Found::SavedImages(serde_json::from_slice(manifest).unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_quoted() {
+        for text in ["just some text, and far too short".to_owned(), "root:$6$salt$hash:19000:0:99999:7:::\n".repeat(40)] {
+            let error = look_inside(text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(["it is no tarball", "it is no tarball, or an empty one"].contains(&error.to_string().as_str()), "{error}");
+        }
     }
 
     fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {

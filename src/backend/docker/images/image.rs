@@ -1,8 +1,11 @@
 //! What a node says of its image, and the request that brings it.
 
-use super::super::{
-    params::{Fault, Form, convert, kind},
-    step::is_late,
+use super::{
+    super::{
+        params::{Fault, Form, convert, kind},
+        step::is_late,
+    },
+    saved::GivenName,
 };
 use crate::model::function::{holds_call, holds_late_call, is_call};
 use serde_json::Value as Json;
@@ -171,6 +174,14 @@ impl Image {
         let in_name = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
         let (name, tag) = in_name.map_or((name, None), |(name, tag)| (name, Some(tag)));
         (name.to_owned(), digest.or(self.tag.as_deref()).or(tag).unwrap_or("latest").to_owned())
+    }
+
+    /// The name that the blueprint gives the image; none if it gives none.
+    pub(super) fn given_name(&self) -> Option<GivenName> {
+        self.repository.as_ref()?;
+        let (repository, tag) = self.reference("");
+        let says_tag = self.tag.is_some() || self.repository.as_deref().is_some_and(|name| name != repository);
+        Some(GivenName { repository, tag: says_tag.then_some(tag) })
     }
 
     /// Whether the name is an image's id, as docker-py takes it too: nothing to be pulled by.

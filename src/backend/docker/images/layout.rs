@@ -1,34 +1,41 @@
-//! OCI image layouts: which image is meant, and the manifest that engines before 25 look for.
+//! OCI image layouts: which image is meant.
 
-use super::archive::{MANIFEST_LIMIT, invalid};
+use super::{
+    archive::{MANIFEST_LIMIT, invalid},
+    saved::{Candidate, GivenName, SavedImage, choose},
+};
+use crate::printable::shortened;
 use serde_json::{Value as Json, json};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
 /// Small files that are kept while a layout is read, in all; blobs of layers are far larger.
 const METADATA_LIMIT: u64 = 64 << 20;
 
-/// What a layout comes to: one image.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
-    /// `manifest.json` as `docker save` writes it.
-    manifest: Json,
+/// Annotations with the name of an image, the first of which may be its tag alone.
+const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+
+/// Which image of a layout is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meant<'a> {
+    pub platform: &'a str,
+    pub name: Option<&'a GivenName>,
 }
 
 /// Reads the layout in a folder.
-pub(super) fn of_folder(folder: &Path, platform: &str) -> io::Result<Layout> {
+pub(super) fn of_folder(folder: &Path, meant: Meant<'_>) -> io::Result<SavedImage> {
     if !folder.join("oci-layout").is_file() {
         return Err(invalid("it is a folder, and no OCI layout"));
     }
-    choose(platform, &mut |name| read(File::open(folder.join(name))?))
+    follow(meant, &mut |name| read(File::open(folder.join(name))?))
 }
 
 /// Reads the layout in an archive, which is opened twice: the index may come after what it points to.
-pub(super) fn of_archive<R: Read>(open: impl Fn() -> io::Result<R>, platform: &str) -> io::Result<Layout> {
+pub(super) fn of_archive<R: Read>(open: impl Fn() -> io::Result<R>, meant: Meant<'_>) -> io::Result<SavedImage> {
     let mut small = HashMap::new();
     let mut kept = 0;
     for entry in tar::Archive::new(open()?).entries()? {
@@ -41,16 +48,41 @@ pub(super) fn of_archive<R: Read>(open: impl Fn() -> io::Result<R>, platform: &s
             }
         }
     }
-    choose(platform, &mut |name| small.get(name).cloned().ok_or_else(|| invalid(format!("it lacks {name}"))))
+    follow(meant, &mut |name| small.get(name).cloned().ok_or_else(|| invalid(format!("it lacks {name}"))))
 }
 
 fn read(file: impl Read) -> io::Result<Json> {
     serde_json::from_reader(file.take(MANIFEST_LIMIT)).map_err(|error| invalid(format!("it holds what is no JSON ({error})")))
 }
 
+/// Names of an entry of an index. A tag alone is one of whatever the image is to be called.
+fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
+    let names = NAMES.iter().filter_map(|name| entry["annotations"][*name].as_str());
+    let whole = |name: &str| match meant.name {
+        Some(given) if !name.contains(['/', ':']) => format!("{}:{name}", given.repository),
+        _ => name.to_owned(),
+    };
+    names.map(whole).collect()
+}
+
+/// The entries of an index that are meant by their name, where it has images of several names.
+fn named(index: &Json, meant: Meant<'_>) -> io::Result<Json> {
+    let entries = index["manifests"].as_array().cloned().unwrap_or_default();
+    let all: BTreeSet<Vec<String>> = entries.iter().map(|entry| names_of(entry, meant)).filter(|names| !names.is_empty()).collect();
+    if all.len() < 2 {
+        return Ok(index.clone());
+    }
+    let of = |names: &Vec<String>| {
+        let same: Vec<&Json> = entries.iter().filter(|entry| names_of(entry, meant) == *names).collect();
+        Candidate { names: names.clone(), image: json!({ "manifests": same }) }
+    };
+    choose(all.iter().map(of).collect(), meant.name)
+}
+
 /// Follows the index to one image: the first for the platform, else the only one.
-fn choose(platform: &str, blob: &mut dyn FnMut(&str) -> io::Result<Json>) -> io::Result<Layout> {
-    let mut index = blob("index.json")?;
+fn follow(meant: Meant<'_>, blob: &mut dyn FnMut(&str) -> io::Result<Json>) -> io::Result<SavedImage> {
+    let platform = meant.platform;
+    let mut index = named(&blob("index.json")?, meant)?;
     // An index can point to an index; nobody nests them deeper than this.
     for _ in 0..4 {
         let all = index["manifests"].as_array().cloned().unwrap_or_default();
@@ -78,10 +110,10 @@ fn is_for(found: &Json, platform: &str) -> bool {
     found.is_object() && fits("os", wanted.next()) && fits("architecture", wanted.next()) && fits("variant", wanted.next())
 }
 
-fn layout(manifest: &Json) -> io::Result<Layout> {
+fn layout(manifest: &Json) -> io::Result<SavedImage> {
     let layers: io::Result<Vec<String>> =
         manifest["layers"].as_array().into_iter().flatten().map(|layer| path_of(&layer["digest"])).collect();
-    Ok(Layout { manifest: json!([{ "Config": path_of(&manifest["config"]["digest"])?, "RepoTags": [], "Layers": layers? }]) })
+    Ok(SavedImage::new(path_of(&manifest["config"]["digest"])?.into(), layers?.into()))
 }
 
 /// Where the layout keeps the content with a digest. What is no digest could lead anywhere.
@@ -90,47 +122,7 @@ fn path_of(digest: &Json) -> io::Result<String> {
     let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
     match digest.split_once(':') {
         Some((kind, hex)) if is_plain(kind) && is_plain(hex) => Ok(format!("blobs/{kind}/{hex}")),
-        _ => Err(invalid(format!("`{digest}` in it is no digest"))),
-    }
-}
-
-impl Layout {
-    /// Writes an archive anew, with the manifest.
-    pub(super) fn write_archive(&self, reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
-        let mut builder = tar::Builder::new(out);
-        for entry in tar::Archive::new(reader).entries()? {
-            let entry = entry?;
-            let path = entry.path()?.into_owned();
-            let mut header = entry.header().clone();
-            if header.entry_type().is_file() {
-                builder.append_data(&mut header, path, entry)?;
-            }
-        }
-        self.end(builder)
-    }
-
-    /// Writes the archive of a folder: the blobs that the manifest names.
-    pub(super) fn write_folder(&self, folder: &Path, out: &mut dyn Write) -> io::Result<()> {
-        let mut builder = tar::Builder::new(out);
-        let image = &self.manifest[0];
-        let mut names: Vec<&str> =
-            image["Layers"].as_array().into_iter().flatten().chain([&image["Config"]]).filter_map(Json::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            builder.append_path_with_name(folder.join(name), name)?;
-        }
-        self.end(builder)
-    }
-
-    fn end(&self, mut builder: tar::Builder<&mut dyn Write>) -> io::Result<()> {
-        let text = self.manifest.to_string();
-        let mut header = tar::Header::new_ustar();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        builder.append_data(&mut header, "manifest.json", text.as_bytes())?;
-        builder.finish()
+        _ => Err(invalid(format!("`{}` in it is no digest", shortened(digest, 100)))),
     }
 }
 
@@ -138,8 +130,12 @@ impl Layout {
 mod tests {
     use super::*;
 
-    fn chosen(platform: &str, files: &Json) -> io::Result<Layout> {
-        choose(platform, &mut |name| files.get(name).cloned().ok_or_else(|| invalid(format!("it lacks {name}"))))
+    fn chosen(platform: &str, files: &Json) -> io::Result<SavedImage> {
+        meant(platform, None, files)
+    }
+
+    fn meant(platform: &str, name: Option<&GivenName>, files: &Json) -> io::Result<SavedImage> {
+        follow(Meant { platform, name }, &mut |name| files.get(name).cloned().ok_or_else(|| invalid(format!("it lacks {name}"))))
     }
 
     #[test]
@@ -152,9 +148,30 @@ mod tests {
             "blobs/sha256/a": image("c1"),
             "blobs/sha256/b": image("c2"),
         });
-        let config = |platform: &str| chosen(platform, &files).unwrap().manifest[0]["Config"].clone();
-        assert_eq!((config("linux/amd64"), config("linux/arm64")), (json!("blobs/sha256/c2"), json!("blobs/sha256/c1")));
+        let image = |config: &str| SavedImage::new(json!(format!("blobs/sha256/{config}")), json!(["blobs/sha256/l1"]));
+        assert_eq!(chosen("linux/amd64", &files).unwrap(), image("c2"));
+        assert_eq!(chosen("linux/arm64", &files).unwrap(), image("c1"));
         assert!(chosen("linux/s390x", &files).unwrap_err().to_string().contains("none of them is for linux/s390x"));
+    }
+
+    #[test]
+    fn of_images_with_names_the_one_that_is_asked_for_is_meant() {
+        let entry = |digest: &str, note: &str, name: &str| json!({ "digest": format!("sha256:{digest}"), "annotations": { note: name } });
+        let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [] });
+        let files = json!({
+            "index.json": { "manifests": [entry("a", NAMES[0], "1"), entry("b", NAMES[1], "docker.io/library/shop:2")] },
+            "blobs/sha256/a": image("c1"),
+            "blobs/sha256/b": image("c2"),
+        });
+        let of = |tag: Option<&str>| {
+            let name = GivenName { repository: "shop".to_owned(), tag: tag.map(str::to_owned) };
+            meant("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
+        };
+        let image = |config: &str| SavedImage::new(json!(format!("blobs/sha256/{config}")), json!([]));
+        assert_eq!((of(Some("1")), of(Some("2"))), (Ok(image("c1")), Ok(image("c2"))));
+        assert!(of(Some("3")).unwrap_err().contains("none is called `shop:3`"));
+        assert!(of(None).unwrap_err().contains("no `tag` says which is meant"));
+        assert!(chosen("linux/amd64", &files).unwrap_err().to_string().contains("no `repository` says"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod credentials;
 mod download;
 mod image;
 mod layout;
+mod saved;
 
 pub(super) use archive::stream_of;
 pub(super) use download::download;
@@ -138,7 +139,8 @@ impl Engine {
     async fn bring_file(&self, it: &Bringing<'_>, path: &Path) -> Result<Json, Failure> {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
         let platform = self.platform(it).await?;
-        let (archive, digest) = blocking(path, move |path| Ok((recognise(path, &platform)?, digest(path)?))).await?;
+        let name = it.image.given_name();
+        let (archive, digest) = blocking(path, move |path| Ok((recognise(path, &platform, name.as_ref())?, digest(path)?))).await?;
         if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
             return Err(Failure::fatal(format!("{} has the digest {digest}, and the blueprint wants {wanted}", path.display()))
                 .hint("either the file was changed, or `sha256` of the image is that of another one"));
@@ -215,13 +217,13 @@ impl Engine {
         let lines = self.client.lines("/images/load", &[("quiet", "1".to_owned())], None, Some(upload.stream));
         let loaded = watched(lines.try_collect::<Vec<Json>>(), &upload.sent, upload.size, it.progress).await;
         let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
-        let names: Vec<String> =
-            loaded.iter().filter_map(|line| line["stream"].as_str()).flat_map(str::lines).flat_map(loaded_names).collect();
+        let mut names = loaded.iter().filter_map(|line| line["stream"].as_str()).flat_map(str::lines).flat_map(loaded_names);
         let reference = it.reference();
-        let Some(name) = names.iter().find(|name| short(name) == short(&reference)).or(names.first()) else {
+        let Some(name) = names.next() else {
             return Err(Failure::fatal(format!("{} holds no image that the engine could load", path.display())));
         };
-        if it.image.repository.is_some() && short(name) != short(&reference) {
+        let name = &name;
+        if it.image.repository.is_some() {
             let query = [("repo", it.repository.clone()), ("tag", it.tag.clone())];
             let tagged = self.client.send(&format!("/images/{}/tag", in_path(name)), &query).await;
             tagged.map_err(|error| failure(&error, &format!("naming the image {reference}")))?;
