@@ -377,6 +377,9 @@ fn a_saved_image_moves_no_name_of_the_user() {
         test.run(&["install"]).exits(0);
         assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=other"), "{source}");
         assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &name]), before, "{source}");
+        let made = test.inspect("web", "{{.Image}}");
         test.run(&["uninstall"]).exits(0);
+        // It has no name by which it would be cleared away.
+        docker(&["rmi", "-f", &made]);
     }
 }

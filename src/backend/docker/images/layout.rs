@@ -113,7 +113,7 @@ fn is_for(found: &Json, platform: &str) -> bool {
 fn layout(manifest: &Json) -> io::Result<SavedImage> {
     let layers: io::Result<Vec<String>> =
         manifest["layers"].as_array().into_iter().flatten().map(|layer| path_of(&layer["digest"])).collect();
-    Ok(SavedImage::new(path_of(&manifest["config"]["digest"])?.into(), layers?.into()))
+    Ok(SavedImage::new(&path_of(&manifest["config"]["digest"])?.into(), &layers?.into()))
 }
 
 /// Where the layout keeps the content with a digest. What is no digest could lead anywhere.
@@ -148,7 +148,7 @@ mod tests {
             "blobs/sha256/a": image("c1"),
             "blobs/sha256/b": image("c2"),
         });
-        let image = |config: &str| SavedImage::new(json!(format!("blobs/sha256/{config}")), json!(["blobs/sha256/l1"]));
+        let image = |config: &str| SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!(["blobs/sha256/l1"]));
         assert_eq!(chosen("linux/amd64", &files).unwrap(), image("c2"));
         assert_eq!(chosen("linux/arm64", &files).unwrap(), image("c1"));
         assert!(chosen("linux/s390x", &files).unwrap_err().to_string().contains("none of them is for linux/s390x"));
@@ -167,7 +167,7 @@ mod tests {
             let name = GivenName { repository: "shop".to_owned(), tag: tag.map(str::to_owned) };
             meant("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
         };
-        let image = |config: &str| SavedImage::new(json!(format!("blobs/sha256/{config}")), json!([]));
+        let image = |config: &str| SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]));
         assert_eq!((of(Some("1")), of(Some("2"))), (Ok(image("c1")), Ok(image("c2"))));
         assert!(of(Some("3")).unwrap_err().contains("none is called `shop:3`"));
         assert!(of(None).unwrap_err().contains("no `tag` says which is meant"));

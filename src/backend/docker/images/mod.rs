@@ -150,7 +150,7 @@ impl Engine {
                 Some(image) => Ok(image),
                 None => self.import(it, path, &digest).await,
             },
-            archive => self.load(it, path, archive).await,
+            image @ Archive::Image(_) => self.load(it, path, image).await,
         }
     }
 

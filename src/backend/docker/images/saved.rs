@@ -88,7 +88,7 @@ pub(super) fn of_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
     let images = manifest.as_array().into_iter().flatten().filter(|image| image["Layers"].is_array());
     let candidate = |image: &Json| {
         let names = image["RepoTags"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
-        Candidate { names: names.collect(), image: SavedImage::new(image["Config"].clone(), image["Layers"].clone()) }
+        Candidate { names: names.collect(), image: SavedImage::new(&image["Config"], &image["Layers"]) }
     };
     images.map(candidate).collect()
 }
@@ -102,7 +102,7 @@ pub(super) struct SavedImage {
 
 impl SavedImage {
     /// An image with a configuration and layers, each a path in the archive.
-    pub(super) fn new(config: Json, layers: Json) -> Self {
+    pub(super) fn new(config: &Json, layers: &Json) -> Self {
         Self { manifest: json!([{ "Config": config, "RepoTags": [], "Layers": layers }]) }
     }
 
