@@ -5,7 +5,7 @@
 //!                                     Record, Observed ───┘              └─ backend.perform
 //! ```
 //!
-//! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, `printable` makes it fit for a terminal, [`catalog`] follows
+//! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, `printable` makes it fit for a terminal, `web` asks the network, [`catalog`] follows
 //! imports, [`model`] knows meaning, [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does, [`backend`] is what it does it
 //! with, [`event`], [`state`] and [`journal`] remember, [`secrets`] knows what to forget, [`report`] tells, [`graph`] draws, [`cli`] is the command line.
 //! `docs/architecture.md` gives the reasons.
@@ -13,6 +13,7 @@
 pub mod diagnostic;
 mod printable;
 pub mod syntax;
+mod web;
 
 pub mod catalog;
 pub mod model;

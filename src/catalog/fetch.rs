@@ -1,9 +1,10 @@
 //! Files from the network: time limit, size limit, and a cache on disk keyed by the address.
 
+use crate::web;
 use sha2::{Digest as _, Sha256};
 use std::{
     fs,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -79,19 +80,19 @@ fn download(address: &str, time: Duration) -> Result<String, String> {
     if time.is_zero() {
         return Err("the imports of this blueprint took too long already".to_owned());
     }
-    let config =
-        ureq::Agent::config_builder().timeout_global(Some(time)).user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION"))).build();
-    let agent = ureq::Agent::new_with_config(config);
+    let config = ureq::Agent::config_builder().timeout_global(Some(time)).max_redirects(0);
+    let config = config.user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION"))).build();
     let start = std::time::Instant::now();
     let again = |error: &ureq::Error| {
         let passing = match error {
             ureq::Error::StatusCode(code) => *code >= 500,
-            ureq::Error::Io(_) | ureq::Error::ConnectionFailed => true,
+            ureq::Error::Io(error) => error.kind() != io::ErrorKind::PermissionDenied,
+            ureq::Error::ConnectionFailed => true,
             _ => false,
         };
         passing && start.elapsed() < time
     };
-    let mut response = (|| agent.get(address).call())
+    let mut response = (|| web::get(&config, address))
         .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(REPEATS))
         .when(again)
         .call()

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, FileId, Severity, Span},
-    syntax::{Data, Map, SourceError, Sources, Value, Version, ast::Ast, parse},
+    syntax::{Data, Map, SECTIONS, SourceError, Sources, Value, Version, ast::Ast, parse},
 };
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -240,6 +240,11 @@ impl Loader<'_> {
             return None;
         }
         let Located { location, file, stands_in } = self.locate(import)?;
+        if !begins_as_dsl(self.sources.text(file)) {
+            let fault = import.span.error(Code::Foreign, format!("`{}` is no file of the DSL: its first key is no section", import.name));
+            self.fault(fault.hint(format!("start it with one of {}; what is in it is not shown", SECTIONS.join(", "))));
+            return None;
+        }
         let root = match self.read.get(&file).cloned().map_or_else(|| parse(self.sources, file, self.diagnostics), Ok) {
             Ok(root) => root,
             Err(fault) => {
@@ -298,6 +303,17 @@ impl Loader<'_> {
     }
 }
 
+/// Whether the first key of a text is a section: only then it is meant to be imported, and faults may quote it. A file that a blueprint
+/// merely names could be anything that its reader may see and its author may not. One without any key says nothing.
+fn begins_as_dsl(text: &str) -> bool {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_start);
+    let is_content = |line: &&str| !line.is_empty() && !line.starts_with(['#', '%']) && !line.starts_with("---");
+    let mut lines = lines.filter(is_content).map(|line| line.trim_matches(['{', '}', ' ', '\t'])).filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else { return true };
+    let key = first.split_once(':').map_or(first, |(key, _)| key).trim().trim_matches(['"', '\'']);
+    SECTIONS.contains(&key)
+}
+
 /// Namespace and name of an import. A `--` inside a path or address is part of it.
 fn split(text: &str) -> (Option<String>, String) {
     let parts = text.match_indices(DELIMITER).map(|(at, _)| (&text[..at], &text[at + DELIMITER.len()..]));
@@ -309,7 +325,24 @@ fn split(text: &str) -> (Option<String>, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{begins_as_dsl, split};
+
+    #[test]
+    fn a_file_of_the_dsl_begins_with_a_section() {
+        for text in [
+            "",
+            "# nothing\n",
+            "---\nnode_types: {}\n",
+            "\u{feff}# x\n%YAML 1.2\n---\n\n\"inputs\": {}",
+            "{\n  'imports': []}",
+            "plugins :\n  a: b",
+        ] {
+            assert!(begins_as_dsl(text), "{text}");
+        }
+        for text in ["root:x:0:0:root:/root:/bin/bash\n", "password: hunter2\n", "- a\n", "just text", "inputs\u{1b}: x", "[inputs]"] {
+            assert!(!begins_as_dsl(text), "{text}");
+        }
+    }
 
     #[test]
     fn namespaces_are_told_from_paths() {

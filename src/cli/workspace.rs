@@ -9,7 +9,7 @@ use super::{
 use crate::{
     backend::{
         self, Observed,
-        docker::{Author, AuthorName, Engines, Host},
+        docker::{Author, AuthorName, Engines, Host, broken_config},
     },
     diagnostic::Diagnostics,
     digest::keyed,
@@ -69,6 +69,9 @@ impl<'a> Workspace<'a> {
 
     /// The engines that there are; nothing is connected to yet.
     pub(crate) fn engines(&self) -> Result<Engines, CliError> {
+        if let Some(broken) = broken_config() {
+            complain(&format!("warning: the configuration of the docker command is broken: {broken}\n"));
+        }
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
         Ok(Engines::new(host.with_timeout(self.global.engine_timeout), self.author()?))
     }

@@ -75,6 +75,34 @@ pub struct Ast {
     pub resource_tags: Option<Value>,
 }
 
+/// Names of all sections of a blueprint, and of a file that it imports.
+pub const SECTIONS: [&str; 24] = [
+    "tosca_definitions_version",
+    "imports",
+    "imported_blueprints",
+    "namespaces_mapping",
+    "dsl_definitions",
+    "description",
+    "metadata",
+    "inputs",
+    "plugins",
+    "data_types",
+    "node_types",
+    "relationships",
+    "node_templates",
+    "policy_types",
+    "policy_triggers",
+    "groups",
+    "policies",
+    "workflows",
+    "outputs",
+    "capabilities",
+    "labels",
+    "blueprint_labels",
+    "deployment_settings",
+    "resource_tags",
+];
+
 impl Ast {
     /// Reads the sections of a merged blueprint.
     #[must_use]

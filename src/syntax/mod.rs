@@ -16,6 +16,7 @@ mod value;
 mod version;
 mod yaml;
 
+pub use ast::SECTIONS;
 pub use call::{Call, FUNCTIONS, call};
 pub use json_schema::json_schema;
 pub use schema::{Comparison, OPERATORS, Operator, PRIMITIVES, fits, regex};

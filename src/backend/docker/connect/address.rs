@@ -81,12 +81,13 @@ fn ssh(rest: &str) -> Result<Address, String> {
     if user.is_some_and(|user| user.contains(':')) {
         return Err("a password cannot be given: ssh takes keys".to_owned());
     }
+    let host = host.trim_matches(['[', ']']);
     // What starts with a dash would be an option of the ssh command.
     if host.is_empty() || host.starts_with('-') || user.is_some_and(|user| user.is_empty() || user.starts_with('-')) {
         return Err("it lacks a host".to_owned());
     }
     let socket = (!socket.is_empty()).then(|| format!("/{socket}"));
-    Ok(Address::Ssh { user: user.map(str::to_owned), host: host.trim_matches(['[', ']']).to_owned(), port, socket })
+    Ok(Address::Ssh { user: user.map(str::to_owned), host: host.to_owned(), port, socket })
 }
 
 #[cfg(test)]
@@ -133,6 +134,10 @@ mod tests {
             ("fd://", "fd:// is where an engine listens, not where it is found"),
             ("unix://run/x", "the path of the socket must be absolute"),
             ("ssh://-oProxyCommand=x", "it lacks a host"),
+            ("ssh://[-oProxyCommand=x]", "it lacks a host"),
+            ("ssh://u@[[-oProxyCommand=x]]:22", "it lacks a host"),
+            ("ssh://-l@h", "it lacks a host"),
+            ("ssh://[]", "it lacks a host"),
             ("ssh://u:p@h", "a password cannot be given: ssh takes keys"),
             ("nonsense", "it must start with unix://, tcp:// or ssh://"),
         ] {

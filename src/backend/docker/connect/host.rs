@@ -10,7 +10,7 @@ use crate::digest::hex;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use std::{
-    env, fmt, fs,
+    env, fmt, fs, io,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
@@ -41,13 +41,13 @@ impl Host {
     /// If a context is named that does not exist.
     pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
         if let Some(address) = host.filter(|address| !address.is_empty()) {
-            return Ok(Self::new(address, "--host or DOCKCTL_HOST", tls_of_environment()));
+            return Self::new(address, "--host or DOCKCTL_HOST", None).with_environment();
         }
         let context = context.filter(|name| !name.is_empty());
         if context.is_none()
             && let Some(address) = variable("DOCKER_HOST")
         {
-            return Ok(Self::new(address, "DOCKER_HOST", tls_of_environment()));
+            return Self::new(address, "DOCKER_HOST", None).with_environment();
         }
         let named = context
             .map(|name| (name.to_owned(), "--context or DOCKCTL_CONTEXT"))
@@ -55,7 +55,21 @@ impl Host {
         let current = named.or_else(|| Some((current_context()?, "current docker context")));
         match current.filter(|(name, _)| name != "default") {
             Some((name, origin)) => Self::of_context(&name, origin),
-            None => Ok(Self::new("unix:///var/run/docker.sock", "default", None)),
+            None => Self::new("unix:///var/run/docker.sock", "default", None).with_environment(),
+        }
+    }
+
+    /// With what the environment says of TLS. As the docker command does it, an engine that is to be checked is refused without the
+    /// certificates to check it by, on whatever way it is reached.
+    fn with_environment(self) -> Result<Self, ConnectError> {
+        let tls = tls_of_environment();
+        let missing = tls.as_ref().filter(|tls| tls.verify == Verify::Full).and_then(|tls| tls.ca.as_ref()).filter(|ca| !ca.exists());
+        match missing {
+            Some(ca) => {
+                let reason = format!("DOCKER_TLS_VERIFY is set, and there is no {}", ca.display());
+                Err(ConnectError::Address { host: self, reason })
+            }
+            None => Ok(Self { tls, ..self }),
         }
     }
 
@@ -111,6 +125,7 @@ impl Host {
 }
 
 /// As the docker command: `DOCKER_TLS_VERIFY` checks the engine, `DOCKER_TLS` alone does not; both with the files of `DOCKER_CERT_PATH`.
+/// Where the engine is to be checked, the certificates to trust must be there.
 fn tls_of_environment() -> Option<Tls> {
     let verify = match (variable("DOCKER_TLS_VERIFY"), variable("DOCKER_TLS")) {
         (Some(_), _) => Verify::Full,
@@ -118,7 +133,7 @@ fn tls_of_environment() -> Option<Tls> {
         (None, None) => return None,
     };
     let folder = variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(config_folder).unwrap_or_default();
-    Some(Tls::of_folder(&folder, verify))
+    Some(Tls::required(&folder, verify))
 }
 
 impl fmt::Display for Host {
@@ -138,6 +153,23 @@ pub(in super::super) fn config_folder() -> Option<PathBuf> {
 
 pub(in super::super) fn read_json(path: &Path) -> Option<Json> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// What is wrong with the docker command's configuration; none if it is not there, or can be read.
+#[must_use]
+pub fn broken_config() -> Option<String> {
+    let path = config_folder()?.join("config.json");
+    let why = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => error.to_string(),
+        Ok(bytes) => match serde_json::from_slice::<Json>(&bytes) {
+            Ok(Json::Object(_)) => return None,
+            Ok(_) => "it is no JSON object".to_owned(),
+            // What the reader says of its content could quote a password.
+            Err(error) => format!("it is no JSON (line {}, column {})", error.line(), error.column()),
+        },
+    };
+    Some(format!("{} is not used: {why}", path.display()))
 }
 
 fn current_context() -> Option<String> {

@@ -9,7 +9,7 @@ mod tls;
 mod version;
 mod wire;
 
-pub use host::{ConnectError, Host};
+pub use host::{ConnectError, Host, broken_config};
 
 pub(crate) use client::ANSWER;
 pub(super) use client::{Client, failure, is_passing, pauses, status};

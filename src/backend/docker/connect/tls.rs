@@ -45,6 +45,15 @@ impl Tls {
         Self { ca: file("ca.pem").filter(|_| verify != Verify::Nothing), client: file("cert.pem").zip(file("key.pem")), verify }
     }
 
+    /// As [`of_folder`](Self::of_folder), where the engine must not be trusted less than it was asked for: what is missing is an error when
+    /// it is read. Without certificate and key the client stays unknown, with one of them it is a mistake.
+    pub(super) fn required(folder: &Path, verify: Verify) -> Self {
+        let file = |name: &str| folder.join(name);
+        let (certificate, key) = (file("cert.pem"), file("key.pem"));
+        let is_known = certificate.exists() || key.exists();
+        Self { ca: (verify != Verify::Nothing).then(|| file("ca.pem")), client: is_known.then_some((certificate, key)), verify }
+    }
+
     /// Reads the files.
     ///
     /// # Errors
@@ -150,5 +159,21 @@ impl ServerCertVerifier for Lenient {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_to_be_checked_is_not_trusted_for_want_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Tls::required(folder.path(), Verify::Full).config().unwrap_err();
+        assert!(error.contains("ca.pem cannot be used"), "{error}");
+        std::fs::write(folder.path().join("key.pem"), "").unwrap();
+        let half = Tls::required(folder.path(), Verify::Nothing);
+        assert!(half.config().unwrap_err().contains("cert.pem"), "one of the two is a mistake");
+        assert_eq!(Tls::of_folder(folder.path(), Verify::Full).ca, None, "a context may do without");
     }
 }

@@ -1,6 +1,9 @@
 //! Fetches a tarball from an address: with a limit, shown while it goes on, into a file that is gone afterwards.
 
-use crate::backend::{Failure, Progress, ProgressSink};
+use crate::{
+    backend::{Failure, Progress, ProgressSink},
+    web,
+};
 use std::{
     io::{self, Read, Write as _},
     sync::{
@@ -74,9 +77,10 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
         .timeout_connect(Some(CONTACT))
         .timeout_recv_response(Some(CONTACT))
         .https_only(url.to_lowercase().starts_with("https://"))
+        .max_redirects(0)
         .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
         .build();
-    let response = ureq::Agent::new_with_config(config).get(url).call().map_err(|error| refused(&error))?;
+    let response = web::get(&config, url).map_err(|error| refused(&error))?;
     // What is compressed on the way only has another length than it says.
     let encoded = response.headers().contains_key("content-encoding");
     let total = response.body().content_length().filter(|_| !encoded).unwrap_or(0);
@@ -112,7 +116,7 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
 fn refused(error: &ureq::Error) -> Failure {
     let recoverable = match error {
         ureq::Error::StatusCode(code) => *code >= 500 || *code == 429,
-        ureq::Error::Io(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+        ureq::Error::Io(error) => !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied),
         ureq::Error::Timeout(_) => true,
         _ => false,
     };

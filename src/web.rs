@@ -1,0 +1,227 @@
+//! Requests to the network. Redirects are followed here, and from another host never to this machine or its link: whoever serves a
+//! file must not choose what is read behind a firewall.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use ureq::{
+    Agent, Body, Error,
+    config::Config,
+    http::{Response, Uri, header::LOCATION},
+    unversioned::{
+        resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
+        transport::{DefaultConnector, NextTimeout},
+    },
+};
+
+/// Most redirects that are followed.
+const REDIRECTS: usize = 10;
+
+/// Asks for what is at an address. `config` must follow no redirects itself.
+///
+/// # Errors
+///
+/// As of the library, and if a redirect leads where it must not.
+pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Error> {
+    let mut at = address.to_owned();
+    // Where the request began is the user's will.
+    let mut agent = agent(config, None);
+    for _ in 0..=REDIRECTS {
+        let response = agent.get(&at).call()?;
+        let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+        let Some(target) = target.filter(|_| response.status().is_redirection()) else { return Ok(response) };
+        let next = joined(&at, target).ok_or_else(|| refused("a redirect leads to no http address"))?;
+        let from = host_of(&at).unwrap_or_default();
+        let host = host_of(&next).ok_or_else(|| refused("a redirect leads to no http address"))?;
+        if host != from {
+            let is_from_here = is_loopback_name(&from);
+            if (is_local_name(&host) && !is_from_here) || is_link_name(&host) {
+                return Err(leads_here(&host));
+            }
+            agent = self::agent(config, Some(is_from_here));
+        }
+        at = next;
+    }
+    Err(refused("there are too many redirects"))
+}
+
+/// An agent; after a redirect from another host it reaches no address of this machine or its link, whatever name it has, unless that
+/// host was this machine.
+fn agent(config: &Config, redirected_from_here: Option<bool>) -> Agent {
+    let resolver = Guarded { inner: DefaultResolver::default(), is_open: AtomicBool::new(redirected_from_here.unwrap_or(true)) };
+    Agent::with_parts(config.clone(), DefaultConnector::new(), resolver)
+}
+
+#[derive(Debug)]
+struct Guarded {
+    inner: DefaultResolver,
+    is_open: AtomicBool,
+}
+
+impl Resolver for Guarded {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        let is_local = found.iter().any(|address| is_local(address.ip()));
+        if is_local && !self.is_open.load(Ordering::Relaxed) {
+            return Err(leads_here(uri.host().unwrap_or_default()));
+        }
+        Ok(found)
+    }
+}
+
+fn refused(why: &str) -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned()))
+}
+
+fn leads_here(host: &str) -> Error {
+    refused(&format!("a redirect of another host leads to {host}, which is this machine or its link"))
+}
+
+fn host_of(address: &str) -> Option<String> {
+    address.parse::<Uri>().ok()?.host().map(|host| host.trim_matches(['[', ']']).trim_end_matches('.').to_lowercase())
+}
+
+fn is_local_name(host: &str) -> bool {
+    is_loopback_name(host) || host.parse().is_ok_and(is_local)
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let is_loopback = |address: IpAddr| is_local(address) && !is_link(address);
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_loopback)
+}
+
+fn is_link_name(host: &str) -> bool {
+    host.parse().is_ok_and(is_link)
+}
+
+/// An address of this machine, or of its link.
+fn is_local(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified() || is_link(address)
+}
+
+fn is_link(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// The address that a redirect means; none if that is not spoken here.
+fn joined(at: &str, target: &str) -> Option<String> {
+    let is_web = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let target = target.split('#').next().unwrap_or_default();
+    if let Some((scheme, _)) = target.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?'])) {
+        return is_web(scheme).then(|| target.to_owned());
+    }
+    let (scheme, rest) = at.split_once("://")?;
+    if let Some(target) = target.strip_prefix("//") {
+        return Some(format!("{scheme}://{target}"));
+    }
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    match target {
+        "" => Some(format!("{scheme}://{rest}")),
+        target if target.starts_with('/') => Some(format!("{scheme}://{host}{target}")),
+        target if target.starts_with('?') => Some(format!("{scheme}://{host}/{path}{target}")),
+        target => {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            Some(format!("{scheme}://{host}/{folder}{target}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read as _, Write as _},
+        net::{TcpListener, ToSocketAddrs as _},
+    };
+
+    #[test]
+    fn a_redirect_is_relative_to_where_it_comes_from() {
+        let at = |target: &str| joined("https://host:8/a/b.yaml?x=1", target);
+        assert_eq!(at("c.yaml").as_deref(), Some("https://host:8/a/c.yaml"));
+        assert_eq!(at("/c.yaml").as_deref(), Some("https://host:8/c.yaml"));
+        assert_eq!(at("//other/c").as_deref(), Some("https://other/c"));
+        assert_eq!(at("http://other/c#part").as_deref(), Some("http://other/c"));
+        assert_eq!(at("?y=2").as_deref(), Some("https://host:8/a/b.yaml?y=2"));
+        assert_eq!((at("file:///etc/passwd"), at("gopher://x/")), (None, None));
+    }
+
+    #[test]
+    fn addresses_of_this_machine_and_its_link_are_known_in_every_spelling() {
+        for local in
+            ["127.0.0.1", "127.9.9.9", "localhost", "a.localhost", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "::ffff:127.0.0.1"]
+        {
+            assert!(is_local_name(local), "{local}");
+        }
+        for other in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "example.com", "2001:db8::1"] {
+            assert!(!is_local_name(other), "{other}");
+        }
+        assert_eq!(host_of("http://[::1]:80/x").as_deref(), Some("::1"));
+        assert_eq!(host_of("http://LOCALHOST./x").as_deref(), Some("localhost"));
+    }
+
+    /// Serves answers, one a connection, and gives the port.
+    fn serve(address: &str, answers: Vec<String>) -> u16 {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        port
+    }
+
+    fn to(address: &str) -> String {
+        format!("HTTP/1.1 302 Found\r\nLocation: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    }
+
+    const DONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
+    fn fetch(address: &str) -> Result<String, String> {
+        let config = Agent::config_builder().max_redirects(0).proxy(None).build();
+        let mut response = get(&config, address).map_err(|error| error.to_string())?;
+        response.body_mut().read_to_string().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn this_machine_may_lead_to_itself() {
+        let last = serve("127.0.0.1", vec![DONE.to_owned()]);
+        let first = serve("127.0.0.1", vec![to("/again"), to(&format!("http://localhost:{last}/x"))]);
+        assert_eq!(fetch(&format!("http://127.0.0.1:{first}/")), Ok("ok".to_owned()));
+    }
+
+    /// The machine's own address on a network stands for another host.
+    #[test]
+    fn another_host_may_not_lead_to_this_machine() {
+        let Some(other) = own_address() else { return assert!(is_local_name("localhost"), "there is no other address here") };
+        let secret = serve("127.0.0.1", vec![DONE.to_owned()]);
+        for target in [format!("http://127.0.0.1:{secret}/"), format!("http://localhost:{secret}/"), "http://169.254.169.254/".to_owned()] {
+            let port = serve(&other, vec![to(&target)]);
+            let error = fetch(&format!("http://{other}:{port}/")).unwrap_err();
+            assert!(error.contains("which is this machine or its link"), "{target}: {error}");
+        }
+        // A name that only looks like another host's.
+        assert!(("localhost", 0).to_socket_addrs().is_ok_and(|mut all| all.any(|address| is_local(address.ip()))));
+        let guarded = agent(&Agent::config_builder().max_redirects(0).proxy(None).build(), Some(false));
+        assert!(guarded.get(format!("http://localhost:{secret}/")).call().unwrap_err().to_string().contains("this machine"));
+    }
+
+    /// An address of this machine that is not the loopback's; asking for a route sends nothing.
+    fn own_address() -> Option<String> {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        let address = socket.local_addr().ok()?.ip();
+        (!is_local(address)).then(|| address.to_string())
+    }
+}
