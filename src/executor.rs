@@ -213,7 +213,7 @@ impl<'a, B: Backend> Executor<'a, B> {
             let around = Around { record: self.record, me: Some(&planned.instance), secrets: self.secrets };
             let step = planned.step.bind_engine(&around).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
-            let done = self.backend.settle(&call, since).await.map_err(Unsettled::Engine)?;
+            let done = Box::pin(self.backend.settle(&call, since)).await.map_err(Unsettled::Engine)?;
             self.emit(done.map_or(Event::TaskInterrupted { task }, |outputs| Event::TaskSettled { task, outputs }))?;
         }
         Ok(())
@@ -336,7 +336,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     async fn planned(&self, plan: impl Fn(&Known<'_>) -> Option<Stage>) -> Result<Option<Stage>, Unsettled> {
         let record = &*self.record;
         let Some(deployment) = &record.deployment else { return Ok(None) };
-        let observed = look(self.backend, deployment, record, self.secrets).await.map_err(Unsettled::Engine)?;
+        let observed = Box::pin(look(self.backend, deployment, record, self.secrets)).await.map_err(Unsettled::Engine)?;
         Ok(plan(&Known { deployment, record, observed: &observed }))
     }
 

@@ -259,7 +259,7 @@ impl StateDir {
         let resolved = self.resolved();
         match self.distrusted() {
             Some(error) => Err(error),
-            None => make_folder(&resolved.deployments()).map(|()| resolved),
+            None => Ok(resolved),
         }
     }
 
@@ -406,6 +406,7 @@ impl StateDir {
     /// If another run holds it, or there is no room.
     pub fn lock(&self, deployment: &str, holder: &Holder) -> Result<File, JournalError> {
         let deployments = self.ready()?.deployments();
+        make_folder(&deployments)?;
         let path = deployments.join(format!("{deployment}.lock"));
         let io = |source| JournalError::Io { path: path.clone(), source };
         let mut lock = open_no_link(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false)).map_err(io)?;

@@ -147,6 +147,12 @@ impl Secrets {
         }
     }
 
+    /// Length of the longest secret that is looked for, in bytes; 0 if there is none.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.known.borrow().iter().map(String::len).max().unwrap_or_default()
+    }
+
     /// The text without the secrets that are known.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {

@@ -725,6 +725,8 @@ pub(crate) struct LogsArgs {
     /// Without the name of the instance before each line
     #[arg(long, env = "DOCKCTL_NO_PREFIX", value_parser = FalseyValueParser::new())]
     pub no_prefix: bool,
+    #[command(flatten)]
+    pub inputs: SensitiveArgs,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -7,8 +7,7 @@ use super::{
     target::{engine, require, targets},
     workspace::Workspace,
 };
-use crate::backend::docker::{Command, Engine};
-use bollard::container::LogOutput;
+use crate::backend::docker::{Command, Engine, Piece};
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;
@@ -95,13 +94,12 @@ async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64,
     Ok(engine.exit_code(&id).await?)
 }
 
-fn write(piece: &LogOutput) {
+fn write(piece: &Piece) {
     // A reader that went away is told by the next signal.
-    let _ = match piece {
-        LogOutput::StdErr { message } => stderr().write_all(message).and_then(|()| stderr().flush()),
-        LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
-            stdout().write_all(message).and_then(|()| stdout().flush())
-        }
+    let _ = if piece.is_error {
+        stderr().write_all(&piece.bytes).and_then(|()| stderr().flush())
+    } else {
+        stdout().write_all(&piece.bytes).and_then(|()| stdout().flush())
     };
 }
 

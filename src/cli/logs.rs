@@ -8,8 +8,7 @@ use super::{
     target::{Target, engine, require, targets},
     workspace::Workspace,
 };
-use crate::backend::{Failure, docker::Excerpt};
-use bollard::container::LogOutput;
+use crate::backend::docker::Excerpt;
 use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;
@@ -18,10 +17,14 @@ use std::time::SystemTime;
 /// is wrong.
 const COLOURS: [u8; 6] = [33, 166, 35, 133, 37, 99];
 
+/// A longer part of a line is shown before its end comes, in bytes.
+const LONG: usize = 64 << 10;
+
 /// Shows what containers write.
 pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(args.instances.deployment.as_deref())?;
+    workspace.supply(&args.inputs.inputs)?;
     let record = workspace.record(&name)?;
     let targets = targets(&workspace, &record, &args.instances.instances)?;
     record.deployment.iter().for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
@@ -38,79 +41,155 @@ fn since(text: &str) -> Result<i32, CliError> {
     seconds.ok_or_else(|| CliError::usage(format!("`{text}` is no time")).hint("such as 10m, 2h, or 2026-01-31T12:00:00Z"))
 }
 
-/// Lines of one container that have not all come yet.
-struct Pending {
-    prefix: String,
-    instance: String,
-    rest: Vec<u8>,
-}
-
 async fn show(workspace: &Workspace<'_>, name: &str, targets: &[Target], excerpt: Excerpt, bare: bool) -> Result<Outcome, CliError> {
     let engines = workspace.engines()?;
     let width = targets.iter().map(|target| target.instance.len()).max().unwrap_or_default();
-    let mut pending: Vec<Pending> = Vec::new();
+    let mut sources: Vec<Source> = Vec::new();
     let mut all = SelectAll::new();
     for (at, target) in targets.iter().enumerate() {
         let prefix = if bare || targets.len() == 1 { String::new() } else { prefix(workspace.global, at, &target.instance, width) };
-        pending.push(Pending { prefix, instance: target.instance.clone(), rest: Vec::new() });
+        sources.push(Source { prefix, instance: target.instance.clone(), rest: Vec::new() });
         let engine = engine(&engines, target).await?;
         require(&engine, target, name).await?;
-        let pieces = engine.excerpt(&target.container, excerpt);
+        let pieces = engine.excerpt(&target.container, excerpt).await?;
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
     let mut interrupted = super::interrupts()?;
-    let mut lines = Lines { workspace, collected: Vec::new() };
+    let mut shown = Shown::new(workspace, sources);
+    let mut failed = None;
     loop {
         let piece = tokio::select! {
             piece = all.next() => piece,
             _ = interrupted.recv() => None,
         };
         let Some((at, piece)) = piece else { break };
-        if !lines.take(&mut pending[at], piece)? {
+        let is_read = match piece {
+            Ok(piece) => shown.take(at, &piece.bytes),
+            Err(failure) => {
+                failed = Some(CliError::from(failure));
+                break;
+            }
+        };
+        if !is_read {
             break;
         }
     }
-    for it in &mut pending {
-        lines.rest(it);
-    }
-    Ok(Outcome { silent: !lines.is_json(), ..Outcome::new(json!({ "lines": lines.collected }), "") })
+    Ok(shown.end(failed))
 }
 
-/// Where lines go.
-struct Lines<'a> {
+/// A container, and what has come of a line of it.
+struct Source {
+    prefix: String,
+    instance: String,
+    rest: Vec<u8>,
+}
+
+/// Where lines go, as soon as they are there: of one without an end, too.
+struct Shown<'a> {
     workspace: &'a Workspace<'a>,
-    /// For a JSON document.
-    collected: Vec<Json>,
+    sources: Vec<Source>,
+    /// The source whose line is written in part.
+    open: Option<usize>,
+    /// Bytes that may be the beginning of a secret, and are kept back.
+    back: usize,
+    is_json: bool,
+    is_first: bool,
 }
 
-impl Lines<'_> {
-    fn is_json(&self) -> bool {
-        self.workspace.global.output == super::args::Output::Json
+impl<'a> Shown<'a> {
+    fn new(workspace: &'a Workspace<'a>, sources: Vec<Source>) -> Self {
+        let is_json = workspace.global.output == super::args::Output::Json;
+        if is_json {
+            print(&format!("{{\"format\": {}, \"kind\": \"logs\", \"lines\": [", super::FORMAT));
+        }
+        let back = workspace.secrets.longest().saturating_sub(1);
+        Self { workspace, sources, open: None, back, is_json, is_first: true }
     }
 
-    /// Writes the lines that are complete; false once nobody reads them.
-    fn take(&mut self, pending: &mut Pending, piece: Result<LogOutput, Failure>) -> Result<bool, CliError> {
-        pending.rest.extend_from_slice(&piece?.into_bytes());
-        let Some(end) = pending.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(true) };
-        let complete: Vec<u8> = pending.rest.drain(..=end).collect();
-        Ok(self.write(pending, &complete))
+    /// Writes the lines that are complete, and of a long one what there is; false once nobody reads them.
+    fn take(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let source = &mut self.sources[at];
+        let before = source.rest.len();
+        source.rest.extend_from_slice(bytes);
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map(|end| before + end + 1);
+        let is_read = match end {
+            Some(end) => {
+                let complete: Vec<u8> = source.rest.drain(..end).collect();
+                self.write(at, &String::from_utf8_lossy(&complete))
+            }
+            None => true,
+        };
+        is_read && (self.sources[at].rest.len() <= LONG || self.take_part(at))
     }
 
-    fn rest(&mut self, pending: &mut Pending) {
-        let rest = std::mem::take(&mut pending.rest);
-        if !rest.is_empty() {
-            self.write(pending, &rest);
+    /// Writes a part of a line that has no end yet.
+    fn take_part(&mut self, at: usize) -> bool {
+        let rest = std::mem::take(&mut self.sources[at].rest);
+        // A character that has not all come is no fault of the text.
+        let whole = std::str::from_utf8(&rest)
+            .map_or_else(|error| if error.error_len().is_none() { error.valid_up_to() } else { rest.len() }, str::len);
+        let text = self.workspace.secrets.scrub(&String::from_utf8_lossy(&rest[..whole]));
+        let end = text.floor_char_boundary(text.len().saturating_sub(self.back));
+        self.sources[at].rest = [&text.as_bytes()[end..], &rest[whole..]].concat();
+        self.part(at, &text[..end])
+    }
+
+    fn write(&mut self, at: usize, text: &str) -> bool {
+        let text = self.workspace.secrets.scrub(text);
+        text.lines().map(|line| line.trim_end_matches('\r')).all(|line| self.line(at, line))
+    }
+
+    /// Writes a line, or what is left of one that was begun.
+    fn line(&mut self, at: usize, line: &str) -> bool {
+        if self.is_json {
+            return self.entry(&json!({ "instance": self.sources[at].instance, "line": line }));
+        }
+        let begin = self.begin(at);
+        self.open = None;
+        print(&format!("{begin}{line}\n"))
+    }
+
+    fn part(&mut self, at: usize, text: &str) -> bool {
+        if self.is_json {
+            return self.entry(&json!({ "instance": self.sources[at].instance, "line": text, "continues": true }));
+        }
+        let begin = self.begin(at);
+        self.open = Some(at);
+        print(&format!("{begin}{text}"))
+    }
+
+    /// What stands before the next text of a source: nothing if its line was begun, an end if another's was.
+    fn begin(&self, at: usize) -> String {
+        match self.open {
+            Some(open) if open == at => String::new(),
+            Some(_) => format!("\n{}", self.sources[at].prefix),
+            None => self.sources[at].prefix.clone(),
         }
     }
 
-    fn write(&mut self, pending: &Pending, bytes: &[u8]) -> bool {
-        let text = self.workspace.secrets.scrub(&String::from_utf8_lossy(bytes));
-        let lines = text.lines().map(|line| line.trim_end_matches('\r'));
-        if self.is_json() {
-            self.collected.extend(lines.map(|line| json!({ "instance": pending.instance, "line": line })));
-            return true;
+    fn entry(&mut self, entry: &Json) -> bool {
+        let between = if std::mem::take(&mut self.is_first) { "\n" } else { ",\n" };
+        print(&format!("{between}{entry}"))
+    }
+
+    /// Writes what has no end, and says how it ended.
+    fn end(mut self, failed: Option<CliError>) -> Outcome {
+        for at in 0..self.sources.len() {
+            let rest = std::mem::take(&mut self.sources[at].rest);
+            if !rest.is_empty() || self.open == Some(at) {
+                let text = String::from_utf8_lossy(&rest).into_owned();
+                self.write(at, if text.is_empty() { "\n" } else { &text });
+            }
         }
-        print(&lines.map(|line| format!("{}{line}\n", pending.prefix)).collect::<String>())
+        if self.is_json {
+            let error = failed.as_ref().map(|error| format!(", \"error\": {}", error.to_json())).unwrap_or_default();
+            print(&format!("\n], \"ok\": {}{error}}}\n", failed.is_none()));
+        }
+        let exit = failed.map_or(0, |error| {
+            super::complain(&error.to_text(super::color(self.workspace.global)));
+            error.kind.exit_code()
+        });
+        Outcome { silent: true, exit, ..Outcome::new(json!({}), "") }
     }
 }
 

@@ -499,7 +499,7 @@ fn the_manual_has_a_page_for_each_command() {
 #[test]
 fn a_file_sets_what_flags_are() {
     let test = Test::new("config");
-    test.write("dockctl.toml", "output = \"json\"\n[list]\nall = true\n");
+    test.write("dockctl.toml", "output = \"json\"\n[install]\ntimeout = 60\n");
     assert_eq!(test.run(&["list"]).exits(0).json()["kind"], "list");
     assert!(!test.run(&["list", "--output", "text"]).exits(0).stdout.starts_with('{'), "a flag beats the file");
     test.write("dockctl.toml", "ouput = \"json\"\n");

@@ -87,7 +87,11 @@ fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
     fs::write(folder.join("cert.pem"), "no certificate").unwrap();
     run_with(&test, &["install"], &tls).exits(4).says(&["cert.pem holds no certificate"]);
     fs::remove_file(folder.join("cert.pem")).unwrap();
+    run_with(&test, &["install"], &tls).exits(4).says(&["cert.pem cannot be used"]);
+    fs::remove_file(folder.join("key.pem")).unwrap();
     run_with(&test, &["install"], &tls).exits(4).says(&["no engine answers at tcp://127.0.0.1"]);
+    let none = [tls[0], tls[1], ("DOCKER_CERT_PATH", "/nowhere")];
+    run_with(&test, &["install"], &none).exits(4).says(&["DOCKER_TLS_VERIFY is set, and there is no /nowhere/ca.pem"]);
     run_with(&test, &["install"], &[tls[1], tls[2]]).exits(0);
     run_with(&test, &["uninstall"], &[]).exits(0);
 }

@@ -205,17 +205,21 @@ fn two_state_folders_do_not_work_on_one_deployment_at_once() {
     let test = Test::new("guard");
     let mut child = waiting(&test);
     let process = format!("process {}", child.id());
-    for command in ["install", "uninstall"] {
-        elsewhere(&test, &[command]).says(&[if command == "install" { "does not know" } else { &process }]);
-    }
-    elsewhere(&test, &["uninstall"]).exits(5).says(&["in use on the engine by `dockctl install`", &process, "execution", " on "]);
+    elsewhere(&test, &["install"]).exits(1).says(&["does not know"]);
+    elsewhere(&test, &["uninstall"]).exits(1).says(&["only labels on the engine name it"]);
+    elsewhere(&test, &["uninstall", "--from-labels"]).exits(5).says(&[
+        "in use on the engine by `dockctl install`",
+        &process,
+        "execution",
+        " on ",
+    ]);
     elsewhere(&test, &["unlock"]).exits(5).says(&[&process, "its guard ends by itself"]);
     signal(child.id(), "KILL");
     child.wait().unwrap();
     // Its process is gone, and that can be seen from here.
     assert!(elsewhere(&test, &["unlock"]).exits(0).stdout.contains(&process));
     assert!(elsewhere(&test, &["unlock"]).exits(0).stdout.contains("nothing guards it"));
-    elsewhere(&test, &["uninstall"]).exits(0);
+    elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
     assert!(test.containers().is_empty());
     assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}", test.prefix)]), "");
 }

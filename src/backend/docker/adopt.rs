@@ -3,10 +3,12 @@
 use super::{
     connect::failure,
     engine::{Engine, label},
-    images::in_query,
     params::{argument_of, is_empty},
 };
-use crate::{backend::Failure, model::function::is_call};
+use crate::{
+    backend::{Failure, ObjectKind},
+    model::function::is_call,
+};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A container with what is known around it.
@@ -353,9 +355,10 @@ impl Engine {
     pub async fn describe(&self, names: &[String], filters: Option<&Json>) -> Result<Vec<Found>, Failure> {
         let mut all: Vec<String> = names.to_vec();
         if let Some(filters) = filters {
-            let listed = self.client.get(&format!("/containers/json?all=1&filters={}", in_query(&filters.to_string()))).await;
+            let query = [("all", "1".to_owned()), ("filters", filters.to_string())];
+            let listed = self.client.list(ObjectKind::Container, &query).await;
             let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
-            all.extend(listed.as_array().into_iter().flatten().filter_map(|it| it["Id"].as_str().map(str::to_owned)));
+            all.extend(listed.iter().filter_map(|it| it["Id"].as_str().map(str::to_owned)));
         }
         let mut found: Vec<Found> = Vec::new();
         for name in &all {
@@ -377,7 +380,7 @@ impl Engine {
     ///
     /// If it does not.
     pub async fn info(&self) -> Result<Json, Failure> {
-        self.client.get("/info").await.map_err(|error| failure(&error, "asking the engine about itself"))
+        self.client.mapping("/info", &[]).await.map_err(|error| failure(&error, "asking the engine about itself"))
     }
 }
 

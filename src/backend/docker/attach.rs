@@ -1,15 +1,12 @@
 //! What people want of a container that runs: what it writes, and a command in it.
 
-use super::{connect::failure, engine::Engine};
-use crate::backend::Failure;
-use bollard::{
-    container::LogOutput,
-    errors::Error,
-    exec::{ResizeExecOptions, StartExecOptions, StartExecResults},
-    models::ExecConfig,
-    query_parameters::LogsOptions,
+use super::{
+    connect::{Piece, failure},
+    engine::Engine,
 };
-use futures_util::{Stream, StreamExt as _};
+use crate::backend::Failure;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use serde_json::json;
 use std::{
     pin::Pin,
     time::{Duration, Instant},
@@ -53,28 +50,26 @@ pub struct Command {
 pub struct Attached {
     id: String,
     /// What it writes.
-    pub output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
+    pub output: Pin<Box<dyn Stream<Item = Result<Piece, Failure>> + Send>>,
     /// What it reads.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
 impl Engine {
     /// What a container wrote, in the pieces in which it comes.
-    pub fn excerpt(&self, id: &str, excerpt: Excerpt) -> impl Stream<Item = Result<LogOutput, Failure>> + use<> {
-        let options = LogsOptions {
-            stdout: true,
-            stderr: true,
-            follow: excerpt.follow,
-            since: excerpt.since.unwrap_or_default(),
-            tail: excerpt.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string()),
-            timestamps: excerpt.timestamps,
-            ..Default::default()
-        };
-        let docker = self.client.docker().clone();
-        let id = id.to_owned();
-        futures_util::stream::once(async move { docker.logs(&id, Some(options)) })
-            .flatten()
-            .map(|piece| piece.map_err(|error| failure(&error, "reading the log")))
+    ///
+    /// # Errors
+    ///
+    /// If there is no such container, or the engine does not say.
+    pub async fn excerpt(&self, id: &str, excerpt: Excerpt) -> Result<impl Stream<Item = Result<Piece, Failure>> + Send + use<>, Failure> {
+        let query = [
+            ("since", excerpt.since.unwrap_or_default().to_string()),
+            ("tail", excerpt.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string())),
+            ("timestamps", excerpt.timestamps.to_string()),
+        ];
+        let container = self.inspect(id).await?.ok_or_else(|| Failure::fatal(format!("the container {id} is gone")))?;
+        let pieces = self.client.logs(id, &query, (container.is_terminal(), excerpt.follow));
+        Ok(pieces.map_err(|error| failure(&error, "reading the log")))
     }
 
     /// Whether there is a container.
@@ -83,11 +78,7 @@ impl Engine {
     ///
     /// If the engine does not say.
     pub async fn has_container(&self, id: &str) -> Result<bool, Failure> {
-        match self.client.docker().inspect_container(id, None).await {
-            Ok(_) => Ok(true),
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(failure(&error, "looking at the container")),
-        }
+        self.inspect(id).await.map(|found| found.is_some())
     }
 
     /// Starts a command in a container.
@@ -96,30 +87,28 @@ impl Engine {
     ///
     /// If the engine refuses.
     pub async fn attach(&self, id: &str, command: &Command) -> Result<Attached, Failure> {
-        let config = ExecConfig {
-            cmd: Some(command.words.clone()),
-            env: Some(command.environment.clone()),
-            user: command.user.clone(),
-            working_dir: command.folder.clone(),
-            tty: Some(command.terminal),
-            attach_stdin: Some(command.input),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            ..Default::default()
-        };
+        let config = json!({
+            "Cmd": command.words,
+            "Env": command.environment,
+            "User": command.user.clone().unwrap_or_default(),
+            "WorkingDir": command.folder.clone().unwrap_or_default(),
+            "Tty": command.terminal,
+            "AttachStdin": command.input,
+            "AttachStdout": true,
+            "AttachStderr": true,
+        });
         let cannot = |error| failure(&error, "starting the command");
-        let made = self.client.docker().create_exec(id, config).await.map_err(cannot)?;
-        let options = StartExecOptions { tty: command.terminal, ..Default::default() };
-        match self.client.docker().start_exec(&made.id, Some(options)).await.map_err(cannot)? {
-            StartExecResults::Attached { output, input } => Ok(Attached { id: made.id, output, input }),
-            StartExecResults::Detached => Err(Failure::fatal("the engine did not attach to the command")),
-        }
+        let made = self.client.create(&format!("/containers/{id}/exec"), &[], &config).await.map_err(cannot)?;
+        let (output, input) = self.client.attach(&made, command.terminal).await.map_err(cannot)?;
+        let output = output.map_err(|error| failure(&error, "reading what the command writes")).boxed();
+        Ok(Attached { id: made, output, input })
     }
 
     /// Tells a command how large its terminal is.
     pub async fn resize(&self, attached: &str, rows: u16, columns: u16) {
         // A command that ended meanwhile needs no size.
-        let _ = self.client.docker().resize_exec(attached, ResizeExecOptions { height: rows, width: columns }).await;
+        let size = [("h", rows.to_string()), ("w", columns.to_string())];
+        let _ = self.client.send(&format!("/exec/{attached}/resize"), &size).await;
     }
 
     /// The exit code of a command that ended.
@@ -131,8 +120,8 @@ impl Engine {
         let cannot = |error| failure(&error, "asking how the command ended");
         let asked = Instant::now();
         loop {
-            let found = self.client.docker().inspect_exec(attached).await.map_err(cannot)?;
-            match found.exit_code {
+            let found = self.client.mapping(&format!("/exec/{attached}/json"), &[]).await.map_err(cannot)?;
+            match found["ExitCode"].as_i64().filter(|_| found["Running"] != true) {
                 Some(code) => return Ok(code),
                 // What it writes may come to its end a moment before it does.
                 None if asked.elapsed() < ENDING => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     backend::{Call, Failure, Need, Outputs, Progress, ProgressSink},
     model::function::holds_call,
+    printable::shortened,
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -24,6 +25,35 @@ const DOCKERFILE: u64 = 1 << 20;
 const SILENCE: Duration = Duration::from_hours(1);
 /// Lines of a build that a failure shows.
 const LINES: usize = 20;
+/// Longest of them, in characters.
+const LINE: usize = 400;
+/// How much of what a build says is kept, in bytes.
+const KEPT: usize = 1 << 20;
+
+/// What a build said, its end if it is long.
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    size: usize,
+}
+
+impl Said {
+    fn push(&mut self, line: &str) {
+        let line: String = line.chars().take(KEPT / 4).collect();
+        self.size += line.len();
+        self.lines.push(line);
+        // At most every other byte is moved: what is dropped is half of it.
+        if self.size > 2 * KEPT {
+            let too_much = self.size - KEPT;
+            let dropped = self.lines.iter().scan(0, |sum, line| {
+                *sum += line.len();
+                Some(*sum)
+            });
+            let count = dropped.take_while(|sum| *sum <= too_much).count();
+            self.size -= self.lines.drain(..count).map(|line| line.len()).sum::<usize>();
+        }
+    }
+}
 
 /// What a node says of an image to build: `resource_config`.
 #[derive(Debug, Default, PartialEq)]
@@ -131,18 +161,18 @@ impl Engine {
         progress(Progress::Note(format!("building {}", recipe.tag)));
         let body = images::stream_of(move |out| write_context(context.as_deref(), dockerfile.as_deref(), out));
         let mut lines = std::pin::pin!(self.client.lines_within(SILENCE, "/build", &query, None, Some(Box::pin(body))));
-        let mut said: Vec<String> = Vec::new();
+        let mut said = Said::default();
         while let Some(line) = lines.next().await {
             let line = line.map_err(|error| cannot_build(&failure(&error, &format!("image {} cannot be built", recipe.tag)), &said))?;
             let text = line["stream"].as_str().or_else(|| line["status"].as_str()).unwrap_or_default();
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
                 progress(Progress::Note(line.trim().to_owned()));
-                said.push(line.trim_end().to_owned());
+                said.push(line.trim_end());
             }
         }
         let found = self.image(&recipe.tag).await?;
         let found = found.ok_or_else(|| Failure::fatal(format!("image {} is not there although the engine built it", recipe.tag)))?;
-        Ok(Outputs { set: properties(&found, &recipe.tag, Some(said.join("\n").into())), unset: Vec::new() })
+        Ok(Outputs { set: properties(&found, &recipe.tag, Some(said.lines.join("\n").into())), unset: Vec::new() })
     }
 
     /// Removes the image if it was built or pulled for the instance: one that was there before is kept.
@@ -179,8 +209,9 @@ fn properties(image: &Json, tag: &str, result: Option<Json>) -> JsonMap<String, 
     known.into_iter().chain(result).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn cannot_build(failure: &Failure, said: &[String]) -> Failure {
-    let lines = said[said.len().saturating_sub(LINES)..].iter().map(|line| format!("\n    | {line}")).collect::<String>();
+fn cannot_build(failure: &Failure, said: &Said) -> Failure {
+    let last = &said.lines[said.lines.len().saturating_sub(LINES)..];
+    let lines = last.iter().map(|line| format!("\n    | {}", shortened(line, LINE))).collect::<String>();
     Failure { message: format!("{}{lines}", failure.message), recoverable: false, ..failure.clone() }
 }
 

@@ -1,7 +1,10 @@
 //! A container as the engine describes it.
 
-use crate::backend::ObjectState;
+use crate::{backend::ObjectState, printable::shortened};
 use serde_json::{Map as JsonMap, Value as Json};
+
+/// Longest word of a health check that is told, in characters.
+const SAID: usize = 400;
 
 /// What the engine says of a container, whole: types of a library would drop what they do not know.
 pub(super) struct Container {
@@ -55,11 +58,16 @@ impl Container {
         }
     }
 
-    /// What the health check said, oldest first: a line for each time.
+    /// Whether it has a terminal: then it writes one stream.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.flag("/Config/Tty")
+    }
+
+    /// What the health check said, oldest first: a line for each time, cut.
     pub(super) fn health_log(&self) -> Vec<String> {
         let log = self.json.pointer("/State/Health/Log").and_then(Json::as_array);
         let line = |check: &Json| {
-            let said = check["Output"].as_str().unwrap_or_default().trim().replace('\n', " ");
+            let said = shortened(&check["Output"].as_str().unwrap_or_default().trim().replace('\n', " "), SAID);
             format!("exit code {}{}{said}", check["ExitCode"], if said.is_empty() { "" } else { ": " })
         };
         log.into_iter().flatten().map(line).collect()

@@ -2,26 +2,29 @@
 
 use super::{
     ADOPTED_STATE, Creation, Dialect,
-    connect::{Version, config_folder, failure, read_json, status},
+    connect::{EngineError, Lines, Version, config_folder, failure, read_json, status},
     container::{Container, is_name, plain_name},
     engine::{Engine, label},
     ownership::names_instance,
-    params::Fault,
-    params::{self, Gate},
+    params::{self, Fault, Gate, Removal},
     replace::{CARRIED, POLICY, PREDECESSOR, SUCCESSOR, mount_carried},
     wait_for,
 };
-use crate::backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs};
-use bollard::{
-    container::LogOutput,
-    query_parameters::{LogsOptions, RemoveContainerOptions, StopContainerOptions},
+use crate::{
+    backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs},
+    printable::printable,
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// Lines of a container's log that a failure shows.
 const LOG_LINES: usize = 20;
+/// Longest of them, in characters.
+const LOG_LINE: usize = 400;
 /// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
 const STOP_TIMEOUT: i64 = 10;
 
@@ -90,11 +93,10 @@ impl Engine {
         if check[0].is_null() || check[0] == "NONE" { Err(wait_for::no_check()) } else { Ok(()) }
     }
 
-    async fn post_create(&self, request: &Request) -> Result<String, bollard::errors::Error> {
+    async fn post_create(&self, request: &Request) -> Result<String, EngineError> {
         let platform = request.platform.clone().map(|platform| ("platform", platform));
         let query: Vec<_> = [("name", request.name.clone())].into_iter().chain(platform).collect();
-        let created = self.client.post("/containers/create", &query, &request.body).await?;
-        Ok(created["Id"].as_str().unwrap_or_default().to_owned())
+        self.client.create("/containers/create", &query, &request.body).await
     }
 
     /// Whether a container was made from the request that a creation comes to.
@@ -124,7 +126,7 @@ impl Engine {
             return Ok(container_id(found.id()));
         }
         // Made from other parameters and never started: nothing is lost with it.
-        self.delete(&request.name, RemoveContainerOptions { v: true, ..Default::default() }).await?;
+        self.delete(&request.name, Removal { volumes: true, ..Removal::default() }).await?;
         let created = self.post_create(request).await;
         created.map(container_id).map_err(|error| cannot_create(&error, &request.name))
     }
@@ -184,7 +186,7 @@ impl Engine {
         if let Err(error) = self.start_once(call, &id).await {
             let found = self.inspect(&id).await?;
             if found.as_ref().map(Container::state) == Some(ObjectState::Paused) {
-                let resumed = self.client.repeat(|| self.client.docker().unpause_container(&id)).await;
+                let resumed = self.client.send(&format!("/containers/{id}/unpause"), &[]).await;
                 resumed.map_err(|error| failure(&error, "letting the paused container go on"))?;
                 return self.network(call, &id).await;
             }
@@ -220,9 +222,9 @@ impl Engine {
 
     pub(super) async fn stop_container(&self, id: &str, timeout: Option<i64>) -> Result<(), Failure> {
         let seconds = timeout.unwrap_or(STOP_TIMEOUT);
-        let docker = self.client.patient(u64::try_from(seconds).unwrap_or(0));
-        let options = StopContainerOptions { t: Some(i32::try_from(seconds).unwrap_or(i32::MAX)), ..Default::default() };
-        match self.client.repeat(|| docker.stop_container(id, Some(options.clone()))).await {
+        let within = [("t", seconds.min(i32::MAX.into()).to_string())];
+        let longer = u64::try_from(seconds).unwrap_or(0);
+        match self.client.send_patiently(&format!("/containers/{id}/stop"), &within, longer).await {
             Err(error) if status(&error) != Some(404) => Err(failure(&error, "stopping the container")),
             _ => Ok(()),
         }
@@ -232,7 +234,7 @@ impl Engine {
     pub(super) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
-            self.delete_own(call, &id, RemoveContainerOptions { v: removal.volumes, force: removal.force, link: removal.link }).await?;
+            self.delete_own(call, &id, removal).await?;
         }
         if removal.volumes {
             self.remove_carried(call).await?;
@@ -245,15 +247,17 @@ impl Engine {
 
     /// Removes a container that was made for the instance, with its anonymous volumes. Any other one is left as it is, whatever the
     /// record says of it: what dockctl did not make it cannot make again.
-    pub(super) async fn delete_own(&self, call: &Call, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
+    pub(super) async fn delete_own(&self, call: &Call, id: &str, removal: Removal) -> Result<(), Failure> {
         match self.inspect(id).await? {
-            Some(found) if names_instance(found.labels(), call) => self.delete(id, options).await,
+            Some(found) if names_instance(found.labels(), call) => self.delete(id, removal).await,
             _ => Ok(()),
         }
     }
 
-    pub(super) async fn delete(&self, id: &str, options: RemoveContainerOptions) -> Result<(), Failure> {
-        match self.client.repeat(|| self.client.docker().remove_container(id, Some(options.clone()))).await {
+    pub(super) async fn delete(&self, id: &str, removal: Removal) -> Result<(), Failure> {
+        let Removal { volumes, force, link } = removal;
+        let query = [("v", volumes), ("force", force), ("link", link)].map(|(name, value)| (name, value.to_string()));
+        match self.client.delete(&format!("/containers/{id}"), &query).await {
             // The engine removes a container with `AutoRemove` by itself.
             Err(error) if status(&error) == Some(409) && error.to_string().contains("already in progress") => self.await_removal(id).await,
             Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the container")),
@@ -296,8 +300,8 @@ impl Engine {
         let mut labels = vec![format!("{}={deployment}", label::DEPLOYMENT)];
         labels.extend(instance.map(|instance| format!("{}={instance}", label::INSTANCE)));
         let query = [("all", "true".to_owned()), ("filters", json!({ "label": labels }).to_string())];
-        let found = self.client.ask("/containers/json", &query).await.map_err(|error| failure(&error, "looking for the container"))?;
-        Ok(found.as_array().into_iter().flatten().filter_map(|found| found["Id"].as_str().map(str::to_owned)).collect())
+        let found = self.client.list(ObjectKind::Container, &query).await.map_err(|error| failure(&error, "looking for the container"))?;
+        Ok(found.iter().filter_map(|found| found["Id"].as_str().map(str::to_owned)).collect())
     }
 
     /// Finds an object that exists, by exact name or by id.
@@ -339,19 +343,17 @@ impl Engine {
         let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else { return Ok(Outputs::default()) };
         let found = call.properties.get(ADOPTED_STATE).and_then(Json::as_str).unwrap_or_default();
         let Some(now) = self.inspect(id).await?.as_ref().map(Container::state) else { return Ok(Outputs::default()) };
-        let docker = self.client.docker();
-        let put_back = |error: bollard::errors::Error| failure(&error, &format!("putting the adopted container back to {found}"));
+        let put_back = |error: EngineError| failure(&error, &format!("putting the adopted container back to {found}"));
+        let ask = async |what: &str| self.client.send(&format!("/containers/{id}/{what}"), &[]).await.map(drop).map_err(put_back);
         let runs = matches!(now, ObjectState::Running | ObjectState::Restarting | ObjectState::Paused);
         match found {
             // One that was never started cannot be so again: stopped is as near as it gets.
             "created" | "exited" | "dead" if runs => self.stop_container(id, timeout).await?,
-            "running" | "restarting" if now == ObjectState::Paused => {
-                self.client.repeat(|| docker.unpause_container(id)).await.map_err(put_back)?;
-            }
-            "running" | "restarting" if !runs => self.client.repeat(|| docker.start_container(id, None)).await.map_err(put_back)?,
+            "running" | "restarting" if now == ObjectState::Paused => ask("unpause").await?,
+            "running" | "restarting" if !runs => ask("start").await?,
             "paused" if now != ObjectState::Paused => {
-                self.client.repeat(|| docker.start_container(id, None)).await.map_err(put_back)?;
-                self.client.repeat(|| docker.pause_container(id)).await.map_err(put_back)?;
+                ask("start").await?;
+                ask("pause").await?;
             }
             _ => {}
         }
@@ -370,34 +372,37 @@ impl Engine {
             code: container.json.pointer("/State/ExitCode").and_then(Json::as_i64).unwrap_or_default(),
             oom_killed: container.flag("/State/OOMKilled"),
             health: container.health_log(),
-            log: self.last_lines(id).await,
+            log: self.last_lines(&container).await,
         })
     }
 
-    async fn last_lines(&self, id: &str) -> Vec<String> {
-        let options = LogsOptions { stdout: true, stderr: true, tail: LOG_LINES.to_string(), ..Default::default() };
-        let mut text = Vec::new();
-        let mut logs = std::pin::pin!(self.client.logs(id, options));
-        while let Some(Ok(output)) = logs.next().await {
-            text.extend_from_slice(&match output {
-                LogOutput::StdErr { message }
-                | LogOutput::StdOut { message }
-                | LogOutput::StdIn { message }
-                | LogOutput::Console { message } => message,
-            });
+    async fn last_lines(&self, container: &Container) -> Vec<String> {
+        // A character has at most four bytes.
+        let (mut last, mut lines) = (VecDeque::new(), Lines::of_at_most(4 * LOG_LINE));
+        let mut logs =
+            std::pin::pin!(self.client.logs(&container.id(), &[("tail", LOG_LINES.to_string())], (container.is_terminal(), false)));
+        while let Some(Ok(piece)) = logs.next().await {
+            for line in lines.take(&piece.bytes) {
+                last.extend([last_line(&line)]);
+                last.drain(..last.len().saturating_sub(LOG_LINES));
+            }
         }
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].to_vec()
+        last.extend(lines.rest().map(|line| last_line(&line)));
+        last.drain(..last.len().saturating_sub(LOG_LINES));
+        last.into()
     }
 }
 
+fn last_line(line: &str) -> String {
+    printable(&line.trim_end().chars().take(LOG_LINE).collect::<String>())
+}
+
 /// Docker answers 409, Podman 500.
-fn is_name_conflict(error: &bollard::errors::Error) -> bool {
+fn is_name_conflict(error: &EngineError) -> bool {
     status(error) == Some(409) || (status(error) == Some(500) && error.to_string().contains("is already in use"))
 }
 
-fn cannot_create(error: &bollard::errors::Error, name: &str) -> Failure {
+fn cannot_create(error: &EngineError, name: &str) -> Failure {
     let failure = failure(error, &format!("creating container `{name}`"));
     if failure.message.contains("link is not supported") {
         return failure.hint("this engine has no links: put both on a network, with `aliases` (dockctl.relationships.attached_to_network)");

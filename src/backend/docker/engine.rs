@@ -3,7 +3,7 @@
 use super::{
     Action, Attachment, Comparison, ConnectError, Host, Shown,
     compare::WantedImage,
-    connect::{Client, failure, status},
+    connect::{Client, failure},
     container::{Container, is_name, plain_name},
     containers::{docker_config, known_id},
     declaration,
@@ -103,11 +103,8 @@ impl Engine {
         if !is_name(id) {
             return Ok(None);
         }
-        match self.client.get(&format!("/containers/{id}/json")).await {
-            Ok(json) => Ok(Some(Container { json })),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(failure(&error, "looking at the container")),
-        }
+        let found = self.client.object(ObjectKind::Container, id).await.map_err(|error| failure(&error, "looking at the container"))?;
+        Ok(found.map(|json| Container { json }))
     }
 
     async fn object(&self, container: &Container, deployment: &Deployment, places: &Places, engine: &str) -> Result<Object, Failure> {
@@ -171,7 +168,7 @@ impl Engine {
         let known = self.description.borrow().clone();
         let engine = match known {
             Some(known) => known,
-            None => self.client.ask("/info", &[]).await.map_err(|error| failure(&error, "asking the engine about itself"))?,
+            None => self.client.mapping("/info", &[]).await.map_err(|error| failure(&error, "asking the engine about itself"))?,
         };
         *self.description.borrow_mut() = Some(engine.clone());
         Ok(Shown {
@@ -275,22 +272,21 @@ impl Engine {
         let mut objects = self.containers(deployment, places, engine).await?;
         let has = |wanted: ObjectKind| deployment.nodes.values().any(|node| kind(node) == Some(wanted));
         if has(ObjectKind::Network) {
-            objects.extend(self.plain(deployment, places, engine, ObjectKind::Network, "/networks").await?);
+            objects.extend(self.plain(deployment, places, engine, ObjectKind::Network).await?);
         }
         if has(ObjectKind::Volume) {
-            objects.extend(self.plain(deployment, places, engine, ObjectKind::Volume, "/volumes").await?);
+            objects.extend(self.plain(deployment, places, engine, ObjectKind::Volume).await?);
         }
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
     }
 
     async fn containers(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
-        let listed = self.client.ask("/containers/json", &[("all", "true".to_owned())]).await;
+        let listed = self.client.list(ObjectKind::Container, &[("all", "true".to_owned())]).await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
         // The record can know an adopted container that is wanted under another name by now.
         let known = places.values().filter_map(|place| place.object.clone());
         let wanted = wanted_names(deployment, ObjectKind::Container).into_iter().chain(known).collect();
-        let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
         let relevant = listed
             .iter()
             .filter(|container| is_relevant(container, &deployment.name, &wanted))
@@ -332,28 +328,14 @@ impl Engine {
     }
 
     /// Networks or volumes: a list tells everything of them.
-    async fn plain(
-        &self,
-        deployment: &Deployment,
-        places: &Places,
-        engine: &str,
-        kind: ObjectKind,
-        path: &str,
-    ) -> Result<Vec<Object>, Failure> {
-        let listed = self.client.get(path).await.map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
-        let listed = if kind == ObjectKind::Volume { &listed["Volumes"] } else { &listed };
+    async fn plain(&self, deployment: &Deployment, places: &Places, engine: &str, kind: ObjectKind) -> Result<Vec<Object>, Failure> {
+        let listed = self.client.list(kind, &[]).await.map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
         let wanted = wanted_names(deployment, kind);
         let relevant = |found: &&Json| {
             let is = |field: &str| found[field].as_str().is_some_and(|text| wanted.contains(text));
             found["Labels"][label::DEPLOYMENT] == deployment.name.as_str() || is("Name") || is("Id")
         };
-        Ok(listed
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(relevant)
-            .map(|found| self.plain_object(found, deployment, places, engine, kind))
-            .collect())
+        Ok(listed.iter().filter(relevant).map(|found| self.plain_object(found, deployment, places, engine, kind)).collect())
     }
 
     fn plain_object(&self, found: &Json, deployment: &Deployment, places: &Places, engine: &str, kind: ObjectKind) -> Object {

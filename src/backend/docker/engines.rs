@@ -140,7 +140,7 @@ impl Backend for Engines {
         }
         for (name, engine) in engines {
             let engine = self.get(engine).await.map_err(|error| unreachable(&error))?;
-            observed.objects.extend(engine.objects(deployment, places, &name).await?);
+            observed.objects.extend(Box::pin(engine.objects(deployment, places, &name)).await?);
         }
         Ok(observed)
     }

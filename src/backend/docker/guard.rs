@@ -9,7 +9,11 @@ use super::{
     engine::Engine,
     images::in_path,
 };
-use crate::{backend::Failure, event::now, journal::Holder};
+use crate::{
+    backend::{Failure, ObjectKind},
+    event::now,
+    journal::Holder,
+};
 use backon::Retryable as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -282,9 +286,9 @@ async fn make(client: &Client, deployment: &str, me: &GuardHolder, generation: u
 /// Guards of a deployment, whoever made them.
 async fn all(client: &Client, deployment: &str) -> Result<Vec<Found>, Unguarded> {
     let filters = json!({ "label": [format!("{GUARD}={deployment}")] }).to_string();
-    let listed = client.ask("/volumes", &[("filters", filters)]).await;
+    let listed = client.list(ObjectKind::Volume, &[("filters", filters)]).await;
     let listed = listed.map_err(|error| Unguarded::Refused(failure(&error, "looking who guards the deployment")))?;
-    Ok(listed["Volumes"].as_array().into_iter().flatten().filter_map(Found::of).collect())
+    Ok(listed.iter().filter_map(Found::of).collect())
 }
 
 /// Removing it twice does no harm, and leaving it would be seen: it is asked for again whatever the engine says.

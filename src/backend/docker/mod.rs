@@ -37,7 +37,7 @@ mod watch;
 pub use attach::{Attached, Command, Excerpt};
 pub use compare::{Comparison, Shown};
 pub(crate) use connect::ANSWER;
-pub use connect::{ConnectError, Host, broken_config};
+pub use connect::{ConnectError, Host, Piece, broken_config};
 pub use engine::Engine;
 pub use engines::Engines;
 pub use guard::{Guard, GuardHolder, Unguarded};

@@ -9,7 +9,7 @@ use super::{
     ownership::{names_deployment, names_instance},
     params::Fault,
 };
-use crate::backend::{Call, Failure, Outputs};
+use crate::backend::{Call, Failure, ObjectKind, Outputs};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A request to create a network, from the properties of its node.
@@ -132,9 +132,9 @@ impl Engine {
     /// lost and the call repeated: all but the first that were made for the instance are removed.
     async fn only_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
         let filters = json!({ "name": [name] }).to_string();
-        let listed = self.client.ask("/networks", &[("filters", filters)]).await;
+        let listed = self.client.list(ObjectKind::Network, &[("filters", filters)]).await;
         let listed = listed.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
-        let all = listed.as_array().into_iter().flatten().filter(|found| found["Name"] == name);
+        let all = listed.iter().filter(|found| found["Name"] == name);
         let (mut mine, others): (Vec<&Json>, Vec<&Json>) = all.partition(|found| self.is_made_for(call, found));
         mine.sort_by_key(|found| found["Created"].as_str().unwrap_or_default());
         for twin in mine.iter().skip(1) {
@@ -155,12 +155,10 @@ impl Engine {
 
     /// The network of exactly this name, or with this id.
     pub(super) async fn network_named(&self, name: &str) -> Result<Option<Json>, Failure> {
-        match self.client.get(&format!("/networks/{}", in_path(name))).await {
-            // The engine finds by a part of an id too.
-            Ok(found) => Ok(Some(found).filter(|found| found["Name"] == name || found["Id"] == name)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(failure(&error, &format!("looking for network {name}"))),
-        }
+        let found = self.client.object(ObjectKind::Network, name).await;
+        let found = found.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+        // The engine finds by a part of an id too.
+        Ok(found.filter(|found| found["Name"] == name || found["Id"] == name))
     }
 
     pub(super) async fn adopt_network(&self, name: &str) -> Result<Outputs, Failure> {
@@ -173,14 +171,15 @@ impl Engine {
 
     /// Removes the network, and any that a run made for the instance and died before it could write that down.
     pub(super) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
-        for found in self.made_for_instance(call, "/networks", "network_id").await? {
+        for found in self.made_for_instance(call, ObjectKind::Network).await? {
             self.delete_network(call, &found).await?;
         }
         Ok(forgotten())
     }
 
     async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
-        let path = format!("/networks/{}", in_path(found["Id"].as_str().unwrap_or_default()));
+        let id = found["Id"].as_str().unwrap_or_default();
+        let path = format!("/networks/{}", in_path(id));
         let Err(error) = self.client.delete(&path, &[]).await else { return Ok(()) };
         if status(&error) == Some(404) {
             return Ok(());
@@ -190,7 +189,7 @@ impl Engine {
             return Err(cannot);
         }
         // Containers of the deployment that are on it are made anew after this.
-        if self.disconnect_own(call, &path).await? {
+        if self.disconnect_own(call, id).await? {
             return match self.client.delete(&path, &[]).await {
                 Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the network")),
                 _ => Ok(()),
@@ -201,8 +200,9 @@ impl Engine {
     }
 
     /// Takes containers of the deployment from a network; whether there were any.
-    async fn disconnect_own(&self, call: &Call, path: &str) -> Result<bool, Failure> {
-        let network = self.client.get(path).await.map_err(|error| failure(&error, "looking at the network"))?;
+    async fn disconnect_own(&self, call: &Call, id: &str) -> Result<bool, Failure> {
+        let network = self.client.object(ObjectKind::Network, id).await.map_err(|error| failure(&error, "looking at the network"))?;
+        let (network, path) = (network.unwrap_or_default(), format!("/networks/{}", in_path(id)));
         let mut any = false;
         for (id, _) in network["Containers"].as_object().into_iter().flatten() {
             let Some(container) = self.inspect(id).await? else { continue };
@@ -219,36 +219,33 @@ impl Engine {
 
     /// Networks or volumes of an instance: the one that the record knows and those that carry its labels and our seal. One
     /// that the record knows, and whose labels name another deployment or none, is an error.
-    pub(super) async fn made_for_instance(&self, call: &Call, path: &str, property: &str) -> Result<Vec<Json>, Failure> {
+    pub(super) async fn made_for_instance(&self, call: &Call, kind: ObjectKind) -> Result<Vec<Json>, Failure> {
+        let property = if kind == ObjectKind::Volume { "volume_name" } else { "network_id" };
         let filter =
             [(label::DEPLOYMENT, &call.deployment), (label::INSTANCE, &call.instance)].map(|(name, value)| format!("{name}={value}"));
         let filters = json!({ "label": filter }).to_string();
-        let listed = self.client.ask(path, &[("filters", filters)]).await.map_err(|error| failure(&error, "looking for what was made"))?;
-        let listed = if listed.is_array() { &listed } else { &listed["Volumes"] };
+        let listed = self.client.list(kind, &[("filters", filters)]).await.map_err(|error| failure(&error, "looking for what was made"))?;
         let is_mine = |found: &&Json| names_instance(&found["Labels"], call) && self.is_sealed_as(found);
-        let mut all: Vec<Json> = listed.as_array().into_iter().flatten().filter(is_mine).cloned().collect();
+        let mut all: Vec<Json> = listed.iter().filter(is_mine).cloned().collect();
         let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
         if let Some(known) =
             call.properties.get(property).filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
         {
-            all.extend(self.known_object(call, path, known.as_str().unwrap_or_default()).await?);
+            all.extend(self.known_object(call, kind, known.as_str().unwrap_or_default()).await?);
         }
         Ok(all)
     }
 
-    async fn known_object(&self, call: &Call, path: &str, id: &str) -> Result<Option<Json>, Failure> {
-        let found = match self.client.get(&format!("{path}/{}", in_path(id))).await {
-            Ok(found) => found,
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return Err(failure(&error, "looking for what was made")),
-        };
+    async fn known_object(&self, call: &Call, kind: ObjectKind, id: &str) -> Result<Option<Json>, Failure> {
+        let found = self.client.object(kind, id).await.map_err(|error| failure(&error, "looking for what was made"))?;
+        let Some(found) = found else { return Ok(None) };
         // The journal is proof enough of an id; whose it is now, its labels say.
         let labels = &found["Labels"];
         let is_sealed = labels[label::DEPLOYMENT] == call.deployment.as_str() && self.is_sealed_as(&found);
         if is_sealed || names_deployment(labels, &call.deployment, &call.deployment_id) {
             return Ok(Some(found));
         }
-        Err(taken(path.trim_start_matches('/').trim_end_matches('s'), id, &found["Labels"]))
+        Err(taken(kind.as_str(), id, &found["Labels"]))
     }
 
     /// Attaches the container to a network, unless it is.

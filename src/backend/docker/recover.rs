@@ -290,8 +290,8 @@ impl Engine {
             let is_claim = sealed || self.is_claim(&container).await?;
             told.add(Found { is_sealed: sealed, ..of_container(&container) }, is_claim);
         }
-        for (kind, path) in [(ObjectKind::Network, "/networks"), (ObjectKind::Volume, "/volumes")] {
-            for it in self.with_label(path, &format!("{}={deployment}", label::DEPLOYMENT)).await? {
+        for kind in [ObjectKind::Network, ObjectKind::Volume] {
+            for it in self.with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT)).await? {
                 let found = Found { is_sealed: self.is_sealed_as(&it), ..of_other(&it, kind) };
                 let is_claim = found.label.name == found.name;
                 told.add(found, is_claim);
@@ -308,8 +308,8 @@ impl Engine {
     /// If the engine does not say.
     pub async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
         let mut all = BTreeMap::new();
-        for path in ["/containers/json", "/networks", "/volumes"] {
-            for labels in self.with_label(path, label::DEPLOYMENT).await?.iter().map(|found| &found["Labels"]) {
+        for kind in [ObjectKind::Container, ObjectKind::Network, ObjectKind::Volume] {
+            for labels in self.with_label(kind, label::DEPLOYMENT).await?.iter().map(|found| &found["Labels"]) {
                 let name = labels[label::DEPLOYMENT].as_str().filter(|name| !name.is_empty());
                 if let Some(name) = name {
                     *all.entry(name.to_owned()).or_insert(0) += 1;
@@ -319,12 +319,10 @@ impl Engine {
         Ok(all)
     }
 
-    async fn with_label(&self, path: &str, label: &str) -> Result<Vec<Json>, Failure> {
+    async fn with_label(&self, kind: ObjectKind, label: &str) -> Result<Vec<Json>, Failure> {
         let query = [("all", "true".to_owned()), ("filters", json!({ "label": [label] }).to_string())];
-        let query = if path.starts_with("/containers") { &query[..] } else { &query[1..] };
-        let listed = self.client.ask(path, query).await.map_err(|error| failure(&error, "looking for what is labelled"))?;
-        let listed = if listed.is_array() { &listed } else { &listed["Volumes"] };
-        Ok(listed.as_array().cloned().unwrap_or_default())
+        let query = if kind == ObjectKind::Container { &query[..] } else { &query[1..] };
+        self.client.list(kind, query).await.map_err(|error| failure(&error, "looking for what is labelled"))
     }
 
     async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {

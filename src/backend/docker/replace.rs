@@ -14,14 +14,13 @@ use super::{
     images::in_path,
     is_as_declared,
     operation::{is_started, kind},
-    params,
+    params::{self, Removal},
 };
 use crate::{
     backend::{Call, Change, Declares, Failure, ObjectKind, ObjectState, Observed, Outputs, Step as AnyStep},
     model::{Definition, Deployment, Instance, function::holds_call},
     state::Record,
 };
-use bollard::query_parameters::{RemoveContainerOptions, RenameContainerOptions};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// What the name of a container ends with that is to take the place of another.
@@ -278,7 +277,7 @@ pub(in crate::backend) fn is_predecessor_gone(properties: &JsonMap<String, Json>
 }
 
 /// Removal of a container whatever it does, with its volumes without a name.
-const WHOLE: RemoveContainerOptions = RemoveContainerOptions { v: true, force: true, link: false };
+const WHOLE: Removal = Removal { volumes: true, force: true, link: false };
 
 fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
     call.properties.get(name).and_then(Json::as_str)
@@ -361,7 +360,7 @@ impl Engine {
         if self.is_made_from(&found, &with_carried(call, carried), creation)? {
             return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
         }
-        self.delete_own(call, id, RemoveContainerOptions { v: false, force: true, link: false }).await?;
+        self.delete_own(call, id, Removal { volumes: false, ..WHOLE }).await?;
         Ok(None)
     }
 
@@ -417,10 +416,9 @@ impl Engine {
     }
 
     pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
-        let options = RenameContainerOptions { name: name.to_owned() };
-        let renamed = self.client.repeat(|| self.client.docker().rename_container(id, options.clone())).await;
+        let renamed = self.client.send(&format!("/containers/{id}/rename"), &[("name", name.to_owned())]).await;
         match renamed {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             // A call that was lost on the way and repeated finds its own work done.
             Err(_) if self.inspect(id).await?.is_some_and(|found| found.name() == name) => Ok(()),
             Err(error) if status(&error) == Some(409) => Err(Failure::fatal(format!("the name `{name}` is taken by another container"))

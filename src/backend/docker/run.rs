@@ -1,7 +1,7 @@
 //! What the docker plugin 2.x does with a container beyond starting it: waiting for its end, and a command before its stop.
 
 use super::{
-    connect::failure,
+    connect::{EngineError, Piece, failure},
     container::Container,
     containers::{known_id, refused},
     engine::Engine,
@@ -9,12 +9,6 @@ use super::{
     watch::Shows,
 };
 use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
-use bollard::{
-    container::LogOutput,
-    exec::{StartExecOptions, StartExecResults},
-    models::ExecConfig,
-    query_parameters::LogsOptions,
-};
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -37,7 +31,7 @@ impl Engine {
             let Some(found) = found else { return Err(Failure::fatal("the container disappeared while its end was waited for")) };
             if !matches!(found.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused) {
                 let code = found.json["State"]["ExitCode"].clone();
-                let set = [("run_result", Json::from(self.output(&id).await)), ("exit_code", code)];
+                let set = [("run_result", Json::from(self.output(&id, found.is_terminal()).await)), ("exit_code", code)];
                 return Ok(Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() });
             }
             tokio::select! {
@@ -47,9 +41,8 @@ impl Engine {
         }
     }
 
-    async fn output(&self, id: &str) -> String {
-        let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
-        collected(self.client.logs(id, options)).await
+    async fn output(&self, id: &str, is_terminal: bool) -> String {
+        collected(self.client.logs(id, &[], (is_terminal, false))).await
     }
 
     /// Runs a command in the container, if it runs. One that fails does not keep the container from being stopped.
@@ -61,8 +54,8 @@ impl Engine {
         if found.state() != ObjectState::Running {
             return self.execute_apart(call, &found, &words, progress).await;
         }
-        let config = ExecConfig { cmd: Some(words), attach_stdout: Some(true), attach_stderr: Some(true), ..Default::default() };
-        let ran = tokio::time::timeout(COMMAND, self.executed(id, config)).await;
+        let config = json!({ "Cmd": words, "AttachStdout": true, "AttachStderr": true });
+        let ran = tokio::time::timeout(COMMAND, self.executed(id, &config)).await;
         match ran {
             Ok(result) => result.map_err(|error| failure(&error, "running the stop command")).map(|said| progress(Progress::Note(said)))?,
             Err(_) => progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs()))),
@@ -93,12 +86,11 @@ impl Engine {
         {
             self.remove_apart(&name).await.map_err(cannot)?;
         }
-        let made = self.client.post("/containers/create", &[("name", name)], &body).await.map_err(cannot)?;
-        let id = made["Id"].as_str().unwrap_or_default().to_owned();
+        let id = self.client.create("/containers/create", &[("name", name)], &body).await.map_err(cannot)?;
         let started = self.client.send(&format!("/containers/{id}/start"), &[]).await;
         if started.is_ok() {
             let in_time = tokio::time::timeout(COMMAND, self.client.ended(&id)).await;
-            progress(Progress::Note(self.output(&id).await));
+            progress(Progress::Note(self.output(&id, false).await));
             if in_time.is_err() {
                 progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs())));
             }
@@ -107,25 +99,23 @@ impl Engine {
         started.map(|_| Outputs::default()).map_err(cannot)
     }
 
-    async fn remove_apart(&self, id: &str) -> Result<Json, bollard::errors::Error> {
+    async fn remove_apart(&self, id: &str) -> Result<Json, EngineError> {
         self.client.delete(&format!("/containers/{id}"), &[("force", "true".to_owned()), ("v", "false".to_owned())]).await
     }
 
-    async fn executed(&self, id: &str, config: ExecConfig) -> Result<String, bollard::errors::Error> {
-        let made = self.client.docker().create_exec(id, config).await?;
-        match self.client.docker().start_exec(&made.id, None::<StartExecOptions>).await? {
-            StartExecResults::Attached { output, .. } => Ok(collected(output).await),
-            StartExecResults::Detached => Ok(String::new()),
-        }
+    async fn executed(&self, id: &str, config: &Json) -> Result<String, EngineError> {
+        let made = self.client.create(&format!("/containers/{id}/exec"), &[], config).await?;
+        let (output, _input) = self.client.attach(&made, false).await?;
+        Ok(collected(output).await)
     }
 }
 
 /// The text of an output, its end if it is long.
-async fn collected(output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>>) -> String {
+async fn collected(output: impl Stream<Item = Result<Piece, EngineError>>) -> String {
     let mut text = Vec::new();
     let mut output = std::pin::pin!(output);
     while let Some(Ok(part)) = output.next().await {
-        text.extend_from_slice(&part.into_bytes());
+        text.extend_from_slice(&part.bytes);
         if text.len() > 2 * OUTPUT {
             text.drain(..text.len() - OUTPUT);
         }

@@ -3,14 +3,14 @@
 use super::{
     Action, Dialect,
     build::Recipe,
-    connect::{is_passing, pauses},
+    connect::{EngineError, is_passing, pauses},
     container::{Container, milliseconds},
     containers::{container_id, forgotten, stopped},
     engine::{Engine, label},
     networks, volumes,
 };
 use crate::{
-    backend::{Call, Failure, ObjectState, Outputs},
+    backend::{Call, Failure, ObjectKind, ObjectState, Outputs},
     event::now,
 };
 use backon::BackoffBuilder as _;
@@ -28,10 +28,10 @@ impl Engine {
             Action::Connect { network, .. } => self.connected(call, network).await,
             Action::Stop { .. } => self.stopped(call).await,
             Action::Remove { .. } => self.removed(call).await,
-            Action::CreateNetwork(_) => self.made(call, "/networks", "network_id", networks::known).await,
-            Action::CreateVolume(_) => self.made(call, "/volumes", "volume_name", volumes::known).await,
+            Action::CreateNetwork(_) => self.made(call, ObjectKind::Network, networks::known).await,
+            Action::CreateVolume(_) => self.made(call, ObjectKind::Volume, volumes::known).await,
             Action::RemoveNetwork => {
-                let left = self.made_for_instance(call, "/networks", "network_id").await?;
+                let left = self.made_for_instance(call, ObjectKind::Network).await?;
                 Ok(left.is_empty().then(networks::forgotten))
             }
             Action::Build { image, .. } => self.built(call, image, since).await,
@@ -119,8 +119,8 @@ impl Engine {
     }
 
     /// A network or volume that this very execution made.
-    async fn made(&self, call: &Call, path: &str, property: &str, known: fn(&Json) -> Outputs) -> Result<Option<Outputs>, Failure> {
-        let all = self.made_for_instance(call, path, property).await?;
+    async fn made(&self, call: &Call, kind: ObjectKind, known: fn(&Json) -> Outputs) -> Result<Option<Outputs>, Failure> {
+        let all = self.made_for_instance(call, kind).await?;
         // Two were made of one call that was repeated: creating it once more leaves one.
         if all.len() > 1 {
             return Ok(None);
@@ -141,11 +141,11 @@ impl Engine {
 
     /// Asks for a start until it is known whether it took place: a container that is to end would run twice if it were
     /// simply asked for again.
-    pub(super) async fn start_once(&self, call: &Call, id: &str) -> Result<(), bollard::errors::Error> {
+    pub(super) async fn start_once(&self, call: &Call, id: &str) -> Result<(), EngineError> {
         let (mut pauses, since) = (pauses().build(), now());
         loop {
-            let error = match self.client.docker().start_container(id, None).await {
-                Ok(()) => return Ok(()),
+            let error = match self.client.send_once(&format!("/containers/{id}/start")).await {
+                Ok(_) => return Ok(()),
                 Err(error) if !is_passing(&error) => return Err(error),
                 Err(error) => error,
             };

@@ -10,7 +10,7 @@ use super::{
     ownership::names_deployment,
     params::Fault,
 };
-use crate::backend::{Call, Failure, Outputs};
+use crate::backend::{Call, Failure, ObjectKind, Outputs};
 use serde_json::{Value as Json, json};
 
 /// A request to create a volume, from the properties of its node.
@@ -56,7 +56,7 @@ impl Engine {
         if !self.asked_for.borrow().contains(name) || self.volume(name).await?.is_none_or(|found| has_labels(&found)) {
             return Ok(());
         }
-        let usage = self.client.ask("/system/df", &[]).await.map_err(|error| failure(&error, "asking how full the volumes are"))?;
+        let usage = self.client.mapping("/system/df", &[]).await.map_err(|error| failure(&error, "asking how full the volumes are"))?;
         let found = usage["Volumes"].as_array().into_iter().flatten().find(|found| found["Name"] == name);
         if found.is_some_and(|found| found["UsageData"] == json!({ "RefCount": 0, "Size": 0 })) {
             let removed = self.client.delete(&format!("/volumes/{}", in_path(name)), &[]).await;
@@ -78,11 +78,7 @@ impl Engine {
     }
 
     pub(super) async fn volume(&self, name: &str) -> Result<Option<Json>, Failure> {
-        match self.client.get(&format!("/volumes/{}", in_path(name))).await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(failure(&error, &format!("looking for volume {name}"))),
-        }
+        self.client.object(ObjectKind::Volume, name).await.map_err(|error| failure(&error, &format!("looking for volume {name}")))
     }
 
     pub(super) async fn adopt_volume(&self, name: &str) -> Result<Outputs, Failure> {
@@ -97,7 +93,7 @@ impl Engine {
     /// that down. What is in a volume cannot be made again: only one that carries our seal is removed.
     pub(super) async fn remove_volume(&self, call: &Call, keep: &Json, made_by: Option<&[String]>) -> Result<Outputs, Failure> {
         let goes = *keep == false || made_by.is_some();
-        let all = if goes { self.made_for_instance(call, "/volumes", "volume_name").await? } else { Vec::new() };
+        let all = if goes { self.made_for_instance(call, ObjectKind::Volume).await? } else { Vec::new() };
         let is_chosen = |found: &&Json| {
             made_by.is_none_or(|made_by| made_by.iter().any(|execution| found["Labels"][label::EXECUTION] == execution.as_str()))
         };

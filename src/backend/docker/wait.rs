@@ -67,7 +67,7 @@ impl Engine {
     async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
         // Podman would run `ps` inside the container, unless it is told what to show.
         let query: &[(&str, String)] = if self.client.is_podman() { &[("ps_args", "pid,args".to_owned())] } else { &[] };
-        match self.client.ask(&format!("/containers/{id}/top"), query).await {
+        match self.client.mapping_or_null(&format!("/containers/{id}/top"), query).await {
             Ok(Json::Null) => self.explain(id, names, Failure::fatal("the engine lists no processes")).await,
             Ok(top) => {
                 let rows = top["Processes"].as_array().cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `wait_for`: what a container must come to before its instance counts as started; dockctl's own input of `start`.
 
 use super::{
-    connect::failure,
+    connect::{Lines, failure},
     container::Container,
     containers::known_id,
     engine::Engine,
@@ -12,7 +12,6 @@ use crate::{
     backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
     model::function::{holds_call, python_text},
 };
-use bollard::query_parameters::LogsOptions;
 use fancy_regex::Regex;
 use futures_util::StreamExt as _;
 use serde_json::Value as Json;
@@ -30,6 +29,8 @@ const INTERVAL: f64 = 1.0;
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long a published port is watched: a proxy takes connections for a program that does not, and drops them.
 const PROXY: Duration = Duration::from_millis(200);
+/// How much of a line is looked at, in bytes.
+const LINE: usize = 64 << 10;
 /// Restarts after which a container that keeps dying counts as dead.
 const RESTARTS: i64 = 5;
 /// Keys of a condition.
@@ -229,20 +230,17 @@ impl Engine {
             .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         // A fast program writes before its start is noted down.
         let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).map_or(0, |since| (since - 1).max(0));
-        let options = LogsOptions { stdout: true, stderr: true, since, ..Default::default() };
-        let mut logs = std::pin::pin!(self.client.logs(&container.id(), options));
-        let mut rest = String::new();
-        while let Some(part) = logs.next().await {
-            let part = part.map_err(|error| failure(&error, "reading what the container wrote"))?;
-            rest += &String::from_utf8_lossy(&part.into_bytes());
-            while let Some((line, after)) = rest.split_once('\n') {
-                if pattern.is_match(line.trim_end_matches('\r')).unwrap_or(false) {
-                    return Ok(true);
-                }
-                rest = after.to_owned();
+        let query = [("since", since.to_string())];
+        let mut logs = std::pin::pin!(self.client.logs(&container.id(), &query, (container.is_terminal(), false)));
+        let mut lines = Lines::of_at_most(LINE);
+        let matches = |line: &String| pattern.is_match(line).unwrap_or(false);
+        while let Some(piece) = logs.next().await {
+            let piece = piece.map_err(|error| failure(&error, "reading what the container wrote"))?;
+            if lines.take(&piece.bytes).iter().any(matches) {
+                return Ok(true);
             }
         }
-        Ok(pattern.is_match(&rest).unwrap_or(false) && !rest.is_empty())
+        Ok(lines.rest().is_some_and(|line| matches(&line)))
     }
 
     /// Whether something in the container takes connections: at its own addresses, which this machine may not

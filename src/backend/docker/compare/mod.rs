@@ -86,7 +86,8 @@ impl Comparison {
 
 /// Says whether an object is as the deployment declares it, if another state directory made it and the engine showed it.
 pub(in crate::backend) fn judge(object: &mut Object, deployment: &Deployment, around: &dyn Surroundings) {
-    let Some(shown) = object.shown.take() else { return };
+    // What was read from labels declares nothing of what goes into an object.
+    let Some(shown) = object.shown.take().filter(|_| !deployment.recovered) else { return };
     let Some(owner) = &mut object.owner else { return };
     let Some(instance) = deployment.instance(&owner.instance) else { return };
     let Some(node) = deployment.node(instance).filter(|node| !node.is_adopted()) else { return };

@@ -1,25 +1,31 @@
 //! The connection to one engine: found once, its API version negotiated once.
 //!
-//! Wraps what its library leaves to the caller: paths get the negotiated version, connections are kept,
-//! and calls that were lost on the way are repeated. Creating and inspecting go past the library's own
-//! types, which would drop what they do not know.
+//! Paths get the negotiated version, connections are kept, calls that were lost on the way are repeated, and no answer is larger than
+//! it may be. Answers are JSON as it came: types of a library would drop what they do not know.
 
 use super::{
+    answer::{asked_for, list, list_path, mapping, object, object_path},
+    error::{EngineError, innermost, is_passing, is_passing_when_read, status},
     host::{ConnectError, Host},
+    stream::{Piece, documents, pieces},
     version::{NEWEST, OLDEST, Version},
-    wire::Wire,
+    wire::{Body, Wire, body, streamed},
 };
 use crate::{
-    backend::{Failure, docker::images::in_query},
+    backend::{
+        ObjectKind,
+        docker::images::{in_path, in_query},
+    },
     event::now,
+    printable::shortened,
 };
 use backon::{ExponentialBuilder, Retryable as _};
-use bollard::{BollardRequest, Docker, body_full, body_try_stream, container::LogOutput, errors::Error, query_parameters::LogsOptions};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
-use http::Method;
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use serde_json::Value as Json;
 use std::{
     io,
@@ -27,11 +33,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::{
-    codec::{FramedRead, LinesCodec, LinesCodecError},
-    io::StreamReader,
+use tokio::{
+    io::AsyncWrite,
+    time::{Instant, sleep_until, timeout},
 };
+use tokio_util::io::ReaderStream;
 
 /// Longest wait for the first answer.
 const FIRST_CONTACT: Duration = Duration::from_millis(2500);
@@ -42,15 +48,20 @@ pub(crate) const ANSWER: u64 = 120;
 /// The engine's clock counts as this machine's if they differ by less, in milliseconds: it tells whole seconds.
 const SAME_CLOCK: i64 = 2000;
 
-/// Longest line of an answer, in bytes.
-const LINE: usize = 16 << 20;
+/// Longest reason that is told, in characters.
+const REASON: usize = 500;
+/// Largest answer, in bytes.
+const SIZE: usize = 64 << 20;
+/// How much of a refusal is read, in bytes.
+const REFUSAL: usize = 64 << 10;
+/// How much of a stream is read at once, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// A body that is made while it is sent.
 pub(in super::super) type Upload = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// A connection to one engine.
 pub(in super::super) struct Client {
-    docker: Docker,
     wire: Arc<Wire>,
     version: Version,
     /// Longest wait for an ordinary answer, in seconds.
@@ -79,13 +90,13 @@ impl Heard {
     }
 
     /// Waits for an answer for as long as something is heard now and then.
-    async fn within<T>(&self, patience: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn within<T>(&self, patience: Duration, answer: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         let mut answer = std::pin::pin!(answer);
         loop {
             let end = self.last() + patience;
             tokio::select! {
                 answer = &mut answer => return answer,
-                () = sleep_until(end) => if self.last() + patience <= end { return Err(Error::RequestTimeoutError) },
+                () = sleep_until(end) => if self.last() + patience <= end { return Err(EngineError::Silent) },
             }
         }
     }
@@ -95,7 +106,10 @@ impl Client {
     /// Connects and negotiates. Takes at most three seconds.
     pub(in super::super) async fn connect(host: &Host) -> Result<Self, ConnectError> {
         let wire = Arc::new(Wire::open(host)?);
-        let silent = |reason: String| ConnectError::Silent { host: host.clone(), reason: wire.complaint().unwrap_or(reason) };
+        let silent = |reason: String| {
+            let reason = shortened(&wire.complaint().unwrap_or(reason), REASON);
+            ConnectError::Silent { host: host.clone(), reason }
+        };
         let patience = if host.address.starts_with("ssh:") { FIRST_CONTACT_SSH } else { FIRST_CONTACT };
         let asked = now();
         let answer = timeout(patience, exchange(&wire, Method::GET, "/version", None)).await;
@@ -106,12 +120,8 @@ impl Client {
         let skew = date.map_or(0, |date| skew(date, asked, now()));
         let version = negotiate(&engine, host)?;
         tracing::info!(%host, %version, "connected");
-        let shared = wire.clone();
-        let transport = move |request| shared.send(pinned(request, version));
         let answer = host.timeout.unwrap_or(ANSWER);
-        let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), answer, bollard::API_DEFAULT_VERSION);
-        let docker = docker.map_err(|error| silent(error.to_string()))?;
-        Ok(Self { docker, wire, version, answer, host: host.machine(), is_podman: is_podman(&engine), skew })
+        Ok(Self { wire, version, answer, host: host.machine(), is_podman: is_podman(&engine), skew })
     }
 
     /// The version that both sides speak.
@@ -156,41 +166,76 @@ impl Client {
         self.host.clone()
     }
 
-    /// The library's handle.
-    pub(in super::super) fn docker(&self) -> &Docker {
-        &self.docker
+    /// The objects of a kind.
+    pub(in super::super) async fn list(&self, kind: ObjectKind, query: &[(&str, String)]) -> Result<Vec<Json>, EngineError> {
+        let path = self.path(list_path(kind), query);
+        self.repeat_if(is_passing_when_read, || async { list(self.asked(&path).await?, kind) }).await
     }
 
-    /// The handle for a call whose answer may take `seconds` longer than others.
-    pub(in super::super) fn patient(&self, seconds: u64) -> Docker {
-        self.docker.clone().with_timeout(Duration::from_secs(self.answer.saturating_add(seconds)))
+    /// The object of a name, or with an id; none if there is none.
+    pub(in super::super) async fn object(&self, kind: ObjectKind, name: &str) -> Result<Option<Json>, EngineError> {
+        let path = self.path(&object_path(kind, &in_path(name)), &[]);
+        let asked = || async { asked_for(object(self.asked(&path).await?, kind)?, name) };
+        match self.repeat_if(is_passing_when_read, asked).await {
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            found => found.map(Some),
+        }
     }
 
-    /// Asks for JSON and loses nothing of it.
-    pub(in super::super) async fn get(&self, path: &str) -> Result<Json, Error> {
-        self.ask(path, &[]).await
-    }
-
-    /// As [`get`](Self::get), with parameters.
-    pub(in super::super) async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Error> {
+    /// Asks for a mapping.
+    pub(in super::super) async fn mapping(&self, path: &str, query: &[(&str, String)]) -> Result<Json, EngineError> {
         let path = self.path(path, query);
-        self.repeat_if(is_passing_when_read, || self.answered(ask(&self.wire, Method::GET, &path, None))).await
+        self.repeat_if(is_passing_when_read, || async { mapping(self.asked(&path).await?) }).await
+    }
+
+    /// As [`mapping`](Self::mapping), where null says that there is nothing: Podman does so.
+    pub(in super::super) async fn mapping_or_null(&self, path: &str, query: &[(&str, String)]) -> Result<Json, EngineError> {
+        let path = self.path(path, query);
+        let asked = async || match self.asked(&path).await? {
+            Json::Null => Ok(Json::Null),
+            other => mapping(other),
+        };
+        self.repeat_if(is_passing_when_read, asked).await
+    }
+
+    async fn asked(&self, path: &str) -> Result<Json, EngineError> {
+        self.answered(ask(&self.wire, Method::GET, path, None)).await
     }
 
     /// Sends JSON as it is.
-    pub(in super::super) async fn post(&self, path: &str, query: &[(&str, String)], body: &Json) -> Result<Json, Error> {
+    pub(in super::super) async fn post(&self, path: &str, query: &[(&str, String)], body: &Json) -> Result<Json, EngineError> {
         let path = self.path(path, query);
         self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, Some(body)))).await
     }
 
+    /// Creates something that the engine gives an id.
+    pub(in super::super) async fn create(&self, path: &str, query: &[(&str, String)], body: &Json) -> Result<String, EngineError> {
+        let made = object(self.post(path, query, body).await?, ObjectKind::Container);
+        Ok(made.map_err(|_| EngineError::Nonsense("it lacks the id of what was created".to_owned()))?["Id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
     /// Sends a request without a body.
-    pub(in super::super) async fn send(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Error> {
+    pub(in super::super) async fn send(&self, path: &str, query: &[(&str, String)]) -> Result<Json, EngineError> {
+        self.send_patiently(path, query, 0).await
+    }
+
+    /// As [`send`](Self::send), for what may take `seconds` longer than other calls.
+    pub(in super::super) async fn send_patiently(&self, path: &str, query: &[(&str, String)], seconds: u64) -> Result<Json, EngineError> {
         let path = self.path(path, query);
-        self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, None))).await
+        let patience = Duration::from_secs(self.answer.saturating_add(seconds));
+        self.repeat(|| within(patience, ask(&self.wire, Method::POST, &path, None))).await
+    }
+
+    /// As [`send`](Self::send), once: for what must not reach the engine twice.
+    pub(in super::super) async fn send_once(&self, path: &str) -> Result<Json, EngineError> {
+        self.answered(ask(&self.wire, Method::POST, &self.path(path, &[]), None)).await
     }
 
     /// Asks for something to be removed.
-    pub(in super::super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Json, Error> {
+    pub(in super::super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Json, EngineError> {
         let path = self.path(path, query);
         self.repeat(|| self.answered(ask(&self.wire, Method::DELETE, &path, None))).await
     }
@@ -204,7 +249,7 @@ impl Client {
         query: &[(&str, String)],
         auth: Option<&str>,
         body: Option<Upload>,
-    ) -> impl Stream<Item = Result<Json, Error>> + use<'s> {
+    ) -> impl Stream<Item = Result<Json, EngineError>> + use<'s> {
         self.lines_within(Duration::from_secs(self.answer), path, query, auth, body)
     }
 
@@ -216,42 +261,68 @@ impl Client {
         query: &[(&str, String)],
         auth: Option<&str>,
         body: Option<Upload>,
-    ) -> impl Stream<Item = Result<Json, Error>> + use<'s> {
+    ) -> impl Stream<Item = Result<Json, EngineError>> + use<'s> {
         let head = http::Request::builder().method(Method::POST).uri(self.path(path, query)).header("Content-Type", "application/x-tar");
         let head = auth.iter().fold(head, |head, auth| head.header("X-Registry-Auth", *auth));
         let activity = Heard::now();
         let sent_now = activity.clone();
-        let body = body
-            .map_or_else(|| body_full(Bytes::new()), |body| body_try_stream(Box::pin(body.inspect(move |_| sent_now.again())) as Upload));
+        let body = body.map_or_else(|| self::body(Bytes::new()), |body| streamed(body.inspect(move |_| sent_now.again())));
         let sent = async move {
-            let response = activity.within(patience, async { self.wire.send(head.body(body)?).await }).await?;
-            if !response.status().is_success() {
-                return Err(refused(response).await);
-            }
-            Ok(in_time(patience, documents(response.into_body())))
+            let request = head.body(body).map_err(EngineError::lost)?;
+            let response = accepted(activity.within(patience, self.wire.send(request)).await?).await?;
+            Ok(in_time(patience, documents(data(response.into_body()))))
         };
         sent.try_flatten_stream()
     }
 
     /// What happens to containers from a moment of the engine's clock on, for as long as the connection holds; filters as the
     /// engine takes them. The first item is null, and says that the engine listens.
-    pub(in super::super) fn events(&self, since: u64, filters: &Json) -> impl Stream<Item = Result<Json, Error>> + use<> {
+    pub(in super::super) fn events(&self, since: u64, filters: &Json) -> impl Stream<Item = Result<Json, EngineError>> + use<> {
         let query = [("since", (since / 1000).to_string()), ("filters", filters.to_string())];
         let (wire, path) = (self.wire.clone(), self.path("/events", &query));
         let sent = async move {
-            let request = http::Request::builder().method(Method::GET).uri(path).body(body_full(Bytes::new()))?;
-            let response = wire.send(request).await?;
-            if !response.status().is_success() {
-                return Err(refused(response).await);
-            }
-            Ok(futures_util::stream::once(std::future::ready(Ok(Json::Null))).chain(documents(response.into_body())))
+            let response = accepted(wire.send(request(Method::GET, &path, Bytes::new())?).await?).await?;
+            Ok(futures_util::stream::once(std::future::ready(Ok(Json::Null))).chain(documents(data(response.into_body()))))
         };
         sent.try_flatten_stream()
     }
 
-    /// What a container wrote.
-    pub(in super::super) fn logs<'s>(&'s self, id: &str, options: LogsOptions) -> impl Stream<Item = Result<LogOutput, Error>> + use<'s> {
-        in_time(Duration::from_secs(self.answer), self.docker.logs(id, Some(options)))
+    /// What a container wrote, which ends if nothing comes for the time of an ordinary answer; with `follows` what it writes from now
+    /// on, too, for as long as that takes.
+    pub(in super::super) fn logs(
+        &self,
+        id: &str,
+        query: &[(&str, String)],
+        (is_raw, follows): (bool, bool),
+    ) -> impl Stream<Item = Result<Piece, EngineError>> + Send + use<> {
+        let query: Vec<_> = [("stdout", "1".to_owned()), ("stderr", "1".to_owned())].into_iter().chain(query.iter().cloned()).collect();
+        let follow = follows.then(|| ("follow", "1".to_owned()));
+        let query: Vec<_> = query.into_iter().chain(follow).collect();
+        let (wire, path) = (self.wire.clone(), self.path(&format!("/containers/{id}/logs"), &query));
+        let patience = Duration::from_secs(self.answer);
+        let sent = async move {
+            let response = within(patience, async { accepted(wire.send(request(Method::GET, &path, Bytes::new())?).await?).await });
+            let all = pieces(data(response.await?.into_body()), is_raw);
+            Ok(if follows { all.left_stream() } else { in_time(patience, all).right_stream() })
+        };
+        sent.try_flatten_stream()
+    }
+
+    /// Starts a command that was created, and attaches to it: what it writes, and where it reads.
+    pub(in super::super) async fn attach(&self, exec: &str, terminal: bool) -> Result<Attachment, EngineError> {
+        let content = serde_json::json!({ "Detach": false, "Tty": terminal }).to_string();
+        let mut request = request(Method::POST, &self.path(&format!("/exec/{exec}/start"), &[]), content.into())?;
+        request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+        request.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("tcp"));
+        let response = self.answered(self.wire.send(request)).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let response = accepted(response).await?;
+            return Ok((Box::pin(pieces(data(response.into_body()), terminal)), Box::pin(tokio::io::sink())));
+        }
+        let upgraded = self.answered(hyper::upgrade::on(response).map_err(EngineError::lost)).await?;
+        let (output, input) = tokio::io::split(TokioIo::new(upgraded));
+        let output = ReaderStream::with_capacity(output, PIECE).map_err(EngineError::lost);
+        Ok((Box::pin(pieces(output, terminal)), Box::pin(input)))
     }
 
     /// Waits until a container does not run; whether the engine said so.
@@ -261,8 +332,8 @@ impl Client {
     }
 
     /// The platform of the engine, as `os/architecture`.
-    pub(in super::super) async fn platform(&self) -> Result<String, Error> {
-        let version = self.get("/version").await?;
+    pub(in super::super) async fn platform(&self) -> Result<String, EngineError> {
+        let version = self.mapping("/version", &[]).await?;
         let text = |field: &str| version[field].as_str().unwrap_or_default().to_owned();
         Ok(format!("{}/{}", text("Os"), text("Arch")))
     }
@@ -273,23 +344,35 @@ impl Client {
         format!("/v{}{path}{query}", self.version)
     }
 
-    async fn answered<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(Duration::from_secs(self.answer), call).await.unwrap_or(Err(Error::RequestTimeoutError))
+    async fn answered<T>(&self, call: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+        within(Duration::from_secs(self.answer), call).await
     }
 
     /// Repeats a call that was lost on the way or met an engine in transition. Only for calls that
     /// may reach the engine twice.
-    pub(in super::super) async fn repeat<T, F: Future<Output = Result<T, Error>>>(&self, call: impl FnMut() -> F) -> Result<T, Error> {
+    async fn repeat<T, F: Future<Output = Result<T, EngineError>>>(&self, call: impl FnMut() -> F) -> Result<T, EngineError> {
         self.repeat_if(is_passing, call).await
     }
 
-    async fn repeat_if<T, F: Future<Output = Result<T, Error>>>(
+    async fn repeat_if<T, F: Future<Output = Result<T, EngineError>>>(
         &self,
-        passes: fn(&Error) -> bool,
+        passes: fn(&EngineError) -> bool,
         call: impl FnMut() -> F,
-    ) -> Result<T, Error> {
+    ) -> Result<T, EngineError> {
         call.retry(pauses()).when(passes).notify(|error, delay| tracing::warn!(%error, ?delay, "asking the engine again")).await
     }
+}
+
+/// What a command writes, and where it reads.
+pub(in super::super) type Attachment = (Pin<Box<dyn Stream<Item = Result<Piece, EngineError>> + Send>>, Pin<Box<dyn AsyncWrite + Send>>);
+
+async fn within<T>(patience: Duration, call: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+    timeout(patience, call).await.unwrap_or(Err(EngineError::Silent))
+}
+
+fn request(method: Method, path: &str, content: Bytes) -> Result<Request<Body>, EngineError> {
+    let head = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    head.body(body(content)).map_err(EngineError::lost)
 }
 
 /// Pauses between the tries of one call: four, together about two seconds.
@@ -298,12 +381,15 @@ pub(in super::super) fn pauses() -> ExponentialBuilder {
 }
 
 /// Ends a stream that says nothing for too long.
-fn in_time<T>(patience: Duration, stream: impl Stream<Item = Result<T, Error>>) -> impl Stream<Item = Result<T, Error>> {
+fn in_time<T>(
+    patience: Duration,
+    stream: impl Stream<Item = Result<T, EngineError>> + Send,
+) -> impl Stream<Item = Result<T, EngineError>> + Send {
     futures_util::stream::unfold(Some(Box::pin(stream)), move |stream| async move {
         let mut stream = stream?;
         match timeout(patience, stream.next()).await {
             Ok(next) => next.map(|item| (item, Some(stream))),
-            Err(_) => Some((Err(Error::RequestTimeoutError), None)),
+            Err(_) => Some((Err(EngineError::Silent), None)),
         }
     })
 }
@@ -316,15 +402,13 @@ fn skew(date: i64, asked: u64, answered: u64) -> i64 {
 }
 
 /// Why the first answer is none. What something else than an engine says is nobody's concern.
-fn first_answer(error: &Error) -> String {
+fn first_answer(error: &EngineError) -> String {
     match error {
-        Error::DockerResponseServerError { message, .. } if message.contains("HTTPS server") => {
+        EngineError::Refused { message, .. } if message.contains("HTTPS server") => {
             "it speaks TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem".to_owned()
         }
-        Error::DockerResponseServerError { status_code, .. } => {
-            format!("something answers there, but it is no Docker engine (HTTP {status_code})")
-        }
-        Error::JsonSerdeError { .. } => "something answers there, but it is no Docker engine (no JSON)".to_owned(),
+        EngineError::Refused { status, .. } => format!("something answers there, but it is no Docker engine (HTTP {status})"),
+        EngineError::Nonsense(_) | EngineError::Said(_) => "something answers there, but it is no Docker engine".to_owned(),
         other => match innermost(other) {
             reason if reason.contains("corrupt message") => format!("it does not speak TLS ({reason})"),
             reason => reason,
@@ -336,8 +420,12 @@ fn is_podman(engine: &Json) -> bool {
     engine["Components"].as_array().into_iter().flatten().any(|part| part["Name"].as_str().is_some_and(|name| name.starts_with("Podman")))
 }
 
-/// The newest version that both sides speak.
+/// The newest version that both sides speak. What names none is no engine.
 fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
+    if !engine["ApiVersion"].is_string() {
+        let reason = first_answer(&EngineError::Nonsense(String::new()));
+        return Err(ConnectError::Silent { host: host.clone(), reason });
+    }
     let [newest, oldest] = ["ApiVersion", "MinAPIVersion"].map(|field| engine[field].as_str().and_then(Version::parse));
     let spoken = format!("{} to {}", oldest.unwrap_or(OLDEST), newest.unwrap_or(NEWEST));
     let version = newest.unwrap_or(NEWEST).min(NEWEST);
@@ -348,125 +436,59 @@ fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     Ok(host.version.filter(|wish| *wish <= version && *wish >= oldest.unwrap_or(OLDEST).max(OLDEST)).unwrap_or(version))
 }
 
-/// Puts the version into the path: the library sends paths without one, and engines then answer in their newest.
-fn pinned(request: BollardRequest, version: Version) -> BollardRequest {
-    let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    parts.uri = format!("/v{version}{path}").parse().unwrap_or(parts.uri);
-    BollardRequest::from_parts(parts, body)
-}
-
-async fn ask(wire: &Wire, method: Method, path: &str, body: Option<&Json>) -> Result<Json, Error> {
-    exchange(wire, method, path, body).await.map(|(_, json)| json)
+async fn ask(wire: &Wire, method: Method, path: &str, content: Option<&Json>) -> Result<Json, EngineError> {
+    exchange(wire, method, path, content).await.map(|(_, json)| json)
 }
 
 /// Asks, and gives the answer with its time: seconds since 1970 UTC, as the engine's clock shows them.
-async fn exchange(wire: &Wire, method: Method, path: &str, body: Option<&Json>) -> Result<(Option<i64>, Json), Error> {
-    let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-    let request = http::Request::builder().method(method).uri(path).header("Content-Type", "application/json").body(body_full(bytes))?;
-    let response = wire.send(request).await?;
-    if !response.status().is_success() && response.status().as_u16() != 304 {
-        return Err(refused(response).await);
-    }
+async fn exchange(wire: &Wire, method: Method, path: &str, content: Option<&Json>) -> Result<(Option<i64>, Json), EngineError> {
+    let content = content.map(|content| Bytes::from(content.to_string())).unwrap_or_default();
+    let response = accepted(wire.send(request(method, path, content)?).await?).await?;
     // Podman says `OK` where Docker says nothing.
-    let is_json = response.headers().get("Content-Type").is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
-    let date = response.headers().get("Date").and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_json = kind.is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
+    let date = response.headers().get(header::DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
     let date = date.map(|date| date.timestamp().as_second());
-    let bytes = response.into_body().collect().await?.to_bytes();
+    let (bytes, is_whole) = at_most(SIZE, response.into_body()).await?;
+    if !is_whole {
+        return Err(EngineError::Nonsense(format!("it is larger than {} MiB", SIZE >> 20)));
+    }
     let text = bytes.trim_ascii();
-    Ok((date, if text.is_empty() || !is_json { Json::Null } else { serde_json::from_slice(text)? }))
+    if text.is_empty() || !is_json {
+        return Ok((date, Json::Null));
+    }
+    let json = serde_json::from_slice(text).map_err(|error| EngineError::Nonsense(format!("it is no JSON ({error})")))?;
+    Ok((date, json))
 }
 
-/// What an answer that is no success says.
-async fn refused(response: http::Response<Incoming>) -> Error {
-    let status_code = response.status().as_u16();
-    let bytes = match response.into_body().collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => return error.into(),
-    };
+/// An answer that is a success, or says that there was nothing to do.
+async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, EngineError> {
+    let status = response.status();
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        return Ok(response);
+    }
+    let (bytes, _) = at_most(REFUSAL, response.into_body()).await?;
     let answer: Json = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = answer["message"].as_str().map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
-    Error::DockerResponseServerError { status_code, message }
+    Err(EngineError::Refused { status: status.as_u16(), message })
 }
 
-/// One document a line, as far as whole lines have come.
-fn documents(body: Incoming) -> impl Stream<Item = Result<Json, Error>> {
-    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let lines = FramedRead::new(reader, LinesCodec::new_with_max_length(LINE));
-    let read = |line: Result<String, LinesCodecError>| match line {
-        Ok(line) if line.trim().is_empty() => Ok(None),
-        Ok(line) => document(&line).map(Some),
-        Err(LinesCodecError::Io(err)) => Err(Error::IOError { err }),
-        Err(error) => Err(Error::IOError { err: io::Error::other(error) }),
-    };
-    lines.map(read).filter_map(|line| std::future::ready(line.transpose()))
-}
-
-fn document(line: &str) -> Result<Json, Error> {
-    let json: Json = serde_json::from_str(line)?;
-    match json["error"].as_str() {
-        Some(error) => Err(Error::DockerStreamError { error: error.to_owned() }),
-        None => Ok(json),
-    }
-}
-
-/// Whether an error may pass by itself where nothing is changed by asking again.
-fn is_passing_when_read(error: &Error) -> bool {
-    match error {
-        // That a container does not run is 500 to some engines.
-        Error::DockerResponseServerError { status_code, message } => *status_code >= 500 && !message.contains("running"),
-        Error::JsonSerdeError { .. } | Error::JsonDataError { .. } => true,
-        other => is_passing(other),
-    }
-}
-
-/// Whether an error may pass by itself.
-pub(in super::super) fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::DockerResponseServerError { status_code, message } => {
-            *status_code >= 502 || (*status_code == 409 && message.contains("in progress"))
+/// The beginning of a body, and whether that is all of it.
+async fn at_most(most: usize, body: Incoming) -> Result<(Vec<u8>, bool), EngineError> {
+    let mut bytes = Vec::new();
+    let mut data = data(body);
+    while let Some(part) = data.next().await {
+        let part = part?;
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            return Ok((bytes, false));
         }
-        Error::HyperLegacyError { .. } | Error::HyperResponseError { .. } | Error::IOError { .. } => true,
-        _ => false,
     }
+    Ok((bytes, true))
 }
 
-/// The cause at the bottom of an error: that is what its user can do something about.
-pub(in super::super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}
-
-/// What the engine's status code is, if it answered.
-pub(in super::super) fn status(error: &Error) -> Option<u16> {
-    if let Error::DockerResponseServerError { status_code, .. } = error { Some(*status_code) } else { None }
-}
-
-/// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person must solve.
-pub(in super::super) fn failure(error: &Error, doing: &str) -> Failure {
-    let (message, recoverable, lost) = match error {
-        Error::DockerResponseServerError { status_code, message } => (message.trim().to_owned(), *status_code >= 500, *status_code >= 500),
-        Error::DockerStreamError { error } => (error.trim().to_owned(), true, false),
-        Error::RequestTimeoutError => ("the engine did not answer in time (--engine-timeout)".to_owned(), true, true),
-        other => (format!("the connection to the engine was lost: {}", innermost(other)), true, true),
-    };
-    let lasting = [
-        "port is already allocated",
-        "all ports are allocated",
-        "address already in use",
-        "executable file not found",
-        "no such host",
-        "connection refused",
-        "server gave HTTP response",
-    ];
-    let said = status(error).is_some() || matches!(error, Error::DockerStreamError { .. });
-    let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
-    let failure = Failure { message: format!("{doing}: {message}"), recoverable, lost, ..Failure::default() };
-    if message.contains("port is already allocated") || message.contains("address already in use") {
-        return failure.hint("another program or container holds the port: publish another one, or stop the holder");
-    }
-    failure
+/// The bytes of a body as they come.
+fn data(body: Incoming) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + Unpin {
+    body.into_data_stream().map_err(EngineError::lost)
 }

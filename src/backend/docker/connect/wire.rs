@@ -2,13 +2,13 @@
 
 use super::{
     address::Address,
+    error::EngineError,
     host::{ConnectError, Host},
 };
-use bollard::{BollardRequest, errors::Error};
 use bytes::Bytes;
-use futures_util::{FutureExt as _, Stream, TryFutureExt as _, future::BoxFuture};
-use http::{Response, Uri};
-use http_body_util::{Either, Full, StreamBody};
+use futures_util::{FutureExt as _, Stream, TryFutureExt as _, TryStreamExt as _, future::BoxFuture};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
     header::{HOST, HeaderValue},
@@ -45,8 +45,18 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How much of what ssh complains of is kept, in bytes.
 const COMPLAINT: u64 = 4096;
 
-/// The bodies that the library makes.
-type Body = Either<Full<Bytes>, StreamBody<Pin<Box<dyn Stream<Item = io::Result<Frame<Bytes>>> + Send>>>>;
+/// The body of a request.
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A body that is at hand.
+pub(super) fn body(content: Bytes) -> Body {
+    Full::new(content).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is made while it is sent.
+pub(super) fn streamed(content: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(content.map_ok(Frame::data)).boxed_unsync()
+}
 
 /// A way to an engine.
 pub(super) struct Wire {
@@ -92,22 +102,21 @@ impl Wire {
     }
 
     /// Sends a request whose URI is a path.
-    pub(super) fn send(&self, mut request: BollardRequest) -> BoxFuture<'static, Result<Response<Incoming>, Error>> {
+    pub(super) fn send(&self, mut request: Request<Body>) -> BoxFuture<'static, Result<Response<Incoming>, EngineError>> {
         let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         // Without the query: it can hold what came from a secret.
         tracing::info!(method = %request.method(), path = request.uri().path(), "request");
         match format!("{}{path}", self.base).parse::<Uri>() {
             Ok(uri) => {
-                // A host name of the library's own would be another one than that of the address.
                 if let Some(Ok(host)) = uri.authority().map(|authority| HeaderValue::from_str(authority.as_str())) {
                     request.headers_mut().insert(HOST, host);
                 }
                 *request.uri_mut() = uri;
                 let cut = self.cut.clone();
                 let note = move |_: &hyper_util::client::legacy::Error| cut.store(true, Ordering::Relaxed);
-                self.client.request(request).inspect_err(note).map(|answer| Ok(answer?)).boxed()
+                self.client.request(request).inspect_err(note).map_err(EngineError::lost).boxed()
             }
-            Err(error) => std::future::ready(Err(error.into())).boxed(),
+            Err(error) => std::future::ready(Err(EngineError::lost(error))).boxed(),
         }
     }
 }

@@ -12,13 +12,12 @@ pub(super) use download::download;
 pub(super) use image::{Image, KEYS, Key, file_of, is_url, key_of, name_of, path_of, shown};
 
 use super::{
-    connect::{failure, status},
+    connect::{EngineError, failure, status},
     engine::{Engine, label},
 };
-use crate::backend::{Call, Failure, Outputs, Progress, ProgressSink};
+use crate::backend::{Call, Failure, ObjectKind, Outputs, Progress, ProgressSink};
 use archive::{Archive, Upload, blocking, digest, recognise, watched};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
-use bollard::errors::Error;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use image::{PullPolicy, joined};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -74,11 +73,7 @@ impl Engine {
 
     /// What the engine says of an image; none if it has none of this name.
     pub(super) async fn image(&self, reference: &str) -> Result<Option<Json>, Failure> {
-        match self.client.get(&format!("/images/{}/json", in_path(reference))).await {
-            Ok(image) => Ok(Some(image)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(failure(&error, &format!("looking for image {reference}"))),
-        }
+        self.client.object(ObjectKind::Image, reference).await.map_err(|error| failure(&error, &format!("looking for image {reference}")))
     }
 
     async fn expect_image(&self, reference: &str) -> Result<Json, Failure> {
@@ -172,9 +167,9 @@ impl Engine {
             return Ok(self.image(&it.reference()).await?.filter(fits));
         }
         let filter = serde_json::json!({ "label": [format!("{name}={value}")] }).to_string();
-        let listed = self.client.ask("/images/json", &[("filters", filter)]).await;
+        let listed = self.client.list(ObjectKind::Image, &[("filters", filter)]).await;
         let listed = listed.map_err(|error| failure(&error, "looking for the image"))?;
-        for found in listed.as_array().into_iter().flatten().filter_map(|found| found["Id"].as_str()) {
+        for found in listed.iter().filter_map(|found| found["Id"].as_str()) {
             if let Some(image) = self.image(found).await?.filter(fits) {
                 return Ok(Some(image));
             }
@@ -215,11 +210,13 @@ impl Engine {
         }
         let upload = Upload::open(path, archive).await?;
         let lines = self.client.lines("/images/load", &[("quiet", "1".to_owned())], None, Some(upload.stream));
-        let loaded = watched(lines.try_collect::<Vec<Json>>(), &upload.sent, upload.size, it.progress).await;
+        // The first name is as good as any: one image was sent.
+        let name = |line: &Json| line["stream"].as_str().into_iter().flat_map(str::lines).flat_map(loaded_names).next();
+        let first = lines.try_fold(None, |first, line| std::future::ready(Ok(first.or_else(|| name(&line)))));
+        let loaded = watched(first, &upload.sent, upload.size, it.progress).await;
         let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
-        let mut names = loaded.iter().filter_map(|line| line["stream"].as_str()).flat_map(str::lines).flat_map(loaded_names);
         let reference = it.reference();
-        let Some(name) = names.next() else {
+        let Some(name) = loaded else {
             return Err(Failure::fatal(format!("{} holds no image that the engine could load", path.display())));
         };
         let name = &name;
@@ -320,7 +317,7 @@ fn short(name: &str) -> &str {
     ["docker.io/library/", "docker.io/", "localhost/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
-fn cannot_pull(error: &Error, reference: &str, identified: bool) -> Failure {
+fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failure {
     let failure = failure(error, &format!("image {reference} cannot be pulled"));
     let message = failure.message.clone();
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
@@ -343,10 +340,10 @@ fn cannot_pull(error: &Error, reference: &str, identified: bool) -> Failure {
         .hint("an image that the engine has already is not pulled: docker image ls")
 }
 
-fn cannot_import(error: &Error, src: &str) -> Failure {
+fn cannot_import(error: &EngineError, src: &str) -> Failure {
     let failure = failure(error, &format!("{src} cannot be imported"));
     // What the engine says of the content stays true; a lost connection may come back.
-    let said = status(error).is_some() || matches!(error, Error::DockerStreamError { .. });
+    let said = status(error).is_some() || matches!(error, EngineError::Said(_));
     Failure { recoverable: failure.recoverable && !said, ..failure }
 }
 

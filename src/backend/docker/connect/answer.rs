@@ -1,0 +1,97 @@
+//! What an answer must be to be believed: its kind, and ids. A list that is none must not count as an empty one, or what runs is called
+//! gone. Everything else may be null or absent: engines of other ages and makers say less.
+
+use super::error::EngineError;
+use crate::backend::ObjectKind;
+use serde_json::Value as Json;
+
+/// Where an engine lists the objects of a kind.
+pub(super) fn list_path(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Container => "/containers/json",
+        ObjectKind::Image => "/images/json",
+        ObjectKind::Network => "/networks",
+        ObjectKind::Volume => "/volumes",
+    }
+}
+
+/// Where an engine shows one.
+pub(super) fn object_path(kind: ObjectKind, name: &str) -> String {
+    match kind {
+        ObjectKind::Container => format!("/containers/{name}/json"),
+        ObjectKind::Image => format!("/images/{name}/json"),
+        ObjectKind::Network => format!("/networks/{name}"),
+        ObjectKind::Volume => format!("/volumes/{name}"),
+    }
+}
+
+/// The objects of a list, each with its id.
+pub(super) fn list(answer: Json, kind: ObjectKind) -> Result<Vec<Json>, EngineError> {
+    let wrong = || EngineError::Nonsense(format!("it is no list of {}s", kind.as_str()));
+    let items = match (answer, kind) {
+        (Json::Object(mut fields), ObjectKind::Volume) => match fields.shift_remove("Volumes") {
+            // No volumes, to some.
+            Some(Json::Null) => Vec::new(),
+            Some(Json::Array(items)) => items,
+            _ => return Err(wrong()),
+        },
+        (Json::Array(items), kind) if kind != ObjectKind::Volume => items,
+        _ => return Err(wrong()),
+    };
+    items.into_iter().map(|item| object(item, kind)).collect()
+}
+
+/// One object, with its id.
+pub(super) fn object(answer: Json, kind: ObjectKind) -> Result<Json, EngineError> {
+    let field = if kind == ObjectKind::Volume { "Name" } else { "Id" };
+    let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
+    if has_id { Ok(answer) } else { Err(EngineError::Nonsense(format!("it is no {}, or lacks `{field}`", kind.as_str()))) }
+}
+
+/// An object that was asked for by its whole id is that one.
+pub(super) fn asked_for(answer: Json, name: &str) -> Result<Json, EngineError> {
+    let plain = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
+    let is_id = plain(name).len() == 64 && plain(name).bytes().all(|c| c.is_ascii_hexdigit());
+    let is_other = is_id && answer["Id"].as_str().is_some_and(|id| plain(id) != plain(name));
+    if is_other { Err(EngineError::Nonsense(format!("it is about another object than {name}"))) } else { Ok(answer) }
+}
+
+/// An answer that says something: a mapping.
+pub(super) fn mapping(answer: Json) -> Result<Json, EngineError> {
+    if answer.is_object() { Ok(answer) } else { Err(EngineError::Nonsense("it is no mapping".to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_is_a_list_of_objects_with_ids() {
+        let count = |answer: Json, kind| list(answer, kind).map(|all| all.len()).ok();
+        assert_eq!(count(json!([{ "Id": "1" }, { "Id": "2", "Names": null }]), ObjectKind::Container), Some(2));
+        assert_eq!(count(json!([]), ObjectKind::Network), Some(0));
+        assert_eq!(count(json!({ "Volumes": null }), ObjectKind::Volume), Some(0));
+        assert_eq!(count(json!({ "Volumes": [{ "Name": "a" }] }), ObjectKind::Volume), Some(1));
+        for wrong in
+            [json!(null), json!({ "a": 1 }), json!("x"), json!([null]), json!([{ "a": 1 }]), json!([{ "Id": "" }]), json!([{ "Id": 7 }])]
+        {
+            for kind in [ObjectKind::Container, ObjectKind::Image, ObjectKind::Network, ObjectKind::Volume] {
+                assert_eq!(count(wrong.clone(), kind), None, "{wrong} {kind:?}");
+            }
+        }
+        assert_eq!(count(json!([]), ObjectKind::Volume), None);
+        assert_eq!(count(json!({ "Volumes": {} }), ObjectKind::Volume), None);
+    }
+
+    #[test]
+    fn an_object_is_the_one_that_was_asked_for() {
+        let (one, other) = ("1".repeat(64), "2".repeat(64));
+        assert!(asked_for(json!({ "Id": one }), &one).is_ok());
+        assert!(asked_for(json!({ "Id": other }), &one).is_err());
+        assert!(asked_for(json!({ "Id": format!("sha256:{one}") }), &one).is_ok());
+        assert!(asked_for(json!({ "Id": other }), "web").is_ok(), "a name says nothing of the id");
+        assert!(object(json!({ "a": 1 }), ObjectKind::Image).is_err());
+        assert!((mapping(json!(null)).is_err(), mapping(json!({})).is_ok()) == (true, true));
+    }
+}
