@@ -113,7 +113,7 @@ impl Event {
             Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs_of(outputs), secrets) },
             Self::TaskSettled { task, outputs } => Self::TaskSettled { task, outputs: scrubbed(outputs_of(outputs), secrets) },
             Self::TaskFailed { task, failure, retry_in, ignored } => {
-                Self::TaskFailed { task, failure: scrubbed(failure_of(failure), secrets), retry_in, ignored }
+                Self::TaskFailed { task, failure: scrubbed(failure_of(failure).printable(), secrets), retry_in, ignored }
             }
             other => other,
         }

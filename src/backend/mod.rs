@@ -11,6 +11,7 @@ use crate::{
     diagnostic::Diagnostics,
     model::{Blueprint, Definition, Deployment, Instance, Place, Planned, function},
     plan::{InstanceState, Side, Stage, TaskId},
+    printable::printable,
     secrets::{HIDDEN, Secrets},
     state::{Around, InstanceRecord, Record},
 };
@@ -378,6 +379,14 @@ impl Failure {
         self
     }
 
+    /// With nothing in its words that a terminal would act on: engines and labels have a part in them.
+    #[must_use]
+    pub(crate) fn printable(mut self) -> Self {
+        self.message = printable(&self.message);
+        self.hints.iter_mut().for_each(|hint| *hint = printable(hint));
+        self
+    }
+
     /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -417,11 +426,11 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Without the secrets that are known.
+    /// Without the secrets that are known, and fit for a terminal.
     #[must_use]
     pub fn scrubbed(self, secrets: &Secrets) -> Self {
         match self {
-            Self::Note(note) => Self::Note(secrets.scrub(&note)),
+            Self::Note(note) => Self::Note(printable(&secrets.scrub(&note))),
             bytes @ Self::Bytes { .. } => bytes,
         }
     }

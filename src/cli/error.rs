@@ -4,6 +4,7 @@ use crate::{
     backend::{Failure, docker::ConnectError},
     diagnostic::{self, Diagnostics},
     journal::JournalError,
+    printable::printable,
     syntax::Sources,
 };
 use serde_json::{Value as Json, json};
@@ -123,8 +124,8 @@ impl CliError {
     /// The error for people.
     pub(crate) fn to_text(&self, color: bool) -> String {
         let (red, reset) = if color { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        let hints: String = self.hints.iter().map(|hint| format!("  = help: {hint}\n")).collect();
-        format!("{}{red}error{reset}: {}\n{hints}", self.preamble, self.message)
+        let hints: String = self.hints.iter().map(|hint| format!("  = help: {}\n", printable(hint))).collect();
+        format!("{}{red}error{reset}: {}\n{hints}", self.preamble, printable(&self.message))
     }
 }
 

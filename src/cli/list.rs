@@ -1,7 +1,7 @@
 //! `dockctl list`.
 
 use super::{Outcome, args::Global, complain, error::CliError, recover, workspace::Workspace};
-use crate::{event, plan::InstanceState, printable::printable, report::table::fitted, state::Record};
+use crate::{event, plan::InstanceState, report::table::fitted, state::Record};
 use serde_json::{Value as Json, json};
 
 /// Lists deployments; those that are taken down, and those that only labels tell of, only if asked for.
@@ -95,8 +95,7 @@ impl Row {
     fn cells(&self) -> Vec<String> {
         let (up, all) = self.started();
         let last = self.record.executions.last().map(|execution| format!("{} {}", execution.workflow, event::timestamp(execution.started)));
-        let cells = [self.name.clone(), self.state().to_owned(), format!("{up}/{all}"), last.unwrap_or_default(), self.blueprint()];
-        cells.map(|cell| printable(&cell)).to_vec()
+        vec![self.name.clone(), self.state().to_owned(), format!("{up}/{all}"), last.unwrap_or_default(), self.blueprint()]
     }
 
     fn to_json(&self) -> Json {

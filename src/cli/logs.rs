@@ -8,7 +8,7 @@ use super::{
     target::{Target, engine, require, targets},
     workspace::Workspace,
 };
-use crate::backend::docker::Excerpt;
+use crate::{backend::docker::Excerpt, secrets::Secrets};
 use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;
@@ -125,13 +125,9 @@ impl<'a> Shown<'a> {
     /// Writes a part of a line that has no end yet.
     fn take_part(&mut self, at: usize) -> bool {
         let rest = std::mem::take(&mut self.sources[at].rest);
-        // A character that has not all come is no fault of the text.
-        let whole = std::str::from_utf8(&rest)
-            .map_or_else(|error| if error.error_len().is_none() { error.valid_up_to() } else { rest.len() }, str::len);
-        let text = self.workspace.secrets.scrub(&String::from_utf8_lossy(&rest[..whole]));
-        let end = text.floor_char_boundary(text.len().saturating_sub(self.back));
-        self.sources[at].rest = [&text.as_bytes()[end..], &rest[whole..]].concat();
-        self.part(at, &text[..end])
+        let (text, kept) = part_of(&rest, &self.workspace.secrets, self.back);
+        self.sources[at].rest = kept;
+        self.part(at, &text)
     }
 
     fn write(&mut self, at: usize, text: &str) -> bool {
@@ -193,6 +189,19 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// What of a line can be shown by now, and what is kept: so many bytes that may be the beginning of a secret, and of a character.
+fn part_of(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
+    let whole = match std::str::from_utf8(rest) {
+        // A character that has not all come is no fault of the text.
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => rest.len(),
+    };
+    let mut text = secrets.scrub(&String::from_utf8_lossy(&rest[..whole]));
+    let end = text.floor_char_boundary(text.len().saturating_sub(back));
+    let kept = text.split_off(end);
+    (text, [kept.as_bytes(), &rest[whole..]].concat())
+}
+
 fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
     let name = format!("{instance:<width$} | ");
     if super::color_result(global) { format!("\x1b[38;5;{}m{name}\x1b[0m", COLOURS[at % COLOURS.len()]) } else { name }
@@ -201,6 +210,25 @@ fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// However a line is cut, neither a secret nor a character falls apart.
+    #[test]
+    fn a_secret_is_found_wherever_a_line_is_cut() {
+        let secrets = Secrets::default();
+        secrets.hide("glass-horse");
+        let line = "aä glass-horse öö glass-horse.";
+        for at in 1..line.len() {
+            let (mut rest, mut shown) = (Vec::new(), String::new());
+            for piece in line.as_bytes().chunks(at) {
+                rest.extend_from_slice(piece);
+                let (text, kept) = part_of(&rest, &secrets, secrets.longest() - 1);
+                shown += &text;
+                rest = kept;
+            }
+            shown += &secrets.scrub(std::str::from_utf8(&rest).unwrap());
+            assert_eq!(shown, "aä ******** öö ********.", "{at}");
+        }
+    }
 
     #[test]
     fn times_are_given_as_one_thinks_of_them() {

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use crate::printable::printable;
 use comfy_table::{ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
 
@@ -8,7 +9,7 @@ use console::{measure_text_width, truncate_str};
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header.to_vec());
-    table.add_rows(rows);
+    table.add_rows(rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect::<Vec<_>>()));
     let plain = |line: &str| line.trim_end().strip_prefix(' ').map_or_else(|| line.trim_end().to_owned(), str::to_owned);
     table.lines().map(|line| plain(&line) + "\n").collect()
 }

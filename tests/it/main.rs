@@ -3,11 +3,13 @@
 #![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
 
 mod adopt;
+mod answers;
 mod contract;
 mod daytwo;
 mod endure;
 mod engines;
 mod examples;
+mod fake;
 mod faults;
 mod hostile;
 mod images;

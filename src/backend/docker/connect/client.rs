@@ -53,7 +53,7 @@ const REASON: usize = 500;
 /// Largest answer, in bytes.
 const SIZE: usize = 64 << 20;
 /// How much of a refusal is read, in bytes.
-const REFUSAL: usize = 64 << 10;
+const REFUSAL: usize = 8 << 20;
 /// How much of a stream is read at once, in bytes.
 const PIECE: usize = 64 << 10;
 
@@ -408,7 +408,9 @@ fn first_answer(error: &EngineError) -> String {
             "it speaks TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem".to_owned()
         }
         EngineError::Refused { status, .. } => format!("something answers there, but it is no Docker engine (HTTP {status})"),
-        EngineError::Nonsense(_) | EngineError::Said(_) => "something answers there, but it is no Docker engine".to_owned(),
+        EngineError::Garbled(_) | EngineError::Nonsense(_) | EngineError::Said(_) => {
+            "something answers there, but it is no Docker engine".to_owned()
+        }
         other => match innermost(other) {
             reason if reason.contains("corrupt message") => format!("it does not speak TLS ({reason})"),
             reason => reason,
@@ -457,7 +459,7 @@ async fn exchange(wire: &Wire, method: Method, path: &str, content: Option<&Json
     if text.is_empty() || !is_json {
         return Ok((date, Json::Null));
     }
-    let json = serde_json::from_slice(text).map_err(|error| EngineError::Nonsense(format!("it is no JSON ({error})")))?;
+    let json = serde_json::from_slice(text).map_err(|error| EngineError::Garbled(format!("it is no JSON ({error})")))?;
     Ok((date, json))
 }
 

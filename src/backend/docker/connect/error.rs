@@ -23,6 +23,9 @@ pub(in super::super) enum EngineError {
     /// It did not answer in time.
     #[error("the engine did not answer in time")]
     Silent,
+    /// It answered with something that cannot be read: perhaps a part of an answer.
+    #[error("{0}")]
+    Garbled(String),
     /// It answered with something that is no answer to what was asked.
     #[error("{0}")]
     Nonsense(String),
@@ -42,8 +45,7 @@ pub(super) fn is_passing_when_read(error: &EngineError) -> bool {
     match error {
         // That a container does not run is 500 to some engines.
         EngineError::Refused { status, message } => *status >= 500 && !message.contains("running"),
-        // Part of an answer.
-        EngineError::Nonsense(_) => true,
+        EngineError::Garbled(_) => true,
         other => is_passing(other),
     }
 }
@@ -53,7 +55,7 @@ pub(in super::super) fn is_passing(error: &EngineError) -> bool {
     match error {
         EngineError::Refused { status, message } => *status >= 502 || (*status == 409 && message.contains("in progress")),
         EngineError::Lost(_) => true,
-        EngineError::Said(_) | EngineError::Silent | EngineError::Nonsense(_) => false,
+        EngineError::Said(_) | EngineError::Silent | EngineError::Garbled(_) | EngineError::Nonsense(_) => false,
     }
 }
 
@@ -77,7 +79,7 @@ pub(in super::super) fn failure(error: &EngineError, doing: &str) -> Failure {
         EngineError::Refused { status, message } => (message.trim().to_owned(), *status >= 500, *status >= 500),
         EngineError::Said(error) => (error.trim().to_owned(), true, false),
         EngineError::Silent => ("the engine did not answer in time (--engine-timeout)".to_owned(), true, true),
-        EngineError::Nonsense(why) => (format!("the answer of the engine cannot be used: {why}"), true, true),
+        EngineError::Garbled(why) | EngineError::Nonsense(why) => (format!("the answer of the engine cannot be used: {why}"), true, true),
         other @ EngineError::Lost(_) => (format!("the connection to the engine was lost: {}", innermost(other)), true, true),
     };
     let lasting = [
