@@ -107,7 +107,8 @@ impl Event {
     #[must_use]
     pub fn scrubbed(self, secrets: &Secrets) -> Self {
         // What may hold a secret that is not known cannot be blotted out: it is left out whole.
-        let outputs_of = |outputs: Outputs| if secrets.is_incomplete() { outputs.without_hearsay() } else { outputs };
+        let is_hidden = secrets.is_incomplete() || secrets.is_elusive();
+        let outputs_of = |outputs: Outputs| if is_hidden { outputs.without_hearsay() } else { outputs };
         let failure_of = |failure: Failure| if secrets.is_incomplete() { failure.without_hearsay() } else { failure };
         match self {
             Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs_of(outputs), secrets) },

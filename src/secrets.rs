@@ -20,7 +20,7 @@ use std::{
 /// Written in the place of a secret.
 pub const HIDDEN: &str = "********";
 /// Shorter texts are not blotted out: they are found in everything, and hide nothing.
-const SHORTEST: usize = 4;
+pub(crate) const SHORTEST: usize = 4;
 /// A shorter line of a secret can be anything.
 const SHORTEST_LINE: usize = 8;
 /// Largest secret in a file of its own.
@@ -31,8 +31,12 @@ const LIMIT: u64 = 1 << 20;
 pub struct Secrets {
     places: Vec<PathBuf>,
     known: RefCell<BTreeSet<String>>,
-    /// Texts of this run that must not be kept, by digest.
-    withheld: RefCell<BTreeMap<String, String>>,
+    /// Values of this run that must not be kept, by digest.
+    withheld: RefCell<BTreeMap<String, Json>>,
+    /// Texts among them that are looked for in other texts, by digest.
+    texts: RefCell<BTreeMap<String, String>>,
+    /// Some value that must not be kept is too short, or no text, to be found where somebody else wrote it down.
+    elusive: Cell<bool>,
     /// Some secret of the deployment cannot be had now: what holds it would not be recognised.
     incomplete: Cell<bool>,
 }
@@ -58,6 +62,12 @@ impl Secrets {
             .ok_or_else(|| format!("there is no secret `{name}`: give it as {}, or in a file or folder: --secrets PATH", variable(name)))?;
         self.hide(&text);
         Ok(text)
+    }
+
+    /// Whether some value that must not be kept cannot be found in what others write down.
+    #[must_use]
+    pub fn is_elusive(&self) -> bool {
+        self.elusive.get()
     }
 
     /// Notes a text that must never be shown, nor its lines, nor what quoting makes of it.
@@ -99,18 +109,35 @@ impl Secrets {
         self.incomplete.get()
     }
 
-    /// Notes a text that must not be kept either: `digest` stands for it.
-    pub fn withhold(&self, digest: String, text: &str) {
-        self.hide(text);
-        self.withheld.borrow_mut().insert(digest, text.to_owned());
+    /// Notes a value that must not be kept: `digest` stands for it, wherever it comes from.
+    pub fn withhold(&self, digest: String, value: &Json) {
+        let is_found = value.as_str().is_some_and(|text| text.len() >= SHORTEST);
+        self.elusive.set(self.elusive.get() || !is_found);
+        self.withheld.borrow_mut().insert(digest, value.clone());
     }
 
-    /// The text that a digest stands for.
+    /// Notes a text that must not be kept either, whoever wrote it.
+    pub fn withhold_text(&self, digest: String, text: &str) {
+        self.hide(text);
+        self.withhold(digest.clone(), &text.into());
+        self.texts.borrow_mut().insert(digest, text.to_owned());
+    }
+
+    /// Notes a sensitive value that is looked for in everything that is said: a text of four characters or more; of anything else only
+    /// parts of eight or more that are not just digits. Shorter ones are found everywhere, and hide nothing.
+    pub fn hide_value(&self, value: &Json) {
+        match value {
+            Json::String(text) => self.hide(text),
+            other => parts_of(other).iter().filter(|part| is_telling(part)).for_each(|part| self.hide(part)),
+        }
+    }
+
+    /// The value that a digest stands for.
     ///
     /// # Errors
     ///
     /// If this run was not given it.
-    pub fn withheld(&self, digest: &str) -> Result<String, String> {
+    pub fn withheld(&self, digest: &str) -> Result<Json, String> {
         let found = self.withheld.borrow().get(digest).cloned();
         found.ok_or_else(|| {
             "a sensitive value is not kept: give it again, -i NAME=VALUE; where the blueprint itself holds it, run `dockctl update`"
@@ -131,7 +158,7 @@ impl Secrets {
 
     fn text_without_withheld(&self, text: String) -> Json {
         let call = |digest: &String| json!({ WITHHELD: digest });
-        let withheld = self.withheld.borrow();
+        let withheld = self.texts.borrow();
         if let Some((digest, _)) = withheld.iter().find(|(_, secret)| **secret == text) {
             return call(digest);
         }
@@ -160,7 +187,7 @@ impl Secrets {
         let known = self.known.borrow();
         let mut secrets: Vec<&String> = known.iter().filter(|secret| secret.len() >= SHORTEST && text.contains(secret.as_str())).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+        secrets.iter().fold(text.to_owned(), |text, secret| replaced(&text, secret))
     }
 
     /// The value without the secrets that are known.
@@ -178,6 +205,40 @@ impl Secrets {
             other => other,
         }
     }
+}
+
+/// The text without a secret, but for where it is part of an id: engines write those in 12 or 64 hexadecimal digits.
+fn replaced(text: &str, secret: &str) -> String {
+    let mut result = String::new();
+    let mut from = 0;
+    for (at, _) in text.match_indices(secret) {
+        result += &text[from..at];
+        result += if is_in_id(text, at, at + secret.len()) { secret } else { HIDDEN };
+        from = at + secret.len();
+    }
+    result + &text[from..]
+}
+
+fn is_in_id(text: &str, start: usize, end: usize) -> bool {
+    let digits = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let is_hex = text[start..end].bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (before, after) = (digits(&mut text.as_bytes()[..start].iter().rev()), digits(&mut text.as_bytes()[end..].iter()));
+    is_hex && before + after > 0 && matches!(before + after + end - start, 12 | 64)
+}
+
+/// Texts and numbers in a value, keys of mappings included.
+fn parts_of(value: &Json) -> Vec<String> {
+    match value {
+        Json::String(text) => vec![text.clone()],
+        Json::Number(number) => vec![number.to_string()],
+        Json::Array(items) => items.iter().flat_map(parts_of).collect(),
+        Json::Object(entries) => entries.iter().flat_map(|(key, value)| [key.clone()].into_iter().chain(parts_of(value))).collect(),
+        Json::Null | Json::Bool(_) => Vec::new(),
+    }
+}
+
+fn is_telling(part: &str) -> bool {
+    part.chars().count() >= SHORTEST_LINE && !part.chars().all(|c| c.is_ascii_digit())
 }
 
 /// As engines write what stands in an address.
@@ -250,12 +311,37 @@ mod tests {
     #[test]
     fn what_is_withheld_is_replaced_by_its_digest() {
         let secrets = Secrets::default();
-        secrets.withhold("d1".into(), "correct horse");
+        secrets.withhold_text("d1".into(), "correct horse");
         let json = secrets.without_withheld(json!({"a": "correct horse", "b": ["x=correct horse;"], "c": "horse"}));
         let call = json!({"dockctl.withheld": "d1"});
         assert_eq!(json, json!({"a": call, "b": [{"concat": ["x=", call, ";"]}], "c": "horse"}));
         assert_eq!(secrets.withheld("d1").unwrap(), "correct horse");
         assert!(secrets.withheld("d2").is_err());
+    }
+
+    #[test]
+    fn of_what_is_no_text_only_what_tells_something_is_looked_for() {
+        let secrets = Secrets::default();
+        for value in
+            [json!(7), json!(1_234_567_890), json!(["short", "glass-horse"]), json!({ "key-of-it": { "x": 1.234_567_8 } }), json!("abcd")]
+        {
+            secrets.hide_value(&value);
+        }
+        let text = "7 1234567890 short glass-horse key-of-it 1.2345678 x abcd abc";
+        assert_eq!(secrets.scrub(text), "7 1234567890 short ******** ******** ******** x ******** abc");
+    }
+
+    #[test]
+    fn ids_stay_whole() {
+        let secrets = Secrets::default();
+        secrets.hide("beef");
+        let id = format!("{}beef", "0".repeat(60));
+        for text in [format!("container {id}"), format!("sha256:{id},"), "is 00beef000000".to_owned()] {
+            assert_eq!(secrets.scrub(&text), text);
+        }
+        assert_eq!(secrets.scrub("beef 00beef beef-0"), "******** 00******** ********-0");
+        secrets.hide(&id);
+        assert_eq!(secrets.scrub(&format!("key {id}")), "key ********", "a secret can look like an id");
     }
 
     #[test]

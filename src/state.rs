@@ -5,7 +5,7 @@ use crate::{
     event::{Entry, Event, Outcome, Why},
     model::{
         Definition, Deployment, GroupInstance, Instance, InstanceTie, LooseEnd, RelationshipKind,
-        function::{Surroundings, lookup},
+        function::{Surroundings, bind, lookup, withheld_digests},
     },
     plan::{InstanceState, Parameters, Stage, Task, TaskId, Workflow, restore::PUT_BACK},
     secrets::Secrets,
@@ -746,12 +746,14 @@ pub struct Around<'a> {
 }
 
 impl Surroundings for Around<'_> {
-    fn withheld(&self, digest: &str) -> Result<String, String> {
+    fn withheld(&self, digest: &str) -> Result<Json, String> {
         self.secrets.withheld(digest)
     }
 
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
-        self.record.attribute(self.me, target, path)
+        let found = self.record.attribute(self.me, target, path)?;
+        // A property can be sensitive.
+        if withheld_digests(&found).is_empty() { Ok(found) } else { bind(&found, self) }
     }
 
     fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {

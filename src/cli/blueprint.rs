@@ -9,7 +9,7 @@ use super::{
 use crate::{
     backend, catalog,
     diagnostic::{self, Code, Diagnostic, Diagnostics},
-    model::{self, Blueprint, Deployment, Instance, Origin, function, inputs},
+    model::{self, Blueprint, Deployment, Instance, Origin, Sensitive, function, inputs},
     secrets::Secrets,
     syntax::{Sources, Value},
 };
@@ -26,9 +26,40 @@ pub(crate) struct Loaded {
     pub inputs: IndexMap<String, Value>,
     /// Inputs that were given, now or when the deployment was made.
     pub given: JsonMap<String, Json>,
+    /// Inputs that must not be kept or shown.
+    pub sensitive: Sensitive,
+    /// The blueprint with their values, if there are any: for looking what is wrong.
+    whole: Option<Blueprint>,
 }
 
 impl Loaded {
+    fn new(mut sources: Sources, diagnostics: Diagnostics, blueprint: Blueprint) -> Self {
+        for name in &blueprint.notes.sensitive {
+            let default = blueprint.inputs.get(name).and_then(|input| input.body.default.as_ref());
+            if let Some(value) = default {
+                sources.withhold(value.span);
+            }
+        }
+        let (inputs, given, sensitive) = (IndexMap::new(), JsonMap::new(), Sensitive::default());
+        let mut loaded = Self { sources, diagnostics, blueprint, inputs, given, sensitive, whole: None };
+        loaded.redact();
+        loaded
+    }
+
+    /// Takes what faults say of sensitive values out of them: by the place where such a value is given, and by its text.
+    fn redact(&mut self) {
+        let secrets = Secrets::default();
+        let declared = self.blueprint.notes.sensitive.iter().filter_map(|name| self.blueprint.inputs.get(name)?.body.default.as_ref());
+        declared.map(Value::to_json).chain(self.sensitive.inputs.values().cloned()).for_each(|value| secrets.hide_value(&value));
+        for fault in self.diagnostics.iter_mut() {
+            if self.sources.is_withheld(fault.span) {
+                redact(fault);
+            }
+            fault.related.retain(|(span, _)| !self.sources.is_withheld(*span));
+            fault.scrub(|text| secrets.scrub(text));
+        }
+    }
+
     pub(crate) fn is_valid(&self) -> bool {
         !self.diagnostics.iter().any(Diagnostic::is_error)
     }
@@ -109,7 +140,7 @@ pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
     match catalog::load(path, &import_options(global), &mut sources, &mut diagnostics) {
         Ok(ast) => {
             let blueprint = model::resolve(ast, &sources, backend::provides, &mut diagnostics);
-            Loaded { sources, diagnostics, blueprint, inputs: IndexMap::new(), given: JsonMap::new() }
+            Loaded::new(sources, diagnostics, blueprint)
         }
         Err(error) => unreadable(path, &error.to_string()),
     }
@@ -123,11 +154,12 @@ pub(crate) fn apply_inputs(
     before: Option<&Deployment>,
     missing: inputs::Missing,
 ) -> Result<(), CliError> {
-    let mut given = given::read(arguments, &mut loaded.sources, &mut loaded.diagnostics)?;
+    let sensitive = loaded.blueprint.notes.sensitive.clone();
+    let mut given = given::read(arguments, &sensitive, &mut loaded.sources, &mut loaded.diagnostics)?;
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
     let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
-    loaded.blueprint = model::evaluate(std::mem::take(&mut loaded.blueprint), &mut loaded.inputs, &mut late);
+    late.append(evaluate(loaded));
     if missing == inputs::Missing::Open && given.is_empty() {
         late.iter_mut().for_each(soften);
     }
@@ -135,8 +167,47 @@ pub(crate) fn apply_inputs(
     let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| other.is_error() && other.span == fault.span);
     late.retain(|fault| !told(fault));
     loaded.diagnostics.append(late);
+    loaded.redact();
     loaded.given = given.keys().filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json()))).collect();
     Ok(())
+}
+
+/// Evaluates a blueprint that has its inputs, and gives the faults of that. Sensitive inputs stay calls.
+fn evaluate(loaded: &mut Loaded) -> Diagnostics {
+    let mut faults = Diagnostics::default();
+    let blueprint = std::mem::take(&mut loaded.blueprint);
+    let is_sensitive = |name: &String| blueprint.notes.sensitive.contains(name);
+    let values = loaded.inputs.iter().filter(|(name, value)| is_sensitive(name) && !value.is_null());
+    loaded.sensitive = Sensitive::new(values.map(|(name, value)| (name.clone(), value.to_json())).collect());
+    if loaded.sensitive.inputs.is_empty() {
+        loaded.blueprint = model::evaluate(blueprint, &mut loaded.inputs, &mut faults);
+        return faults;
+    }
+    let mut open_inputs = loaded.inputs.clone();
+    open_inputs.retain(|name, _| !loaded.sensitive.inputs.contains_key(name));
+    let mut open_faults = Diagnostics::default();
+    let whole = model::evaluate(blueprint.clone(), &mut loaded.inputs, &mut faults);
+    let mut open = model::evaluate(blueprint, &mut open_inputs, &mut open_faults);
+    loaded.sensitive.cover(&mut open, &whole);
+    loaded.sensitive.cover_inputs(&mut open_inputs, &loaded.inputs);
+    redact_others(&mut faults, &open_faults);
+    (loaded.blueprint, loaded.whole, loaded.inputs) = (open, Some(whole), open_inputs);
+    faults
+}
+
+/// What is only wrong with the values of sensitive inputs says nothing of them.
+fn redact_others(faults: &mut Diagnostics, without: &Diagnostics) {
+    for fault in faults.iter_mut().filter(|fault| !without.contains(fault)) {
+        redact(fault);
+    }
+}
+
+/// Leaves code and place.
+fn redact(fault: &mut Diagnostic) {
+    fault.message = format!("the value of a sensitive input breaks a rule: {}", fault.code.rule());
+    fault.label = None;
+    fault.hints.clear();
+    fault.related.clear();
 }
 
 /// What only shows when a deployment is made is no fault of the blueprint: other inputs may mend it.
@@ -159,7 +230,18 @@ pub(crate) fn load(
     let mut loaded = resolve(path, global);
     apply_inputs(&mut loaded, arguments, before, missing)?;
     loaded.blueprint.strip_input_types();
-    backend::check(&loaded.blueprint, &mut loaded.diagnostics);
+    let mut faults = Diagnostics::default();
+    backend::check(&loaded.blueprint, &mut faults);
+    if let Some(mut whole) = loaded.whole.take() {
+        whole.strip_input_types();
+        let mut more = Diagnostics::default();
+        backend::check(&whole, &mut more);
+        more.retain(|fault| !faults.contains(fault));
+        more.iter_mut().for_each(redact);
+        faults.append(more);
+    }
+    loaded.diagnostics.append(faults);
+    loaded.redact();
     if missing == inputs::Missing::Fault {
         check_secrets(&loaded.blueprint, &Secrets::new(global.secrets.clone()), &mut loaded.diagnostics);
     }
@@ -213,7 +295,7 @@ pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
     let diagnostics = [sources.start(file).error(Code::Unreadable, message)].into_iter().collect();
-    Loaded { sources, diagnostics, blueprint: Blueprint::default(), inputs: IndexMap::new(), given: JsonMap::new() }
+    Loaded::new(sources, diagnostics, Blueprint::default())
 }
 
 /// Makes a deployment of a blueprint that was read, or says why that cannot be. Warnings are shown.

@@ -344,7 +344,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> CliError {
 
 fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>, CliError> {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
-    let read = given::read(given, &mut sources, &mut d)?;
+    let read = given::read(given, &[], &mut sources, &mut d)?;
     match d.iter().next() {
         Some(fault) => Err(CliError::usage(format!("a parameter cannot be read: {}", fault.message))),
         None => Ok(read.into_iter().map(|(name, given)| (name, given.value.to_json())).collect()),

@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use crate::{
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Span},
     model::inputs::Given,
     syntax::{Sources, Value, parse},
 };
@@ -13,20 +13,30 @@ use std::path::{Path, PathBuf};
 ///
 /// `KEY=TEXT` is text, `KEY:=YAML` is YAML, `@FILE` or anything without `=` is a file, a folder of
 /// files, or a pattern.
-pub(crate) fn read(arguments: &[String], sources: &mut Sources, d: &mut Diagnostics) -> Result<IndexMap<String, Given>, CliError> {
+///
+/// Values of `sensitive` inputs are not shown when something is wrong with them.
+pub(crate) fn read(
+    arguments: &[String],
+    sensitive: &[String],
+    sources: &mut Sources,
+    d: &mut Diagnostics,
+) -> Result<IndexMap<String, Given>, CliError> {
     let mut all = IndexMap::new();
     for argument in arguments {
         match argument.split_once('=') {
-            Some((key, text)) if !argument.starts_with('@') => {
-                let (key, given) = match key.strip_suffix(':') {
-                    Some(key) => (key, Given { value: yaml(argument, text, sources, d), bare: false }),
-                    None => (key, Given { value: bare(argument, text, sources), bare: true }),
-                };
-                all.insert(key.to_owned(), given);
+            Some((word, text)) if !argument.starts_with('@') => {
+                let key = word.strip_suffix(':').unwrap_or(word);
+                let is_hidden = sensitive.iter().any(|name| name == key);
+                let argument = if is_hidden { format!("{word}=(sensitive)") } else { argument.clone() };
+                let value = if word == key { bare(&argument, text, sources) } else { yaml(&argument, text, sources, d) };
+                if is_hidden {
+                    sources.withhold(value.span);
+                }
+                all.insert(key.to_owned(), Given { value, bare: word == key });
             }
             _ => {
                 for path in files(argument.strip_prefix('@').unwrap_or(argument))? {
-                    file(&path, sources, d, &mut all)?;
+                    file(&path, sensitive, sources, d, &mut all)?;
                 }
             }
         }
@@ -59,6 +69,9 @@ fn yaml(argument: &str, text: &str, sources: &mut Sources, d: &mut Diagnostics) 
         },
         Err(fault) => {
             d.push(fault);
+            if argument.ends_with("=(sensitive)") {
+                sources.withhold(Span { start: 0, end: usize::MAX, ..sources.start(parsed) });
+            }
             bare(argument, text, sources)
         }
     }
@@ -81,7 +94,13 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
     Ok(found)
 }
 
-fn file(path: &Path, sources: &mut Sources, d: &mut Diagnostics, all: &mut IndexMap<String, Given>) -> Result<(), CliError> {
+fn file(
+    path: &Path,
+    sensitive: &[String],
+    sources: &mut Sources,
+    d: &mut Diagnostics,
+    all: &mut IndexMap<String, Given>,
+) -> Result<(), CliError> {
     let file = sources.read(path).map_err(|error| CliError::usage(error.to_string()))?;
     let root = match parse(sources, file, d) {
         Ok(root) => root,
@@ -91,7 +110,11 @@ fn file(path: &Path, sources: &mut Sources, d: &mut Diagnostics, all: &mut Index
         }
     };
     match root.as_map() {
-        Some(map) => all.extend(map.entries.iter().map(|(key, value)| (key.to_key(), Given { value: value.clone(), bare: false }))),
+        Some(map) => {
+            let hidden = map.entries.iter().filter(|(key, _)| sensitive.contains(&key.to_key()));
+            hidden.for_each(|(_, value)| sources.withhold(value.span));
+            all.extend(map.entries.iter().map(|(key, value)| (key.to_key(), Given { value: value.clone(), bare: false })));
+        }
         None => return Err(CliError::usage(format!("the input file {} must hold a mapping of names to values", path.display()))),
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::{
         inputs::Missing,
         normal::{self, Stage},
     },
-    secrets::Secrets,
+    secrets::{HIDDEN, Secrets},
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -42,20 +42,26 @@ pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs
     Ok(shown(&loaded, deploy, &instances))
 }
 
-/// What knows the values that are not to be shown: inputs that `metadata.dockctl.sensitive` names, given or by default.
-fn sensitive(loaded: &Loaded) -> Secrets {
+/// A normal form without the values that are not to be shown: of inputs that `metadata.dockctl.sensitive` names, given or by default,
+/// and what functions make of them.
+fn hidden(loaded: &Loaded, mut plan: Json) -> Json {
     let secrets = Secrets::default();
+    loaded.sensitive.inputs.values().for_each(|value| secrets.hide_value(value));
     for name in &loaded.blueprint.notes.sensitive {
         let default = loaded.blueprint.inputs.get(name).and_then(|input| input.body.default.as_ref());
-        let values = default.into_iter().chain(loaded.inputs.get(name));
-        values.flat_map(|value| model::texts(&value.to_json())).for_each(|text| secrets.hide(&text));
+        if let Some(value) = default {
+            secrets.hide_value(&value.to_json());
+        }
+        if let Some(declared) = plan["inputs"].get_mut(name).and_then(|input| input.get_mut("default")) {
+            *declared = HIDDEN.into();
+        }
     }
-    secrets
+    secrets.scrub_json(loaded.sensitive.hidden(plan))
 }
 
 fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
     let stage = if deploy { Stage::Deployed { inputs: &loaded.inputs } } else { Stage::Parsed };
-    let plan = sensitive(loaded).scrub_json(normal::plan(&loaded.blueprint, stage));
+    let plan = hidden(loaded, normal::plan(&loaded.blueprint, stage));
     let mut fields = json!({ "valid": true, "plan": plan });
     if deploy {
         fields["instances"] = normal::instances(instances);

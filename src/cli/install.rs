@@ -221,7 +221,7 @@ impl Wish {
         let known = record.as_ref().and_then(|record| record.deployment.as_ref()).map(|known| known.id.clone());
         let key = workspace.state.key()?;
         deployment.id = known.filter(|id| !id.is_empty()).unwrap_or_else(|| first_id(&key, name));
-        deployment.withhold(&loaded.blueprint.notes.sensitive, &key, &workspace.secrets);
+        deployment.withhold(&loaded.sensitive, &key, &workspace.secrets);
         deployment.note_secrets(&key, &workspace.secrets, before);
         refuse_unpopulated(&deployment)?;
         refuse_early(&deployment)?;

@@ -26,6 +26,7 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>, format: OutputsForma
     let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
     let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, &deployment, &record).await })?;
     refresh(&mut record, &deployment, &observed);
+    hide_properties(&mut record);
     let (outputs, capabilities) =
         (evaluate(&deployment.outputs, &record, &workspace.secrets), evaluate(&deployment.capabilities, &record, &workspace.secrets));
     let text = match format {
@@ -49,6 +50,14 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
         if let Some(known) = record.instances.get_mut(&instance.id).filter(|known| !known.state.is_gone()) {
             known.properties.extend(object.properties.clone());
         }
+    }
+}
+
+/// What is sensitive in a property is not shown as an attribute either.
+fn hide_properties(record: &mut Record) {
+    let nodes = record.deployment.iter_mut().flat_map(|deployment| deployment.nodes.values_mut());
+    for value in nodes.flat_map(|node| node.properties.values_mut()).filter(|value| !function::withheld_digests(value).is_empty()) {
+        *value = function::without_secrets(value, &|_| HIDDEN.into());
     }
 }
 

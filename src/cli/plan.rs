@@ -25,7 +25,10 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::{
     collections::{BTreeMap, HashSet},
-    fs,
+    fs::OpenOptions,
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
 };
 
 /// Instances that are named in a row; of more it is said how many.
@@ -51,7 +54,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     complain(&unsupported_lines(&preview.proposal.unsupported));
     if let Some(file) = &plan.out {
         let saved = PlanFile::new(preview.workflow, &parameters, &wish.deployment, &observed, &preview.proposal.stage);
-        let written = fs::write(file, format!("{:#}\n", json!(saved)));
+        let written = write_private(file, &format!("{:#}\n", json!(saved)));
         written.map_err(|error| CliError::usage(format!("the plan cannot be written to {}: {error}", file.display())))?;
     }
     let text = match global.output {
@@ -60,6 +63,16 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     };
     let exit = if plan.exit_code && preview.changes() { Kind::Different.exit_code() } else { 0 };
     Ok(Outcome { exit, ..Outcome::new(preview.to_json(), text) })
+}
+
+/// A plan holds what a blueprint says: nobody else need read it.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there may be readable for all.
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// What would be done, and what comes of it.

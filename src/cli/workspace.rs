@@ -12,13 +12,13 @@ use crate::{
         docker::{Author, AuthorName, Engines, Host, broken_config},
     },
     diagnostic::Diagnostics,
-    digest::keyed,
     journal::StateDir,
-    model::{Deployment, texts},
-    secrets::Secrets,
+    model::{Deployment, inputs::Given, sensitive},
+    secrets::{SHORTEST, Secrets},
     state::Record,
     syntax::Sources,
 };
+use serde_json::Value as Json;
 use std::{
     env,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -174,12 +174,20 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// Sensitive inputs are kept as digests: given again, they are known for this run.
+    /// Sensitive inputs are kept as digests: given again, they are known for this run. What they were declared as is not known here:
+    /// bare text can be a number.
     pub(crate) fn supply(&self, inputs: &[String]) -> Result<(), CliError> {
-        let given = super::given::read(inputs, &mut Sources::default(), &mut Diagnostics::default())?;
+        let given = super::given::read(inputs, &[], &mut Sources::default(), &mut Diagnostics::default())?;
         let key = self.state.key()?;
-        for text in given.values().flat_map(|given| texts(&given.value.to_json())) {
-            self.secrets.withhold(keyed(&key, &text), &text);
+        for value in given.values().flat_map(Given::readings) {
+            self.secrets.hide_value(&value);
+            for part in sensitive::parts(&value) {
+                let digest = sensitive::digest(&key, part);
+                match part {
+                    Json::String(text) if *part == value && text.len() >= SHORTEST => self.secrets.withhold_text(digest, text),
+                    part => self.secrets.withhold(digest, part),
+                }
+            }
         }
         Ok(())
     }

@@ -103,6 +103,14 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// Puts all that it says through something.
+    pub fn scrub(&mut self, scrub: impl Fn(&str) -> String) {
+        let said = [&mut self.message].into_iter().chain(&mut self.label).chain(&mut self.hints);
+        for text in said.chain(self.related.iter_mut().map(|(_, text)| text)) {
+            *text = scrub(text);
+        }
+    }
+
     fn new(span: Span, severity: Severity, code: Code, message: String) -> Self {
         let message = if message.len() > LONGEST { shortened(&message) } else { message };
         Self { severity, code, message, span, label: None, hints: Vec::new(), related: Vec::new() }

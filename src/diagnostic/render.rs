@@ -86,6 +86,10 @@ fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     let last = marks.iter().map(|(span, ..)| span.start.min(text.len())).max().unwrap_or(0);
     let line_start = text[..first].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    if sources.is_withheld(Span { file, start: line_start, end: line_end }) {
+        let (line, column) = sources.line_column(file, first);
+        return vec![Origin::path(sources.name(file)).line(line).char_column(column).into()];
+    }
     let is_long = line_end - line_start > 2 * LONG;
     let (start, end) = if is_long { around(text, first, last, line_start..line_end) } else { (line_start, line_end) };
     let annotations = marks.iter().map(|(span, label, kind)| {

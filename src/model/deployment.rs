@@ -1,11 +1,11 @@
 //! A blueprint with its inputs applied and its instances counted.
 
 use super::function::{WITHHELD, is_call};
-use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, Structure, expand, instances::check_ties, modify};
+use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, Sensitive, Structure, expand, instances::check_ties, modify};
 use crate::{
     diagnostic::{Diagnostics, Span},
     digest::keyed,
-    secrets::Secrets,
+    secrets::{SHORTEST, Secrets},
     syntax::{Data, Sources, Value, ast::Schema},
 };
 use indexmap::IndexMap;
@@ -219,10 +219,11 @@ impl Deployment {
         }
     }
 
-    /// Puts keyed digests in the place of what must not be kept: values of inputs that are `sensitive`, and
-    /// what registries are told. `secrets` has the texts as long as this run goes on.
-    pub fn withhold(&mut self, sensitive: &[String], key: &[u8], secrets: &Secrets) {
-        let inputs = sensitive.iter().filter_map(|name| self.inputs.get(name)).flat_map(texts);
+    /// Puts keyed digests in the place of what must not be kept: values of inputs that are sensitive, and
+    /// what registries are told. `secrets` has the values as long as this run goes on.
+    pub fn withhold(&mut self, sensitive: &Sensitive, key: &[u8], secrets: &Secrets) {
+        sensitive.inputs.values().for_each(|value| secrets.hide_value(value));
+        let inputs = sensitive.inputs.values().filter_map(Json::as_str).filter(|text| text.len() >= SHORTEST).map(str::to_owned);
         let images = || self.nodes.values().filter_map(|node| node.properties.get("image"));
         // An address with somebody's name in it is a secret as a whole.
         let named = |src: &&Json| {
@@ -234,14 +235,15 @@ impl Deployment {
             .flat_map(|auth| ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field]))
             .flat_map(texts);
         let all: Vec<String> = inputs.chain(told).chain(addresses).filter(|text| !text.is_empty()).collect();
-        if all.is_empty() {
+        if all.is_empty() && sensitive.inputs.is_empty() {
             return;
         }
         for text in &all {
-            secrets.withhold(keyed(key, text), text);
+            secrets.withhold_text(keyed(key, text), text);
         }
         for values in self.values_mut() {
-            *values = std::mem::take(values).into_iter().map(|(name, value)| (name, secrets.without_withheld(value))).collect();
+            let withheld = |value: Json| secrets.without_withheld(sensitive.withheld(value, key, secrets));
+            *values = std::mem::take(values).into_iter().map(|(name, value)| (name, withheld(value))).collect();
         }
     }
 
@@ -266,7 +268,7 @@ impl Deployment {
             let operations = node.operations.values_mut().chain(ties).map(|operation| &mut operation.inputs);
             [&mut node.properties].into_iter().chain(operations)
         });
-        [&mut self.inputs, &mut self.given, &mut self.outputs, &mut self.capabilities].into_iter().chain(nodes)
+        [&mut self.inputs, &mut self.given, &mut self.outputs, &mut self.capabilities, &mut self.labels].into_iter().chain(nodes)
     }
 
     /// The instance with this id.

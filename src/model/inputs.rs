@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use indexmap::IndexMap;
+use serde_json::Value as Json;
 
 /// A value given from outside, and whether it came as bare text.
 #[derive(Clone, Debug)]
@@ -17,6 +18,30 @@ pub struct Given {
     pub value: Value,
     /// It was written `K=V`: text that is converted to a declared type that is not text.
     pub bare: bool,
+}
+
+impl Given {
+    /// What it may have been read as: bare text can be a number or a truth value.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Json> {
+        let mut all = vec![self.value.to_json()];
+        if let Some(text) = self.value.as_str().filter(|_| self.bare) {
+            let types = [Data::Int(0), Data::Float(0.0), Data::Bool(true)];
+            all.extend(types.iter().filter_map(|data| read_as(data, text)).map(|data| Value::new(self.value.span, data).to_json()));
+        }
+        all
+    }
+}
+
+/// Bare text as data of the same kind, if it reads as such.
+fn read_as(kind: &Data, text: &str) -> Option<Data> {
+    match (kind, text) {
+        (Data::Int(_), _) => text.trim().parse().ok().map(Data::Int),
+        (Data::Float(_), _) => text.trim().parse().ok().map(Data::Float),
+        (Data::Bool(_), "true") => Some(Data::Bool(true)),
+        (Data::Bool(_), "false") => Some(Data::Bool(false)),
+        _ => None,
+    }
 }
 
 /// Whether inputs that lack a value are a fault.
@@ -103,11 +128,10 @@ fn completed(name: &str, value: &Value, schema: &Schema, blueprint: &Blueprint, 
 fn convert(given: &Given, schema: &Schema) -> Value {
     let text = given.value.as_str().filter(|_| given.bare);
     let (Some(text), Some(type_name)) = (text, schema.type_of()) else { return given.value.clone() };
-    let data = match (type_name, text) {
-        ("integer", _) => text.trim().parse().ok().map(Data::Int),
-        ("float", _) => text.trim().parse().ok().map(Data::Float),
-        ("boolean", "true") => Some(Data::Bool(true)),
-        ("boolean", "false") => Some(Data::Bool(false)),
+    let data = match type_name {
+        "integer" => read_as(&Data::Int(0), text),
+        "float" => read_as(&Data::Float(0.0), text),
+        "boolean" => read_as(&Data::Bool(true), text),
         _ => None,
     };
     data.map_or_else(|| given.value.clone(), |data| Value::new(given.value.span, data))

@@ -18,6 +18,7 @@ mod notes;
 mod precedence;
 mod resolve;
 mod scaling;
+pub mod sensitive;
 mod structure;
 mod types;
 
@@ -30,6 +31,7 @@ pub use notes::Notes;
 pub use precedence::Precedence;
 pub use resolve::{Provided, resolve};
 pub use scaling::Numbers;
+pub use sensitive::Sensitive;
 pub use structure::{Scaled, Scaling, Structure, Unscalable};
 pub use types::{DataTypes, Declared, Fields, Flat};
 

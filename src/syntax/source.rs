@@ -89,6 +89,8 @@ impl Source {
 #[derive(Default)]
 pub struct Sources {
     files: Vec<Source>,
+    /// Places whose text must not be shown.
+    withheld: Vec<Span>,
 }
 
 impl Sources {
@@ -103,6 +105,17 @@ impl Sources {
         }
         let text = read_text(path)?;
         Ok(self.add(path.display().to_string(), Some(path.to_owned()), text))
+    }
+
+    /// From now on the text at this place is not shown, nor what is said of it.
+    pub fn withhold(&mut self, span: Span) {
+        self.withheld.push(span);
+    }
+
+    /// Whether a place is part of one whose text must not be shown, or touches it.
+    #[must_use]
+    pub fn is_withheld(&self, span: Span) -> bool {
+        self.withheld.iter().any(|it| it.file == span.file && it.start <= span.end && span.start <= it.end)
     }
 
     /// Adds a text that lies in no file, such as a bundled catalog.

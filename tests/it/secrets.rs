@@ -1,6 +1,7 @@
 //! Secrets: found where they are said to be, used where they are needed, and nowhere to be seen.
 
 use crate::support::{Run, Test, docker};
+use std::os::unix::fs::PermissionsExt as _;
 use std::{fs, path::Path};
 
 const SECRET: &str = "correct-horse-battery";
@@ -109,4 +110,177 @@ fn a_new_value_behind_an_old_name_is_a_change() {
     run(OTHER, &["status", "--exit-code"]).exits(0);
     assert!(!holds(&test.path("state"), SECRET) && !holds(&test.path("state"), OTHER));
     run(OTHER, &["uninstall"]).exits(0);
+}
+
+/// Sensitive inputs of every type, used as they are, in part, and as functions make others of them.
+const TYPED: &str = "
+metadata: {dockctl: {sensitive: [pin, flag, password, creds, words, spare]}}
+inputs:
+  pin: {type: integer}
+  flag: {type: boolean}
+  password: {}
+  creds: {}
+  words: {}
+  spare: {default: 47110815}
+  derived: {default: {concat: [x, {get_input: password}]}}
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: PREFIX-img}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              command: [sleep, '1000']
+              environment:
+                PIN: {get_input: pin}
+                FLAG: {get_input: flag}
+                UPPER: {string_upper: {get_input: password}}
+                JOINED: {concat: ['pw=', {get_input: password}, ';pin=', {get_input: pin}]}
+                USER: {get_input: [creds, user]}
+                PORT: {get_input: [creds, ports, 1]}
+                WORD: {get_input: [words, 0]}
+                SPARE: {get_input: spare}
+                DERIVED: {get_input: derived}
+        stop: {inputs: {params: {timeout: 0}}}
+outputs:
+  pin: {value: {get_input: pin}}
+  upper: {value: {string_upper: {get_input: password}}}
+  creds: {value: {get_input: creds}}
+";
+
+#[test]
+fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
+    let test = Test::new("typed");
+    test.blueprint(TYPED);
+    let given = [
+        "-i",
+        "pin=8364",
+        "-i",
+        "flag=true",
+        "-i",
+        "password=glass-horse",
+        "-i",
+        "creds:={user: bo, ports: [1, 7391]}",
+        "-i",
+        "words:=[zyx, paper-boat-9]",
+    ];
+    let with = |words: &[&'static str]| [words, &given[..]].concat();
+    let out = test.path("plan.json");
+    std::fs::write(&out, "readable by all before").unwrap();
+    test.run(&with(&["plan", "--out", "plan.json"])).exits(0);
+    test.run(&with(&["install", "--plan", "plan.json", "--verbose", "--verbose"])).exits(0);
+    let env = test.inspect("web", "{{json .Config.Env}}");
+    let told = [
+        "PIN=8364",
+        "FLAG=True",
+        "UPPER=GLASS-HORSE",
+        "JOINED=pw=glass-horse;pin=8364",
+        "USER=bo",
+        "PORT=7391",
+        "WORD=zyx",
+        "SPARE=47110815",
+        "DERIVED=xglass-horse",
+    ];
+    for entry in told {
+        assert!(env.contains(&format!("\"{entry}\"")), "{entry}: {env}");
+    }
+    assert!(test.run(&with(&["install"])).exits(0).stdout.contains("up to date"));
+    // Nothing that is kept or shown holds any of it.
+    let journal = {
+        let at = |ending: &str| test.path("state/deployments").join(format!("{}.db{ending}", test.prefix));
+        [at(""), at("-wal")]
+            .iter()
+            .filter_map(|path| std::fs::read(path).ok())
+            .flat_map(|bytes| String::from_utf8_lossy(&bytes).into_owned().chars().collect::<Vec<_>>())
+            .collect::<String>()
+    };
+    let shown = |words: &[&str]| {
+        let run = test.run(words);
+        run.stdout + &run.stderr
+    };
+    let mut all = vec![("journal".to_owned(), journal), ("plan file".to_owned(), std::fs::read_to_string(&out).unwrap())];
+    for words in [
+        with(&["plan", "--output", "json", "--steps"]),
+        with(&["inspect", "--deploy", "--output", "json"]),
+        with(&["inspect", "--deploy"]),
+        vec!["inspect", "--output", "json"],
+        vec!["outputs", "--output", "json"],
+        vec!["outputs"],
+        vec!["status", "--output", "json"],
+        vec!["executions", "--output", "json"],
+        with(&["validate", "--output", "json"]),
+    ] {
+        all.push((words.join(" "), shown(&words)));
+    }
+    let secrets = ["8364", "glass-horse", "GLASS-HORSE", "7391", "zyx", "paper-boat-9", "47110815"];
+    for (what, text) in &all {
+        // Ids of executions and containers, times, and places on the disk are anything.
+        for secret in secrets {
+            let is_bare = |at: usize| {
+                let around = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
+                around(text[..at].chars().next_back()) && around(text[at + secret.len()..].chars().next())
+            };
+            assert!(!text.match_indices(secret).any(|(at, _)| is_bare(at)), "{what} shows {secret}");
+        }
+    }
+    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    // Given again, each is known for the run, whatever it was declared as.
+    let reinstall = [
+        "reinstall",
+        "web",
+        "--yes",
+        "-i",
+        "pin=8364",
+        "-i",
+        "flag=true",
+        "-i",
+        "password=glass-horse",
+        "-i",
+        "creds:={ports: [1, 7391], user: bo}",
+        "-i",
+        "words:=[zyx, paper-boat-9]",
+        "-i",
+        "spare:=47110815",
+    ];
+    test.run(&reinstall).exits(0);
+    assert_eq!(test.inspect("web", "{{json .Config.Env}}"), env);
+    // A new value is a change.
+    let other: Vec<&str> = with(&["install"]).iter().map(|word| if *word == "pin=8364" { "pin=8365" } else { word }).collect();
+    let differs = test.run(&other).exits(6);
+    assert!(!format!("{}{}", differs.stdout, differs.stderr).contains("836"));
+    test.run(&["uninstall"]).exits(0);
+}
+
+/// What is wrong with a sensitive value is told without it, and without the line that it stands in.
+#[test]
+fn faults_of_sensitive_values_do_not_show_them() {
+    let test = Test::new("faults-hidden");
+    let head = "metadata: {dockctl: {sensitive: [pin, password, creds]}}\ninputs:\n";
+    let nodes = "node_templates:\n  a: {type: cloudify.nodes.Root, properties: {}}\noutputs:\n  b: {value: {string_find: [{get_input: password}, {get_input: creds}]}}\n";
+    let inputs = "  pin: {type: integer, constraints: [{in_range: [1, 5]}]}\n  password: {type: string, constraints: [{max_length: 3}]}\n  creds: {default: x}\n";
+    test.blueprint(&format!("{head}{inputs}{nodes}"));
+    test.write("inputs.yaml", "pin: 8364\npassword: hunter2\n");
+    for given in [
+        vec!["-i", "pin=8364", "-i", "password=hunter2"],
+        vec!["-i", "pin:=8364", "-i", "password:=[hunter2"],
+        vec!["-i", "inputs.yaml"],
+        vec!["-i", "pin=hunter2", "-i", "password:=[hunter2, 8364]"],
+    ] {
+        for form in [&["--output", "json"][..], &[], &["--output", "github"], &["--output", "sarif"]] {
+            let run = test.run(&[&["validate"], &given[..], form].concat()).exits(3);
+            let said = format!("{}{}", run.stdout, run.stderr);
+            assert!(!said.contains("hunter2") && !said.contains("8364"), "{given:?} {form:?}:\n{said}");
+            assert!(said.contains("sensitive input"), "{given:?} {form:?}:\n{said}");
+        }
+    }
+    // A default is on a line of the blueprint.
+    let inputs = "  pin: {type: integer, default: 8364, constraints: [{in_range: [1, 5]}]}\n  password: {default: hunter2, constraints: [{max_length: 3}]}\n  creds: {type: dict, default: {user: hunter2}, constraints: [{max_length: 0}]}\n";
+    test.blueprint(&format!("{head}{inputs}{nodes}"));
+    for command in [&["validate"][..], &["validate", "--output", "json"], &["inspect", "--deploy"], &["install"]] {
+        let run = test.run(command).exits(3);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(!said.contains("hunter2") && !said.contains("8364"), "{command:?}:\n{said}");
+    }
 }

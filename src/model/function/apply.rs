@@ -23,6 +23,12 @@ pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)
     })
 }
 
+/// Whether a function needs nothing but its arguments.
+#[must_use]
+pub fn is_pure(name: &str) -> bool {
+    matches!(name, "concat" | "merge" | "string_find" | "string_replace" | "string_split" | "string_lower" | "string_upper")
+}
+
 type Applied<T> = Result<T, (Code, String)>;
 
 fn wrong<T>(message: String) -> Applied<T> {

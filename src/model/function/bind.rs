@@ -1,21 +1,21 @@
 //! Calls that are left for run time, bound just before an operation begins or when outputs are asked for.
 
-use super::{apply, index};
+use super::{apply, index, is_pure};
 use crate::syntax::FUNCTIONS;
 use serde_json::{Map, Value as Json};
 
-/// The call that stands for a text which must not be kept; its argument is a digest of it. No
+/// The call that stands for a value which must not be kept; its argument is a digest of it. No
 /// blueprint can write it: it is put there when a deployment is made.
 pub const WITHHELD: &str = "dockctl.withheld";
 
 /// What calls at run time refer to.
 pub trait Surroundings {
-    /// The text that was withheld under a digest.
+    /// The value that was withheld under a digest.
     ///
     /// # Errors
     ///
     /// If this run was not given it.
-    fn withheld(&self, digest: &str) -> Result<String, String>;
+    fn withheld(&self, digest: &str) -> Result<Json, String>;
 
     /// An attribute of SELF, SOURCE, TARGET or a node.
     ///
@@ -62,10 +62,16 @@ pub fn holds_late_call(json: &Json) -> bool {
     match json {
         Json::Array(items) => items.iter().any(holds_late_call),
         Json::Object(object) => {
-            json_call(json).is_some_and(|(name, _)| !matches!(name, WITHHELD | "concat")) || object.values().any(holds_late_call)
+            json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name)) || object.values().any(holds_late_call)
         }
         _ => false,
     }
+}
+
+/// The name and the arguments of the call that a value without places is, if it is one.
+#[must_use]
+pub fn call_of(json: &Json) -> Option<(&str, &Json)> {
+    json_call(json)
 }
 
 /// Whether a value without places is itself a call.
@@ -166,7 +172,7 @@ fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json,
         ("get_attributes_dict", Some([Json::String(node), paths @ ..])) => attributes_dict(node, paths, around),
         ("get_secret", None) => around.secret(arguments.as_str().unwrap_or_default()).map(Json::String),
         ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, around),
-        (WITHHELD, None) => around.withheld(arguments.as_str().unwrap_or_default()).map(Json::String),
+        (WITHHELD, None) => around.withheld(arguments.as_str().unwrap_or_default()),
         ("get_label" | "get_sys" | "get_consumers", _) => around.deployment(name, arguments),
         _ => Err(format!("`{name}` cannot be evaluated here")),
     }
@@ -212,7 +218,7 @@ mod tests {
     struct Stub;
 
     impl Surroundings for Stub {
-        fn withheld(&self, digest: &str) -> Result<String, String> {
+        fn withheld(&self, digest: &str) -> Result<Json, String> {
             Err(format!("{digest} is not known"))
         }
 

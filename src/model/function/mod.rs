@@ -16,9 +16,9 @@ mod shape;
 mod spell;
 mod trail;
 
-pub use apply::apply;
+pub use apply::{apply, is_pure};
 pub use bind::{
-    Surroundings, WITHHELD, attribute_targets, bind, holds_call, holds_late_call, is_call, lookup, reads_attributes, secret_names,
+    Surroundings, WITHHELD, attribute_targets, bind, call_of, holds_call, holds_late_call, is_call, lookup, reads_attributes, secret_names,
     withheld_digests, without_secrets,
 };
 pub(super) use check::check;
