@@ -34,6 +34,7 @@ mod runs;
 mod secrets;
 mod shown;
 mod support;
+mod trust;
 mod update;
 mod validate;
 mod waits;
