@@ -250,6 +250,29 @@ fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
     test.run(&["uninstall"]).exits(0);
 }
 
+/// A type without an operation that removes its container: taken down by what labels tell, it does not stay and is called deleted.
+#[test]
+fn what_has_no_delete_operation_is_removed_where_only_labels_know_it() {
+    let test = Test::new("no-delete");
+    let types = "node_types:
+  made:
+    derived_from: cloudify.nodes.Root
+    properties: {name: {default: ''}, image: {default: {}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {implementation: docker.docker_plugin.tasks.create_container, inputs: {params: {default: {command: sleep 1000}}}}
+        start: {implementation: docker.docker_plugin.tasks.start, inputs: {}}
+node_templates:
+  web: {type: made, properties: {name: PREFIX-web, image: {src: TARBALL, repository: PREFIX-img}}}
+";
+    test.blueprint(types);
+    test.run(&["install"]).exits(0);
+    elsewhere(&test, &["uninstall"]).exits(1);
+    let down = elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
+    assert!(down.stdout.contains("deleted"), "{}", down.stdout);
+    assert!(test.containers().is_empty());
+}
+
 /// Everything that a blueprint can declare of a container and that somebody edits later, with a secret and a sensitive input.
 const SHOP: &str = "
 metadata: {dockctl: {sensitive: [password]}}
@@ -281,6 +304,7 @@ node_templates:
 struct Runner<'t> {
     test: &'t Test,
     runs: std::cell::Cell<u32>,
+    secret: std::cell::Cell<&'static str>,
 }
 
 impl Runner<'_> {
@@ -291,7 +315,7 @@ impl Runner<'_> {
     fn run(&self, arguments: &[&str]) -> Run {
         let state = self.test.path(&format!("runner{}", self.runs.get())).display().to_string();
         let mut command = self.test.command(&[arguments, &["--state-dir", &state]].concat());
-        Run::of(&command.env("DOCKCTL_SECRET_TOKEN", "glass-horse").output().expect("dockctl starts"))
+        Run::of(&command.env("DOCKCTL_SECRET_TOKEN", self.secret.get()).output().expect("dockctl starts"))
     }
 
     /// Recovers, plans and updates as a pipeline does; how many containers that would recreate, or change.
@@ -309,7 +333,7 @@ impl Runner<'_> {
 #[test]
 fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
     let test = Test::new("runner");
-    let runner = Runner { test: &test, runs: std::cell::Cell::new(0) };
+    let runner = Runner { test: &test, runs: std::cell::Cell::new(0), secret: std::cell::Cell::new("glass-horse") };
     let write = |text: &str| {
         test.blueprint(text);
         let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap();
@@ -345,6 +369,25 @@ fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
         assert_eq!(runner.converge(), 1, "{after} is taken back");
     }
     assert_eq!(runner.converge(), 0, "everything is as it was");
+    // So is a new value of a secret, and a network with the container on it.
+    runner.secret.set("paper-horse");
+    assert_eq!(runner.converge(), 1);
+    assert!(test.inspect("web", "{{.Config.Env}}").contains("TOKEN=paper-horse"));
+    let network = || docker(&["network", "inspect", "--format", "{{.Id}} {{.Internal}}", &test.name("net")]);
+    let was = network();
+    write(&SHOP.replace("name: PREFIX-net", "name: PREFIX-net, internal: true"));
+    assert_eq!(runner.converge(), 2);
+    assert!(network().ends_with("true") && network() != was);
+    assert_eq!(runner.converge(), 0);
+    // What is in a volume is never given up for another one.
+    write(
+        &SHOP
+            .replace("name: PREFIX-data", "name: PREFIX-data, labels: {a: b}")
+            .replace("name: PREFIX-net", "name: PREFIX-net, internal: true"),
+    );
+    runner.new_state();
+    runner.run(&["recover", &test.prefix]).exits(0);
+    runner.run(&["update", "--yes", "-i", "password=paper-boat"]).exits(3).says(&["volumes cannot be changed"]);
     // In a new state directory each, as a last job does it.
     runner.new_state();
     runner.run(&["update", "--plan", "plan.json", "-i", "password=paper-boat"]).exits(2).says(&["dockctl recover"]);

@@ -207,7 +207,7 @@ impl Engine {
         for (id, _) in network["Containers"].as_object().into_iter().flatten() {
             let Some(container) = self.inspect(id).await? else { continue };
             let names_it = names_deployment(container.labels(), &call.deployment, &call.deployment_id);
-            if names_it && self.is_sealed(&container).await? {
+            if names_it && (call.known.contains(&container.id()) || self.is_sealed(&container).await?) {
                 let body = json!({ "Container": id, "Force": true });
                 let done = self.client.post(&format!("{path}/disconnect"), &[], &body).await;
                 done.map_err(|error| failure(&error, "taking a container from the network"))?;

@@ -30,6 +30,7 @@ use std::{
 
 /// How many objects are looked at at once.
 const LOOKS: usize = 8;
+const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
 
 /// What an object's label says of its instance: everything that an uninstall needs.
@@ -436,14 +437,16 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
     Recovered { deployment, instances, left_out }
 }
 
-/// The operation that removes what only labels know, where they name none that this version can run: taken down without one, the
-/// object would stay and be called deleted.
-fn removal(kind: ObjectKind) -> Option<(&'static str, &'static str)> {
+/// The operations that remove what only labels know, where they name no `delete` that this version can run: taken down without
+/// one, the object would stay and be called deleted.
+fn removal(kind: ObjectKind) -> &'static [(&'static str, &'static str, &'static str)] {
     match kind {
-        ObjectKind::Container => Some(("docker", "docker_plugin.tasks.remove_container")),
-        ObjectKind::Network => Some(("dockctl", "network.remove")),
-        ObjectKind::Volume => Some(("dockctl", "volume.remove")),
-        ObjectKind::Image => None,
+        ObjectKind::Container => {
+            &[(STOP, "docker", "docker_plugin.tasks.stop"), (DELETE, "docker", "docker_plugin.tasks.remove_container")]
+        }
+        ObjectKind::Network => &[(DELETE, "dockctl", "network.remove")],
+        ObjectKind::Volume => &[(DELETE, "dockctl", "volume.remove")],
+        ObjectKind::Image => &[],
     }
 }
 
@@ -459,8 +462,11 @@ fn definition(it: &Found) -> Definition {
     };
     let mut operations: IndexMap<String, Planned> =
         label.operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect();
-    if let Some((plugin, operation)) = removal(it.kind).filter(|_| !operations.contains_key(DELETE)) {
-        operations.insert(DELETE.to_owned(), planned(&(plugin.to_owned(), operation.to_owned(), JsonMap::new())));
+    if !operations.contains_key(DELETE) {
+        for (name, plugin, task) in removal(it.kind) {
+            let by_us = (plugin.to_string(), task.to_string(), JsonMap::new());
+            operations.entry(name.to_string()).or_insert_with(|| planned(&by_us));
+        }
     }
     Definition {
         hierarchy: vec![label.type_name.clone()],
