@@ -9,7 +9,7 @@ use super::{
     declaration,
     declared::image as declared_image,
     drift::drift,
-    images::{Wanted, name_of},
+    images::{Wanted, is_made_of, name_of},
     kind,
     ownership::{Author, names_deployment},
     recover, wanted_name,
@@ -25,6 +25,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    path::Path,
 };
 
 /// Names of the labels on everything that is created.
@@ -153,9 +154,16 @@ impl Engine {
     async fn shown(&self, container: &Container, deployment: &Deployment, instance: &str) -> Result<Shown, Failure> {
         let image = self.image(container.text("/Image").unwrap_or_default()).await?;
         let node = deployment.instance(instance).and_then(|instance| deployment.node(instance));
-        let wanted_image = match node.and_then(|node| name_of(&declared_image(node))) {
-            None => WantedImage::Unnamed,
-            Some(name) => match self.image(&name).await? {
+        let declared = node.map(declared_image).unwrap_or_default();
+        let folder = deployment.blueprint.parent().unwrap_or(Path::new("."));
+        let is_made_of = match &image {
+            Some(image) => is_made_of(image, &declared, folder).await,
+            None => None,
+        };
+        let wanted_image = match (is_made_of, name_of(&declared)) {
+            (Some(is_same), _) => WantedImage::Tarball { is_same },
+            (None, None) => WantedImage::Unnamed,
+            (None, Some(name)) => match self.image(&name).await? {
                 Some(found) => WantedImage::Id(found["Id"].as_str().unwrap_or_default().to_owned()),
                 None => WantedImage::Absent,
             },

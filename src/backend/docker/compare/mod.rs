@@ -11,9 +11,10 @@ use super::{
     Creation,
     connect::Version,
     containers::{MAC_ADDRESS_OF_ENDPOINT, NewContainer, assembled},
-    declared::creation,
+    declared::{creation, object_name},
     networks,
     operation::kind,
+    params::Fault,
     replace::ADJUSTABLE,
     volumes,
 };
@@ -56,6 +57,8 @@ pub(super) enum WantedImage {
     Unnamed,
     /// The engine does not have it.
     Absent,
+    /// It is made of a tarball: of the one that the container's image is made of, or of another.
+    Tarball { is_same: bool },
     /// Its id.
     Id(String),
 }
@@ -91,21 +94,26 @@ pub(in crate::backend) fn judge(object: &mut Object, deployment: &Deployment, ar
     let Some(owner) = &mut object.owner else { return };
     let Some(instance) = deployment.instance(&owner.instance) else { return };
     let Some(node) = deployment.node(instance).filter(|node| !node.is_adopted()) else { return };
+    // A container is renamed, which its drift tells.
+    let named = |request: Result<Json, Fault>| {
+        let name = bound(&object_name(&deployment.name, instance, node), around);
+        request.ok().map(|mut body| {
+            body["Name"] = name;
+            body
+        })
+    };
+    let properties = || bound(&json!(node.properties), around);
     object.comparison = match kind(node) {
         Some(ObjectKind::Container) => of_container(deployment, instance, node, &shown, around),
-        Some(ObjectKind::Network) => {
-            of_plain(&networks::request(&bound(&json!(node.properties), around)), |body| network(body, &shown.object))
-        }
-        Some(ObjectKind::Volume) => {
-            of_plain(&volumes::request(&bound(&json!(node.properties), around)), |body| volume(body, &shown.object))
-        }
+        Some(ObjectKind::Network) => of_plain(named(networks::request(&properties())).as_ref(), |body| network(body, &shown.object)),
+        Some(ObjectKind::Volume) => of_plain(named(volumes::request(&properties())).as_ref(), |body| volume(body, &shown.object)),
         _ => Comparison::default(),
     };
     owner.as_declared = object.comparison.differs.is_empty();
 }
 
-fn of_plain<E>(request: &Result<Json, E>, compare: impl Fn(&Json) -> Comparison) -> Comparison {
-    request.as_ref().map_or_else(|_| Comparison::nothing(), compare)
+fn of_plain(request: Option<&Json>, compare: impl Fn(&Json) -> Comparison) -> Comparison {
+    request.map_or_else(Comparison::nothing, compare)
 }
 
 fn of_container(deployment: &Deployment, instance: &Instance, node: &Definition, shown: &Shown, around: &dyn Surroundings) -> Comparison {
@@ -149,14 +157,12 @@ pub(super) fn container(body: &Json, shown: &Shown) -> Comparison {
 /// Compares a network with the body of the request that would create it now.
 pub(super) fn network(body: &Json, found: &Json) -> Comparison {
     let mut comparison = Comparison::default();
-    for field in ["Internal", "Attachable", "EnableIPv6"] {
+    for field in ["Name", "Internal", "Attachable", "EnableIPv6"] {
         comparison.add(field, alike(&body[field], &found[field]));
     }
     comparison.add("Driver", or_default(&body["Driver"], &found["Driver"], &["bridge"]));
     comparison.add("Options", entries(&body["Options"], &found["Options"], |name| name.starts_with("com.docker.network.enable_ip")));
-    if !is_nothing(&body["IPAM"]["Config"]) {
-        comparison.add("IPAM", covers(&body["IPAM"]["Config"], &found["IPAM"]["Config"]));
-    }
+    comparison.add("IPAM", addresses(&body["IPAM"], &found["IPAM"]));
     comparison.add("Labels", entries(&body["Labels"], &found["Labels"], is_own_label));
     comparison
 }
@@ -164,10 +170,29 @@ pub(super) fn network(body: &Json, found: &Json) -> Comparison {
 /// Compares a volume with the body of the request that would create it now.
 pub(super) fn volume(body: &Json, found: &Json) -> Comparison {
     let mut comparison = Comparison::default();
+    comparison.add("Name", alike(&body["Name"], &found["Name"]));
     comparison.add("Driver", or_default(&body["Driver"], &found["Driver"], &["local"]));
     comparison.add("Options", entries(&body["DriverOpts"], &found["Options"], |_| false));
     comparison.add("Labels", entries(&body["Labels"], &found["Labels"], is_own_label));
     comparison
+}
+
+/// Addresses of a network. Where none are declared, the engine chooses; what it does not choose by itself cannot be told from what its
+/// daemon.json lets it choose.
+fn addresses(own: &Json, found: &Json) -> Match {
+    let driver = or_default(&own["Driver"], &found["Driver"], &["default", "host-local"]);
+    let options = entries(&own["Options"], &found["Options"], |_| false);
+    let is_chosen = |pool: &Json| {
+        let subnet = text(&pool["Subnet"]);
+        let parts: Vec<u8> = subnet.split(['.', '/']).filter_map(|part| part.parse().ok()).collect();
+        matches!(parts[..], [172, 17..=31, ..] | [192, 168, ..] | [10, 89..=255, ..]) || subnet.contains(':')
+    };
+    let config = match is_nothing(&own["Config"]) {
+        false => covers(&own["Config"], &found["Config"]),
+        true if list(&found["Config"]).all(is_chosen) => Match::Same,
+        true => Match::Unseen,
+    };
+    driver.max(options).max(config)
 }
 
 struct Comparing<'a> {
@@ -181,37 +206,40 @@ impl Comparing<'_> {
     fn image(&self, comparison: &mut Comparison) {
         let found = match &self.shown.wanted_image {
             WantedImage::Unnamed => Match::Unseen,
+            WantedImage::Tarball { is_same: true } => Match::Same,
             WantedImage::Id(wanted) if short_id(wanted) == short_id(text(&self.shown.object["Image"])) => Match::Same,
-            WantedImage::Id(_) | WantedImage::Absent => Match::Differs,
+            WantedImage::Id(_) | WantedImage::Absent | WantedImage::Tarball { is_same: false } => Match::Differs,
         };
         comparison.add("image", found);
     }
 
-    /// An entry point of the request hides the command of the image.
+    /// An entry point of the request takes that of the image away, and one with words in it the image's command, too.
     fn command(&self, comparison: &mut Comparison) {
         let (body, image) = (self.body, &self.shown.image);
-        let own_entry = !is_nothing(&body["Entrypoint"]);
-        let entry = if own_entry { &body["Entrypoint"] } else { &image["Entrypoint"] };
-        let command = if own_entry || !is_nothing(&body["Cmd"]) { &body["Cmd"] } else { &image["Cmd"] };
+        let has_words = list(&body["Entrypoint"]).next().is_some();
+        let entry = if body["Entrypoint"].is_null() { &image["Entrypoint"] } else { &body["Entrypoint"] };
+        let command = if has_words || !is_nothing(&body["Cmd"]) { &body["Cmd"] } else { &image["Cmd"] };
         comparison.add("Entrypoint", in_order(entry, &self.config["Entrypoint"]));
         comparison.add("Cmd", in_order(command, &self.config["Cmd"]));
     }
 
     /// Names only: values may be secret. An entry without a value takes one of the image away.
     fn environment(&self, comparison: &mut Comparison) {
-        const ADDED: [&str; 5] = ["PATH", "HOME", "HOSTNAME", "TERM", "container"];
+        const ADDED_BY_PODMAN: [&str; 5] = ["PATH", "HOME", "HOSTNAME", "TERM", "container"];
         let mut wanted = variables(&self.shown.image["Env"]);
         wanted.extend(variables(&self.body["Env"]));
         let found = variables(&self.config["Env"]);
         for (name, value) in &wanted {
             let is_same = match (value, found.get(name)) {
                 (None, None | Some(None)) => Match::Same,
-                (None, Some(Some(_))) => Match::Differs,
-                (Some(value), found) => alike(&json!(value), &json!(found.cloned().flatten())),
+                (Some(value), _) if value.contains(UNKNOWN) => Match::Unseen,
+                (Some(value), Some(Some(found))) if value == found => Match::Same,
+                _ => Match::Differs,
             };
             comparison.add(format!("Env {name}"), is_same);
         }
-        for name in found.keys().filter(|name| !wanted.contains_key(*name) && !ADDED.contains(&name.as_str())) {
+        let is_added = |name: &str| self.shown.is_podman && ADDED_BY_PODMAN.contains(&name);
+        for name in found.keys().filter(|name| !wanted.contains_key(*name) && !is_added(name)) {
             comparison.add(format!("Env {name}"), Match::Differs);
         }
     }
@@ -221,7 +249,8 @@ impl Comparing<'_> {
             let own = &self.body[field];
             let wanted = if is_nothing(own) { &self.shown.image[field] } else { own };
             let usual: &[&str] = if field == "StopSignal" { &["SIGTERM", "15"] } else { &["/"] };
-            comparison.add(field, or_default(wanted, &self.config[field], usual));
+            let spelled = |value: &Json| if field == "WorkingDir" { json!(plain_path(text(value))) } else { value.clone() };
+            comparison.add(field, or_default(&spelled(wanted), &spelled(&self.config[field]), usual));
         }
         for field in ["Domainname", "Tty", "OpenStdin", "StdinOnce", "NetworkDisabled"] {
             comparison.add(field, alike(&self.body[field], &self.config[field]));
@@ -230,9 +259,10 @@ impl Comparing<'_> {
         if self.shown.version.is_some_and(|version| version < MAC_ADDRESS_OF_ENDPOINT) && !self.shown.is_podman {
             comparison.add("MacAddress", alike(&self.body["MacAddress"], &self.config["MacAddress"]));
         }
-        let (timeout, found) = (&self.body["StopTimeout"], &self.config["StopTimeout"]);
-        let is_default = timeout.is_null() && *found == 10;
-        comparison.add("StopTimeout", if is_default { Match::Same } else { alike(timeout, found) });
+        // Zero is not nothing: it kills at once.
+        let seconds = |value: &Json| if value.is_null() { json!(10) } else { value.clone() };
+        let is_same = seconds(&self.body["StopTimeout"]) == seconds(&self.config["StopTimeout"]);
+        comparison.add("StopTimeout", if is_same { Match::Same } else { Match::Differs });
         if !is_nothing(&self.body["Hostname"]) {
             comparison.add("Hostname", alike(&self.body["Hostname"], &self.config["Hostname"]));
         }
@@ -261,9 +291,10 @@ impl Comparing<'_> {
     }
 
     fn labels(&self, comparison: &mut Comparison) {
-        let image = &self.shown.image["Labels"];
-        let of_image = |name: &str| image.get(name).is_some();
-        comparison.add("Labels", entries(&self.body["Labels"], &self.config["Labels"], |name| is_own_label(name) || of_image(name)));
+        let mut wanted = self.shown.image["Labels"].as_object().cloned().unwrap_or_default();
+        wanted.extend(self.body["Labels"].as_object().cloned().unwrap_or_default());
+        wanted.retain(|name, _| !is_own_label(name));
+        comparison.add("Labels", entries(&wanted.into(), &self.config["Labels"], is_own_label));
     }
 
     fn host_config(&self, comparison: &mut Comparison) {
@@ -283,10 +314,9 @@ impl Comparing<'_> {
         let fields: BTreeSet<&String> = keys(declared).chain(keys(self.host)).collect();
         for field in fields.into_iter().filter(|field| !ELSEWHERE.contains(&field.as_str())) {
             let (own, found) = (&declared[field.as_str()], &self.host[field.as_str()]);
-            let is_adjusted = ADJUSTABLE.contains(&field.as_str()) && !is_nothing(own);
-            if !is_adjusted {
-                comparison.add(format!("HostConfig.{field}"), self.host_field(field, own, found));
-            }
+            let is_limit = ADJUSTABLE.contains(&field.as_str()) && !is_nothing(own);
+            let is_same = if is_limit { self.limit(field, own, found) } else { self.host_field(field, own, found) };
+            comparison.add(format!("HostConfig.{field}"), is_same);
         }
         for field in ["MaskedPaths", "ReadonlyPaths", "Annotations"].into_iter().filter(|field| !declared[*field].is_null()) {
             comparison.add(format!("HostConfig.{field}"), alike(&declared[field], &self.host[field]));
@@ -297,22 +327,54 @@ impl Comparing<'_> {
         );
     }
 
+    /// A limit that can be adjusted is a drift where the engine shows another one. Where it shows none, it has none, or could not keep it.
+    fn limit(&self, field: &str, own: &Json, found: &Json) -> Match {
+        let engine = &self.shown.engine;
+        let keeps = |what: &str| engine[what] == true;
+        let is_kept = match field {
+            "Memory" | "MemoryReservation" => keeps("MemoryLimit"),
+            "MemorySwap" => keeps("SwapLimit"),
+            "NanoCpus" | "CpuPeriod" | "CpuQuota" => keeps("CpuCfsPeriod") && keeps("CpuCfsQuota"),
+            "CpuShares" => keeps("CPUShares"),
+            "CpusetCpus" | "CpusetMems" => keeps("CPUSet"),
+            "PidsLimit" => keeps("PidsLimit"),
+            _ => false,
+        };
+        match () {
+            () if field == "RestartPolicy" => Match::Same,
+            () if *own == -1 => self.undeclared(field, if *found == -1 { &Json::Null } else { found }),
+            () if !is_nothing(found) => Match::Same,
+            () if is_kept && !is_unknown(own) => Match::Differs,
+            () => Match::Unseen,
+        }
+    }
+
     fn host_field(&self, field: &str, own: &Json, found: &Json) -> Match {
-        if is_nothing(own) {
-            return self.undeclared(field, found);
+        match field {
+            "PortBindings" if is_unknown(own) => return Match::Unseen,
+            "PortBindings" => return ports(own, found, self.shown.is_podman),
+            "Tmpfs" | "Sysctls" | "StorageOpt" => return entries(own, found, |_| false),
+            // Zero is not nothing, but for Podman.
+            "MemorySwappiness" if *own == 0 && *found == 0 => return Match::Same,
+            "MemorySwappiness" if own.is_null() && *found == 0 && !self.shown.is_podman => return Match::Differs,
+            "MemorySwappiness" if *own == 0 && self.shown.engine["CgroupVersion"] == "1" => return Match::Differs,
+            _ if is_nothing(own) => return self.undeclared(field, found),
+            _ => {}
         }
         match field {
             // Engines that cannot keep one leave it out.
             "KernelMemory" | "KernelMemoryTCP" | "OomKillDisable" | "BlkioWeightDevice" | "MemorySwappiness" if is_nothing(found) => {
                 Match::Unseen
             }
+            // There an engine has other means, and forgets them.
+            "Links" if is_nothing(found) && self.is_on_network_of_user() => Match::Unseen,
             "CapAdd" | "CapDrop" => as_set(own, found, |name| name.to_uppercase().trim_start_matches("CAP_").to_owned()),
             "SecurityOpt" => as_set(own, found, |option| option.replacen(':', "=", 1)),
             "Links" => as_set(own, found, link),
-            "GroupAdd" | "ExtraHosts" | "DnsOptions" => as_set(own, found, str::to_owned),
-            "PortBindings" => ports(own, found),
+            "GroupAdd" | "ExtraHosts" => as_set(own, found, str::to_owned),
+            "Dns" | "DnsOptions" | "DnsSearch" => in_order(own, found),
             "Ulimits" => limits(own, found),
-            "LogConfig" => alike(&own["Type"], &found["Type"]).max(entries(&own["Config"], &found["Config"], |_| false)),
+            "LogConfig" => alike(&own["Type"], &found["Type"]).max(self.log_options(&own["Config"], &found["Config"])),
             "PidMode" | "IpcMode" => self.shared(text(own), text(found)),
             _ => alike(own, found),
         }
@@ -328,7 +390,7 @@ impl Comparing<'_> {
             "MemorySwappiness" if *found == -1 => Match::Same,
             "LogConfig" => match text(&self.shown.engine["LoggingDriver"]) {
                 "" => Match::Unseen,
-                driver if podman || text(&found["Type"]) == driver => Match::Same,
+                driver if podman || text(&found["Type"]) == driver => self.log_options(&Json::Null, &found["Config"]),
                 _ => Match::Differs,
             },
             "Runtime" => match text(&self.shown.engine["DefaultRuntime"]) {
@@ -351,6 +413,17 @@ impl Comparing<'_> {
         }
     }
 
+    fn is_on_network_of_user(&self) -> bool {
+        let mode = text(&self.host["NetworkMode"]);
+        !is_alone(mode) && !is_default_network(mode)
+    }
+
+    /// An engine adds options of its daemon.json.
+    fn log_options(&self, own: &Json, found: &Json) -> Match {
+        let more = keys(found).any(|name| own.get(name).is_none()) && !self.shown.is_podman;
+        entries(own, found, |_| true).max(if more { Match::Unseen } else { Match::Same })
+    }
+
     /// A namespace of another container is named by its name or its id, and engines show its id.
     fn shared(&self, own: &str, found: &str) -> Match {
         let of = |mode: &str| mode.strip_prefix("container:").map(|name| name.trim_start_matches('/').to_owned());
@@ -369,7 +442,7 @@ impl Comparing<'_> {
         let host = &self.body["HostConfig"];
         let mut wanted: BTreeMap<String, Mount> = BTreeMap::new();
         for path in keys(&self.shown.image["Volumes"]).chain(keys(&self.body["Volumes"])) {
-            wanted.insert(path.trim_end_matches('/').to_owned(), Mount::default());
+            wanted.insert(plain_path(path), Mount::default());
         }
         wanted.extend(list(&host["Binds"]).filter_map(Mount::of_bind));
         wanted.extend(list(&host["Mounts"]).filter(|mount| mount["Type"] != "tmpfs").filter_map(Mount::of_mount));
@@ -380,7 +453,11 @@ impl Comparing<'_> {
             let is_same = found.remove(&path).map_or(Match::Differs, |found| mount.matches(&found));
             comparison.add(format!("mount {path}"), is_same);
         }
-        for path in found.keys().filter(|_| !is_shared) {
+        // What was carried over from an older container stays, wanted or not.
+        let carried: BTreeSet<&str> =
+            list(&self.host["Mounts"]).map(|mount| text(&mount["Source"])).filter(|it| is_anonymous(it)).collect();
+        let is_carried = |mount: &Mount| mount.source.as_deref().is_some_and(|source| carried.contains(source));
+        for (path, _) in found.iter().filter(|(_, mount)| !is_shared && !is_carried(mount)) {
             comparison.add(format!("mount {path}"), Match::Differs);
         }
         if !self.shown.is_podman {
@@ -394,7 +471,7 @@ impl Comparing<'_> {
         let carried = |mount: &&Json| is_anonymous(text(&mount["Source"]));
         let found: Json = list(&self.host["Mounts"]).filter(|mount| !carried(mount)).cloned().collect();
         comparison.add("HostConfig.Mounts", alike(&list(&own["Mounts"]).cloned().collect(), &found));
-        comparison.add("HostConfig.Binds", as_set(&own["Binds"], &self.host["Binds"], |bind| bind.trim_end_matches(":rw").to_owned()));
+        comparison.add("HostConfig.Binds", as_set(&own["Binds"], &self.host["Binds"], plain_bind));
     }
 
     fn networks(&self, comparison: &mut Comparison) {
@@ -466,30 +543,50 @@ impl Mount {
     fn of_bind(bind: &Json) -> Option<(String, Self)> {
         let parts: Vec<&str> = text(bind).split(':').collect();
         let options = parts.get(2).copied().unwrap_or_default();
-        let target = parts.get(1)?.trim_end_matches('/').to_owned();
-        Some((target, Self { source: Some(parts[0].to_owned()), is_read_only: options.split(',').any(|option| option == "ro") }))
+        let target = plain_path(parts.get(1)?);
+        Some((target, Self { source: Some(plain_path(parts[0])), is_read_only: options.split(',').any(|option| option == "ro") }))
     }
 
     fn of_mount(mount: &Json) -> Option<(String, Self)> {
-        let source = Some(text(&mount["Source"]).to_owned()).filter(|source| !source.is_empty());
-        Some((mount["Target"].as_str()?.trim_end_matches('/').to_owned(), Self { source, is_read_only: mount["ReadOnly"] == true }))
+        let source = Some(plain_path(text(&mount["Source"]))).filter(|source| !source.is_empty());
+        Some((plain_path(mount["Target"].as_str()?), Self { source, is_read_only: mount["ReadOnly"] == true }))
     }
 
     fn of_shown(mount: &Json) -> (String, Self) {
         let named = if mount["Type"] == "volume" { text(&mount["Name"]) } else { text(&mount["Source"]) };
-        let path = text(&mount["Destination"]).trim_end_matches('/').to_owned();
-        (path, Self { source: Some(named.to_owned()), is_read_only: mount["RW"] == false })
+        let path = plain_path(text(&mount["Destination"]));
+        (path, Self { source: Some(plain_path(named)), is_read_only: mount["RW"] == false })
     }
 
     fn matches(&self, found: &Self) -> Match {
         let source = match &self.source {
             Some(source) if source.contains(UNKNOWN) => Match::Unseen,
-            Some(source) if found.source.as_deref().map(|it| it.trim_end_matches('/')) == Some(source.trim_end_matches('/')) => Match::Same,
+            Some(source) if found.source.as_ref() == Some(source) => Match::Same,
             None if found.source.as_deref().is_some_and(is_anonymous) => Match::Same,
             _ => Match::Differs,
         };
         if self.is_read_only == found.is_read_only { source } else { Match::Differs }
     }
+}
+
+/// A path as engines clean it; a name stays as it is.
+fn plain_path(path: &str) -> String {
+    if !path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn plain_bind(bind: &str) -> String {
+    bind.trim_end_matches(":rw").split(':').map(plain_path).collect::<Vec<_>>().join(":")
 }
 
 fn short_id(id: &str) -> &str {
@@ -515,18 +612,20 @@ fn link(link: &str) -> String {
     format!("{}:{}", name.trim_start_matches('/'), alias.rsplit('/').next().unwrap_or(alias))
 }
 
-/// A port that the engine chooses can be any.
-fn ports(own: &Json, found: &Json) -> Match {
-    let known = |port: &str| {
-        list(&own[port]).all(|binding| !matches!(text(&binding["HostPort"]), "" | "0") && !text(&binding["HostPort"]).contains('-'))
-    };
+/// A port that the engine chooses can be any; only Podman shows which it chose.
+fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
+    let is_chosen = |port: &Json| matches!(text(port), "" | "0") || text(port).contains('-');
+    let known = |port: &str| !is_podman || list(&own[port]).all(|binding| !is_chosen(&binding["HostPort"]));
     if keys(own).collect::<BTreeSet<_>>() != keys(found).collect::<BTreeSet<_>>() {
         return Match::Differs;
     }
     let spelled = |bindings: &Json, port: &str| -> Json {
         let address =
             |binding: &Json| if matches!(text(&binding["HostIp"]), "0.0.0.0" | "") { Json::Null } else { binding["HostIp"].clone() };
-        let number = |binding: &Json| if known(port) { binding["HostPort"].clone() } else { Json::Null };
+        let number = |binding: &Json| match text(&binding["HostPort"]) {
+            number if known(port) && number != "0" => json!(number),
+            _ => Json::Null,
+        };
         // One that says nothing publishes the port, too.
         list(bindings).map(|binding| json!([true, address(binding), number(binding)])).collect()
     };
@@ -663,7 +762,106 @@ mod tests {
             (json!({ "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "49153" }] }), false),
             (json!({ "81/tcp": [{ "HostPort": "49153" }] }), false),
         ] {
-            assert_eq!(ports(&own, &found) == Match::Same, is_same, "{own}");
+            assert_eq!(ports(&own, &found, true) == Match::Same, is_same, "{own}");
         }
+        let asked = |port: &str| json!({ "80/tcp": [{ "HostIp": "", "HostPort": port }] });
+        assert_eq!(ports(&asked("8000-8010"), &asked("8000-8010"), false), Match::Same);
+        assert_eq!(ports(&asked("8000-8010"), &asked("8011-8020"), false), Match::Differs);
+        assert_eq!(ports(&asked("0"), &asked(""), false), Match::Same);
+    }
+
+    #[test]
+    fn limits_that_are_new_differ_where_the_engine_can_keep_them() {
+        let mut shown = plain();
+        let limits = json!({ "HostConfig": { "Memory": 1 << 26, "CpuShares": 512, "PidsLimit": 7, "CpusetCpus": "0", "NanoCpus": 1 } });
+        assert_eq!(container(&limits, &shown).unseen.len(), 5, "an engine that keeps none");
+        for able in ["MemoryLimit", "CPUShares", "PidsLimit", "CPUSet", "CpuCfsPeriod", "CpuCfsQuota"] {
+            shown.engine[able] = true.into();
+        }
+        assert_eq!(differs(&limits, &shown).len(), 5);
+        shown.object["HostConfig"]["PidsLimit"] = 9.into();
+        assert_eq!(differs(&json!({ "HostConfig": { "PidsLimit": 7 } }), &shown), Vec::<String>::new(), "that is a drift");
+        assert_eq!(differs(&json!({ "HostConfig": { "PidsLimit": -1 } }), &shown), ["HostConfig.PidsLimit"]);
+    }
+
+    #[test]
+    fn what_is_empty_or_zero_is_still_declared() {
+        for (body, what) in [
+            (json!({ "Env": ["A="] }), "Env A"),
+            (json!({ "Labels": { "a": "" } }), "Labels"),
+            (json!({ "HostConfig": { "Tmpfs": { "/t": "" } } }), "HostConfig.Tmpfs"),
+            (json!({ "HostConfig": { "PortBindings": { "80/tcp": [{ "HostIp": "", "HostPort": "" }] } } }), "HostConfig.PortBindings"),
+            (json!({ "StopTimeout": 0 }), "StopTimeout"),
+        ] {
+            assert_eq!(differs(&body, &plain()), [what], "{body}");
+        }
+        let mut shown = plain();
+        shown.engine["CgroupVersion"] = "1".into();
+        assert_eq!(differs(&json!({ "HostConfig": { "MemorySwappiness": 0 } }), &shown), ["HostConfig.MemorySwappiness"]);
+        shown.object["HostConfig"]["MemorySwappiness"] = 0.into();
+        assert_eq!(differs(&json!({}), &shown), ["HostConfig.MemorySwappiness"]);
+    }
+
+    #[test]
+    fn a_label_or_variable_of_the_image_comes_back() {
+        let mut shown = plain();
+        shown.object["Config"]["Labels"]["of"] = "blueprint".into();
+        shown.object["Config"]["Env"] = json!(["PATH=/bin", "FROM=image", "HOME=/x"]);
+        assert_eq!(differs(&json!({}), &shown), ["Env HOME", "Labels"]);
+    }
+
+    #[test]
+    fn paths_are_cleaned_and_empty_entry_points_take_those_of_the_image_away() {
+        let mut shown = plain();
+        shown.object["Config"]["WorkingDir"] = "/tmp".into();
+        shown.object["Mounts"] = json!([{ "Type": "bind", "Source": "/tmp", "Destination": "/a", "RW": true }]);
+        shown.object["HostConfig"]["Binds"] = json!(["/tmp/../tmp/:/a/"]);
+        let body = json!({ "WorkingDir": "/tmp//x/..", "HostConfig": { "Binds": ["/tmp/../tmp/:/a/"] } });
+        assert_eq!(differs(&body, &shown), Vec::<String>::new());
+        let mut shown = plain();
+        shown.image["Entrypoint"] = json!(["/init"]);
+        assert_eq!(differs(&json!({}), &shown), ["Entrypoint"]);
+        assert_eq!(differs(&json!({ "Entrypoint": [] }), &shown), Vec::<String>::new());
+        assert_eq!(differs(&json!({ "Entrypoint": [""] }), &shown), ["Cmd"], "it takes the command away, too");
+    }
+
+    #[test]
+    fn links_on_networks_of_the_user_are_not_shown() {
+        let mut shown = plain();
+        shown.object["HostConfig"]["NetworkMode"] = "back".into();
+        shown.object["NetworkSettings"]["Networks"] = json!({ "back": {} });
+        let body = json!({ "HostConfig": { "NetworkMode": "back", "Links": ["db:db"] } });
+        let Comparison { differs, unseen } = container(&body, &shown);
+        assert_eq!((differs.len(), unseen.into_iter().collect::<Vec<_>>()), (0, vec!["HostConfig.Links".to_owned()]));
+    }
+
+    #[test]
+    fn what_was_carried_over_stays_without_a_difference() {
+        let name = "0123456789abcdef".repeat(4);
+        let mut shown = plain();
+        shown.object["Mounts"] = json!([{ "Type": "volume", "Name": name, "Destination": "/data", "RW": true }]);
+        assert_eq!(differs(&json!({}), &shown), ["mount /data"]);
+        shown.object["HostConfig"]["Mounts"] = json!([{ "Type": "volume", "Source": name, "Target": "/data" }]);
+        assert_eq!(differs(&json!({}), &shown), Vec::<String>::new());
+    }
+
+    #[test]
+    fn options_of_logs_that_are_not_declared_may_be_the_daemons() {
+        let mut shown = plain();
+        shown.object["HostConfig"]["LogConfig"]["Config"] = json!({ "max-size": "1m" });
+        assert_eq!(container(&json!({}), &shown).unseen.into_iter().collect::<Vec<_>>(), ["HostConfig.LogConfig"]);
+    }
+
+    #[test]
+    fn networks_and_volumes_are_compared_with_their_names_and_addresses() {
+        let of = |name: &str, config: Json| json!({ "Name": name, "Driver": "bridge", "IPAM": { "Driver": "default", "Config": config } });
+        let chosen = json!([{ "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" }]);
+        let found = of("net", chosen);
+        assert_eq!(network(&json!({ "Name": "net" }), &found), Comparison::default());
+        assert_eq!(network(&json!({ "Name": "new" }), &found).differs.into_iter().collect::<Vec<_>>(), ["Name"]);
+        let declared_once = of("net", json!([{ "Subnet": "172.99.0.0/24" }]));
+        assert_eq!(network(&json!({ "Name": "net" }), &declared_once).unseen.into_iter().collect::<Vec<_>>(), ["IPAM"]);
+        assert_eq!(network(&json!({ "Name": "net", "IPAM": { "Driver": "null" } }), &found).differs.len(), 1);
+        assert_eq!(volume(&json!({ "Name": "new" }), &json!({ "Name": "old", "Driver": "local" })).differs.len(), 1);
     }
 }

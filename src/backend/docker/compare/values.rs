@@ -100,7 +100,11 @@ pub(super) fn entries(own: &Json, found: &Json, ignored: impl Fn(&str) -> bool) 
     if extra && !is_unknown(own) {
         return Match::Differs;
     }
-    let of = |name: &String| alike(&own[name.as_str()], &found[name.as_str()]);
+    let of = |name: &String| match found.get(name) {
+        // An empty entry is one, too.
+        None if !is_unknown(&own[name.as_str()]) => Match::Differs,
+        found => alike(&own[name.as_str()], found.unwrap_or_default()),
+    };
     keys(own).map(of).max().unwrap_or(Match::Same)
 }
 

@@ -14,6 +14,7 @@ pub(super) use image::{Image, KEYS, Key, file_of, is_url, key_of, name_of, path_
 use super::{
     connect::{EngineError, failure, status},
     engine::{Engine, label},
+    step::is_late,
 };
 use crate::backend::{Call, Failure, ObjectKind, Outputs, Progress, ProgressSink};
 use archive::{Archive, Upload, blocking, digest, recognise, watched};
@@ -114,9 +115,9 @@ impl Engine {
     /// Fetches a tarball and brings it as if it were a file, unless one of that digest was brought before.
     async fn bring_url(&self, it: &Bringing<'_>, url: &str) -> Result<Json, Failure> {
         let before = match &it.image.sha256 {
-            Some(digest) => self.brought_before(it, label::SOURCE, &made_of(it, digest)).await?,
+            Some(digest) => self.brought_before(it, label::SOURCE, &made_of(&it.image, digest)).await?,
             None if it.image.pull == PullPolicy::Always => None,
-            None => self.brought_before(it, label::FROM, &self.digest(&made_of(it, url))).await?,
+            None => self.brought_before(it, label::FROM, &self.digest(&made_of(&it.image, url))).await?,
         };
         if let Some(found) = before {
             return Ok(found);
@@ -141,7 +142,7 @@ impl Engine {
                 .hint("either the file was changed, or `sha256` of the image is that of another one"));
         }
         match archive {
-            Archive::FileSystem => match self.brought_before(it, label::SOURCE, &made_of(it, &digest)).await? {
+            Archive::FileSystem => match self.brought_before(it, label::SOURCE, &made_of(&it.image, &digest)).await? {
                 Some(image) => Ok(image),
                 None => self.import(it, path, &digest).await,
             },
@@ -185,11 +186,11 @@ impl Engine {
 
     async fn import(&self, it: &Bringing<'_>, path: &Path, digest: &str) -> Result<Json, Failure> {
         let mut query = it.image.query(&it.repository);
-        let source = made_of(it, digest);
+        let source = made_of(&it.image, digest);
         query.push(("changes", format!("LABEL {}={source}", label::SOURCE)));
         query.push(("changes", format!("LABEL {}={}", label::SEAL, self.digest(&source))));
         if let Some(url) = it.image.src.as_ref().filter(|src| is_url(src)) {
-            query.push(("changes", format!("LABEL {}={}", label::FROM, self.digest(&made_of(it, url)))));
+            query.push(("changes", format!("LABEL {}={}", label::FROM, self.digest(&made_of(&it.image, url)))));
         }
         if it.image.repository.is_none() {
             query.push(("changes", format!("LABEL {}=true", label::UNNAMED)));
@@ -263,12 +264,29 @@ fn image_id(id: &str) -> Outputs {
 }
 
 /// What an imported image is made of: the same file with other changes makes another image.
-fn made_of(it: &Bringing<'_>, digest: &str) -> String {
-    if it.image.changes.is_empty() {
+fn made_of(image: &Image, digest: &str) -> String {
+    if image.changes.is_empty() {
         digest.to_owned()
     } else {
-        format!("{digest}+{}", it.image.changes.join("+").replace(['"', '\\', '\n', ' '], "_"))
+        format!("{digest}+{}", image.changes.join("+").replace(['"', '\\', '\n', ' '], "_"))
     }
+}
+
+/// Whether an imported image is made of what a declaration names now; none if nothing tells.
+pub(super) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> Option<bool> {
+    let image = Image::read(declared).ok().filter(|_| !is_late(declared, &["src", "sha256", "changes"]))?;
+    let source = found["Config"]["Labels"][label::SOURCE].as_str().filter(|_| is_imported(found))?;
+    let src = image.src.as_ref()?;
+    if let Some(digest) = &image.sha256 {
+        return Some(source == made_of(&image, digest));
+    }
+    if is_url(src) {
+        // Fetching it only to compare it is too much to ask.
+        let digest = source.split('+').next().unwrap_or_default();
+        return (source != made_of(&image, digest)).then_some(false);
+    }
+    let digest = blocking(&path_of(src, folder), digest).await.ok()?;
+    Some(source == made_of(&image, &digest))
 }
 
 /// Whether an image is for a platform that is asked for.
