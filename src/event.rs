@@ -26,6 +26,9 @@ pub enum Event {
         deployment: Box<Deployment>,
         /// Its instances by id.
         instances: IndexMap<String, InstanceRecord>,
+        /// The user said that these objects are theirs: they are known by their ids from here on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_consent: bool,
     },
     /// A workflow begins.
     ExecutionStarted {

@@ -4,7 +4,7 @@
 //! lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
 
 use crate::{
-    backend::{Backend, Call, Failure, Outputs, Progress, Step, known_ids, look},
+    backend::{Backend, Call, Failure, Outputs, Progress, Step, look},
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
     model::Retry,
@@ -16,7 +16,7 @@ use crate::{
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -461,7 +461,6 @@ impl<'a, B: Backend> Executor<'a, B> {
             node: planned.node.clone(),
             step,
             properties: self.record.properties(&planned.instance).cloned().unwrap_or_default(),
-            known: if planned.step.concerns_others() { known_ids(self.record) } else { HashSet::new() },
             side: planned.side.clone(),
             stop: stopped,
         }

@@ -13,7 +13,11 @@ use crate::{
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{borrow::Cow, cell::OnceCell, collections::HashMap};
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    collections::{BTreeSet, HashMap},
+};
 use thiserror::Error;
 
 /// An event that cannot follow from what is known.
@@ -98,6 +102,12 @@ impl InstanceRecord {
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.former.is_some() || self.is_stale
+    }
+
+    /// Ids of the objects that stand for it.
+    fn object_ids(&self) -> Vec<String> {
+        let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
+        ["container_id", "network_id", "volume_name"].into_iter().filter_map(of).collect()
     }
 
     fn is_up_to_date_now(&mut self) {
@@ -216,6 +226,10 @@ pub struct Record {
     /// Relationships that came or went between instances that exist, and that nobody was told of yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loose_ends: Vec<LooseEnd>,
+    /// Ids of objects that another state directory made and the user took over. They stay when the deployment is taken down: so does a
+    /// volume that is kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub taken_over: BTreeSet<String>,
     /// Executions, oldest first; those before the oldest may have been forgotten.
     pub executions: Vec<Execution>,
     /// How many executions there ever were.
@@ -225,6 +239,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether all that is known of it are labels that the user said are theirs, wherever its blueprint was when it was made.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        !self.taken_over.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.recovered)
+    }
+
     /// Takes one event into account. Live runs, resumed runs and `status` all go through here.
     ///
     /// # Errors
@@ -233,7 +253,7 @@ impl Record {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
         match &entry.event {
             Event::Defined { deployment } => self.define(deployment),
-            Event::Recovered { deployment, instances } => self.recover(deployment, instances),
+            Event::Recovered { deployment, instances, by_consent } => self.recover(deployment, instances, *by_consent),
             Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back, parameters } => {
                 self.start(execution, *workflow, of.clone(), *rolls_back, entry.at);
                 if let Some(execution) = self.running_mut() {
@@ -308,8 +328,17 @@ impl Record {
         self.loose_ends.retain(matters);
     }
 
-    fn recover(&mut self, deployment: &Deployment, instances: &IndexMap<String, InstanceRecord>) {
-        *self = Self { deployment: Some(deployment.clone()), instances: instances.clone(), ran: self.ran, ..Self::default() };
+    /// What is installed stays as it is, with what labels tell beside it.
+    fn recover(&mut self, deployment: &Deployment, instances: &IndexMap<String, InstanceRecord>, by_consent: bool) {
+        if !self.is_installed() {
+            let (ran, taken_over) = (self.ran, std::mem::take(&mut self.taken_over));
+            *self = Self { taken_over, ran, ..Self::default() };
+        }
+        self.deployment = Some(deployment.clone());
+        self.instances.extend(instances.clone());
+        if by_consent {
+            self.taken_over.extend(instances.values().flat_map(InstanceRecord::object_ids));
+        }
     }
 
     fn start(&mut self, id: &str, workflow: Workflow, of: Option<String>, rolls_back: bool, at: u64) {

@@ -18,12 +18,7 @@ use crate::{
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-    future::Future,
-    path::PathBuf,
-};
+use std::{collections::HashMap, fmt, future::Future, path::PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
@@ -76,12 +71,6 @@ impl Step {
     #[must_use]
     pub fn removes_image(&self) -> bool {
         matches!(self, Self::Docker(docker::Step { action: docker::Action::RemoveImage, .. }))
-    }
-
-    /// Whether the step has to know which other objects are the deployment's.
-    #[must_use]
-    pub fn concerns_others(&self) -> bool {
-        matches!(self, Self::Docker(docker::Step { action: docker::Action::RemoveNetwork, .. }))
     }
 
     /// Whether the step ends something that works.
@@ -320,8 +309,6 @@ pub struct Call {
     pub step: Step,
     /// Runtime properties of the instance.
     pub properties: JsonMap<String, Json>,
-    /// Ids of everything that the record knows, if the step [looks at others](Step::concerns_others).
-    pub known: HashSet<String>,
     /// Of an operation of a relationship: which.
     pub side: Option<Side>,
     /// Cancelled when the user asks to stop: a step that only waits gives up, others go on.
@@ -798,12 +785,6 @@ pub fn makes_or_starts(operation: &Planned) -> bool {
 #[must_use]
 pub fn reads_properties(operation: &Planned) -> bool {
     docker::Operation::of(&operation.plugin, &operation.operation).and_then(docker::Operation::makes).is_some()
-}
-
-/// Ids of all objects that a record knows.
-#[must_use]
-pub fn known_ids(record: &Record) -> HashSet<String> {
-    docker::known_ids(record)
 }
 
 /// How far an instance is from being installed.

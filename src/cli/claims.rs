@@ -59,6 +59,15 @@ pub(crate) fn unproven(name: &str, claims: &[Claim]) -> CliError {
     proceed(error.hint("use the state directory that it was installed from: --state-dir DIR"), name, claims)
 }
 
+/// Another state directory made a part of what is to be taken down.
+pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> CliError {
+    let message = format!("another state directory made objects of `{name}` that this one does not know; nothing was done");
+    let mut error = CliError::new(Kind::Failed, message);
+    error.preamble = lines(claims);
+    error.fields = json!({ "deployment": name, "claims": fields(claims) });
+    proceed(error, name, claims)
+}
+
 /// How to proceed with what somebody claims.
 pub(crate) fn proceed(error: CliError, name: &str, claims: &[Claim]) -> CliError {
     let ids = claims.iter().map(|claim| printable(&claim.id));

@@ -157,7 +157,7 @@ impl Install<'_> {
     async fn settle(&self, wish: &Wish, engines: &docker::Engines, first: bool) -> Result<Option<Proposal>, CliError> {
         let is_update = self.ask.workflow == Workflow::Update;
         if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
-            return Err(self.not_installed(&engines.default_engine().await?.told(self.name).await?));
+            return Err(self.not_installed(&self.workspace.told(engines, self.name).await?));
         }
         let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
         if first {
@@ -172,7 +172,7 @@ impl Install<'_> {
             Decision::Different(differences) if !is_update => return Err(different(&wish.deployment.name, &differences)),
             _ => {}
         }
-        wish.refuse_strangers(engines, &observed).await?;
+        wish.refuse_strangers(self.workspace, engines, &observed).await?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
         refuse_refused(&proposal.stage)?;
         refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
@@ -213,7 +213,7 @@ impl Wish {
     ) -> Result<Self, CliError> {
         let record = workspace.state.read(name)?;
         let before = record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
-        refuse_other_blueprint(before, path)?;
+        refuse_other_blueprint(before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)), path)?;
         let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global)?;
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
@@ -289,17 +289,26 @@ impl Wish {
     }
 
     /// Objects that labels, and nothing else, name as of this deployment: they would stand in the way.
-    pub(crate) async fn refuse_strangers(&self, engines: &docker::Engines, observed: &Observed) -> Result<(), CliError> {
+    pub(crate) async fn refuse_strangers(
+        &self,
+        workspace: &Workspace<'_>,
+        engines: &docker::Engines,
+        observed: &Observed,
+    ) -> Result<(), CliError> {
         // Of another state folder, or of a journal that this one has lost.
         let unknown = |instance: &str| self.deployment.instance(instance).is_none();
         let is_strange = |object: &&Object| object.is_claimed || object.owner.as_ref().is_some_and(|owner| unknown(&owner.instance));
         let strangers: Vec<String> = observed.objects.iter().filter(is_strange).map(|object| printable(&object.name)).collect();
-        let known = self.record.as_ref().is_some_and(Record::is_installed);
-        if known || strangers.is_empty() {
+        if strangers.is_empty() {
             return Ok(());
         }
         let name = &self.deployment.name;
-        let told = engines.default_engine().await?.told(name).await?;
+        let told = workspace.told(engines, name).await?;
+        if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
+            let id = &self.deployment.id;
+            let claims: Vec<docker::Claim> = told.claims().into_iter().filter(|claim| claim.id == *id).collect();
+            return recover::elsewhere(&told, record).map_or(Ok(()), |_| Err(claims::elsewhere(name, &claims)));
+        }
         let message = format!("this state folder does not know `{name}`, but the engine has objects of it: {}", strangers.join(", "));
         let mut error = CliError::new(Kind::Failed, message);
         error.preamble = claims::lines(&told.claims());

@@ -37,11 +37,12 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
 
 /// Deployments on the engine that this state directory does not know as installed, and those that somebody else claims.
 async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
-    let engine = workspace.engines()?.default_engine().await?;
+    let engines = workspace.engines()?;
+    let engine = engines.default_engine().await?;
     let mut found = Vec::new();
     for name in engine.deployments().await?.into_keys() {
         let installed = known.iter().find(|row| row.name == name && row.record.is_installed());
-        let told = engine.told(&name).await?;
+        let told = workspace.told(&engines, &name).await?;
         let ours = told.ours().filter(|_| installed.is_none());
         found.extend(ours.map(|ours| Row { name: name.clone(), record: recover::record(&ours), by: By::Seal }));
         let id = installed.and_then(|row| row.record.deployment.as_ref()).map(|deployment| deployment.id.clone());

@@ -45,7 +45,7 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     let (observed, preview) = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;
         let observed = workspace.observe(&engines, &wish.deployment, &wish.known()).await?;
-        wish.refuse_strangers(&engines, &observed).await?;
+        wish.refuse_strangers(&workspace, &engines, &observed).await?;
         let mut preview = Preview::new(&wish, &observed, &parameters);
         preview.too_old = too_old(&engines, &preview.proposal.stage).await?;
         Ok::<_, CliError>((observed, preview))

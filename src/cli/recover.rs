@@ -12,10 +12,11 @@ use super::{
 use crate::{
     backend::{
         Places,
-        docker::{Recovered, Told},
+        docker::{Recovered, Told, known_ids},
     },
     event::{Entry, Event},
     journal::Holder,
+    model::Deployment,
     printable::printable,
     report::count,
     state::Record,
@@ -27,18 +28,17 @@ pub(crate) fn recover(global: &Global, given: Option<&str>, id: Option<&str>) ->
     let workspace = Workspace::new(global)?;
     let name = workspace.name(given)?;
     Workspace::runtime()?.block_on(async {
-        if mend(&workspace, &name).await? {
-            return Ok(known(&name, &workspace.record(&name)?, true));
-        }
-        if let Some(record) = workspace.state.read(&name)?.filter(Record::is_installed) {
-            let text = format!("`{name}` is known here: there is nothing to recover\n");
-            return Ok(Outcome { text, ..known(&name, &Record::default(), record.deployment.is_none()) });
-        }
+        let is_mended = mend(&workspace, &name).await?;
         let engines = workspace.engines()?;
-        let told = engines.default_engine().await?.told(&name).await?;
-        if claims::chosen(&told, &name, id, "--id")?.is_none() {
-            let error = CliError::usage(format!("nothing on the engine carries the labels of a deployment `{name}`"));
-            return Err(error.hint("dockctl list --all shows those there are"));
+        let told = workspace.told(&engines, &name).await?;
+        let installed = workspace.state.read(&name)?.filter(Record::is_installed);
+        match &installed {
+            Some(record) if elsewhere(&told, record).is_none() => return Ok(nothing(&name, record, is_mended)),
+            None if claims::chosen(&told, &name, id, "--id")?.is_none() => {
+                let error = CliError::usage(format!("nothing on the engine carries the labels of a deployment `{name}`"));
+                return Err(error.hint("dockctl list --all shows those there are"));
+            }
+            _ => {}
         }
         let mut session = Session::begin(&workspace, &engines, &name, "recover")?;
         let noted = put_down(&mut session, &name, |told| claims::chosen(told, &name, id, "--id")).await;
@@ -52,29 +52,37 @@ pub(crate) fn recover(global: &Global, given: Option<&str>, id: Option<&str>) ->
     })
 }
 
+/// What another state directory made for a deployment that is installed here.
+pub(crate) fn elsewhere(told: &Told, record: &Record) -> Option<Recovered> {
+    told.made_elsewhere(&record.deployment.as_ref()?.id, &known_ids(record))
+}
+
+fn nothing(name: &str, record: &Record, is_mended: bool) -> Outcome {
+    if is_mended {
+        return known(name, record, true);
+    }
+    let text = format!("`{name}` is known here: there is nothing to recover\n");
+    Outcome { text, ..known(name, &Record::default(), false) }
+}
+
 /// What is known of a deployment, whether or not it was recovered now.
 fn known(name: &str, record: &Record, recovered: bool) -> Outcome {
     let fields = json!({ "deployment": name, "recovered": recovered, "instances": super::status::known_instances(record) });
     Outcome::new(fields, known_table(record))
 }
 
-/// What labels tell once nobody works on the deployment any more.
+/// Puts down what the user takes over, once nobody works on the deployment any more.
 async fn put_down(
     session: &mut Session<'_>,
     name: &str,
     choose: impl Fn(&Told) -> Result<Option<Recovered>, CliError>,
 ) -> Result<Option<Recovered>, CliError> {
     session.settle(name, &Places::new(), "recover").await?;
-    if session.record.is_installed() {
-        return Err(known_by_now(name));
-    }
-    let recovered = choose(&session.told(name).await?)?;
-    session.note(recovered.clone().map(event).into_iter().collect())?;
+    let told = session.told(name).await?;
+    let is_installed = session.record.is_installed();
+    let recovered = if is_installed { elsewhere(&told, &session.record) } else { choose(&told)? };
+    session.note(recovered.iter().map(|recovered| taken_over(&session.record, recovered)).collect())?;
     Ok(recovered)
-}
-
-fn known_by_now(name: &str) -> CliError {
-    CliError::new(Kind::Busy, format!("another run put down `{name}` in the meantime"))
 }
 
 /// Sets a damaged journal aside, and puts what labels tell in its place; whether there was one.
@@ -93,8 +101,7 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     let kept = workspace.state.set_aside(name)?;
     drop(lock);
     let mut session = Session::begin(workspace, &engines, name, "recover")?;
-    // Nobody was asked: only what this state directory sealed is taken.
-    let noted = put_down(&mut session, name, |told| Ok(told.ours())).await;
+    let noted = put_in_place(&mut session, name).await;
     session.end().await;
     let recovered = noted.map_err(|error| error.hint(format!("the damaged journal was kept as {}", kept.display())))?;
     let told = recovered.as_ref().map_or_else(|| format!("nothing on the engine carries the labels of `{name}`\n"), words);
@@ -102,9 +109,44 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     Ok(true)
 }
 
+/// Puts down what this state directory sealed: nobody was asked for more.
+async fn put_in_place(session: &mut Session<'_>, name: &str) -> Result<Option<Recovered>, CliError> {
+    session.settle(name, &Places::new(), "recover").await?;
+    if session.record.is_installed() {
+        return Err(CliError::new(Kind::Busy, format!("another run put down `{name}` in the meantime")));
+    }
+    let recovered = session.told(name).await?.ours();
+    session.note(recovered.clone().map(event).into_iter().collect())?;
+    Ok(recovered)
+}
+
 /// The event that puts down what labels tell.
 pub(crate) fn event(recovered: Recovered) -> Event {
-    Event::Recovered { deployment: Box::new(recovered.deployment), instances: recovered.instances }
+    Event::Recovered { deployment: Box::new(recovered.deployment), instances: recovered.instances, by_consent: false }
+}
+
+/// The event that puts down what the user takes over: beside the definition, where there is one.
+pub(crate) fn taken_over(record: &Record, recovered: &Recovered) -> Event {
+    // What is installed was not made from the definition that is known here, or not all of it.
+    let whole = with_more(record, &recovered.deployment).map(|whole| Deployment { recovered: true, ..whole });
+    let deployment = whole.unwrap_or_else(|| recovered.deployment.clone());
+    Event::Recovered { deployment: Box::new(deployment), instances: recovered.instances.clone(), by_consent: true }
+}
+
+/// The definition of what is installed, with the instances that only labels tell of; none if nothing is installed.
+pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment> {
+    let mut whole = record.deployment.clone().filter(|_| record.is_installed())?;
+    let is_dropped = |id: &str| record.dropped.iter().any(|(dropped, _)| dropped.id == id);
+    for mut instance in told.instances.iter().filter(|it| !is_dropped(&it.id)).cloned() {
+        let Some(node) = told.node(&instance).filter(|_| whole.instance(&instance.id).is_none()) else { continue };
+        // A node of today can have the name of one that was dropped.
+        if whole.nodes.contains_key(&instance.node) {
+            instance.node = format!("{}.{}", instance.node, instance.id);
+        }
+        whole.nodes.insert(instance.node.clone(), node.clone());
+        whole.instances.push(instance);
+    }
+    Some(whole)
 }
 
 /// What is known if labels are all that tells.

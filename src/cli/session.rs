@@ -138,8 +138,9 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What another run put down can hold secrets that this one has not asked for.
+    /// What another run put down can hold secrets that this one has not asked for, and ids of what the user took over.
     fn learn(&self) {
+        self.engines.trust(&self.record);
         let definitions = self.record.deployment.iter().map(|deployment| json!(deployment));
         let dropped = self.record.dropped.iter().map(|(_, definition)| json!(definition));
         definitions.chain(dropped).for_each(|definition| self.workspace.secrets.learn(&definition));
@@ -173,6 +174,7 @@ impl<'a> Session<'a> {
 
     /// What labels on the default engine tell of the deployments of a name.
     pub(crate) async fn told(&self, name: &str) -> Result<Told, CliError> {
+        self.engines.trust(&self.record);
         let asked = async { Ok(self.engines.default_engine().await?.told(name).await?) };
         unless_stopped(&self.signals, asked).await?
     }

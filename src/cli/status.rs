@@ -228,7 +228,7 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
         known => known?.filter(|record| record.deployment.is_some()),
     };
     let installed = known.as_ref().is_some_and(Record::is_installed);
-    let told = if installed { Told::default() } else { engines.default_engine().await?.told(name).await? };
+    let told = if installed { Told::default() } else { workspace.told(&engines, name).await? };
     let recovered = told.meant();
     let record = match (&recovered, known) {
         (Some(recovered), _) => recover::record(recovered),
@@ -240,12 +240,12 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
         return Err(claims::chosen(&told, name, None, "--id").err().unwrap_or_else(|| Workspace::unknown(name)));
     };
     let observed = workspace.observe(&engines, &deployment, &record).await?;
-    let claims = if installed { claims_on(&engines, name, &observed).await? } else { told.claims() };
+    let claims = if installed { claims_on(workspace, &engines, name, &observed).await? } else { told.claims() };
     Ok(There { record, recovered, claims, observed })
 }
 
 /// What somebody claims to be of a deployment that is installed here.
-async fn claims_on(engines: &Engines, name: &str, observed: &Observed) -> Result<Vec<Claim>, CliError> {
+async fn claims_on(workspace: &Workspace<'_>, engines: &Engines, name: &str, observed: &Observed) -> Result<Vec<Claim>, CliError> {
     if !observed.objects.iter().any(|object| object.is_claimed) {
         return Ok(Vec::new());
     }
@@ -253,7 +253,7 @@ async fn claims_on(engines: &Engines, name: &str, observed: &Observed) -> Result
         let names = |object: &&Object| object.is_claimed && claim.objects.contains(&format!("{} {}", object.kind.as_str(), object.name));
         observed.objects.iter().any(|object| names(&object))
     };
-    Ok(engines.default_engine().await?.told(name).await?.claims().into_iter().filter(is_claimed).collect())
+    Ok(workspace.told(engines, name).await?.claims().into_iter().filter(is_claimed).collect())
 }
 
 /// An instance beside what stands for it on an engine.

@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::Global,
     claims, complain,
-    confirm::{ask, confirm, is_asked},
+    confirm::{ask as question, confirm, is_asked},
     error::{CliError, Kind},
     recover,
     run::closing,
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     backend::{
-        docker::{Engines, Recovered, Told, give_up_volumes, known_ids},
+        EngineRef,
+        docker::{Claim, Engines, Recovered, give_up_volumes, known_ids},
         places,
     },
     event::Event,
@@ -30,19 +31,9 @@ async fn left_behind(session: &Session<'_>, volumes: bool) -> Result<Option<Even
     let Some(deployment) = session.record.deployment.as_ref().filter(|_| session.record.is_installed()) else { return Ok(None) };
     let told = session.told(&deployment.name).await?;
     let left = told.left_of(&deployment.id, &known_ids(&session.record), volumes);
-    let is_known = |id: &str| session.record.dropped.iter().any(|(dropped, _)| dropped.id == id) || deployment.instance(id).is_some();
-    let mut whole = deployment.clone();
-    for mut instance in left.iter().flat_map(|left| &left.deployment.instances).filter(|it| !is_known(&it.id)).cloned() {
-        let Some(node) = left.as_ref().and_then(|left| left.deployment.node(&instance)) else { continue };
-        // A node of today can have the name of one that was dropped.
-        if whole.nodes.contains_key(&instance.node) {
-            instance.node = format!("{}.{}", instance.node, instance.id);
-        }
-        whole.nodes.insert(instance.node.clone(), node.clone());
-        whole.instances.push(instance);
-    }
-    let is_more = whole.instances.len() > deployment.instances.len();
-    Ok(is_more.then(|| Event::Defined { deployment: Box::new(whole) }))
+    let whole = left.and_then(|left| recover::with_more(&session.record, &left.deployment));
+    let whole = whole.filter(|whole| whole.instances.len() > deployment.instances.len());
+    Ok(whole.map(|whole| Event::Defined { deployment: Box::new(whole) }))
 }
 
 /// How a deployment is taken down.
@@ -65,8 +56,8 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>, ask: &Ask<'_>) -> 
         let engines = workspace.engines()?;
         let known = workspace.state.read(&name)?.filter(|record| record.is_installed() || record.running().is_some());
         let labelled = match &known {
-            Some(_) => known_here(&name, ask.from_labels)?,
-            None => labelled(&engines, &name, ask).await?,
+            Some(record) => beside(&workspace, &engines, (&name, record), ask).await?,
+            None => labelled(&workspace, &engines, &name, ask).await?,
         };
         if known.is_none() && labelled.is_none() {
             tell_others(&workspace, &name)?;
@@ -77,8 +68,7 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>, ask: &Ask<'_>) -> 
             confirmed(global, &name, ask.volumes, deployment.as_ref())?;
         }
         let mut session = Session::begin(&workspace, &engines, &name, "uninstall")?;
-        let before = labelled.map(|it| recover::event(it.recovered)).into_iter().collect();
-        let done = Box::pin(take_down(&workspace, &mut session, before, ask.volumes, ask.how)).await;
+        let done = Box::pin(take_down(&workspace, &mut session, labelled, ask)).await;
         let record = session.end().await;
         Ok(if done? { closing(&record) } else { nothing(&name) })
     })
@@ -89,68 +79,121 @@ struct Labelled {
     recovered: Recovered,
     /// The user was asked.
     is_confirmed: bool,
+    /// The user said that it is to be taken down, whoever made it.
+    by_consent: bool,
+}
+
+/// What another state directory made for a deployment that is installed here, if the user says that it is to be taken down too.
+async fn beside(
+    workspace: &Workspace<'_>,
+    engines: &Engines,
+    (name, record): (&str, &Record),
+    ask: &Ask<'_>,
+) -> Result<Option<Labelled>, CliError> {
+    let deployment = record.deployment.as_ref();
+    let places = deployment.map(|deployment| places(deployment, record, &workspace.secrets)).transpose();
+    let places = places.map_err(|message| CliError::new(Kind::Engine, message))?.unwrap_or_default();
+    let is_asked = ask.from_labels.is_some();
+    // Labels are read on the default engine, which a deployment need not use.
+    if !is_asked && !places.is_empty() && places.values().all(|place| place.engine != EngineRef::Default) {
+        return Ok(None);
+    }
+    let told = workspace.told(engines, name).await?;
+    let own_id = deployment.map(|deployment| deployment.id.as_str()).unwrap_or_default();
+    match (ask.from_labels, recover::elsewhere(&told, record)) {
+        (None, None) => Ok(None),
+        (Some(id), Some(recovered)) if id.is_empty() || id == own_id => Ok(Some(consented(recovered, false))),
+        (Some(id), _) => Err(known_here(name, id)),
+        (None, Some(recovered)) => {
+            let claims: Vec<Claim> = told.claims().into_iter().filter(|claim| claim.id == own_id).collect();
+            agreed(name, &claims, claims::elsewhere(name, &claims))?;
+            Ok(Some(consented(recovered, true)))
+        }
+    }
+}
+
+fn consented(recovered: Recovered, is_confirmed: bool) -> Labelled {
+    complain(&format!("the engine's labels tell what another state directory made:\n{}", recover::words(&recovered)));
+    Labelled { recovered, is_confirmed, by_consent: true }
 }
 
 /// Labels are not asked for what the journal knows.
-fn known_here(name: &str, from_labels: Option<&str>) -> Result<Option<Labelled>, CliError> {
-    let Some(id) = from_labels else { return Ok(None) };
+fn known_here(name: &str, id: &str) -> CliError {
     let error = CliError::usage(format!("`{name}` is installed from this state directory; --from-labels is for what only labels name"));
     let id = if id.is_empty() { "ID" } else { id };
-    Err(error.hint(format!("for another deployment of that name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR")))
+    error.hint(format!("for another deployment of that name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR"))
 }
 
 /// What only labels tell of a deployment, if it is ours or the user says that it is to be taken down; none if nothing is there.
-async fn labelled(engines: &Engines, name: &str, ask: &Ask<'_>) -> Result<Option<Labelled>, CliError> {
-    let told = engines.default_engine().await?.told(name).await?;
+async fn labelled(workspace: &Workspace<'_>, engines: &Engines, name: &str, ask: &Ask<'_>) -> Result<Option<Labelled>, CliError> {
+    let told = workspace.told(engines, name).await?;
     let claims = told.claims();
-    let (recovered, is_confirmed) = match (ask.from_labels, told.ours()) {
+    let ours = told.ours();
+    // A part of what is ours can be of others by now.
+    let is_shared = ours.as_ref().is_some_and(|ours| claims.iter().any(|claim| claim.id == ours.deployment.id));
+    let (recovered, is_confirmed) = match (ask.from_labels, ours) {
         (Some(id), _) => (claims::chosen(&told, name, Some(id).filter(|id| !id.is_empty()), "--from-labels")?, false),
-        (None, Some(ours)) => (Some(ours), false),
+        (None, Some(ours)) if !is_shared => (Some(ours), false),
         (None, None) if claims.is_empty() => (None, false),
-        (None, None) => (agreed(name, &told)?, true),
+        (None, _) => {
+            let unproven = || claims::unproven(name, &claims);
+            let meant = told.meant().ok_or_else(unproven)?;
+            agreed(name, &claims, unproven())?;
+            (Some(meant), true)
+        }
     };
     if let Some(recovered) = &recovered {
         let told = recover::words(recovered);
         complain(&format!("this state folder does not know `{name}`; this is what the engine's labels tell:\n{told}"));
     }
-    Ok(recovered.map(|recovered| Labelled { recovered, is_confirmed }))
+    let by_consent = is_confirmed || ask.from_labels.is_some();
+    Ok(recovered.map(|recovered| Labelled { recovered, is_confirmed, by_consent }))
 }
 
 /// Asks on a terminal; `--yes` does not answer, for it was not said of this.
-fn agreed(name: &str, told: &Told) -> Result<Option<Recovered>, CliError> {
-    let claims = told.claims();
-    let unproven = || claims::unproven(name, &claims);
-    let meant = told.meant().filter(|_| is_asked()).ok_or_else(unproven)?;
-    complain(&format!("only labels on the engine name `{name}`:\n{}", claims::lines(&claims)));
-    ask(&format!("Take down `{name}`, with everything that these labels name?"))?;
-    Ok(Some(meant))
+fn agreed(name: &str, claims: &[Claim], otherwise: CliError) -> Result<(), CliError> {
+    if !is_asked() {
+        return Err(otherwise);
+    }
+    complain(&format!("only labels on the engine name `{name}`:\n{}", claims::lines(claims)));
+    question(&format!("Take down `{name}`, with everything that these labels name?"))
+}
+
+/// What there is to write before anything is taken down; nothing if another run ended since the first look.
+fn known_first(record: &Record, labelled: &Labelled) -> Option<Event> {
+    let is_same = record.deployment.as_ref().is_some_and(|known| known.id == labelled.recovered.deployment.id);
+    match (labelled.by_consent, record.is_installed()) {
+        (true, true) if !is_same => None,
+        (true, _) => Some(recover::taken_over(record, &labelled.recovered)),
+        (false, true) => None,
+        (false, false) => Some(recover::event(labelled.recovered.clone())),
+    }
 }
 
 /// Whether there was anything to take down.
 async fn take_down(
     workspace: &Workspace<'_>,
     session: &mut Session<'_>,
-    before: Vec<Event>,
-    volumes: bool,
-    how: How,
+    labelled: Option<Labelled>,
+    ask: &Ask<'_>,
 ) -> Result<bool, CliError> {
-    // Another run may have ended since the first look.
-    let before = if session.record.is_installed() { Vec::new() } else { before };
-    let recovered = before.iter().find_map(|event| if let Event::Recovered { deployment, .. } = event { Some(deployment) } else { None });
-    let Some(deployment) = recovered.map(|it| *it.clone()).or_else(|| session.record.deployment.clone()) else { return Ok(false) };
+    let known = labelled.and_then(|labelled| known_first(&session.record, &labelled));
+    let told = known.as_ref().and_then(|event| if let Event::Recovered { deployment, .. } = event { Some(deployment) } else { None });
+    let Some(deployment) = told.map(|it| *it.clone()).or_else(|| session.record.deployment.clone()) else { return Ok(false) };
     let name = deployment.name.clone();
-    let known = if before.is_empty() { session.record.clone() } else { Record::default() };
-    let places = places(&deployment, &known, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
+    let record = if session.record.is_installed() { session.record.clone() } else { Record::default() };
+    let places = places(&deployment, &record, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(&name, &places, "uninstall").await?;
-    let left = if before.is_empty() { left_behind(session, volumes).await? } else { None };
-    session.note(before.into_iter().chain(left).collect())?;
+    session.note(known.into_iter().collect())?;
+    let left = left_behind(session, ask.volumes).await?;
+    session.note(left.into_iter().collect())?;
     let Some(mut deployment) = session.record.deployment.clone().filter(|_| session.record.is_installed()) else { return Ok(false) };
-    if volumes {
+    if ask.volumes {
         give_up_volumes(&mut deployment, |_| true);
     }
     let proposal = workflow::next(&deployment, &session.record, &session.observe().await?);
-    let volumes = volumes.then(|| "--volumes".to_owned());
-    let words: Vec<String> = ["uninstall", &name].map(str::to_owned).into_iter().chain(volumes).chain(how.flags()).collect();
+    let volumes = ask.volumes.then(|| "--volumes".to_owned());
+    let words: Vec<String> = ["uninstall", &name].map(str::to_owned).into_iter().chain(volumes).chain(ask.how.flags()).collect();
     let again: Vec<&str> = words.iter().map(String::as_str).collect();
     let job = Job {
         workflow: Workflow::Uninstall,
@@ -158,7 +201,7 @@ async fn take_down(
         of: None,
         stage: proposal.stage,
         before: Vec::new(),
-        how,
+        how: ask.how,
         again: workspace.again(&again),
         replan: Some(Box::new(move |known| workflow::next(&deployment, known.record, known.observed).stage)),
     };

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     backend::{
         self, Observed,
-        docker::{Author, AuthorName, Engines, Host, broken_config},
+        docker::{Author, AuthorName, Engines, Host, Told, broken_config},
     },
     diagnostic::Diagnostics,
     journal::StateDir,
@@ -83,8 +83,18 @@ impl<'a> Workspace<'a> {
         Ok(Author { key: self.state.key()?, name: AuthorName::this(user, self.state.path()) })
     }
 
+    /// What labels on the default engine tell of the deployments of a name. What the user took over is as good as ours.
+    pub(crate) async fn told(&self, engines: &Engines, name: &str) -> Result<Told, CliError> {
+        // A journal that cannot be read tells nothing; whoever needs it says why.
+        if let Ok(Some(record)) = self.state.read(name) {
+            engines.trust(&record);
+        }
+        Ok(engines.default_engine().await?.told(name).await?)
+    }
+
     /// What the engines say of a deployment now.
     pub(crate) async fn observe(&self, engines: &Engines, deployment: &Deployment, record: &Record) -> Result<Observed, CliError> {
+        engines.trust(record);
         let places = backend::places(deployment, record, &self.secrets);
         let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
         engines.connect(&places).await?;

@@ -32,7 +32,7 @@ impl<W: Write> Reporter for JsonLines<W> {
         // The definition is long and may be private; what it leads to is in the other events.
         let event = match &entry.event {
             Event::Defined { deployment } => json!({ "event": "defined", "deployment": deployment.name }),
-            Event::Recovered { deployment, instances } => {
+            Event::Recovered { deployment, instances, .. } => {
                 json!({ "event": "recovered", "deployment": deployment.name, "instances": instances.keys().collect::<Vec<_>>() })
             }
             Event::StageAdopted { stage } => json!({ "event": "stage_adopted", "tasks": stage.tasks().len() }),

@@ -263,7 +263,6 @@ pub(crate) fn call(instance: String, node: String, step: dockctl::backend::Step)
         node,
         step,
         properties: serde_json::Map::new(),
-        known: std::collections::HashSet::new(),
         side: None,
         stop: CancellationToken::new(),
     }

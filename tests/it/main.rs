@@ -34,6 +34,7 @@ mod runs;
 mod secrets;
 mod shown;
 mod support;
+mod taken_over;
 mod trust;
 mod update;
 mod validate;

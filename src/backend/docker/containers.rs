@@ -7,6 +7,7 @@ use super::{
     engine::{Engine, label},
     ownership::names_instance,
     params::{self, Fault, Gate, Removal},
+    recover::with_carried,
     replace::{CARRIED, POLICY, PREDECESSOR, SUCCESSOR, mount_carried},
     wait_for,
 };
@@ -107,7 +108,7 @@ impl Engine {
     /// A name that another container has cannot be given to one that takes a place.
     pub(super) async fn expect_free(&self, call: &Call, name: &str) -> Result<(), Failure> {
         match self.inspect(name).await? {
-            Some(found) if found.name() == name => Err(name_taken(name, &found, call)),
+            Some(found) if found.name() == name => Err(name_taken(name, &found, call, self.is_claim(&found).await?)),
             _ => Ok(()),
         }
     }
@@ -119,8 +120,8 @@ impl Engine {
                 ..Failure::fatal(format!("a container named `{}` was there and is gone", request.name))
             });
         };
-        if !names_instance(found.labels(), call) || !self.is_sealed(&found).await? {
-            return Err(name_taken(&request.name, &found, call));
+        if !names_instance(found.labels(), call) || !self.is_proven(&found).await? {
+            return Err(name_taken(&request.name, &found, call, self.is_claim(&found).await?));
         }
         if found.label(label::REQUEST) == Some(&request.digest) || found.state() != ObjectState::Created {
             return Ok(container_id(found.id()));
@@ -173,9 +174,10 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
-        self.add_labels(body, call, &creation.declaration, (&creation.record, creation.name.as_str().unwrap_or_default()));
+        let record = with_carried(&creation.record, call.properties.get(CARRIED));
+        self.add_labels(body, call, &creation.declaration, (&record, creation.name.as_str().unwrap_or_default()));
         body["Labels"][label::REQUEST] = digest.into();
-        self.add_seal(body, creation.name.as_str().unwrap_or_default());
+        self.add_seal(body, ObjectKind::Container, creation.name.as_str().unwrap_or_default());
     }
 
     /// Starts the container; one that runs already is started, one that is paused goes on.
@@ -288,7 +290,7 @@ impl Engine {
                 continue;
             }
             let Some(found) = self.inspect(&id).await? else { continue };
-            if names_instance(found.labels(), call) && self.is_sealed(&found).await? {
+            if names_instance(found.labels(), call) && self.is_proven(&found).await? {
                 all.insert(id);
             }
         }
@@ -436,19 +438,24 @@ pub(super) fn refused(faults: &[Fault]) -> Failure {
     faults.iter().filter_map(|fault| fault.hint.as_deref()).fold(failure, Failure::hint)
 }
 
-fn name_taken(name: &str, found: &Container, call: &Call) -> Failure {
-    let short = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).chars().take(12).collect::<String>();
+/// A container of this name is there, and is not what is wanted. The labels of one that only has them from its image say nothing.
+fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Failure {
+    let short = |text: &str| text.chars().take(12).collect::<String>();
     let instance = found.label(label::INSTANCE).unwrap_or_default();
-    let whose = match found.label(label::DEPLOYMENT) {
+    let owner = found.label(label::DEPLOYMENT).filter(|_| is_claim);
+    let whose = match owner {
         None => "was not made by dockctl".to_owned(),
-        Some(owner) if owner == call.deployment => format!("was made for another instance of this deployment, `{instance}`"),
+        Some(_) if names_instance(found.labels(), call) => "another state directory made for the same instance".to_owned(),
+        Some(owner) if owner == call.deployment => format!("was made for `{instance}` of a deployment of this name"),
         Some(owner) => format!("belongs to `{instance}` of the deployment `{owner}`"),
     };
-    let image = found.text("/Config/Image").map(short).unwrap_or_default();
+    let image = found.text("/Config/Image").unwrap_or_default();
+    let image = image.strip_prefix("sha256:").map_or_else(|| image.to_owned(), short);
     let id = short(&found.id());
     let failure =
         Failure::fatal(format!("the name `{name}` is taken by container {id} (image {image}), which {whose}; it was not touched"));
-    match found.label(label::DEPLOYMENT) {
+    match owner {
+        Some(owner) if names_instance(found.labels(), call) => failure.hint(format!("to take it over: dockctl recover {owner}")),
         Some(owner) => failure
             .hint("give one of the two nodes another `name`")
             .hint(format!("or take the other down first: dockctl uninstall {owner}")),

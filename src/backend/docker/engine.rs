@@ -26,6 +26,7 @@ use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
     path::Path,
+    rc::Rc,
 };
 
 /// Names of the labels on everything that is created.
@@ -75,7 +76,12 @@ pub struct Engine {
     pub(super) image_labels: RefCell<HashMap<String, Json>>,
     /// What the engine says of itself, once it was asked.
     description: RefCell<Option<Json>>,
+    /// Ids of objects of other state directories that the user took over.
+    pub(super) taken_over: TakenOver,
 }
+
+/// Ids of objects that users took over, for all engines of a run.
+pub(super) type TakenOver = Rc<RefCell<HashSet<String>>>;
 
 impl Engine {
     /// Connects to an engine. The author's key makes the digests that go into labels.
@@ -83,7 +89,7 @@ impl Engine {
     /// # Errors
     ///
     /// If there is none, within three seconds.
-    pub async fn connect(host: &Host, author: &Author) -> Result<Self, ConnectError> {
+    pub async fn connect(host: &Host, author: &Author, taken_over: &TakenOver) -> Result<Self, ConnectError> {
         Ok(Self {
             client: Client::connect(host).await?,
             author: author.clone(),
@@ -92,6 +98,7 @@ impl Engine {
             asked_for: RefCell::default(),
             image_labels: RefCell::default(),
             description: RefCell::default(),
+            taken_over: taken_over.clone(),
         })
     }
 
@@ -114,7 +121,7 @@ impl Engine {
         // Labels can be copied, and names changed: the record knows the id, or the seal fits.
         let is_mine = match instance {
             Some(instance) if has_known(places, instance) => is_known(places, instance, &container.id()),
-            Some(_) => self.is_sealed(container).await?,
+            Some(_) => self.is_proven(container).await?,
             None => false,
         };
         let owner = instance.filter(|_| is_mine).map(|instance| Owner {
@@ -319,7 +326,7 @@ impl Engine {
         if let Some((instance, _)) = places.iter().find(|(_, place)| names_it && place.object.as_deref() == Some(id)) {
             return Some(instance.clone());
         }
-        if !self.is_sealed_as(found) {
+        if !self.is_proven_as(found, kind) {
             return None;
         }
         let is_volume = |it: &Instance| deployment.node(it).and_then(super::kind) == Some(ObjectKind::Volume);

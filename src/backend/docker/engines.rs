@@ -1,10 +1,11 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
-use super::{Action, Author, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded};
+use super::{Action, Author, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded, engine::TakenOver};
 use crate::{
     backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step, docker},
     model::{Deployment, function::holds_call},
     plan::{Stage, TaskId},
+    state::Record,
 };
 use std::{
     cell::RefCell,
@@ -18,13 +19,19 @@ pub struct Engines {
     default: Host,
     author: Author,
     open: RefCell<HashMap<String, Rc<OnceCell<Rc<Engine>>>>>,
+    taken_over: TakenOver,
 }
 
 impl Engines {
     /// Nothing is connected to yet. The author's key makes the digests that go into labels.
     #[must_use]
     pub fn new(default: Host, author: Author) -> Self {
-        Self { default, author, open: RefCell::default() }
+        Self { default, author, open: RefCell::default(), taken_over: TakenOver::default() }
+    }
+
+    /// From here on, what the user took over is as good as sealed: the ids are those of the record.
+    pub fn trust(&self, record: &Record) {
+        self.taken_over.borrow_mut().extend(record.taken_over.iter().cloned());
     }
 
     /// The first contact with every engine that is known by now, so that one which does not answer is
@@ -74,7 +81,7 @@ impl Engines {
     /// how it ends its containers.
     pub(crate) async fn accepts(&self, engine: &EngineRef) -> bool {
         match self.host(engine) {
-            Ok(host) => Engine::connect(&host, &self.author).await.is_ok(),
+            Ok(host) => Engine::connect(&host, &self.author, &self.taken_over).await.is_ok(),
             Err(_) => false,
         }
     }
@@ -83,7 +90,7 @@ impl Engines {
     pub(crate) async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
         let host = self.host(engine)?;
         let place = self.open.borrow_mut().entry(format!("{host:?}")).or_default().clone();
-        let connected = place.get_or_try_init(async || Engine::connect(&host, &self.author).await.map(Rc::new)).await;
+        let connected = place.get_or_try_init(async || Engine::connect(&host, &self.author, &self.taken_over).await.map(Rc::new)).await;
         connected.cloned()
     }
 

@@ -111,7 +111,7 @@ impl Engine {
         let name = making.name.as_str().unwrap_or_default().to_owned();
         body["Name"] = name.clone().into();
         self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
-        self.add_seal(&mut body, &name);
+        self.add_seal(&mut body, ObjectKind::Network, &name);
         if let Some(found) = self.only_network(call, &name).await? {
             return self.taken_up(call, &name, &found);
         }
@@ -145,7 +145,7 @@ impl Engine {
 
     fn is_made_for(&self, call: &Call, found: &Json) -> bool {
         let is_known = call.properties.get("network_id").is_some_and(|id| *id == found["Id"]);
-        names_instance(&found["Labels"], call) && (is_known || self.is_sealed_as(found))
+        names_instance(&found["Labels"], call) && (is_known || self.is_proven_as(found, ObjectKind::Network))
     }
 
     /// A network of this name is what is wanted if a run that died made it for the same instance.
@@ -207,7 +207,7 @@ impl Engine {
         for (id, _) in network["Containers"].as_object().into_iter().flatten() {
             let Some(container) = self.inspect(id).await? else { continue };
             let names_it = names_deployment(container.labels(), &call.deployment, &call.deployment_id);
-            if names_it && (call.known.contains(&container.id()) || self.is_sealed(&container).await?) {
+            if names_it && self.is_proven(&container).await? {
                 let body = json!({ "Container": id, "Force": true });
                 let done = self.client.post(&format!("{path}/disconnect"), &[], &body).await;
                 done.map_err(|error| failure(&error, "taking a container from the network"))?;
@@ -225,7 +225,7 @@ impl Engine {
             [(label::DEPLOYMENT, &call.deployment), (label::INSTANCE, &call.instance)].map(|(name, value)| format!("{name}={value}"));
         let filters = json!({ "label": filter }).to_string();
         let listed = self.client.list(kind, &[("filters", filters)]).await.map_err(|error| failure(&error, "looking for what was made"))?;
-        let is_mine = |found: &&Json| names_instance(&found["Labels"], call) && self.is_sealed_as(found);
+        let is_mine = |found: &&Json| names_instance(&found["Labels"], call) && self.is_proven_as(found, kind);
         let mut all: Vec<Json> = listed.iter().filter(is_mine).cloned().collect();
         let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
         if let Some(known) =
@@ -241,8 +241,8 @@ impl Engine {
         let Some(found) = found else { return Ok(None) };
         // The journal is proof enough of an id; whose it is now, its labels say.
         let labels = &found["Labels"];
-        let is_sealed = labels[label::DEPLOYMENT] == call.deployment.as_str() && self.is_sealed_as(&found);
-        if is_sealed || names_deployment(labels, &call.deployment, &call.deployment_id) {
+        let is_proven = labels[label::DEPLOYMENT] == call.deployment.as_str() && self.is_proven_as(&found, kind);
+        if is_proven || names_deployment(labels, &call.deployment, &call.deployment_id) {
             return Ok(Some(found));
         }
         Err(taken(kind.as_str(), id, &found["Labels"]))

@@ -9,7 +9,7 @@ use super::{
     recover,
     replace::lasting_name,
 };
-use crate::backend::{Call, Failure};
+use crate::backend::{Call, Failure, ObjectKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
@@ -79,35 +79,43 @@ fn are_of_image(labels: &Json, image: &Json) -> bool {
 }
 
 impl Engine {
-    /// What only this state directory can write on an object of this name. An id of the deployment is sealed where there is one.
-    pub(super) fn seal(&self, name: &str, labels: &Json) -> String {
+    /// What only this state directory can write on an object of this kind and name. Where there is an id of the deployment, it is sealed,
+    /// and the kind too.
+    pub(super) fn seal(&self, kind: ObjectKind, name: &str, labels: &Json) -> String {
         let text = |label: &str| labels[label].as_str().unwrap_or_default();
         let whose = [label::DEPLOYMENT, label::NODE, label::INSTANCE, label::REQUEST].map(text).join("\n");
-        let id = text(label::DEPLOYMENT_ID);
-        self.digest(&if id.is_empty() { format!("{name}\n{whose}") } else { format!("{name}\n{whose}\n{id}") })
+        let (id, kind) = (text(label::DEPLOYMENT_ID), kind.as_str());
+        self.digest(&if id.is_empty() { format!("{name}\n{whose}") } else { format!("{name}\n{whose}\n{id}\n{kind}") })
     }
 
     /// Puts the seal on what is to have this name; after every other label.
-    pub(super) fn add_seal(&self, body: &mut Json, name: &str) {
-        let seal = self.seal(name, &body["Labels"]);
+    pub(super) fn add_seal(&self, body: &mut Json, kind: ObjectKind, name: &str) {
+        let seal = self.seal(kind, name, &body["Labels"]);
         body["Labels"][label::SEAL] = seal.into();
     }
 
-    /// Returns true if this state directory made a network or a volume for the instance that its labels name.
-    pub(super) fn is_sealed_as(&self, found: &Json) -> bool {
+    /// Returns true if this state directory made a network or a volume for the instance that its labels name, or took it over.
+    pub(super) fn is_proven_as(&self, found: &Json, kind: ObjectKind) -> bool {
         let labels = &found["Labels"];
-        labels[label::SEAL] == self.seal(found["Name"].as_str().unwrap_or_default(), labels).as_str()
+        let text = |field: &str| found[field].as_str().unwrap_or_default();
+        let id = if kind == ObjectKind::Volume { text("Name") } else { text("Id") };
+        self.is_taken_over(id) || labels[label::SEAL] == self.seal(kind, text("Name"), labels).as_str()
     }
 
-    /// As [`is_sealed_as`](Self::is_sealed_as), of a container. One that was renamed by hand is not recognized: only its id tells.
+    /// As [`is_proven_as`](Self::is_proven_as), of a container. One that was renamed by hand is not recognized: only its id tells.
     ///
     /// # Errors
     ///
     /// If the engine does not say what labels its image has.
-    pub(super) async fn is_sealed(&self, container: &Container) -> Result<bool, Failure> {
+    pub(super) async fn is_proven(&self, container: &Container) -> Result<bool, Failure> {
         let labels = container.labels();
-        let fits = labels[label::SEAL] == self.seal(lasting_name(&container.name()), labels).as_str();
-        Ok(fits && !self.has_labels_of_image(container).await?)
+        let fits = labels[label::SEAL] == self.seal(ObjectKind::Container, lasting_name(&container.name()), labels).as_str();
+        Ok(self.is_taken_over(&container.id()) || (fits && !self.has_labels_of_image(container).await?))
+    }
+
+    /// Whether the user took the object with this id over.
+    fn is_taken_over(&self, id: &str) -> bool {
+        self.taken_over.borrow().contains(id)
     }
 
     /// Returns true if the labels of a container say that it was made for a deployment: its record names this very container, and

@@ -12,6 +12,7 @@ use super::{
     kind,
     operation::{Operation, is_run},
     ownership::AuthorName,
+    replace::{CARRIED, nameless_volumes},
 };
 use crate::{
     backend::{EngineRef, Failure, ObjectKind, ObjectState},
@@ -53,6 +54,9 @@ pub(super) struct Label {
     operations: IndexMap<String, (String, String, JsonMap<String, Json>)>,
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     properties: JsonMap<String, Json>,
+    /// Volumes without a name of their own that an older container of the instance left to this one, by where they are mounted.
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    carried: JsonMap<String, Json>,
     /// Instances that have no such label, and why; on one object of a deployment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     beside: Vec<(String, String)>,
@@ -86,6 +90,7 @@ pub(super) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
         uses,
         operations: node.operations.iter().filter_map(|(name, planned)| Some((name.clone(), operation(name, planned, node)?))).collect(),
         properties: properties(node),
+        carried: JsonMap::new(),
         beside: if is_first(deployment, instance) { beside(deployment) } else { Vec::new() },
     })
 }
@@ -187,8 +192,8 @@ struct Found {
     label: Label,
     state: InstanceState,
     properties: JsonMap<String, Json>,
-    /// This state directory made it.
-    is_sealed: bool,
+    /// This state directory made it, or took it over.
+    is_ours: bool,
     deployment_id: String,
     key: String,
     made_by: Option<AuthorName>,
@@ -206,14 +211,14 @@ impl Told {
     /// What this state directory made; none if nothing is there.
     #[must_use]
     pub fn ours(&self) -> Option<Recovered> {
-        self.of(|found| found.is_sealed)
+        self.of(|found| found.is_ours)
     }
 
     /// What somebody claims: by id of the deployment.
     #[must_use]
     pub fn claims(&self) -> Vec<Claim> {
         let mut claims: IndexMap<&str, Vec<&Found>> = IndexMap::new();
-        for found in self.found.iter().filter(|found| !found.is_sealed) {
+        for found in self.found.iter().filter(|found| !found.is_ours) {
             claims.entry(found.identity()).or_default().push(found);
         }
         claims.into_iter().map(|(id, found)| claim(id, &found)).collect()
@@ -225,7 +230,13 @@ impl Told {
     pub fn left_of(&self, deployment: &str, known: &HashSet<String>, volumes: bool) -> Option<Recovered> {
         let is_of = |id: &str| id.is_empty() || deployment.is_empty() || id == deployment;
         let is_asked_for = |found: &Found| volumes || found.kind != ObjectKind::Volume;
-        self.of(|found| found.is_sealed && is_of(&found.deployment_id) && !known.contains(&found.id) && is_asked_for(found))
+        self.of(|found| found.is_ours && is_of(&found.deployment_id) && !known.contains(&found.id) && is_asked_for(found))
+    }
+
+    /// What another state directory made for a deployment that a record knows: none of these ids.
+    #[must_use]
+    pub fn made_elsewhere(&self, deployment: &str, known: &HashSet<String>) -> Option<Recovered> {
+        self.of(|found| !found.is_ours && !deployment.is_empty() && found.deployment_id == deployment && !known.contains(&found.id))
     }
 
     /// The deployment with this id, whoever made it; none if nothing carries the id.
@@ -238,9 +249,9 @@ impl Told {
     /// claim. None if nothing is there, or there are several claims.
     #[must_use]
     pub fn meant(&self) -> Option<Recovered> {
-        let sealed: Vec<&str> = self.found.iter().filter(|found| found.is_sealed).map(Found::identity).collect();
+        let sealed: Vec<&str> = self.found.iter().filter(|found| found.is_ours).map(Found::identity).collect();
         match &self.claims()[..] {
-            _ if !sealed.is_empty() => self.of(|found| found.is_sealed || sealed.contains(&found.identity())),
+            _ if !sealed.is_empty() => self.of(|found| found.is_ours || sealed.contains(&found.identity())),
             [only] => self.identified(&only.id),
             _ => None,
         }
@@ -249,8 +260,9 @@ impl Told {
     fn of(&self, chosen: impl Fn(&Found) -> bool) -> Option<Recovered> {
         let (chosen, others): (Vec<&Found>, Vec<&Found>) = self.found.iter().partition(|found| chosen(found));
         let others = others.into_iter().map(|found| {
-            let reason = format!("the labels of this {} name another deployment `{}`", found.kind.as_str(), self.deployment);
-            (found.name.clone(), reason)
+            let is_of_same = chosen.iter().any(|it| it.identity() == found.identity());
+            let other = if is_of_same { "another state directory made this" } else { "labels of another deployment name this" };
+            (found.name.clone(), format!("{other} {}", found.kind.as_str()))
         });
         (!chosen.is_empty()).then(|| put_together(&self.deployment, &chosen, self.doubts.iter().cloned().chain(others).collect()))
     }
@@ -287,13 +299,13 @@ impl Engine {
     pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
         let mut told = Told { deployment: deployment.to_owned(), ..Told::default() };
         for container in self.labelled_containers(deployment).await? {
-            let sealed = self.is_sealed(&container).await?;
-            let is_claim = sealed || self.is_claim(&container).await?;
-            told.add(Found { is_sealed: sealed, ..of_container(&container) }, is_claim);
+            let is_ours = self.is_proven(&container).await?;
+            let is_claim = is_ours || self.is_claim(&container).await?;
+            told.add(Found { is_ours, ..of_container(&container) }, is_claim);
         }
         for kind in [ObjectKind::Network, ObjectKind::Volume] {
             for it in self.with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT)).await? {
-                let found = Found { is_sealed: self.is_sealed_as(&it), ..of_other(&it, kind) };
+                let found = Found { is_ours: self.is_proven_as(&it, kind), ..of_other(&it, kind) };
                 let is_claim = found.label.name == found.name;
                 told.add(found, is_claim);
             }
@@ -343,6 +355,12 @@ fn of_container(container: &Container) -> Found {
         properties.extend(container.network_properties());
     }
     let told = of_labels(container.labels(), container.text("/Created"));
+    // The label is a claim: what it names must be mounted there, and have no name of its own.
+    let carried: JsonMap<String, Json> =
+        nameless_volumes(container).into_iter().filter(|(path, name)| told.label.carried.get(path) == Some(name)).collect();
+    if !carried.is_empty() {
+        properties.insert(CARRIED.to_owned(), carried.into());
+    }
     let is_started = told
         .label
         .operations
@@ -385,7 +403,7 @@ fn of_labels(labels: &Json, created: Option<&str>) -> Found {
         label: serde_json::from_str(&text(label::RECORD)).unwrap_or_default(),
         state: InstanceState::Started,
         properties: JsonMap::new(),
-        is_sealed: false,
+        is_ours: false,
         deployment_id: text(label::DEPLOYMENT_ID),
         key: text(label::KEY),
         made_by: AuthorName::of(labels),
@@ -511,6 +529,15 @@ fn instance(it: &Found, all: &[&Found]) -> Instance {
 /// Whether a label was made for an object of this name.
 pub(super) fn is_of(record: &str, name: &str) -> bool {
     serde_json::from_str(record).is_ok_and(|label: Label| label.name == name)
+}
+
+/// A record with the volumes that the object takes over from an older one, for they go with it.
+pub(super) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
+    let mut record = record.clone();
+    if let Some(carried) = carried.filter(|carried| **carried != json!({}) && record.get("node").is_some()) {
+        record["carried"] = carried.clone();
+    }
+    record
 }
 
 /// The label's text for an object of this name.

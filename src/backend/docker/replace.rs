@@ -326,7 +326,7 @@ impl Engine {
         {
             self.expect_free(call, &format!("{}{BEFORE}", adopted.name())).await?;
         }
-        let carried = before.as_ref().map(carried).unwrap_or_default();
+        let carried = before.as_ref().map(nameless_volumes).unwrap_or_default();
         if let Some(found) = self.made_already(call, creation, &carried).await? {
             return Ok(found);
         }
@@ -536,7 +536,7 @@ fn with_carried(call: &Call, carried: &JsonMap<String, Json>) -> Call {
 }
 
 /// Volumes of a container that have no name of their own, by where they are mounted.
-fn carried(before: &Container) -> JsonMap<String, Json> {
+pub(super) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
     let anonymous = |mount: &&Json| {
         let name = mount["Name"].as_str().unwrap_or_default();
         mount["Type"] == "volume" && name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())

@@ -8,7 +8,7 @@ use super::{
     params::{Fault, Form, convert},
     watch::Shows,
 };
-use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
+use crate::backend::{Call, Failure, ObjectKind, ObjectState, Outputs, Progress, ProgressSink};
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -78,11 +78,11 @@ impl Engine {
         });
         let name = format!("{}-stop", found.name());
         self.add_labels(&mut body, call, "", (&json!({}), &name));
-        self.add_seal(&mut body, &name);
+        self.add_seal(&mut body, ObjectKind::Container, &name);
         let cannot = |error| failure(&error, "running the stop command in a container of its own");
         // One that a run which died left behind.
         if let Some(left) = self.inspect(&name).await?
-            && self.is_sealed(&left).await?
+            && self.is_proven(&left).await?
         {
             self.remove_apart(&name).await.map_err(cannot)?;
         }

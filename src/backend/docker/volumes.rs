@@ -36,7 +36,7 @@ impl Engine {
         let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
         body["Name"] = name.clone().into();
         self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
-        self.add_seal(&mut body, &name);
+        self.add_seal(&mut body, ObjectKind::Volume, &name);
         self.remove_torso(&name).await?;
         if self.volume(&name).await?.is_none() {
             self.asked_for.borrow_mut().insert(name.clone());
@@ -74,7 +74,7 @@ impl Engine {
             let names_this = names_deployment(labels, &call.deployment, &call.deployment_id);
             names_this && call.properties.get("volume_name").is_some_and(|name| *name == volume["Name"])
         };
-        names_it && (self.is_sealed_as(volume) || is_known())
+        names_it && (self.is_proven_as(volume, ObjectKind::Volume) || is_known())
     }
 
     pub(super) async fn volume(&self, name: &str) -> Result<Option<Json>, Failure> {
