@@ -7,7 +7,7 @@ use super::{
 use crate::printable::shortened;
 use serde_json::{Value as Json, json};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
     path::Path,
@@ -55,28 +55,33 @@ fn read(file: impl Read) -> io::Result<Json> {
     serde_json::from_reader(file.take(MANIFEST_LIMIT)).map_err(|error| invalid(format!("it holds what is no JSON ({error})")))
 }
 
-/// Names of an entry of an index. A tag alone is one of whatever the image is to be called.
+/// Names of an entry of an index. A tag alone, without a whole name beside it, is one of whatever the image is to be called.
 fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
-    let names = NAMES.iter().filter_map(|name| entry["annotations"][*name].as_str());
-    let whole = |name: &str| match meant.name {
-        Some(given) if !name.contains(['/', ':']) => format!("{}:{name}", given.repository),
-        _ => name.to_owned(),
-    };
-    names.map(whole).collect()
+    let is_tag = |name: &&str| !name.contains(['/', ':']);
+    let (tags, names): (Vec<&str>, Vec<&str>) = NAMES.iter().filter_map(|name| entry["annotations"][*name].as_str()).partition(is_tag);
+    match meant.name {
+        _ if !names.is_empty() => names.into_iter().map(str::to_owned).collect(),
+        Some(given) => tags.into_iter().map(|tag| format!("{}:{tag}", given.repository)).collect(),
+        None => tags.into_iter().map(str::to_owned).collect(),
+    }
 }
 
-/// The entries of an index that are meant by their name, where it has images of several names.
+/// The entries of an index that are meant by their name, where it has several images. Entries of one name, or those without any, are one
+/// image for several platforms; statements about images are none.
 fn named(index: &Json, meant: Meant<'_>) -> io::Result<Json> {
     let entries = index["manifests"].as_array().cloned().unwrap_or_default();
-    let all: BTreeSet<Vec<String>> = entries.iter().map(|entry| names_of(entry, meant)).filter(|names| !names.is_empty()).collect();
-    if all.len() < 2 {
+    let mut all: BTreeMap<Vec<String>, Vec<Json>> = BTreeMap::new();
+    for entry in entries.into_iter().filter(is_image) {
+        all.entry(names_of(&entry, meant)).or_default().push(entry);
+    }
+    if all.is_empty() {
         return Ok(index.clone());
     }
-    let of = |names: &Vec<String>| {
-        let same: Vec<&Json> = entries.iter().filter(|entry| names_of(entry, meant) == *names).collect();
-        Candidate { names: names.clone(), image: json!({ "manifests": same }) }
-    };
-    choose(all.iter().map(of).collect(), meant.name)
+    choose(all.into_iter().map(|(names, same)| Candidate { names, image: json!({ "manifests": same }) }).collect(), meant.name)
+}
+
+fn is_image(entry: &Json) -> bool {
+    entry["platform"]["os"] != "unknown"
 }
 
 /// Follows the index to one image: the first for the platform, else the only one.
@@ -86,10 +91,14 @@ fn follow(meant: Meant<'_>, blob: &mut dyn FnMut(&str) -> io::Result<Json>) -> i
     // An index can point to an index; nobody nests them deeper than this.
     for _ in 0..4 {
         let all = index["manifests"].as_array().cloned().unwrap_or_default();
-        let real: Vec<&Json> = all.iter().filter(|entry| entry["platform"]["os"] != "unknown").collect();
+        let real: Vec<&Json> = all.iter().filter(|entry| is_image(entry)).collect();
         let fitting = real.iter().find(|entry| is_for(&entry["platform"], platform));
+        let is_twin = |entry: &Json, other: &Json| other["platform"] == entry["platform"] && other["digest"] != entry["digest"];
         let entry = match (&real[..], fitting) {
             ([], _) => return Err(invalid("its index names no image")),
+            (_, Some(entry)) if real.iter().any(|other| is_twin(entry, other)) => {
+                return Err(invalid(format!("it holds several images of one name for {platform}: which one is meant cannot be told")));
+            }
             (_, Some(entry)) => *entry,
             ([only], None) => *only,
             _ => return Err(invalid(format!("it holds several images and none of them is for {platform}: name one with `platform`"))),
@@ -172,6 +181,48 @@ mod tests {
         assert!(of(Some("3")).unwrap_err().contains("none is called `shop:3`"));
         assert!(of(None).unwrap_err().contains("no `tag` says which is meant"));
         assert!(chosen("linux/amd64", &files).unwrap_err().to_string().contains("no `repository` says"));
+    }
+
+    /// The configuration of the image that is meant, or the error.
+    fn config_of(entries: &[Json], repository: Option<&str>, tag: Option<&str>) -> Result<String, String> {
+        let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [] });
+        let files = json!({
+            "index.json": { "manifests": entries },
+            "blobs/sha256/a": image("c1"), "blobs/sha256/b": image("c2"),
+        });
+        let name = repository.map(|repository| GivenName { repository: repository.to_owned(), tag: tag.map(str::to_owned) });
+        let found = meant("linux/amd64", name.as_ref(), &files).map_err(|error| error.to_string())?;
+        let is = |config: &str| found == SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]));
+        Ok(["c1", "c2"].into_iter().find(|config| is(config)).unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_tag_beside_a_whole_name_is_a_tag_of_that_name() {
+        let entry =
+            |digest: &str, name: &str| json!({ "digest": format!("sha256:{digest}"), "annotations": { NAMES[0]: "1", NAMES[1]: name } });
+        let entries = [entry("a", "docker.io/library/oa:1"), entry("b", "docker.io/library/ob:1")];
+        assert_eq!(config_of(&entries, Some("ob"), Some("1")).as_deref(), Ok("c2"));
+        let error = config_of(&entries, Some("oz"), Some("1")).unwrap_err();
+        assert!(error.contains("none is called `oz:1`: it holds docker.io/library/oa:1, docker.io/library/ob:1"), "{error}");
+    }
+
+    #[test]
+    fn an_image_without_a_name_is_not_the_one_that_a_name_means() {
+        let amd64 = json!({ "os": "linux", "architecture": "amd64" });
+        let entries = [
+            json!({ "digest": "sha256:a", "platform": amd64 }),
+            json!({ "digest": "sha256:b", "platform": amd64, "annotations": { NAMES[0]: "ob:1" } }),
+        ];
+        assert_eq!(config_of(&entries, Some("ob"), Some("1")).as_deref(), Ok("c2"));
+        assert!(config_of(&entries, Some("zzz"), Some("1")).unwrap_err().contains("none is called `zzz:1`"));
+        assert!(config_of(&entries, None, None).unwrap_err().contains("no `repository` says which is meant"));
+    }
+
+    #[test]
+    fn two_images_of_one_name_and_platform_are_told() {
+        let entry = |digest: &str| json!({ "digest": format!("sha256:{digest}"), "platform": { "os": "linux", "architecture": "amd64" }, "annotations": { NAMES[0]: "ob:1" } });
+        assert!(config_of(&[entry("a"), entry("b")], Some("ob"), Some("1")).unwrap_err().contains("several images of one name"));
+        assert_eq!(config_of(&[entry("a"), entry("a")], Some("ob"), Some("1")).as_deref(), Ok("c1"));
     }
 
     #[test]

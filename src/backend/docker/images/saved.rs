@@ -40,7 +40,8 @@ pub(super) struct Candidate<T> {
 /// If there are several and no name is given, or none or several have it.
 pub(super) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>) -> io::Result<T> {
     let several = candidates.len() > 1;
-    let names: Vec<String> = candidates.iter().flat_map(|it| it.names.iter().map(|name| shortened(name, SHOWN))).collect();
+    let mut names: Vec<String> = candidates.iter().flat_map(|it| it.names.iter().map(|name| shortened(name, SHOWN))).collect();
+    names.extend(candidates.iter().filter(|it| it.names.is_empty()).map(|_| "an image without a name".to_owned()));
     let unclear = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{why}: {}", listed(&names))));
     let Some(given) = given.filter(|_| several) else {
         return match candidates.into_iter().next() {
@@ -53,7 +54,8 @@ pub(super) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>
     let is_exact = |name: &String| is_named(name, &given.repository, Some(tag.unwrap_or("latest")));
     let is_of = |name: &String| is_named(name, &given.repository, tag);
     let count = |fits: &dyn Fn(&String) -> bool| candidates.iter().filter(|it| it.names.iter().any(fits)).count();
-    let wanted = tag.map_or_else(|| given.repository.clone(), |tag| format!("{}:{tag}", given.repository));
+    let separator = if tag.is_some_and(|tag| tag.contains(':')) { '@' } else { ':' };
+    let wanted = tag.map_or_else(|| given.repository.clone(), |tag| format!("{}{separator}{tag}", given.repository));
     let exact = count(&is_exact) > 0;
     match count(&is_of) {
         _ if exact => Ok(first(candidates, is_exact)?),
@@ -77,7 +79,6 @@ fn is_named(name: &str, repository: &str, tag: Option<&str>) -> bool {
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len() {
-        0 => "none of them has a name".to_owned(),
         all if all > LISTED => format!("it holds {shown} and {} more", all - LISTED),
         _ => format!("it holds {shown}"),
     }
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(chosen(&[&["a:x"]], Some("mine"), Some("1")), Ok(0));
         assert_eq!(chosen(&[&[]], None, None), Ok(0));
         assert!(chosen(&[], None, None).is_err());
-        assert!(chosen(&[&[], &[]], Some("a"), None).unwrap_err().ends_with("none of them has a name"));
+        assert!(chosen(&[&[], &[]], Some("a"), None).unwrap_err().ends_with("it holds an image without a name, an image without a name"));
         assert!(!chosen(&[&["\u{1b}[31m"], &["b"]], Some("a"), None).unwrap_err().contains('\u{1b}'));
     }
 
