@@ -286,17 +286,22 @@ impl StateDir {
     ///
     /// If it cannot be read or made.
     pub fn key(&self) -> Result<Vec<u8>, JournalError> {
-        let path = self.resolved().path.join("key");
-        let path = if path.exists() { path } else { self.ready()?.path.join("key") };
-        let io = |source| JournalError::Io { path: path.clone(), source };
+        let mut path = self.resolved().path.join("key");
+        let io = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
         if !path.exists() {
-            make_key(&path).map_err(io)?;
+            path = match self.ready() {
+                // Whoever only reads has sealed nothing; whoever writes is refused later.
+                Err(JournalError::Distrusted { .. }) => return new_key().map(Vec::from).map_err(|error| io(&path, error)),
+                ready => ready?.path.join("key"),
+            };
+            make_key(&path).map_err(|error| io(&path, error))?;
         }
         let mut key = Vec::new();
         let opened = open_no_link(&path, OpenOptions::new().read(true));
-        opened.and_then(|file| file.take(MOST_KEY).read_to_end(&mut key)).map_err(io)?;
+        opened.and_then(|file| file.take(MOST_KEY).read_to_end(&mut key)).map_err(|error| io(&path, error))?;
         // Another key would make every container look changed.
-        if key.len() < KEY { Err(io(io::Error::new(io::ErrorKind::InvalidData, "the key is damaged"))) } else { Ok(key) }
+        let damaged = || io(&path, io::Error::new(io::ErrorKind::InvalidData, "the key is damaged"));
+        if key.len() < KEY { Err(damaged()) } else { Ok(key) }
     }
 
     /// Replays a deployment's journal without holding the deployment; none if there is no journal.
@@ -420,10 +425,13 @@ impl StateDir {
     }
 }
 
-/// Opens a file that nobody but its user may read, if it is made; a link is an error.
+/// Opens a file that nobody but its user may read, if it is made; a link, or what is no regular file, is an error.
 fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    options.mode(0o600).custom_flags(no_link).open(path)
+    let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = options.mode(0o600).custom_flags(no_link | at_once).open(path)?;
+    // A pipe would be waited for.
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")) }
 }
 
 /// A run that can write nothing down had better not begin.
@@ -436,9 +444,9 @@ fn expect_room(path: &Path) -> Result<(), JournalError> {
 /// SQLite looks at the database alone: what it writes beside it must be no link either.
 fn expect_no_links(path: &Path) -> Result<(), JournalError> {
     let beside = ["", "-wal", "-shm", "-journal"].map(|ending| PathBuf::from(format!("{}{ending}", path.display())));
-    let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
-    match beside.into_iter().find(is_link) {
-        Some(path) => Err(JournalError::Distrusted { path, why: "it is a link" }),
+    let is_other = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| !data.is_file());
+    match beside.into_iter().find(is_other) {
+        Some(path) => Err(JournalError::Distrusted { path, why: "it is a link, or no regular file" }),
         None => Ok(()),
     }
 }
@@ -473,9 +481,14 @@ fn make_folder(path: &Path) -> Result<(), JournalError> {
 }
 
 /// Written aside and linked into place: of two processes that start at once, one wins whole.
-fn make_key(path: &Path) -> io::Result<()> {
+fn new_key() -> io::Result<[u8; KEY]> {
     let mut key = [0; KEY];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+fn make_key(path: &Path) -> io::Result<()> {
+    let key = new_key()?;
     let aside = path.with_extension(std::process::id().to_string());
     write_private(&aside, &key)?;
     let linked = fs::hard_link(&aside, path);

@@ -5,7 +5,7 @@
 //! which engine, which files, or what is agreed to.
 
 use super::{complain, error::CliError};
-use crate::diagnostic::nearest;
+use crate::{diagnostic::nearest, printable::printable};
 use clap::{Arg, ArgAction, Command};
 use std::{
     env, fs, io,
@@ -55,12 +55,17 @@ pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
     let mut command = plain(command);
     for file in files() {
         let cannot = |why: &str| cannot(&file.path, why);
-        if let Some(why) = distrusted(&file.path).map_err(|error| cannot(&error.to_string()))? {
+        let why = if file.is_project && leads_away(&file.path) {
+            Ok(Some("it is a link that leads out of its folder"))
+        } else {
+            distrusted(&file.path)
+        };
+        if let Some(why) = why.map_err(|error| cannot(&error.to_string()))? {
             complain(&format!("note: {} is not read: {why}\n", file.path.display()));
             continue;
         }
         let text = fs::read_to_string(&file.path).map_err(|error| cannot(&error.to_string()))?;
-        let table: Table = text.parse().map_err(|error: toml::de::Error| cannot(&error.to_string()))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| cannot(&in_words(&error, &text)))?;
         command = apply(command, &table, &file)?;
     }
     Ok(command)
@@ -69,6 +74,18 @@ pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
 /// The command line without any file.
 pub(crate) fn plain(command: Command) -> Command {
     without_empty_variables(command)
+}
+
+/// What is wrong with a file, without what stands in it.
+fn in_words(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", printable(error.message()))
+}
+
+/// Whether what is read is not a part of the project: a link can lead to a file of its reader that nobody else may see.
+fn leads_away(path: &Path) -> bool {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    path.canonicalize().ok().is_none_or(|file| folder.is_none_or(|folder| !file.starts_with(folder)))
 }
 
 /// Why a file may be somebody else's words; none if only its user, or root, can have written it.
@@ -97,7 +114,8 @@ fn files() -> Vec<File> {
     let user = users_own().filter(|path| path.is_file());
     let here = env::current_dir().unwrap_or_default();
     let project = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
-    let project = project.filter(|path| user.as_ref() != Some(path));
+    let is_users = |path: &PathBuf| user.as_ref().is_some_and(|user| user.canonicalize().ok() == path.canonicalize().ok());
+    let project = project.filter(|path| !is_users(path));
     let of = |is_project: bool| move |path: PathBuf| File { path, is_project };
     user.into_iter().map(of(false)).chain(project.into_iter().map(of(true))).collect()
 }

@@ -11,11 +11,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Observed, places},
+    backend::{Observed, Touch, places},
     diagnostic::{Diagnostics, nearest},
     event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
-    plan::{self, Known, Parameters, Selection, Stage, Workflow, operation, restore},
+    plan::{self, Known, Parameters, Selection, Stage, Task, Workflow, operation, restore},
     state::Record,
     syntax::Sources,
 };
@@ -184,6 +184,7 @@ impl Order<'_> {
             record.apply(&Entry::now(event.clone())).expect("a definition can always follow");
         }
         let proposal = plan::first(workflow, &parameters, &Known { deployment: &deployment, record: &record, observed: &observed });
+        refuse_hearsay(&deployment, &proposal.stage)?;
         self.confirm(workflow, &deployment, &record, &proposal.stage)?;
         super::install::refuse_unsupported(&proposal.unsupported, false)?;
         let is_settled = parameters.removed.is_empty() && workflow != Workflow::Rollback;
@@ -331,6 +332,15 @@ fn workflow(name: &str, declared: Option<&DeclaredWorkflow>, deployment: Option<
 }
 
 /// Something that does not exist, with those that do.
+/// Labels do not tell what an object is made from.
+fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), CliError> {
+    let makes = |task: &Task| matches!(task.step.touch(), Touch::Creates | Touch::Replaces);
+    let Some(task) = stage.tasks().iter().find(|task| deployment.recovered && makes(task)) else { return Ok(()) };
+    let message = format!("`{}` has to be created, and the labels that tell of it do not say from what", task.instance);
+    let error = CliError::new(Kind::Failed, message);
+    Err(error.hint(format!("give the blueprint once: dockctl update BLUEPRINT -d {}", deployment.name)))
+}
+
 fn unknown(what: &str, name: &str, known: &[&str]) -> CliError {
     let mut error = CliError::usage(format!("there is no {what} `{name}`"));
     if let Some(near) = nearest(name, known.iter().copied()) {

@@ -17,6 +17,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
             Err(error) => complain(&format!("warning: {error}\n")),
         }
     }
+    let mut unlisted = None;
     if all {
         match Workspace::runtime()?.block_on(labelled(&workspace, &found)) {
             Ok(labelled) => {
@@ -24,15 +25,26 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                 found.retain(|row| !is_replaced(row));
                 found.extend(labelled);
             }
-            Err(error) => complain(&format!("warning: what the engine's labels tell is not listed: {}\n", error.message)),
+            Err(error) => {
+                complain(&format!("warning: what the engine's labels tell is not listed: {}\n", error.message));
+                unlisted = Some(error);
+            }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    let fields = json!({ "deployments": found.iter().map(Row::to_json).collect::<Vec<Json>>() });
+    let mut fields = json!({ "deployments": found.iter().map(Row::to_json).collect::<Vec<Json>>() });
+    if let Some(error) = &unlisted {
+        fields["not_listed"] = error.message.clone().into();
+    }
     let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
     let screen = super::screen().map(|(_, columns)| columns);
     let text = fitted(&["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"], &rows, screen, &[3]);
-    Ok(Outcome::new(fields, if found.is_empty() { "there are no deployments\n".to_owned() } else { text }))
+    let text = match (found.is_empty(), &unlisted) {
+        (false, _) => text,
+        (true, None) => "there are no deployments\n".to_owned(),
+        (true, Some(_)) => "this state folder knows no deployments; what an engine has is not known\n".to_owned(),
+    };
+    Ok(Outcome { exit: unlisted.map_or(0, |error| error.kind.exit_code()), ..Outcome::new(fields, text) })
 }
 
 /// Deployments on the engine that this state directory does not know as installed, and those that somebody else claims.

@@ -30,13 +30,63 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
     for path in ["/containers/json", "/networks", "/volumes"] {
         for wrong in [json!(null), json!({ "a": 1 })] {
             fake.lies("GET", path, Answer::Json(200, wrong.clone()));
-            let listed = fake.run(&test, &["list", "--all"]).exits(0).says(&["is not listed", "cannot be used"]);
+            let listed = fake.run(&test, &["list", "--all"]).exits(4).says(&["is not listed", "cannot be used"]);
             assert!(listed.stdout.contains(&test.prefix), "{path} {wrong}");
+            let elsewhere = test.path("elsewhere").display().to_string();
+            let listed = fake.run(&test, &["list", "--all", "--output", "json", "--state-dir", &elsewhere]).exits(4).json();
+            assert_eq!((&listed["ok"], listed["not_listed"].is_string()), (&json!(false), true), "{listed}");
             fake.repents();
         }
     }
     fake.lies("GET", "/version", Answer::Json(200, json!({ "a": 1 })));
     fake.run(&test, &["status"]).exits(4).says(&["it is no Docker engine"]);
+    fake.repents();
+    fake.run(&test, &["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// What was asked for was not done if the answer says something else.
+#[test]
+fn a_wrong_answer_to_a_command_is_not_its_success() {
+    let test = Test::new("not-done");
+    test.blueprint(SLEEPER);
+    let fake = Fake::start(&test);
+    fake.lies("POST", "/containers/*/start", Answer::Json(200, json!({ "a": 1 })));
+    fake.run(&test, &["install", "--task-retries", "0"]).exits(1).says(&["it does not say that this was done"]);
+    fake.repents();
+    fake.run(&test, &["install"]).exits(0);
+    for (method, path, command) in [("DELETE", "/containers/*", "uninstall"), ("POST", "/containers/*/stop", "stop")] {
+        for wrong in [json!({ "a": 1 }), json!("x"), json!([null]), json!([{ "Id": "1", "Err": "it is in use" }])] {
+            fake.lies(method, path, Answer::Json(200, wrong.clone()));
+            let run = fake.run(&test, &[command, "--task-retries", "0"]).exits(1);
+            assert!(!run.stdout.contains("deleted") && !run.stdout.contains("stopped "), "{wrong}: {}", run.stdout);
+            fake.repents();
+        }
+        fake.run(&test, &["install"]).exits(0);
+    }
+    fake.run(&test, &["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// Labels that an answer leaves out are no proof that a container is another one: it is neither touched nor called deleted.
+#[test]
+fn a_container_whose_labels_are_not_told_is_not_called_deleted() {
+    let test = Test::new("no-labels");
+    test.blueprint(SLEEPER);
+    let fake = Fake::start(&test);
+    fake.run(&test, &["install"]).exits(0);
+    let id = test.inspect("web", "{{.Id}}");
+    let state = json!({ "Running": true, "Status": "running" });
+    for config in [json!(null), json!({ "Labels": null }), json!({ "Labels": [1] })] {
+        let answer = json!({ "Id": id, "Name": "/x", "State": state, "Config": config });
+        fake.lies("GET", &format!("/containers/{id}/json"), Answer::Json(200, answer));
+        let run = fake.run(&test, &["uninstall", "--task-retries", "0"]).exits(1).says(&["it was not touched"]);
+        assert!(!run.stdout.contains("deleted "), "{}", run.stdout);
+        fake.repents();
+        assert_eq!(test.containers(), ["PREFIX-web running"], "{config}");
+    }
+    fake.lies("GET", &format!("/containers/{id}/json"), Answer::Json(404, json!({ "message": "page not found" })));
+    fake.run(&test, &["uninstall", "--task-retries", "0"]).exits(4);
     fake.repents();
     fake.run(&test, &["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -69,6 +119,12 @@ fn no_answer_is_too_large_for_the_memory() {
         fake.lies("GET", path, endless(500));
         fake.run(&test, &["status", "--engine-timeout", "60"]).exits(4);
         fake.repents();
+    }
+    // Few bytes can be many values.
+    for part in [b"0,", &b"{},"[..]] {
+        let many = [b"[", &part.repeat(10 << 20)[..], b"0]"].concat();
+        fake.lies("GET", "/containers/json", Answer::Bytes(200, many, 1));
+        fake.run(&test, &["status"]).exits(4).says(&["it holds more than"]);
     }
     fake.lies("GET", "/version", endless(200));
     fake.run(&test, &["status"]).exits(4);
@@ -133,6 +189,11 @@ node_templates:
     assert_eq!(lines.len() % 20, 0, "{}", lines.len());
     assert!((20..=60).contains(&lines.len()), "{}", lines.len());
     assert!(lines.iter().all(|line| line.matches('y').count() == 400));
+    // An engine that never ends is not listened to for ever.
+    fake.lies("GET", "/containers/*/logs", Answer::Bytes(200, [&[2, 0, 0, 0, 0, 0, 0, 2][..], b"z\n"].concat(), 1 << 40));
+    fake.run(&test, &["install", "--task-retries", "0"]).exits(1).says(&["this is not all"]);
+    fake.lies("GET", "/containers/*/logs", Answer::Json(500, json!({ "message": "no log" })));
+    fake.run(&test, &["install", "--task-retries", "0"]).exits(1).says(&["cannot be read", "no log"]);
     fake.repents();
     fake.run(&test, &["uninstall"]).exits(0);
 }

@@ -36,9 +36,32 @@ fn a_project_chooses_no_engine_and_no_file() {
         }
     }
     assert_eq!(fs::read_to_string(test.path("victim")).unwrap(), "precious");
-    test.write("dockctl.toml", "broken = [\n");
-    test.run(&["list"]).exits(2);
+    test.write("dockctl.toml", "ok = 1\nbroken = [ secret-words\n");
+    let broken = test.run(&["list"]).exits(2).says(&["line 2"]);
+    assert!(!broken.stderr.contains("secret-words"), "{}", broken.stderr);
     test.run(&["--version"]).exits(0);
+    // A link leads to what its reader can read, and nobody else.
+    fs::remove_file(test.path("dockctl.toml")).unwrap();
+    symlink("/etc/passwd", test.path("dockctl.toml")).unwrap();
+    let linked = test.run(&["list"]).exits(0).says(&["is not read: it is a link"]);
+    assert!(!linked.stderr.contains("root:"), "{}", linked.stderr);
+}
+
+/// However its folder is spelled, the user's own file is no project's.
+#[test]
+fn the_users_own_file_is_known_by_any_path() {
+    let test = Test::new("spelled");
+    fs::create_dir_all(test.path("home/.config/dockctl")).unwrap();
+    test.write("home/.config/dockctl/dockctl.toml", "yes = true\n");
+    symlink(test.path("home"), test.path("link")).unwrap();
+    let run = |base: String| {
+        let mut command = test.command(&["list"]);
+        command.env("XDG_CONFIG_HOME", base).current_dir(test.path("home/.config/dockctl"));
+        Run::of(&command.output().expect("dockctl starts"))
+    };
+    for base in ["link/.config", "home/../home/.config"] {
+        run(test.path(base).display().to_string()).exits(0);
+    }
 }
 
 #[test]
@@ -48,7 +71,7 @@ fn the_users_own_file_sets_everything_and_the_environment_beats_it() {
     test.write("config/dockctl/dockctl.toml", "host = 'tcp://127.0.0.1:1'\n[list]\nall = true\n");
     let config = test.path("config").display().to_string();
     let own = ("XDG_CONFIG_HOME", config.as_str());
-    with(&test, &["list"], &[own]).exits(0).says(&["tcp://127.0.0.1:1"]);
+    with(&test, &["list"], &[own]).exits(4).says(&["tcp://127.0.0.1:1"]);
     let real = ("DOCKER_HOST", "unix:///var/run/docker.sock");
     let listed = with(&test, &["list"], &[own, real]).exits(0);
     assert!(!listed.stderr.contains("127.0.0.1"), "{}", listed.stderr);
@@ -85,7 +108,19 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     test.run(&["uninstall"]).exits(1);
     assert_eq!(fs::read_to_string(test.path("victim")).unwrap(), "precious");
     fs::remove_file(&lock).unwrap();
+    // Whoever only reads needs no key of their own.
+    fs::create_dir(test.path("empty")).unwrap();
+    fs::set_permissions(test.path("empty"), fs::Permissions::from_mode(0o777)).unwrap();
+    let empty = test.path("empty").display().to_string();
+    let listed = test.run(&["list", "--all", "--state-dir", &empty]).exits(0);
+    assert!(listed.stdout.contains(&test.prefix) && listed.stdout.contains("claimed"), "{}", listed.stdout);
+    assert!(test.run(&["status", "--state-dir", &empty]).exits(0).stdout.contains("PREFIX-web".replace("PREFIX", &test.prefix).as_str()));
+    test.run(&["recover", &test.prefix, "--state-dir", &empty]).exits(1).says(&["everybody can write to it"]);
     test.run(&["uninstall"]).exits(0);
+    // A pipe is not waited for.
+    fs::remove_file(test.path("state/key")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(test.path("state/key")).status().unwrap().success());
+    test.run(&["plan"]).exits(1).says(&["no regular file"]);
 }
 
 /// Whoever wrote a blueprint may not be allowed to read what its reader can.

@@ -26,6 +26,8 @@ use std::{
 const LOG_LINES: usize = 20;
 /// Longest of them, in characters.
 const LOG_LINE: usize = 400;
+/// How long it may take to read them.
+const LOG_TIME: Duration = Duration::from_secs(10);
 /// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
 const STOP_TIMEOUT: i64 = 10;
 
@@ -211,6 +213,9 @@ impl Engine {
     pub(super) async fn stop(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
+            if self.expected(call, &id).await?.is_none() {
+                continue;
+            }
             self.stop_container(&id, timeout).await?;
             // Its name is free once it is gone.
             let is_going =
@@ -236,7 +241,9 @@ impl Engine {
     pub(super) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
-            self.delete_own(call, &id, removal).await?;
+            if self.expected(call, &id).await?.is_some_and(|found| names_instance(found.labels(), call)) {
+                self.delete(&id, removal).await?;
+            }
         }
         if removal.volumes {
             self.remove_carried(call).await?;
@@ -245,6 +252,22 @@ impl Engine {
             self.drop_image(image).await?;
         }
         Ok(forgotten())
+    }
+
+    /// The container with an id that the record knows; none if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// If its labels do not name the instance, and it is not adopted: it must not count as gone, and is not to be touched.
+    async fn expected(&self, call: &Call, id: &str) -> Result<Option<Container>, Failure> {
+        let Some(found) = self.inspect(id).await? else { return Ok(None) };
+        if names_instance(found.labels(), call) || call.properties.contains_key(ADOPTED_STATE) {
+            return Ok(Some(found));
+        }
+        let name = found.name();
+        let message =
+            format!("the journal names container `{name}`, whose labels are not those of `{}`; it was not touched", call.instance);
+        Err(Failure::fatal(message).hint(format!("if it is not wanted any more, remove it and try again: docker rm -f {}", printable(id))))
     }
 
     /// Removes a container that was made for the instance, with its anonymous volumes. Any other one is left as it is, whatever the
@@ -378,20 +401,31 @@ impl Engine {
         })
     }
 
+    /// What a container wrote last. An engine need not heed how much is asked for: there is an end to what is read of it.
     async fn last_lines(&self, container: &Container) -> Vec<String> {
         // A character has at most four bytes.
         let (mut last, mut lines) = (VecDeque::new(), Lines::of_at_most(4 * LOG_LINE));
-        let mut logs =
-            std::pin::pin!(self.client.logs(&container.id(), &[("tail", LOG_LINES.to_string())], (container.is_terminal(), false)));
-        while let Some(Ok(piece)) = logs.next().await {
-            for line in lines.take(&piece.bytes) {
+        let read = self.add_last_lines(container, &mut last, &mut lines);
+        let unread = match tokio::time::timeout(LOG_TIME, read).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("(the rest cannot be read: {})", failure(&error, "reading its log").message)),
+            Err(_) => Some(format!("(this is not all: the engine went on for {} s)", LOG_TIME.as_secs())),
+        };
+        last.extend(lines.rest().map(|line| last_line(&line)));
+        last.drain(..last.len().saturating_sub(LOG_LINES));
+        last.into_iter().chain(unread.map(|why| last_line(&why))).collect()
+    }
+
+    async fn add_last_lines(&self, container: &Container, last: &mut VecDeque<String>, lines: &mut Lines) -> Result<(), EngineError> {
+        let asked = self.client.logs(&container.id(), &[("tail", LOG_LINES.to_string())], (container.is_terminal(), false));
+        let mut logs = std::pin::pin!(asked);
+        while let Some(piece) = logs.next().await {
+            for line in lines.take(&piece?.bytes) {
                 last.extend([last_line(&line)]);
                 last.drain(..last.len().saturating_sub(LOG_LINES));
             }
         }
-        last.extend(lines.rest().map(|line| last_line(&line)));
-        last.drain(..last.len().saturating_sub(LOG_LINES));
-        last.into()
+        Ok(())
     }
 }
 

@@ -209,7 +209,7 @@ impl Engine {
             let names_it = names_deployment(container.labels(), &call.deployment, &call.deployment_id);
             if names_it && self.is_proven(&container).await? {
                 let body = json!({ "Container": id, "Force": true });
-                let done = self.client.post(&format!("{path}/disconnect"), &[], &body).await;
+                let done = self.client.post_to_do(&format!("{path}/disconnect"), &body).await;
                 done.map_err(|error| failure(&error, "taking a container from the network"))?;
                 any = true;
             }
@@ -259,7 +259,7 @@ impl Engine {
             return Ok(Outputs::default());
         }
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
-        match self.client.post(&format!("/networks/{}/connect", in_path(network)), &[], &body).await {
+        match self.client.post_to_do(&format!("/networks/{}/connect", in_path(network)), &body).await {
             // A call that was lost on the way and repeated finds its own work done.
             Err(error) if !error.to_string().contains("already exists in network") => {
                 Err(failure(&error, &format!("attaching the container to network {network}")))

@@ -411,14 +411,14 @@ impl Engine {
         if self.client.is_podman() {
             return Ok(());
         }
-        let set = self.client.post(&format!("/containers/{id}/update"), &[], &json!({ "RestartPolicy": policy })).await;
+        let set = self.client.post_to_do(&format!("/containers/{id}/update"), &json!({ "RestartPolicy": policy })).await;
         set.map(drop).map_err(|error| failure(&error, "changing the restart policy of the adopted container"))
     }
 
     pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
         let renamed = self.client.send(&format!("/containers/{id}/rename"), &[("name", name.to_owned())]).await;
         match renamed {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             // A call that was lost on the way and repeated finds its own work done.
             Err(_) if self.inspect(id).await?.is_some_and(|found| found.name() == name) => Ok(()),
             Err(error) if status(&error) == Some(409) => Err(Failure::fatal(format!("the name `{name}` is taken by another container"))
@@ -485,8 +485,8 @@ impl Engine {
     /// Changes limits and the restart policy of the container as it stands.
     pub(super) async fn adjust(&self, call: &Call, body: &Json) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
-        let adjusted = self.client.post(&format!("/containers/{id}/update"), &[], body).await;
-        adjusted.map(|_| Outputs::default()).map_err(|error| failure(&error, "changing the limits of the container"))
+        let adjusted = self.client.post_to_do(&format!("/containers/{id}/update"), body).await;
+        adjusted.map(|()| Outputs::default()).map_err(|error| failure(&error, "changing the limits of the container"))
     }
 
     /// Removes volumes that were carried over from one container to the next: they have a name there, and do not go by themselves.

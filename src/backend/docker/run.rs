@@ -96,10 +96,10 @@ impl Engine {
             }
         }
         self.remove_apart(&id).await.map_err(cannot)?;
-        started.map(|_| Outputs::default()).map_err(cannot)
+        started.map(|()| Outputs::default()).map_err(cannot)
     }
 
-    async fn remove_apart(&self, id: &str) -> Result<Json, EngineError> {
+    async fn remove_apart(&self, id: &str) -> Result<(), EngineError> {
         self.client.delete(&format!("/containers/{id}"), &[("force", "true".to_owned()), ("v", "false".to_owned())]).await
     }
 

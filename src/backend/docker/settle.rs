@@ -145,7 +145,7 @@ impl Engine {
         let (mut pauses, since) = (pauses().build(), now());
         loop {
             let error = match self.client.send_once(&format!("/containers/{id}/start")).await {
-                Ok(_) => return Ok(()),
+                Ok(()) => return Ok(()),
                 Err(error) if !is_passing(&error) => return Err(error),
                 Err(error) => error,
             };

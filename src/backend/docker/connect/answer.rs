@@ -56,6 +56,22 @@ pub(super) fn asked_for(answer: Json, name: &str) -> Result<Json, EngineError> {
     if is_other { Err(EngineError::Nonsense(format!("it is about another object than {name}"))) } else { Ok(answer) }
 }
 
+/// That something was done is said without words, or with what it was done to. Podman says how that went, too.
+pub(super) fn done(answer: Json) -> Result<(), EngineError> {
+    let items = match answer {
+        Json::Null => Vec::new(),
+        Json::Array(items) => items,
+        item => vec![item],
+    };
+    let known = ["Id", "ID", "Untagged", "Deleted", "Warnings"];
+    let is_word = |item: &Json| item.as_object().is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)));
+    match items.iter().find_map(|item| item["Err"].as_str().filter(|error| !error.is_empty())) {
+        Some(error) => Err(EngineError::Said(error.to_owned())),
+        None if items.iter().all(is_word) => Ok(()),
+        None => Err(EngineError::Nonsense("it does not say that this was done".to_owned())),
+    }
+}
+
 /// An answer that says something: a mapping.
 pub(super) fn mapping(answer: Json) -> Result<Json, EngineError> {
     if answer.is_object() { Ok(answer) } else { Err(EngineError::Nonsense("it is no mapping".to_owned())) }
@@ -82,6 +98,18 @@ mod tests {
         }
         assert_eq!(count(json!([]), ObjectKind::Volume), None);
         assert_eq!(count(json!({ "Volumes": {} }), ObjectKind::Volume), None);
+    }
+
+    #[test]
+    fn what_was_done_is_said_without_words_or_by_what_it_was_done_to() {
+        for right in
+            [json!(null), json!([]), json!([{ "Id": "1", "Err": null }]), json!([{ "Deleted": "sha256:1" }]), json!({ "Warnings": null })]
+        {
+            assert!(done(right.clone()).is_ok(), "{right}");
+        }
+        for wrong in [json!({ "a": 1 }), json!([null]), json!("x"), json!(true), json!([{ "Id": "1", "Err": "it is in use" }])] {
+            assert!(done(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

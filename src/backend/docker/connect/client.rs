@@ -4,7 +4,7 @@
 //! it may be. Answers are JSON as it came: types of a library would drop what they do not know.
 
 use super::{
-    answer::{asked_for, list, list_path, mapping, object, object_path},
+    answer::{asked_for, done, list, list_path, mapping, object, object_path},
     error::{EngineError, innermost, is_passing, is_passing_when_read, status},
     host::{ConnectError, Host},
     stream::{Piece, documents, pieces},
@@ -52,6 +52,9 @@ const SAME_CLOCK: i64 = 2000;
 const REASON: usize = 500;
 /// Largest answer, in bytes.
 const SIZE: usize = 64 << 20;
+/// Values and mappings in the largest answer. Each takes far more memory than it has bytes.
+const VALUES: usize = 4 << 20;
+const MAPPINGS: usize = 1 << 20;
 /// How much of a refusal is read, in bytes.
 const REFUSAL: usize = 8 << 20;
 /// How much of a stream is read at once, in bytes.
@@ -217,27 +220,32 @@ impl Client {
             .to_owned())
     }
 
-    /// Sends a request without a body.
-    pub(in super::super) async fn send(&self, path: &str, query: &[(&str, String)]) -> Result<Json, EngineError> {
+    /// Sends JSON with which something is to be done.
+    pub(in super::super) async fn post_to_do(&self, path: &str, body: &Json) -> Result<(), EngineError> {
+        done(self.post(path, &[], body).await?)
+    }
+
+    /// Sends a request without a body, with which something is to be done.
+    pub(in super::super) async fn send(&self, path: &str, query: &[(&str, String)]) -> Result<(), EngineError> {
         self.send_patiently(path, query, 0).await
     }
 
     /// As [`send`](Self::send), for what may take `seconds` longer than other calls.
-    pub(in super::super) async fn send_patiently(&self, path: &str, query: &[(&str, String)], seconds: u64) -> Result<Json, EngineError> {
+    pub(in super::super) async fn send_patiently(&self, path: &str, query: &[(&str, String)], seconds: u64) -> Result<(), EngineError> {
         let path = self.path(path, query);
         let patience = Duration::from_secs(self.answer.saturating_add(seconds));
-        self.repeat(|| within(patience, ask(&self.wire, Method::POST, &path, None))).await
+        done(self.repeat(|| within(patience, ask(&self.wire, Method::POST, &path, None))).await?)
     }
 
     /// As [`send`](Self::send), once: for what must not reach the engine twice.
-    pub(in super::super) async fn send_once(&self, path: &str) -> Result<Json, EngineError> {
-        self.answered(ask(&self.wire, Method::POST, &self.path(path, &[]), None)).await
+    pub(in super::super) async fn send_once(&self, path: &str) -> Result<(), EngineError> {
+        done(self.answered(ask(&self.wire, Method::POST, &self.path(path, &[]), None)).await?)
     }
 
     /// Asks for something to be removed.
-    pub(in super::super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Json, EngineError> {
+    pub(in super::super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<(), EngineError> {
         let path = self.path(path, query);
-        self.repeat(|| self.answered(ask(&self.wire, Method::DELETE, &path, None))).await
+        done(self.repeat(|| self.answered(ask(&self.wire, Method::DELETE, &path, None))).await?)
     }
 
     /// The JSON documents of an answer that goes on for a while, one a line. A line that holds an
@@ -459,6 +467,9 @@ async fn exchange(wire: &Wire, method: Method, path: &str, content: Option<&Json
     if text.is_empty() || !is_json {
         return Ok((date, Json::Null));
     }
+    if is_too_much(text) {
+        return Err(EngineError::Nonsense(format!("it holds more than {VALUES} values")));
+    }
     let json = serde_json::from_slice(text).map_err(|error| EngineError::Garbled(format!("it is no JSON ({error})")))?;
     Ok((date, json))
 }
@@ -472,7 +483,21 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, En
     let (bytes, _) = at_most(REFUSAL, response.into_body()).await?;
     let answer: Json = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = answer["message"].as_str().map_or_else(|| String::from_utf8_lossy(&bytes).into_owned(), str::to_owned);
+    // What it does not know how to look for may be there all the same.
+    if status == StatusCode::NOT_FOUND && message.trim() == "page not found" {
+        return Err(EngineError::Nonsense("it does not know what was asked for".to_owned()));
+    }
     Err(EngineError::Refused { status: status.as_u16(), message })
+}
+
+/// Whether JSON holds too many values to be read; what looks like their marks in texts counts, too.
+fn is_too_much(text: &[u8]) -> bool {
+    let (mut values, mut mappings) = (0, 0);
+    for byte in text {
+        values += usize::from(matches!(byte, b',' | b'[' | b'{'));
+        mappings += usize::from(*byte == b'{');
+    }
+    values > VALUES || mappings > MAPPINGS
 }
 
 /// The beginning of a body, and whether that is all of it.

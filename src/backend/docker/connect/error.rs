@@ -2,7 +2,7 @@
 
 use crate::{
     backend::Failure,
-    printable::{SHOWN, shortened},
+    printable::{SHOWN, on_one_line, shortened},
 };
 use thiserror::Error;
 
@@ -93,7 +93,8 @@ pub(in super::super) fn failure(error: &EngineError, doing: &str) -> Failure {
     ];
     let said = status(error).is_some() || matches!(error, EngineError::Said(_));
     let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
-    let failure = Failure { message: format!("{doing}: {}", shortened(&message, SHOWN)), recoverable, lost, ..Failure::default() };
+    let failure =
+        Failure { message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)), recoverable, lost, ..Failure::default() };
     if message.contains("port is already allocated") || message.contains("address already in use") {
         return failure.hint("another program or container holds the port: publish another one, or stop the holder");
     }

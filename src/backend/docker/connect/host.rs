@@ -152,14 +152,19 @@ pub(in super::super) fn config_folder() -> Option<PathBuf> {
 }
 
 pub(in super::super) fn read_json(path: &Path) -> Option<Json> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&read_file(path).ok()?).ok()
+}
+
+/// A pipe would be waited for.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() { fs::read(path) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")) }
 }
 
 /// What is wrong with the docker command's configuration; none if it is not there, or can be read.
 #[must_use]
 pub fn broken_config() -> Option<String> {
     let path = config_folder()?.join("config.json");
-    let why = match fs::read(&path) {
+    let why = match read_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => error.to_string(),
         Ok(bytes) => match serde_json::from_slice::<Json>(&bytes) {
