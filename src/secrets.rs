@@ -6,7 +6,7 @@
 
 use crate::{
     diagnostic::Diagnostics,
-    model::function::WITHHELD,
+    model::function::{Surroundings, WITHHELD, bind, is_call, withheld_digests},
     syntax::{Sources, Value, parse},
 };
 use serde_json::{Value as Json, json};
@@ -83,9 +83,13 @@ impl Secrets {
         }
     }
 
-    /// Learns every secret that a definition refers to, so that it is recognised wherever it turns up: another run may have put
-    /// it there. One that cannot be had makes [`is_incomplete`](Self::is_incomplete) true.
+    /// Learns every secret that a definition refers to, and what functions make of sensitive values, so that it is recognised wherever
+    /// it turns up: another run may have put it there. One that cannot be had makes [`is_incomplete`](Self::is_incomplete) true.
     pub fn learn(&self, definition: &Json) {
+        // Parts that only run time knows are not needed: what is made before them is noted.
+        if is_call(definition) && !withheld_digests(definition).is_empty() {
+            let _ = bind(definition, &Alone(self));
+        }
         match definition {
             Json::Array(items) => items.iter().for_each(|item| self.learn(item)),
             Json::Object(object) => {
@@ -207,6 +211,35 @@ impl Secrets {
     }
 }
 
+/// Secrets, and nothing else around them.
+struct Alone<'a>(&'a Secrets);
+
+impl Surroundings for Alone<'_> {
+    fn withheld(&self, digest: &str) -> Result<Json, String> {
+        self.0.withheld(digest)
+    }
+
+    fn attribute(&self, _: &str, _: &[Json]) -> Result<Json, String> {
+        Err("there are no attributes".to_owned())
+    }
+
+    fn attributes(&self, _: &str, _: &[Json]) -> Result<Vec<(String, Json)>, String> {
+        Err("there are no attributes".to_owned())
+    }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        self.0.get(name)
+    }
+
+    fn deployment(&self, _: &str, _: &Json) -> Result<Json, String> {
+        Err("there is no deployment".to_owned())
+    }
+
+    fn note_derived(&self, value: &Json) {
+        self.0.hide_value(value);
+    }
+}
+
 /// The text without a secret, but for where it is part of an id: engines write those in 12 or 64 hexadecimal digits.
 fn replaced(text: &str, secret: &str) -> String {
     let mut result = String::new();
@@ -306,6 +339,15 @@ mod tests {
         assert_eq!(secrets.get("keys").unwrap(), r#"{"a":1}"#);
         assert!(secrets.get("other").unwrap_err().contains("DOCKCTL_SECRET_OTHER"));
         assert!(secrets.get("../password").is_err(), "a name is no path");
+    }
+
+    #[test]
+    fn what_functions_make_of_a_sensitive_value_is_looked_for() {
+        let secrets = Secrets::default();
+        secrets.withhold_text("d1".into(), "Glass-Horse");
+        let own = json!({ WITHHELD: "d1" });
+        secrets.learn(&json!({ "env": { "A": { "string_upper": own }, "B": { "concat": [{ "get_attribute": ["x", "ip"] }, { "string_lower": own }] } } }));
+        assert_eq!(secrets.scrub("Glass-Horse GLASS-HORSE 10.0.0.1glass-horse"), format!("{HIDDEN} {HIDDEN} 10.0.0.1{HIDDEN}"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     args::{BlueprintArgs, Global},
     color, complain,
     error::{CliError, Kind},
-    given,
+    given::{self, Hidden},
 };
 use crate::{
     backend, catalog,
@@ -155,7 +155,10 @@ pub(crate) fn apply_inputs(
     missing: inputs::Missing,
 ) -> Result<(), CliError> {
     let sensitive = loaded.blueprint.notes.sensitive.clone();
-    let mut given = given::read(arguments, &sensitive, &mut loaded.sources, &mut loaded.diagnostics)?;
+    // A blueprint that cannot be read may declare anything.
+    let is_unknown = !loaded.is_valid() && loaded.blueprint.inputs.is_empty();
+    let hidden = if is_unknown { Hidden::All } else { Hidden::Named(&sensitive) };
+    let mut given = given::read(arguments, hidden, &mut loaded.sources, &mut loaded.diagnostics)?;
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
     let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
@@ -165,7 +168,7 @@ pub(crate) fn apply_inputs(
     }
     // What was said of the blueprint itself is not said again.
     let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| other.is_error() && other.span == fault.span);
-    late.retain(|fault| !told(fault));
+    late.retain(|fault| !told(fault) && (fault.code != Code::UndeclaredInput || !is_unknown));
     loaded.diagnostics.append(late);
     loaded.redact();
     loaded.given = given.keys().filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json()))).collect();

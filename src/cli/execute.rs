@@ -5,7 +5,8 @@ use super::{
     args::{Global, OperationArgs, ScaleArgs, SelectionArgs},
     confirm::{confirm, protected},
     error::{CliError, Kind},
-    given, recover,
+    given::{self, Hidden},
+    recover,
     run::closing,
     session::{How, Job, Session},
     workspace::Workspace,
@@ -354,7 +355,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> CliError {
 
 fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>, CliError> {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
-    let read = given::read(given, &[], &mut sources, &mut d)?;
+    let read = given::read(given, Hidden::Named(&[]), &mut sources, &mut d)?;
     match d.iter().next() {
         Some(fault) => Err(CliError::usage(format!("a parameter cannot be read: {}", fault.message))),
         None => Ok(read.into_iter().map(|(name, given)| (name, given.value.to_json())).collect()),

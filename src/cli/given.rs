@@ -2,22 +2,45 @@
 
 use super::error::CliError;
 use crate::{
-    diagnostic::{Diagnostics, Span},
+    diagnostic::{Diagnostics, FileId, Span},
     model::inputs::Given,
     syntax::{Sources, Value, parse},
 };
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
+/// Which given values must not be shown when something is wrong with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hidden<'a> {
+    /// Those of these inputs. If there are any, no line of what is given is shown: a name can be mistyped.
+    Named(&'a [String]),
+    /// All: what the blueprint declares is not known.
+    All,
+}
+
+impl Hidden<'_> {
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|it| it == name),
+            Self::All => true,
+        }
+    }
+
+    fn is_any(self) -> bool {
+        match self {
+            Self::Named(names) => !names.is_empty(),
+            Self::All => true,
+        }
+    }
+}
+
 /// Reads `-i` arguments in order; later ones win.
 ///
 /// `KEY=TEXT` is text, `KEY:=YAML` is YAML, `@FILE` or anything without `=` is a file, a folder of
 /// files, or a pattern.
-///
-/// Values of `sensitive` inputs are not shown when something is wrong with them.
 pub(crate) fn read(
     arguments: &[String],
-    sensitive: &[String],
+    hidden: Hidden<'_>,
     sources: &mut Sources,
     d: &mut Diagnostics,
 ) -> Result<IndexMap<String, Given>, CliError> {
@@ -26,17 +49,15 @@ pub(crate) fn read(
         match argument.split_once('=') {
             Some((word, text)) if !argument.starts_with('@') => {
                 let key = word.strip_suffix(':').unwrap_or(word);
-                let is_hidden = sensitive.iter().any(|name| name == key);
-                let argument = if is_hidden { format!("{word}=(sensitive)") } else { argument.clone() };
-                let value = if word == key { bare(&argument, text, sources) } else { yaml(&argument, text, sources, d) };
-                if is_hidden {
-                    sources.withhold(value.span);
-                }
+                let shown = if hidden.is_any() { format!("{word}=VALUE") } else { argument.clone() };
+                let is_hidden = hidden.has(key);
+                let value =
+                    if word == key { bare((&shown, is_hidden), text, sources) } else { yaml((&shown, is_hidden), text, sources, d) };
                 all.insert(key.to_owned(), Given { value, bare: word == key });
             }
             _ => {
                 for path in files(argument.strip_prefix('@').unwrap_or(argument))? {
-                    file(&path, sensitive, sources, d, &mut all)?;
+                    file(&path, hidden, sources, d, &mut all)?;
                 }
             }
         }
@@ -53,28 +74,39 @@ pub(crate) fn named(arguments: &[String]) -> Vec<String> {
     arguments.iter().flat_map(|argument| ["-i".to_owned(), shown(argument)]).collect()
 }
 
-fn bare(argument: &str, text: &str, sources: &mut Sources) -> Value {
-    let file = sources.add_text("<command line>", format!("-i {argument}"));
+fn bare((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources) -> Value {
+    let file = sources.add_text("<command line>", format!("-i {shown}"));
+    if is_hidden {
+        withhold(file, sources);
+    }
     Value::text(sources.start(file), text)
 }
 
-fn yaml(argument: &str, text: &str, sources: &mut Sources, d: &mut Diagnostics) -> Value {
-    let shown = sources.add_text("<command line>", format!("-i {argument}"));
+fn yaml((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources, d: &mut Diagnostics) -> Value {
+    let place = sources.add_text("<command line>", format!("-i {shown}"));
     // Wrapped in a list, so that a bare scalar is a document too.
-    let parsed = sources.add_text(format!("<command line: {argument}>"), format!("- {text}"));
+    let parsed = sources.add_text(format!("<command line: {shown}>"), format!("- {text}"));
+    if shown.ends_with("=VALUE") {
+        sources.never_quote(parsed);
+    }
+    if is_hidden {
+        withhold(place, sources);
+        withhold(parsed, sources);
+    }
     match parse(sources, parsed, d) {
         Ok(list) => match list.as_list() {
-            Some([value]) => value.at(sources.start(shown)),
-            _ => bare(argument, text, sources),
+            Some([value]) => value.at(sources.start(place)),
+            _ => bare((shown, is_hidden), text, sources),
         },
         Err(fault) => {
             d.push(fault);
-            if argument.ends_with("=(sensitive)") {
-                sources.withhold(Span { start: 0, end: usize::MAX, ..sources.start(parsed) });
-            }
-            bare(argument, text, sources)
+            bare((shown, is_hidden), text, sources)
         }
     }
+}
+
+fn withhold(file: FileId, sources: &mut Sources) {
+    sources.withhold(Span { start: 0, end: usize::MAX, ..sources.start(file) });
 }
 
 /// The files that an argument stands for.
@@ -96,23 +128,30 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
 
 fn file(
     path: &Path,
-    sensitive: &[String],
+    hidden: Hidden<'_>,
     sources: &mut Sources,
     d: &mut Diagnostics,
     all: &mut IndexMap<String, Given>,
 ) -> Result<(), CliError> {
     let file = sources.read(path).map_err(|error| CliError::usage(error.to_string()))?;
+    if hidden.is_any() {
+        sources.never_quote(file);
+    }
     let root = match parse(sources, file, d) {
         Ok(root) => root,
         Err(fault) => {
+            // Whose value it breaks is not known.
+            if hidden.is_any() {
+                withhold(file, sources);
+            }
             d.push(fault);
             return Ok(());
         }
     };
     match root.as_map() {
         Some(map) => {
-            let hidden = map.entries.iter().filter(|(key, _)| sensitive.contains(&key.to_key()));
-            hidden.for_each(|(_, value)| sources.withhold(value.span));
+            let values = map.entries.iter().filter(|(key, _)| hidden.has(&key.to_key()));
+            values.for_each(|(_, value)| sources.withhold(value.span));
             all.extend(map.entries.iter().map(|(key, value)| (key.to_key(), Given { value: value.clone(), bare: false })));
         }
         None => return Err(CliError::usage(format!("the input file {} must hold a mapping of names to values", path.display()))),

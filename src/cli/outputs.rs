@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     backend::{self, Observed},
-    model::{Deployment, function},
+    model::{
+        Deployment,
+        function::{self, Surroundings},
+    },
     secrets::{HIDDEN, Secrets},
     state::{Around, Record},
 };
@@ -63,7 +66,7 @@ fn hide_properties(record: &mut Record) {
 
 /// An output that cannot be evaluated says so instead of failing the others, as in the original.
 fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets) -> JsonMap<String, Json> {
-    let around = Around { record, me: None, secrets };
+    let around = Shown(Around { record, me: None, secrets });
     // A secret is asked for all the same: an attribute can hold it.
     let hide = |arguments: &Json| {
         let _ = arguments.as_str().or_else(|| arguments[0].as_str()).map(|name| secrets.get(name));
@@ -76,6 +79,35 @@ fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets)
     let all: JsonMap<String, Json> = outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect();
     // Only now every secret is known: one output may hold what another asked for.
     all.into_iter().map(|(name, value)| (name, secrets.scrub_json(value))).collect()
+}
+
+/// Surroundings in which secrets are hidden already.
+struct Shown<'a>(Around<'a>);
+
+impl Surroundings for Shown<'_> {
+    fn withheld(&self, digest: &str) -> Result<Json, String> {
+        self.0.withheld(digest)
+    }
+
+    fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
+        self.0.attribute(target, path)
+    }
+
+    fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
+        self.0.attributes(node, path)
+    }
+
+    fn secret(&self, name: &str) -> Result<String, String> {
+        self.0.secret(name)
+    }
+
+    fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String> {
+        self.0.deployment(call, arguments)
+    }
+
+    fn hidden_text(&self) -> Option<&str> {
+        Some(HIDDEN)
+    }
 }
 
 fn lines<'o>(outputs: impl IntoIterator<Item = (&'o String, &'o Json)>, line: impl Fn(&str, &Json) -> String) -> String {

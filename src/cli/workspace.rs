@@ -5,6 +5,7 @@ use super::{
     blueprint::{checked_name, default_name, find},
     complain,
     error::CliError,
+    given::{self, Hidden},
 };
 use crate::{
     backend::{
@@ -187,7 +188,12 @@ impl<'a> Workspace<'a> {
     /// Sensitive inputs are kept as digests: given again, they are known for this run. What they were declared as is not known here:
     /// bare text can be a number.
     pub(crate) fn supply(&self, inputs: &[String]) -> Result<(), CliError> {
-        let given = super::given::read(inputs, &[], &mut Sources::default(), &mut Diagnostics::default())?;
+        let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+        let given = given::read(inputs, Hidden::All, &mut sources, &mut faults)?;
+        if !faults.is_empty() {
+            let names = given::named(inputs).join(" ");
+            return Err(CliError::usage(format!("what is given as input cannot be read as YAML: {names}")));
+        }
         let key = self.state.key()?;
         for value in given.values().flat_map(Given::readings) {
             self.secrets.hide_value(&value);

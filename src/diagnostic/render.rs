@@ -86,7 +86,7 @@ fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     let last = marks.iter().map(|(span, ..)| span.start.min(text.len())).max().unwrap_or(0);
     let line_start = text[..first].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[last..].find('\n').map_or(text.len(), |at| last + at);
-    if sources.is_withheld(Span { file, start: line_start, end: line_end }) {
+    if !sources.is_quoted(Span { file, start: line_start, end: line_end }) {
         let (line, column) = sources.line_column(file, first);
         return vec![Origin::path(sources.name(file)).line(line).char_column(column).into()];
     }

@@ -91,6 +91,8 @@ pub struct Sources {
     files: Vec<Source>,
     /// Places whose text must not be shown.
     withheld: Vec<Span>,
+    /// Files of which no line is shown.
+    unquoted: Vec<FileId>,
 }
 
 impl Sources {
@@ -110,6 +112,17 @@ impl Sources {
     /// From now on the text at this place is not shown, nor what is said of it.
     pub fn withhold(&mut self, span: Span) {
         self.withheld.push(span);
+    }
+
+    /// From now on no line of this file is shown; what is said of it stays.
+    pub fn never_quote(&mut self, file: FileId) {
+        self.unquoted.push(file);
+    }
+
+    /// Whether the text at a place may be shown.
+    #[must_use]
+    pub fn is_quoted(&self, span: Span) -> bool {
+        !self.unquoted.contains(&span.file) && !self.is_withheld(span)
     }
 
     /// Whether a place is part of one whose text must not be shown, or touches it.

@@ -284,3 +284,113 @@ fn faults_of_sensitive_values_do_not_show_them() {
         assert!(!said.contains("hunter2") && !said.contains("8364"), "{command:?}:\n{said}");
     }
 }
+
+/// Whatever is wrong with what is given, and wherever: no line of it is shown if something in it is sensitive, or nobody knows.
+#[test]
+fn what_is_given_is_not_quoted_where_it_can_be_sensitive() {
+    let test = Test::new("not-quoted");
+    let head = "metadata: {dockctl: {sensitive: [password, creds]}}
+data_types:
+  account: {properties: {user: {type: string, required: false}, port: {type: integer, required: false}}}
+inputs:
+  password: {default: ''}
+  creds: {type: account, default: {}}
+";
+    let nodes = "node_templates:\n  a: {type: cloudify.nodes.Root, properties: {}}\n";
+    test.write("broken.yaml", "password: hunter2: x\n");
+    test.write("escape.yaml", "password: \"hunter2\\q\"\n");
+    test.write("alias.yaml", "password: hunter2\ncreds: *hunter2\n");
+    test.write("typo.yaml", "{passwrd: hunter2}\n");
+    let cases = [
+        vec!["-i", "passwrd=hunter2"],
+        vec!["-i", "passwrd:=[hunter2, 1]"],
+        vec!["-i", "creds:={user: hunter2, port: hunter2}"],
+        vec!["-i", "creds:={hunter2: 1}"],
+        vec!["-i", "creds:={user: {get_input: hunter2}, port: x}"],
+        vec!["-i", "broken.yaml"],
+        vec!["-i", "escape.yaml"],
+        vec!["-i", "alias.yaml"],
+        vec!["-i", "typo.yaml"],
+    ];
+    let expect = |given: &[&str], command: &str| {
+        for form in [&["--output", "json"][..], &[], &["--output", "github"], &["--output", "sarif"]] {
+            if command != "validate" && form.last().is_some_and(|form| *form != "json") {
+                continue;
+            }
+            let run = test.run(&[&[command], given, form].concat());
+            let said = format!("{}{}", run.stdout, run.stderr);
+            assert!(run.code == 3 && !said.contains("hunter2"), "{command} {given:?} {form:?} {}:\n{said}", run.code);
+        }
+    };
+    test.blueprint(&format!("{head}{nodes}"));
+    for command in ["validate", "plan", "install"] {
+        for given in &cases {
+            expect(given, command);
+        }
+    }
+    // Nobody knows what a blueprint declares that cannot be read.
+    test.blueprint(&format!("{head}{nodes}x: [unclosed\n"));
+    let said = test.run(&["validate", "-i", "password=hunter2"]).exits(3);
+    assert!(!said.stderr.contains("declares no input"), "{}", said.stderr);
+    for given in [vec!["-i", "password=hunter2"], vec!["-i", "password:=[hunter2]"], vec!["-i", "typo.yaml"], vec!["-i", "broken.yaml"]] {
+        for command in ["validate", "plan"] {
+            expect(&given, command);
+        }
+    }
+    // Where nothing is sensitive, the line helps.
+    test.blueprint(&format!("inputs: {{port: {{type: integer}}}}\n{nodes}"));
+    test.run(&["validate", "-i", "port=many"]).exits(3).says(&["-i port=many"]);
+}
+
+/// What functions make of a sensitive value is sensitive, too: in what containers write, and in outputs.
+#[test]
+fn what_functions_make_of_a_sensitive_input_is_not_shown() {
+    let test = Test::new("derived");
+    test.blueprint(
+        "
+metadata: {dockctl: {sensitive: [password, creds]}}
+inputs: {password: {}, creds: {default: {}}}
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: PREFIX-img}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              command: sh -c 'echo $PLAIN $UPPER $JOINED; exit 3'
+              environment:
+                PLAIN: {get_input: password}
+                UPPER: {string_upper: {get_input: password}}
+                JOINED: {concat: [aa, {string_lower: {get_input: password}}]}
+        start: {inputs: {processes_to_wait_for: [nothing], retry_interval: 0.1}}
+outputs:
+  found: {value: {string_find: [{get_input: password}, Word]}}
+  part: {value: {string_split: [{get_input: password}, '-', 1]}}
+  joined: {value: {concat: [x-, {string_upper: {get_input: password}}]}}
+",
+    );
+    let given = ["-i", "password=Glass-Word-One", "-i", "creds:={a: paper-boat-9}"];
+    let run = test.run(&[&["install", "--task-retries", "0"], &given[..]].concat()).exits(1).says(&["********"]);
+    let logs = test.run(&[&["logs"], &given[..]].concat()).exits(0);
+    assert!(logs.stdout.contains("********"), "{}", logs.stdout);
+    let outputs = test.run(&["outputs", "--output", "json"]).exits(0);
+    for text in [&run.stderr, &run.stdout, &logs.stdout, &outputs.stdout] {
+        let small = text.to_lowercase();
+        assert!(!small.contains("glass-word") && !small.contains("paper-boat"), "{text}");
+    }
+    let outputs = &outputs.json()["outputs"];
+    assert_eq!(outputs["joined"], "x-********");
+    for name in ["found", "part"] {
+        assert_eq!(outputs[name], "********", "{outputs}");
+    }
+    // What cannot be read is not passed over: what it was to hide would be shown.
+    test.write("bad.yaml", "password: [unclosed\n");
+    for wrong in ["bad.yaml", "password:=[unclosed"] {
+        let run = test.run(&["logs", "-i", wrong]).exits(2).says(&["cannot be read as YAML"]);
+        assert!(run.stdout.is_empty(), "{}", run.stdout);
+        test.run(&["uninstall", "-i", wrong]).exits(2);
+    }
+    test.run(&[&["uninstall"], &given[..]].concat()).exits(0);
+}

@@ -44,6 +44,14 @@ pub trait Surroundings {
     ///
     /// If it does not say that.
     fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String>;
+
+    /// Is told what a function makes of something that was withheld.
+    fn note_derived(&self, _: &Json) {}
+
+    /// The text that stands for what is not shown, where something is not: what a function makes of it is not shown either.
+    fn hidden_text(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Whether a value without places is or holds a call.
@@ -147,11 +155,19 @@ pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
 /// What the surroundings say, and calls that cannot be carried out here.
 pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
     if let Some((name, arguments)) = json_call(json) {
-        let arguments = bind(arguments, around)?;
-        return match apply(name, &arguments) {
-            Some(result) => result.map_err(|(_, message)| message),
-            None => call(name, &arguments, around),
+        let bound = bind(arguments, around)?;
+        // What is joined can be told apart: the rest of it is shown.
+        if let Some(hidden) = around.hidden_text().filter(|hidden| is_pure(name) && name != "concat" && holds_text(&bound, hidden)) {
+            return Ok(hidden.into());
+        }
+        let result = match apply(name, &bound) {
+            Some(result) => result.map_err(|(_, message)| message)?,
+            None => return call(name, &bound, around),
         };
+        if !withheld_digests(arguments).is_empty() {
+            around.note_derived(&result);
+        }
+        return Ok(result);
     }
     match json {
         Json::Array(items) => items.iter().map(|item| bind(item, around)).collect(),
@@ -160,6 +176,15 @@ pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
             Ok(Json::Object(entries.collect::<Result<_, String>>()?))
         }
         _ => Ok(json.clone()),
+    }
+}
+
+fn holds_text(json: &Json, text: &str) -> bool {
+    match json {
+        Json::String(found) => found.contains(text),
+        Json::Array(items) => items.iter().any(|item| holds_text(item, text)),
+        Json::Object(object) => object.iter().any(|(key, value)| key.contains(text) || holds_text(value, text)),
+        _ => false,
     }
 }
 
