@@ -13,13 +13,14 @@ use super::{
 };
 use crate::{
     backend::{
-        EngineRef,
-        docker::{Claim, Engines, Recovered, give_up_volumes, known_ids},
+        EngineRef, ObjectKind,
+        docker::{Claim, Engines, Recovered, give_up_volumes, kind, known_ids},
         places,
     },
     event::Event,
-    model::Deployment,
+    model::{Definition, Deployment},
     plan::{Parameters, Workflow, uninstall as workflow},
+    printable::printable,
     report::count,
     state::Record,
 };
@@ -205,7 +206,28 @@ async fn take_down(
         again: workspace.again(&again),
         replan: Some(Box::new(move |known| workflow::next(&deployment, known.record, known.observed).stage)),
     };
-    session.carry_out(job).await.map(|()| true)
+    session.carry_out(job).await?;
+    tell_staying(session).await?;
+    Ok(true)
+}
+
+/// Says which objects stay because no operation of their nodes removes them: as in the reference, their instances are deleted.
+async fn tell_staying(session: &Session<'_>) -> Result<(), CliError> {
+    const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
+    let Some(deployment) = &session.record.deployment else { return Ok(()) };
+    let is_object = |node: &Definition| matches!(kind(node), Some(ObjectKind::Container | ObjectKind::Network));
+    let is_kept = |node: &Definition| is_object(node) && !node.is_adopted() && !node.operations.contains_key(DELETE);
+    let kept = |id: &str| deployment.instance(id).and_then(|instance| deployment.node(instance)).is_some_and(is_kept);
+    if !deployment.nodes.values().any(is_kept) {
+        return Ok(());
+    }
+    for object in session.observe().await?.objects {
+        if let Some(owner) = object.owner.filter(|owner| kept(&owner.instance)) {
+            let what = format!("{} `{}`", object.kind.as_str(), printable(&object.name));
+            complain(&format!("note: no operation of {} removes {what}, and it stays\n", owner.instance));
+        }
+    }
+    Ok(())
 }
 
 fn confirmed(global: &Global, name: &str, volumes: bool, deployment: Option<&Deployment>) -> Result<(), CliError> {

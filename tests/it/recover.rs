@@ -267,6 +267,13 @@ node_templates:
 ";
     test.blueprint(types);
     test.run(&["install"]).exits(0);
+    // A blueprint can mean it so: that is said.
+    test.run(&["uninstall"])
+        .exits(0)
+        .says(&["no operation of web_", "removes container `PREFIX-web`".replace("PREFIX", &test.prefix).as_str()]);
+    assert_eq!(test.containers().len(), 1);
+    docker(&["rm", "--force", &test.name("web")]);
+    test.run(&["install"]).exits(0);
     elsewhere(&test, &["uninstall"]).exits(1);
     let down = elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
     assert!(down.stdout.contains("deleted"), "{}", down.stdout);

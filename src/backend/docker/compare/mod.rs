@@ -259,8 +259,9 @@ impl Comparing<'_> {
         if self.shown.version.is_some_and(|version| version < MAC_ADDRESS_OF_ENDPOINT) && !self.shown.is_podman {
             comparison.add("MacAddress", alike(&self.body["MacAddress"], &self.config["MacAddress"]));
         }
-        // Zero is not nothing: it kills at once.
-        let seconds = |value: &Json| if value.is_null() { json!(10) } else { value.clone() };
+        // Zero is not nothing: it kills at once. Podman shows it where nothing is declared.
+        let is_default = |value: &Json| value.is_null() || (self.shown.is_podman && *value == 0);
+        let seconds = |value: &Json| if is_default(value) { json!(10) } else { value.clone() };
         let is_same = seconds(&self.body["StopTimeout"]) == seconds(&self.config["StopTimeout"]);
         comparison.add("StopTimeout", if is_same { Match::Same } else { Match::Differs });
         if !is_nothing(&self.body["Hostname"]) {
