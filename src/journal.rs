@@ -431,7 +431,7 @@ fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = options.mode(0o600).custom_flags(no_link | at_once).open(path)?;
     // A pipe would be waited for.
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")) }
 }
 
 /// A run that can write nothing down had better not begin.
@@ -446,7 +446,7 @@ fn expect_no_links(path: &Path) -> Result<(), JournalError> {
     let beside = ["", "-wal", "-shm", "-journal"].map(|ending| PathBuf::from(format!("{}{ending}", path.display())));
     let is_other = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| !data.is_file());
     match beside.into_iter().find(is_other) {
-        Some(path) => Err(JournalError::Distrusted { path, why: "it is a link, or no regular file" }),
+        Some(path) => Err(JournalError::Distrusted { path, why: "it is a link, or not a regular file" }),
         None => Ok(()),
     }
 }

@@ -58,8 +58,10 @@ impl Secrets {
             Some(text) => Some(text),
             None => self.places.iter().find_map(|place| from_place(place, name).transpose()).transpose()?,
         };
+        // A name can be made of a value that must not be shown.
+        let place = if self.scrub(name) == name { format!("as {}, or ", variable(name)) } else { String::new() };
         let text = found
-            .ok_or_else(|| format!("there is no secret `{name}`: give it as {}, or in a file or folder: --secrets PATH", variable(name)))?;
+            .ok_or_else(|| format!("there is no secret `{}`: give it {place}in a file or folder: --secrets PATH", self.scrub(name)))?;
         self.hide(&text);
         Ok(text)
     }

@@ -1,7 +1,7 @@
 //! What is known of a deployment: a fold over its events, and nothing else.
 
 use crate::{
-    backend::{Declares, Failure, Outputs, Step},
+    backend::{Declares, Failure, Outputs, Step, outlives_deployment},
     event::{Entry, Event, Outcome, Why},
     model::{
         Definition, Deployment, GroupInstance, Instance, InstanceTie, LooseEnd, RelationshipKind,
@@ -105,9 +105,10 @@ impl InstanceRecord {
     }
 
     /// Ids of the objects that stand for it.
-    fn object_ids(&self) -> Vec<String> {
+    #[must_use]
+    pub fn object_ids(&self) -> Vec<String> {
         let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
-        ["container_id", "network_id", "volume_name"].into_iter().filter_map(of).collect()
+        ["container_id", "network_id", "volume_name", "successor_id", "predecessor_id"].into_iter().filter_map(of).collect()
     }
 
     fn is_up_to_date_now(&mut self) {
@@ -285,9 +286,13 @@ impl Record {
             let of = |instance: &Instance| Some((instance.id.clone(), ((*nodes.get(&instance.node)?).clone(), instance.ties.clone())));
             // What was read from labels says nothing of the definition.
             former = old.instances.iter().filter(|_| !old.recovered).filter_map(of).collect();
-            let gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
+            // A kept volume is no change for a runner without state: labels tell of it at every run.
+            let is_hearsay = |instance: &Instance| old.recovered && old.node(instance).is_some_and(outlives_deployment);
+            let is_gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
+            let (kept, gone): (Vec<&Instance>, Vec<&Instance>) = old.instances.iter().filter(is_gone).partition(|it| is_hearsay(it));
+            self.instances.retain(|id, _| !kept.iter().any(|instance| instance.id == *id));
             let as_made = |instance: &Instance| Some((instance.clone(), self.made_from(instance, old.node(instance)?).clone()));
-            let left: Vec<(Instance, Definition)> = old.instances.iter().filter(gone).filter_map(as_made).collect();
+            let left: Vec<(Instance, Definition)> = gone.into_iter().filter_map(as_made).collect();
             self.dropped.extend(left);
             self.loosen(old.loose_ends(deployment));
         }
@@ -336,6 +341,8 @@ impl Record {
         }
         self.deployment = Some(deployment.clone());
         self.instances.extend(instances.clone());
+        let is_dropped = |id: &str| self.dropped.iter().any(|(instance, _)| instance.id == id);
+        self.instances.retain(|id, _| deployment.instance(id).is_some() || is_dropped(id));
         if by_consent {
             self.taken_over.extend(instances.values().flat_map(InstanceRecord::object_ids));
         }

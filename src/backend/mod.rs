@@ -787,6 +787,12 @@ pub fn reads_properties(operation: &Planned) -> bool {
     docker::Operation::of(&operation.plugin, &operation.operation).and_then(docker::Operation::makes).is_some()
 }
 
+/// Whether the object of a node stays when its deployment is taken down: a volume that is kept.
+#[must_use]
+pub fn outlives_deployment(node: &Definition) -> bool {
+    docker::kind(node) == Some(ObjectKind::Volume) && node.properties.get("keep").is_none_or(|keep| *keep != false)
+}
+
 /// How far an instance is from being installed.
 #[must_use]
 pub fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {

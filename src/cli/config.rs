@@ -183,7 +183,13 @@ fn with_default(command: Command, flag: &str, value: &Value, file: &File) -> Res
     let long = |argument: &Arg| argument.get_long().map(str::to_owned);
     let Some(id) = command.get_arguments().find(|it| long(it).as_deref() == Some(flag)).map(|it| it.get_id().clone()) else {
         let known: Vec<String> = command.get_arguments().filter_map(long).collect();
-        return Err(unknown(path, "flag", flag, &known));
+        let has_it = |command: &&Command| command.get_arguments().any(|it| long(it).as_deref() == Some(flag));
+        let tables: Vec<String> = command.get_subcommands().filter(has_it).map(|it| format!("[{}]", it.get_name())).collect();
+        if tables.is_empty() {
+            return Err(unknown(path, "flag", flag, &known));
+        }
+        let error = cannot(path, &format!("`{flag}` is not a flag of every command"));
+        return Err(error.hint(format!("put it into the table of a command that has it: {}", tables.join(", "))));
     };
     if file.is_project && !OF_PROJECT.contains(&flag) {
         return Err(not_of_project(path, flag));

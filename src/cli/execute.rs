@@ -180,6 +180,10 @@ impl Order<'_> {
         super::install::refuse_unpopulated(&deployment.without(&parameters.removed))?;
         operation::check(workflow, &parameters, &deployment).map_err(|message| CliError::new(Kind::Invalid, message))?;
         let observed = session.observe().await?;
+        if observed.objects.iter().any(|object| object.is_claimed) {
+            let told = session.told(name).await?;
+            recover::refuse_elsewhere(&told, &session.record, name)?;
+        }
         let mut record = session.record.clone();
         for event in &before {
             record.apply(&Entry::now(event.clone())).expect("a definition can always follow");

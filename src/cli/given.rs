@@ -121,7 +121,11 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
         |path: &PathBuf| path.is_file() && path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
     let found: Vec<PathBuf> = found.flatten().filter(is_input).collect();
     if found.is_empty() {
-        return Err(CliError::usage(format!("the input `{argument}` is no file, no folder with YAML or JSON files, and no KEY=VALUE")));
+        // It may be a value that was mistyped.
+        let start = argument.split([':', ' ']).next().unwrap_or_default();
+        let shown = if start == argument { format!("`{argument}`") } else { format!("that begins with `{start}`") };
+        let what = "is not a file, a folder with YAML or JSON files, or KEY=VALUE";
+        return Err(CliError::usage(format!("the input {shown} {what}")));
     }
     Ok(found)
 }

@@ -16,7 +16,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Backend as _, Object, Observed, Step, docker, places},
+    backend::{Backend as _, Object, Observed, Step, docker, outlives_deployment, places},
     diagnostic::Diagnostics,
     digest::keyed,
     event::{Entry, Event},
@@ -282,7 +282,8 @@ impl Wish {
         let is_other = |object: &&Object| object.owner.as_ref().is_some_and(|owner| !owner.as_declared) || !object.drift.is_empty();
         let owners = observed.objects.iter().filter(is_other).filter_map(|object| object.owner.as_ref());
         let other = owners.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node));
-        let is_gone = |instance: &&Instance| self.deployment.instance(&instance.id).is_none();
+        let stays = |instance: &Instance| self.before()?.node(instance).filter(|_| self.is_recovered()).map(outlives_deployment);
+        let is_gone = |instance: &&Instance| self.deployment.instance(&instance.id).is_none() && stays(instance) != Some(true);
         let before = self.before().map(|before| &before.instances[..]).unwrap_or_default();
         let nodes: IndexSet<&String> = other.chain(before.iter().filter(is_gone).map(|instance| &instance.node)).collect();
         nodes.into_iter().map(|node| Difference { field: format!("nodes.{node}"), before: None, after: None }).collect()
@@ -305,9 +306,7 @@ impl Wish {
         let name = &self.deployment.name;
         let told = workspace.told(engines, name).await?;
         if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
-            let id = &self.deployment.id;
-            let claims: Vec<docker::Claim> = told.claims().into_iter().filter(|claim| claim.id == *id).collect();
-            return recover::elsewhere(&told, record).map_or(Ok(()), |_| Err(claims::elsewhere(name, &claims)));
+            return recover::refuse_elsewhere(&told, record, name);
         }
         let message = format!("this state folder does not know `{name}`, but the engine has objects of it: {}", strangers.join(", "));
         let mut error = CliError::new(Kind::Failed, message);

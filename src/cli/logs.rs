@@ -3,6 +3,7 @@
 use super::{
     Outcome,
     args::{Global, LogsArgs},
+    complain,
     error::CliError,
     print,
     target::{Target, engine, require, targets},
@@ -28,6 +29,10 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
     let record = workspace.record(&name)?;
     let targets = targets(&workspace, &record, &args.instances.instances)?;
     record.deployment.iter().for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
+    if workspace.secrets.is_incomplete() {
+        let how = "give them: -i NAME=VALUE, --secrets PATH";
+        complain(&format!("warning: sensitive values that this command is not given are shown where a container writes them; {how}\n"));
+    }
     let since = args.since.as_deref().map(since).transpose()?;
     let excerpt = Excerpt { follow: args.follow, since, tail: args.tail, timestamps: args.timestamps };
     Workspace::runtime()?.block_on(show(&workspace, &name, &targets, excerpt, args.no_prefix))

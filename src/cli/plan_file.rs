@@ -60,7 +60,7 @@ impl PlanFile {
         let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
         let json: Json = serde_json::from_str(&text).map_err(|error| cannot(error.to_string()))?;
         if json["kind"] != "dockctl.plan" {
-            return Err(cannot("it is no plan; `dockctl plan --out FILE` writes one".to_owned()));
+            return Err(cannot("it is not a plan; `dockctl plan --out FILE` writes one".to_owned()));
         }
         if json["format"].as_u64().is_none_or(|format| format > FORMAT.into()) {
             return Err(cannot("it was written by a newer dockctl".to_owned()));

@@ -12,11 +12,11 @@ use super::{
 use crate::{
     backend::{
         Places,
-        docker::{Recovered, Told, known_ids},
+        docker::{Claim, Recovered, Told, known_ids},
     },
     event::{Entry, Event},
     journal::Holder,
-    model::Deployment,
+    model::{Deployment, Instance},
     printable::printable,
     report::count,
     state::Record,
@@ -55,6 +55,20 @@ pub(crate) fn recover(global: &Global, given: Option<&str>, id: Option<&str>) ->
 /// What another state directory made for a deployment that is installed here.
 pub(crate) fn elsewhere(told: &Told, record: &Record) -> Option<Recovered> {
     told.made_elsewhere(&record.deployment.as_ref()?.id, &known_ids(record))
+}
+
+/// Refuses to work beside objects that another state directory made for the same deployment.
+pub(crate) fn refuse_elsewhere(told: &Told, record: &Record, name: &str) -> Result<(), CliError> {
+    if elsewhere(told, record).is_none() {
+        return Ok(());
+    }
+    Err(claims::elsewhere(name, &of_deployment(told, record)))
+}
+
+/// The claims that bear the id of a deployment that is installed here.
+pub(crate) fn of_deployment(told: &Told, record: &Record) -> Vec<Claim> {
+    let id = record.deployment.as_ref().map(|deployment| deployment.id.as_str()).unwrap_or_default();
+    told.claims().into_iter().filter(|claim| claim.id == id).collect()
 }
 
 fn nothing(name: &str, record: &Record, is_mended: bool) -> Outcome {
@@ -127,10 +141,29 @@ pub(crate) fn event(recovered: Recovered) -> Event {
 
 /// The event that puts down what the user takes over: beside the definition, where there is one.
 pub(crate) fn taken_over(record: &Record, recovered: &Recovered) -> Event {
-    // What is installed was not made from the definition that is known here, or not all of it.
-    let whole = with_more(record, &recovered.deployment).map(|whole| Deployment { recovered: true, ..whole });
-    let deployment = whole.unwrap_or_else(|| recovered.deployment.clone());
+    let known = record.deployment.as_ref().filter(|_| record.is_installed());
+    let deployment = known.map_or_else(|| recovered.deployment.clone(), |known| joined(known, record, recovered));
     Event::Recovered { deployment: Box::new(deployment), instances: recovered.instances.clone(), by_consent: true }
+}
+
+/// The definition of what is installed, with the instances that another state directory made. Where both count instances of a node, theirs
+/// take the places of those that have no object here.
+fn joined(known: &Deployment, record: &Record, recovered: &Recovered) -> Deployment {
+    // What is there was not made from the definition that is known here, or not all of it.
+    let (mut whole, told) = (Deployment { recovered: true, ..known.clone() }, &recovered.deployment);
+    let has_object =
+        |id: &str| record.instances.get(id).is_some_and(|known| known.object_ids().iter().any(|id| recovered.seen.contains(id)));
+    for instance in told.instances.iter().filter(|it| known.instance(&it.id).is_none()) {
+        let has_place = |it: &Instance| it.node == instance.node && it.index == instance.index && !has_object(&it.id);
+        match whole.instances.iter().position(has_place) {
+            Some(at) => whole.exchange(at, &instance.id),
+            None => whole.instances.push(instance.clone()),
+        }
+        if let Some(node) = told.node(instance).filter(|_| !whole.nodes.contains_key(&instance.node)) {
+            whole.nodes.insert(instance.node.clone(), node.clone());
+        }
+    }
+    whole
 }
 
 /// The definition of what is installed, with the instances that only labels tell of; none if nothing is installed.

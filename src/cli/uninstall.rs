@@ -64,7 +64,8 @@ pub(crate) fn uninstall(global: &Global, given: Option<&str>, ask: &Ask<'_>) -> 
             tell_others(&workspace, &name)?;
             return Ok(nothing(&name));
         }
-        let deployment = known.and_then(|record| record.deployment);
+        let told = labelled.as_ref().map(|it| it.recovered.deployment.clone());
+        let deployment = known.and_then(|record| record.deployment).or(told);
         if !labelled.as_ref().is_some_and(|it| it.is_confirmed) || ask.volumes {
             confirmed(global, &name, ask.volumes, deployment.as_ref())?;
         }
@@ -106,7 +107,7 @@ async fn beside(
         (Some(id), Some(recovered)) if id.is_empty() || id == own_id => Ok(Some(consented(recovered, false))),
         (Some(id), _) => Err(known_here(name, id)),
         (None, Some(recovered)) => {
-            let claims: Vec<Claim> = told.claims().into_iter().filter(|claim| claim.id == own_id).collect();
+            let claims = recover::of_deployment(&told, record);
             agreed(name, &claims, claims::elsewhere(name, &claims))?;
             Ok(Some(consented(recovered, true)))
         }
@@ -207,25 +208,31 @@ async fn take_down(
         replan: Some(Box::new(move |known| workflow::next(&deployment, known.record, known.observed).stage)),
     };
     session.carry_out(job).await?;
-    tell_staying(session).await?;
+    tell_staying(session, ask.volumes).await?;
     Ok(true)
 }
 
-/// Says which objects stay because no operation of their nodes removes them: as in the reference, their instances are deleted.
-async fn tell_staying(session: &Session<'_>) -> Result<(), CliError> {
+/// Says which objects stay: volumes that are kept, and what no operation of its node removes. As in the reference, their instances are
+/// deleted all the same.
+async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliError> {
     const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
     let Some(deployment) = &session.record.deployment else { return Ok(()) };
-    let is_object = |node: &Definition| matches!(kind(node), Some(ObjectKind::Container | ObjectKind::Network));
-    let is_kept = |node: &Definition| is_object(node) && !node.is_adopted() && !node.operations.contains_key(DELETE);
-    let kept = |id: &str| deployment.instance(id).and_then(|instance| deployment.node(instance)).is_some_and(is_kept);
-    if !deployment.nodes.values().any(is_kept) {
+    let stays = |node: &Definition| match kind(node).filter(|_| !node.is_adopted()) {
+        Some(ObjectKind::Volume) => !volumes,
+        Some(ObjectKind::Container | ObjectKind::Network) => !node.operations.contains_key(DELETE),
+        _ => false,
+    };
+    let staying = |id: &str| deployment.instance(id).and_then(|instance| deployment.node(instance)).is_some_and(stays);
+    if !deployment.nodes.values().any(stays) {
         return Ok(());
     }
     for object in session.observe().await?.objects {
-        if let Some(owner) = object.owner.filter(|owner| kept(&owner.instance)) {
-            let what = format!("{} `{}`", object.kind.as_str(), printable(&object.name));
-            complain(&format!("note: no operation of {} removes {what}, and it stays\n", owner.instance));
-        }
+        let Some(owner) = object.owner.filter(|owner| staying(&owner.instance)) else { continue };
+        let what = format!("{} `{}`", object.kind.as_str(), printable(&object.name));
+        complain(&match object.kind {
+            ObjectKind::Volume => format!("note: {what} is kept; dockctl uninstall {} --volumes removes it\n", deployment.name),
+            _ => format!("note: no operation of {} removes {what}, and it stays\n", owner.instance),
+        });
     }
     Ok(())
 }

@@ -109,7 +109,12 @@ impl<'a> Workspace<'a> {
             return Ok(fastrand::Rng::with_seed(seed));
         }
         let mut hasher = DefaultHasher::new();
-        (self.state.key()?, name, record.map_or(0, |record| record.ran)).hash(&mut hasher);
+        // Of what labels tell, all state directories make the same.
+        let told = record.and_then(|record| record.deployment.as_ref()).filter(|deployment| deployment.recovered);
+        match told {
+            Some(deployment) => (&deployment.id, name, deployment.instances.len()).hash(&mut hasher),
+            None => (self.state.key()?, name, record.map_or(0, |record| record.ran)).hash(&mut hasher),
+        }
         Ok(fastrand::Rng::with_seed(hasher.finish()))
     }
 

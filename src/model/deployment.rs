@@ -271,6 +271,13 @@ impl Deployment {
         [&mut self.inputs, &mut self.given, &mut self.outputs, &mut self.capabilities, &mut self.labels].into_iter().chain(nodes)
     }
 
+    /// Gives the place of an instance to one with another id: everything that names the former one names it.
+    pub fn exchange(&mut self, at: usize, id: &str) {
+        let former = std::mem::replace(&mut self.instances[at].id, id.to_owned());
+        let ties = self.instances.iter_mut().flat_map(|instance| &mut instance.ties);
+        ties.filter(|tie| tie.target == former).for_each(|tie| id.clone_into(&mut tie.target));
+    }
+
     /// The instance with this id.
     #[must_use]
     pub fn instance(&self, id: &str) -> Option<&Instance> {

@@ -39,7 +39,7 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
         }
     }
     fake.lies("GET", "/version", Answer::Json(200, json!({ "a": 1 })));
-    fake.run(&test, &["status"]).exits(4).says(&["it is no Docker engine"]);
+    fake.run(&test, &["status"]).exits(4).says(&["it is not a Docker engine"]);
     fake.repents();
     fake.run(&test, &["uninstall"]).exits(0);
     assert!(test.containers().is_empty());

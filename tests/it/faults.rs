@@ -214,5 +214,5 @@ fn something_else_that_answers_is_no_engine() {
     let run = test.run(&["plan", "--host", &format!("tcp://127.0.0.1:{port}")]);
     let _ = server.kill();
     let _ = server.wait();
-    run.exits(4).says(&["something answers there, but it is no Docker engine (HTTP 404)"]);
+    run.exits(4).says(&["something answers there, but it is not a Docker engine (HTTP 404)"]);
 }

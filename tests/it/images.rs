@@ -203,7 +203,7 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
         &["cannot be fetched: it is larger than 1048576 bytes", "max_size: 20g"],
     );
     refused(&format!("{{src: {}}}", url("/absent")), &["/absent cannot be fetched", "404"]);
-    refused(&format!("{{src: {}}}", url("/page")), &["/page is no image: it is no tarball"]);
+    refused(&format!("{{src: {}}}", url("/page")), &["/page is no image: it is not a tarball"]);
     refused(&format!("{{src: {}}}", url("/file")), &["/file cannot be fetched"]);
     refused("{src: 'http://127.0.0.1:1/x'}", &["cannot be fetched", "refused"]);
     with_image(&test, "{src: 'ftp://127.0.0.1/x'}");

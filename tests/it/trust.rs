@@ -120,7 +120,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     // A pipe is not waited for.
     fs::remove_file(test.path("state/key")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(test.path("state/key")).status().unwrap().success());
-    test.run(&["plan"]).exits(1).says(&["no regular file"]);
+    test.run(&["plan"]).exits(1).says(&["not a regular file"]);
 }
 
 /// Whoever wrote a blueprint may not be allowed to read what its reader can.
@@ -149,7 +149,7 @@ fn what_a_blueprint_merely_names_is_not_shown() {
     test.run(&["validate"]).exits(3).says(&["very.public.name", "2 |   a: {derived_from"]);
     for name in ["shadow", "config.yaml"] {
         test.blueprint(&SLEEPER.replace("TARBALL", name));
-        let run = test.run(&["install", "--task-retries", "0"]).exits(1).says(&["it is no tarball"]);
+        let run = test.run(&["install", "--task-retries", "0"]).exits(1).says(&["it is not a tarball"]);
         assert!(!run.stderr.contains("very.secret") && !run.stderr.contains("root:"), "{}", run.stderr);
         test.run(&["uninstall"]).exits(0);
     }

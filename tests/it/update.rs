@@ -213,7 +213,7 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
     test.run(&["update", "-i", "port=81", "--plan", &file]).exits(0);
     refused(&["install", "-i", "port=81", "--plan", &file]);
     test.write("plan.json", "{\"kind\": \"something\"}");
-    test.run(&["update", "--plan", &file]).exits(2).says(&["it is no plan"]);
+    test.run(&["update", "--plan", &file]).exits(2).says(&["it is not a plan"]);
 }
 
 #[test]

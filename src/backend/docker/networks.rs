@@ -245,7 +245,9 @@ impl Engine {
         if is_proven || names_deployment(labels, &call.deployment, &call.deployment_id) {
             return Ok(Some(found));
         }
-        Err(taken(kind.as_str(), id, &found["Labels"]))
+        // Only a volume can have a name that something else had.
+        let error = taken(kind.as_str(), id, &found["Labels"]);
+        Err(Failure { hints: vec!["the volume of the deployment is gone: take it down without --volumes".to_owned()], ..error })
     }
 
     /// Attaches the container to a network, unless it is.

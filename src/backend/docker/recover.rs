@@ -12,7 +12,7 @@ use super::{
     kind,
     operation::{Operation, is_run},
     ownership::AuthorName,
-    replace::{CARRIED, nameless_volumes},
+    replace::{CARRIED, FORMER, NEXT, PREDECESSOR, SUCCESSOR, lasting_name, nameless_volumes},
 };
 use crate::{
     backend::{EngineRef, Failure, ObjectKind, ObjectState},
@@ -25,7 +25,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
 };
 
@@ -57,6 +57,15 @@ pub(super) struct Label {
     /// Volumes without a name of their own that an older container of the instance left to this one, by where they are mounted.
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     carried: JsonMap<String, Json>,
+    /// `network` or `volume`: labels can be copied to objects of another kind. Nothing is said of a container.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    kind: String,
+    /// The blueprint protects the node.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    protected: bool,
+    /// How many instances the blueprint declared for the node; 0 if that was not noted.
+    #[serde(skip_serializing_if = "is_zero")]
+    declared: usize,
     /// Instances that have no such label, and why; on one object of a deployment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     beside: Vec<(String, String)>,
@@ -69,6 +78,11 @@ impl Label {
         texts.chain(self.beside.iter().flat_map(|(id, why)| [id, why])).all(|text| is_plain(text))
             && is_plain(&self.blueprint.display().to_string())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn is_plain(text: &str) -> bool {
@@ -91,6 +105,9 @@ pub(super) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
         operations: node.operations.iter().filter_map(|(name, planned)| Some((name.clone(), operation(name, planned, node)?))).collect(),
         properties: properties(node),
         carried: JsonMap::new(),
+        kind: kind(node).filter(|kind| *kind != ObjectKind::Container).map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        protected: deployment.protected.contains(&instance.node),
+        declared: deployment.structure.numbers.get(&instance.node).copied().unwrap_or_default(),
         beside: if is_first(deployment, instance) { beside(deployment) } else { Vec::new() },
     })
 }
@@ -156,6 +173,8 @@ pub struct Recovered {
     pub instances: IndexMap<String, InstanceRecord>,
     /// What is known to be missing, each with the reason.
     pub left_out: Vec<(String, String)>,
+    /// Ids of everything that carries the name of the deployment, whoever made it.
+    pub seen: BTreeSet<String>,
 }
 
 /// What the labels on an engine tell of the deployments of one name.
@@ -201,6 +220,16 @@ struct Found {
 }
 
 impl Found {
+    /// Whether its labels were made for an object of its kind; older ones do not say.
+    fn is_of_its_kind(&self) -> bool {
+        self.label.kind.is_empty() || self.label.kind == self.kind.as_str()
+    }
+
+    /// Whether it was made when the node had been scaled to more instances than its blueprint declares.
+    fn is_scaled(&self) -> bool {
+        self.label.declared > 0 && self.label.index >= self.label.declared
+    }
+
     /// What tells deployments of one name apart.
     fn identity(&self) -> &str {
         if self.deployment_id.is_empty() { &self.key } else { &self.deployment_id }
@@ -236,7 +265,10 @@ impl Told {
     /// What another state directory made for a deployment that a record knows: none of these ids.
     #[must_use]
     pub fn made_elsewhere(&self, deployment: &str, known: &HashSet<String>) -> Option<Recovered> {
-        self.of(|found| !found.is_ours && !deployment.is_empty() && found.deployment_id == deployment && !known.contains(&found.id))
+        let made =
+            self.of(|found| !found.is_ours && !deployment.is_empty() && found.deployment_id == deployment && !known.contains(&found.id));
+        // The rest is known, or told by whoever is asked for all.
+        made.map(|made| Recovered { left_out: Vec::new(), ..made })
     }
 
     /// The deployment with this id, whoever made it; none if nothing carries the id.
@@ -264,7 +296,9 @@ impl Told {
             let other = if is_of_same { "another state directory made this" } else { "labels of another deployment name this" };
             (found.name.clone(), format!("{other} {}", found.kind.as_str()))
         });
-        (!chosen.is_empty()).then(|| put_together(&self.deployment, &chosen, self.doubts.iter().cloned().chain(others).collect()))
+        let recovered =
+            (!chosen.is_empty()).then(|| put_together(&self.deployment, &chosen, self.doubts.iter().cloned().chain(others).collect()));
+        recovered.map(|recovered| Recovered { seen: self.found.iter().map(|found| found.id.clone()).collect(), ..recovered })
     }
 }
 
@@ -282,7 +316,7 @@ impl Told {
     /// Takes an object in, unless its labels were made for another one or by nobody who follows the rules.
     fn add(&mut self, found: Found, is_claim: bool) {
         let reason = match &found.label {
-            label if !is_claim || label.name != found.name => "carries labels that were not made for it",
+            label if !is_claim || label.name != lasting_name(&found.name) => "carries labels that were not made for it",
             label if !label.is_printable() || !is_plain(&found.instance) => "carries labels with control characters",
             _ => return self.found.push(found),
         };
@@ -306,7 +340,7 @@ impl Engine {
         for kind in [ObjectKind::Network, ObjectKind::Volume] {
             for it in self.with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT)).await? {
                 let found = Found { is_ours: self.is_proven_as(&it, kind), ..of_other(&it, kind) };
-                let is_claim = found.label.name == found.name;
+                let is_claim = found.label.name == found.name && found.is_of_its_kind();
                 told.add(found, is_claim);
             }
         }
@@ -440,19 +474,53 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
     };
     let mut instances = IndexMap::new();
     for it in found {
-        // A kept volume names the instance that made it, which another object of today may be called.
-        if instances.contains_key(&it.instance) {
-            left_out.push((it.name.clone(), format!("this {} is of `{}` too", it.kind.as_str(), it.instance)));
+        let (stands, others) = in_place(found, it);
+        if stands.id != it.id {
+            // A kept volume names the instance that made it, which another object of today may be called.
+            let is_other = !others.values().any(|id| *id == it.id.as_str());
+            let why = format!("this {} is of `{}` too", it.kind.as_str(), it.instance);
+            left_out.extend(is_other.then(|| (it.name.clone(), why)));
             continue;
         }
-        instances.insert(
-            it.instance.clone(),
-            InstanceRecord { state: it.state, properties: it.properties.clone(), ..InstanceRecord::default() },
-        );
+        let properties = it.properties.clone().into_iter().chain(others).collect();
+        instances.insert(it.instance.clone(), InstanceRecord { state: it.state, properties, ..InstanceRecord::default() });
         deployment.nodes.entry(it.label.node.clone()).or_insert_with(|| definition(it));
         deployment.instances.push(instance(it, found));
     }
-    Recovered { deployment, instances, left_out }
+    deployment.protected = found.iter().filter(|it| it.label.protected).map(|it| it.label.node.clone()).collect();
+    deployment.protected.dedup();
+    deployment.structure.numbers = numbers(&deployment, found);
+    Recovered { deployment, instances, left_out, seen: BTreeSet::new() }
+}
+
+/// How many instances of each node were declared, as far as that matters: a number that was scaled holds until the blueprint declares
+/// another one. None if nothing was scaled: then the blueprint's number counts.
+fn numbers(deployment: &Deployment, found: &[&Found]) -> IndexMap<String, usize> {
+    if !found.iter().any(|it| it.is_scaled()) {
+        return IndexMap::new();
+    }
+    let scaled = |node: &str| found.iter().find(|it| it.label.node == node && it.is_scaled()).map(|it| it.label.declared);
+    let number = |node: &String| scaled(node).or_else(|| deployment.number(node)).unwrap_or(1);
+    deployment.nodes.keys().map(|node| (node.clone(), number(node))).collect()
+}
+
+/// Which object stands for the instance of one, and ids of others that a replacement left which came to no end.
+fn in_place<'f>(found: &[&'f Found], it: &Found) -> (&'f Found, JsonMap<String, Json>) {
+    let all: Vec<&'f Found> = found.iter().filter(|other| other.instance == it.instance).copied().collect();
+    let containers = || all.iter().filter(|other| other.kind == ObjectKind::Container).copied();
+    let ending = |end: &str| containers().find(|other| other.name.ends_with(end));
+    let (next, former) = (ending(NEXT), ending(FORMER));
+    let plain = containers().find(|other| lasting_name(&other.name) == other.name);
+    let ids = |names: &[(&str, Option<&Found>)]| -> JsonMap<String, Json> {
+        names.iter().filter_map(|(name, other)| Some(((*name).to_owned(), other.as_ref()?.id.clone().into()))).collect()
+    };
+    match (plain, former) {
+        (Some(plain), _) => (plain, ids(&[(SUCCESSOR, next), (PREDECESSOR, former)])),
+        (None, Some(former)) if next.is_some() => (former, ids(&[(SUCCESSOR, next)])),
+        // It has its place again, and is not started yet.
+        (None, Some(former)) => (former, ids(&[(PREDECESSOR, Some(former))])),
+        (None, None) => (all.first().copied().unwrap_or(found[0]), JsonMap::new()),
+    }
 }
 
 /// The operations that remove what only labels know, where they name no `delete` that this version can run: taken down without

@@ -27,7 +27,7 @@ pub(super) fn object_path(kind: ObjectKind, name: &str) -> String {
 
 /// The objects of a list, each with its id.
 pub(super) fn list(answer: Json, kind: ObjectKind) -> Result<Vec<Json>, EngineError> {
-    let wrong = || EngineError::Nonsense(format!("it is no list of {}s", kind.as_str()));
+    let wrong = || EngineError::Nonsense(format!("it is not a list of {}s", kind.as_str()));
     let items = match (answer, kind) {
         (Json::Object(mut fields), ObjectKind::Volume) => match fields.shift_remove("Volumes") {
             // No volumes, to some.
@@ -45,7 +45,7 @@ pub(super) fn list(answer: Json, kind: ObjectKind) -> Result<Vec<Json>, EngineEr
 pub(super) fn object(answer: Json, kind: ObjectKind) -> Result<Json, EngineError> {
     let field = if kind == ObjectKind::Volume { "Name" } else { "Id" };
     let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
-    if has_id { Ok(answer) } else { Err(EngineError::Nonsense(format!("it is no {}, or lacks `{field}`", kind.as_str()))) }
+    if has_id { Ok(answer) } else { Err(EngineError::Nonsense(format!("it does not describe one {}, or lacks `{field}`", kind.as_str()))) }
 }
 
 /// An object that was asked for by its whole id is that one.
@@ -74,7 +74,7 @@ pub(super) fn done(answer: Json) -> Result<(), EngineError> {
 
 /// An answer that says something: a mapping.
 pub(super) fn mapping(answer: Json) -> Result<Json, EngineError> {
-    if answer.is_object() { Ok(answer) } else { Err(EngineError::Nonsense("it is no mapping".to_owned())) }
+    if answer.is_object() { Ok(answer) } else { Err(EngineError::Nonsense("it is not a mapping".to_owned())) }
 }
 
 #[cfg(test)]

@@ -415,9 +415,9 @@ fn first_answer(error: &EngineError) -> String {
         EngineError::Refused { message, .. } if message.contains("HTTPS server") => {
             "it speaks TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem".to_owned()
         }
-        EngineError::Refused { status, .. } => format!("something answers there, but it is no Docker engine (HTTP {status})"),
+        EngineError::Refused { status, .. } => format!("something answers there, but it is not a Docker engine (HTTP {status})"),
         EngineError::Garbled(_) | EngineError::Nonsense(_) | EngineError::Said(_) => {
-            "something answers there, but it is no Docker engine".to_owned()
+            "something answers there, but it is not a Docker engine".to_owned()
         }
         other => match innermost(other) {
             reason if reason.contains("corrupt message") => format!("it does not speak TLS ({reason})"),
@@ -470,7 +470,7 @@ async fn exchange(wire: &Wire, method: Method, path: &str, content: Option<&Json
     if is_too_much(text) {
         return Err(EngineError::Nonsense(format!("it holds more than {VALUES} values")));
     }
-    let json = serde_json::from_slice(text).map_err(|error| EngineError::Garbled(format!("it is no JSON ({error})")))?;
+    let json = serde_json::from_slice(text).map_err(|error| EngineError::Garbled(format!("it is not JSON ({error})")))?;
     Ok((date, json))
 }
 

@@ -157,7 +157,11 @@ pub(in super::super) fn read_json(path: &Path) -> Option<Json> {
 
 /// A pipe would be waited for.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.is_file() { fs::read(path) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")) }
+    if fs::metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+    }
 }
 
 /// What is wrong with the docker command's configuration; none if it is not there, or can be read.
@@ -169,9 +173,9 @@ pub fn broken_config() -> Option<String> {
         Err(error) => error.to_string(),
         Ok(bytes) => match serde_json::from_slice::<Json>(&bytes) {
             Ok(Json::Object(_)) => return None,
-            Ok(_) => "it is no JSON object".to_owned(),
+            Ok(_) => "it is not a JSON object".to_owned(),
             // What the reader says of its content could quote a password.
-            Err(error) => format!("it is no JSON (line {}, column {})", error.line(), error.column()),
+            Err(error) => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
         },
     };
     Some(format!("{} is not used: {why}", path.display()))

@@ -166,7 +166,7 @@ pub(super) fn documents(body: impl Stream<Item = Result<Bytes, EngineError>> + S
 }
 
 fn document(line: &str) -> Result<Json, EngineError> {
-    let json: Json = serde_json::from_str(line).map_err(|error| EngineError::Garbled(format!("a line of it is no JSON ({error})")))?;
+    let json: Json = serde_json::from_str(line).map_err(|error| EngineError::Garbled(format!("a line of it is not JSON ({error})")))?;
     match json["error"].as_str() {
         Some(error) => Err(EngineError::Said(error.to_owned())),
         None => Ok(json),

@@ -143,7 +143,7 @@ enum Found {
 
 /// What a file that cannot be read holds is nobody's business: errors of the reader quote it, and are not shown.
 fn look_inside(reader: impl Read) -> io::Result<Found> {
-    let broken = |_: io::Error| invalid("it is no tarball");
+    let broken = |_: io::Error| invalid("it is not a tarball");
     let mut archive = tar::Archive::new(reader);
     let (mut entries, mut layout) = (0, false);
     for entry in archive.entries().map_err(broken)? {
@@ -158,7 +158,7 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
         layout |= name == "oci-layout";
     }
     match (entries, layout) {
-        (0, _) => Err(invalid("it is no tarball, or an empty one")),
+        (0, _) => Err(invalid("it is not a tarball, or an empty one")),
         (_, true) => Ok(Found::Layout),
         (_, false) => Ok(Found::FileSystem),
     }
@@ -282,7 +282,7 @@ mod tests {
         for text in ["just some text, and far too short".to_owned(), "root:$6$salt$hash:19000:0:99999:7:::\n".repeat(40)] {
             let error = look_inside(text.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-            assert!(["it is no tarball", "it is no tarball, or an empty one"].contains(&error.to_string().as_str()), "{error}");
+            assert!(["it is not a tarball", "it is no tarball, or an empty one"].contains(&error.to_string().as_str()), "{error}");
         }
     }
 

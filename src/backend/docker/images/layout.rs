@@ -52,7 +52,7 @@ pub(super) fn of_archive<R: Read>(open: impl Fn() -> io::Result<R>, meant: Meant
 }
 
 fn read(file: impl Read) -> io::Result<Json> {
-    serde_json::from_reader(file.take(MANIFEST_LIMIT)).map_err(|error| invalid(format!("it holds what is no JSON ({error})")))
+    serde_json::from_reader(file.take(MANIFEST_LIMIT)).map_err(|error| invalid(format!("it holds a file that is not JSON ({error})")))
 }
 
 /// Names of an entry of an index. A tag alone, without a whole name beside it, is one of whatever the image is to be called.
@@ -131,7 +131,7 @@ fn path_of(digest: &Json) -> io::Result<String> {
     let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
     match digest.split_once(':') {
         Some((kind, hex)) if is_plain(kind) && is_plain(hex) => Ok(format!("blobs/{kind}/{hex}")),
-        _ => Err(invalid(format!("`{}` in it is no digest", shortened(digest, 100)))),
+        _ => Err(invalid(format!("`{}` in it is not a digest", shortened(digest, 100)))),
     }
 }
 
@@ -228,6 +228,6 @@ mod tests {
     #[test]
     fn what_is_no_digest_leads_nowhere() {
         let files = json!({ "index.json": { "manifests": [{ "digest": "sha256:../../etc/passwd" }] } });
-        assert_eq!(chosen("linux/amd64", &files).unwrap_err().to_string(), "`sha256:../../etc/passwd` in it is no digest");
+        assert_eq!(chosen("linux/amd64", &files).unwrap_err().to_string(), "`sha256:../../etc/passwd` in it is not a digest");
     }
 }
