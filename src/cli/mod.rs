@@ -128,6 +128,7 @@ fn check_output(cli: &Cli) -> Result<(), CliError> {
     Err(CliError::usage(format!("`--output {form}` goes with `dockctl {command}`")).hint("every command has text and json"))
 }
 
+#[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
 fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     let global = &cli.global;
     match &cli.command {

@@ -3,14 +3,14 @@
 //! Its shape is that of the original's plan: names sorted where order means nothing, empty sections left out.
 
 use super::{
-    Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, Values,
+    Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, ScalingGroup, Values,
     types::{Fields, Flat, Place, complete},
 };
 use crate::{
     diagnostic::{Diagnostics, FileId, Span},
     syntax::{
         Call, Data, Map, Value,
-        ast::{Named, Plugin, Rules, Schema},
+        ast::{Named, Output, Plugin, Rules, Schema},
         call,
     },
 };
@@ -33,72 +33,87 @@ pub enum Stage<'a> {
     },
 }
 
+/// Sections of a plan; empty ones are left out, as in the reference.
+#[derive(Default)]
+struct Sections(JsonMap<String, Json>);
+
+impl Sections {
+    fn put(&mut self, name: &str, value: Json) {
+        let is_empty = value.is_null() || value.as_object().is_some_and(JsonMap::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+        if !is_empty {
+            self.0.insert(name.to_owned(), value);
+        }
+    }
+}
+
 /// The plan of a blueprint.
 #[must_use]
 pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
     let deployed = matches!(stage, Stage::Deployed { .. });
-    let mut plan = JsonMap::new();
-    let mut put = |name: &str, value: Json| {
-        let empty = value.is_null() || value.as_object().is_some_and(JsonMap::is_empty) || value.as_array().is_some_and(Vec::is_empty);
-        if !empty {
-            plan.insert(name.to_owned(), value);
-        }
-    };
-    put("version", blueprint.version.as_str().into());
-    put("description", blueprint.description.clone().into());
-    put("metadata", blueprint.metadata.as_ref().map_or(Json::Null, Value::to_plan));
+    let plugins = Plugins::of(blueprint);
+    let mut plan = Sections::default();
+    plan.put("version", blueprint.version.as_str().into());
+    plan.put("description", blueprint.description.clone().into());
+    plan.put("metadata", blueprint.metadata.as_ref().map_or(Json::Null, Value::to_plan));
     match stage {
-        Stage::Parsed => put("inputs", named(&blueprint.inputs, |schema| input(schema, blueprint))),
-        Stage::Deployed { inputs } => put("inputs", sorted(inputs.iter().map(|(name, value)| (name.clone(), value.to_plan())))),
+        Stage::Parsed => plan.put("inputs", named(&blueprint.inputs, |schema| input(schema, blueprint))),
+        Stage::Deployed { inputs } => plan.put("inputs", sorted(inputs.iter().map(|(name, value)| (name.clone(), value.to_plan())))),
     }
     if !deployed {
-        put("data_types", sorted(blueprint.data_types.iter().map(|(name, flat)| (name.clone(), data_type(flat, blueprint)))));
-        let types = blueprint.relationship_types.iter().map(|(name, flat)| (name.clone(), relationship_type(flat, blueprint)));
-        put("relationship_types", sorted(types));
-        put("policy_types", named(&blueprint.policy_types, |it| program(it, "properties", blueprint)));
-        put("policy_triggers", named(&blueprint.policy_triggers, |it| program(it, "parameters", blueprint)));
+        put_types(&mut plan, blueprint);
     }
-    let plugins = Plugins::of(blueprint);
-    put("nodes", sorted(blueprint.nodes.iter().map(|(name, it)| (name.clone(), node(name, it, &plugins, deployed)))));
-    put("node_order", blueprint.nodes.keys().cloned().collect());
-    put("groups", sorted(blueprint.groups.iter().map(|(name, group)| (name.clone(), group_form(group)))));
-    put("policies", sorted(blueprint.policies.iter().map(|(name, policy)| (name.clone(), policy_form(policy)))));
-    put(
-        "scaling_groups",
-        sorted(
-            blueprint
-                .scaling_groups
-                .iter()
-                .map(|(name, group)| (name.clone(), json!({ "members": group.members, "properties": numbers(&group.numbers) }))),
-        ),
-    );
-    put("workflows", sorted(blueprint.workflows.iter().map(|(name, it)| (name.clone(), workflow(it, blueprint)))));
+    plan.put("nodes", sorted(blueprint.nodes.iter().map(|(name, it)| (name.clone(), node(name, it, &plugins, deployed)))));
+    put_groups(&mut plan, blueprint);
+    plan.put("workflows", sorted(blueprint.workflows.iter().map(|(name, it)| (name.clone(), workflow(it, blueprint)))));
+    put_results(&mut plan, blueprint);
+    put_plugins(&mut plan, blueprint, &plugins);
+    let super::Requirements { secrets, parent_capabilities } = &blueprint.requirements;
+    plan.put("requirements", json!({ "parent_capabilities": parent_capabilities, "secrets": secrets }));
+    Json::Object(plan.0)
+}
+
+fn put_types(plan: &mut Sections, blueprint: &Blueprint) {
+    plan.put("data_types", sorted(blueprint.data_types.iter().map(|(name, flat)| (name.clone(), data_type(flat, blueprint)))));
+    let types = blueprint.relationship_types.iter().map(|(name, flat)| (name.clone(), relationship_type(flat, blueprint)));
+    plan.put("relationship_types", sorted(types));
+    plan.put("policy_types", named(&blueprint.policy_types, |it| program(it, "properties", blueprint)));
+    plan.put("policy_triggers", named(&blueprint.policy_triggers, |it| program(it, "parameters", blueprint)));
+}
+
+fn put_groups(plan: &mut Sections, blueprint: &Blueprint) {
+    plan.put("node_order", blueprint.nodes.keys().cloned().collect());
+    plan.put("groups", sorted(blueprint.groups.iter().map(|(name, group)| (name.clone(), group_form(group)))));
+    plan.put("policies", sorted(blueprint.policies.iter().map(|(name, policy)| (name.clone(), policy_form(policy)))));
+    let scaling = blueprint.scaling_groups.iter();
+    let form = |group: &ScalingGroup| json!({ "members": group.members, "properties": numbers(&group.numbers) });
+    plan.put("scaling_groups", sorted(scaling.map(|(name, group)| (name.clone(), form(group)))));
+}
+
+fn put_results(plan: &mut Sections, blueprint: &Blueprint) {
     for (section, outputs) in [("outputs", &blueprint.outputs), ("capabilities", &blueprint.capabilities)] {
-        put(
-            section,
-            named(outputs, |output| {
-                if output.is_empty {
-                    return json!({});
-                }
-                let mut form = json!({ "value": output.value.to_plan() });
-                if let Some(description) = &output.description {
-                    form["description"] = description.clone().into();
-                }
-                form
-            }),
-        );
+        let form = |output: &Output| {
+            if output.is_empty {
+                return json!({});
+            }
+            let mut form = json!({ "value": output.value.to_plan() });
+            if let Some(description) = &output.description {
+                form["description"] = description.clone().into();
+            }
+            form
+        };
+        plan.put(section, named(outputs, form));
     }
     for (section, labels) in [("labels", &blueprint.labels), ("blueprint_labels", &blueprint.blueprint_labels)] {
-        put(section, named(labels, |label| json!({ "values": label.values.iter().map(Value::to_plan).collect::<Vec<_>>() })));
+        plan.put(section, named(labels, |label| json!({ "values": label.values.iter().map(Value::to_plan).collect::<Vec<_>>() })));
     }
-    put("deployment_settings", blueprint.settings.as_ref().map_or(Json::Null, settings));
-    put("resource_tags", blueprint.resource_tags.as_ref().map_or(Json::Null, Value::to_plan));
-    put("deployment_plugins_to_install", plugins.list("central_deployment_agent", blueprint));
-    put("host_agent_plugins_to_install", plugins.list("host_agent", blueprint));
-    put("workflow_plugins_to_install", workflow_plugins(blueprint));
-    let super::Requirements { secrets, parent_capabilities } = &blueprint.requirements;
-    put("requirements", json!({ "parent_capabilities": parent_capabilities, "secrets": secrets }));
-    Json::Object(plan)
+}
+
+fn put_plugins(plan: &mut Sections, blueprint: &Blueprint, plugins: &Plugins<'_>) {
+    plan.put("deployment_settings", blueprint.settings.as_ref().map_or(Json::Null, settings));
+    plan.put("resource_tags", blueprint.resource_tags.as_ref().map_or(Json::Null, Value::to_plan));
+    plan.put("deployment_plugins_to_install", plugins.list("central_deployment_agent", blueprint));
+    plan.put("host_agent_plugins_to_install", plugins.list("host_agent", blueprint));
+    plan.put("workflow_plugins_to_install", workflow_plugins(blueprint));
 }
 
 /// Calls of other deployments' capabilities: where they stand, and which deployment they name.

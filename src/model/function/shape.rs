@@ -39,6 +39,7 @@ fn too_new(name: &str, declared: Version) -> Option<Broken> {
 }
 
 /// Whether the arguments have a shape that the function does not take.
+#[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
 fn shape(call: Call<'_>) -> Option<Broken> {
     let Call { name, arguments, .. } = call;
     let list = arguments.as_list();
