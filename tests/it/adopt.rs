@@ -176,6 +176,17 @@ fn likeness(test: &Test, name: &str) -> Json {
     json!({ "image": it["Image"], "config": config, "host": host, "networks": networks })
 }
 
+fn words(text: &str) -> Vec<&str> {
+    text.split(' ').collect()
+}
+
+/// The image has an entry point and a variable; these are taken away.
+fn bare(test: &Test) {
+    let (rich, bare, tarball) = (test.name("rich"), test.name("bare"), crate::support::tarball().display().to_string());
+    docker(&["import", "-c", "ENTRYPOINT [\"sleep\"]", "-c", "ENV GONE=1", &tarball, &rich]);
+    docker(&["run", "-d", "--name", &bare, "--entrypoint", "", "-e", "GONE", &rich, "sleep", "1000"]);
+}
+
 /// Containers as people make them by hand.
 fn by_hand(test: &Test) -> Vec<&'static str> {
     let image = test.image();
@@ -191,81 +202,21 @@ fn by_hand(test: &Test) -> Vec<&'static str> {
         &["-e", "A=yes", "-e", "B=22:22 'x' \"y\" #", "-l", "team=a", "-w", "/tmp", "-u", "0:0", "-h", "special"],
         &["sh", "-c", "sleep 1000 # $A"],
     );
-    run(
-        "limits",
-        &["-m", "64m", "--cpus", "0.5", "--pids-limit", "50", "--ulimit", "nofile=100:200", "--shm-size", "8m", "--oom-score-adj", "10"],
-        &["sleep", "1000"],
-    );
-    run("ports", &["-p", "127.0.0.1::80", "-p", "81/udp", "--expose", "90"], &["sleep", "1000"]);
-    run(
-        "mounts",
-        &[
-            "-v",
-            "/tmp:/host:ro",
-            "-v",
-            &format!("{}:/named", test.name("vol")),
-            "-v",
-            "/anonymous",
-            "--tmpfs",
-            "/run:size=1m",
-            "--mount",
-            "type=bind,src=/tmp,dst=/m,readonly",
-        ],
-        &["sleep", "1000"],
-    );
-    run(
-        "health",
-        &[
-            "--health-cmd",
-            "true",
-            "--health-interval",
-            "1h",
-            "--restart",
-            "on-failure:3",
-            "--stop-timeout",
-            "1",
-            "--stop-signal",
-            "KILL",
-            "--init",
-        ],
-        &["sleep", "1000"],
-    );
-    run(
-        "caps",
-        &[
-            "--cap-add",
-            "NET_ADMIN",
-            "--cap-drop",
-            "CHOWN",
-            "--security-opt",
-            "no-new-privileges",
-            "--sysctl",
-            "net.ipv4.ip_forward=1",
-            "--add-host",
-            "x:1.2.3.4",
-            "--dns",
-            "1.1.1.1",
-            "--log-opt",
-            "max-size=1m",
-            "--read-only",
-        ],
-        &["sleep", "1000"],
-    );
+    run("limits", &words("-m 64m --cpus 0.5 --pids-limit 50 --ulimit nofile=100:200 --shm-size 8m --oom-score-adj 10"), &["sleep", "1000"]);
+    run("ports", &words("-p 127.0.0.1::80 -p 81/udp --expose 90"), &["sleep", "1000"]);
+    let named = format!("{}:/named", test.name("vol"));
+    let mounts = words("-v /tmp:/host:ro -v /anonymous --tmpfs /run:size=1m --mount type=bind,src=/tmp,dst=/m,readonly");
+    run("mounts", &[&["-v", &named], &mounts[..]].concat(), &["sleep", "1000"]);
+    let health = "--health-cmd true --health-interval 1h --restart on-failure:3 --stop-timeout 1 --stop-signal KILL --init";
+    run("health", &words(health), &["sleep", "1000"]);
+    let caps = "--cap-add NET_ADMIN --cap-drop CHOWN --security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 --add-host x:1.2.3.4";
+    let rest = "--dns 1.1.1.1 --log-opt max-size=1m --read-only";
+    run("caps", &[words(caps), words(rest)].concat(), &["sleep", "1000"]);
     run("net", &["--network", &network, "--network-alias", "db"], &["sleep", "1000"]);
     run("shared", &["--network", &format!("container:{}", test.name("plain")), "-it"], &["sleep", "1000"]);
     run("linked", &["--link", &format!("{}:other", test.name("plain"))], &["sleep", "1000"]);
     run("entry", &["--entrypoint", "sleep"], &["1000"]);
-    // The image has an entry point and a variable; these are taken away.
-    docker(&[
-        "import",
-        "-c",
-        "ENTRYPOINT [\"sleep\"]",
-        "-c",
-        "ENV GONE=1",
-        &crate::support::tarball().display().to_string(),
-        &test.name("rich"),
-    ]);
-    docker(&["run", "-d", "--name", &test.name("bare"), "--entrypoint", "", "-e", "GONE", &test.name("rich"), "sleep", "1000"]);
+    bare(test);
     run("volumes", &["--volumes-from", &test.name("mounts"), "--ipc", "host", "--group-add", "99"], &["sleep", "1000"]);
     vec!["plain", "env", "limits", "ports", "mounts", "health", "caps", "net", "shared", "linked", "entry", "bare", "volumes"]
 }

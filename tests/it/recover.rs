@@ -315,6 +315,13 @@ struct Runner<'t> {
 }
 
 impl Runner<'_> {
+    fn write(&self, text: &str) {
+        self.test.blueprint(text);
+        let text = fs::read_to_string(self.test.path("blueprint.yaml")).unwrap();
+        let text = text.replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+        fs::write(self.test.path("blueprint.yaml"), text.replace("cloudify_dsl_1_2", "cloudify_dsl_1_3")).unwrap();
+    }
+
     fn new_state(&self) {
         self.runs.set(self.runs.get() + 1);
     }
@@ -337,25 +344,8 @@ impl Runner<'_> {
     }
 }
 
-#[test]
-fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
-    let test = Test::new("runner");
-    let runner = Runner { test: &test, runs: std::cell::Cell::new(0), secret: std::cell::Cell::new("glass-horse") };
-    let write = |text: &str| {
-        test.blueprint(text);
-        let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap();
-        let text = text.replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
-        fs::write(test.path("blueprint.yaml"), text.replace("cloudify_dsl_1_2", "cloudify_dsl_1_3")).unwrap();
-    };
-    write(SHOP);
-    runner.run(&["install", "-i", "password=paper-boat"]).exits(0);
-    let id = || test.inspect("web", "{{.Id}}");
-    let first = id();
-    for _ in 0..2 {
-        assert_eq!(runner.converge(), 0, "nothing was edited");
-        assert_eq!(id(), first);
-    }
-    // Every edit is seen once.
+fn every_edit_is_seen_once(runner: &Runner<'_>) {
+    let test = runner.test;
     for (before, after, shows) in [
         ("MODE: calm", "MODE: wild", "{{.Config.Env}}"),
         ("command: sleep 1000", "command: sleep 1001", "{{.Config.Cmd}}"),
@@ -366,28 +356,30 @@ fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
         ("aliases: [shop]", "aliases: [store]", "{{json .NetworkSettings.Networks}}"),
         ("mem_limit: 64m", "mem_limit: 96m", "{{.HostConfig.Memory}}"),
     ] {
-        let text = SHOP.replace(before, after);
         let was = test.inspect("web", shows);
-        write(&text);
-        let changed = runner.converge();
-        assert_eq!(changed, 1, "{after}");
+        runner.write(&SHOP.replace(before, after));
+        assert_eq!(runner.converge(), 1, "{after}");
         assert_ne!(test.inspect("web", shows), was, "{after}");
-        write(SHOP);
+        runner.write(SHOP);
         assert_eq!(runner.converge(), 1, "{after} is taken back");
     }
     assert_eq!(runner.converge(), 0, "everything is as it was");
+}
+
+fn other_values_are_seen(runner: &Runner<'_>) {
+    let test = runner.test;
     // So is a new value of a secret, and a network with the container on it.
     runner.secret.set("paper-horse");
     assert_eq!(runner.converge(), 1);
     assert!(test.inspect("web", "{{.Config.Env}}").contains("TOKEN=paper-horse"));
     let network = || docker(&["network", "inspect", "--format", "{{.Id}} {{.Internal}}", &test.name("net")]);
     let was = network();
-    write(&SHOP.replace("name: PREFIX-net", "name: PREFIX-net, internal: true"));
+    runner.write(&SHOP.replace("name: PREFIX-net", "name: PREFIX-net, internal: true"));
     assert_eq!(runner.converge(), 2);
     assert!(network().ends_with("true") && network() != was);
     assert_eq!(runner.converge(), 0);
     // What is in a volume is never given up for another one.
-    write(
+    runner.write(
         &SHOP
             .replace("name: PREFIX-data", "name: PREFIX-data, labels: {a: b}")
             .replace("name: PREFIX-net", "name: PREFIX-net, internal: true"),
@@ -395,6 +387,22 @@ fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
     runner.new_state();
     runner.run(&["recover", &test.prefix]).exits(0);
     runner.run(&["update", "--yes", "-i", "password=paper-boat"]).exits(3).says(&["volumes cannot be changed"]);
+}
+
+#[test]
+fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
+    let test = Test::new("runner");
+    let runner = Runner { test: &test, runs: std::cell::Cell::new(0), secret: std::cell::Cell::new("glass-horse") };
+    runner.write(SHOP);
+    runner.run(&["install", "-i", "password=paper-boat"]).exits(0);
+    let id = || test.inspect("web", "{{.Id}}");
+    let first = id();
+    for _ in 0..2 {
+        assert_eq!(runner.converge(), 0, "nothing was edited");
+        assert_eq!(id(), first);
+    }
+    every_edit_is_seen_once(&runner);
+    other_values_are_seen(&runner);
     // In a new state directory each, as a last job does it.
     runner.new_state();
     runner.run(&["update", "--plan", "plan.json", "-i", "password=paper-boat"]).exits(2).says(&["dockctl recover"]);

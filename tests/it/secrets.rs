@@ -150,22 +150,36 @@ outputs:
   creds: {value: {get_input: creds}}
 ";
 
+/// Everything in the journal that is text.
+fn journal(test: &Test) -> String {
+    let at = |ending: &str| test.path("state/deployments").join(format!("{}.db{ending}", test.prefix));
+    let files = [at(""), at("-wal")].into_iter().filter_map(|path| std::fs::read(path).ok());
+    files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+}
+
+const GIVEN: [&str; 5] =
+    ["pin=8364", "flag=true", "password=glass-horse", "creds:={user: bo, ports: [1, 7391]}", "words:=[zyx, paper-boat-9]"];
+
+/// No text shows any of the values, each with what shows it.
+fn expect_hidden(all: &[(String, String)]) {
+    let secrets = ["8364", "glass-horse", "GLASS-HORSE", "7391", "zyx", "paper-boat-9", "47110815"];
+    for (what, text) in all {
+        // Ids of executions and containers, times, and places on the disk are anything.
+        for secret in secrets {
+            let is_bare = |at: usize| {
+                let around = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
+                around(text[..at].chars().next_back()) && around(text[at + secret.len()..].chars().next())
+            };
+            assert!(!text.match_indices(secret).any(|(at, _)| is_bare(at)), "{what} shows {secret}");
+        }
+    }
+}
+
 #[test]
 fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     let test = Test::new("typed");
     test.blueprint(TYPED);
-    let given = [
-        "-i",
-        "pin=8364",
-        "-i",
-        "flag=true",
-        "-i",
-        "password=glass-horse",
-        "-i",
-        "creds:={user: bo, ports: [1, 7391]}",
-        "-i",
-        "words:=[zyx, paper-boat-9]",
-    ];
+    let given = GIVEN.map(|input| ["-i", input]).concat();
     let with = |words: &[&'static str]| [words, &given[..]].concat();
     let out = test.path("plan.json");
     std::fs::write(&out, "readable by all before").unwrap();
@@ -188,19 +202,11 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     }
     assert!(test.run(&with(&["install"])).exits(0).stdout.contains("up to date"));
     // Nothing that is kept or shown holds any of it.
-    let journal = {
-        let at = |ending: &str| test.path("state/deployments").join(format!("{}.db{ending}", test.prefix));
-        [at(""), at("-wal")]
-            .iter()
-            .filter_map(|path| std::fs::read(path).ok())
-            .flat_map(|bytes| String::from_utf8_lossy(&bytes).into_owned().chars().collect::<Vec<_>>())
-            .collect::<String>()
-    };
     let shown = |words: &[&str]| {
         let run = test.run(words);
         run.stdout + &run.stderr
     };
-    let mut all = vec![("journal".to_owned(), journal), ("plan file".to_owned(), std::fs::read_to_string(&out).unwrap())];
+    let mut all = vec![("journal".to_owned(), journal(&test)), ("plan file".to_owned(), std::fs::read_to_string(&out).unwrap())];
     for words in [
         with(&["plan", "--output", "json", "--steps"]),
         with(&["inspect", "--deploy", "--output", "json"]),
@@ -214,36 +220,11 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     ] {
         all.push((words.join(" "), shown(&words)));
     }
-    let secrets = ["8364", "glass-horse", "GLASS-HORSE", "7391", "zyx", "paper-boat-9", "47110815"];
-    for (what, text) in &all {
-        // Ids of executions and containers, times, and places on the disk are anything.
-        for secret in secrets {
-            let is_bare = |at: usize| {
-                let around = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
-                around(text[..at].chars().next_back()) && around(text[at + secret.len()..].chars().next())
-            };
-            assert!(!text.match_indices(secret).any(|(at, _)| is_bare(at)), "{what} shows {secret}");
-        }
-    }
+    expect_hidden(&all);
     assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
     // Given again, each is known for the run, whatever it was declared as.
-    let reinstall = [
-        "reinstall",
-        "web",
-        "--yes",
-        "-i",
-        "pin=8364",
-        "-i",
-        "flag=true",
-        "-i",
-        "password=glass-horse",
-        "-i",
-        "creds:={ports: [1, 7391], user: bo}",
-        "-i",
-        "words:=[zyx, paper-boat-9]",
-        "-i",
-        "spare:=47110815",
-    ];
+    let again = ["-i", "spare:=47110815", "-i", "creds:={ports: [1, 7391], user: bo}"];
+    let reinstall = [&["reinstall", "web", "--yes"], &given[..], &again].concat();
     test.run(&reinstall).exits(0);
     assert_eq!(test.inspect("web", "{{json .Config.Env}}"), env);
     // A new value is a change.

@@ -202,45 +202,50 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
             }
             _ => {}
         }
-        let mut engine = UnixStream::connect(&shared.engine)?;
-        engine.write_all(request.head.as_bytes())?;
-        engine.write_all(&request.body)?;
-        let head = read_head(&mut engine)?;
-        let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-        shared.log.lock().unwrap().get_mut(entry).into_iter().for_each(|entry| entry.1 = status);
-        let bodiless = matches!(status, 204 | 304);
-        if fault.is_none() {
-            client.write_all(head.as_bytes())?;
-            relay_body(&mut engine, &mut client, &head, bodiless)?;
-            continue;
-        }
-        let mut answer = Message { head, body: Vec::new() };
-        if !bodiless {
-            read_body(&mut engine, &answer.head.clone(), false, &mut answer.body)?;
-        }
-        match fault {
-            Some(Fault::KillAfter) => return kill(shared),
-            Some(Fault::Freeze) => {
-                std::thread::sleep(FROZEN);
-                return Ok(());
-            }
-            Some(Fault::Truncate) => {
-                let whole = [answer.head.as_bytes(), &answer.body].concat();
-                let half = if answer.body.is_empty() { answer.head.len() / 2 } else { answer.head.len() + answer.body.len() / 2 };
-                client.write_all(&whole[..half])?;
-                return Ok(());
-            }
-            Some(Fault::ResetAfter) => return Ok(()),
-            Some(Fault::Torso) => refuse(&mut client, 500)?,
-            _ => {
-                client.write_all(answer.head.as_bytes())?;
-                client.write_all(&answer.body)?;
-            }
-        }
-        if answer.header("Connection").is_some_and(|connection| connection.eq_ignore_ascii_case("close")) {
+        if !forward(&mut client, shared, (&request, entry), fault)? {
             return Ok(());
         }
     }
+}
+
+/// Asks the engine, and answers as the fault wants it. Returns false if the connection is to be closed.
+fn forward(client: &mut UnixStream, shared: &Shared, (request, entry): (&Message, usize), fault: Option<Fault>) -> std::io::Result<bool> {
+    let mut engine = UnixStream::connect(&shared.engine)?;
+    engine.write_all(request.head.as_bytes())?;
+    engine.write_all(&request.body)?;
+    let head = read_head(&mut engine)?;
+    let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    shared.log.lock().unwrap().get_mut(entry).into_iter().for_each(|entry| entry.1 = status);
+    let bodiless = matches!(status, 204 | 304);
+    if fault.is_none() {
+        client.write_all(head.as_bytes())?;
+        relay_body(&mut engine, client, &head, bodiless)?;
+        return Ok(true);
+    }
+    let mut answer = Message { head, body: Vec::new() };
+    if !bodiless {
+        read_body(&mut engine, &answer.head.clone(), false, &mut answer.body)?;
+    }
+    match fault {
+        Some(Fault::KillAfter) => return kill(shared).map(|()| false),
+        Some(Fault::Freeze) => {
+            std::thread::sleep(FROZEN);
+            return Ok(false);
+        }
+        Some(Fault::Truncate) => {
+            let whole = [answer.head.as_bytes(), &answer.body].concat();
+            let half = if answer.body.is_empty() { answer.head.len() / 2 } else { answer.head.len() + answer.body.len() / 2 };
+            client.write_all(&whole[..half])?;
+            return Ok(false);
+        }
+        Some(Fault::ResetAfter) => return Ok(false),
+        Some(Fault::Torso) => refuse(client, 500)?,
+        _ => {
+            client.write_all(answer.head.as_bytes())?;
+            client.write_all(&answer.body)?;
+        }
+    }
+    Ok(answer.header("Connection").is_none_or(|connection| !connection.eq_ignore_ascii_case("close")))
 }
 
 fn kill(shared: &Shared) -> std::io::Result<()> {
