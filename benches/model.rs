@@ -1,5 +1,5 @@
-//! How long a blueprint takes from text to instances, beside the bare events of the YAML parser on the
-//! same text. `cargo bench --bench model`; the table of results is in `docs/performance.md`.
+//! How long a blueprint takes from text to instances, beside the bare events of the YAML parser on
+//! the same text. `cargo bench --bench model`; the table of results is in `docs/performance.md`.
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -30,9 +30,14 @@ node_templates:
             "  n{n}:\n    type: cloudify.docker.Container\n    properties:\n      name: c-{n}\n      image: {{repository: busybox, tag: {{get_input: tag}}}}\n"
         );
         text += "    interfaces:\n      cloudify.interfaces.lifecycle:\n        create:\n          inputs:\n            params:\n";
-        text += &format!("              command: sleep {n}\n              ports: [80, 443]\n              environment: {{PORT: '80'}}\n");
+        text += &format!(
+            "              command: sleep {n}\n              ports: [80, 443]\n              environment: {{PORT: '80'}}\n"
+        );
         if n % length > 0 {
-            text += &format!("    relationships:\n      - type: cloudify.relationships.connected_to\n        target: n{}\n", n - 1);
+            text += &format!(
+                "    relationships:\n      - type: cloudify.relationships.connected_to\n        target: n{}\n",
+                n - 1
+            );
         }
     }
     text
@@ -41,11 +46,27 @@ node_templates:
 /// Text to instances: parse, validate, apply inputs, expand.
 fn whole(path: &Path) -> usize {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let ast = catalog::load(path, &catalog::Options::default(), &mut sources, &mut faults).expect("the file can be read");
+    let ast = catalog::load(
+        path,
+        &catalog::Options::default(),
+        &mut sources,
+        &mut faults,
+    )
+    .expect("the file can be read");
     let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
-    let mut inputs = model::inputs::supply(&resolved, &IndexMap::new(), model::inputs::Missing::Fault, &mut faults);
+    let mut inputs = model::inputs::supply(
+        &resolved,
+        &IndexMap::new(),
+        model::inputs::Missing::Fault,
+        &mut faults,
+    );
     let evaluated = model::evaluate(resolved, &mut inputs, &mut faults);
-    let instances = model::expand(&evaluated, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
+    let instances = model::expand(
+        &evaluated,
+        &[],
+        &mut fastrand::Rng::with_seed(1),
+        &mut faults,
+    );
     assert!(faults.is_empty(), "{faults:?}");
     instances.len()
 }
@@ -57,16 +78,27 @@ fn events(text: &str) -> usize {
 fn bench(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut group = c.benchmark_group("blueprint");
-    group.sample_size(20).measurement_time(Duration::from_secs(6)).warm_up_time(Duration::from_secs(1));
-    let cases =
-        SIZES.map(|nodes| (nodes, 10, format!("{nodes} in tens"))).into_iter().chain([(10_000, 10_000, "10000 in one chain".to_owned())]);
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(6))
+        .warm_up_time(Duration::from_secs(1));
+    let cases = SIZES
+        .map(|nodes| (nodes, 10, format!("{nodes} in tens")))
+        .into_iter()
+        .chain([(10_000, 10_000, "10000 in one chain".to_owned())]);
     for (nodes, length, name) in cases {
         let text = blueprint(nodes, length);
         let path = folder.path().join(format!("{nodes}-{length}.yaml"));
         fs::write(&path, &text).expect("the blueprint can be written");
         group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_with_input(BenchmarkId::new("events", &name), &text, |b, text| b.iter(|| events(black_box(text))));
-        group.bench_with_input(BenchmarkId::new("text to instances", &name), &path, |b, path| b.iter(|| whole(black_box(path))));
+        group.bench_with_input(BenchmarkId::new("events", &name), &text, |b, text| {
+            b.iter(|| events(black_box(text)))
+        });
+        group.bench_with_input(
+            BenchmarkId::new("text to instances", &name),
+            &path,
+            |b, path| b.iter(|| whole(black_box(path))),
+        );
     }
     group.finish();
 }

@@ -1,7 +1,12 @@
 //! How long dockctl takes to start, and to read a large blueprint. `cargo bench`.
 //!
-//! Whole processes, since start-up is what pipelines pay for: each is run many times and the median shown.
-#![allow(clippy::print_stdout, missing_docs, reason = "a bench prints its figures")]
+//! Whole processes, since start-up is what pipelines pay for: each is run many times and the median
+//! shown.
+#![allow(
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench prints its figures"
+)]
 
 use std::{
     path::Path,
@@ -17,7 +22,10 @@ fn main() {
     std::fs::write(&large, blueprint(1000)).expect("the blueprint can be written");
     show("dockctl --version", &["--version"]);
     show("dockctl --help", &["--help"]);
-    show("dockctl validate, 1000 containers", &["validate", path(&large)]);
+    show(
+        "dockctl validate, 1000 containers",
+        &["validate", path(&large)],
+    );
 }
 
 fn path(path: &Path) -> &str {
@@ -27,13 +35,24 @@ fn path(path: &Path) -> &str {
 fn show(name: &str, arguments: &[&str]) {
     let mut times: Vec<Duration> = (0..RUNS).map(|_| time(arguments)).collect();
     times.sort();
-    println!("{name:<40} median {:>9.3?}  fastest {:>9.3?}", times[RUNS / 2], times[0]);
+    println!(
+        "{name:<40} median {:>9.3?}  fastest {:>9.3?}",
+        times[RUNS / 2],
+        times[0]
+    );
 }
 
 fn time(arguments: &[&str]) -> Duration {
     let start = Instant::now();
-    let status = Command::new(env!("CARGO_BIN_EXE_dockctl")).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(status.is_ok_and(|status| status.success()), "dockctl {arguments:?} fails");
+    let status = Command::new(env!("CARGO_BIN_EXE_dockctl"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "dockctl {arguments:?} fails"
+    );
     start.elapsed()
 }
 
@@ -47,11 +66,15 @@ node_templates:
 "
     .to_owned();
     for n in 0..nodes {
-        text += &format!("  n{n}:\n    type: cloudify.docker.Container\n    properties: {{name: c-{n}, image: {{repository: busybox}}}}\n");
-        text +=
-            "    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: sleep 1, ports: [80]}}}\n";
+        text += &format!(
+            "  n{n}:\n    type: cloudify.docker.Container\n    properties: {{name: c-{n}, image: {{repository: busybox}}}}\n"
+        );
+        text += "    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: sleep 1, ports: [80]}}}\n";
         if n % 10 > 0 {
-            text += &format!("    relationships: [{{type: cloudify.relationships.connected_to, target: n{}}}]\n", n - 1);
+            text += &format!(
+                "    relationships: [{{type: cloudify.relationships.connected_to, target: n{}}}]\n",
+                n - 1
+            );
         }
     }
     text

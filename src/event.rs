@@ -87,7 +87,8 @@ pub enum Event {
         /// What it changed in the instance's runtime properties.
         outputs: Outputs,
     },
-    /// The task is not done, and was given up half way: the run is being cancelled, or its process died. It can be taken up again.
+    /// The task is not done, and was given up half way: the run is being cancelled, or its process
+    /// died. It can be taken up again.
     TaskInterrupted {
         /// The task.
         task: TaskId,
@@ -111,14 +112,40 @@ impl Event {
     pub fn scrubbed(self, secrets: &Secrets) -> Self {
         // What may hold a secret that is not known cannot be blotted out: it is left out whole.
         let is_hidden = secrets.is_incomplete() || secrets.is_elusive();
-        let outputs_of = |outputs: Outputs| if is_hidden { outputs.without_hearsay() } else { outputs };
-        let failure_of = |failure: Failure| if secrets.is_incomplete() { failure.without_hearsay() } else { failure };
-        match self {
-            Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded { task, outputs: scrubbed(outputs_of(outputs), secrets) },
-            Self::TaskSettled { task, outputs } => Self::TaskSettled { task, outputs: scrubbed(outputs_of(outputs), secrets) },
-            Self::TaskFailed { task, failure, retry_in, ignored } => {
-                Self::TaskFailed { task, failure: scrubbed(failure_of(failure).printable(), secrets), retry_in, ignored }
+        let outputs_of = |outputs: Outputs| {
+            if is_hidden {
+                outputs.without_hearsay()
+            } else {
+                outputs
             }
+        };
+        let failure_of = |failure: Failure| {
+            if secrets.is_incomplete() {
+                failure.without_hearsay()
+            } else {
+                failure
+            }
+        };
+        match self {
+            Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded {
+                task,
+                outputs: scrubbed(outputs_of(outputs), secrets),
+            },
+            Self::TaskSettled { task, outputs } => Self::TaskSettled {
+                task,
+                outputs: scrubbed(outputs_of(outputs), secrets),
+            },
+            Self::TaskFailed {
+                task,
+                failure,
+                retry_in,
+                ignored,
+            } => Self::TaskFailed {
+                task,
+                failure: scrubbed(failure_of(failure).printable(), secrets),
+                retry_in,
+                ignored,
+            },
             other => other,
         }
     }
@@ -192,12 +219,15 @@ impl Entry {
 /// What this machine's clock shows, in milliseconds since 1970 UTC.
 #[must_use]
 pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Spells a time stamp as RFC 3339 in UTC, to the second.
 #[must_use]
 pub fn timestamp(at: u64) -> String {
-    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_millis(at)).to_string()
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_millis(at))
+        .to_string()
 }

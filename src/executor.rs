@@ -1,7 +1,7 @@
 //! Carries a stage out, always forward.
 //!
-//! One loop owns the whole state. Calls to back-ends run concurrently on the same task, so there is no
-//! lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
+//! One loop owns the whole state. Calls to back-ends run concurrently on the same task, so there is
+//! no lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
 
 use crate::{
     backend::{Backend, Call, Failure, Outputs, Progress, Step, look},
@@ -14,7 +14,9 @@ use crate::{
     secrets::Secrets,
     state::{Around, Record, Taken},
 };
-use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
@@ -29,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest pause between two tries of a growing interval, in seconds.
 const LONGEST_PAUSE: f64 = 60.0;
-/// How much longer a growing pause may be than it says, so that those who failed together do not come back together.
+/// How much longer a growing pause may be than it says, so that those who failed together do not
+/// come back together.
 const JITTER: f64 = 0.25;
 /// How long running steps have to end once the time of the run is over.
 const GRACE: Duration = Duration::from_secs(10);
@@ -39,9 +42,11 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Policy {
     /// How many calls run at once.
     pub parallel: usize,
-    /// How often a failed operation is repeated where the blueprint says nothing; negative for ever.
+    /// How often a failed operation is repeated where the blueprint says nothing; negative for
+    /// ever.
     pub retries: f64,
-    /// Seconds before the first repetition where the blueprint says nothing; each later pause is twice as long, up to a minute.
+    /// Seconds before the first repetition where the blueprint says nothing; each later pause is
+    /// twice as long, up to a minute.
     pub interval: f64,
     /// How often instances that failed for good are taken down and tried anew.
     pub subgraph_retries: usize,
@@ -136,7 +141,8 @@ pub struct Run<'r> {
     pub parameters: &'r Parameters,
     /// The execution that it goes on with, or takes back.
     pub of: Option<String>,
-    /// Plans the first stage again, if something had to be restored before; none: as the workflow does.
+    /// Plans the first stage again, if something had to be restored before; none: as the workflow
+    /// does.
     pub replan: Option<Replan<'r>>,
 }
 
@@ -200,7 +206,9 @@ impl<'a, B: Backend> Executor<'a, B> {
     pub async fn settle(&mut self) -> Result<(), Unsettled> {
         self.settle_open().await?;
         if self.record.running().is_some() {
-            self.emit(Event::ExecutionFinished { outcome: Outcome::Interrupted })?;
+            self.emit(Event::ExecutionFinished {
+                outcome: Outcome::Interrupted,
+            })?;
         }
         Ok(())
     }
@@ -210,22 +218,38 @@ impl<'a, B: Backend> Executor<'a, B> {
         let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
         for (task, since) in open {
             let planned = self.record.stage().task(task);
-            let around = Around { record: self.record, me: Some(&planned.instance), secrets: self.secrets };
-            let step = planned.step.bind_engine(&around).map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
+            let around = Around {
+                record: self.record,
+                me: Some(&planned.instance),
+                secrets: self.secrets,
+            };
+            let step = planned
+                .step
+                .bind_engine(&around)
+                .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
-            let done = Box::pin(self.backend.settle(&call, since)).await.map_err(Unsettled::Engine)?;
-            self.emit(done.map_or(Event::TaskInterrupted { task }, |outputs| Event::TaskSettled { task, outputs }))?;
+            let done = Box::pin(self.backend.settle(&call, since))
+                .await
+                .map_err(Unsettled::Engine)?;
+            self.emit(done.map_or(Event::TaskInterrupted { task }, |outputs| {
+                Event::TaskSettled { task, outputs }
+            }))?;
         }
         Ok(())
     }
 
-    /// Carries a whole execution out, but for its end. What an earlier run left between two objects is restored first; then the work is
-    /// planned again.
+    /// Carries a whole execution out, but for its end. What an earlier run left between two objects
+    /// is restored first; then the work is planned again.
     ///
     /// # Errors
     ///
     /// As of [`carry_out`](Self::carry_out).
-    pub async fn execute(&mut self, run: Run<'_>, stage: Stage, signals: &Signals) -> Result<(), Unsettled> {
+    pub async fn execute(
+        &mut self,
+        run: Run<'_>,
+        stage: Stage,
+        signals: &Signals,
+    ) -> Result<(), Unsettled> {
         let restores = restore::comes_first(self.record, run.workflow, run.parameters);
         self.begin(run.id, run.workflow, run.parameters, run.of)?;
         if !restores || !self.restore(signals).await? {
@@ -236,12 +260,16 @@ impl<'a, B: Backend> Executor<'a, B> {
         }
         let planned = self.planned(|known| {
             let first = || plan::first(run.workflow, run.parameters, known).stage;
-            let mut stage = run.replan.as_ref().map_or_else(first, |replan| replan(known));
+            let mut stage = run
+                .replan
+                .as_ref()
+                .map_or_else(first, |replan| replan(known));
             // What could not be restored is replaced all the same.
             stage.tries_again = true;
             Some(stage)
         });
-        self.carry_out(planned.await?.unwrap_or_default(), signals).await
+        self.carry_out(planned.await?.unwrap_or_default(), signals)
+            .await
     }
 
     /// Begins an execution. `of` is the one that it goes on with, or takes back.
@@ -249,21 +277,35 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// # Errors
     ///
     /// If the journal cannot be written.
-    pub fn begin(&mut self, execution: &str, workflow: Workflow, parameters: &Parameters, of: Option<String>) -> Result<(), JournalError> {
+    pub fn begin(
+        &mut self,
+        execution: &str,
+        workflow: Workflow,
+        parameters: &Parameters,
+        of: Option<String>,
+    ) -> Result<(), JournalError> {
         let takes_back = match (&of, workflow) {
             (Some(failed), Workflow::Rollback) => self.record.to_take_back(failed),
             _ => Taken::default(),
         };
         let rolls_back = self.policy.roll_back;
         let (execution, parameters) = (execution.to_owned(), Box::new(parameters.clone()));
-        self.emit(Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back, parameters })
+        self.emit(Event::ExecutionStarted {
+            execution,
+            workflow,
+            of,
+            rolls_back,
+            takes_back,
+            parameters,
+        })
     }
 
     /// Carries out the first stage of the execution, and those that follow from what comes of it.
     ///
     /// # Errors
     ///
-    /// If the journal cannot be written, or an engine does not say what is there between two stages.
+    /// If the journal cannot be written, or an engine does not say what is there between two
+    /// stages.
     pub async fn carry_out(&mut self, first: Stage, signals: &Signals) -> Result<(), Unsettled> {
         let first = self.prepared(first).await?;
         self.run(first, signals).await?;
@@ -278,20 +320,32 @@ impl<'a, B: Backend> Executor<'a, B> {
     pub async fn lacks(&self, stage: &Stage) -> Result<Vec<Lack>, Failure> {
         let mut lacks = preflight::lacks(stage, self.record.deployment.as_ref(), self.secrets);
         let too_old = self.backend.too_old_for(stage).await?;
-        lacks.extend(too_old.into_iter().map(|(task, why)| Lack { task, why, inputs: Vec::new() }));
+        lacks.extend(too_old.into_iter().map(|(task, why)| Lack {
+            task,
+            why,
+            inputs: Vec::new(),
+        }));
         Ok(lacks)
     }
 
-    /// What restoring needs and is not at hand, if the next run has to restore first: the first stage of it, and what it lacks.
+    /// What restoring needs and is not at hand, if the next run has to restore first: the first
+    /// stage of it, and what it lacks.
     ///
     /// # Errors
     ///
     /// If an engine does not answer.
-    pub async fn lacks_to_restore(&self, workflow: Workflow, parameters: &Parameters) -> Result<(Stage, Vec<Lack>), Unsettled> {
+    pub async fn lacks_to_restore(
+        &self,
+        workflow: Workflow,
+        parameters: &Parameters,
+    ) -> Result<(Stage, Vec<Lack>), Unsettled> {
         if !restore::comes_first(self.record, workflow, parameters) {
             return Ok((Stage::default(), Vec::new()));
         }
-        let stage = self.planned(|known| Some(restore::first(known))).await?.unwrap_or_default();
+        let stage = self
+            .planned(|known| Some(restore::first(known)))
+            .await?
+            .unwrap_or_default();
         let lacks = self.lacks(&stage).await.map_err(Unsettled::Engine)?;
         Ok((stage, lacks))
     }
@@ -302,16 +356,25 @@ impl<'a, B: Backend> Executor<'a, B> {
             return Ok(stage);
         }
         let lacks = self.lacks(&stage).await.map_err(Unsettled::Engine)?;
-        Ok(if lacks.is_empty() { stage } else { preflight::refusal(&stage, &lacks) })
+        Ok(if lacks.is_empty() {
+            stage
+        } else {
+            preflight::refusal(&stage, &lacks)
+        })
     }
 
-    /// Restores what an earlier run left between two objects. Whether there was anything to restore.
+    /// Restores what an earlier run left between two objects. Whether there was anything to
+    /// restore.
     ///
     /// # Errors
     ///
-    /// As of [`carry_out`](Self::carry_out). What cannot be restored is no error: its tasks have failed.
+    /// As of [`carry_out`](Self::carry_out). What cannot be restored is no error: its tasks have
+    /// failed.
     async fn restore(&mut self, signals: &Signals) -> Result<bool, Unsettled> {
-        let stage = self.planned(|known| Some(restore::first(known))).await?.unwrap_or_default();
+        let stage = self
+            .planned(|known| Some(restore::first(known)))
+            .await?
+            .unwrap_or_default();
         let is_needed = !stage.is_empty();
         if is_needed {
             self.run(stage, signals).await?;
@@ -325,7 +388,9 @@ impl<'a, B: Backend> Executor<'a, B> {
         let retries = self.policy.subgraph_retries;
         while !signals.is_aborted() && plan::may_go_on(self.record, retries) {
             self.settle_open().await?;
-            let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else { break };
+            let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else {
+                break;
+            };
             let stage = self.prepared(stage).await?;
             self.run(stage, signals).await?;
         }
@@ -333,11 +398,22 @@ impl<'a, B: Backend> Executor<'a, B> {
     }
 
     /// What is planned from what engines say now.
-    async fn planned(&self, plan: impl Fn(&Known<'_>) -> Option<Stage>) -> Result<Option<Stage>, Unsettled> {
+    async fn planned(
+        &self,
+        plan: impl Fn(&Known<'_>) -> Option<Stage>,
+    ) -> Result<Option<Stage>, Unsettled> {
         let record = &*self.record;
-        let Some(deployment) = &record.deployment else { return Ok(None) };
-        let observed = Box::pin(look(self.backend, deployment, record, self.secrets)).await.map_err(Unsettled::Engine)?;
-        Ok(plan(&Known { deployment, record, observed: &observed }))
+        let Some(deployment) = &record.deployment else {
+            return Ok(None);
+        };
+        let observed = Box::pin(look(self.backend, deployment, record, self.secrets))
+            .await
+            .map_err(Unsettled::Engine)?;
+        Ok(plan(&Known {
+            deployment,
+            record,
+            observed: &observed,
+        }))
     }
 
     /// Carries out one stage until nothing is left that can be done.
@@ -358,11 +434,19 @@ impl<'a, B: Backend> Executor<'a, B> {
             failures: HashMap::new(),
             deadline: self.policy.deadline.filter(|_| !restores),
             progress,
-            stop: if restores { CancellationToken::new() } else { signals.stop.child_token() },
+            stop: if restores {
+                CancellationToken::new()
+            } else {
+                signals.stop.child_token()
+            },
         };
         loop {
             let asked = signals.is_stopped() && self.record.stopped().is_none();
-            let heeded = if asked { self.stop(signals.why(), &running) } else { Ok(()) };
+            let heeded = if asked {
+                self.stop(signals.why(), &running)
+            } else {
+                Ok(())
+            };
             if let Err(error) = heeded.and_then(|()| self.fill(&mut running)) {
                 return Err(drain(running, error, signals).await);
             }
@@ -417,7 +501,9 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// Starts what may start.
     fn fill(&mut self, running: &mut Running<'a>) -> Result<(), JournalError> {
         while running.busy < self.policy.parallel.max(1) {
-            let Some(task) = self.record.ready().next() else { break };
+            let Some(task) = self.record.ready().next() else {
+                break;
+            };
             self.start(task, running)?;
         }
         Ok(())
@@ -426,26 +512,45 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// Binds a task, journals the intent, and asks the back-end.
     fn start(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
         let planned = self.record.stage().task(task).clone();
-        let attempt = running.attempts.entry(task).and_modify(|attempt| *attempt += 1).or_insert(1);
-        let bound = planned.step.bind(&Around { record: self.record, me: Some(&planned.instance), secrets: self.secrets });
+        let attempt = running
+            .attempts
+            .entry(task)
+            .and_modify(|attempt| *attempt += 1)
+            .or_insert(1);
+        let bound = planned.step.bind(&Around {
+            record: self.record,
+            me: Some(&planned.instance),
+            secrets: self.secrets,
+        });
         let attempt = *attempt;
         let lost = self.record.is_lost(task).then(|| self.record.since(task));
         self.emit(Event::TaskStarted { task, attempt })?;
         match bound {
-            Ok(Step::Nothing) => self.emit(Event::TaskSucceeded { task, outputs: Outputs::default() }),
+            Ok(Step::Nothing) => self.emit(Event::TaskSucceeded {
+                task,
+                outputs: Outputs::default(),
+            }),
             Ok(Step::Refused { why }) => {
-                let failure = Failure { place: Some(planned.place), ..Failure::fatal(why) };
+                let failure = Failure {
+                    place: Some(planned.place),
+                    ..Failure::fatal(why)
+                };
                 self.fail(task, failure, running)
             }
             Ok(step) => {
                 running.busy += 1;
                 let limit = limit(&planned, attempt, running);
                 running.begun.insert(task, Instant::now());
-                running.calls.push(self.ask(task, step, lost, limit, running));
+                running
+                    .calls
+                    .push(self.ask(task, step, lost, limit, running));
                 Ok(())
             }
             Err(message) => {
-                let failure = Failure { place: Some(planned.place), ..Failure::fatal(message) };
+                let failure = Failure {
+                    place: Some(planned.place),
+                    ..Failure::fatal(message)
+                };
                 self.fail(task, failure, running)
             }
         }
@@ -454,20 +559,47 @@ impl<'a, B: Backend> Executor<'a, B> {
     fn call(&self, task: TaskId, step: Step, stopped: CancellationToken) -> Call {
         let planned = self.record.stage().task(task);
         Call {
-            deployment: self.record.deployment.as_ref().map(|deployment| deployment.name.clone()).unwrap_or_default(),
-            deployment_id: self.record.deployment.as_ref().map(|deployment| deployment.id.clone()).unwrap_or_default(),
-            execution: self.record.executions.last().map(|execution| execution.id.clone()).unwrap_or_default(),
+            deployment: self
+                .record
+                .deployment
+                .as_ref()
+                .map(|deployment| deployment.name.clone())
+                .unwrap_or_default(),
+            deployment_id: self
+                .record
+                .deployment
+                .as_ref()
+                .map(|deployment| deployment.id.clone())
+                .unwrap_or_default(),
+            execution: self
+                .record
+                .executions
+                .last()
+                .map(|execution| execution.id.clone())
+                .unwrap_or_default(),
             instance: planned.instance.clone(),
             node: planned.node.clone(),
             step,
-            properties: self.record.properties(&planned.instance).cloned().unwrap_or_default(),
+            properties: self
+                .record
+                .properties(&planned.instance)
+                .cloned()
+                .unwrap_or_default(),
             side: planned.side.clone(),
             stop: stopped,
         }
     }
 
-    /// Asks the back-end. If nobody knows whether the last try was carried out, it is looked at first.
-    fn ask(&self, task: TaskId, step: Step, lost: Option<u64>, limit: Option<Limit>, running: &Running<'a>) -> LocalBoxFuture<'a, Done> {
+    /// Asks the back-end. If nobody knows whether the last try was carried out, it is looked at
+    /// first.
+    fn ask(
+        &self,
+        task: TaskId,
+        step: Step,
+        lost: Option<u64>,
+        limit: Option<Limit>,
+        running: &Running<'a>,
+    ) -> LocalBoxFuture<'a, Done> {
         let call = self.call(task, step, running.stop.clone());
         let (backend, progress) = (self.backend, running.progress.clone());
         let asked = async move {
@@ -482,7 +614,9 @@ impl<'a, B: Backend> Executor<'a, B> {
         };
         async move {
             let answer = match limit {
-                Some(limit) => timeout_at(limit.at, asked).await.unwrap_or_else(|_| Err(limit.failure())),
+                Some(limit) => timeout_at(limit.at, asked)
+                    .await
+                    .unwrap_or_else(|_| Err(limit.failure())),
                 None => asked.await,
             };
             Done::Answer(task, answer)
@@ -509,7 +643,12 @@ impl<'a, B: Backend> Executor<'a, B> {
                 None | Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
                 Some(_) => {
                     let failure = running.failures.remove(&task).unwrap_or_default();
-                    self.emit(Event::TaskFailed { task, failure, retry_in: None, ignored: false })
+                    self.emit(Event::TaskFailed {
+                        task,
+                        failure,
+                        retry_in: None,
+                        ignored: false,
+                    })
                 }
             },
         }
@@ -518,29 +657,51 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// Takes the time of a call from that of its operation.
     fn spend(&self, task: TaskId, running: &mut Running<'a>) {
         let planned = self.record.stage().task(task);
-        let left = running.left.get_mut(&(planned.instance.clone(), planned.operation.clone()));
+        let left = running
+            .left
+            .get_mut(&(planned.instance.clone(), planned.operation.clone()));
         if let (Some(left), Some(begun)) = (left, running.begun.remove(&task)) {
             *left = left.saturating_sub(begun.elapsed());
         }
     }
 
-    fn fail(&mut self, task: TaskId, mut failure: Failure, running: &mut Running<'a>) -> Result<(), JournalError> {
+    fn fail(
+        &mut self,
+        task: TaskId,
+        mut failure: Failure,
+        running: &mut Running<'a>,
+    ) -> Result<(), JournalError> {
         // What was waited for when the time of the run was over is why it failed.
         if failure.cancelled && self.record.stopped() != Some(Why::Timeout) {
             return self.emit(Event::TaskInterrupted { task });
         }
         failure.cancelled = false;
         failure.place = Some(self.record.stage().task(task).place.clone());
-        let pause = if failure.recoverable && self.record.goes_on() { self.pause(task, running) } else { None };
+        let pause = if failure.recoverable && self.record.goes_on() {
+            self.pause(task, running)
+        } else {
+            None
+        };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         let ignored = self.ignores(task);
         if pause.is_some() {
             running.failures.insert(task, failure.clone());
         }
-        self.emit(Event::TaskFailed { task, failure, retry_in, ignored })?;
+        self.emit(Event::TaskFailed {
+            task,
+            failure,
+            retry_in,
+            ignored,
+        })?;
         match pause {
-            Some(pause) => running.calls.push(paused(task, pause, running.stop.clone())),
-            None if self.policy.fail_fast && !ignored && self.record.stopped().is_none() && self.record.stage().restores.is_none() => {
+            Some(pause) => running
+                .calls
+                .push(paused(task, pause, running.stop.clone())),
+            None if self.policy.fail_fast
+                && !ignored
+                && self.record.stopped().is_none()
+                && self.record.stage().restores.is_none() =>
+            {
                 self.stop(Why::Failure, running)?;
             }
             None => {}
@@ -556,13 +717,18 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// How long to wait before the next try; none if there is to be none. An interval of the
     /// blueprint is constant, the general one grows, and is stretched a little.
     fn pause(&self, task: TaskId, running: &Running<'a>) -> Option<Duration> {
-        let Retry { max_retries, interval, .. } = self.record.stage().task(task).retry;
+        let Retry {
+            max_retries,
+            interval,
+            ..
+        } = self.record.stage().task(task).retry;
         let attempt = running.attempts.get(&task).copied().unwrap_or(1);
         let budget = max_retries.unwrap_or(self.policy.retries);
         if self.ignores(task) || (budget >= 0.0 && f64::from(attempt) > budget) {
             return None;
         }
-        let doubled = self.policy.interval * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1);
+        let doubled =
+            self.policy.interval * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1);
         let growing = || doubled.min(LONGEST_PAUSE) * (1.0 + JITTER * fastrand::f64());
         Duration::try_from_secs_f64(interval.unwrap_or_else(growing)).ok()
     }
@@ -578,7 +744,9 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// If the executor breaks the rules of its own state, which is a bug.
     pub fn emit(&mut self, event: Event) -> Result<(), JournalError> {
         let entry = Entry::now(event.scrubbed(self.secrets));
-        self.record.apply(&entry).expect("the executor follows its own state");
+        self.record
+            .apply(&entry)
+            .expect("the executor follows its own state");
         self.journal.append(&entry)?;
         self.reporter.report(self.record, &entry);
         Ok(())
@@ -606,20 +774,35 @@ struct Limit {
 
 impl Limit {
     fn failure(&self) -> Failure {
-        let message = format!("it was not done within {} s, the `timeout` of the operation", self.seconds);
-        Failure { recoverable: self.recoverable, lost: true, ..Failure::fatal(message) }
+        let message = format!(
+            "it was not done within {} s, the `timeout` of the operation",
+            self.seconds
+        );
+        Failure {
+            recoverable: self.recoverable,
+            lost: true,
+            ..Failure::fatal(message)
+        }
     }
 }
 
-/// All steps of one try of an operation share its time; waiting for other instances in between is no part of it.
+/// All steps of one try of an operation share its time; waiting for other instances in between is
+/// no part of it.
 fn limit(planned: &crate::plan::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
     let seconds = planned.retry.timeout?;
     let whole = Duration::try_from_secs_f64(seconds).ok()?;
-    let left = running.left.entry((planned.instance.clone(), planned.operation.clone())).or_insert(whole);
+    let left = running
+        .left
+        .entry((planned.instance.clone(), planned.operation.clone()))
+        .or_insert(whole);
     if attempt > 1 {
         *left = whole;
     }
-    Some(Limit { at: Instant::now() + *left, seconds, recoverable: planned.retry.timeout_recoverable })
+    Some(Limit {
+        at: Instant::now() + *left,
+        seconds,
+        recoverable: planned.retry.timeout_recoverable,
+    })
 }
 
 /// Lets calls under way end before the run is given up: what they do is at least done.

@@ -5,9 +5,11 @@
 //!                                     Record, Observed ───┘              └─ backend.perform
 //! ```
 //!
-//! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, `printable` makes it fit for a terminal, `web` asks the network, [`catalog`] follows
-//! imports, [`model`] knows meaning, [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does, [`backend`] is what it does it
-//! with, [`event`], [`state`] and [`journal`] remember, [`secrets`] knows what to forget, [`report`] tells, [`graph`] draws, [`cli`] is the command line.
+//! Modules in the order of the pipeline: [`diagnostic`] and [`syntax`] know text, `printable` makes
+//! it fit for a terminal, `web` asks the network, [`catalog`] follows imports, [`model`] knows
+//! meaning, [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does,
+//! [`backend`] is what it does it with, [`event`], [`state`] and [`journal`] remember, [`secrets`]
+//! knows what to forget, [`report`] tells, [`graph`] draws, [`cli`] is the command line.
 //! `docs/architecture.md` gives the reasons.
 
 pub mod diagnostic;

@@ -1,4 +1,5 @@
-//! Looks up everything that a stage needs before it begins. A run that stops a container and cannot continue loses it.
+//! Looks up everything that a stage needs before it begins. A run that stops a container and cannot
+//! continue loses it.
 
 use crate::{
     backend::{Need, Step},
@@ -19,7 +20,8 @@ pub struct Lack {
     pub inputs: Vec<String>,
 }
 
-/// Returns everything that is missing for a stage, once for each instance. Reads the environment and files; changes nothing.
+/// Returns everything that is missing for a stage, once for each instance. Reads the environment
+/// and files; changes nothing.
 #[must_use]
 pub fn lacks(stage: &Stage, deployment: Option<&Deployment>, secrets: &Secrets) -> Vec<Lack> {
     let mut seen: BTreeSet<(&str, Need)> = BTreeSet::new();
@@ -35,11 +37,23 @@ pub fn lacks(stage: &Stage, deployment: Option<&Deployment>, secrets: &Secrets) 
     all
 }
 
-fn lack(task: TaskId, need: &Need, deployment: Option<&Deployment>, secrets: &Secrets) -> Option<Lack> {
-    let other = |why: String| Lack { task, why, inputs: Vec::new() };
+fn lack(
+    task: TaskId,
+    need: &Need,
+    deployment: Option<&Deployment>,
+    secrets: &Secrets,
+) -> Option<Lack> {
+    let other = |why: String| Lack {
+        task,
+        why,
+        inputs: Vec::new(),
+    };
     match need {
         Need::Secret(name) => secrets.get(name).err().map(other),
-        Need::Withheld(digest) => secrets.withheld(digest).err().map(|_| not_kept(task, digest, deployment)),
+        Need::Withheld(digest) => secrets
+            .withheld(digest)
+            .err()
+            .map(|_| not_kept(task, digest, deployment)),
         Need::File(path) => unreadable(path, fs::File::open(path)).map(other),
         Need::Folder(path) => unreadable(path, fs::read_dir(path)).map(other),
     }
@@ -54,16 +68,27 @@ fn unreadable<T>(path: &Path, opened: io::Result<T>) -> Option<String> {
 
 /// The user gives sensitive inputs again; an update reads sensitive values of the blueprint again.
 fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack {
-    let inputs = deployment.into_iter().flat_map(|deployment| &deployment.inputs);
-    let inputs: Vec<String> =
-        inputs.filter(|(_, value)| withheld_digests(value).iter().any(|it| it == digest)).map(|(name, _)| name.clone()).collect();
+    let inputs = deployment
+        .into_iter()
+        .flat_map(|deployment| &deployment.inputs);
+    let inputs: Vec<String> = inputs
+        .filter(|(_, value)| withheld_digests(value).iter().any(|it| it == digest))
+        .map(|(name, _)| name.clone())
+        .collect();
     let why = match &inputs[..] {
         [] => {
-            let path = deployment.map(|deployment| deployment.blueprint.display().to_string()).unwrap_or_default();
+            let path = deployment
+                .map(|deployment| deployment.blueprint.display().to_string())
+                .unwrap_or_default();
             format!("a sensitive value in {path} is not stored; dockctl update reads it again")
         }
-        [name] => format!("the value of the sensitive input `{name}` was not given, or differs from the installed one"),
-        names => format!("the value of the sensitive inputs {} was not given, or differs from the installed one", names.join(", ")),
+        [name] => format!(
+            "the value of the sensitive input `{name}` was not given, or differs from the installed one"
+        ),
+        names => format!(
+            "the value of the sensitive inputs {} was not given, or differs from the installed one",
+            names.join(", ")
+        ),
     };
     Lack { task, why, inputs }
 }
@@ -74,7 +99,13 @@ pub fn refusal(stage: &Stage, lacks: &[Lack]) -> Stage {
     let mut refused = Stage::default();
     for lack in lacks {
         let why = format!("{}; nothing was begun", lack.why);
-        refused.push(Task { step: Step::Refused { why }, needs: Vec::new(), enters: None, leaves: None, ..stage.task(lack.task).clone() });
+        refused.push(Task {
+            step: Step::Refused { why },
+            needs: Vec::new(),
+            enters: None,
+            leaves: None,
+            ..stage.task(lack.task).clone()
+        });
     }
     refused
 }

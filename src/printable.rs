@@ -4,27 +4,46 @@
 #[allow(dead_code)]
 pub(crate) const SHOWN: usize = 2000;
 
-/// Replaces what a terminal would act on by what Rust writes for it: control characters, and those that turn the direction of writing
-/// around. Ends of lines and tabs stay.
+/// Replaces what a terminal would act on by what Rust writes for it: control characters, and those
+/// that turn the direction of writing around. Ends of lines and tabs stay.
 pub(crate) fn printable(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_harmless = |c: char| !(c.is_control() || turns(c)) || c == '\n' || c == '\t';
     if text.chars().all(is_harmless) {
         return text.to_owned();
     }
-    text.chars().map(|c| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
+    text.chars()
+        .map(|c| {
+            if is_harmless(c) {
+                c.to_string()
+            } else {
+                c.escape_default().to_string()
+            }
+        })
+        .collect()
 }
 
-/// As [`printable`], on one line: a text that is a part of a message cannot begin lines that look like other messages.
+/// As [`printable`], on one line: a text that is a part of a message cannot begin lines that look
+/// like other messages.
 pub(crate) fn on_one_line(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
     printable(&lines.join(" / "))
 }
 
 /// As [`printable`], of at most so many characters, and says how many were left out.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let Some((end, _)) = text.char_indices().nth(most) else { return printable(text) };
-    format!("{} … ({} more bytes)", printable(&text[..end]), text.len() - end)
+    let Some((end, _)) = text.char_indices().nth(most) else {
+        return printable(text);
+    };
+    format!(
+        "{} … ({} more bytes)",
+        printable(&text[..end]),
+        text.len() - end
+    )
 }
 
 #[cfg(test)]
@@ -33,16 +52,25 @@ mod tests {
 
     #[test]
     fn control_characters_are_spelled_out() {
-        assert_eq!(printable("a\u{1b}[2Jb\tc\nd\u{9b}1m"), "a\\u{1b}[2Jb\tc\nd\\u{9b}1m");
+        assert_eq!(
+            printable("a\u{1b}[2Jb\tc\nd\u{9b}1m"),
+            "a\\u{1b}[2Jb\tc\nd\\u{9b}1m"
+        );
         assert_eq!(printable("Größe"), "Größe");
         assert_eq!(printable("a\u{202e}b\u{2066}"), "a\\u{202e}b\\u{2066}");
-        assert_eq!(on_one_line("it failed\r\n\nerror: x\u{1b}\n"), "it failed / error: x\\u{1b}");
+        assert_eq!(
+            on_one_line("it failed\r\n\nerror: x\u{1b}\n"),
+            "it failed / error: x\\u{1b}"
+        );
     }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
         assert_eq!(shortened("äöü", 3), "äöü");
         assert_eq!(shortened("äöü", 2), "äö … (2 more bytes)");
-        assert_eq!(shortened(&"x".repeat(5_000_000), SHOWN).len(), SHOWN + " … (4998000 more bytes)".len());
+        assert_eq!(
+            shortened(&"x".repeat(5_000_000), SHOWN).len(),
+            SHOWN + " … (4998000 more bytes)".len()
+        );
     }
 }

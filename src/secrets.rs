@@ -1,8 +1,9 @@
 //! Secrets: where they come from, and keeping them out of everything that is kept or shown.
 //!
-//! `get_secret` reads, in this order: the environment (`DOCKCTL_SECRET_<NAME>`), then each place that
-//! `--secrets` names: a YAML or JSON file of names and values, or a folder with a file a secret, as Docker
-//! and Kubernetes mount them. What was read once is known, so that it can be blotted out wherever it turns up.
+//! `get_secret` reads, in this order: the environment (`DOCKCTL_SECRET_<NAME>`), then each place
+//! that `--secrets` names: a YAML or JSON file of names and values, or a folder with a file a
+//! secret, as Docker and Kubernetes mount them. What was read once is known, so that it can be
+//! blotted out wherever it turns up.
 
 use crate::{
     diagnostic::Diagnostics,
@@ -35,7 +36,8 @@ pub struct Secrets {
     withheld: RefCell<BTreeMap<String, Json>>,
     /// Texts among them that are looked for in other texts, by digest.
     texts: RefCell<BTreeMap<String, String>>,
-    /// Some value that must not be kept is too short, or no text, to be found where somebody else wrote it down.
+    /// Some value that must not be kept is too short, or no text, to be found where somebody else
+    /// wrote it down.
     elusive: Cell<bool>,
     /// Some secret of the deployment cannot be had now: what holds it would not be recognised.
     incomplete: Cell<bool>,
@@ -45,7 +47,10 @@ impl Secrets {
     /// Secrets of the environment, then of these files and folders.
     #[must_use]
     pub fn new(places: Vec<PathBuf>) -> Self {
-        Self { places, ..Self::default() }
+        Self {
+            places,
+            ..Self::default()
+        }
     }
 
     /// The text of a secret.
@@ -56,12 +61,24 @@ impl Secrets {
     pub fn get(&self, name: &str) -> Result<String, String> {
         let found = match from_environment(name) {
             Some(text) => Some(text),
-            None => self.places.iter().find_map(|place| from_place(place, name).transpose()).transpose()?,
+            None => self
+                .places
+                .iter()
+                .find_map(|place| from_place(place, name).transpose())
+                .transpose()?,
         };
         // A name can be made of a value that must not be shown.
-        let place = if self.scrub(name) == name { format!("as {}, or ", variable(name)) } else { String::new() };
-        let text = found
-            .ok_or_else(|| format!("there is no secret `{}`: give it {place}in a file or folder: --secrets PATH", self.scrub(name)))?;
+        let place = if self.scrub(name) == name {
+            format!("as {}, or ", variable(name))
+        } else {
+            String::new()
+        };
+        let text = found.ok_or_else(|| {
+            format!(
+                "there is no secret `{}`: give it {place}in a file or folder: --secrets PATH",
+                self.scrub(name)
+            )
+        })?;
         self.hide(&text);
         Ok(text)
     }
@@ -79,14 +96,23 @@ impl Secrets {
             quoted[1..quoted.len() - 1].to_owned()
         };
         let mut known = self.known.borrow_mut();
-        let lines = text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.len() >= SHORTEST_LINE);
         for part in std::iter::once(text).chain(lines) {
-            known.extend([part.to_owned(), escaped(part), escaped(&escaped(part)), percent_encoded(part)]);
+            known.extend([
+                part.to_owned(),
+                escaped(part),
+                escaped(&escaped(part)),
+                percent_encoded(part),
+            ]);
         }
     }
 
-    /// Learns every secret that a definition refers to, and what functions make of sensitive values, so that it is recognised wherever
-    /// it turns up: another run may have put it there. One that cannot be had makes [`is_incomplete`](Self::is_incomplete) true.
+    /// Learns every secret that a definition refers to, and what functions make of sensitive
+    /// values, so that it is recognised wherever it turns up: another run may have put it there.
+    /// One that cannot be had makes [`is_incomplete`](Self::is_incomplete) true.
     pub fn learn(&self, definition: &Json) {
         // Parts that only run time knows are not needed: what is made before them is noted.
         if is_call(definition) && !withheld_digests(definition).is_empty() {
@@ -97,8 +123,13 @@ impl Secrets {
             Json::Object(object) => {
                 for (key, value) in object {
                     let known = match key.as_str() {
-                        "get_secret" => value.as_str().or_else(|| value[0].as_str()).is_some_and(|name| self.get(name).is_ok()),
-                        WITHHELD => value.as_str().is_some_and(|digest| self.withheld(digest).is_ok()),
+                        "get_secret" => value
+                            .as_str()
+                            .or_else(|| value[0].as_str())
+                            .is_some_and(|name| self.get(name).is_ok()),
+                        WITHHELD => value
+                            .as_str()
+                            .is_some_and(|digest| self.withheld(digest).is_ok()),
                         _ => true,
                     };
                     self.incomplete.set(self.incomplete.get() || !known);
@@ -129,12 +160,16 @@ impl Secrets {
         self.texts.borrow_mut().insert(digest, text.to_owned());
     }
 
-    /// Notes a sensitive value that is looked for in everything that is said: a text of four characters or more; of anything else only
-    /// parts of eight or more that are not just digits. Shorter ones are found everywhere, and hide nothing.
+    /// Notes a sensitive value that is looked for in everything that is said: a text of four
+    /// characters or more; of anything else only parts of eight or more that are not just digits.
+    /// Shorter ones are found everywhere, and hide nothing.
     pub fn hide_value(&self, value: &Json) {
         match value {
             Json::String(text) => self.hide(text),
-            other => parts_of(other).iter().filter(|part| is_telling(part)).for_each(|part| self.hide(part)),
+            other => parts_of(other)
+                .iter()
+                .filter(|part| is_telling(part))
+                .for_each(|part| self.hide(part)),
         }
     }
 
@@ -151,13 +186,20 @@ impl Secrets {
         })
     }
 
-    /// The value with digests in the place of what is withheld, as a call that is evaluated at run time.
+    /// The value with digests in the place of what is withheld, as a call that is evaluated at run
+    /// time.
     #[must_use]
     pub fn without_withheld(&self, json: Json) -> Json {
         match json {
             Json::String(text) => self.text_without_withheld(text),
-            Json::Array(items) => items.into_iter().map(|item| self.without_withheld(item)).collect(),
-            Json::Object(object) => object.into_iter().map(|(key, value)| (key, self.without_withheld(value))).collect(),
+            Json::Array(items) => items
+                .into_iter()
+                .map(|item| self.without_withheld(item))
+                .collect(),
+            Json::Object(object) => object
+                .into_iter()
+                .map(|(key, value)| (key, self.without_withheld(value)))
+                .collect(),
             other => other,
         }
     }
@@ -168,9 +210,13 @@ impl Secrets {
         if let Some((digest, _)) = withheld.iter().find(|(_, secret)| **secret == text) {
             return call(digest);
         }
-        let inside = withheld
-            .iter()
-            .find_map(|(digest, secret)| Some((digest, text.split_once(secret.as_str()).filter(|_| secret.len() >= SHORTEST_LINE)?)));
+        let inside = withheld.iter().find_map(|(digest, secret)| {
+            Some((
+                digest,
+                text.split_once(secret.as_str())
+                    .filter(|_| secret.len() >= SHORTEST_LINE)?,
+            ))
+        });
         match inside {
             None => text.into(),
             Some((digest, (before, after))) => {
@@ -183,7 +229,12 @@ impl Secrets {
     /// Length of the longest secret that is looked for, in bytes; 0 if there is none.
     #[must_use]
     pub fn longest(&self) -> usize {
-        self.known.borrow().iter().map(String::len).max().unwrap_or_default()
+        self.known
+            .borrow()
+            .iter()
+            .map(String::len)
+            .max()
+            .unwrap_or_default()
     }
 
     /// The text without the secrets that are known.
@@ -191,9 +242,14 @@ impl Secrets {
     pub fn scrub(&self, text: &str) -> String {
         // Longer ones first: one secret can be part of another.
         let known = self.known.borrow();
-        let mut secrets: Vec<&String> = known.iter().filter(|secret| secret.len() >= SHORTEST && text.contains(secret.as_str())).collect();
+        let mut secrets: Vec<&String> = known
+            .iter()
+            .filter(|secret| secret.len() >= SHORTEST && text.contains(secret.as_str()))
+            .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.iter().fold(text.to_owned(), |text, secret| replaced(&text, secret))
+        secrets
+            .iter()
+            .fold(text.to_owned(), |text, secret| replaced(&text, secret))
     }
 
     /// The value without the secrets that are known.
@@ -204,10 +260,16 @@ impl Secrets {
         }
         match json {
             Json::String(text) => Json::String(self.scrub(&text)),
-            Json::Array(items) => items.into_iter().map(|item| self.scrub_json(item)).collect(),
-            Json::Object(object) => {
-                Json::Object(object.into_iter().map(|(key, value)| (self.scrub(&key), self.scrub_json(value))).collect())
-            }
+            Json::Array(items) => items
+                .into_iter()
+                .map(|item| self.scrub_json(item))
+                .collect(),
+            Json::Object(object) => Json::Object(
+                object
+                    .into_iter()
+                    .map(|(key, value)| (self.scrub(&key), self.scrub_json(value)))
+                    .collect(),
+            ),
             other => other,
         }
     }
@@ -242,22 +304,34 @@ impl Surroundings for Alone<'_> {
     }
 }
 
-/// The text without a secret, but for where it is part of an id: engines write those in 12 or 64 hexadecimal digits.
+/// The text without a secret, but for where it is part of an id: engines write those in 12 or 64
+/// hexadecimal digits.
 fn replaced(text: &str, secret: &str) -> String {
     let mut result = String::new();
     let mut from = 0;
     for (at, _) in text.match_indices(secret) {
         result += &text[from..at];
-        result += if is_in_id(text, at, at + secret.len()) { secret } else { HIDDEN };
+        result += if is_in_id(text, at, at + secret.len()) {
+            secret
+        } else {
+            HIDDEN
+        };
         from = at + secret.len();
     }
     result + &text[from..]
 }
 
 fn is_in_id(text: &str, start: usize, end: usize) -> bool {
-    let digits = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let is_hex = text[start..end].bytes().all(|byte| byte.is_ascii_hexdigit());
-    let (before, after) = (digits(&mut text.as_bytes()[..start].iter().rev()), digits(&mut text.as_bytes()[end..].iter()));
+    let digits = |bytes: &mut dyn Iterator<Item = &u8>| {
+        bytes.take_while(|byte| byte.is_ascii_hexdigit()).count()
+    };
+    let is_hex = text[start..end]
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit());
+    let (before, after) = (
+        digits(&mut text.as_bytes()[..start].iter().rev()),
+        digits(&mut text.as_bytes()[end..].iter()),
+    );
     is_hex && before + after > 0 && matches!(before + after + end - start, 12 | 64)
 }
 
@@ -267,7 +341,10 @@ fn parts_of(value: &Json) -> Vec<String> {
         Json::String(text) => vec![text.clone()],
         Json::Number(number) => vec![number.to_string()],
         Json::Array(items) => items.iter().flat_map(parts_of).collect(),
-        Json::Object(entries) => entries.iter().flat_map(|(key, value)| [key.clone()].into_iter().chain(parts_of(value))).collect(),
+        Json::Object(entries) => entries
+            .iter()
+            .flat_map(|(key, value)| [key.clone()].into_iter().chain(parts_of(value)))
+            .collect(),
         Json::Null | Json::Bool(_) => Vec::new(),
     }
 }
@@ -279,49 +356,93 @@ fn is_telling(part: &str) -> bool {
 /// As engines write what stands in an address.
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 fn variable(name: &str) -> String {
-    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let clean: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
     format!("DOCKCTL_SECRET_{clean}")
 }
 
-/// `DOCKCTL_SECRET_<name>` as it is written, else in capitals with `_` for what cannot stand in a variable.
+/// `DOCKCTL_SECRET_<name>` as it is written, else in capitals with `_` for what cannot stand in a
+/// variable.
 fn from_environment(name: &str) -> Option<String> {
     let plain = !name.is_empty() && !name.contains(['=', '\0']);
-    let exact = plain.then(|| env::var(format!("DOCKCTL_SECRET_{name}")).ok()).flatten();
+    let exact = plain
+        .then(|| env::var(format!("DOCKCTL_SECRET_{name}")).ok())
+        .flatten();
     exact.or_else(|| env::var(variable(name)).ok())
 }
 
 fn from_place(place: &Path, name: &str) -> Result<Option<String>, String> {
-    if place.is_dir() { from_folder(place, name) } else { from_file(place, name) }
+    if place.is_dir() {
+        from_folder(place, name)
+    } else {
+        from_file(place, name)
+    }
 }
 
 /// A file a secret. Editors end files with a line break that is no part of the secret.
 fn from_folder(folder: &Path, name: &str) -> Result<Option<String>, String> {
     let safe = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
     let path = folder.join(name);
-    let Some(data) = path.metadata().ok().filter(|data| safe && data.is_file()) else { return Ok(None) };
+    let Some(data) = path.metadata().ok().filter(|data| safe && data.is_file()) else {
+        return Ok(None);
+    };
     if data.len() > LIMIT {
-        return Err(format!("the secret {} is larger than {} MiB", path.display(), LIMIT >> 20));
+        return Err(format!(
+            "the secret {} is larger than {} MiB",
+            path.display(),
+            LIMIT >> 20
+        ));
     }
-    let text = fs::read_to_string(&path).map_err(|error| format!("the secret {} cannot be read: {error}", path.display()))?;
+    let text = fs::read_to_string(&path)
+        .map_err(|error| format!("the secret {} cannot be read: {error}", path.display()))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Some(text.strip_suffix('\r').unwrap_or(text).to_owned()))
 }
 
 fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
     let mut sources = Sources::default();
-    let file = sources.read(path).map_err(|error| format!("the secrets cannot be read: {error}"))?;
+    let file = sources
+        .read(path)
+        .map_err(|error| format!("the secrets cannot be read: {error}"))?;
     // What is wrong is not quoted: it could be a secret.
     let root = parse(&sources, file, &mut Diagnostics::default()).map_err(|fault| {
-        format!("the secrets in {} are no YAML: see line {}", path.display(), sources.line_column(file, fault.span.start).0)
+        format!(
+            "the secrets in {} are no YAML: see line {}",
+            path.display(),
+            sources.line_column(file, fault.span.start).0
+        )
     })?;
     if root.as_map().is_none() {
-        return Err(format!("the secrets in {} must be a mapping of names to values", path.display()));
+        return Err(format!(
+            "the secrets in {} must be a mapping of names to values",
+            path.display()
+        ));
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_json().to_string(), str::to_owned);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_json().to_string(), str::to_owned)
+    };
     Ok(root.get(name).map(text))
 }
 
@@ -339,7 +460,12 @@ mod tests {
         assert_eq!(secrets.get("password").unwrap(), "from a folder");
         assert_eq!(secrets.get("port").unwrap(), "22");
         assert_eq!(secrets.get("keys").unwrap(), r#"{"a":1}"#);
-        assert!(secrets.get("other").unwrap_err().contains("DOCKCTL_SECRET_OTHER"));
+        assert!(
+            secrets
+                .get("other")
+                .unwrap_err()
+                .contains("DOCKCTL_SECRET_OTHER")
+        );
         assert!(secrets.get("../password").is_err(), "a name is no path");
     }
 
@@ -349,16 +475,24 @@ mod tests {
         secrets.withhold_text("d1".into(), "Glass-Horse");
         let own = json!({ WITHHELD: "d1" });
         secrets.learn(&json!({ "env": { "A": { "string_upper": own }, "B": { "concat": [{ "get_attribute": ["x", "ip"] }, { "string_lower": own }] } } }));
-        assert_eq!(secrets.scrub("Glass-Horse GLASS-HORSE 10.0.0.1glass-horse"), format!("{HIDDEN} {HIDDEN} 10.0.0.1{HIDDEN}"));
+        assert_eq!(
+            secrets.scrub("Glass-Horse GLASS-HORSE 10.0.0.1glass-horse"),
+            format!("{HIDDEN} {HIDDEN} 10.0.0.1{HIDDEN}")
+        );
     }
 
     #[test]
     fn what_is_withheld_is_replaced_by_its_digest() {
         let secrets = Secrets::default();
         secrets.withhold_text("d1".into(), "correct horse");
-        let json = secrets.without_withheld(json!({"a": "correct horse", "b": ["x=correct horse;"], "c": "horse"}));
+        let json = secrets.without_withheld(
+            json!({"a": "correct horse", "b": ["x=correct horse;"], "c": "horse"}),
+        );
         let call = json!({"dockctl.withheld": "d1"});
-        assert_eq!(json, json!({"a": call, "b": [{"concat": ["x=", call, ";"]}], "c": "horse"}));
+        assert_eq!(
+            json,
+            json!({"a": call, "b": [{"concat": ["x=", call, ";"]}], "c": "horse"})
+        );
         assert_eq!(secrets.withheld("d1").unwrap(), "correct horse");
         assert!(secrets.withheld("d2").is_err());
     }
@@ -366,13 +500,20 @@ mod tests {
     #[test]
     fn of_what_is_no_text_only_what_tells_something_is_looked_for() {
         let secrets = Secrets::default();
-        for value in
-            [json!(7), json!(1_234_567_890), json!(["short", "glass-horse"]), json!({ "key-of-it": { "x": 1.234_567_8 } }), json!("abcd")]
-        {
+        for value in [
+            json!(7),
+            json!(1_234_567_890),
+            json!(["short", "glass-horse"]),
+            json!({ "key-of-it": { "x": 1.234_567_8 } }),
+            json!("abcd"),
+        ] {
             secrets.hide_value(&value);
         }
         let text = "7 1234567890 short glass-horse key-of-it 1.2345678 x abcd abc";
-        assert_eq!(secrets.scrub(text), "7 1234567890 short ******** ******** ******** x ******** abc");
+        assert_eq!(
+            secrets.scrub(text),
+            "7 1234567890 short ******** ******** ******** x ******** abc"
+        );
     }
 
     #[test]
@@ -380,12 +521,23 @@ mod tests {
         let secrets = Secrets::default();
         secrets.hide("beef");
         let id = format!("{}beef", "0".repeat(60));
-        for text in [format!("container {id}"), format!("sha256:{id},"), "is 00beef000000".to_owned()] {
+        for text in [
+            format!("container {id}"),
+            format!("sha256:{id},"),
+            "is 00beef000000".to_owned(),
+        ] {
             assert_eq!(secrets.scrub(&text), text);
         }
-        assert_eq!(secrets.scrub("beef 00beef beef-0"), "******** 00******** ********-0");
+        assert_eq!(
+            secrets.scrub("beef 00beef beef-0"),
+            "******** 00******** ********-0"
+        );
         secrets.hide(&id);
-        assert_eq!(secrets.scrub(&format!("key {id}")), "key ********", "a secret can look like an id");
+        assert_eq!(
+            secrets.scrub(&format!("key {id}")),
+            "key ********",
+            "a secret can look like an id"
+        );
     }
 
     #[test]
@@ -394,7 +546,10 @@ mod tests {
         secrets.hide("hunter2");
         secrets.hide("hunter2-long");
         let json = json!({"a": ["x=hunter2-long", {"b": "hunter2"}], "n": 2});
-        assert_eq!(secrets.scrub_json(json), json!({"a": ["x=********", {"b": "********"}], "n": 2}));
+        assert_eq!(
+            secrets.scrub_json(json),
+            json!({"a": ["x=********", {"b": "********"}], "n": 2})
+        );
     }
 
     #[test]

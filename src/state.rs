@@ -80,7 +80,8 @@ pub struct InstanceRecord {
     /// Steps that are done of the way up, or down, that came to no end yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<DoneStep>,
-    /// The declaration that its object was changed to since it was made; what labels say of that does not count any more.
+    /// The declaration that its object was changed to since it was made; what labels say of that
+    /// does not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adjusted: Option<String>,
     /// The definition that it was made from, if that is not the present one.
@@ -108,7 +109,16 @@ impl InstanceRecord {
     #[must_use]
     pub fn object_ids(&self) -> Vec<String> {
         let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
-        ["container_id", "network_id", "volume_name", "successor_id", "predecessor_id"].into_iter().filter_map(of).collect()
+        [
+            "container_id",
+            "network_id",
+            "volume_name",
+            "successor_id",
+            "predecessor_id",
+        ]
+        .into_iter()
+        .filter_map(of)
+        .collect()
     }
 
     fn is_up_to_date_now(&mut self) {
@@ -136,8 +146,8 @@ pub struct FailedTask {
 }
 
 impl FailedTask {
-    /// Returns true if it still matters: no later stage tried again, and it is not an old container that was created again because it
-    /// did not start.
+    /// Returns true if it still matters: no later stage tried again, and it is not an old container
+    /// that was created again because it did not start.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let is_created_again = self.ignored && self.operation == PUT_BACK;
@@ -224,11 +234,12 @@ pub struct Record {
     pub instances: IndexMap<String, InstanceRecord>,
     /// Instances that exist and that the present definition does not have any more.
     pub dropped: Vec<(Instance, Definition)>,
-    /// Relationships that came or went between instances that exist, and that nobody was told of yet.
+    /// Relationships that came or went between instances that exist, and that nobody was told of
+    /// yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loose_ends: Vec<LooseEnd>,
-    /// Ids of objects that another state directory made and the user took over. They stay when the deployment is taken down: so does a
-    /// volume that is kept.
+    /// Ids of objects that another state directory made and the user took over. They stay when the
+    /// deployment is taken down: so does a volume that is kept.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub taken_over: BTreeSet<String>,
     /// Executions, oldest first; those before the oldest may have been forgotten.
@@ -240,10 +251,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether all that is known of it are labels that the user said are theirs, wherever its blueprint was when it was made.
+    /// Whether all that is known of it are labels that the user said are theirs, wherever its
+    /// blueprint was when it was made.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
-        !self.taken_over.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.recovered)
+        !self.taken_over.is_empty()
+            && self
+                .deployment
+                .as_ref()
+                .is_some_and(|deployment| deployment.recovered)
     }
 
     /// Takes one event into account. Live runs, resumed runs and `status` all go through here.
@@ -254,8 +270,19 @@ impl Record {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
         match &entry.event {
             Event::Defined { deployment } => self.define(deployment),
-            Event::Recovered { deployment, instances, by_consent } => self.recover(deployment, instances, *by_consent),
-            Event::ExecutionStarted { execution, workflow, of, rolls_back, takes_back, parameters } => {
+            Event::Recovered {
+                deployment,
+                instances,
+                by_consent,
+            } => self.recover(deployment, instances, *by_consent),
+            Event::ExecutionStarted {
+                execution,
+                workflow,
+                of,
+                rolls_back,
+                takes_back,
+                parameters,
+            } => {
                 self.start(execution, *workflow, of.clone(), *rolls_back, entry.at);
                 if let Some(execution) = self.running_mut() {
                     execution.takes_back = takes_back.clone();
@@ -264,15 +291,39 @@ impl Record {
             }
             Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
-            Event::TaskSucceeded { task, outputs } => self.task_succeeded(*task, outputs, &[TaskState::Started], &entry.event)?,
-            Event::TaskSettled { task, outputs } => self.task_succeeded(*task, outputs, &UNSETTLED, &entry.event)?,
-            Event::TaskFailed { task, failure, retry_in: Some(_), .. } => {
-                self.turn(*task, &[TaskState::Started], TaskState::Retrying, &entry.event)?;
+            Event::TaskSucceeded { task, outputs } => {
+                self.task_succeeded(*task, outputs, &[TaskState::Started], &entry.event)?
+            }
+            Event::TaskSettled { task, outputs } => {
+                self.task_succeeded(*task, outputs, &UNSETTLED, &entry.event)?
+            }
+            Event::TaskFailed {
+                task,
+                failure,
+                retry_in: Some(_),
+                ..
+            } => {
+                self.turn(
+                    *task,
+                    &[TaskState::Started],
+                    TaskState::Retrying,
+                    &entry.event,
+                )?;
                 self.tasks[task.0].lost = failure.lost;
             }
-            Event::TaskFailed { task, failure, retry_in: None, ignored } => self.task_failed(*task, failure, *ignored, &entry.event)?,
-            Event::TaskInterrupted { task } => self.turn(*task, &UNSETTLED, TaskState::Pending, &entry.event)?,
-            Event::CancelRequested { why } => self.running_mut().into_iter().for_each(|execution| execution.stopped = Some(*why)),
+            Event::TaskFailed {
+                task,
+                failure,
+                retry_in: None,
+                ignored,
+            } => self.task_failed(*task, failure, *ignored, &entry.event)?,
+            Event::TaskInterrupted { task } => {
+                self.turn(*task, &UNSETTLED, TaskState::Pending, &entry.event)?
+            }
+            Event::CancelRequested { why } => self
+                .running_mut()
+                .into_iter()
+                .for_each(|execution| execution.stopped = Some(*why)),
             Event::ExecutionFinished { outcome } => self.finish(*outcome, entry)?,
         }
         Ok(())
@@ -281,33 +332,74 @@ impl Record {
     fn define(&mut self, deployment: &Deployment) {
         let mut former: HashMap<String, (Definition, Vec<InstanceTie>)> = HashMap::new();
         if let Some(old) = self.deployment.take() {
-            let changed = |(name, node): &(&String, &Definition)| deployment.nodes.get(*name).is_some_and(|new| !node.is_like(new));
+            let changed = |(name, node): &(&String, &Definition)| {
+                deployment
+                    .nodes
+                    .get(*name)
+                    .is_some_and(|new| !node.is_like(new))
+            };
             let nodes: HashMap<&String, &Definition> = old.nodes.iter().filter(changed).collect();
-            let of = |instance: &Instance| Some((instance.id.clone(), ((*nodes.get(&instance.node)?).clone(), instance.ties.clone())));
+            let of = |instance: &Instance| {
+                Some((
+                    instance.id.clone(),
+                    ((*nodes.get(&instance.node)?).clone(), instance.ties.clone()),
+                ))
+            };
             // What was read from labels says nothing of the definition.
-            former = old.instances.iter().filter(|_| !old.recovered).filter_map(of).collect();
-            // A kept volume is no change for a runner without state: labels tell of it at every run.
-            let is_hearsay = |instance: &Instance| old.recovered && old.node(instance).is_some_and(outlives_deployment);
+            former = old
+                .instances
+                .iter()
+                .filter(|_| !old.recovered)
+                .filter_map(of)
+                .collect();
+            // A kept volume is no change for a runner without state: labels tell of it at every
+            // run.
+            let is_hearsay = |instance: &Instance| {
+                old.recovered && old.node(instance).is_some_and(outlives_deployment)
+            };
             let is_gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
-            let (kept, gone): (Vec<&Instance>, Vec<&Instance>) = old.instances.iter().filter(is_gone).partition(|it| is_hearsay(it));
-            self.instances.retain(|id, _| !kept.iter().any(|instance| instance.id == *id));
-            let as_made = |instance: &Instance| Some((instance.clone(), self.made_from(instance, old.node(instance)?).clone()));
+            let (kept, gone): (Vec<&Instance>, Vec<&Instance>) = old
+                .instances
+                .iter()
+                .filter(is_gone)
+                .partition(|it| is_hearsay(it));
+            self.instances
+                .retain(|id, _| !kept.iter().any(|instance| instance.id == *id));
+            let as_made = |instance: &Instance| {
+                Some((
+                    instance.clone(),
+                    self.made_from(instance, old.node(instance)?).clone(),
+                ))
+            };
             let left: Vec<(Instance, Definition)> = gone.into_iter().filter_map(as_made).collect();
             self.dropped.extend(left);
             self.loosen(old.loose_ends(deployment));
         }
         let instances = &self.instances;
-        self.dropped.retain(|(instance, _)| instances.get(&instance.id).is_some_and(|record| !record.state.is_gone()));
-        self.instances.retain(|id, record| !record.state.is_gone() || deployment.instance(id).is_some());
+        self.dropped.retain(|(instance, _)| {
+            instances
+                .get(&instance.id)
+                .is_some_and(|record| !record.state.is_gone())
+        });
+        self.instances
+            .retain(|id, record| !record.state.is_gone() || deployment.instance(id).is_some());
         for instance in &deployment.instances {
             let known = self.instances.entry(instance.id.clone()).or_default();
-            let (Some((old, ties)), Some(new)) = (former.remove(&instance.id), deployment.node(instance)) else { continue };
+            let (Some((old, ties)), Some(new)) =
+                (former.remove(&instance.id), deployment.node(instance))
+            else {
+                continue;
+            };
             let (first, ties) = match known.former.take() {
                 Some(first) => (first, std::mem::take(&mut known.former_ties)),
                 None => (Box::new(old), ties),
             };
             let is_other = !known.state.is_gone() && !first.is_like(new);
-            (known.former, known.former_ties) = if is_other { (Some(first), ties) } else { (None, Vec::new()) };
+            (known.former, known.former_ties) = if is_other {
+                (Some(first), ties)
+            } else {
+                (None, Vec::new())
+            };
         }
         self.deployment = Some(deployment.clone());
         self.forget_loose_ends();
@@ -317,7 +409,9 @@ impl Record {
     fn loosen(&mut self, ends: Vec<LooseEnd>) {
         for end in ends {
             match self.loose_ends.iter().position(|known| known.is_of(&end)) {
-                Some(at) if self.loose_ends[at].is_new != end.is_new => drop(self.loose_ends.remove(at)),
+                Some(at) if self.loose_ends[at].is_new != end.is_new => {
+                    drop(self.loose_ends.remove(at))
+                }
                 Some(_) => {}
                 None => self.loose_ends.push(end),
             }
@@ -326,32 +420,64 @@ impl Record {
 
     /// Of relationships of what is gone, and to what went with them, nobody has to be told.
     fn forget_loose_ends(&mut self) {
-        let is_gone = |id: &str| self.instances.get(id).is_none_or(|record| record.state.is_gone());
+        let is_gone = |id: &str| {
+            self.instances
+                .get(id)
+                .is_none_or(|record| record.state.is_gone())
+        };
         let deployment = self.deployment.as_ref();
-        let stays = |id: &str| deployment.is_some_and(|deployment| deployment.instance(id).is_some());
-        let matters = |end: &LooseEnd| !is_gone(&end.source) && stays(&end.source) && (end.is_new || !is_gone(&end.between.target));
+        let stays =
+            |id: &str| deployment.is_some_and(|deployment| deployment.instance(id).is_some());
+        let matters = |end: &LooseEnd| {
+            !is_gone(&end.source)
+                && stays(&end.source)
+                && (end.is_new || !is_gone(&end.between.target))
+        };
         self.loose_ends.retain(matters);
     }
 
     /// What is installed stays as it is, with what labels tell beside it.
-    fn recover(&mut self, deployment: &Deployment, instances: &IndexMap<String, InstanceRecord>, by_consent: bool) {
+    fn recover(
+        &mut self,
+        deployment: &Deployment,
+        instances: &IndexMap<String, InstanceRecord>,
+        by_consent: bool,
+    ) {
         if !self.is_installed() {
             let (ran, taken_over) = (self.ran, std::mem::take(&mut self.taken_over));
-            *self = Self { taken_over, ran, ..Self::default() };
+            *self = Self {
+                taken_over,
+                ran,
+                ..Self::default()
+            };
         }
         self.deployment = Some(deployment.clone());
         self.instances.extend(instances.clone());
         let is_dropped = |id: &str| self.dropped.iter().any(|(instance, _)| instance.id == id);
-        self.instances.retain(|id, _| deployment.instance(id).is_some() || is_dropped(id));
+        self.instances
+            .retain(|id, _| deployment.instance(id).is_some() || is_dropped(id));
         if by_consent {
-            self.taken_over.extend(instances.values().flat_map(InstanceRecord::object_ids));
+            self.taken_over
+                .extend(instances.values().flat_map(InstanceRecord::object_ids));
         }
     }
 
-    fn start(&mut self, id: &str, workflow: Workflow, of: Option<String>, rolls_back: bool, at: u64) {
+    fn start(
+        &mut self,
+        id: &str,
+        workflow: Workflow,
+        of: Option<String>,
+        rolls_back: bool,
+        at: u64,
+    ) {
         self.ran += 1;
         let exists = |(_, instance): &(&String, &InstanceRecord)| !instance.state.is_gone();
-        let before = self.instances.iter().filter(exists).map(|(id, _)| id.clone()).collect();
+        let before = self
+            .instances
+            .iter()
+            .filter(exists)
+            .map(|(id, _)| id.clone())
+            .collect();
         self.executions.push(Execution {
             id: id.to_owned(),
             workflow,
@@ -375,11 +501,16 @@ impl Record {
     }
 
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
-        let execution = self.running_mut().ok_or_else(|| illegal(event, "outside an execution"))?;
+        let execution = self
+            .running_mut()
+            .ok_or_else(|| illegal(event, "outside an execution"))?;
         execution.tasks += stage.tasks().len();
         execution.stages += usize::from(stage.restores.is_none());
         if stage.tries_again {
-            execution.failed.iter_mut().for_each(|failed| failed.tried_again = true);
+            execution
+                .failed
+                .iter_mut()
+                .for_each(|failed| failed.tried_again = true);
         }
         self.tasks = vec![Progress::default(); stage.tasks().len()];
         self.stage = stage.clone();
@@ -387,10 +518,17 @@ impl Record {
     }
 
     fn task_started(&mut self, task: TaskId, entry: &Entry) -> Result<(), IllegalEvent> {
-        self.turn(task, &[TaskState::Pending, TaskState::Retrying], TaskState::Started, &entry.event)?;
+        self.turn(
+            task,
+            &[TaskState::Pending, TaskState::Retrying],
+            TaskState::Started,
+            &entry.event,
+        )?;
         self.tasks[task.0].since = entry.at;
         let planned = self.stage.task(task);
-        let Some(enters) = planned.enters else { return Ok(()) };
+        let Some(enters) = planned.enters else {
+            return Ok(());
+        };
         let instance = self.instances.entry(planned.instance.clone()).or_default();
         let was_gone = instance.state.is_gone();
         if enters.is_down() != instance.state.is_down() {
@@ -399,13 +537,21 @@ impl Record {
         instance.state = enters;
         let id = planned.instance.clone();
         match self.running_mut() {
-            Some(execution) if was_gone && !enters.is_down() && !execution.before.contains(&id) => execution.created.push(id),
+            Some(execution) if was_gone && !enters.is_down() && !execution.before.contains(&id) => {
+                execution.created.push(id)
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn task_succeeded(&mut self, task: TaskId, outputs: &Outputs, from: &[TaskState], event: &Event) -> Result<(), IllegalEvent> {
+    fn task_succeeded(
+        &mut self,
+        task: TaskId,
+        outputs: &Outputs,
+        from: &[TaskState],
+        event: &Event,
+    ) -> Result<(), IllegalEvent> {
         self.turn(task, from, TaskState::Succeeded, event)?;
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
@@ -418,10 +564,17 @@ impl Record {
             Some(Declares::Adjusted(declaration)) => instance.adjusted = Some(declaration),
             None => {}
         }
-        instance.done.push(DoneStep { operation: planned.operation.clone(), step: planned.step.clone() });
+        instance.done.push(DoneStep {
+            operation: planned.operation.clone(),
+            step: planned.step.clone(),
+        });
         self.leave(task);
         for id in self.stage.task(task).outdates.clone() {
-            self.instances.get_mut(&id).into_iter().filter(|known| !known.state.is_gone()).for_each(|known| known.is_stale = true);
+            self.instances
+                .get_mut(&id)
+                .into_iter()
+                .filter(|known| !known.state.is_gone())
+                .for_each(|known| known.is_stale = true);
         }
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
@@ -431,7 +584,10 @@ impl Record {
 
     /// The instance is in the state that the task leads to.
     fn leave(&mut self, task: TaskId) {
-        let is_halt = self.executions.last().is_some_and(|execution| execution.workflow == Workflow::Stop);
+        let is_halt = self
+            .executions
+            .last()
+            .is_some_and(|execution| execution.workflow == Workflow::Stop);
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
         instance.state = planned.leaves.unwrap_or(instance.state);
@@ -451,35 +607,73 @@ impl Record {
         }
     }
 
-    fn task_failed(&mut self, task: TaskId, failure: &Failure, ignored: bool, event: &Event) -> Result<(), IllegalEvent> {
-        let to = if ignored { TaskState::Ignored } else { TaskState::Failed };
-        self.turn(task, &[TaskState::Started, TaskState::Pending, TaskState::Retrying], to, event)?;
+    fn task_failed(
+        &mut self,
+        task: TaskId,
+        failure: &Failure,
+        ignored: bool,
+        event: &Event,
+    ) -> Result<(), IllegalEvent> {
+        let to = if ignored {
+            TaskState::Ignored
+        } else {
+            TaskState::Failed
+        };
+        self.turn(
+            task,
+            &[TaskState::Started, TaskState::Pending, TaskState::Retrying],
+            to,
+            event,
+        )?;
         self.tasks[task.0].lost = failure.lost;
         let planned = self.stage.task(task);
         let (instance, operation) = (planned.instance.clone(), planned.operation.clone());
-        let failed = FailedTask { instance, operation, failure: failure.clone(), ignored, tried_again: false };
+        let failed = FailedTask {
+            instance,
+            operation,
+            failure: failure.clone(),
+            ignored,
+            tried_again: false,
+        };
         // The operation begins anew when somebody tries again.
         if let Some(record) = self.instances.get_mut(&failed.instance) {
-            record.done.retain(|done| done.operation != failed.operation);
+            record
+                .done
+                .retain(|done| done.operation != failed.operation);
         }
         if ignored {
             self.leave(task);
         }
-        self.running_mut().into_iter().for_each(|execution| execution.failed.push(failed.clone()));
+        self.running_mut()
+            .into_iter()
+            .for_each(|execution| execution.failed.push(failed.clone()));
         Ok(())
     }
 
-    fn turn(&mut self, task: TaskId, from: &[TaskState], to: TaskState, event: &Event) -> Result<(), IllegalEvent> {
+    fn turn(
+        &mut self,
+        task: TaskId,
+        from: &[TaskState],
+        to: TaskState,
+        event: &Event,
+    ) -> Result<(), IllegalEvent> {
         match self.tasks.get_mut(task.0) {
             Some(progress) if from.contains(&progress.state) => progress.state = to,
-            Some(progress) => return Err(illegal(event, &format!("to a task that is {:?}", progress.state))),
+            Some(progress) => {
+                return Err(illegal(
+                    event,
+                    &format!("to a task that is {:?}", progress.state),
+                ));
+            }
             None => return Err(illegal(event, "to a task that is not in the stage")),
         }
         Ok(())
     }
 
     fn finish(&mut self, outcome: Outcome, entry: &Entry) -> Result<(), IllegalEvent> {
-        let execution = self.running_mut().ok_or_else(|| illegal(&entry.event, "outside an execution"))?;
+        let execution = self
+            .running_mut()
+            .ok_or_else(|| illegal(&entry.event, "outside an execution"))?;
         execution.outcome = Some(outcome);
         execution.ended = Some(entry.at);
         if outcome == Outcome::Terminated {
@@ -491,19 +685,32 @@ impl Record {
 
     /// What the last execution brought to its end is as the present definition says.
     fn is_as_wanted(&mut self) {
-        let Some(Execution { workflow, parameters, .. }) = self.executions.last() else { return };
+        let Some(Execution {
+            workflow,
+            parameters,
+            ..
+        }) = self.executions.last()
+        else {
+            return;
+        };
         match workflow {
             Workflow::Install | Workflow::Update if parameters.selection.is_all() => {
                 self.loose_ends.clear();
-                self.instances.values_mut().for_each(InstanceRecord::is_up_to_date_now);
+                self.instances
+                    .values_mut()
+                    .for_each(InstanceRecord::is_up_to_date_now);
             }
-            Workflow::Scale => self.loose_ends.retain(|end| !end.is_new || !parameters.added.contains(&end.between.target)),
+            Workflow::Scale => self
+                .loose_ends
+                .retain(|end| !end.is_new || !parameters.added.contains(&end.between.target)),
             _ => {}
         }
     }
 
     fn running_mut(&mut self) -> Option<&mut Execution> {
-        self.executions.last_mut().filter(|execution| execution.outcome.is_none())
+        self.executions
+            .last_mut()
+            .filter(|execution| execution.outcome.is_none())
     }
 
     /// Forgets past executions; what they led to stays.
@@ -516,35 +723,50 @@ impl Record {
     /// The execution that runs now, or ran when its process died.
     #[must_use]
     pub fn running(&self) -> Option<&Execution> {
-        self.executions.last().filter(|execution| execution.outcome.is_none())
+        self.executions
+            .last()
+            .filter(|execution| execution.outcome.is_none())
     }
 
     /// State of an instance.
     #[must_use]
     pub fn state(&self, instance: &str) -> InstanceState {
-        self.instances.get(instance).map_or(InstanceState::Uninitialized, |record| record.state)
+        self.instances
+            .get(instance)
+            .map_or(InstanceState::Uninitialized, |record| record.state)
     }
 
     /// Runtime properties of an instance.
     #[must_use]
     pub fn properties(&self, instance: &str) -> Option<&JsonMap<String, Json>> {
-        self.instances.get(instance).map(|record| &record.properties)
+        self.instances
+            .get(instance)
+            .map(|record| &record.properties)
     }
 
-    /// The definition that the object of an instance was made from: that of its node, unless an update did not reach it.
+    /// The definition that the object of an instance was made from: that of its node, unless an
+    /// update did not reach it.
     #[must_use]
     pub fn made_from<'r>(&'r self, instance: &Instance, node: &'r Definition) -> &'r Definition {
-        self.instances.get(&instance.id).and_then(|known| known.former.as_deref()).unwrap_or(node)
+        self.instances
+            .get(&instance.id)
+            .and_then(|known| known.former.as_deref())
+            .unwrap_or(node)
     }
 
-    /// A deployment as its objects were made: with the definitions and relationships of what an update did not reach. Where only some
-    /// instances of a node were not reached, all count as they do.
+    /// A deployment as its objects were made: with the definitions and relationships of what an
+    /// update did not reach. Where only some instances of a node were not reached, all count as
+    /// they do.
     #[must_use]
     pub fn as_made<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
         let mut made = Cow::Borrowed(deployment);
         for (at, instance) in deployment.instances.iter().enumerate() {
-            let Some(known) = self.instances.get(&instance.id) else { continue };
-            let Some(former) = &known.former else { continue };
+            let Some(known) = self.instances.get(&instance.id) else {
+                continue;
+            };
+            let Some(former) = &known.former else {
+                continue;
+            };
             let made = made.to_mut();
             made.nodes.insert(instance.node.clone(), (**former).clone());
             made.instances[at].ties.clone_from(&known.former_ties);
@@ -564,15 +786,19 @@ impl Record {
         self.tasks[id.0].state
     }
 
-    /// Tasks whose outcome is not known, each with the time of its last try: asked for by a run that is over, and nobody knows
-    /// whether they are done.
+    /// Tasks whose outcome is not known, each with the time of its last try: asked for by a run
+    /// that is over, and nobody knows whether they are done.
     pub fn unsettled(&self) -> impl Iterator<Item = (TaskId, u64)> + '_ {
         let open = |progress: &Progress| match progress.state {
             TaskState::Started => true,
             TaskState::Retrying | TaskState::Failed => progress.lost,
             _ => false,
         };
-        self.stage.ids().zip(&self.tasks).filter(move |(_, progress)| open(progress)).map(|(id, progress)| (id, progress.since))
+        self.stage
+            .ids()
+            .zip(&self.tasks)
+            .filter(move |(_, progress)| open(progress))
+            .map(|(id, progress)| (id, progress.since))
     }
 
     /// Whether the last try of a task failed with nobody knowing whether the engine did it.
@@ -590,40 +816,67 @@ impl Record {
     /// Whether any part of the deployment exists, as far as is known.
     #[must_use]
     pub fn is_installed(&self) -> bool {
-        self.instances.values().any(|instance| !instance.state.is_gone())
+        self.instances
+            .values()
+            .any(|instance| !instance.state.is_gone())
     }
 
-    /// Whether the last execution left every instance of the definition started, or resting because somebody wanted that.
+    /// Whether the last execution left every instance of the definition started, or resting because
+    /// somebody wanted that.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let started = |instance: &Instance| {
-            self.instances.get(&instance.id).is_some_and(|known| known.state == InstanceState::Started || known.rests)
+            self.instances
+                .get(&instance.id)
+                .is_some_and(|known| known.state == InstanceState::Started || known.rests)
         };
-        self.dropped.is_empty() && self.deployment.as_ref().is_some_and(|deployment| deployment.instances.iter().all(started))
+        self.dropped.is_empty()
+            && self
+                .deployment
+                .as_ref()
+                .is_some_and(|deployment| deployment.instances.iter().all(started))
     }
 
-    /// Whether an instance, or a relationship, is not yet as the present definition says: an update came to no end.
+    /// Whether an instance, or a relationship, is not yet as the present definition says: an update
+    /// came to no end.
     #[must_use]
     pub fn has_former(&self) -> bool {
         !self.loose_ends.is_empty() || self.instances.values().any(InstanceRecord::is_outdated)
     }
 
-    /// What taking back a failed execution means: what it created, and what those created that it went on with: runs that died or
-    /// were stopped, or were to be taken back themselves.
+    /// What taking back a failed execution means: what it created, and what those created that it
+    /// went on with: runs that died or were stopped, or were to be taken back themselves.
     #[must_use]
     pub fn to_take_back(&self, failed: &str) -> Taken {
-        let begun = self.executions.iter().rev().find(|it| it.workflow == Workflow::Rollback && it.of.as_deref() == Some(failed));
+        let begun = self
+            .executions
+            .iter()
+            .rev()
+            .find(|it| it.workflow == Workflow::Rollback && it.of.as_deref() == Some(failed));
         if let Some(begun) = begun {
             return begun.takes_back.clone();
         }
         let mut taken = Taken::default();
         let mut next = Some(failed);
-        while let Some(execution) = next.and_then(|id| self.executions.iter().find(|it| it.id == id)) {
+        while let Some(execution) =
+            next.and_then(|id| self.executions.iter().find(|it| it.id == id))
+        {
             taken.instances.extend(execution.created.iter().cloned());
             taken.executions.push(execution.id.clone());
-            let before = execution.of.as_deref().and_then(|id| self.executions.iter().find(|it| it.id == id));
-            let belongs = |it: &&Execution| matches!(it.outcome, None | Some(Outcome::Interrupted | Outcome::Cancelled)) || it.rolls_back;
-            next = before.filter(belongs).filter(|it| !taken.executions.contains(&it.id)).map(|it| it.id.as_str());
+            let before = execution
+                .of
+                .as_deref()
+                .and_then(|id| self.executions.iter().find(|it| it.id == id));
+            let belongs = |it: &&Execution| {
+                matches!(
+                    it.outcome,
+                    None | Some(Outcome::Interrupted | Outcome::Cancelled)
+                ) || it.rolls_back
+            };
+            next = before
+                .filter(belongs)
+                .filter(|it| !taken.executions.contains(&it.id))
+                .map(|it| it.id.as_str());
         }
         taken
     }
@@ -631,10 +884,13 @@ impl Record {
     /// Why nothing new is started; none if it is.
     #[must_use]
     pub fn stopped(&self) -> Option<Why> {
-        self.executions.last().and_then(|execution| execution.stopped)
+        self.executions
+            .last()
+            .and_then(|execution| execution.stopped)
     }
 
-    /// Whether the tasks of the stage go on: nothing new starts once the run was stopped, but what restores.
+    /// Whether the tasks of the stage go on: nothing new starts once the run was stopped, but what
+    /// restores.
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.stopped().is_none() || self.stage.restores.is_some()
@@ -644,13 +900,25 @@ impl Record {
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
         let open = move |id: &TaskId| self.goes_on() && self.task(*id) == TaskState::Pending;
         let brings = OnceCell::new();
-        let waits = move |id: &TaskId| self.stage.task(*id).step.halts() && *brings.get_or_init(|| self.brings());
-        let needs_are_done = |id: &TaskId| self.stage.task(*id).needs.iter().all(|need| self.is_over(*need));
-        self.stage.ids().filter(open).filter(needs_are_done).filter(move |id| !waits(id))
+        let waits = move |id: &TaskId| {
+            self.stage.task(*id).step.halts() && *brings.get_or_init(|| self.brings())
+        };
+        let needs_are_done = |id: &TaskId| {
+            self.stage
+                .task(*id)
+                .needs
+                .iter()
+                .all(|need| self.is_over(*need))
+        };
+        self.stage
+            .ids()
+            .filter(open)
+            .filter(needs_are_done)
+            .filter(move |id| !waits(id))
     }
 
-    /// Whether images are still to come that need nothing to be stopped first. Until they are there, or known not to come, nothing is
-    /// stopped; what restores does not wait.
+    /// Whether images are still to come that need nothing to be stopped first. Until they are
+    /// there, or known not to come, nothing is stopped; what restores does not wait.
     fn brings(&self) -> bool {
         if self.stage.restores.is_some() {
             return false;
@@ -659,7 +927,8 @@ impl Record {
         for id in self.stage.ids() {
             let Task { needs, step, .. } = self.stage.task(id);
             let is_behind = step.halts() || needs.iter().any(|need| behind[need.0]);
-            let is_lost = self.task(id) == TaskState::Failed || needs.iter().any(|need| lost[need.0]);
+            let is_lost =
+                self.task(id) == TaskState::Failed || needs.iter().any(|need| lost[need.0]);
             if step.brings() && !is_behind && !is_lost && !self.is_over(id) {
                 return true;
             }
@@ -698,7 +967,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// If the target stands for no instance, or for several with no relationship to decide between them.
+    /// If the target stands for no instance, or for several with no relationship to decide between
+    /// them.
     pub fn attribute(&self, me: Option<&str>, target: &str, path: &[Json]) -> Result<Json, String> {
         let instance = self.resolve(me, target)?;
         Ok(self.attribute_of(instance, path))
@@ -710,30 +980,56 @@ impl Record {
             return found.clone();
         }
         match path {
-            [Json::String(name)] if name == "node_instance_id" => return instance.id.clone().into(),
+            [Json::String(name)] if name == "node_instance_id" => {
+                return instance.id.clone().into();
+            }
             [Json::String(name)] if name == "node_instance_index" => return instance.index.into(),
             _ => {}
         }
-        let declared = self.definition(instance).map(|node| Json::Object(node.properties.clone())).unwrap_or_default();
+        let declared = self
+            .definition(instance)
+            .map(|node| Json::Object(node.properties.clone()))
+            .unwrap_or_default();
         lookup(&declared, path).cloned().unwrap_or_default()
     }
 
     /// Instances of the present definition, then those that it dropped.
     fn all_instances(&self) -> impl Iterator<Item = &Instance> {
-        let present = self.deployment.iter().flat_map(|deployment| &deployment.instances);
+        let present = self
+            .deployment
+            .iter()
+            .flat_map(|deployment| &deployment.instances);
         present.chain(self.dropped.iter().map(|(instance, _)| instance))
     }
 
     fn definition(&self, instance: &Instance) -> Option<&Definition> {
-        let dropped = || self.dropped.iter().find(|(other, _)| other.id == instance.id).map(|(_, definition)| definition);
-        let present = self.deployment.as_ref().filter(|deployment| deployment.instance(&instance.id).is_some());
-        present.and_then(|deployment| deployment.node(instance)).or_else(dropped)
+        let dropped = || {
+            self.dropped
+                .iter()
+                .find(|(other, _)| other.id == instance.id)
+                .map(|(_, definition)| definition)
+        };
+        let present = self
+            .deployment
+            .as_ref()
+            .filter(|deployment| deployment.instance(&instance.id).is_some());
+        present
+            .and_then(|deployment| deployment.node(instance))
+            .or_else(dropped)
     }
 
-    /// The only one of several instances that is in the same instance of a scaling group, the smallest group first.
-    fn in_my_group<'i>(&self, mine: Option<&Instance>, all: &[&'i Instance]) -> Option<&'i Instance> {
+    /// The only one of several instances that is in the same instance of a scaling group, the
+    /// smallest group first.
+    fn in_my_group<'i>(
+        &self,
+        mine: Option<&Instance>,
+        all: &[&'i Instance],
+    ) -> Option<&'i Instance> {
         self.groups_around(mine?).into_iter().find_map(|group| {
-            let mut inside = all.iter().copied().filter(|other| self.groups_around(other).contains(&group));
+            let mut inside = all
+                .iter()
+                .copied()
+                .filter(|other| self.groups_around(other).contains(&group));
             inside.next().filter(|_| inside.next().is_none())
         })
     }
@@ -744,8 +1040,12 @@ impl Record {
         let mut current = Some(instance);
         while let Some(instance) = current {
             around.extend(&instance.groups);
-            let container = instance.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn);
-            current = container.and_then(|tie| self.all_instances().find(|other| other.id == tie.target));
+            let container = instance
+                .ties
+                .iter()
+                .find(|tie| tie.kind == RelationshipKind::ContainedIn);
+            current =
+                container.and_then(|tie| self.all_instances().find(|other| other.id == tie.target));
         }
         around
     }
@@ -755,17 +1055,26 @@ impl Record {
         if target == "SELF" {
             return mine.ok_or_else(|| "SELF stands for nothing here".to_owned());
         }
-        let all: Vec<&Instance> = self.all_instances().filter(|instance| instance.node == target).collect();
+        let all: Vec<&Instance> = self
+            .all_instances()
+            .filter(|instance| instance.node == target)
+            .collect();
         if let [only] = all[..] {
             return Ok(only);
         }
-        let is_tied = |other: &&Instance| mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id));
+        let is_tied = |other: &&Instance| {
+            mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id))
+        };
         let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
         match (&tied[..], all.len()) {
             ([only], _) => Ok(only),
-            _ if self.in_my_group(mine, &all).is_some() => Ok(self.in_my_group(mine, &all).expect("just looked at")),
+            _ if self.in_my_group(mine, &all).is_some() => {
+                Ok(self.in_my_group(mine, &all).expect("just looked at"))
+            }
             (_, 0) => Err(format!("node `{target}` has no instance")),
-            (_, n) => Err(format!("node `{target}` has {n} instances, and no relationship tells which is meant")),
+            (_, n) => Err(format!(
+                "node `{target}` has {n} instances, and no relationship tells which is meant"
+            )),
         }
     }
 }
@@ -789,14 +1098,32 @@ impl Surroundings for Around<'_> {
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         let found = self.record.attribute(self.me, target, path)?;
         // A property can be sensitive.
-        if withheld_digests(&found).is_empty() { Ok(found) } else { bind(&found, self) }
+        if withheld_digests(&found).is_empty() {
+            Ok(found)
+        } else {
+            bind(&found, self)
+        }
     }
 
     fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
-        let deployment = self.record.deployment.as_ref().filter(|deployment| deployment.nodes.contains_key(node));
+        let deployment = self
+            .record
+            .deployment
+            .as_ref()
+            .filter(|deployment| deployment.nodes.contains_key(node));
         let deployment = deployment.ok_or_else(|| format!("there is no node `{node}`"))?;
-        let mine = deployment.instances.iter().filter(|instance| instance.node == node);
-        Ok(mine.map(|instance| (instance.id.clone(), self.record.attribute_of(instance, path))).collect())
+        let mine = deployment
+            .instances
+            .iter()
+            .filter(|instance| instance.node == node);
+        Ok(mine
+            .map(|instance| {
+                (
+                    instance.id.clone(),
+                    self.record.attribute_of(instance, path),
+                )
+            })
+            .collect())
     }
 
     fn secret(&self, name: &str) -> Result<String, String> {
@@ -804,20 +1131,36 @@ impl Surroundings for Around<'_> {
     }
 
     fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String> {
-        let deployment = self.record.deployment.as_ref().ok_or("there is no deployment yet")?;
-        let words: Vec<&str> = arguments
-            .as_array()
-            .map_or_else(|| vec![arguments.as_str().unwrap_or_default()], |list| list.iter().filter_map(Json::as_str).collect());
+        let deployment = self
+            .record
+            .deployment
+            .as_ref()
+            .ok_or("there is no deployment yet")?;
+        let words: Vec<&str> = arguments.as_array().map_or_else(
+            || vec![arguments.as_str().unwrap_or_default()],
+            |list| list.iter().filter_map(Json::as_str).collect(),
+        );
         match (call, &words[..]) {
             ("get_sys", ["deployment", "id" | "name"]) => Ok(deployment.name.clone().into()),
-            ("get_sys", ["deployment", "blueprint"]) => Ok(deployment.blueprint.display().to_string().into()),
-            ("get_sys", ["deployment", "owner"]) => Ok(std::env::var("USER").unwrap_or_default().into()),
+            ("get_sys", ["deployment", "blueprint"]) => {
+                Ok(deployment.blueprint.display().to_string().into())
+            }
+            ("get_sys", ["deployment", "owner"]) => {
+                Ok(std::env::var("USER").unwrap_or_default().into())
+            }
             ("get_sys", ["tenant", "name"]) => Ok("default_tenant".into()),
             ("get_consumers", ["count"]) => Ok(0.into()),
             ("get_consumers", _) => Ok(Json::Array(Vec::new())),
             ("get_label", [name, ..]) => {
-                let values = deployment.labels.get(*name).cloned().ok_or_else(|| format!("the deployment has no label `{name}`"))?;
-                match arguments.get(1).map(|at| at.as_u64().or_else(|| at.as_str()?.parse().ok())) {
+                let values = deployment
+                    .labels
+                    .get(*name)
+                    .cloned()
+                    .ok_or_else(|| format!("the deployment has no label `{name}`"))?;
+                match arguments
+                    .get(1)
+                    .map(|at| at.as_u64().or_else(|| at.as_str()?.parse().ok()))
+                {
                     None => Ok(values),
                     Some(at) => at
                         .and_then(|at| values.get(usize::try_from(at).ok()?).cloned())
@@ -832,5 +1175,8 @@ impl Surroundings for Around<'_> {
 fn illegal(event: &Event, state: &str) -> IllegalEvent {
     let name = format!("{event:?}");
     let name = name.split([' ', '{']).next().unwrap_or_default();
-    IllegalEvent { event: name.to_owned(), state: state.to_owned() }
+    IllegalEvent {
+        event: name.to_owned(),
+        state: state.to_owned(),
+    }
 }

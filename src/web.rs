@@ -1,5 +1,5 @@
-//! Requests to the network. Redirects are followed here, and from another host never to this machine or its link: whoever serves a
-//! file must not choose what is read behind a firewall.
+//! Requests to the network. Redirects are followed here, and from another host never to this
+//! machine or its link: whoever serves a file must not choose what is read behind a firewall.
 
 use std::{
     io,
@@ -30,9 +30,15 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
     let mut agent = agent(config, None);
     for _ in 0..=REDIRECTS {
         let response = agent.get(&at).call()?;
-        let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
-        let Some(target) = target.filter(|_| response.status().is_redirection()) else { return Ok(response) };
-        let next = joined(&at, target).ok_or_else(|| refused("a redirect leads to no http address"))?;
+        let target = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|target| target.to_str().ok());
+        let Some(target) = target.filter(|_| response.status().is_redirection()) else {
+            return Ok(response);
+        };
+        let next =
+            joined(&at, target).ok_or_else(|| refused("a redirect leads to no http address"))?;
         let from = host_of(&at).unwrap_or_default();
         let host = host_of(&next).ok_or_else(|| refused("a redirect leads to no http address"))?;
         if host != from {
@@ -47,10 +53,13 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
     Err(refused("there are too many redirects"))
 }
 
-/// An agent; after a redirect from another host it reaches no address of this machine or its link, whatever name it has, unless that
-/// host was this machine.
+/// An agent; after a redirect from another host it reaches no address of this machine or its link,
+/// whatever name it has, unless that host was this machine.
 fn agent(config: &Config, redirected_from_here: Option<bool>) -> Agent {
-    let resolver = Guarded { inner: DefaultResolver::default(), is_open: AtomicBool::new(redirected_from_here.unwrap_or(true)) };
+    let resolver = Guarded {
+        inner: DefaultResolver::default(),
+        is_open: AtomicBool::new(redirected_from_here.unwrap_or(true)),
+    };
     Agent::with_parts(config.clone(), DefaultConnector::new(), resolver)
 }
 
@@ -61,7 +70,12 @@ struct Guarded {
 }
 
 impl Resolver for Guarded {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
         let found = self.inner.resolve(uri, config, timeout)?;
         let is_local = found.iter().any(|address| is_local(address.ip()));
         if is_local && !self.is_open.load(Ordering::Relaxed) {
@@ -72,15 +86,24 @@ impl Resolver for Guarded {
 }
 
 fn refused(why: &str) -> Error {
-    Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned()))
+    Error::Io(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        why.to_owned(),
+    ))
 }
 
 fn leads_here(host: &str) -> Error {
-    refused(&format!("a redirect of another host leads to {host}, which is this machine or its link"))
+    refused(&format!(
+        "a redirect of another host leads to {host}, which is this machine or its link"
+    ))
 }
 
 fn host_of(address: &str) -> Option<String> {
-    address.parse::<Uri>().ok()?.host().map(|host| host.trim_matches(['[', ']']).trim_end_matches('.').to_lowercase())
+    address.parse::<Uri>().ok()?.host().map(|host| {
+        host.trim_matches(['[', ']'])
+            .trim_end_matches('.')
+            .to_lowercase()
+    })
 }
 
 fn is_local_name(host: &str) -> bool {
@@ -111,9 +134,13 @@ fn is_link(address: IpAddr) -> bool {
 
 /// The address that a redirect means; none if that is not spoken here.
 fn joined(at: &str, target: &str) -> Option<String> {
-    let is_web = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let is_web =
+        |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     let target = target.split('#').next().unwrap_or_default();
-    if let Some((scheme, _)) = target.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?'])) {
+    if let Some((scheme, _)) = target
+        .split_once("://")
+        .filter(|(scheme, _)| !scheme.contains(['/', '?']))
+    {
         return is_web(scheme).then(|| target.to_owned());
     }
     let (scheme, rest) = at.split_once("://")?;
@@ -128,7 +155,11 @@ fn joined(at: &str, target: &str) -> Option<String> {
         target if target.starts_with('?') => Some(format!("{scheme}://{host}/{path}{target}")),
         target => {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            let folder = if folder.is_empty() {
+                String::new()
+            } else {
+                format!("{folder}/")
+            };
             Some(format!("{scheme}://{host}/{folder}{target}"))
         }
     }
@@ -155,12 +186,27 @@ mod tests {
 
     #[test]
     fn addresses_of_this_machine_and_its_link_are_known_in_every_spelling() {
-        for local in
-            ["127.0.0.1", "127.9.9.9", "localhost", "a.localhost", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "::ffff:127.0.0.1"]
-        {
+        for local in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "localhost",
+            "a.localhost",
+            "::1",
+            "0.0.0.0",
+            "::",
+            "169.254.169.254",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+        ] {
             assert!(is_local_name(local), "{local}");
         }
-        for other in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "example.com", "2001:db8::1"] {
+        for other in [
+            "10.0.0.1",
+            "192.168.1.1",
+            "8.8.8.8",
+            "example.com",
+            "2001:db8::1",
+        ] {
             assert!(!is_local_name(other), "{other}");
         }
         assert_eq!(host_of("http://[::1]:80/x").as_deref(), Some("::1"));
@@ -183,7 +229,9 @@ mod tests {
     }
 
     fn to(address: &str) -> String {
-        format!("HTTP/1.1 302 Found\r\nLocation: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        format!(
+            "HTTP/1.1 302 Found\r\nLocation: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
     }
 
     const DONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
@@ -191,30 +239,62 @@ mod tests {
     fn fetch(address: &str) -> Result<String, String> {
         let config = Agent::config_builder().max_redirects(0).proxy(None).build();
         let mut response = get(&config, address).map_err(|error| error.to_string())?;
-        response.body_mut().read_to_string().map_err(|error| error.to_string())
+        response
+            .body_mut()
+            .read_to_string()
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn this_machine_may_lead_to_itself() {
         let last = serve("127.0.0.1", vec![DONE.to_owned()]);
-        let first = serve("127.0.0.1", vec![to("/again"), to(&format!("http://localhost:{last}/x"))]);
-        assert_eq!(fetch(&format!("http://127.0.0.1:{first}/")), Ok("ok".to_owned()));
+        let first = serve(
+            "127.0.0.1",
+            vec![to("/again"), to(&format!("http://localhost:{last}/x"))],
+        );
+        assert_eq!(
+            fetch(&format!("http://127.0.0.1:{first}/")),
+            Ok("ok".to_owned())
+        );
     }
 
     /// The machine's own address on a network stands for another host.
     #[test]
     fn another_host_may_not_lead_to_this_machine() {
-        let Some(other) = own_address() else { return assert!(is_local_name("localhost"), "there is no other address here") };
+        let Some(other) = own_address() else {
+            return assert!(is_local_name("localhost"), "there is no other address here");
+        };
         let secret = serve("127.0.0.1", vec![DONE.to_owned()]);
-        for target in [format!("http://127.0.0.1:{secret}/"), format!("http://localhost:{secret}/"), "http://169.254.169.254/".to_owned()] {
+        for target in [
+            format!("http://127.0.0.1:{secret}/"),
+            format!("http://localhost:{secret}/"),
+            "http://169.254.169.254/".to_owned(),
+        ] {
             let port = serve(&other, vec![to(&target)]);
             let error = fetch(&format!("http://{other}:{port}/")).unwrap_err();
-            assert!(error.contains("which is this machine or its link"), "{target}: {error}");
+            assert!(
+                error.contains("which is this machine or its link"),
+                "{target}: {error}"
+            );
         }
         // A name that only looks like another host's.
-        assert!(("localhost", 0).to_socket_addrs().is_ok_and(|mut all| all.any(|address| is_local(address.ip()))));
-        let guarded = agent(&Agent::config_builder().max_redirects(0).proxy(None).build(), Some(false));
-        assert!(guarded.get(format!("http://localhost:{secret}/")).call().unwrap_err().to_string().contains("this machine"));
+        assert!(
+            ("localhost", 0)
+                .to_socket_addrs()
+                .is_ok_and(|mut all| all.any(|address| is_local(address.ip())))
+        );
+        let guarded = agent(
+            &Agent::config_builder().max_redirects(0).proxy(None).build(),
+            Some(false),
+        );
+        assert!(
+            guarded
+                .get(format!("http://localhost:{secret}/"))
+                .call()
+                .unwrap_err()
+                .to_string()
+                .contains("this machine")
+        );
     }
 
     /// An address of this machine that is not the loopback's; asking for a route sends nothing.

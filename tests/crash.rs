@@ -1,7 +1,14 @@
-//! The process is killed at every request to the engine, before and after the engine heard of it; then the same command is run
-//! again. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
-#![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
+//! The process is killed at every request to the engine, before and after the engine heard of it;
+//! then the same command is run again. A sample of the points, unless `DOCKCTL_SWEEP=all`
+//! (scripts/sweep).
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "how many points were tried is the result"
+)]
 
 #[path = "it/support.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
@@ -10,14 +17,19 @@ mod sweep;
 
 use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
 
-/// Whether the first run was killed at a request, and the creates of it and the run after it together.
+/// Whether the first run was killed at a request, and the creates of it and the run after it
+/// together.
 fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize) {
     sweep.proxy.arm(Some((at, fault)));
     let first = sweep.through_proxy(&[command]);
     sweep.proxy.disarm();
     if first.code != 0 {
         let again = sweep.through_proxy(&[command]);
-        assert_eq!(again.code, 0, "{command} again, killed {fault:?} at request {at}:\n{}\n{}", first.stderr, again.stderr);
+        assert_eq!(
+            again.code, 0,
+            "{command} again, killed {fault:?} at request {at}:\n{}\n{}",
+            first.stderr, again.stderr
+        );
     }
     // What the killed run had asked for may have been answered later.
     (first.code != 0, sweep.created())
@@ -29,7 +41,10 @@ fn sweep(name: &str, fault: Fault) {
     for at in Sweep::points(sweep.install, 6, fault) {
         let point = format!("killed {fault:?} at request {at} of the install");
         let (hit, created) = killed(&sweep, "install", at, fault);
-        assert_eq!(created, CONTAINERS, "{point}: each container is created once");
+        assert_eq!(
+            created, CONTAINERS,
+            "{point}: each container is created once"
+        );
         sweep.expect_installed(&point);
         let point = format!("killed {fault:?} at request {at} of the uninstall");
         let (down, created) = killed(&sweep, "uninstall", at, fault);
@@ -42,7 +57,10 @@ fn sweep(name: &str, fault: Fault) {
         "{fault:?}: {installs} points of an install of {} requests, {uninstalls} of an uninstall of {}",
         sweep.install, sweep.uninstall
     );
-    assert!(installs >= 5 && uninstalls >= 3, "{installs} and {uninstalls} points");
+    assert!(
+        installs >= 5 && uninstalls >= 3,
+        "{installs} and {uninstalls} points"
+    );
 }
 
 #[test]
@@ -65,11 +83,18 @@ fn sweep_over(name: &str, deeds: &[Deed]) {
             let (mut points, mut hits) = (0, 0);
             for at in Sweep::points(measured.requests, 3, fault) {
                 let (hit, created) = sweep.disturb(deed, &measured, at, fault);
-                assert_eq!(created, measured.created, "{:?}, {fault:?} at request {at}: each container is created once", deed.command);
+                assert_eq!(
+                    created, measured.created,
+                    "{:?}, {fault:?} at request {at}: each container is created once",
+                    deed.command
+                );
                 points += 1;
                 hits += usize::from(hit);
             }
-            println!("{:?} of {} requests, {fault:?}: {hits} of {points} points", deed.command, measured.requests);
+            println!(
+                "{:?} of {} requests, {fault:?}: {hits} of {points} points",
+                deed.command, measured.requests
+            );
             assert!(hits >= 1, "{:?}", deed.command);
         }
     }

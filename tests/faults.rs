@@ -1,7 +1,14 @@
-//! Trouble at every request to the engine: what comes of it is the same end, or a clear failure from which the same command goes
-//! on to the same end. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
-#![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
+//! Trouble at every request to the engine: what comes of it is the same end, or a clear failure
+//! from which the same command goes on to the same end. A sample of the points, unless
+//! `DOCKCTL_SWEEP=all` (scripts/sweep).
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "how many points were tried is the result"
+)]
 
 #[path = "it/private.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
@@ -33,9 +40,18 @@ fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Ta
     tally.unharmed += usize::from(run.code == 0);
     if run.code != 0 {
         sweep.wait_for_engine();
-        assert!(matches!(run.code, 1 | 4) && run.stderr.contains("error: "), "{point}: exit {}\n{}", run.code, run.stderr);
+        assert!(
+            matches!(run.code, 1 | 4) && run.stderr.contains("error: "),
+            "{point}: exit {}\n{}",
+            run.code,
+            run.stderr
+        );
         let again = sweep.through_proxy(&[command]);
-        assert_eq!(again.code, 0, "{point}, again:\n{}\n{}", run.stderr, again.stderr);
+        assert_eq!(
+            again.code, 0,
+            "{point}, again:\n{}\n{}",
+            run.stderr, again.stderr
+        );
     }
 }
 
@@ -44,14 +60,24 @@ fn sweep_over(sweep: &Sweep, fault: Fault, sample: usize) {
     for at in Sweep::points(sweep.install.max(sweep.uninstall), sample, fault) {
         disturb(sweep, "install", at, fault, &mut installs);
         let point = format!("{fault:?} at request {at}");
-        assert_eq!(sweep.created(), CONTAINERS, "{point} of the install: each container is created once");
+        assert_eq!(
+            sweep.created(),
+            CONTAINERS,
+            "{point} of the install: each container is created once"
+        );
         sweep.expect_installed(&point);
         disturb(sweep, "uninstall", at, fault, &mut uninstalls);
         assert_eq!(sweep.created(), 0, "{point} of the uninstall");
         sweep.expect_nothing(&point);
     }
-    println!("{fault:?}: install ({} requests) {installs:?}, uninstall ({} requests) {uninstalls:?}", sweep.install, sweep.uninstall);
-    assert!(installs.points >= 1 && uninstalls.points >= 1, "{installs:?} {uninstalls:?}");
+    println!(
+        "{fault:?}: install ({} requests) {installs:?}, uninstall ({} requests) {uninstalls:?}",
+        sweep.install, sweep.uninstall
+    );
+    assert!(
+        installs.points >= 1 && uninstalls.points >= 1,
+        "{installs:?} {uninstalls:?}"
+    );
 }
 
 #[test]
@@ -81,16 +107,35 @@ fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
     let measured = sweep.measure(deed);
     for fault in faults {
         let points = Sweep::points(measured.requests, 1, *fault);
-        assert!(points.iter().any(|at| *at <= measured.requests), "{:?}: {fault:?} is never met", deed.command);
-        let hits = points.iter().filter(|at| sweep.disturb(deed, &measured, **at, *fault).0).count();
-        println!("{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again", deed.command, measured.requests, points.len());
+        assert!(
+            points.iter().any(|at| *at <= measured.requests),
+            "{:?}: {fault:?} is never met",
+            deed.command
+        );
+        let hits = points
+            .iter()
+            .filter(|at| sweep.disturb(deed, &measured, **at, *fault).0)
+            .count();
+        println!(
+            "{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again",
+            deed.command,
+            measured.requests,
+            points.len()
+        );
     }
     sweep.direct(&["uninstall"]).exits(0);
     sweep.expect_nothing("the end");
 }
 
 /// What a proxy before the engine can do.
-const FAULTS: [Fault; 6] = [Fault::ResetBefore, Fault::ResetAfter, Fault::Status(500), Fault::Status(503), Fault::Truncate, Fault::Freeze];
+const FAULTS: [Fault; 6] = [
+    Fault::ResetBefore,
+    Fault::ResetAfter,
+    Fault::Status(500),
+    Fault::Status(503),
+    Fault::Truncate,
+    Fault::Freeze,
+];
 
 #[test]
 fn an_update_in_trouble() {
@@ -125,7 +170,10 @@ fn a_volume_that_an_engine_left_half_made() {
 fn an_engine_that_is_restarted() {
     let test = Test::new("restarted");
     let engine = Private::isolated(&test);
-    let sweep = Sweep::on("restart", Path::new(engine.socket.trim_start_matches("unix://")));
+    let sweep = Sweep::on(
+        "restart",
+        Path::new(engine.socket.trim_start_matches("unix://")),
+    );
     sweep.proxy.set_restart(engine.restart());
     sweep_over(&sweep, Fault::Restart, 2);
 }
@@ -134,7 +182,10 @@ fn an_engine_that_is_restarted() {
 fn commands_on_an_engine_that_is_restarted() {
     let test = Test::new("restarts");
     let engine = Private::isolated(&test);
-    let sweep = Sweep::on("restart-deeds", Path::new(engine.socket.trim_start_matches("unix://")));
+    let sweep = Sweep::on(
+        "restart-deeds",
+        Path::new(engine.socket.trim_start_matches("unix://")),
+    );
     sweep.proxy.set_restart(engine.restart());
     for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
         in_trouble(&sweep, &deed, &[Fault::Restart]);

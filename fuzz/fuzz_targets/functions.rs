@@ -1,4 +1,5 @@
-//! Any value as an output, a property and an input of an operation: checked, evaluated, bound at run time.
+//! Any value as an output, a property and an input of an operation: checked, evaluated, bound at
+//! run time.
 #![no_main]
 
 use dockctl::{

@@ -51,26 +51,52 @@ impl Step {
     /// Whether the step brings an image: pulls it, or imports it.
     #[must_use]
     pub fn is_about_image(&self) -> bool {
-        matches!(self, Self::Docker(docker::Step { action: docker::Action::Image { .. }, .. }))
+        matches!(
+            self,
+            Self::Docker(docker::Step {
+                action: docker::Action::Image { .. },
+                ..
+            })
+        )
     }
 
-    /// Whether the step brings or builds an image, which can fail before anything is touched that works.
+    /// Whether the step brings or builds an image, which can fail before anything is touched that
+    /// works.
     #[must_use]
     pub fn brings(&self) -> bool {
-        self.is_about_image() || matches!(self, Self::Docker(docker::Step { action: docker::Action::Build { .. }, .. }))
+        self.is_about_image()
+            || matches!(
+                self,
+                Self::Docker(docker::Step {
+                    action: docker::Action::Build { .. },
+                    ..
+                })
+            )
     }
 
     /// Whether the step has nothing to do for an object that ran: it only makes what never did.
     #[must_use]
     pub fn is_done_by_running(&self, object: Option<&Object>) -> bool {
         let ran = object.is_some_and(|object| object.state != ObjectState::Created);
-        ran && matches!(self, Self::Docker(docker::Step { action: docker::Action::Recreate(_), .. }))
+        ran && matches!(
+            self,
+            Self::Docker(docker::Step {
+                action: docker::Action::Recreate(_),
+                ..
+            })
+        )
     }
 
     /// Whether the step removes an image that was built or pulled for its instance.
     #[must_use]
     pub fn removes_image(&self) -> bool {
-        matches!(self, Self::Docker(docker::Step { action: docker::Action::RemoveImage, .. }))
+        matches!(
+            self,
+            Self::Docker(docker::Step {
+                action: docker::Action::RemoveImage,
+                ..
+            })
+        )
     }
 
     /// Whether the step ends something that works.
@@ -84,7 +110,9 @@ impl Step {
     pub fn needs(&self) -> Vec<Need> {
         let json = serde_json::to_value(self.without_record()).unwrap_or_default();
         let secrets = function::secret_names(&json).into_iter().map(Need::Secret);
-        let withheld = function::withheld_digests(&json).into_iter().map(Need::Withheld);
+        let withheld = function::withheld_digests(&json)
+            .into_iter()
+            .map(Need::Withheld);
         let files = match self {
             Self::Docker(step) => step.action.files(),
             _ => Vec::new(),
@@ -95,7 +123,8 @@ impl Step {
     /// Whether the step reads attributes, which other steps may still set.
     #[must_use]
     pub fn reads_attributes(&self) -> bool {
-        serde_json::to_value(self.without_record()).is_ok_and(|json| function::reads_attributes(&json))
+        serde_json::to_value(self.without_record())
+            .is_ok_and(|json| function::reads_attributes(&json))
     }
 
     /// The step without what goes into labels as it is.
@@ -115,16 +144,25 @@ impl Step {
         }
     }
 
-    /// Makes a step that removes go no further than taking back what executions made, and not spare it.
+    /// Makes a step that removes go no further than taking back what executions made, and not spare
+    /// it.
     pub(crate) fn take_back(&mut self, executions: &[String]) {
-        if let Self::Docker(docker::Step { action: docker::Action::RemoveVolume { made_by, .. }, .. }) = self {
+        if let Self::Docker(docker::Step {
+            action: docker::Action::RemoveVolume { made_by, .. },
+            ..
+        }) = self
+        {
             *made_by = Some(executions.to_vec());
         }
     }
 
     /// Makes a step that puts an adopted container back stop it.
     pub(crate) fn halting(mut self) -> Self {
-        if let Self::Docker(docker::Step { action: action @ docker::Action::Restore { .. }, .. }) = &mut self {
+        if let Self::Docker(docker::Step {
+            action: action @ docker::Action::Restore { .. },
+            ..
+        }) = &mut self
+        {
             *action = action.halting();
         }
         self
@@ -176,7 +214,9 @@ impl Step {
     /// The step that makes what takes the place of an object, if this one would make the object.
     #[must_use]
     pub fn successor(&self) -> Option<Self> {
-        let Self::Docker(step) = self else { return None };
+        let Self::Docker(step) = self else {
+            return None;
+        };
         step.successor().map(Self::Docker)
     }
 
@@ -187,7 +227,10 @@ impl Step {
     /// If that cannot be evaluated.
     pub fn bind_engine(&self, around: &Around<'_>) -> Result<Self, String> {
         match self {
-            Self::Docker(step) => Ok(Self::Docker(docker::Step { engine: step.engine.bind(around)?, action: step.action.clone() })),
+            Self::Docker(step) => Ok(Self::Docker(docker::Step {
+                engine: step.engine.bind(around)?,
+                action: step.action.clone(),
+            })),
             other => Ok(other.clone()),
         }
     }
@@ -196,7 +239,10 @@ impl Step {
     #[must_use]
     pub fn settling(&self) -> Settling {
         match self {
-            Self::Docker(docker::Step { action: docker::Action::Execute { .. }, .. }) => Settling::AtLeastOnce,
+            Self::Docker(docker::Step {
+                action: docker::Action::Execute { .. },
+                ..
+            }) => Settling::AtLeastOnce,
             _ => Settling::ByLooking,
         }
     }
@@ -207,9 +253,12 @@ impl Step {
     ///
     /// If one of them cannot be evaluated.
     pub fn bind(&self, around: &Around<'_>) -> Result<Self, String> {
-        // The record goes into a label, where anyone can read it: it keeps its functions, which may ask for secrets.
-        let json = serde_json::to_value(self.without_record()).map_err(|error| error.to_string())?;
-        let mut bound: Self = serde_json::from_value(function::bind(&json, around)?).map_err(|error| error.to_string())?;
+        // The record goes into a label, where anyone can read it: it keeps its functions, which may
+        // ask for secrets.
+        let json =
+            serde_json::to_value(self.without_record()).map_err(|error| error.to_string())?;
+        let mut bound: Self = serde_json::from_value(function::bind(&json, around)?)
+            .map_err(|error| error.to_string())?;
         if let (Self::Docker(mine), Self::Docker(step)) = (self, &mut bound) {
             if let EngineRef::Client(client) = &step.engine {
                 mine.engine.check_bound(client)?;
@@ -236,7 +285,8 @@ impl fmt::Display for Step {
 pub enum Need {
     /// The secret of this name.
     Secret(String),
-    /// The text that was withheld under this digest: of a sensitive input, or what the blueprint says itself.
+    /// The text that was withheld under this digest: of a sensitive input, or what the blueprint
+    /// says itself.
     Withheld(String),
     /// A file.
     File(PathBuf),
@@ -330,7 +380,11 @@ impl Outputs {
     /// Without what containers wrote, and what engines tell of them in full.
     #[must_use]
     pub(crate) fn without_hearsay(mut self) -> Self {
-        for (_, value) in self.set.iter_mut().filter(|(name, _)| docker::HEARSAY.contains(&name.as_str())) {
+        for (_, value) in self
+            .set
+            .iter_mut()
+            .filter(|(name, _)| docker::HEARSAY.contains(&name.as_str()))
+        {
             *value = HIDDEN.into();
         }
         self
@@ -366,24 +420,31 @@ impl Failure {
     /// A failure that trying again does not mend.
     #[must_use]
     pub fn fatal(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
     }
 
     /// Without what containers wrote.
     #[must_use]
     pub(crate) fn without_hearsay(mut self) -> Self {
         if let Some(exit) = &mut self.exit {
-            exit.log = vec!["(not shown: it may hold a secret that this run was not given)".to_owned()];
+            exit.log =
+                vec!["(not shown: it may hold a secret that this run was not given)".to_owned()];
             exit.health = Vec::new();
         }
         self
     }
 
-    /// With nothing in its words that a terminal would act on: engines and labels have a part in them.
+    /// With nothing in its words that a terminal would act on: engines and labels have a part in
+    /// them.
     #[must_use]
     pub(crate) fn printable(mut self) -> Self {
         self.message = printable(&self.message);
-        self.hints.iter_mut().for_each(|hint| *hint = printable(hint));
+        self.hints
+            .iter_mut()
+            .for_each(|hint| *hint = printable(hint));
         self
     }
 
@@ -441,21 +502,38 @@ pub type ProgressSink<'a> = &'a dyn Fn(Progress);
 
 /// Carries out steps and says what exists.
 pub trait Backend {
-    /// Carries out one step. What was done already counts as done: after a crash a step can be asked for twice.
-    fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> impl Future<Output = Result<Outputs, Failure>>;
+    /// Carries out one step. What was done already counts as done: after a crash a step can be
+    /// asked for twice.
+    fn perform(
+        &self,
+        call: &Call,
+        progress: ProgressSink<'_>,
+    ) -> impl Future<Output = Result<Outputs, Failure>>;
 
-    /// Looks whether a step is done whose outcome was lost: what it changed if it is; none if it is not, or if it looks itself when
-    /// it is carried out again. Changes nothing. Of the call's step only the engine is bound. `since` is when it was asked for, in
-    /// milliseconds since 1970 UTC.
-    fn settle(&self, call: &Call, since: u64) -> impl Future<Output = Result<Option<Outputs>, Failure>>;
+    /// Looks whether a step is done whose outcome was lost: what it changed if it is; none if it is
+    /// not, or if it looks itself when it is carried out again. Changes nothing. Of the call's step
+    /// only the engine is bound. `since` is when it was asked for, in milliseconds since 1970 UTC.
+    fn settle(
+        &self,
+        call: &Call,
+        since: u64,
+    ) -> impl Future<Output = Result<Option<Outputs>, Failure>>;
 
-    /// The tasks of a stage that ask for what their engine is too old for, in words. Changes nothing.
-    fn too_old_for(&self, _stage: &Stage) -> impl Future<Output = Result<Vec<(TaskId, String)>, Failure>> {
+    /// The tasks of a stage that ask for what their engine is too old for, in words. Changes
+    /// nothing.
+    fn too_old_for(
+        &self,
+        _stage: &Stage,
+    ) -> impl Future<Output = Result<Vec<(TaskId, String)>, Failure>> {
         std::future::ready(Ok(Vec::new()))
     }
 
     /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
-    fn observe(&self, deployment: &Deployment, places: &Places) -> impl Future<Output = Result<Observed, Failure>>;
+    fn observe(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+    ) -> impl Future<Output = Result<Observed, Failure>>;
 }
 
 /// The engine that an object lives on.
@@ -465,24 +543,36 @@ pub enum EngineRef {
     /// The one that the command line and the environment name.
     #[default]
     Default,
-    /// The one that arguments of docker-py's client name; they may hold functions until they are bound.
+    /// The one that arguments of docker-py's client name; they may hold functions until they are
+    /// bound.
     Client(Json),
 }
 
 impl EngineRef {
     /// Evaluates the functions in it.
     fn bind(&self, around: &Around<'_>) -> Result<Self, String> {
-        let Self::Client(client) = self else { return Ok(Self::Default) };
-        let bound = function::bind(client, around).map_err(|message| format!("its engine is not known: {message}"))?;
+        let Self::Client(client) = self else {
+            return Ok(Self::Default);
+        };
+        let bound = function::bind(client, around)
+            .map_err(|message| format!("its engine is not known: {message}"))?;
         self.check_bound(&bound)?;
         Ok(Self::Client(bound))
     }
 
     /// An address that comes to nothing must not lead to the default engine.
     fn check_bound(&self, bound: &Json) -> Result<(), String> {
-        let Self::Client(client) = self else { return Ok(()) };
-        let lost = function::holds_call(client) && !client["base_url"].is_null() && bound["base_url"].is_null();
-        if lost { Err("its engine is not known yet: `base_url` came to nothing".to_owned()) } else { Ok(()) }
+        let Self::Client(client) = self else {
+            return Ok(());
+        };
+        let lost = function::holds_call(client)
+            && !client["base_url"].is_null()
+            && bound["base_url"].is_null();
+        if lost {
+            Err("its engine is not known yet: `base_url` came to nothing".to_owned())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -511,37 +601,66 @@ pub struct Whereabouts {
 /// For each instance that has an object where that is.
 pub type Places = IndexMap<String, Whereabouts>;
 
-/// On which engine the objects of each instance are. One that cannot be told yet is left out: nothing
-/// of the instance exists.
+/// On which engine the objects of each instance are. One that cannot be told yet is left out:
+/// nothing of the instance exists.
 ///
 /// # Errors
 ///
 /// If it cannot be told of an instance whose object exists.
-pub fn places(deployment: &Deployment, record: &Record, secrets: &Secrets) -> Result<Places, String> {
+pub fn places(
+    deployment: &Deployment,
+    record: &Record,
+    secrets: &Secrets,
+) -> Result<Places, String> {
     let mut places = Places::new();
     for instance in &deployment.instances {
-        let Some(engine) = docker::engine_of(deployment, instance) else { continue };
-        let object = deployment.node(instance).and_then(|node| docker::known_id(record, instance, node)).map(str::to_owned);
-        match engine.bind(&Around { record, me: Some(&instance.id), secrets }) {
+        let Some(engine) = docker::engine_of(deployment, instance) else {
+            continue;
+        };
+        let object = deployment
+            .node(instance)
+            .and_then(|node| docker::known_id(record, instance, node))
+            .map(str::to_owned);
+        match engine.bind(&Around {
+            record,
+            me: Some(&instance.id),
+            secrets,
+        }) {
             Ok(engine) => drop(places.insert(instance.id.clone(), Whereabouts { engine, object })),
-            Err(message) if object.is_some() => return Err(format!("`{}`: {message}", instance.id)),
+            Err(message) if object.is_some() => {
+                return Err(format!("`{}`: {message}", instance.id));
+            }
             Err(_) => {}
         }
     }
     Ok(places)
 }
 
-/// Says what exists of a deployment and what stands where it wants to be, and whether it is as declared. Changes nothing.
+/// Says what exists of a deployment and what stands where it wants to be, and whether it is as
+/// declared. Changes nothing.
 ///
 /// # Errors
 ///
 /// If an engine does not answer, or it cannot be told which one an object is on.
-pub async fn look<B: Backend>(backend: &B, deployment: &Deployment, record: &Record, secrets: &Secrets) -> Result<Observed, Failure> {
+pub async fn look<B: Backend>(
+    backend: &B,
+    deployment: &Deployment,
+    record: &Record,
+    secrets: &Secrets,
+) -> Result<Observed, Failure> {
     let places = places(deployment, record, secrets).map_err(Failure::fatal)?;
     let mut observed = backend.observe(deployment, &places).await?;
     for object in &mut observed.objects {
         let me = object.owner.as_ref().map(|owner| owner.instance.clone());
-        docker::judge(object, deployment, &Around { record, me: me.as_deref(), secrets });
+        docker::judge(
+            object,
+            deployment,
+            &Around {
+                record,
+                me: me.as_deref(),
+                secrets,
+            },
+        );
     }
     Ok(observed)
 }
@@ -559,14 +678,24 @@ impl Observed {
     /// The object that was created for an instance.
     #[must_use]
     pub fn of(&self, instance: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.owner.as_ref().is_some_and(|owner| owner.instance == instance))
+        self.objects.iter().find(|object| {
+            object
+                .owner
+                .as_ref()
+                .is_some_and(|owner| owner.instance == instance)
+        })
     }
 
     /// The object of this name, or with this id, on the engine of an instance, whoever made it.
     #[must_use]
     pub fn named(&self, instance: &str, name: &str) -> Option<&Object> {
-        let engine = self.engines.get(instance).map_or(Object::DEFAULT_ENGINE, String::as_str);
-        self.objects.iter().find(|object| object.engine == engine && (object.name == name || object.id == name))
+        let engine = self
+            .engines
+            .get(instance)
+            .map_or(Object::DEFAULT_ENGINE, String::as_str);
+        self.objects
+            .iter()
+            .find(|object| object.engine == engine && (object.name == name || object.id == name))
     }
 }
 
@@ -629,7 +758,8 @@ pub struct Object {
     pub engine: String,
     /// Where it is not any more what was declared when it was made.
     pub drift: Vec<Drift>,
-    /// What the engine shows of it, if no digest says whether it is as declared: until [`look`] compares that.
+    /// What the engine shows of it, if no digest says whether it is as declared: until [`look`]
+    /// compares that.
     pub shown: Option<Box<docker::Shown>>,
     /// What came of that.
     pub comparison: docker::Comparison,
@@ -655,7 +785,8 @@ impl fmt::Display for Drift {
 }
 
 impl Object {
-    /// Name of the engine that the command line and the environment name. Others are called by their address.
+    /// Name of the engine that the command line and the environment name. Others are called by
+    /// their address.
     pub const DEFAULT_ENGINE: &str = "default";
 }
 
@@ -742,7 +873,13 @@ impl fmt::Display for Standing {
 
 /// The steps of an operation; none if nothing here can run it.
 #[must_use]
-pub fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, name: &str, operation: &Planned) -> Option<Vec<Step>> {
+pub fn lower(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+    name: &str,
+    operation: &Planned,
+) -> Option<Vec<Step>> {
     if let Some(simulated) = simulated::lower(name, operation) {
         return Some(vec![Step::Simulated(simulated)]);
     }
@@ -750,7 +887,8 @@ pub fn lower(deployment: &Deployment, instance: &Instance, node: &Definition, na
     Some(steps.into_iter().map(Step::Docker).collect())
 }
 
-/// The steps of an operation of a relationship, called `side/interface.operation`; none if nothing here can run it.
+/// The steps of an operation of a relationship, called `side/interface.operation`; none if nothing
+/// here can run it.
 #[must_use]
 pub fn lower_tie(name: &str, operation: &Planned) -> Option<Vec<Step>> {
     simulated::lower(name, operation).map(|simulated| vec![Step::Simulated(simulated)])
@@ -778,24 +916,38 @@ pub fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
 #[must_use]
 pub fn makes_or_starts(operation: &Planned) -> bool {
     use docker::Operation::{Create, Run, Start};
-    matches!(docker::Operation::of(&operation.plugin, &operation.operation), Some(Create | Run | Start))
+    matches!(
+        docker::Operation::of(&operation.plugin, &operation.operation),
+        Some(Create | Run | Start)
+    )
 }
 
 /// Whether an operation makes an object from the properties of its node.
 #[must_use]
 pub fn reads_properties(operation: &Planned) -> bool {
-    docker::Operation::of(&operation.plugin, &operation.operation).and_then(docker::Operation::makes).is_some()
+    docker::Operation::of(&operation.plugin, &operation.operation)
+        .and_then(docker::Operation::makes)
+        .is_some()
 }
 
 /// Whether the object of a node stays when its deployment is taken down: a volume that is kept.
 #[must_use]
 pub fn outlives_deployment(node: &Definition) -> bool {
-    docker::kind(node) == Some(ObjectKind::Volume) && node.properties.get("keep").is_none_or(|keep| *keep != false)
+    docker::kind(node) == Some(ObjectKind::Volume)
+        && node
+            .properties
+            .get("keep")
+            .is_none_or(|keep| *keep != false)
 }
 
 /// How far an instance is from being installed.
 #[must_use]
-pub fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
+pub fn standing(
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+    observed: &Observed,
+) -> Standing {
     // Images are looked at when they are used.
     if has_object(node) {
         return docker::standing(instance, node, record, observed);
@@ -806,7 +958,8 @@ pub fn standing(instance: &Instance, node: &Definition, record: &Record, observe
     }
 }
 
-/// Whether the object of an instance is as it should be: it runs, is there, or ended as it was to end.
+/// Whether the object of an instance is as it should be: it runs, is there, or ended as it was to
+/// end.
 #[must_use]
 pub fn is_done(instance: &Instance, node: &Definition, observed: &Observed) -> bool {
     object_of(node, instance, observed).is_some_and(|object| docker::is_done(node, object))
@@ -818,15 +971,25 @@ pub fn is_replaceable(node: &Definition) -> bool {
     docker::kind(node) == Some(ObjectKind::Container) && !node.is_adopted()
 }
 
-/// Why an old object of an instance and the one that takes its place cannot be there at once, in words; none if they can.
+/// Why an old object of an instance and the one that takes its place cannot be there at once, in
+/// words; none if they can.
 #[must_use]
-pub fn both_need(deployment: &Deployment, instance: &Instance, former: &Definition, node: &Definition) -> Option<String> {
+pub fn both_need(
+    deployment: &Deployment,
+    instance: &Instance,
+    former: &Definition,
+    node: &Definition,
+) -> Option<String> {
     docker::both_need(deployment, instance, former, node)
 }
 
 /// Whether the object of an instance is gone for good as soon as it is stopped.
 #[must_use]
-pub fn is_removed_when_stopped(deployment: &Deployment, instance: &Instance, node: &Definition) -> bool {
+pub fn is_removed_when_stopped(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+) -> bool {
     docker::is_removed_when_stopped(deployment, instance, node)
 }
 
@@ -838,7 +1001,12 @@ pub fn fixed_port(node: &Definition) -> Option<String> {
 
 /// What it takes to make an instance what its node says now.
 #[must_use]
-pub fn change(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Change {
+pub fn change(
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+    observed: &Observed,
+) -> Change {
     docker::change(instance, node, record, observed)
 }
 
@@ -878,19 +1046,22 @@ pub fn discarding(node: &Definition, keeps: bool) -> Step {
     Step::Docker(docker::discarding(node, keeps))
 }
 
-/// The step that sees whether what takes the place of an object stays up; none if something else shows it.
+/// The step that sees whether what takes the place of an object stays up; none if something else
+/// shows it.
 #[must_use]
 pub fn enduring(node: &Definition) -> Option<Step> {
     docker::enduring(node).map(Step::Docker)
 }
 
-/// The step that stops an object for another one, where its own definition has no operation for that.
+/// The step that stops an object for another one, where its own definition has no operation for
+/// that.
 #[must_use]
 pub fn stopping(node: &Definition) -> Step {
     Step::Docker(docker::stopping(node))
 }
 
-/// The step that gives the object back its place that was made from `former`, and removes what was to take it.
+/// The step that gives the object back its place that was made from `former`, and removes what was
+/// to take it.
 #[must_use]
 pub fn put_back(former: &Definition) -> Step {
     Step::Docker(docker::put_back(former))
@@ -904,7 +1075,13 @@ pub fn starting_old(former: &Definition) -> Step {
 
 /// Whether nothing of an instance can exist: its engine was never known, and no object of it is.
 #[must_use]
-pub fn is_out_of_reach(deployment: &Deployment, instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> bool {
+pub fn is_out_of_reach(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+    observed: &Observed,
+) -> bool {
     let late = matches!(docker::engine_of(deployment, instance), Some(EngineRef::Client(client)) if function::holds_call(&client));
     late && docker::known_id(record, instance, node).is_none() && !exists(instance, observed)
 }
@@ -912,13 +1089,20 @@ pub fn is_out_of_reach(deployment: &Deployment, instance: &Instance, node: &Defi
 /// Whether an instance stands for an image that is made for the deployment.
 #[must_use]
 pub fn makes_image(deployment: &Deployment, instance: &str) -> bool {
-    let node = deployment.instance(instance).and_then(|instance| deployment.node(instance));
+    let node = deployment
+        .instance(instance)
+        .and_then(|instance| deployment.node(instance));
     node.and_then(docker::kind) == Some(ObjectKind::Image)
 }
 
 /// Whether what a step did, as the journal has it, still stands: then it need not be done again.
 #[must_use]
-pub fn still_done(step: &Step, instance: &Instance, node: &Definition, observed: &Observed) -> bool {
+pub fn still_done(
+    step: &Step,
+    instance: &Instance,
+    node: &Definition,
+    observed: &Observed,
+) -> bool {
     match step {
         Step::Docker(step) => docker::still_done(&step.action, node, observed.of(&instance.id)),
         Step::Nothing | Step::Simulated(_) => true,
@@ -940,8 +1124,13 @@ pub fn exists(instance: &Instance, observed: &Observed) -> bool {
 
 /// The object that stands for an instance: created for it, or adopted by it.
 #[must_use]
-pub fn object_of<'o>(node: &Definition, instance: &Instance, observed: &'o Observed) -> Option<&'o Object> {
-    let adopted = || docker::adopted_name(node).and_then(|name| observed.named(&instance.id, &name));
+pub fn object_of<'o>(
+    node: &Definition,
+    instance: &Instance,
+    observed: &'o Observed,
+) -> Option<&'o Object> {
+    let adopted =
+        || docker::adopted_name(node).and_then(|name| observed.named(&instance.id, &name));
     observed.of(&instance.id).or_else(adopted)
 }
 

@@ -2,14 +2,18 @@
 
 mod container;
 
-use super::{Backend, Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, Places, ProgressSink, Step, docker};
+use super::{
+    Backend, Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, Places,
+    ProgressSink, Step, docker,
+};
 use crate::model::{Deployment, Planned};
 use container::Made;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{cell::RefCell, collections::HashMap, fmt};
 
-/// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of users can have.
+/// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of
+/// users can have.
 const PLUGIN: &str = "dockctl-simulated";
 
 /// An operation that only tests carry out.
@@ -29,7 +33,10 @@ impl fmt::Display for Operation {
 
 /// The operation, if it is of the plugin.
 pub(super) fn lower(name: &str, planned: &Planned) -> Option<Operation> {
-    (planned.plugin == PLUGIN).then(|| Operation { name: name.to_owned(), inputs: planned.inputs.clone() })
+    (planned.plugin == PLUGIN).then(|| Operation {
+        name: name.to_owned(),
+        inputs: planned.inputs.clone(),
+    })
 }
 
 /// What happens to one request.
@@ -53,7 +60,14 @@ pub enum Fate {
 
 impl Fate {
     /// All that can go wrong with one request.
-    pub const FAULTS: [Self; 6] = [Self::Refused, Self::RefusedOnce, Self::LostBefore, Self::LostAfter, Self::CutBefore, Self::CutAfter];
+    pub const FAULTS: [Self; 6] = [
+        Self::Refused,
+        Self::RefusedOnce,
+        Self::LostBefore,
+        Self::LostAfter,
+        Self::CutBefore,
+        Self::CutAfter,
+    ];
 }
 
 /// What a request can change.
@@ -68,15 +82,17 @@ pub enum Change {
 
 /// An engine in memory.
 ///
-/// A container whose command says `missing` does not start, one whose command says `exit` ends a moment after its start. One that shares
-/// something with another one (`network_mode: container:NAME`, links and the like) needs that one to run; fixed ports can be had once.
+/// A container whose command says `missing` does not start, one whose command says `exit` ends a
+/// moment after its start. One that shares something with another one (`network_mode:
+/// container:NAME`, links and the like) needs that one to run; fixed ports can be had once.
 #[derive(Default)]
 pub struct Simulated {
     /// Containers that exist.
     pub containers: RefCell<Vec<Object>>,
     /// Requests in order: instance and step.
     pub requests: RefCell<Vec<(String, String)>>,
-    /// What requests changed, in order: instance, and what was done. What finds its work done changes nothing.
+    /// What requests changed, in order: instance, and what was done. What finds its work done
+    /// changes nothing.
     pub changes: RefCell<Vec<(String, Change)>>,
     fates: RefCell<Vec<(usize, Fate)>>,
     /// Starts of the ids of instances and of steps that are refused for them.
@@ -100,7 +116,9 @@ impl Simulated {
 
     /// Refuses for good what begins with these words, for instances whose ids begin so.
     pub fn refuse(&self, instance: &str, step: &str) {
-        self.refused.borrow_mut().push((instance.to_owned(), step.to_owned()));
+        self.refused
+            .borrow_mut()
+            .push((instance.to_owned(), step.to_owned()));
     }
 
     /// Lets every later request succeed.
@@ -110,7 +128,10 @@ impl Simulated {
     }
 
     fn is_refused(&self, call: &Call, step: &str) -> bool {
-        self.refused.borrow().iter().any(|(id, words)| call.instance.starts_with(id) && step.starts_with(words))
+        self.refused
+            .borrow()
+            .iter()
+            .any(|(id, words)| call.instance.starts_with(id) && step.starts_with(words))
     }
 
     /// Makes a container that no deployment made. It runs.
@@ -120,22 +141,38 @@ impl Simulated {
     }
 
     fn fate_of(&self, n: usize) -> Fate {
-        self.fates.borrow().iter().find(|(at, _)| *at == n).map_or(Fate::Done, |(_, fate)| *fate)
+        self.fates
+            .borrow()
+            .iter()
+            .find(|(at, _)| *at == n)
+            .map_or(Fate::Done, |(_, fate)| *fate)
     }
 
     fn note(&self, call: &Call, change: Change) {
-        self.changes.borrow_mut().push((call.instance.clone(), change));
+        self.changes
+            .borrow_mut()
+            .push((call.instance.clone(), change));
     }
 
-    /// The containers as a deployment sees them: the one that the record knows is an instance's, else all that were made for it.
+    /// The containers as a deployment sees them: the one that the record knows is an instance's,
+    /// else all that were made for it.
     fn seen(&self, deployment: &Deployment, places: &Places) -> Vec<Object> {
         let mut all = self.containers.borrow().clone();
         let made = self.made.borrow();
         for object in &mut all {
-            let known = |instance: &str| places.get(instance).and_then(|place| place.object.as_deref());
-            let mine = object.owner.take().filter(|owner| known(&owner.instance).is_none_or(|id| id == object.id));
-            object.owner =
-                mine.map(|owner| Owner { as_declared: is_as_declared(deployment, &owner.instance, made.get(&object.id)), ..owner });
+            let known = |instance: &str| {
+                places
+                    .get(instance)
+                    .and_then(|place| place.object.as_deref())
+            };
+            let mine = object
+                .owner
+                .take()
+                .filter(|owner| known(&owner.instance).is_none_or(|id| id == object.id));
+            object.owner = mine.map(|owner| Owner {
+                as_declared: is_as_declared(deployment, &owner.instance, made.get(&object.id)),
+                ..owner
+            });
         }
         all
     }
@@ -144,13 +181,18 @@ impl Simulated {
 /// Whether a container was made from what a deployment declares for an instance.
 fn is_as_declared(deployment: &Deployment, instance: &str, made: Option<&Made>) -> bool {
     let instance = deployment.instance(instance);
-    let declared = instance.and_then(|it| Some(docker::declaration_of(deployment, it, deployment.node(it)?)));
+    let declared =
+        instance.and_then(|it| Some(docker::declaration_of(deployment, it, deployment.node(it)?)));
     declared.is_none_or(|declared| made.is_none_or(|made| made.declaration == declared))
 }
 
 /// The connection broke: nobody knows whether the engine did it.
 fn cut() -> Failure {
-    Failure { recoverable: true, lost: true, ..Failure::fatal("the connection was lost") }
+    Failure {
+        recoverable: true,
+        lost: true,
+        ..Failure::fatal("the connection was lost")
+    }
 }
 
 fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) -> Object {
@@ -166,7 +208,10 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         ports: Vec::new(),
         properties: JsonMap::new(),
         is_claimed: false,
-        owner: instance.map(|instance| Owner { instance: instance.to_owned(), as_declared: true }),
+        owner: instance.map(|instance| Owner {
+            instance: instance.to_owned(),
+            as_declared: true,
+        }),
         engine: Object::DEFAULT_ENGINE.to_owned(),
         drift: Vec::new(),
         shown: None,
@@ -176,16 +221,23 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
 
 impl Backend for Simulated {
     async fn perform(&self, call: &Call, _progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
+        let Step::Docker(step) = &call.step else {
+            return Ok(Outputs::default());
+        };
         let n = self.requests.borrow().len();
-        self.requests.borrow_mut().push((call.instance.clone(), step.to_string()));
+        self.requests
+            .borrow_mut()
+            .push((call.instance.clone(), step.to_string()));
         tokio::task::yield_now().await;
         let is_refused = self.is_refused(call, &step.to_string());
         match self.fate_of(n) {
             _ if is_refused => Err(Failure::fatal("refused")),
             Fate::Done => self.carry_out(call, &step.action),
             Fate::Refused => Err(Failure::fatal("refused")),
-            Fate::RefusedOnce => Err(Failure { recoverable: true, ..Failure::fatal("refused once") }),
+            Fate::RefusedOnce => Err(Failure {
+                recoverable: true,
+                ..Failure::fatal("refused once")
+            }),
             Fate::CutBefore => Err(cut()),
             Fate::CutAfter => {
                 self.carry_out(call, &step.action).ok();
@@ -200,11 +252,16 @@ impl Backend for Simulated {
     }
 
     async fn settle(&self, call: &Call, _since: u64) -> Result<Option<Outputs>, Failure> {
-        let Step::Docker(step) = &call.step else { return Ok(Some(Outputs::default())) };
+        let Step::Docker(step) = &call.step else {
+            return Ok(Some(Outputs::default()));
+        };
         Ok(self.look(call, &step.action))
     }
 
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
-        Ok(Observed { objects: self.seen(deployment, places), ..Observed::default() })
+        Ok(Observed {
+            objects: self.seen(deployment, places),
+            ..Observed::default()
+        })
     }
 }

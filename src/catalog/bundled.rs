@@ -29,12 +29,23 @@ pub(crate) enum Family {
 impl Catalog {
     /// What it is, for people.
     pub(crate) fn family_name(&self) -> &'static str {
-        if self.family == Family::Types { "types" } else { self.family.product() }
+        if self.family == Family::Types {
+            "types"
+        } else {
+            self.family.product()
+        }
     }
 }
 
 impl Family {
-    const ALL: [Self; 6] = [Self::Types, Self::Docker, Self::Swarm, Self::Kubernetes, Self::Script, Self::Dockctl];
+    const ALL: [Self; 6] = [
+        Self::Types,
+        Self::Docker,
+        Self::Swarm,
+        Self::Kubernetes,
+        Self::Script,
+        Self::Dockctl,
+    ];
 
     /// The product in published addresses: `spec/PRODUCT/EDITION/FILE`.
     fn product(self) -> &'static str {
@@ -91,15 +102,31 @@ catalogs! {
 }
 
 /// The types by name: the newest, and what differs for one version of the DSL.
-const LATEST_TYPES: Catalog =
-    Catalog { family: Family::Types, edition: "7.0.0", since: Version::V1_5, text: include_str!("types/latest.yaml") };
-const TYPES_1_3: Catalog =
-    Catalog { family: Family::Types, edition: "dsl_1_3", since: Version::V1_3, text: include_str!("types/dsl_1_3.yaml") };
-const TYPES_1_4: Catalog =
-    Catalog { family: Family::Types, edition: "dsl_1_4", since: Version::V1_4, text: include_str!("types/dsl_1_4.yaml") };
+const LATEST_TYPES: Catalog = Catalog {
+    family: Family::Types,
+    edition: "7.0.0",
+    since: Version::V1_5,
+    text: include_str!("types/latest.yaml"),
+};
+const TYPES_1_3: Catalog = Catalog {
+    family: Family::Types,
+    edition: "dsl_1_3",
+    since: Version::V1_3,
+    text: include_str!("types/dsl_1_3.yaml"),
+};
+const TYPES_1_4: Catalog = Catalog {
+    family: Family::Types,
+    edition: "dsl_1_4",
+    since: Version::V1_4,
+    text: include_str!("types/dsl_1_4.yaml"),
+};
 /// The swarm types that a published blueprint carries a copy of, under a relative name.
-const SWARM_COPY: Catalog =
-    Catalog { family: Family::Swarm, edition: "blueprint", since: Version::V1_2, text: include_str!("swarm/blueprint.yaml") };
+const SWARM_COPY: Catalog = Catalog {
+    family: Family::Swarm,
+    edition: "blueprint",
+    since: Version::V1_2,
+    text: include_str!("swarm/blueprint.yaml"),
+};
 
 /// A library that was found.
 pub(crate) struct Found {
@@ -108,71 +135,120 @@ pub(crate) struct Found {
     pub exact: bool,
 }
 
-/// The library for a published address: `http(s)://[www.]getcloudify.org/spec/PRODUCT/EDITION/FILE`.
+/// The library for a published address:
+/// `http(s)://[www.]getcloudify.org/spec/PRODUCT/EDITION/FILE`.
 pub(crate) fn by_address(address: &str, version: Version) -> Option<Found> {
-    let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))?;
+    let rest = address
+        .strip_prefix("http://")
+        .or_else(|| address.strip_prefix("https://"))?;
     let (host, path) = rest.split_once("/spec/")?;
-    if !matches!(host.strip_prefix("www.").unwrap_or(host), "getcloudify.org" | "cloudify.co" | "repository.cloudifysource.org/cloudify") {
+    if !matches!(
+        host.strip_prefix("www.").unwrap_or(host),
+        "getcloudify.org" | "cloudify.co" | "repository.cloudifysource.org/cloudify"
+    ) {
         return None;
     }
-    let [product, wanted, file] = path.split('/').collect::<Vec<_>>()[..] else { return None };
-    let family = Family::ALL.into_iter().find(|family| family.product() == product)?;
+    let [product, wanted, file] = path.split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let family = Family::ALL
+        .into_iter()
+        .find(|family| family.product() == product)?;
     let stem = file.strip_suffix(".yaml")?;
     (family != Family::Types || stem.starts_with("types")).then(|| nearest(family, wanted, version))
 }
 
 /// The library for a name that a manager would serve: `cloudify/types/types.yaml`, and for one
-/// version of the DSL `types_1_3.yaml`. The version of the blueprint decides where the name says none.
+/// version of the DSL `types_1_3.yaml`. The version of the blueprint decides where the name says
+/// none.
 pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
     let catalog = match (name, version) {
-        ("cloudify/types/types_1_3.yaml", _) | ("cloudify/types/types.yaml", Version::V1_3) => TYPES_1_3,
-        ("cloudify/types/types_1_4.yaml", _) | ("cloudify/types/types.yaml", Version::V1_4) => TYPES_1_4,
+        ("cloudify/types/types_1_3.yaml", _) | ("cloudify/types/types.yaml", Version::V1_3) => {
+            TYPES_1_3
+        }
+        ("cloudify/types/types_1_4.yaml", _) | ("cloudify/types/types.yaml", Version::V1_4) => {
+            TYPES_1_4
+        }
         ("cloudify/types/types.yaml", Version::V1_5) => LATEST_TYPES,
         // Older versions never had a library by this name.
         ("cloudify/types/types.yaml", _) => return Some(nearest(Family::Types, "", version)),
         ("imports/swarm-plugin.yaml" | "cloudify-swarm-plugin/plugin.yaml", _) => SWARM_COPY,
         _ => return None,
     };
-    Some(Found { catalog, exact: true })
+    Some(Found {
+        catalog,
+        exact: true,
+    })
 }
 
-/// The library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version the newest that the blueprint can use.
+/// The library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version the newest
+/// that the blueprint can use.
 pub(crate) fn by_plugin(plugin: &str, version: Version) -> Option<Found> {
     let (name, query) = plugin.split_once('?').unwrap_or((plugin, ""));
     let product = name.strip_prefix("cloudify-").unwrap_or(name);
-    let family = Family::ALL.into_iter().find(|family| *family != Family::Types && family.product() == product)?;
-    let asked = query.split('&').find_map(|pair| pair.strip_prefix("version="));
+    let family = Family::ALL
+        .into_iter()
+        .find(|family| *family != Family::Types && family.product() == product)?;
+    let asked = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("version="));
     match asked {
         // `>=2.0`, `<3` and lists of such: the newest that fits.
         Some(rules) if rules.starts_with(['<', '>', '=', '!', '~']) => {
-            let fitting =
-                usable(family, version).into_iter().rfind(|catalog| rules.split(',').all(|rule| fits(catalog.edition, rule.trim())));
-            Some(fitting.map_or_else(|| nearest(family, "", version), |catalog| Found { catalog: *catalog, exact: true }))
+            let fitting = usable(family, version).into_iter().rfind(|catalog| {
+                rules
+                    .split(',')
+                    .all(|rule| fits(catalog.edition, rule.trim()))
+            });
+            Some(fitting.map_or_else(
+                || nearest(family, "", version),
+                |catalog| Found {
+                    catalog: *catalog,
+                    exact: true,
+                },
+            ))
         }
         Some(wanted) => Some(nearest(family, wanted, version)),
-        None => Some(Found { exact: true, ..nearest(family, "", version) }),
+        None => Some(Found {
+            exact: true,
+            ..nearest(family, "", version)
+        }),
     }
 }
 
 fn editions(family: Family) -> impl Iterator<Item = &'static Catalog> {
-    CATALOGS.iter().filter(move |catalog| catalog.family == family)
+    CATALOGS
+        .iter()
+        .filter(move |catalog| catalog.family == family)
 }
 
-/// Editions that ask for no newer version of the DSL than the blueprint declares; all if there is none.
+/// Editions that ask for no newer version of the DSL than the blueprint declares; all if there is
+/// none.
 fn usable(family: Family, version: Version) -> Vec<&'static Catalog> {
-    let all: Vec<&Catalog> = editions(family).filter(|catalog| catalog.since <= version).collect();
-    if all.is_empty() { editions(family).collect() } else { all }
+    let all: Vec<&Catalog> = editions(family)
+        .filter(|catalog| catalog.since <= version)
+        .collect();
+    if all.is_empty() {
+        editions(family).collect()
+    } else {
+        all
+    }
 }
 
-/// The edition itself, else of the same major version the newest that is not newer, else what is nearest. What is no
-/// number, such as `latest`, is the newest.
+/// The edition itself, else of the same major version the newest that is not newer, else what is
+/// nearest. What is no number, such as `latest`, is the newest.
 fn nearest(family: Family, wanted: &str, version: Version) -> Found {
     if let Some(catalog) = editions(family).find(|catalog| catalog.edition == wanted) {
-        return Found { catalog: *catalog, exact: true };
+        return Found {
+            catalog: *catalog,
+            exact: true,
+        };
     }
     let all = usable(family, version);
     let key = numbers(wanted);
-    let begins = all.iter().find(|catalog| numbers(catalog.edition).starts_with(&key) && !key.is_empty());
+    let begins = all
+        .iter()
+        .find(|catalog| numbers(catalog.edition).starts_with(&key) && !key.is_empty());
     let major = |catalog: &&&Catalog| numbers(catalog.edition).first() == key.first();
     let older = |catalog: &&&Catalog| key.is_empty() || numbers(catalog.edition) <= key;
     let found = begins
@@ -180,11 +256,17 @@ fn nearest(family: Family, wanted: &str, version: Version) -> Found {
         .or_else(|| all.iter().find(major))
         .or_else(|| all.iter().rev().find(older))
         .unwrap_or(&all[0]);
-    Found { catalog: **found, exact: false }
+    Found {
+        catalog: **found,
+        exact: false,
+    }
 }
 
 fn numbers(edition: &str) -> Vec<u64> {
-    edition.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+    edition
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|part| part.parse().ok())
+        .collect()
 }
 
 fn fits(edition: &str, rule: &str) -> bool {
@@ -204,8 +286,16 @@ fn fits(edition: &str, rule: &str) -> bool {
 pub(crate) fn examples() -> impl Iterator<Item = String> {
     Family::ALL.into_iter().filter_map(|family| {
         let newest = editions(family).last()?;
-        let file = if family == Family::Types { "types.yaml" } else { "plugin.yaml" };
-        Some(format!("http://www.getcloudify.org/spec/{}/{}/{file}", family.product(), newest.edition))
+        let file = if family == Family::Types {
+            "types.yaml"
+        } else {
+            "plugin.yaml"
+        };
+        Some(format!(
+            "http://www.getcloudify.org/spec/{}/{}/{file}",
+            family.product(),
+            newest.edition
+        ))
     })
 }
 
@@ -220,26 +310,69 @@ mod tests {
 
     #[test]
     fn published_addresses_are_bundled() {
-        assert_eq!(found("http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml"), ("3.3.1", true));
-        assert_eq!(found("https://cloudify.co/spec/cloudify/3.4.2/types.yaml"), ("3.4", false));
-        assert_eq!(found("http://getcloudify.org/spec/cloudify/3.0/types.yaml"), ("3.2.1", false));
-        assert_eq!(found("http://getcloudify.org/spec/cloudify/4.3/types.yaml"), ("4.3.3", false));
-        assert_eq!(found("http://www.getcloudify.org/spec/cloudify/6.4/types.yaml"), ("6.3.1", false));
-        assert_eq!(found("http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml"), ("1.3.2", true));
-        assert_eq!(found("http://www.getcloudify.org/spec/docker-plugin/2.0.0/plugin.yaml"), ("2.0.16", false));
-        assert!(by_address("http://example.org/spec/cloudify/3.3.1/types.yaml", Version::V1_5).is_none());
-        assert!(by_address("http://www.getcloudify.org/spec/aws-plugin/1.4/plugin.yaml", Version::V1_5).is_none());
+        assert_eq!(
+            found("http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml"),
+            ("3.3.1", true)
+        );
+        assert_eq!(
+            found("https://cloudify.co/spec/cloudify/3.4.2/types.yaml"),
+            ("3.4", false)
+        );
+        assert_eq!(
+            found("http://getcloudify.org/spec/cloudify/3.0/types.yaml"),
+            ("3.2.1", false)
+        );
+        assert_eq!(
+            found("http://getcloudify.org/spec/cloudify/4.3/types.yaml"),
+            ("4.3.3", false)
+        );
+        assert_eq!(
+            found("http://www.getcloudify.org/spec/cloudify/6.4/types.yaml"),
+            ("6.3.1", false)
+        );
+        assert_eq!(
+            found("http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml"),
+            ("1.3.2", true)
+        );
+        assert_eq!(
+            found("http://www.getcloudify.org/spec/docker-plugin/2.0.0/plugin.yaml"),
+            ("2.0.16", false)
+        );
+        assert!(
+            by_address(
+                "http://example.org/spec/cloudify/3.3.1/types.yaml",
+                Version::V1_5
+            )
+            .is_none()
+        );
+        assert!(
+            by_address(
+                "http://www.getcloudify.org/spec/aws-plugin/1.4/plugin.yaml",
+                Version::V1_5
+            )
+            .is_none()
+        );
         assert!(examples().all(|address| by_address(&address, Version::V1_5).unwrap().exact));
     }
 
     #[test]
     fn plugins_are_found_by_name_and_version() {
-        let edition = |plugin: &str| by_plugin(plugin, Version::V1_5).map(|found| found.catalog.edition);
+        let edition =
+            |plugin: &str| by_plugin(plugin, Version::V1_5).map(|found| found.catalog.edition);
         assert_eq!(edition("cloudify-docker-plugin"), Some("2.0.16"));
-        assert_eq!(edition("cloudify-docker-plugin?version=1.3.1"), Some("1.3.1"));
-        assert_eq!(edition("cloudify-docker-plugin?version=>=1.0,<2.0&distribution=centos"), Some("1.3.2"));
+        assert_eq!(
+            edition("cloudify-docker-plugin?version=1.3.1"),
+            Some("1.3.1")
+        );
+        assert_eq!(
+            edition("cloudify-docker-plugin?version=>=1.0,<2.0&distribution=centos"),
+            Some("1.3.2")
+        );
         assert_eq!(edition("cloudify-kubernetes-plugin"), Some("2.13"));
-        assert_eq!(edition("cloudify-docker-plugin?version=latest"), Some("2.0.16"));
+        assert_eq!(
+            edition("cloudify-docker-plugin?version=latest"),
+            Some("2.0.16")
+        );
         assert_eq!(edition("cloudify-aws-plugin"), None);
         let old = by_plugin("cloudify-docker-plugin", Version::V1_0).unwrap();
         assert_eq!((old.catalog.edition, old.exact), ("1.2.1", true));
@@ -247,16 +380,41 @@ mod tests {
 
     #[test]
     fn what_stands_in_asks_for_no_newer_version() {
-        let edition = |version| by_address("http://getcloudify.org/spec/cloudify/master/types.yaml", version).unwrap().catalog.edition;
-        assert_eq!((edition(Version::V1_0), edition(Version::V1_3), edition(Version::V1_5)), ("3.2.1", "6.3.1", "7.0.0"));
+        let edition = |version| {
+            by_address(
+                "http://getcloudify.org/spec/cloudify/master/types.yaml",
+                version,
+            )
+            .unwrap()
+            .catalog
+            .edition
+        };
+        assert_eq!(
+            (
+                edition(Version::V1_0),
+                edition(Version::V1_3),
+                edition(Version::V1_5)
+            ),
+            ("3.2.1", "6.3.1", "7.0.0")
+        );
     }
 
     #[test]
     fn names_of_types_depend_on_the_version() {
-        let edition = |name: &str, version| by_name(name, version).map(|found| found.catalog.edition);
-        assert_eq!(edition("cloudify/types/types.yaml", Version::V1_3), Some("dsl_1_3"));
-        assert_eq!(edition("cloudify/types/types.yaml", Version::V1_5), Some("7.0.0"));
-        assert_eq!(edition("cloudify/types/types.yaml", Version::V1_2), Some("3.3.1"));
+        let edition =
+            |name: &str, version| by_name(name, version).map(|found| found.catalog.edition);
+        assert_eq!(
+            edition("cloudify/types/types.yaml", Version::V1_3),
+            Some("dsl_1_3")
+        );
+        assert_eq!(
+            edition("cloudify/types/types.yaml", Version::V1_5),
+            Some("7.0.0")
+        );
+        assert_eq!(
+            edition("cloudify/types/types.yaml", Version::V1_2),
+            Some("3.3.1")
+        );
         assert_eq!(edition("types.yaml", Version::V1_5), None);
     }
 }

@@ -38,11 +38,17 @@ pub struct Network {
 impl Network {
     /// The file at an address, from the cache or, in no more than `time`, from the network.
     pub(super) fn fetch(&self, address: &str, time: Duration) -> Result<Fetched, String> {
-        let place = self.cache.as_deref().map(|folder| folder.join(key(address)));
+        let place = self
+            .cache
+            .as_deref()
+            .map(|folder| folder.join(key(address)));
         let cached = place.as_deref().and_then(read);
         match cached {
             Some((text, age)) if self.offline || age < FRESH => Ok(Fetched { text, stale: None }),
-            None if self.offline => Err("the network is not asked (--offline), and there is no copy in the cache".to_owned()),
+            None if self.offline => Err(
+                "the network is not asked (--offline), and there is no copy in the cache"
+                    .to_owned(),
+            ),
             cached => match (download(address, time.min(TIME)), cached) {
                 (Ok(text), _) => {
                     if let Some(place) = place {
@@ -50,7 +56,10 @@ impl Network {
                     }
                     Ok(Fetched { text, stale: None })
                 }
-                (Err(why), Some((text, _))) => Ok(Fetched { text, stale: Some(why) }),
+                (Err(why), Some((text, _))) => Ok(Fetched {
+                    text,
+                    stale: Some(why),
+                }),
                 (Err(why), None) => Err(why),
             },
         }
@@ -58,18 +67,27 @@ impl Network {
 }
 
 fn key(address: &str) -> String {
-    Sha256::digest(address).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(address)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn read(place: &Path) -> Option<(String, Duration)> {
-    let age = SystemTime::now().duration_since(fs::metadata(place).ok()?.modified().ok()?).unwrap_or_default();
+    let age = SystemTime::now()
+        .duration_since(fs::metadata(place).ok()?.modified().ok()?)
+        .unwrap_or_default();
     Some((fs::read_to_string(place).ok()?, age))
 }
 
-/// Written beside its place and moved there, so that nobody reads half a file. A cache that cannot be written is none.
+/// Written beside its place and moved there, so that nobody reads half a file. A cache that cannot
+/// be written is none.
 fn keep(place: &Path, text: &str) {
     let beside = place.with_extension(format!("{}.part", std::process::id()));
-    let written = place.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&beside, text));
+    let written = place
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(&beside, text));
     if written.and_then(|()| fs::rename(&beside, place)).is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -80,8 +98,12 @@ fn download(address: &str, time: Duration) -> Result<String, String> {
     if time.is_zero() {
         return Err("the imports of this blueprint took too long already".to_owned());
     }
-    let config = ureq::Agent::config_builder().timeout_global(Some(time)).max_redirects(0);
-    let config = config.user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION"))).build();
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(time))
+        .max_redirects(0);
+    let config = config
+        .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
+        .build();
     let start = std::time::Instant::now();
     let again = |error: &ureq::Error| {
         let passing = match error {
@@ -93,16 +115,33 @@ fn download(address: &str, time: Duration) -> Result<String, String> {
         passing && start.elapsed() < time
     };
     let mut response = (|| web::get(&config, address))
-        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(REPEATS))
+        .retry(
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(200))
+                .with_max_times(REPEATS),
+        )
         .when(again)
         .call()
         .map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
-    response.body_mut().as_reader().take(SIZE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    response
+        .body_mut()
+        .as_reader()
+        .take(SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > SIZE {
         return Err(format!("it is larger than {} MiB", SIZE >> 20));
     }
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     // What a proxy or a portal says instead of the file is not kept.
-    if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') { Err("it is a web page, not YAML".to_owned()) } else { Ok(text) }
+    if text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('<')
+    {
+        Err("it is a web page, not YAML".to_owned())
+    } else {
+        Ok(text)
+    }
 }

@@ -28,7 +28,8 @@ const NAMESPACED: usize = 300_000;
 pub struct Options {
     /// Files from the network.
     pub network: Network,
-    /// Addresses that start with the first are tried with the second in its place, in this order, before the address itself.
+    /// Addresses that start with the first are tried with the second in its place, in this order,
+    /// before the address itself.
     pub rules: Vec<(String, String)>,
 }
 
@@ -37,14 +38,24 @@ pub struct Options {
 /// # Errors
 ///
 /// If the blueprint itself cannot be read. Faults inside the files go to `diagnostics`.
-pub fn load(path: &Path, options: &Options, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Result<Ast, SourceError> {
+pub fn load(
+    path: &Path,
+    options: &Options,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Result<Ast, SourceError> {
     let main = sources.read(path)?;
     Ok(follow(main, options, sources, diagnostics))
 }
 
 /// Reads a blueprint that is among the sources already, and everything it imports.
 #[must_use]
-pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Ast {
+pub fn follow(
+    main: FileId,
+    options: &Options,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Ast {
     let root = parse(sources, main, diagnostics).unwrap_or_else(|fault| {
         diagnostics.push(fault);
         Value::new(sources.start(main), Data::Map(Arc::default()))
@@ -54,8 +65,14 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
     let mut loader = Loader {
         options,
         version: known,
-        declared: root.get("tosca_definitions_version").map_or(root.span, |value| value.span),
-        seen: sources.path(main).map(|path| (Location::of(path), String::new())).into_iter().collect(),
+        declared: root
+            .get("tosca_definitions_version")
+            .map_or(root.span, |value| value.span),
+        seen: sources
+            .path(main)
+            .map(|path| (Location::of(path), String::new()))
+            .into_iter()
+            .collect(),
         blueprints: HashMap::new(),
         queue: VecDeque::new(),
         tried: 0,
@@ -75,18 +92,29 @@ pub fn follow(main: FileId, options: &Options, sources: &mut Sources, diagnostic
     let too_new = loader.too_new;
     let merged = merge::merge(&root, &parts, known, diagnostics);
     let ast = Ast::read(main, known, &merged, diagnostics);
-    diagnostics.retain(|fault| fault.code != Code::FeatureTooNew || !too_new.contains(&fault.span.file));
+    diagnostics
+        .retain(|fault| fault.code != Code::FeatureTooNew || !too_new.contains(&fault.span.file));
     ast
 }
 
 /// The version that the main file declares.
 fn main_version(root: &Value, start: Span, d: &mut Diagnostics) -> Option<Version> {
-    // A text that could not be read, or is no mapping, has been or will be reported; that its version is missing says nothing new.
+    // A text that could not be read, or is no mapping, has been or will be reported; that its
+    // version is missing says nothing new.
     let unreadable = d.iter().any(|fault| fault.severity == Severity::Error);
     let map = root.as_map().filter(|_| !unreadable)?;
-    let Some(value) = map.get("tosca_definitions_version").filter(|value| !value.is_null()) else {
-        let fault = start.error(Code::VersionMissing, "`tosca_definitions_version` is missing");
-        d.push(fault.hint(format!("start the blueprint with `tosca_definitions_version: {}`", Version::V1_3)));
+    let Some(value) = map
+        .get("tosca_definitions_version")
+        .filter(|value| !value.is_null())
+    else {
+        let fault = start.error(
+            Code::VersionMissing,
+            "`tosca_definitions_version` is missing",
+        );
+        d.push(fault.hint(format!(
+            "start the blueprint with `tosca_definitions_version: {}`",
+            Version::V1_3
+        )));
         return None;
     };
     read_version(value, Code::VersionUnknown, d)
@@ -94,15 +122,31 @@ fn main_version(root: &Value, start: Span, d: &mut Diagnostics) -> Option<Versio
 
 fn read_version(value: &Value, unknown: Code, d: &mut Diagnostics) -> Option<Version> {
     let Some(name) = value.as_str() else {
-        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) { Code::Foreign } else { Code::Format };
-        d.push(value.span.error(code, format!("`tosca_definitions_version` must be a string, and this is {}", value.kind())));
+        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) {
+            Code::Foreign
+        } else {
+            Code::Format
+        };
+        d.push(value.span.error(
+            code,
+            format!(
+                "`tosca_definitions_version` must be a string, and this is {}",
+                value.kind()
+            ),
+        ));
         return None;
     };
     let version = Version::parse(name);
     if version.is_none() {
         let names = Version::ALL.map(Version::as_str);
-        let fault = value.span.error(unknown, format!("there is no version `{name}` of the DSL"));
-        d.push(fault.did_you_mean(name, names).hint(format!("known versions: {}", names.join(", "))));
+        let fault = value
+            .span
+            .error(unknown, format!("there is no version `{name}` of the DSL"));
+        d.push(
+            fault
+                .did_you_mean(name, names)
+                .hint(format!("known versions: {}", names.join(", "))),
+        );
     }
     version
 }
@@ -163,32 +207,61 @@ impl Loader<'_> {
 
     /// Notes what a file imports.
     fn enqueue(&mut self, root: &Value, from: FileId, outer: &str) {
-        let Some(value) = root.get("imports") else { return };
+        let Some(value) = root.get("imports") else {
+            return;
+        };
         let Some(list) = value.as_list() else {
-            let code = if value.is_null() { Code::WrongKind } else { Code::Format };
-            let fault = value.span.error(code, format!("`imports` must be a list, and this is {}", value.kind()));
+            let code = if value.is_null() {
+                Code::WrongKind
+            } else {
+                Code::Format
+            };
+            let fault = value.span.error(
+                code,
+                format!("`imports` must be a list, and this is {}", value.kind()),
+            );
             self.fault(fault.hint("leave it out if nothing is imported"));
             return;
         };
         let mut names: HashMap<String, Span> = HashMap::new();
         for item in list {
-            let Some((text, properties)) = self.item(item) else { continue };
+            let Some((text, properties)) = self.item(item) else {
+                continue;
+            };
             if let Some(first) = names.insert(text.clone(), item.span) {
-                let fault = item.span.error(Code::ImportTwice, format!("`{text}` is imported twice"));
+                let fault = item
+                    .span
+                    .error(Code::ImportTwice, format!("`{text}` is imported twice"));
                 self.fault(fault.related(first, "first imported here"));
                 continue;
             }
             let (own, name) = split(&text);
             if own.as_ref().is_some_and(|own| own.contains(DELIMITER)) {
-                let fault = item.span.error(Code::Namespace, format!("the namespace `{}` cannot hold `--`", own.unwrap_or_default()));
+                let fault = item.span.error(
+                    Code::Namespace,
+                    format!(
+                        "the namespace `{}` cannot hold `--`",
+                        own.unwrap_or_default()
+                    ),
+                );
                 self.fault(fault);
                 continue;
             }
             if name.is_empty() {
-                self.fault(item.span.error(Code::ImportNotFound, format!("the import `{text}` names no file")));
+                self.fault(item.span.error(
+                    Code::ImportNotFound,
+                    format!("the import `{text}` names no file"),
+                ));
                 continue;
             }
-            self.queue.push_back(Import { name, span: item.span, own, outer: outer.to_owned(), properties, from });
+            self.queue.push_back(Import {
+                name,
+                span: item.span,
+                own,
+                outer: outer.to_owned(),
+                properties,
+                from,
+            });
         }
     }
 
@@ -198,34 +271,57 @@ impl Loader<'_> {
             Data::Str(text) => return Some((text.to_string(), None)),
             Data::Map(map) => map,
             Data::Null => {
-                self.fault(item.span.error(Code::ImportProperties, "an import must be a string or a mapping, and this is null"));
+                self.fault(item.span.error(
+                    Code::ImportProperties,
+                    "an import must be a string or a mapping, and this is null",
+                ));
                 return None;
             }
             Data::Date(_) | Data::Bytes(_) => {
-                self.fault(item.span.error(Code::Foreign, format!("an import must be a string, and this is {}", item.kind())));
+                self.fault(item.span.error(
+                    Code::Foreign,
+                    format!("an import must be a string, and this is {}", item.kind()),
+                ));
                 return None;
             }
             _ => {
-                self.fault(item.span.error(Code::Format, format!("an import must be a string or a mapping, and this is {}", item.kind())));
+                self.fault(item.span.error(
+                    Code::Format,
+                    format!(
+                        "an import must be a string or a mapping, and this is {}",
+                        item.kind()
+                    ),
+                ));
                 return None;
             }
         };
         let [(name, properties)] = &map.entries[..] else {
-            self.fault(
-                item.span.error(Code::ImportProperties, "an import with properties is a mapping with one key: the name of the file"),
-            );
+            self.fault(item.span.error(
+                Code::ImportProperties,
+                "an import with properties is a mapping with one key: the name of the file",
+            ));
             return None;
         };
         if !matches!(properties.data, Data::Map(_) | Data::Null) {
-            let fault = properties
-                .span
-                .error(Code::Format, format!("the properties of an import are a mapping, and this is {}", properties.kind()));
+            let fault = properties.span.error(
+                Code::Format,
+                format!(
+                    "the properties of an import are a mapping, and this is {}",
+                    properties.kind()
+                ),
+            );
             self.fault(fault);
             return None;
         }
         if self.version < Version::V1_5 {
-            let fault = item.span.error(Code::FeatureTooNew, format!("imports have properties since {}", Version::V1_5));
-            self.fault(fault.hint(format!("declare `tosca_definitions_version: {}`", Version::V1_5)));
+            let fault = item.span.error(
+                Code::FeatureTooNew,
+                format!("imports have properties since {}", Version::V1_5),
+            );
+            self.fault(fault.hint(format!(
+                "declare `tosca_definitions_version: {}`",
+                Version::V1_5
+            )));
             return None;
         }
         Some((name.as_str()?.to_owned(), Some(properties.clone())))
@@ -235,17 +331,38 @@ impl Loader<'_> {
     fn part(&mut self, import: &Import) -> Option<Part> {
         self.tried += 1;
         if self.tried > FILES {
-            self.fault(import.span.error(Code::Limit, format!("the blueprint imports more than {FILES} files")));
+            self.fault(import.span.error(
+                Code::Limit,
+                format!("the blueprint imports more than {FILES} files"),
+            ));
             self.queue.clear();
             return None;
         }
-        let Located { location, file, stands_in } = self.locate(import)?;
+        let Located {
+            location,
+            file,
+            stands_in,
+        } = self.locate(import)?;
         if !begins_as_dsl(self.sources.text(file)) {
-            let fault = import.span.error(Code::Foreign, format!("`{}` is no file of the DSL: its first key is no section", import.name));
-            self.fault(fault.hint(format!("start it with one of {}; what is in it is not shown", SECTIONS.join(", "))));
+            let fault = import.span.error(
+                Code::Foreign,
+                format!(
+                    "`{}` is no file of the DSL: its first key is no section",
+                    import.name
+                ),
+            );
+            self.fault(fault.hint(format!(
+                "start it with one of {}; what is in it is not shown",
+                SECTIONS.join(", ")
+            )));
             return None;
         }
-        let root = match self.read.get(&file).cloned().map_or_else(|| parse(self.sources, file, self.diagnostics), Ok) {
+        let root = match self
+            .read
+            .get(&file)
+            .cloned()
+            .map_or_else(|| parse(self.sources, file, self.diagnostics), Ok)
+        {
             Ok(root) => root,
             Err(fault) => {
                 self.fault(fault.related(import.span, "imported here"));
@@ -255,17 +372,32 @@ impl Loader<'_> {
         self.read.insert(file, root.clone());
         self.sources.set_import(file, import.span);
         let Some(map) = root.as_map() else {
-            let fault = root.span.error(Code::Foreign, format!("an imported file must be a mapping, and this is {}", root.kind()));
+            let fault = root.span.error(
+                Code::Foreign,
+                format!(
+                    "an imported file must be a mapping, and this is {}",
+                    root.kind()
+                ),
+            );
             self.fault(fault.related(import.span, "imported here"));
             return None;
         };
-        let basic = root.get("node_types").is_some_and(|types| types.get("cloudify.nodes.Root").is_some());
+        let basic = root
+            .get("node_types")
+            .is_some_and(|types| types.get("cloudify.nodes.Root").is_some());
         if let (true, Some(own)) = (basic, &import.own) {
-            let fault = import.span.error(Code::NamespaceUse, format!("the basic types cannot be put under the namespace `{own}`"));
+            let fault = import.span.error(
+                Code::NamespaceUse,
+                format!("the basic types cannot be put under the namespace `{own}`"),
+            );
             self.fault(fault.hint("import them without a namespace: their names are everyone's"));
             return None;
         }
-        let namespace = if basic { String::new() } else { import.namespace() };
+        let namespace = if basic {
+            String::new()
+        } else {
+            import.namespace()
+        };
         if !self.seen.insert((location, namespace.clone())) {
             return None;
         }
@@ -273,52 +405,98 @@ impl Loader<'_> {
             self.check_version(map, import);
         }
         self.enqueue(&root, file, &namespace);
-        let map = import.properties.as_ref().map_or_else(|| map.clone(), |properties| with_properties(map, properties, self.diagnostics));
+        let map = import.properties.as_ref().map_or_else(
+            || map.clone(),
+            |properties| with_properties(map, properties, self.diagnostics),
+        );
         if namespace.is_empty() {
-            return Some(Part { root: Arc::new(map), basic });
+            return Some(Part {
+                root: Arc::new(map),
+                basic,
+            });
         }
         self.namespaced += root.count();
         if self.namespaced > NAMESPACED {
-            self.fault(import.span.error(Code::Limit, format!("the files under namespaces have more than {NAMESPACED} values")));
+            self.fault(import.span.error(
+                Code::Limit,
+                format!("the files under namespaces have more than {NAMESPACED} values"),
+            ));
             self.queue.clear();
             return None;
         }
-        Some(Part { root: Arc::new(namespace::prefix(&map, &namespace)), basic })
+        Some(Part {
+            root: Arc::new(namespace::prefix(&map, &namespace)),
+            basic,
+        })
     }
 
     /// What such a file has that the declared version has not is no fault of its own.
     fn check_version(&mut self, map: &Map, import: &Import) {
-        let Some(value) = map.get("tosca_definitions_version").filter(|value| !value.is_null()) else { return };
-        let Some(version) = read_version(value, Code::Foreign, self.diagnostics) else { return };
+        let Some(value) = map
+            .get("tosca_definitions_version")
+            .filter(|value| !value.is_null())
+        else {
+            return;
+        };
+        let Some(version) = read_version(value, Code::Foreign, self.diagnostics) else {
+            return;
+        };
         if version > self.version {
-            let message = format!("`{}` needs `{version}`, and the blueprint declares `{}`", import.name, self.version);
+            let message = format!(
+                "`{}` needs `{version}`, and the blueprint declares `{}`",
+                import.name, self.version
+            );
             let fault = import
                 .span
                 .error(Code::ImportVersion, message)
                 .related(value.span, "asked for here")
                 .related(self.declared, "declared here");
-            self.fault(fault.hint(format!("declare `tosca_definitions_version: {version}` in the blueprint")));
+            self.fault(fault.hint(format!(
+                "declare `tosca_definitions_version: {version}` in the blueprint"
+            )));
             self.too_new.insert(value.span.file);
         }
     }
 }
 
-/// Whether the first key of a text is a section: only then it is meant to be imported, and faults may quote it. A file that a blueprint
-/// merely names could be anything that its reader may see and its author may not. One without any key says nothing.
+/// Whether the first key of a text is a section: only then it is meant to be imported, and faults
+/// may quote it. A file that a blueprint merely names could be anything that its reader may see and
+/// its author may not. One without any key says nothing.
 fn begins_as_dsl(text: &str) -> bool {
-    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim_start);
-    let is_content = |line: &&str| !line.is_empty() && !line.starts_with(['#', '%']) && !line.starts_with("---");
-    let mut lines = lines.filter(is_content).map(|line| line.trim_matches(['{', '}', ' ', '\t'])).filter(|line| !line.is_empty());
-    let Some(first) = lines.next() else { return true };
-    let key = first.split_once(':').map_or(first, |(key, _)| key).trim().trim_matches(['"', '\'']);
+    let lines = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim_start);
+    let is_content =
+        |line: &&str| !line.is_empty() && !line.starts_with(['#', '%']) && !line.starts_with("---");
+    let mut lines = lines
+        .filter(is_content)
+        .map(|line| line.trim_matches(['{', '}', ' ', '\t']))
+        .filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else {
+        return true;
+    };
+    let key = first
+        .split_once(':')
+        .map_or(first, |(key, _)| key)
+        .trim()
+        .trim_matches(['"', '\'']);
     SECTIONS.contains(&key)
 }
 
 /// Namespace and name of an import. A `--` inside a path or address is part of it.
 fn split(text: &str) -> (Option<String>, String) {
-    let parts = text.match_indices(DELIMITER).map(|(at, _)| (&text[..at], &text[at + DELIMITER.len()..]));
-    match parts.filter(|(namespace, _)| !namespace.contains(['/', ':'])).last() {
-        Some((namespace, name)) => (Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty()), name.to_owned()),
+    let parts = text
+        .match_indices(DELIMITER)
+        .map(|(at, _)| (&text[..at], &text[at + DELIMITER.len()..]));
+    match parts
+        .filter(|(namespace, _)| !namespace.contains(['/', ':']))
+        .last()
+    {
+        Some((namespace, name)) => (
+            Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty()),
+            name.to_owned(),
+        ),
         None => (None, text.to_owned()),
     }
 }
@@ -339,7 +517,14 @@ mod tests {
         ] {
             assert!(begins_as_dsl(text), "{text}");
         }
-        for text in ["root:x:0:0:root:/root:/bin/bash\n", "password: hunter2\n", "- a\n", "just text", "inputs\u{1b}: x", "[inputs]"] {
+        for text in [
+            "root:x:0:0:root:/root:/bin/bash\n",
+            "password: hunter2\n",
+            "- a\n",
+            "just text",
+            "inputs\u{1b}: x",
+            "[inputs]",
+        ] {
             assert!(!begins_as_dsl(text), "{text}");
         }
     }
@@ -351,6 +536,9 @@ mod tests {
         assert_eq!(namespace("a--b--a.yaml").as_deref(), Some("a--b"));
         assert_eq!(namespace("some/folder--x/a.yaml"), None);
         assert_eq!(namespace("http://host/a--b.yaml"), None);
-        assert_eq!(namespace("ns--http://host/a--b.yaml").as_deref(), Some("ns"));
+        assert_eq!(
+            namespace("ns--http://host/a--b.yaml").as_deref(),
+            Some("ns")
+        );
     }
 }

@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where a file comes from; one that is loaded already under the same namespace is not loaded again.
+/// Where a file comes from; one that is loaded already under the same namespace is not loaded
+/// again.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub(super) enum Location {
     Bundled(bundled::Catalog),
@@ -46,7 +47,11 @@ impl Loader<'_> {
             Some("blueprint") => self.blueprint(import),
             Some("http" | "https") => self.address(&import.name, import),
             Some("ftp") => {
-                self.not_found(import, "ftp is not spoken here", &["save the file beside the blueprint and import it by its path"]);
+                self.not_found(
+                    import,
+                    "ftp is not spoken here",
+                    &["save the file beside the blueprint and import it by its path"],
+                );
                 None
             }
             _ => self.file(import),
@@ -70,29 +75,48 @@ impl Loader<'_> {
 
     fn blueprint(&mut self, import: &Import) -> Option<Located> {
         let Some(own) = &import.own else {
-            let fault = import.span.error(Code::BlueprintNamespace, format!("`{}` needs a namespace", import.name));
+            let fault = import.span.error(
+                Code::BlueprintNamespace,
+                format!("`{}` needs a namespace", import.name),
+            );
             self.fault(fault.hint(format!("write `ns{DELIMITER}{}`", import.name)));
             return None;
         };
         if let Some(first) = self.blueprints.insert(import.namespace(), import.span) {
-            let fault = import.span.error(Code::NamespaceUse, format!("the namespace `{own}` is used for two blueprints"));
+            let fault = import.span.error(
+                Code::NamespaceUse,
+                format!("the namespace `{own}` is used for two blueprints"),
+            );
             self.fault(fault.related(first, "first used here"));
             return None;
         }
         let found = self.by_rules(&import.name, import);
         if found.is_none() {
-            self.not_found(import, "there is no store of blueprints here", &["say where it is: --import-rule blueprint:ID=PATH"]);
+            self.not_found(
+                import,
+                "there is no store of blueprints here",
+                &["say where it is: --import-rule blueprint:ID=PATH"],
+            );
         }
         found
     }
 
-    /// Tries what `--import-rule` puts in the place of an address. A rule that names a file does so for every version of a plugin.
+    /// Tries what `--import-rule` puts in the place of an address. A rule that names a file does so
+    /// for every version of a plugin.
     fn by_rules(&mut self, address: &str, import: &Import) -> Option<Located> {
-        let rewrite = |(prefix, with): &(String, String)| Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?));
+        let rewrite = |(prefix, with): &(String, String)| {
+            Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?))
+        };
         let rewritten: Vec<String> = self.options.rules.iter().filter_map(rewrite).collect();
         self.missed.clear();
-        let found = rewritten.iter().find_map(|candidate| self.rewritten(candidate, import));
-        found.or_else(|| rewritten.iter().find_map(|candidate| self.rewritten(candidate.split_once('?')?.0, import)))
+        let found = rewritten
+            .iter()
+            .find_map(|candidate| self.rewritten(candidate, import));
+        found.or_else(|| {
+            rewritten
+                .iter()
+                .find_map(|candidate| self.rewritten(candidate.split_once('?')?.0, import))
+        })
     }
 
     fn rewritten(&mut self, candidate: &str, import: &Import) -> Option<Located> {
@@ -100,11 +124,22 @@ impl Loader<'_> {
             if let Some(found) = bundled::by_address(candidate, self.version) {
                 return Some(self.bundled(&found, import));
             }
-            return self.fetched(candidate, import).map_err(|why| self.missed.push(format!("{candidate}: {why}"))).ok();
+            return self
+                .fetched(candidate, import)
+                .map_err(|why| self.missed.push(format!("{candidate}: {why}")))
+                .ok();
         }
         let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
-        let file = self.sources.read(&path).map_err(|why| self.missed.push(why.to_string())).ok()?;
-        Some(Located { location: Location::of(&path), file, stands_in: false })
+        let file = self
+            .sources
+            .read(&path)
+            .map_err(|why| self.missed.push(why.to_string()))
+            .ok()?;
+        Some(Located {
+            location: Location::of(&path),
+            file,
+            stands_in: false,
+        })
     }
 
     fn address(&mut self, address: &str, import: &Import) -> Option<Located> {
@@ -119,7 +154,14 @@ impl Loader<'_> {
             Err(why) => {
                 let known: Vec<String> = bundled::examples().collect();
                 let bundled = format!("bundled, in this and other editions: {}", known.join(", "));
-                self.not_found(import, &why, &["save the file beside the blueprint and import it by its path", &bundled]);
+                self.not_found(
+                    import,
+                    &why,
+                    &[
+                        "save the file beside the blueprint and import it by its path",
+                        &bundled,
+                    ],
+                );
                 None
             }
         }
@@ -127,43 +169,78 @@ impl Loader<'_> {
 
     fn fetched(&mut self, address: &str, import: &Import) -> Result<Located, String> {
         let begun = Instant::now();
-        let fetched = self.options.network.fetch(address, NETWORK.saturating_sub(self.waited));
+        let fetched = self
+            .options
+            .network
+            .fetch(address, NETWORK.saturating_sub(self.waited));
         self.waited += begun.elapsed();
         let fetched = fetched?;
         let file = self.sources.add_text(address, fetched.text);
         if let Some(why) = fetched.stale {
-            self.fault(import.span.warning(Code::ImportNotFound, format!("an old copy of {address} is used: {why}")));
+            self.fault(import.span.warning(
+                Code::ImportNotFound,
+                format!("an old copy of {address} is used: {why}"),
+            ));
         }
-        Ok(Located { location: Location::Address(address.to_owned()), file, stands_in: false })
+        Ok(Located {
+            location: Location::Address(address.to_owned()),
+            file,
+            stands_in: false,
+        })
     }
 
     fn bundled(&mut self, found: &Found, import: &Import) -> Located {
         let Found { catalog, exact } = found;
         if !exact {
-            let note = format!("`{}` is not bundled; edition {} is used instead", import.name, catalog.edition);
+            let note = format!(
+                "`{}` is not bundled; edition {} is used instead",
+                import.name, catalog.edition
+            );
             self.fault(import.span.warning(Code::Catalog, note));
         }
         let name = format!("<bundled {} {}>", catalog.family_name(), catalog.edition);
-        // A catalog that stands in for an older edition asks for no newer version of the DSL than that did.
-        Located { location: Location::Bundled(*catalog), file: self.sources.add_text(name, catalog.text), stands_in: !exact }
+        // A catalog that stands in for an older edition asks for no newer version of the DSL than
+        // that did.
+        Located {
+            location: Location::Bundled(*catalog),
+            file: self.sources.add_text(name, catalog.text),
+            stands_in: !exact,
+        }
     }
 
-    /// Tries the working directory, then beside the importing file, then what a manager would serve: the order of the original.
+    /// Tries the working directory, then beside the importing file, then what a manager would
+    /// serve: the order of the original.
     fn file(&mut self, import: &Import) -> Option<Located> {
         if let Some(found) = self.by_rules(&import.name, import) {
             return Some(found);
         }
-        let name = import.name.strip_prefix("file://").or_else(|| import.name.strip_prefix("file:")).unwrap_or(&import.name);
+        let name = import
+            .name
+            .strip_prefix("file://")
+            .or_else(|| import.name.strip_prefix("file:"))
+            .unwrap_or(&import.name);
         let path = Path::new(name);
         let variant = path.extension().and_then(|end| end.to_str()).map(|end| {
             let stem = &name[..name.len() - end.len() - 1];
             PathBuf::from(format!("{stem}_{}.{end}", self.version.suffix()))
         });
-        let beside = self.sources.path(import.from).and_then(Path::parent).map(|folder| folder.join(path));
-        let candidates: Vec<PathBuf> = variant.into_iter().chain([path.to_owned()]).chain(beside).collect();
+        let beside = self
+            .sources
+            .path(import.from)
+            .and_then(Path::parent)
+            .map(|folder| folder.join(path));
+        let candidates: Vec<PathBuf> = variant
+            .into_iter()
+            .chain([path.to_owned()])
+            .chain(beside)
+            .collect();
         if let Some(path) = candidates.iter().find(|path| path.exists()) {
             return match self.sources.read(path) {
-                Ok(file) => Some(Located { location: Location::of(path), file, stands_in: false }),
+                Ok(file) => Some(Located {
+                    location: Location::of(path),
+                    file,
+                    stands_in: false,
+                }),
                 Err(error) => {
                     self.fault(import.span.error(Code::ImportNotFound, error.to_string()));
                     None
@@ -176,12 +253,19 @@ impl Loader<'_> {
         if let Some(found) = bundled::by_name(name, self.version) {
             return Some(self.bundled(&found, import));
         }
-        self.not_found(import, "looked in the working directory and beside this file", &[]);
+        self.not_found(
+            import,
+            "looked in the working directory and beside this file",
+            &[],
+        );
         None
     }
 
     fn not_found(&mut self, import: &Import, why: &str, hints: &[&str]) {
-        let mut fault = import.span.error(Code::ImportNotFound, format!("the import `{}` cannot be found: {why}", import.name));
+        let mut fault = import.span.error(
+            Code::ImportNotFound,
+            format!("the import `{}` cannot be found: {why}", import.name),
+        );
         for missed in std::mem::take(&mut self.missed) {
             fault = fault.hint(format!("an import rule leads to nothing: {missed}"));
         }
@@ -194,7 +278,9 @@ impl Loader<'_> {
 
 /// The address that a relative name stands for in a file with this address.
 fn address_beside(address: &str, name: &str) -> Option<String> {
-    let (scheme, rest) = address.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    let (scheme, rest) = address
+        .split_once("://")
+        .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut steps: Vec<&str> = path.split('/').collect();

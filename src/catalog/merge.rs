@@ -31,10 +31,10 @@ enum Rule {
 
 fn rule(section: &str) -> Rule {
     match section {
-        "node_types" | "plugins" | "workflows" | "relationships" | "policy_types" | "policy_triggers" | "groups" | "data_types" => {
-            Rule::Union
-        }
-        "inputs" | "outputs" | "node_templates" | "capabilities" | "labels" | "blueprint_labels" | "resource_tags" => Rule::UnionSince1_3,
+        "node_types" | "plugins" | "workflows" | "relationships" | "policy_types"
+        | "policy_triggers" | "groups" | "data_types" => Rule::Union,
+        "inputs" | "outputs" | "node_templates" | "capabilities" | "labels"
+        | "blueprint_labels" | "resource_tags" => Rule::UnionSince1_3,
         "description" | "metadata" => Rule::First,
         "imports" | "dsl_definitions" | "tosca_definitions_version" => Rule::Ignored,
         _ => Rule::Single,
@@ -43,14 +43,26 @@ fn rule(section: &str) -> Rule {
 
 /// Merges in the order of loading; the main file is the first.
 pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Diagnostics) -> Value {
-    let Some(map) = main.as_map().filter(|_| !parts.is_empty()) else { return main.clone() };
-    let mut merger = Merger { sections: map.entries.clone(), names: HashMap::new(), version, d };
+    let Some(map) = main.as_map().filter(|_| !parts.is_empty()) else {
+        return main.clone();
+    };
+    let mut merger = Merger {
+        sections: map.entries.clone(),
+        names: HashMap::new(),
+        version,
+        d,
+    };
     for part in parts {
         for (key, section) in &part.root.entries {
             merger.section(key, section, part.basic);
         }
     }
-    Value::new(main.span, Data::Map(Arc::new(Map { entries: merger.sections })))
+    Value::new(
+        main.span,
+        Data::Map(Arc::new(Map {
+            entries: merger.sections,
+        })),
+    )
 }
 
 struct Merger<'d> {
@@ -68,23 +80,34 @@ impl Merger<'_> {
         if rule == Rule::Ignored {
             return;
         }
-        let Some(at) = self.sections.iter().position(|(other, _)| other.as_str() == Some(&name)) else {
+        let Some(at) = self
+            .sections
+            .iter()
+            .position(|(other, _)| other.as_str() == Some(&name))
+        else {
             self.sections.push((key.clone(), value.clone()));
             return;
         };
         match rule {
             Rule::First | Rule::Ignored => {}
             Rule::Single => self.refuse(&name, at, key.span, "it must stand in one file"),
-            Rule::UnionSince1_3 if self.version < Version::V1_3 => {
-                self.refuse(&name, at, key.span, "that is possible since cloudify_dsl_1_3")
-            }
+            Rule::UnionSince1_3 if self.version < Version::V1_3 => self.refuse(
+                &name,
+                at,
+                key.span,
+                "that is possible since cloudify_dsl_1_3",
+            ),
             Rule::Union | Rule::UnionSince1_3 => self.union(&name, at, value, basic),
         }
     }
 
     fn refuse(&mut self, name: &str, at: usize, second: Span, why: &str) {
-        let fault = second.error(Code::MergeSection, format!("`{name}` cannot be merged across imports: {why}"));
-        self.d.push(fault.related(self.sections[at].0.span, "first given here"));
+        let fault = second.error(
+            Code::MergeSection,
+            format!("`{name}` cannot be merged across imports: {why}"),
+        );
+        self.d
+            .push(fault.related(self.sections[at].0.span, "first given here"));
     }
 
     fn union(&mut self, section: &str, at: usize, more: &Value, basic: bool) {
@@ -94,12 +117,24 @@ impl Merger<'_> {
             if first.is_null() {
                 *first = more.clone();
             } else if !more.is_null() && first.as_map().is_some() {
-                self.d.push(more.span.error(Code::Format, format!("`{section}` must be a mapping, and this is {}", more.kind())));
+                self.d.push(more.span.error(
+                    Code::Format,
+                    format!("`{section}` must be a mapping, and this is {}", more.kind()),
+                ));
             }
             return;
         };
-        let index = |map: &Map| map.entries.iter().enumerate().map(|(at, (key, _))| (key.to_key(), at)).collect();
-        let names = self.names.entry(section.to_owned()).or_insert_with(|| index(map));
+        let index = |map: &Map| {
+            map.entries
+                .iter()
+                .enumerate()
+                .map(|(at, (key, _))| (key.to_key(), at))
+                .collect()
+        };
+        let names = self
+            .names
+            .entry(section.to_owned())
+            .or_insert_with(|| index(map));
         // Copied the first time only: from then on, nobody else has it.
         let entries = &mut Arc::make_mut(map).entries;
         for (key, value) in &more.entries {
@@ -109,14 +144,24 @@ impl Merger<'_> {
                     names.insert(name, entries.len());
                     entries.push((key.clone(), value.clone()));
                 }
-                Some(place) => self.d.extend(both(section, &mut entries[place], (key, value), basic || name.starts_with("cloudify."))),
+                Some(place) => self.d.extend(both(
+                    section,
+                    &mut entries[place],
+                    (key, value),
+                    basic || name.starts_with("cloudify."),
+                )),
             }
         }
     }
 }
 
 /// What holds of two definitions of one name.
-fn both(section: &str, first: &mut (Value, Value), second: (&Value, &Value), later_wins: bool) -> Option<Diagnostic> {
+fn both(
+    section: &str,
+    first: &mut (Value, Value),
+    second: (&Value, &Value),
+    later_wins: bool,
+) -> Option<Diagnostic> {
     match section {
         "labels" | "blueprint_labels" | "resource_tags" => None,
         "workflows" => {
@@ -133,7 +178,10 @@ fn both(section: &str, first: &mut (Value, Value), second: (&Value, &Value), lat
         }
         _ => {
             let what = section.trim_end_matches('s').replace('_', " ");
-            let fault = first.0.span.error(Code::MergeConflict, format!("the {what} `{}` is defined twice", first.0.to_key()));
+            let fault = first.0.span.error(
+                Code::MergeConflict,
+                format!("the {what} `{}` is defined twice", first.0.to_key()),
+            );
             Some(fault.related(second.0.span, "also defined here"))
         }
     }
@@ -148,7 +196,10 @@ fn filled(first: &Value, second: &Value) -> Value {
     };
     let mut entries = mapped(first);
     for (key, value) in mapped(second) {
-        if !entries.iter().any(|(other, _)| other.as_str() == key.as_str()) {
+        if !entries
+            .iter()
+            .any(|(other, _)| other.as_str() == key.as_str())
+        {
             entries.push((key, value));
         }
     }
@@ -156,17 +207,38 @@ fn filled(first: &Value, second: &Value) -> Value {
 }
 
 fn only_relationships(template: &Value) -> bool {
-    template.as_map().is_some_and(|map| map.entries.len() == 1 && map.get("relationships").is_some())
+    template
+        .as_map()
+        .is_some_and(|map| map.entries.len() == 1 && map.get("relationships").is_some())
 }
 
 /// A node template, and the relationships that another file gives it.
 fn extended(first: &Value, second: &Value) -> Value {
-    let (base, more) = if only_relationships(second) { (first, second) } else { (second, first) };
-    let list = |value: &Value| value.get("relationships").and_then(Value::as_list).unwrap_or_default().to_vec();
+    let (base, more) = if only_relationships(second) {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let list = |value: &Value| {
+        value
+            .get("relationships")
+            .and_then(Value::as_list)
+            .unwrap_or_default()
+            .to_vec()
+    };
     let all = [list(first), list(second)].concat();
-    let mut entries = base.as_map().map(|map| map.entries.clone()).unwrap_or_default();
+    let mut entries = base
+        .as_map()
+        .map(|map| map.entries.clone())
+        .unwrap_or_default();
     entries.retain(|(key, _)| key.as_str() != Some("relationships"));
-    let (key, value) = more.as_map().and_then(|map| map.entry("relationships")).expect("it holds nothing else");
-    entries.push((key.clone(), Value::new(value.span, Data::List(Arc::new(all)))));
+    let (key, value) = more
+        .as_map()
+        .and_then(|map| map.entry("relationships"))
+        .expect("it holds nothing else");
+    entries.push((
+        key.clone(),
+        Value::new(value.span, Data::List(Arc::new(all))),
+    ));
     Value::new(base.span, Data::Map(Arc::new(Map { entries })))
 }

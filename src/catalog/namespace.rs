@@ -1,4 +1,5 @@
-//! Puts a file under a namespace: every name that it defines, and every reference to one, gets a prefix.
+//! Puts a file under a namespace: every name that it defines, and every reference to one, gets a
+//! prefix.
 //!
 //! Names that start with `cloudify.` and the primitive types belong to everyone and stay.
 
@@ -10,9 +11,20 @@ pub(crate) const DELIMITER: &str = "--";
 
 /// The sections of a file under a namespace.
 pub(super) fn prefix(root: &Map, namespace: &str) -> Map {
-    let prefixer = Prefixer { prefix: format!("{namespace}{DELIMITER}") };
+    let prefixer = Prefixer {
+        prefix: format!("{namespace}{DELIMITER}"),
+    };
     Map {
-        entries: root.entries.iter().map(|(key, value)| (key.clone(), prefixer.section(key.as_str().unwrap_or_default(), value))).collect(),
+        entries: root
+            .entries
+            .iter()
+            .map(|(key, value)| {
+                (
+                    key.clone(),
+                    prefixer.section(key.as_str().unwrap_or_default(), value),
+                )
+            })
+            .collect(),
     }
 }
 
@@ -24,36 +36,67 @@ impl Prefixer {
     fn section(&self, name: &str, value: &Value) -> Value {
         match name {
             "inputs" => self.names(value, |schema| self.schema(schema)),
-            "data_types" => {
-                self.names(value, |one| fields(one, |key, value| if key == "properties" { self.schemas(value) } else { value.clone() }))
-            }
-            "node_types" => self.names(value, |one| self.derived(one, &["properties", "runtime_properties"], &["interfaces"])),
-            "relationships" => self.names(value, |one| self.derived(one, &["properties"], &["source_interfaces", "target_interfaces"])),
+            "data_types" => self.names(value, |one| {
+                fields(one, |key, value| {
+                    if key == "properties" {
+                        self.schemas(value)
+                    } else {
+                        value.clone()
+                    }
+                })
+            }),
+            "node_types" => self.names(value, |one| {
+                self.derived(one, &["properties", "runtime_properties"], &["interfaces"])
+            }),
+            "relationships" => self.names(value, |one| {
+                self.derived(
+                    one,
+                    &["properties"],
+                    &["source_interfaces", "target_interfaces"],
+                )
+            }),
             "node_templates" => self.names(value, |one| self.template(one)),
             "groups" => self.names(value, |one| self.group(one)),
-            "policies" => {
-                self.names(value, |one| fields(one, |key, value| if key == "targets" { self.texts(value) } else { self.values(value) }))
-            }
+            "policies" => self.names(value, |one| {
+                fields(one, |key, value| {
+                    if key == "targets" {
+                        self.texts(value)
+                    } else {
+                        self.values(value)
+                    }
+                })
+            }),
             "policy_types" => self.names(value, |one| self.derived(one, &["properties"], &[])),
             "policy_triggers" => self.names(value, |one| self.derived(one, &["parameters"], &[])),
             "workflows" => self.names(value, |one| self.workflow(one)),
             "outputs" | "capabilities" => self.names(value, |one| self.values(one)),
             // The original leaves the functions in labels alone.
             "resource_tags" => self.names(value, |tag| self.name(tag)),
-            "labels" | "blueprint_labels" | "plugins" | "metadata" | "deployment_settings" => self.names(value, Value::clone),
+            "labels" | "blueprint_labels" | "plugins" | "metadata" | "deployment_settings" => {
+                self.names(value, Value::clone)
+            }
             _ => value.clone(),
         }
     }
 
     fn name(&self, value: &Value) -> Value {
         match value.as_str() {
-            Some(name) if !name.starts_with("cloudify.") && !name.is_empty() => Value::text(value.span, &format!("{}{name}", self.prefix)),
+            Some(name) if !name.starts_with("cloudify.") && !name.is_empty() => {
+                Value::text(value.span, &format!("{}{name}", self.prefix))
+            }
             _ => value.clone(),
         }
     }
 
     fn type_name(&self, value: &Value) -> Value {
-        if value.as_str().is_some_and(|name| PRIMITIVES.contains(&name)) { value.clone() } else { self.name(value) }
+        if value
+            .as_str()
+            .is_some_and(|name| PRIMITIVES.contains(&name))
+        {
+            value.clone()
+        } else {
+            self.name(value)
+        }
     }
 
     /// A mapping whose keys are names.
@@ -63,7 +106,10 @@ impl Prefixer {
 
     fn texts(&self, value: &Value) -> Value {
         match &value.data {
-            Data::List(list) => Value::new(value.span, Data::List(Arc::new(list.iter().map(|item| self.name(item)).collect()))),
+            Data::List(list) => Value::new(
+                value.span,
+                Data::List(Arc::new(list.iter().map(|item| self.name(item)).collect())),
+            ),
             _ => value.clone(),
         }
     }
@@ -98,7 +144,9 @@ impl Prefixer {
                 _ => value.clone(),
             }),
         };
-        fields(value, |_, interface| fields(interface, |_, it| operation(it)))
+        fields(value, |_, interface| {
+            fields(interface, |_, it| operation(it))
+        })
     }
 
     fn template(&self, value: &Value) -> Value {
@@ -106,7 +154,12 @@ impl Prefixer {
             "type" => self.name(value),
             "interfaces" => self.interfaces(value, false),
             "relationships" => match &value.data {
-                Data::List(list) => Value::new(value.span, Data::List(Arc::new(list.iter().map(|item| self.relationship(item)).collect()))),
+                Data::List(list) => Value::new(
+                    value.span,
+                    Data::List(Arc::new(
+                        list.iter().map(|item| self.relationship(item)).collect(),
+                    )),
+                ),
                 _ => value.clone(),
             },
             _ => self.values(value),
@@ -122,7 +175,15 @@ impl Prefixer {
     }
 
     fn group(&self, value: &Value) -> Value {
-        let trigger = |value: &Value| fields(value, |key, value| if key == "type" { self.name(value) } else { self.values(value) });
+        let trigger = |value: &Value| {
+            fields(value, |key, value| {
+                if key == "type" {
+                    self.name(value)
+                } else {
+                    self.values(value)
+                }
+            })
+        };
         let policy = |value: &Value| {
             fields(value, |key, value| match key {
                 "type" => self.name(value),
@@ -152,7 +213,12 @@ impl Prefixer {
     fn values(&self, value: &Value) -> Value {
         match (&value.data, call(value)) {
             (_, Some(call)) => self.call(value, call),
-            (Data::List(list), None) => Value::new(value.span, Data::List(Arc::new(list.iter().map(|item| self.values(item)).collect()))),
+            (Data::List(list), None) => Value::new(
+                value.span,
+                Data::List(Arc::new(
+                    list.iter().map(|item| self.values(item)).collect(),
+                )),
+            ),
             (Data::Map(_), None) => mapped(value, |key, value| (key.clone(), self.values(value))),
             _ => value.clone(),
         }
@@ -167,25 +233,46 @@ impl Prefixer {
         let of_name = matches!(call.name, "get_input" | "get_property" | "get_attribute");
         let arguments = match &call.arguments.data {
             Data::List(list) if of_name => {
-                let items = list.iter().enumerate().map(|(at, item)| if at == 0 { named(item) } else { self.values(item) });
+                let items = list.iter().enumerate().map(|(at, item)| {
+                    if at == 0 {
+                        named(item)
+                    } else {
+                        self.values(item)
+                    }
+                });
                 Value::new(call.arguments.span, Data::List(Arc::new(items.collect())))
             }
             _ if of_name => named(call.arguments),
             _ => self.values(call.arguments),
         };
-        mapped(value, |key, value| (key.clone(), if key.as_str() == Some(call.name) { arguments.clone() } else { value.clone() }))
+        mapped(value, |key, value| {
+            (
+                key.clone(),
+                if key.as_str() == Some(call.name) {
+                    arguments.clone()
+                } else {
+                    value.clone()
+                },
+            )
+        })
     }
 }
 
 /// A mapping whose keys are known.
 fn fields(value: &Value, body: impl Fn(&str, &Value) -> Value) -> Value {
-    mapped(value, |key, value| (key.clone(), body(key.as_str().unwrap_or_default(), value)))
+    mapped(value, |key, value| {
+        (key.clone(), body(key.as_str().unwrap_or_default(), value))
+    })
 }
 
 fn mapped(value: &Value, entry: impl Fn(&Value, &Value) -> (Value, Value)) -> Value {
     match &value.data {
         Data::Map(map) => {
-            let entries = map.entries.iter().map(|(key, value)| entry(key, value)).collect();
+            let entries = map
+                .entries
+                .iter()
+                .map(|(key, value)| entry(key, value))
+                .collect();
             Value::new(value.span, Data::Map(Arc::new(Map { entries })))
         }
         _ => value.clone(),

@@ -8,27 +8,46 @@ use std::sync::Arc;
 
 /// The file with values for the properties of every plugin in it.
 pub(super) fn with_properties(map: &Map, given: &Value, d: &mut Diagnostics) -> Map {
-    let Some(given) = given.as_map() else { return map.clone() };
+    let Some(given) = given.as_map() else {
+        return map.clone();
+    };
     for (name, value) in &given.entries {
-        let fits =
-            matches!(value.data, Data::Str(_) | Data::Int(_) | Data::Float(_) | Data::Bool(_) | Data::List(_)) || call(value).is_some();
+        let fits = matches!(
+            value.data,
+            Data::Str(_) | Data::Int(_) | Data::Float(_) | Data::Bool(_) | Data::List(_)
+        ) || call(value).is_some();
         if !fits {
-            let fault = value
-                .span
-                .error(Code::ImportProperties, format!("the property `{}` of an import cannot be {}", name.to_key(), value.kind()));
+            let fault = value.span.error(
+                Code::ImportProperties,
+                format!(
+                    "the property `{}` of an import cannot be {}",
+                    name.to_key(),
+                    value.kind()
+                ),
+            );
             d.push(fault);
         }
     }
     let mut map = map.clone();
-    if let Some((_, plugins)) = map.entries.iter_mut().find(|(key, _)| key.as_str() == Some("plugins")) {
+    if let Some((_, plugins)) = map
+        .entries
+        .iter_mut()
+        .find(|(key, _)| key.as_str() == Some("plugins"))
+    {
         *plugins = plugins_with(plugins, given, d);
     }
     map
 }
 
 fn plugins_with(plugins: &Value, given: &Map, d: &mut Diagnostics) -> Value {
-    let Some(all) = plugins.as_map() else { return plugins.clone() };
-    let entries = all.entries.iter().map(|(name, plugin)| (name.clone(), plugin_with(plugin, given, d))).collect();
+    let Some(all) = plugins.as_map() else {
+        return plugins.clone();
+    };
+    let entries = all
+        .entries
+        .iter()
+        .map(|(name, plugin)| (name.clone(), plugin_with(plugin, given, d)))
+        .collect();
     Value::new(plugins.span, Data::Map(Arc::new(Map { entries })))
 }
 
@@ -37,40 +56,77 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
     let mut properties = declared.cloned().unwrap_or_default();
     for (name, value) in &given.entries {
         let key = name.to_key();
-        let Some((_, schema)) = properties.entries.iter_mut().find(|(other, _)| other.to_key() == key) else {
-            let fault = name.span.error(Code::ImportPropertyUnknown, format!("the plugin declares no property `{key}`"));
-            let known: Vec<String> = declared.into_iter().flat_map(|map| &map.entries).map(|(name, _)| name.to_key()).collect();
+        let Some((_, schema)) = properties
+            .entries
+            .iter_mut()
+            .find(|(other, _)| other.to_key() == key)
+        else {
+            let fault = name.span.error(
+                Code::ImportPropertyUnknown,
+                format!("the plugin declares no property `{key}`"),
+            );
+            let known: Vec<String> = declared
+                .into_iter()
+                .flat_map(|map| &map.entries)
+                .map(|(name, _)| name.to_key())
+                .collect();
             d.push(fault.did_you_mean(&key, known.iter().map(String::as_str)));
             continue;
         };
         if let Some(declared) = schema.get("type").and_then(Value::as_str)
             && let Err((code, why)) = property_fits(value, declared)
         {
-            d.push(value.span.error(code, format!("the property `{key}` {why}, and this is {}", value.kind())));
+            d.push(value.span.error(
+                code,
+                format!("the property `{key}` {why}, and this is {}", value.kind()),
+            ));
         }
-        let mut fields = schema.as_map().map(|map| map.entries.clone()).unwrap_or_default();
+        let mut fields = schema
+            .as_map()
+            .map(|map| map.entries.clone())
+            .unwrap_or_default();
         fields.retain(|(key, _)| key.as_str() != Some("value"));
         fields.push((Value::text(name.span, "value"), value.clone()));
         *schema = Value::new(schema.span, Data::Map(Arc::new(Map { entries: fields })));
     }
-    let mut fields = plugin.as_map().map(|map| map.entries.clone()).unwrap_or_default();
-    if let Some((_, value)) = fields.iter_mut().find(|(key, _)| key.as_str() == Some("properties")) {
+    let mut fields = plugin
+        .as_map()
+        .map(|map| map.entries.clone())
+        .unwrap_or_default();
+    if let Some((_, value)) = fields
+        .iter_mut()
+        .find(|(key, _)| key.as_str() == Some("properties"))
+    {
         *value = Value::new(value.span, Data::Map(Arc::new(properties)));
     }
     Value::new(plugin.span, Data::Map(Arc::new(Map { entries: fields })))
 }
 
-/// The original's check of a value for a property of a plugin: only some types can be given with an import, and `string` takes
-/// whole numbers too.
+/// The original's check of a value for a property of a plugin: only some types can be given with an
+/// import, and `string` takes whole numbers too.
 fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
     let fits = match declared {
-        _ if !matches!(declared, "string" | "integer" | "float" | "boolean" | "list") => {
-            return Err((Code::ImportProperties, format!("is of type {declared}, which cannot be given with an import")));
+        _ if !matches!(
+            declared,
+            "string" | "integer" | "float" | "boolean" | "list"
+        ) =>
+        {
+            return Err((
+                Code::ImportProperties,
+                format!("is of type {declared}, which cannot be given with an import"),
+            ));
         }
         _ if call(value).is_some() => true,
         "string" => matches!(value.data, Data::Str(_) | Data::Int(_) | Data::Bool(_)),
         "integer" | "float" => matches!(value.data, Data::Bool(_)) || fits(value, declared),
         _ => fits(value, declared),
     };
-    if fits { Ok(()) } else { Err((Code::ImportPropertyUnknown, format!("must be of type {declared}"))) }
+    if fits {
+        Ok(())
+    } else {
+        Err((
+            Code::ImportPropertyUnknown,
+            format!("must be of type {declared}"),
+        ))
+    }
 }

@@ -15,26 +15,46 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 /// Writes a blueprint for containers that exist. They are only looked at.
-pub(crate) fn adopt(global: &Global, names: &[String], all: bool, filters: &[String], out: Option<&Path>) -> Result<Outcome, CliError> {
+pub(crate) fn adopt(
+    global: &Global,
+    names: &[String],
+    all: bool,
+    filters: &[String],
+    out: Option<&Path>,
+) -> Result<Outcome, CliError> {
     if names.is_empty() && !all {
-        return Err(CliError::usage("no container is named").hint("name some, or take all: dockctl adopt --all --filter label=team=web"));
+        return Err(CliError::usage("no container is named")
+            .hint("name some, or take all: dockctl adopt --all --filter label=team=web"));
     }
-    let filters = if all { Some(read_filters(filters)?) } else { None };
+    let filters = if all {
+        Some(read_filters(filters)?)
+    } else {
+        None
+    };
     let workspace = Workspace::new(global)?;
     let (found, info) = Workspace::runtime()?.block_on(async {
         let engine = workspace.engines()?.default_engine().await?;
         let found = engine
             .describe(names, filters.as_ref())
             .await
-            .map_err(|failure| failure.hints.iter().fold(CliError::new(Kind::Failed, failure.message.clone()), CliError::hint))?;
+            .map_err(|failure| {
+                failure.hints.iter().fold(
+                    CliError::new(Kind::Failed, failure.message.clone()),
+                    CliError::hint,
+                )
+            })?;
         Ok::<_, CliError>((found, engine.info().await?))
     })?;
     let found = without_owned(found);
     if found.is_empty() {
-        return Err(CliError::usage("there is no container to adopt").hint("docker ps -a lists those there are"));
+        return Err(CliError::usage("there is no container to adopt")
+            .hint("docker ps -a lists those there are"));
     }
     for it in found.iter().filter(|it| !it.runs()) {
-        complain(&format!("note: `{}` does not run; install will start it, and uninstall put it back\n", it.name()));
+        complain(&format!(
+            "note: `{}` does not run; install will start it, and uninstall put it back\n",
+            it.name()
+        ));
     }
     let blueprint = blueprint(&found, &info);
     let text = format!("{}{}", head(found.len()), yaml(&blueprint));
@@ -45,7 +65,14 @@ pub(crate) fn adopt(global: &Global, names: &[String], all: bool, filters: &[Str
         Some(path) => {
             write(path, &text, global.yes)?;
             let next = format!("dockctl install {}", path.display());
-            Ok(Outcome::new(fields, format!("{} written to {}\nadopt with: {next}\n", count(found.len(), "container"), path.display())))
+            Ok(Outcome::new(
+                fields,
+                format!(
+                    "{} written to {}\nadopt with: {next}\n",
+                    count(found.len(), "container"),
+                    path.display()
+                ),
+            ))
         }
     }
 }
@@ -54,11 +81,18 @@ pub(crate) fn adopt(global: &Global, names: &[String], all: bool, filters: &[Str
 fn read_filters(filters: &[String]) -> Result<Json, CliError> {
     let mut all: JsonMap<String, Json> = JsonMap::new();
     for filter in filters {
-        let pair = filter.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
-        let (key, value) =
-            pair.ok_or_else(|| CliError::usage(format!("`{filter}` is no filter")).hint("it is KEY=VALUE, such as label=team=web"))?;
+        let pair = filter
+            .split_once('=')
+            .filter(|(key, value)| !key.is_empty() && !value.is_empty());
+        let (key, value) = pair.ok_or_else(|| {
+            CliError::usage(format!("`{filter}` is no filter"))
+                .hint("it is KEY=VALUE, such as label=team=web")
+        })?;
         let values = all.entry(key).or_insert_with(|| json!([]));
-        values.as_array_mut().into_iter().for_each(|values| values.push(value.into()));
+        values
+            .as_array_mut()
+            .into_iter()
+            .for_each(|values| values.push(value.into()));
     }
     Ok(Json::Object(all))
 }
@@ -67,7 +101,11 @@ fn read_filters(filters: &[String]) -> Result<Json, CliError> {
 fn without_owned(found: Vec<Found>) -> Vec<Found> {
     let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner().is_some());
     for it in &owned {
-        complain(&format!("left out: `{}` belongs to the deployment `{}`\n", it.name(), it.owner().unwrap_or_default()));
+        complain(&format!(
+            "left out: `{}` belongs to the deployment `{}`\n",
+            it.name(),
+            it.owner().unwrap_or_default()
+        ));
     }
     free
 }
@@ -84,7 +122,10 @@ fn head(containers: usize) -> String {
 /// For its owner only: environments hold passwords.
 fn write(path: &Path, text: &str, over: bool) -> Result<(), CliError> {
     let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => CliError::usage(format!("{} is there already", path.display())).hint("--yes writes over it"),
+        std::io::ErrorKind::AlreadyExists => {
+            CliError::usage(format!("{} is there already", path.display()))
+                .hint("--yes writes over it")
+        }
         _ => CliError::usage(format!("{} cannot be written: {error}", path.display())),
     };
     let mut options = OpenOptions::new();

@@ -1,5 +1,9 @@
 //! The command line as it is typed.
-#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the help text")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "these comments are the help text"
+)]
 
 use super::{
     completions::{deployments, executions, instances, nodes},
@@ -30,7 +34,8 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Engine to use, such as unix:///var/run/docker.sock or tcp://HOST:2375 [default: as the docker command]
+    /// Engine to use, such as unix:///var/run/docker.sock or tcp://HOST:2375 [default: as the
+    /// docker command]
     #[arg(long, global = true, env = "DOCKCTL_HOST", value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Docker context to use
@@ -58,10 +63,22 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_NO_GUARD", value_parser = FalseyValueParser::new())]
     pub no_guard: bool,
     /// Form of the result on standard output
-    #[arg(long, global = true, env = "DOCKCTL_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "DOCKCTL_OUTPUT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub output: Output,
     /// How progress is shown on standard error
-    #[arg(long, global = true, env = "DOCKCTL_PROGRESS", value_name = "HOW", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        env = "DOCKCTL_PROGRESS",
+        value_name = "HOW",
+        default_value = "auto"
+    )]
     pub progress: ProgressMode,
     /// Treat warnings as errors
     #[arg(long, global = true, env = "DOCKCTL_STRICT", value_parser = FalseyValueParser::new())]
@@ -85,7 +102,13 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "DOCKCTL_VERBOSE", action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours
-    #[arg(long, global = true, env = "DOCKCTL_COLOR", value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        env = "DOCKCTL_COLOR",
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub color: Color,
     /// Do not ask before destructive work
     #[arg(short, long, global = true, env = "DOCKCTL_YES", value_parser = FalseyValueParser::new())]
@@ -94,13 +117,18 @@ pub(crate) struct Global {
 
 /// Reads a rule: what an address starts with, and what is put in its place.
 fn import_rule(text: &str) -> Result<(String, String), String> {
-    let (prefix, replacement) = text.split_once('=').filter(|(prefix, _)| !prefix.is_empty()).ok_or("it is PREFIX=REPLACEMENT")?;
+    let (prefix, replacement) = text
+        .split_once('=')
+        .filter(|(prefix, _)| !prefix.is_empty())
+        .ok_or("it is PREFIX=REPLACEMENT")?;
     Ok((prefix.to_owned(), replacement.to_owned()))
 }
 
 /// Reads a number from 0 up.
 fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
-    let number = text.parse().map_err(|_| "it must be a whole number from 0 up".to_owned())?;
+    let number = text
+        .parse()
+        .map_err(|_| "it must be a whole number from 0 up".to_owned())?;
     T::try_from(number).map_err(|_| "it is too large".to_owned())
 }
 
@@ -114,7 +142,10 @@ fn at_least_one<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 
 /// Reads how often something is repeated.
 fn retries(text: &str) -> Result<i32, String> {
-    text.parse().ok().filter(|number| *number >= -1).ok_or_else(|| "it must be a whole number from 0 up, or -1".to_owned())
+    text.parse()
+        .ok()
+        .filter(|number| *number >= -1)
+        .ok_or_else(|| "it must be a whole number from 0 up, or -1".to_owned())
 }
 
 /// Reads seconds: a number from 0 up.
@@ -127,7 +158,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Reads seconds between two looks.
 fn pause(text: &str) -> Result<f64, String> {
-    Some(seconds(text)?).filter(|pause| *pause >= 0.1).ok_or_else(|| "it must be 0.1 at least".to_owned())
+    Some(seconds(text)?)
+        .filter(|pause| *pause >= 0.1)
+        .ok_or_else(|| "it must be 0.1 at least".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -210,7 +243,9 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create a deployment and start everything in it (goes on with an unfinished one)
-    #[command(after_help = "Examples:\n  dockctl install blueprint.yaml\n  dockctl install blueprints/hello -i port=8081 -d hello-2")]
+    #[command(
+        after_help = "Examples:\n  dockctl install blueprint.yaml\n  dockctl install blueprints/hello -i port=8081 -d hello-2"
+    )]
     Install {
         #[command(flatten)]
         blueprint: BlueprintArgs,
@@ -274,7 +309,12 @@ pub(crate) enum Command {
         #[arg(value_name = "WORKFLOW")]
         workflow: String,
         /// Parameter of the workflow: KEY=VALUE, KEY:=YAML, or a file (repeatable)
-        #[arg(short, long = "parameter", value_name = "PARAMETER", env = "DOCKCTL_PARAMETER")]
+        #[arg(
+            short,
+            long = "parameter",
+            value_name = "PARAMETER",
+            env = "DOCKCTL_PARAMETER"
+        )]
         parameters: Vec<String>,
         /// Deployment [default: named after the blueprint here]
         #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
@@ -306,7 +346,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Stop instances, those that need others first; heal leaves them alone until they are started again
+    /// Stop instances, those that need others first; heal leaves them alone until they are started
+    /// again
     #[command(after_help = "Examples:\n  dockctl stop -d hello\n  dockctl stop web")]
     Stop {
         #[command(flatten)]
@@ -327,7 +368,9 @@ pub(crate) enum Command {
         run: RunArgs,
     },
     /// Take instances down and install them anew
-    #[command(after_help = "Examples:\n  dockctl reinstall web\n  dockctl reinstall -d hello --yes")]
+    #[command(
+        after_help = "Examples:\n  dockctl reinstall web\n  dockctl reinstall -d hello --yes"
+    )]
     Reinstall {
         #[command(flatten)]
         instances: InstancesArgs,
@@ -384,12 +427,15 @@ pub(crate) enum Command {
         graph: GraphArgs,
     },
     /// Show what containers write
-    #[command(after_help = "Examples:\n  dockctl logs web --follow\n  dockctl logs -d hello --since 10m --tail 100")]
+    #[command(
+        after_help = "Examples:\n  dockctl logs web --follow\n  dockctl logs -d hello --since 10m --tail 100"
+    )]
     Logs {
         #[command(flatten)]
         logs: LogsArgs,
     },
-    /// Run a command in the container of an instance; its exit code is dockctl's (125 for a fault of dockctl)
+    /// Run a command in the container of an instance; its exit code is dockctl's (125 for a fault
+    /// of dockctl)
     #[command(
         after_help = "Examples:\n  dockctl exec web sh\n  dockctl exec web -- cat /etc/hosts\n  echo hello | dockctl exec -i web cat"
     )]
@@ -414,7 +460,9 @@ pub(crate) enum Command {
         run: RunArgs,
     },
     /// Ask the run that works on a deployment to stop: nothing new starts, running steps finish
-    #[command(after_help = "Examples:\n  dockctl cancel -d hello\n  dockctl cancel k3j9x0ab --force")]
+    #[command(
+        after_help = "Examples:\n  dockctl cancel -d hello\n  dockctl cancel k3j9x0ab --force"
+    )]
     Cancel {
         #[command(flatten)]
         execution: ExecutionArgs,
@@ -426,7 +474,9 @@ pub(crate) enum Command {
         no_wait: bool,
     },
     /// Rebuild what is known of a deployment from the labels on the engine
-    #[command(after_help = "Examples:\n  dockctl recover hello\n  dockctl recover hello --id 4k2j9x0q7b1m")]
+    #[command(
+        after_help = "Examples:\n  dockctl recover hello\n  dockctl recover hello --id 4k2j9x0q7b1m"
+    )]
     Recover {
         #[command(flatten)]
         deployment: DeploymentArgs,
@@ -444,7 +494,9 @@ pub(crate) enum Command {
         force: bool,
     },
     /// Find all faults of blueprints, without any engine
-    #[command(after_help = "Examples:\n  dockctl validate\n  dockctl validate blueprints/*/blueprint.yaml --output json")]
+    #[command(
+        after_help = "Examples:\n  dockctl validate\n  dockctl validate blueprints/*/blueprint.yaml --output json"
+    )]
     Validate {
         /// Blueprints, or folders with one [default: blueprint.yaml]
         #[arg(value_name = "BLUEPRINT")]
@@ -452,8 +504,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         inputs: InputArgs,
     },
-    /// Show what was understood of a blueprint: types flattened, defaults filled in, references resolved
-    #[command(after_help = "Examples:\n  dockctl inspect\n  dockctl inspect --deploy -i port=8081 --seed 1 --output json")]
+    /// Show what was understood of a blueprint: types flattened, defaults filled in, references
+    /// resolved
+    #[command(
+        after_help = "Examples:\n  dockctl inspect\n  dockctl inspect --deploy -i port=8081 --seed 1 --output json"
+    )]
     Inspect {
         /// Blueprint, or a folder with one [default: blueprint.yaml]
         #[arg(value_name = "BLUEPRINT")]
@@ -465,7 +520,9 @@ pub(crate) enum Command {
         inputs: InputArgs,
     },
     /// Explain a code such as D0033, or `params`; without either, list all codes
-    #[command(after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain params\n  dockctl explain --output markdown > errors.md")]
+    #[command(
+        after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain params\n  dockctl explain --output markdown > errors.md"
+    )]
     Explain {
         /// Code of a diagnostic, or `params`: all arguments of the docker plugin
         #[arg(value_name = "CODE")]
@@ -474,7 +531,8 @@ pub(crate) enum Command {
     /// Print a JSON Schema of blueprints, for editors
     #[command(after_help = "Example:\n  dockctl schema > blueprint.schema.json")]
     Schema,
-    /// Print the script that completes words in a shell: commands, flags, names of deployments and instances
+    /// Print the script that completes words in a shell: commands, flags, names of deployments and
+    /// instances
     #[command(
         after_help = "Examples:\n  source <(dockctl completions bash)\n  dockctl completions zsh > ~/.zfunc/_dockctl\n  dockctl completions fish > ~/.config/fish/completions/dockctl.fish"
     )]
@@ -484,7 +542,9 @@ pub(crate) enum Command {
         shell: Shell,
     },
     /// Print the manual
-    #[command(after_help = "Examples:\n  dockctl man | man -l -\n  dockctl man --out /usr/local/share/man/man1")]
+    #[command(
+        after_help = "Examples:\n  dockctl man | man -l -\n  dockctl man --out /usr/local/share/man/man1"
+    )]
     Man {
         /// Write a page for each command into a folder
         #[arg(long, value_name = "FOLDER", env = "DOCKCTL_OUT")]
@@ -501,7 +561,9 @@ pub(crate) enum Command {
         plan: PlanArgs,
     },
     /// Write a blueprint for containers that exist; they are only looked at
-    #[command(after_help = "Examples:\n  dockctl adopt web db --out blueprint.yaml\n  dockctl adopt --all --filter label=team=web")]
+    #[command(
+        after_help = "Examples:\n  dockctl adopt web db --out blueprint.yaml\n  dockctl adopt --all --filter label=team=web"
+    )]
     Adopt {
         /// Names or ids of containers
         #[arg(value_name = "CONTAINER")]
@@ -510,7 +572,13 @@ pub(crate) enum Command {
         #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]
         all: bool,
         /// With --all: those that fit, such as label=team=web or status=running (repeatable)
-        #[arg(short, long = "filter", value_name = "KEY=VALUE", env = "DOCKCTL_FILTER", requires = "all")]
+        #[arg(
+            short,
+            long = "filter",
+            value_name = "KEY=VALUE",
+            env = "DOCKCTL_FILTER",
+            requires = "all"
+        )]
         filters: Vec<String>,
         /// Write the blueprint to a file
         #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
@@ -542,7 +610,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         deployment: DeploymentArgs,
         /// How they are written
-        #[arg(long, value_name = "FORMAT", env = "DOCKCTL_FORMAT", default_value = "text")]
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            env = "DOCKCTL_FORMAT",
+            default_value = "text"
+        )]
         format: OutputsFormat,
     },
     /// Show what happened to a deployment; with an id, everything that happened in one execution
@@ -607,14 +680,19 @@ pub(crate) struct RollingArgs {
     /// How many instances of a node an update may have out of service at once [default: 1]
     #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one::<usize>)]
     pub max_unavailable: Option<usize>,
-    /// Let an update start the new container before the old one is stopped, unless it has a fixed port
+    /// Let an update start the new container before the old one is stopped, unless it has a fixed
+    /// port
     #[arg(long, env = "DOCKCTL_START_FIRST", value_parser = FalseyValueParser::new())]
     pub start_first: bool,
 }
 
 impl RollingArgs {
     pub(crate) fn parameters(&self) -> Parameters {
-        Parameters { max_unavailable: self.max_unavailable, start_first: self.start_first, ..Parameters::default() }
+        Parameters {
+            max_unavailable: self.max_unavailable,
+            start_first: self.start_first,
+            ..Parameters::default()
+        }
     }
 }
 
@@ -674,18 +752,38 @@ pub(crate) struct ScaleArgs {
 impl ScaleArgs {
     /// The command as it was typed.
     pub(crate) fn words(&self) -> Vec<String> {
-        let number = self.to.map(|to| format!("--to={to}")).or_else(|| self.delta.map(|delta| format!("--delta={delta}")));
-        let named = |flag: &str, ids: &[String]| ids.iter().map(|id| format!("--{flag}={id}")).collect::<Vec<_>>();
-        let switches = [(self.no_rollback, "--no-rollback"), (self.ignore_failure, "--ignore-failure")];
-        let switches = switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned());
-        let first = ["scale".to_owned(), self.entity.clone()].into_iter().chain(number);
-        first.chain(named("remove", &self.remove)).chain(named("keep", &self.keep)).chain(switches).collect()
+        let number = self
+            .to
+            .map(|to| format!("--to={to}"))
+            .or_else(|| self.delta.map(|delta| format!("--delta={delta}")));
+        let named = |flag: &str, ids: &[String]| {
+            ids.iter()
+                .map(|id| format!("--{flag}={id}"))
+                .collect::<Vec<_>>()
+        };
+        let switches = [
+            (self.no_rollback, "--no-rollback"),
+            (self.ignore_failure, "--ignore-failure"),
+        ];
+        let switches = switches
+            .into_iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, flag)| flag.to_owned());
+        let first = ["scale".to_owned(), self.entity.clone()]
+            .into_iter()
+            .chain(number);
+        first
+            .chain(named("remove", &self.remove))
+            .chain(named("keep", &self.keep))
+            .chain(switches)
+            .collect()
     }
 }
 
 /// Reads a difference: a whole number, with or without a sign.
 fn delta(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| "it must be a whole number, such as +1 or -2".to_owned())
+    text.parse()
+        .map_err(|_| "it must be a whole number, such as +1 or -2".to_owned())
 }
 
 #[derive(Args, Clone, Debug)]
@@ -693,7 +791,12 @@ pub(crate) struct GraphArgs {
     #[command(flatten)]
     pub blueprint: BlueprintArgs,
     /// The language of the picture
-    #[arg(long, value_name = "FORMAT", env = "DOCKCTL_FORMAT", default_value = "svg")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "DOCKCTL_FORMAT",
+        default_value = "svg"
+    )]
     pub format: GraphFormat,
     /// Draw the instances of the deployment, coloured by how they are now
     #[arg(long, env = "DOCKCTL_LIVE", value_parser = FalseyValueParser::new())]
@@ -735,7 +838,12 @@ pub(crate) struct ExecArgs {
     #[arg(value_name = "INSTANCE", add = ArgValueCompleter::new(instances))]
     pub instance: String,
     /// The command
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub command: Vec<String>,
     /// Pass standard input on
     #[arg(short, long, env = "DOCKCTL_INTERACTIVE", value_parser = FalseyValueParser::new())]
@@ -798,12 +906,33 @@ pub(crate) struct OperationArgs {
 impl OperationArgs {
     /// The words that ask for it again, the deployment apart.
     pub(crate) fn words(&self) -> Vec<String> {
-        let SelectionArgs { nodes, instances, types } = &self.selection;
-        let named = [("kwarg", &self.kwargs), ("node", nodes), ("instance", instances), ("type", types)];
-        let named = named.into_iter().flat_map(|(flag, all)| all.iter().map(move |value| format!("--{flag}={value}")));
-        let switches = [(self.allow_override, "--allow-override"), (self.in_order, "--in-order")];
-        let switches = switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned());
-        ["execute-operation".to_owned(), self.operation.clone()].into_iter().chain(named).chain(switches).collect()
+        let SelectionArgs {
+            nodes,
+            instances,
+            types,
+        } = &self.selection;
+        let named = [
+            ("kwarg", &self.kwargs),
+            ("node", nodes),
+            ("instance", instances),
+            ("type", types),
+        ];
+        let named = named
+            .into_iter()
+            .flat_map(|(flag, all)| all.iter().map(move |value| format!("--{flag}={value}")));
+        let switches = [
+            (self.allow_override, "--allow-override"),
+            (self.in_order, "--in-order"),
+        ];
+        let switches = switches
+            .into_iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, flag)| flag.to_owned());
+        ["execute-operation".to_owned(), self.operation.clone()]
+            .into_iter()
+            .chain(named)
+            .chain(switches)
+            .collect()
     }
 }
 
@@ -819,7 +948,8 @@ pub(crate) struct ExecutionArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InputArgs {
-    /// Input: KEY=TEXT, KEY:=YAML, or a file, folder or pattern of YAML or JSON files (later ones win)
+    /// Input: KEY=TEXT, KEY:=YAML, or a file, folder or pattern of YAML or JSON files (later ones
+    /// win)
     #[arg(short, long = "input", value_name = "INPUT", env = "DOCKCTL_INPUT")]
     pub inputs: Vec<String>,
 }
@@ -847,8 +977,13 @@ impl DeploymentArgs {
     pub(crate) fn given(&self) -> Result<Option<&str>, CliError> {
         let from_environment = std::env::var("DOCKCTL_DEPLOYMENT").ok();
         match (self.name.as_deref(), self.deployment.as_deref()) {
-            (Some(name), Some(other)) if name != other && from_environment.as_deref() != Some(other) => {
-                Err(CliError::usage(format!("two deployments are named: `{name}` and `{other}`")).hint("name one"))
+            (Some(name), Some(other))
+                if name != other && from_environment.as_deref() != Some(other) =>
+            {
+                Err(
+                    CliError::usage(format!("two deployments are named: `{name}` and `{other}`"))
+                        .hint("name one"),
+                )
             }
             (name, other) => Ok(name.or(other)),
         }

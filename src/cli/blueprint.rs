@@ -35,27 +35,49 @@ pub(crate) struct Loaded {
 impl Loaded {
     fn new(mut sources: Sources, diagnostics: Diagnostics, blueprint: Blueprint) -> Self {
         for name in &blueprint.notes.sensitive {
-            let default = blueprint.inputs.get(name).and_then(|input| input.body.default.as_ref());
+            let default = blueprint
+                .inputs
+                .get(name)
+                .and_then(|input| input.body.default.as_ref());
             if let Some(value) = default {
                 sources.withhold(value.span);
             }
         }
         let (inputs, given, sensitive) = (IndexMap::new(), JsonMap::new(), Sensitive::default());
-        let mut loaded = Self { sources, diagnostics, blueprint, inputs, given, sensitive, whole: None };
+        let mut loaded = Self {
+            sources,
+            diagnostics,
+            blueprint,
+            inputs,
+            given,
+            sensitive,
+            whole: None,
+        };
         loaded.redact();
         loaded
     }
 
-    /// Takes what faults say of sensitive values out of them: by the place where such a value is given, and by its text.
+    /// Takes what faults say of sensitive values out of them: by the place where such a value is
+    /// given, and by its text.
     fn redact(&mut self) {
         let secrets = Secrets::default();
-        let declared = self.blueprint.notes.sensitive.iter().filter_map(|name| self.blueprint.inputs.get(name)?.body.default.as_ref());
-        declared.map(Value::to_json).chain(self.sensitive.inputs.values().cloned()).for_each(|value| secrets.hide_value(&value));
+        let declared = self
+            .blueprint
+            .notes
+            .sensitive
+            .iter()
+            .filter_map(|name| self.blueprint.inputs.get(name)?.body.default.as_ref());
+        declared
+            .map(Value::to_json)
+            .chain(self.sensitive.inputs.values().cloned())
+            .for_each(|value| secrets.hide_value(&value));
         for fault in self.diagnostics.iter_mut() {
             if self.sources.is_withheld(fault.span) {
                 redact(fault);
             }
-            fault.related.retain(|(span, _)| !self.sources.is_withheld(*span));
+            fault
+                .related
+                .retain(|(span, _)| !self.sources.is_withheld(*span));
             fault.scrub(|text| secrets.scrub(text));
         }
     }
@@ -72,10 +94,20 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
         Some(folder) => folder,
         None => Path::new(""),
     };
-    let found = ["blueprint.yaml", "blueprint.yml"].iter().map(|name| folder.join(name)).find(|path| path.exists());
-    let place = if given.is_some() { folder.display().to_string() } else { "the current folder".to_owned() };
+    let found = ["blueprint.yaml", "blueprint.yml"]
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.exists());
+    let place = if given.is_some() {
+        folder.display().to_string()
+    } else {
+        "the current folder".to_owned()
+    };
     found.ok_or_else(|| {
-        let mut error = CliError::new(Kind::Invalid, format!("there is no blueprint.yaml in {place}"));
+        let mut error = CliError::new(
+            Kind::Invalid,
+            format!("there is no blueprint.yaml in {place}"),
+        );
         error.fields = serde_json::json!({ "valid": false, "diagnostics": [] });
         error.hint("name the blueprint: dockctl COMMAND FILE")
     })
@@ -84,14 +116,27 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
 /// The name of a blueprint's deployment where none is given.
 pub(crate) fn default_name(path: &Path) -> String {
     let absolute = absolute(path);
-    let file = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = absolute
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let name = match file.as_str() {
-        "blueprint.yaml" | "blueprint.yml" => {
-            absolute.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
-        }
-        _ => absolute.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        "blueprint.yaml" | "blueprint.yml" => absolute
+            .parent()
+            .and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        _ => absolute
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
     };
-    Some(sanitize(&name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "deployment".to_owned())
+    Some(sanitize(&name))
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "deployment".to_owned())
 }
 
 /// Lower case; runs of anything but `[a-z0-9_.-]` become `-`; none of `.-_` leads.
@@ -112,32 +157,55 @@ pub(crate) fn checked_name(name: &str) -> Result<String, CliError> {
     if !name.is_empty() && sanitize(name) == name {
         return Ok(name.to_owned());
     }
-    Err(CliError::usage(format!("`{name}` cannot be the name of a deployment"))
-        .hint("names have characters of [a-z0-9_.-] and start with a letter or digit"))
+    Err(
+        CliError::usage(format!("`{name}` cannot be the name of a deployment"))
+            .hint("names have characters of [a-z0-9_.-] and start with a letter or digit"),
+    )
 }
 
 pub(crate) fn deployment_name(args: &BlueprintArgs, path: &Path) -> Result<String, CliError> {
-    args.deployment.as_deref().map_or_else(|| Ok(default_name(path)), checked_name)
+    args.deployment
+        .as_deref()
+        .map_or_else(|| Ok(default_name(path)), checked_name)
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    path.canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
 }
 
 /// How imports are found.
 pub(crate) fn import_options(global: &Global) -> catalog::Options {
     let cache = global.cache_dir.clone().or_else(|| {
-        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache"))).map(|folder| folder.join("dockctl"))
+        let named = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        named("XDG_CACHE_HOME")
+            .or_else(|| named("HOME").map(|home| home.join(".cache")))
+            .map(|folder| folder.join("dockctl"))
     });
-    let network = catalog::Network { offline: global.offline, cache: cache.map(|folder| folder.join("imports")) };
-    catalog::Options { network, rules: global.import_rules.clone() }
+    let network = catalog::Network {
+        offline: global.offline,
+        cache: cache.map(|folder| folder.join("imports")),
+    };
+    catalog::Options {
+        network,
+        rules: global.import_rules.clone(),
+    }
 }
 
 /// Reads a blueprint with its imports, and collects the faults that show without any inputs.
 pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    match catalog::load(path, &import_options(global), &mut sources, &mut diagnostics) {
+    match catalog::load(
+        path,
+        &import_options(global),
+        &mut sources,
+        &mut diagnostics,
+    ) {
         Ok(ast) => {
             let blueprint = model::resolve(ast, &sources, backend::provides, &mut diagnostics);
             Loaded::new(sources, diagnostics, blueprint)
@@ -157,8 +225,17 @@ pub(crate) fn apply_inputs(
     let sensitive = loaded.blueprint.notes.sensitive.clone();
     // A blueprint that cannot be read may declare anything.
     let is_unknown = !loaded.is_valid() && loaded.blueprint.inputs.is_empty();
-    let hidden = if is_unknown { Hidden::All } else { Hidden::Named(&sensitive) };
-    let mut given = given::read(arguments, hidden, &mut loaded.sources, &mut loaded.diagnostics)?;
+    let hidden = if is_unknown {
+        Hidden::All
+    } else {
+        Hidden::Named(&sensitive)
+    };
+    let mut given = given::read(
+        arguments,
+        hidden,
+        &mut loaded.sources,
+        &mut loaded.diagnostics,
+    )?;
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
     let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
@@ -167,21 +244,37 @@ pub(crate) fn apply_inputs(
         late.iter_mut().for_each(soften);
     }
     // What was said of the blueprint itself is not said again.
-    let told = |fault: &Diagnostic| loaded.diagnostics.iter().any(|other| other.is_error() && other.span == fault.span);
+    let told = |fault: &Diagnostic| {
+        loaded
+            .diagnostics
+            .iter()
+            .any(|other| other.is_error() && other.span == fault.span)
+    };
     late.retain(|fault| !told(fault) && (fault.code != Code::UndeclaredInput || !is_unknown));
     loaded.diagnostics.append(late);
     loaded.redact();
-    loaded.given = given.keys().filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json()))).collect();
+    loaded.given = given
+        .keys()
+        .filter_map(|name| Some((name.clone(), loaded.inputs.get(name)?.to_json())))
+        .collect();
     Ok(())
 }
 
-/// Evaluates a blueprint that has its inputs, and gives the faults of that. Sensitive inputs stay calls.
+/// Evaluates a blueprint that has its inputs, and gives the faults of that. Sensitive inputs stay
+/// calls.
 fn evaluate(loaded: &mut Loaded) -> Diagnostics {
     let mut faults = Diagnostics::default();
     let blueprint = std::mem::take(&mut loaded.blueprint);
     let is_sensitive = |name: &String| blueprint.notes.sensitive.contains(name);
-    let values = loaded.inputs.iter().filter(|(name, value)| is_sensitive(name) && !value.is_null());
-    loaded.sensitive = Sensitive::new(values.map(|(name, value)| (name.clone(), value.to_json())).collect());
+    let values = loaded
+        .inputs
+        .iter()
+        .filter(|(name, value)| is_sensitive(name) && !value.is_null());
+    loaded.sensitive = Sensitive::new(
+        values
+            .map(|(name, value)| (name.clone(), value.to_json()))
+            .collect(),
+    );
     if loaded.sensitive.inputs.is_empty() {
         loaded.blueprint = model::evaluate(blueprint, &mut loaded.inputs, &mut faults);
         return faults;
@@ -192,7 +285,9 @@ fn evaluate(loaded: &mut Loaded) -> Diagnostics {
     let whole = model::evaluate(blueprint.clone(), &mut loaded.inputs, &mut faults);
     let mut open = model::evaluate(blueprint, &mut open_inputs, &mut open_faults);
     loaded.sensitive.cover(&mut open, &whole);
-    loaded.sensitive.cover_inputs(&mut open_inputs, &loaded.inputs);
+    loaded
+        .sensitive
+        .cover_inputs(&mut open_inputs, &loaded.inputs);
     redact_others(&mut faults, &open_faults);
     (loaded.blueprint, loaded.whole, loaded.inputs) = (open, Some(whole), open_inputs);
     faults
@@ -207,18 +302,23 @@ fn redact_others(faults: &mut Diagnostics, without: &Diagnostics) {
 
 /// Leaves code and place.
 fn redact(fault: &mut Diagnostic) {
-    fault.message = format!("the value of a sensitive input breaks a rule: {}", fault.code.rule());
+    fault.message = format!(
+        "the value of a sensitive input breaks a rule: {}",
+        fault.code.rule()
+    );
     fault.label = None;
     fault.hints.clear();
     fault.related.clear();
 }
 
-/// What only shows when a deployment is made is no fault of the blueprint: other inputs may mend it.
-/// Properties that go in a circle, no inputs can mend.
+/// What only shows when a deployment is made is no fault of the blueprint: other inputs may mend
+/// it. Properties that go in a circle, no inputs can mend.
 pub(crate) fn soften(fault: &mut Diagnostic) {
     if !matches!(fault.code, Code::FunctionCycle | Code::Limit) {
         fault.severity = diagnostic::Severity::Warning;
-        fault.hints.push("a deployment with these inputs would be refused".to_owned());
+        fault
+            .hints
+            .push("a deployment with these inputs would be refused".to_owned());
     }
 }
 
@@ -246,7 +346,11 @@ pub(crate) fn load(
     loaded.diagnostics.append(faults);
     loaded.redact();
     if missing == inputs::Missing::Fault {
-        check_secrets(&loaded.blueprint, &Secrets::new(global.secrets.clone()), &mut loaded.diagnostics);
+        check_secrets(
+            &loaded.blueprint,
+            &Secrets::new(global.secrets.clone()),
+            &mut loaded.diagnostics,
+        );
     }
     loaded.diagnostics.settle(global.strict);
     Ok(loaded)
@@ -269,15 +373,27 @@ fn remember(
     sources: &mut Sources,
 ) -> Result<(), CliError> {
     let known = before.into_iter().flat_map(|before| &before.given);
-    let open: Vec<_> = known.filter(|(name, _)| blueprint.inputs.contains_key(*name) && !given.contains_key(*name)).collect();
+    let open: Vec<_> = known
+        .filter(|(name, _)| blueprint.inputs.contains_key(*name) && !given.contains_key(*name))
+        .collect();
     let is_withheld = |value: &serde_json::Value| !function::withheld_digests(value).is_empty();
-    let missing: Vec<&String> = open.iter().filter(|(_, value)| is_withheld(value)).map(|(name, _)| *name).collect();
+    let missing: Vec<&String> = open
+        .iter()
+        .filter(|(_, value)| is_withheld(value))
+        .map(|(name, _)| *name)
+        .collect();
     if !missing.is_empty() {
         return Err(not_kept(&missing));
     }
     for (name, value) in open {
         let file = sources.add_text("<remembered inputs>", format!("{name}: {value}"));
-        given.insert(name.clone(), inputs::Given { value: Value::from_json(value, sources.start(file)), bare: false });
+        given.insert(
+            name.clone(),
+            inputs::Given {
+                value: Value::from_json(value, sources.start(file)),
+                bare: false,
+            },
+        );
     }
     Ok(())
 }
@@ -287,17 +403,25 @@ fn not_kept(names: &[&String]) -> CliError {
     let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     let message = match &all[..] {
         [name] => format!("the input {name} holds a secret, which is not kept"),
-        names => format!("the inputs {} hold secrets, which are not kept", names.join(", ")),
+        names => format!(
+            "the inputs {} hold secrets, which are not kept",
+            names.join(", ")
+        ),
     };
     let mut error = CliError::new(Kind::Invalid, message);
-    error.again = names.iter().map(|name| format!(" -i {name}=VALUE")).collect();
+    error.again = names
+        .iter()
+        .map(|name| format!(" -i {name}=VALUE"))
+        .collect();
     error
 }
 
 pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
-    let diagnostics = [sources.start(file).error(Code::Unreadable, message)].into_iter().collect();
+    let diagnostics = [sources.start(file).error(Code::Unreadable, message)]
+        .into_iter()
+        .collect();
     Loaded::new(sources, diagnostics, Blueprint::default())
 }
 
@@ -311,18 +435,42 @@ pub(crate) fn deploy(
     global: &Global,
 ) -> Result<Deployment, CliError> {
     let path = absolute(path);
-    let origin = Origin { name, path: &path, given: loaded.given.clone(), before, planned, sources: &loaded.sources };
+    let origin = Origin {
+        name,
+        path: &path,
+        given: loaded.given.clone(),
+        before,
+        planned,
+        sources: &loaded.sources,
+    };
     let mut d = Diagnostics::default();
-    let deployment =
-        if loaded.is_valid() { Some(Deployment::new(&origin, &loaded.blueprint, &loaded.inputs, &mut random, &mut d)) } else { None };
+    let deployment = if loaded.is_valid() {
+        Some(Deployment::new(
+            &origin,
+            &loaded.blueprint,
+            &loaded.inputs,
+            &mut random,
+            &mut d,
+        ))
+    } else {
+        None
+    };
     loaded.diagnostics.append(d);
     loaded.diagnostics.settle(global.strict);
     match deployment {
         Some(deployment) if loaded.is_valid() => {
-            complain(&diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global)));
+            complain(&diagnostic::render::render(
+                &loaded.diagnostics,
+                &loaded.sources,
+                color(global),
+            ));
             Ok(deployment)
         }
-        _ => Err(CliError::invalid(&loaded.diagnostics, &loaded.sources, color(global))),
+        _ => Err(CliError::invalid(
+            &loaded.diagnostics,
+            &loaded.sources,
+            color(global),
+        )),
     }
 }
 

@@ -15,48 +15,90 @@ use std::{thread::sleep, time::Duration};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Asks the run that works on a deployment to stop, and waits until it has.
-pub(crate) fn cancel(global: &Global, args: &ExecutionArgs, force: bool, wait: bool) -> Result<Outcome, CliError> {
+pub(crate) fn cancel(
+    global: &Global,
+    args: &ExecutionArgs,
+    force: bool,
+    wait: bool,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let (name, id) = workspace.execution(args)?;
-    let Some(holder) = workspace.state.holder(&name)? else { return nothing(&workspace, &name, id.as_deref()) };
+    let Some(holder) = workspace.state.holder(&name)? else {
+        return nothing(&workspace, &name, id.as_deref());
+    };
     if let Some(id) = id.filter(|id| *id != holder.execution) {
-        return Err(CliError::usage(format!("execution {id} does not run; `{name}` is in use by {holder}")));
+        return Err(CliError::usage(format!(
+            "execution {id} does not run; `{name}` is in use by {holder}"
+        )));
     }
     workspace.state.ask_to_stop(&name, force)?;
     if !wait {
         let fields = json!({ "deployment": name, "execution": holder.execution, "outcome": null, "forced": force });
-        return Ok(Outcome::new(fields, format!("{holder} was asked to stop\n")));
+        return Ok(Outcome::new(
+            fields,
+            format!("{holder} was asked to stop\n"),
+        ));
     }
-    complain(&format!("{holder} was asked to stop; waiting until it has (Ctrl-C leaves it to itself)\n"));
-    while workspace.state.holder(&name)?.is_some_and(|now| now.execution == holder.execution) {
+    complain(&format!(
+        "{holder} was asked to stop; waiting until it has (Ctrl-C leaves it to itself)\n"
+    ));
+    while workspace
+        .state
+        .holder(&name)?
+        .is_some_and(|now| now.execution == holder.execution)
+    {
         sleep(LOOK);
     }
     ended(&workspace, &name, &holder, force)
 }
 
-fn ended(workspace: &Workspace<'_>, name: &str, holder: &Holder, force: bool) -> Result<Outcome, CliError> {
+fn ended(
+    workspace: &Workspace<'_>,
+    name: &str,
+    holder: &Holder,
+    force: bool,
+) -> Result<Outcome, CliError> {
     let record = workspace.state.read(name)?.unwrap_or_default();
-    let outcome = record.executions.iter().find(|it| it.id == holder.execution).and_then(|it| it.outcome);
+    let outcome = record
+        .executions
+        .iter()
+        .find(|it| it.id == holder.execution)
+        .and_then(|it| it.outcome);
     let text = match outcome {
         Some(outcome) => format!("execution {} is {}\n", holder.execution, outcome.as_str()),
         None => format!("{holder} stopped before it began anything\n"),
     };
-    Ok(Outcome::new(json!({ "deployment": name, "execution": holder.execution, "outcome": outcome, "forced": force }), text))
+    Ok(Outcome::new(
+        json!({ "deployment": name, "execution": holder.execution, "outcome": outcome, "forced": force }),
+        text,
+    ))
 }
 
 /// Nobody holds the deployment.
 fn nothing(workspace: &Workspace<'_>, name: &str, id: Option<&str>) -> Result<Outcome, CliError> {
     let record = workspace.record(name)?;
     if let Some(id) = id.filter(|id| !record.executions.iter().any(|it| it.id == *id)) {
-        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
-            .hint(format!("dockctl executions -d {name} shows those there are")));
+        return Err(
+            CliError::usage(format!("`{name}` has no execution `{id}`")).hint(format!(
+                "dockctl executions -d {name} shows those there are"
+            )),
+        );
     }
-    let text = match record.running().filter(|running| id.is_none_or(|id| id == running.id)) {
+    let text = match record
+        .running()
+        .filter(|running| id.is_none_or(|id| id == running.id))
+    {
         Some(dead) => {
-            format!("the process of execution {} is gone: there is nothing to cancel; dockctl resume -d {name} goes on with it\n", dead.id)
+            format!(
+                "the process of execution {} is gone: there is nothing to cancel; dockctl resume -d {name} goes on with it\n",
+                dead.id
+            )
         }
         None => format!("nothing works on `{name}`\n"),
     };
     let outcome = record.running().map(|_| event::Outcome::Interrupted);
-    Ok(Outcome::new(json!({ "deployment": name, "execution": null, "outcome": outcome, "forced": false }), text))
+    Ok(Outcome::new(
+        json!({ "deployment": name, "execution": null, "outcome": outcome, "forced": false }),
+        text,
+    ))
 }

@@ -1,4 +1,5 @@
-//! Objects whose labels claim to be of a deployment: shown, and taken over only when the user says so.
+//! Objects whose labels claim to be of a deployment: shown, and taken over only when the user says
+//! so.
 
 use super::error::{CliError, Kind};
 use crate::{
@@ -14,9 +15,20 @@ pub(crate) fn lines(claims: &[Claim]) -> String {
 }
 
 fn paragraph(claim: &Claim) -> String {
-    let mut text = format!("  {}: {}\n", printable(&claim.id), printable(&claim.objects.join(", ")));
-    let made_by = claim.made_by.as_ref().map_or_else(|| "the labels do not say".to_owned(), ToString::to_string);
-    let _ = writeln!(text, "    blueprint: {}", printable(&claim.blueprint.display().to_string()));
+    let mut text = format!(
+        "  {}: {}\n",
+        printable(&claim.id),
+        printable(&claim.objects.join(", "))
+    );
+    let made_by = claim
+        .made_by
+        .as_ref()
+        .map_or_else(|| "the labels do not say".to_owned(), ToString::to_string);
+    let _ = writeln!(
+        text,
+        "    blueprint: {}",
+        printable(&claim.blueprint.display().to_string())
+    );
     let _ = writeln!(text, "    made by:   {}", printable(&made_by));
     let _ = writeln!(text, "    since:     {}", printable(&claim.since));
     text
@@ -32,19 +44,39 @@ pub(crate) fn fields(claims: &[Claim]) -> Json {
 /// # Errors
 ///
 /// If nothing carries the id, or several deployments claim the name and no id says which is meant.
-pub(crate) fn chosen(told: &Told, name: &str, id: Option<&str>, flag: &str) -> Result<Option<Recovered>, CliError> {
+pub(crate) fn chosen(
+    told: &Told,
+    name: &str,
+    id: Option<&str>,
+    flag: &str,
+) -> Result<Option<Recovered>, CliError> {
     let claims = told.claims();
-    let ids = || claims.iter().map(|claim| format!("{flag} {}", printable(&claim.id))).collect::<Vec<_>>().join(", or ");
+    let ids = || {
+        claims
+            .iter()
+            .map(|claim| format!("{flag} {}", printable(&claim.id)))
+            .collect::<Vec<_>>()
+            .join(", or ")
+    };
     let chosen = match id {
         Some(id) => told.identified(id),
         None => told.meant(),
     };
     let error = match (&chosen, id) {
-        (None, Some(id)) => CliError::usage(format!("nothing on the engine carries the labels of `{name}` with the id `{id}`")),
-        (None, None) if !claims.is_empty() => CliError::usage(format!("{} deployments claim the name `{name}`", claims.len())),
+        (None, Some(id)) => CliError::usage(format!(
+            "nothing on the engine carries the labels of `{name}` with the id `{id}`"
+        )),
+        (None, None) if !claims.is_empty() => CliError::usage(format!(
+            "{} deployments claim the name `{name}`",
+            claims.len()
+        )),
         _ => return Ok(chosen),
     };
-    let mut error = if claims.is_empty() { error } else { error.hint(format!("name the one that is meant: {}", ids())) };
+    let mut error = if claims.is_empty() {
+        error
+    } else {
+        error.hint(format!("name the one that is meant: {}", ids()))
+    };
     error.preamble = lines(&claims);
     error.fields = json!({ "deployment": name, "claims": fields(&claims) });
     Err(error)
@@ -52,16 +84,24 @@ pub(crate) fn chosen(told: &Told, name: &str, id: Option<&str>, flag: &str) -> R
 
 /// Nothing is taken down that nothing proves to be ours.
 pub(crate) fn unproven(name: &str, claims: &[Claim]) -> CliError {
-    let message = format!("`{name}` is not installed from this state directory; only labels on the engine name it, and nothing was done");
+    let message = format!(
+        "`{name}` is not installed from this state directory; only labels on the engine name it, and nothing was done"
+    );
     let mut error = CliError::new(Kind::Failed, message);
     error.preamble = lines(claims);
     error.fields = json!({ "deployment": name, "claims": fields(claims) });
-    proceed(error.hint("use the state directory that it was installed from: --state-dir DIR"), name, claims)
+    proceed(
+        error.hint("use the state directory that it was installed from: --state-dir DIR"),
+        name,
+        claims,
+    )
 }
 
 /// Another state directory made a part of what is to be taken down.
 pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> CliError {
-    let message = format!("another state directory made objects of `{name}` that this one does not know; nothing was done");
+    let message = format!(
+        "another state directory made objects of `{name}` that this one does not know; nothing was done"
+    );
     let mut error = CliError::new(Kind::Failed, message);
     error.preamble = lines(claims);
     error.fields = json!({ "deployment": name, "claims": fields(claims) });
@@ -72,9 +112,15 @@ pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> CliError {
 pub(crate) fn proceed(error: CliError, name: &str, claims: &[Claim]) -> CliError {
     let ids = claims.iter().map(|claim| printable(&claim.id));
     let taken = |error: CliError, id: String| {
-        let which = if claims.len() > 1 { format!(" --id {id}") } else { String::new() };
+        let which = if claims.len() > 1 {
+            format!(" --id {id}")
+        } else {
+            String::new()
+        };
         let error = error.hint(format!("to take it over: dockctl recover {name}{which}"));
-        error.hint(format!("to take it down: dockctl uninstall {name} --from-labels {id}"))
+        error.hint(format!(
+            "to take it down: dockctl uninstall {name} --from-labels {id}"
+        ))
     };
     ids.fold(error, taken)
 }

@@ -1,8 +1,9 @@
 //! `dockctl.toml`: what flags are where nothing else is said.
 //!
-//! One of the user, and one of the project: the nearest in the current folder or above it. A flag beats its variable, a variable the
-//! project's file, that the user's. Whoever wrote a project that was cloned is not its user: its file sets how a run goes about, never
-//! which engine, which files, or what is agreed to.
+//! One of the user, and one of the project: the nearest in the current folder or above it. A flag
+//! beats its variable, a variable the project's file, that the user's. Whoever wrote a project that
+//! was cloned is not its user: its file sets how a run goes about, never which engine, which files,
+//! or what is agreed to.
 
 use super::{complain, error::CliError};
 use crate::{diagnostic::nearest, printable::printable};
@@ -61,11 +62,16 @@ pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
             distrusted(&file.path)
         };
         if let Some(why) = why.map_err(|error| cannot(&error.to_string()))? {
-            complain(&format!("note: {} is not read: {why}\n", file.path.display()));
+            complain(&format!(
+                "note: {} is not read: {why}\n",
+                file.path.display()
+            ));
             continue;
         }
         let text = fs::read_to_string(&file.path).map_err(|error| cannot(&error.to_string()))?;
-        let table: Table = text.parse().map_err(|error: toml::de::Error| cannot(&in_words(&error, &text)))?;
+        let table: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| cannot(&in_words(&error, &text)))?;
         command = apply(command, &table, &file)?;
     }
     Ok(command)
@@ -78,62 +84,107 @@ pub(crate) fn plain(command: Command) -> Command {
 
 /// What is wrong with a file, without what stands in it.
 fn in_words(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.matches('\n').count() + 1);
+    let line = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map_or(1, |before| before.matches('\n').count() + 1);
     format!("line {line}: {}", printable(error.message()))
 }
 
-/// Whether what is read is not a part of the project: a link can lead to a file of its reader that nobody else may see.
+/// Whether what is read is not a part of the project: a link can lead to a file of its reader that
+/// nobody else may see.
 fn leads_away(path: &Path) -> bool {
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    path.canonicalize().ok().is_none_or(|file| folder.is_none_or(|folder| !file.starts_with(folder)))
+    path.canonicalize()
+        .ok()
+        .is_none_or(|file| folder.is_none_or(|folder| !file.starts_with(folder)))
 }
 
 /// Why a file may be somebody else's words; none if only its user, or root, can have written it.
 fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
     let (file, me) = (fs::metadata(path)?, rustix::process::geteuid().as_raw());
     let resolved = path.canonicalize()?;
-    let folders = [path.parent(), resolved.parent()].into_iter().flatten().map(fs::metadata).collect::<io::Result<Vec<_>>>()?;
+    let folders = [path.parent(), resolved.parent()]
+        .into_iter()
+        .flatten()
+        .map(fs::metadata)
+        .collect::<io::Result<Vec<_>>>()?;
     let is_open = |folder: &fs::Metadata| folder.mode() & 0o1002 == 0o002;
     Ok(match () {
         () if file.uid() != me && file.uid() != 0 => Some("it belongs to another user"),
         () if file.mode() & 0o002 != 0 => Some("everybody can write to it"),
-        () if folders.iter().any(is_open) => Some("everybody can replace it: its folder is writable by all"),
+        () if folders.iter().any(is_open) => {
+            Some("everybody can replace it: its folder is writable by all")
+        }
         () => None,
     })
 }
 
 /// A variable that is empty says nothing.
 fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |argument: &Arg| argument.get_env().is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()));
-    let silent = |argument: Arg| if is_empty(&argument) { argument.env(None::<&'static str>) } else { argument };
-    command.mut_args(silent).mut_subcommands(without_empty_variables)
+    let is_empty = |argument: &Arg| {
+        argument
+            .get_env()
+            .is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    let silent = |argument: Arg| {
+        if is_empty(&argument) {
+            argument.env(None::<&'static str>)
+        } else {
+            argument
+        }
+    };
+    command
+        .mut_args(silent)
+        .mut_subcommands(without_empty_variables)
 }
 
 /// The user's, then the project's: what comes later wins.
 fn files() -> Vec<File> {
     let user = users_own().filter(|path| path.is_file());
     let here = env::current_dir().unwrap_or_default();
-    let project = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
-    let is_users = |path: &PathBuf| user.as_ref().is_some_and(|user| user.canonicalize().ok() == path.canonicalize().ok());
+    let project = here
+        .ancestors()
+        .map(|folder| folder.join(NAME))
+        .find(|path| path.is_file());
+    let is_users = |path: &PathBuf| {
+        user.as_ref()
+            .is_some_and(|user| user.canonicalize().ok() == path.canonicalize().ok())
+    };
     let project = project.filter(|path| !is_users(path));
     let of = |is_project: bool| move |path: PathBuf| File { path, is_project };
-    user.into_iter().map(of(false)).chain(project.into_iter().map(of(true))).collect()
+    user.into_iter()
+        .map(of(false))
+        .chain(project.into_iter().map(of(true)))
+        .collect()
 }
 
 /// Where the user's own file is, or would be.
 fn users_own() -> Option<PathBuf> {
-    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| Some(variable("HOME")?.join(".config")));
+    let variable = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let base = variable("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(variable("HOME")?.join(".config")));
     base.map(|base| base.join("dockctl").join(NAME))
 }
 
 /// Whether the docker command's variables name an engine: they beat files.
 fn has_engine_variable() -> bool {
-    ["DOCKER_HOST", "DOCKER_CONTEXT"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+    ["DOCKER_HOST", "DOCKER_CONTEXT"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn cannot(path: &Path, why: &str) -> CliError {
-    CliError::usage(format!("{} cannot be used: {}", path.display(), why.trim_end()))
+    CliError::usage(format!(
+        "{} cannot be used: {}",
+        path.display(),
+        why.trim_end()
+    ))
 }
 
 /// Values at the top are for every command, tables for one each.
@@ -141,17 +192,22 @@ fn apply(mut command: Command, table: &Table, file: &File) -> Result<Command, Cl
     for (key, value) in table {
         command = match value {
             Value::Table(flags) => {
-                let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+                let names: Vec<String> = command
+                    .get_subcommands()
+                    .map(|it| it.get_name().to_owned())
+                    .collect();
                 if !names.contains(key) {
                     return Err(unknown(&file.path, "command", key, &names));
                 }
                 flags.iter().try_fold(command, |command, (flag, value)| {
                     let mut set = Ok(());
-                    let command = command.mut_subcommand(key, |sub| match with_default(sub.clone(), flag, value, file) {
-                        Ok(sub) => sub,
-                        Err(error) => {
-                            set = Err(error);
-                            sub
+                    let command = command.mut_subcommand(key, |sub| {
+                        match with_default(sub.clone(), flag, value, file) {
+                            Ok(sub) => sub,
+                            Err(error) => {
+                                set = Err(error);
+                                sub
+                            }
                         }
                     });
                     set.map(|()| command)
@@ -164,7 +220,10 @@ fn apply(mut command: Command, table: &Table, file: &File) -> Result<Command, Cl
 }
 
 fn not_of_project(path: &Path, flag: &str) -> CliError {
-    let own = users_own().map_or_else(|| format!("dockctl/{NAME} of your configuration folder"), |path| path.display().to_string());
+    let own = users_own().map_or_else(
+        || format!("dockctl/{NAME} of your configuration folder"),
+        |path| path.display().to_string(),
+    );
     cannot(path, &format!("a project's file cannot set `{flag}`"))
         .hint(format!("it may set {}", OF_PROJECT.join(", ")))
         .hint(format!("everything else goes into your own file: {own}"))
@@ -178,18 +237,38 @@ fn unknown(path: &Path, what: &str, name: &str, known: &[String]) -> CliError {
     }
 }
 
-fn with_default(command: Command, flag: &str, value: &Value, file: &File) -> Result<Command, CliError> {
+fn with_default(
+    command: Command,
+    flag: &str,
+    value: &Value,
+    file: &File,
+) -> Result<Command, CliError> {
     let path = &file.path;
     let long = |argument: &Arg| argument.get_long().map(str::to_owned);
-    let Some(id) = command.get_arguments().find(|it| long(it).as_deref() == Some(flag)).map(|it| it.get_id().clone()) else {
+    let Some(id) = command
+        .get_arguments()
+        .find(|it| long(it).as_deref() == Some(flag))
+        .map(|it| it.get_id().clone())
+    else {
         let known: Vec<String> = command.get_arguments().filter_map(long).collect();
-        let has_it = |command: &&Command| command.get_arguments().any(|it| long(it).as_deref() == Some(flag));
-        let tables: Vec<String> = command.get_subcommands().filter(has_it).map(|it| format!("[{}]", it.get_name())).collect();
+        let has_it = |command: &&Command| {
+            command
+                .get_arguments()
+                .any(|it| long(it).as_deref() == Some(flag))
+        };
+        let tables: Vec<String> = command
+            .get_subcommands()
+            .filter(has_it)
+            .map(|it| format!("[{}]", it.get_name()))
+            .collect();
         if tables.is_empty() {
             return Err(unknown(path, "flag", flag, &known));
         }
         let error = cannot(path, &format!("`{flag}` is not a flag of every command"));
-        return Err(error.hint(format!("put it into the table of a command that has it: {}", tables.join(", "))));
+        return Err(error.hint(format!(
+            "put it into the table of a command that has it: {}",
+            tables.join(", ")
+        )));
     };
     if file.is_project && !OF_PROJECT.contains(&flag) {
         return Err(not_of_project(path, flag));
@@ -197,12 +276,29 @@ fn with_default(command: Command, flag: &str, value: &Value, file: &File) -> Res
     if matches!(flag, "host" | "context") && has_engine_variable() {
         return Ok(command);
     }
-    let texts = texts(value).ok_or_else(|| cannot(path, &format!("`{flag}` must be a text, a number, true, false, or a list of texts")))?;
+    let texts = texts(value).ok_or_else(|| {
+        cannot(
+            path,
+            &format!("`{flag}` must be a text, a number, true, false, or a list of texts"),
+        )
+    })?;
     let from_here = |text: String| {
-        if PATHS.contains(&flag) { path.parent().unwrap_or(Path::new(".")).join(text).display().to_string() } else { text }
+        if PATHS.contains(&flag) {
+            path.parent()
+                .unwrap_or(Path::new("."))
+                .join(text)
+                .display()
+                .to_string()
+        } else {
+            text
+        }
     };
     let texts: Vec<String> = texts.into_iter().map(from_here).collect();
-    check(command.get_arguments().find(|it| *it.get_id() == id), &texts).map_err(|why| cannot(path, &format!("`{flag}`: {why}")))?;
+    check(
+        command.get_arguments().find(|it| *it.get_id() == id),
+        &texts,
+    )
+    .map_err(|why| cannot(path, &format!("`{flag}`: {why}")))?;
     Ok(command.mut_arg(id, |argument| match argument.get_action() {
         ArgAction::Append => argument.default_values(texts),
         _ => argument.default_value(texts.concat()),
@@ -211,23 +307,38 @@ fn with_default(command: Command, flag: &str, value: &Value, file: &File) -> Res
 
 /// Whether a flag takes these values.
 fn check(argument: Option<&Arg>, values: &[String]) -> Result<(), String> {
-    let Some(argument) = argument else { return Ok(()) };
+    let Some(argument) = argument else {
+        return Ok(());
+    };
     if matches!(argument.get_action(), ArgAction::SetTrue) {
         let is_switch = |value: &String| matches!(value.as_str(), "true" | "false");
-        return if values.iter().all(is_switch) { Ok(()) } else { Err("it is true or false".to_owned()) };
+        return if values.iter().all(is_switch) {
+            Ok(())
+        } else {
+            Err("it is true or false".to_owned())
+        };
     }
     let id = argument.get_id().as_str().to_owned();
-    let alone =
-        Arg::new(id.clone()).long(id.clone()).num_args(1).action(ArgAction::Append).value_parser(argument.get_value_parser().clone());
+    let alone = Arg::new(id.clone())
+        .long(id.clone())
+        .num_args(1)
+        .action(ArgAction::Append)
+        .value_parser(argument.get_value_parser().clone());
     let words = values.iter().map(|value| format!("--{id}={value}"));
-    let tried = Command::new("dockctl").arg(alone).try_get_matches_from(["dockctl".to_owned()].into_iter().chain(words));
+    let tried = Command::new("dockctl")
+        .arg(alone)
+        .try_get_matches_from(["dockctl".to_owned()].into_iter().chain(words));
     tried.map(drop).map_err(|error| first_line(&error))
 }
 
 /// What clap says, without what it says of the command line.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let why = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
+    let why = text
+        .split("\n\nFor more")
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
     why.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -237,7 +348,10 @@ fn texts(value: &Value) -> Option<Vec<String>> {
         Value::Integer(number) => vec![number.to_string()],
         Value::Float(number) => vec![number.to_string()],
         Value::Boolean(yes) => vec![yes.to_string()],
-        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<_>>()?,
         Value::Datetime(_) | Value::Table(_) => return None,
     })
 }
@@ -253,30 +367,57 @@ mod tests {
     }
 
     fn read_from(text: &str, words: &[&str], is_project: bool) -> Result<Cli, String> {
-        let file = File { path: PathBuf::from("/project/dockctl.toml"), is_project };
-        let command = apply(Cli::command(), &text.parse().unwrap(), &file).map_err(|error| error.message)?;
-        let matches = command.try_get_matches_from(words).map_err(|error| error.to_string())?;
+        let file = File {
+            path: PathBuf::from("/project/dockctl.toml"),
+            is_project,
+        };
+        let command =
+            apply(Cli::command(), &text.parse().unwrap(), &file).map_err(|error| error.message)?;
+        let matches = command
+            .try_get_matches_from(words)
+            .map_err(|error| error.to_string())?;
         Cli::from_arg_matches(&matches).map_err(|error| error.to_string())
     }
 
-    /// What is not in the list is refused, whichever command has it: the list is all that a project says.
+    /// What is not in the list is refused, whichever command has it: the list is all that a project
+    /// says.
     #[test]
     fn a_project_sets_how_a_run_goes_about_and_nothing_else() {
         let command = Cli::command();
-        let flags = |command: &Command| command.get_arguments().filter_map(|it| it.get_long().map(str::to_owned)).collect::<Vec<_>>();
+        let flags = |command: &Command| {
+            command
+                .get_arguments()
+                .filter_map(|it| it.get_long().map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
         let mut seen = 0;
-        let of_commands = command.get_subcommands().map(|sub| (format!("[{}]\n", sub.get_name()), flags(sub)));
+        let of_commands = command
+            .get_subcommands()
+            .map(|sub| (format!("[{}]\n", sub.get_name()), flags(sub)));
         for (table, flags) in of_commands.chain([(String::new(), flags(&command))]) {
-            for flag in flags.iter().filter(|flag| !matches!(flag.as_str(), "help" | "version")) {
-                let refused = read_from(&format!("{table}{flag} = 'x'"), &["dockctl", "list"], true);
+            for flag in flags
+                .iter()
+                .filter(|flag| !matches!(flag.as_str(), "help" | "version"))
+            {
+                let refused =
+                    read_from(&format!("{table}{flag} = 'x'"), &["dockctl", "list"], true);
                 let why = format!("a project's file cannot set `{flag}`");
                 let is_refused = refused.is_err_and(|message| message.contains(&why));
-                assert_eq!(is_refused, !OF_PROJECT.contains(&flag.as_str()), "{table}{flag}");
+                assert_eq!(
+                    is_refused,
+                    !OF_PROJECT.contains(&flag.as_str()),
+                    "{table}{flag}"
+                );
                 seen += 1;
             }
         }
         assert!(seen > 50, "{seen}");
-        let cli = read_from("parallel = 3\n[install]\ntimeout = 60\n", &["dockctl", "list"], true).unwrap();
+        let cli = read_from(
+            "parallel = 3\n[install]\ntimeout = 60\n",
+            &["dockctl", "list"],
+            true,
+        )
+        .unwrap();
         assert_eq!(cli.global.parallel, 3);
     }
 
@@ -292,7 +433,11 @@ mod tests {
             distrusted(&path).unwrap()
         };
         assert_eq!(with(0o644, 0o755), None);
-        assert_eq!(with(0o644, 0o1777), None, "with the sticky bit only its owner can replace it");
+        assert_eq!(
+            with(0o644, 0o1777),
+            None,
+            "with the sticky bit only its owner can replace it"
+        );
         assert_eq!(with(0o646, 0o755), Some("everybody can write to it"));
         assert!(with(0o644, 0o777).is_some_and(|why| why.starts_with("everybody can replace it")));
         if rustix::process::geteuid().is_root() {
@@ -303,12 +448,28 @@ mod tests {
 
     #[test]
     fn files_give_defaults_and_flags_beat_them() {
-        let text = "parallel = 3\nstate-dir = 'state'\nsecrets = ['a.yaml', '/b']\n[list]\nall = true\n";
+        let text =
+            "parallel = 3\nstate-dir = 'state'\nsecrets = ['a.yaml', '/b']\n[list]\nall = true\n";
         let cli = read(text, &["dockctl", "list"]).unwrap();
-        assert_eq!((cli.global.parallel, cli.global.state_dir.as_deref()), (3, Some(Path::new("/project/state"))));
-        assert_eq!(cli.global.secrets, [Path::new("/project/a.yaml"), Path::new("/b")]);
-        assert!(matches!(cli.command, crate::cli::args::Command::List { all: true }));
-        assert_eq!(read(text, &["dockctl", "list", "--parallel", "5"]).unwrap().global.parallel, 5);
+        assert_eq!(
+            (cli.global.parallel, cli.global.state_dir.as_deref()),
+            (3, Some(Path::new("/project/state")))
+        );
+        assert_eq!(
+            cli.global.secrets,
+            [Path::new("/project/a.yaml"), Path::new("/b")]
+        );
+        assert!(matches!(
+            cli.command,
+            crate::cli::args::Command::List { all: true }
+        ));
+        assert_eq!(
+            read(text, &["dockctl", "list", "--parallel", "5"])
+                .unwrap()
+                .global
+                .parallel,
+            5
+        );
     }
 
     #[test]
@@ -317,14 +478,34 @@ mod tests {
             read("paralel = 3", &["dockctl", "list"]).unwrap_err(),
             "/project/dockctl.toml cannot be used: there is no flag `paralel`"
         );
-        assert!(read("[instal]\n", &["dockctl", "list"]).unwrap_err().contains("no command `instal`"));
-        assert!(read("parallel = {a = 1}", &["dockctl", "list"]).unwrap_err().contains("no command `parallel`"));
-        assert!(read("parallel = 1979-05-27", &["dockctl", "list"]).unwrap_err().contains("must be a text"));
+        assert!(
+            read("[instal]\n", &["dockctl", "list"])
+                .unwrap_err()
+                .contains("no command `instal`")
+        );
+        assert!(
+            read("parallel = {a = 1}", &["dockctl", "list"])
+                .unwrap_err()
+                .contains("no command `parallel`")
+        );
+        assert!(
+            read("parallel = 1979-05-27", &["dockctl", "list"])
+                .unwrap_err()
+                .contains("must be a text")
+        );
         assert_eq!(
             read("parallel = 0", &["dockctl", "list"]).unwrap_err(),
             "/project/dockctl.toml cannot be used: `parallel`: invalid value '0' for '--parallel <parallel>': it must be 1 at least"
         );
-        assert!(read("output = 'jsn'", &["dockctl", "list"]).unwrap_err().contains("dockctl.toml cannot be used: `output`"));
-        assert!(read("[list]\nall = 3", &["dockctl", "list"]).unwrap_err().ends_with("`all`: it is true or false"));
+        assert!(
+            read("output = 'jsn'", &["dockctl", "list"])
+                .unwrap_err()
+                .contains("dockctl.toml cannot be used: `output`")
+        );
+        assert!(
+            read("[list]\nall = 3", &["dockctl", "list"])
+                .unwrap_err()
+                .ends_with("`all`: it is true or false")
+        );
     }
 }

@@ -8,15 +8,24 @@ use super::{
 use crate::{model::Deployment, plan::Stage};
 use std::io::{IsTerminal as _, Write as _};
 
-/// Asks on a terminal. Off a terminal there is nobody to ask: what is dangerous needs `--yes` there.
-pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> Result<(), CliError> {
+/// Asks on a terminal. Off a terminal there is nobody to ask: what is dangerous needs `--yes`
+/// there.
+pub(crate) fn confirm(
+    global: &Global,
+    question: &str,
+    danger: Option<&str>,
+) -> Result<(), CliError> {
     if global.yes {
         return Ok(());
     }
     if !is_asked() {
-        return danger.map_or(Ok(()), |danger| Err(CliError::usage(danger).hint("--yes says that this is meant")));
+        return danger.map_or(Ok(()), |danger| {
+            Err(CliError::usage(danger).hint("--yes says that this is meant"))
+        });
     }
-    let danger = danger.map(|danger| format!("{danger}\n")).unwrap_or_default();
+    let danger = danger
+        .map(|danger| format!("{danger}\n"))
+        .unwrap_or_default();
     ask(&format!("{danger}{question}"))
 }
 
@@ -40,11 +49,23 @@ pub(crate) fn ask(question: &str) -> Result<(), CliError> {
     Err(CliError::new(Kind::Interrupted, "nothing was done"))
 }
 
-/// Nodes under `metadata.dockctl.protect`, now or in the definition before, that a stage deletes something of, by name.
-pub(crate) fn protected_nodes(deployment: &Deployment, before: Option<&Deployment>, stage: &Stage) -> Vec<String> {
-    let is_protected = |node: &String| deployment.protected.contains(node) || before.is_some_and(|before| before.protected.contains(node));
+/// Nodes under `metadata.dockctl.protect`, now or in the definition before, that a stage deletes
+/// something of, by name.
+pub(crate) fn protected_nodes(
+    deployment: &Deployment,
+    before: Option<&Deployment>,
+    stage: &Stage,
+) -> Vec<String> {
+    let is_protected = |node: &String| {
+        deployment.protected.contains(node)
+            || before.is_some_and(|before| before.protected.contains(node))
+    };
 
-    let deleted = stage.tasks().iter().filter(|task| task.step.deletes()).map(|task| task.node.clone());
+    let deleted = stage
+        .tasks()
+        .iter()
+        .filter(|task| task.step.deletes())
+        .map(|task| task.node.clone());
     let mut nodes: Vec<String> = deleted.filter(is_protected).collect();
     nodes.sort_unstable();
     nodes.dedup();
@@ -52,7 +73,16 @@ pub(crate) fn protected_nodes(deployment: &Deployment, before: Option<&Deploymen
 }
 
 /// The same in words; none if it deletes none of them.
-pub(crate) fn protected(deployment: &Deployment, before: Option<&Deployment>, stage: &Stage) -> Option<String> {
+pub(crate) fn protected(
+    deployment: &Deployment,
+    before: Option<&Deployment>,
+    stage: &Stage,
+) -> Option<String> {
     let nodes = protected_nodes(deployment, before, stage);
-    (!nodes.is_empty()).then(|| format!("this deletes what the blueprint protects: {}", nodes.join(", ")))
+    (!nodes.is_empty()).then(|| {
+        format!(
+            "this deletes what the blueprint protects: {}",
+            nodes.join(", ")
+        )
+    })
 }

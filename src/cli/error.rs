@@ -95,7 +95,11 @@ impl CliError {
     /// Adds the whole command that repeats this one, if it has to be given more.
     pub(crate) fn repeated(self, command: &str) -> Self {
         let again = self.again.clone();
-        if again.is_empty() { self } else { self.hint(format!("give it again: {command}{again}")) }
+        if again.is_empty() {
+            self
+        } else {
+            self.hint(format!("give it again: {command}{again}"))
+        }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -104,8 +108,17 @@ impl CliError {
 
     /// A blueprint with errors.
     pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Self {
-        let all: Vec<Json> = diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, sources)).collect();
-        let mut error = Self::new(Kind::Invalid, format!("the blueprint cannot be used: {}", diagnostic::render::summary(diagnostics)));
+        let all: Vec<Json> = diagnostics
+            .iter()
+            .map(|one| diagnostic::json::diagnostic(one, sources))
+            .collect();
+        let mut error = Self::new(
+            Kind::Invalid,
+            format!(
+                "the blueprint cannot be used: {}",
+                diagnostic::render::summary(diagnostics)
+            ),
+        );
         error.fields = json!({ "valid": false, "diagnostics": all });
         diagnostic::json::omitted(diagnostics, &mut error.fields);
         error.preamble = diagnostic::render::render(diagnostics, sources, color);
@@ -114,7 +127,8 @@ impl CliError {
 
     /// The `error` of the JSON document.
     pub(crate) fn to_json(&self) -> Json {
-        let mut error = json!({ "code": self.kind.as_str(), "message": self.message, "hints": self.hints });
+        let mut error =
+            json!({ "code": self.kind.as_str(), "message": self.message, "hints": self.hints });
         if let Some(execution) = &self.execution {
             error["execution"] = execution.as_str().into();
         }
@@ -123,15 +137,31 @@ impl CliError {
 
     /// The error for people.
     pub(crate) fn to_text(&self, color: bool) -> String {
-        let (red, reset) = if color { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        let hints: String = self.hints.iter().map(|hint| format!("  = help: {}\n", printable(hint))).collect();
-        format!("{}{red}error{reset}: {}\n{hints}", self.preamble, printable(&self.message))
+        let (red, reset) = if color {
+            ("\u{1b}[1;31m", "\u{1b}[0m")
+        } else {
+            ("", "")
+        };
+        let hints: String = self
+            .hints
+            .iter()
+            .map(|hint| format!("  = help: {}\n", printable(hint)))
+            .collect();
+        format!(
+            "{}{red}error{reset}: {}\n{hints}",
+            self.preamble,
+            printable(&self.message)
+        )
     }
 }
 
 impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
-        let kind = if matches!(error, JournalError::Busy { .. }) { Kind::Busy } else { Kind::Failed };
+        let kind = if matches!(error, JournalError::Busy { .. }) {
+            Kind::Busy
+        } else {
+            Kind::Failed
+        };
         let message = error.to_string();
         match error {
             JournalError::Busy { .. } => {
@@ -171,6 +201,9 @@ impl From<ConnectError> for CliError {
 /// A failure outside any execution: the engine was asked what there is, and did not say.
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        failure.hints.iter().fold(Self::new(Kind::Engine, failure.message), Self::hint)
+        failure
+            .hints
+            .iter()
+            .fold(Self::new(Kind::Engine, failure.message), Self::hint)
     }
 }

@@ -27,7 +27,10 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
     let record = workspace.record(&name)?;
     let found = targets(&workspace, &record, std::slice::from_ref(&args.instance))?;
     let [target] = &found[..] else {
-        let ids: Vec<&str> = found.iter().map(|target| target.instance.as_str()).collect();
+        let ids: Vec<&str> = found
+            .iter()
+            .map(|target| target.instance.as_str())
+            .collect();
         let error = CliError::usage(format!("`{}` has several instances", args.instance));
         return Err(error.hint(format!("name one of them: {}", ids.join(", "))));
     };
@@ -35,7 +38,11 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
     let passes_on = args.interactive || (terminal && isatty(stdin()));
     let command = Command {
         words: args.command.clone(),
-        environment: args.environment.iter().filter_map(|variable| given(variable)).collect(),
+        environment: args
+            .environment
+            .iter()
+            .filter_map(|variable| given(variable))
+            .collect(),
         user: args.user.clone(),
         folder: args.workdir.clone(),
         terminal,
@@ -47,8 +54,13 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         require(&engine, target, &name).await?;
         run(&engine, &target.container, &command).await
     })?;
-    let exit = u8::try_from(code).map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?;
-    Ok(Outcome { silent: true, exit, ..Outcome::new(json!({}), "") })
+    let exit = u8::try_from(code)
+        .map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?;
+    Ok(Outcome {
+        silent: true,
+        exit,
+        ..Outcome::new(json!({}), "")
+    })
 }
 
 /// A variable as it is passed on: one without a value has the one that it has here, if it has any.
@@ -67,7 +79,9 @@ async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64,
     if command.terminal {
         resize(engine, &id).await;
     }
-    let cannot = |error: std::io::Error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"));
+    let cannot = |error: std::io::Error| {
+        CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+    };
     let mut resized = signal(SignalKind::window_change()).map_err(cannot)?;
     let mut typed = command.input.then(typed);
     loop {
@@ -97,9 +111,13 @@ async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64,
 fn write(piece: &Piece) {
     // A reader that went away is told by the next signal.
     let _ = if piece.is_error {
-        stderr().write_all(&piece.bytes).and_then(|()| stderr().flush())
+        stderr()
+            .write_all(&piece.bytes)
+            .and_then(|()| stderr().flush())
     } else {
-        stdout().write_all(&piece.bytes).and_then(|()| stdout().flush())
+        stdout()
+            .write_all(&piece.bytes)
+            .and_then(|()| stdout().flush())
     };
 }
 

@@ -16,43 +16,96 @@ use crate::{
 use serde_json::{Value as Json, json};
 
 /// Shows what happened to a deployment, or everything that happened in one execution.
-pub(crate) fn executions(global: &Global, id: Option<&str>, given: Option<&str>) -> Result<Outcome, CliError> {
+pub(crate) fn executions(
+    global: &Global,
+    id: Option<&str>,
+    given: Option<&str>,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let (name, id) = named(&workspace, id, given)?;
     let id = id.as_deref();
     let record = workspace.record(&name)?;
     match id {
         Some(id) => one(global, &name, id, &record, workspace.state.entries(&name)?),
-        None if global.output == Output::Junit => Err(CliError::usage("`--output junit` needs the id of an execution")),
-        None => Ok(all(&name, &record, workspace.state.holder(&name)?.is_some())),
+        None if global.output == Output::Junit => Err(CliError::usage(
+            "`--output junit` needs the id of an execution",
+        )),
+        None => Ok(all(
+            &name,
+            &record,
+            workspace.state.holder(&name)?.is_some(),
+        )),
     }
 }
 
 /// The deployment, and the execution of it. An id alone is looked for in all deployments.
-fn named(workspace: &Workspace<'_>, id: Option<&str>, given: Option<&str>) -> Result<(String, Option<String>), CliError> {
+fn named(
+    workspace: &Workspace<'_>,
+    id: Option<&str>,
+    given: Option<&str>,
+) -> Result<(String, Option<String>), CliError> {
     if id.is_none() || given.is_some() {
         return Ok((workspace.name_to_read(given)?, id.map(str::to_owned)));
     }
-    workspace.execution(&ExecutionArgs { execution: id.map(str::to_owned), deployment: None })
+    workspace.execution(&ExecutionArgs {
+        execution: id.map(str::to_owned),
+        deployment: None,
+    })
 }
 
 fn all(name: &str, record: &Record, busy: bool) -> Outcome {
     let fields = json!({ "deployment": name, "executions": record.executions.iter().map(execution_json).collect::<Vec<Json>>() });
-    let rows: Vec<Vec<String>> = record.executions.iter().map(|execution| row(execution, busy)).collect();
+    let rows: Vec<Vec<String>> = record
+        .executions
+        .iter()
+        .map(|execution| row(execution, busy))
+        .collect();
     let screen = crate::cli::screen().map(|(_, columns)| columns);
-    let text = fitted(&["EXECUTION", "WORKFLOW", "STARTED", "OUTCOME", "STEPS", "FIRST CAUSE"], &rows, screen, &[4]);
-    Outcome::new(fields, if record.executions.is_empty() { "nothing was carried out yet\n".to_owned() } else { text })
+    let text = fitted(
+        &[
+            "EXECUTION",
+            "WORKFLOW",
+            "STARTED",
+            "OUTCOME",
+            "STEPS",
+            "FIRST CAUSE",
+        ],
+        &rows,
+        screen,
+        &[4],
+    );
+    Outcome::new(
+        fields,
+        if record.executions.is_empty() {
+            "nothing was carried out yet\n".to_owned()
+        } else {
+            text
+        },
+    )
 }
 
 /// Each failure in full: place, container, what to do.
 fn failures(execution: &Execution) -> String {
-    execution.failed.iter().map(|failed| format!("\n{}", report::failure(failed))).collect()
+    execution
+        .failed
+        .iter()
+        .map(|failed| format!("\n{}", report::failure(failed)))
+        .collect()
 }
 
 fn row(execution: &Execution, busy: bool) -> Vec<String> {
     // An execution without an end that nobody carries out any more lost its process.
-    let unfinished = if busy { "running" } else { event::Outcome::Interrupted.as_str() };
-    let cause = execution.failed.first().map(|failed| format!("{}.{}: {}", failed.instance, failed.operation, failed.failure.message));
+    let unfinished = if busy {
+        "running"
+    } else {
+        event::Outcome::Interrupted.as_str()
+    };
+    let cause = execution.failed.first().map(|failed| {
+        format!(
+            "{}.{}: {}",
+            failed.instance, failed.operation, failed.failure.message
+        )
+    });
     vec![
         execution.id.clone(),
         match (&execution.of, execution.workflow) {
@@ -61,20 +114,40 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
             (None, workflow) => workflow.to_string(),
         },
         event::timestamp(execution.started),
-        execution.outcome.map_or(unfinished, event::Outcome::as_str).to_owned(),
+        execution
+            .outcome
+            .map_or(unfinished, event::Outcome::as_str)
+            .to_owned(),
         format!("{}/{}", execution.done, execution.tasks),
         cause.unwrap_or_else(|| "-".to_owned()),
     ]
 }
 
 /// Replays the events of one execution through the reporters that also show live runs.
-fn one(global: &Global, name: &str, id: &str, record: &Record, (mut replayed, entries): (Record, Vec<Entry>)) -> Result<Outcome, CliError> {
-    let Some(execution) = record.executions.iter().find(|execution| execution.id == id) else {
-        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
-            .hint(format!("dockctl executions -d {name} shows those there are")));
+fn one(
+    global: &Global,
+    name: &str,
+    id: &str,
+    record: &Record,
+    (mut replayed, entries): (Record, Vec<Entry>),
+) -> Result<Outcome, CliError> {
+    let Some(execution) = record
+        .executions
+        .iter()
+        .find(|execution| execution.id == id)
+    else {
+        return Err(
+            CliError::usage(format!("`{name}` has no execution `{id}`")).hint(format!(
+                "dockctl executions -d {name} shows those there are"
+            )),
+        );
     };
     let (mut inside, mut events) = (false, Vec::new());
-    let (mut lines, mut objects, mut junit) = (Plain { out: Vec::new() }, JsonLines { out: Vec::new() }, Junit::default());
+    let (mut lines, mut objects, mut junit) = (
+        Plain { out: Vec::new() },
+        JsonLines { out: Vec::new() },
+        Junit::default(),
+    );
     for entry in &entries {
         // The journal was checked when the record was read.
         let _ = replayed.apply(entry);
@@ -91,11 +164,16 @@ fn one(global: &Global, name: &str, id: &str, record: &Record, (mut replayed, en
         }
         inside &= !matches!(entry.event, Event::ExecutionFinished { .. });
     }
-    let fields = json!({ "deployment": name, "execution": execution_json(execution), "events": events });
+    let fields =
+        json!({ "deployment": name, "execution": execution_json(execution), "events": events });
     let text = match (global.output, global.progress) {
         (Output::Junit, _) => junit.to_xml(),
         (_, ProgressMode::Json) => String::from_utf8_lossy(&objects.out).into_owned(),
-        _ => format!("{}{}", String::from_utf8_lossy(&lines.out), failures(execution)),
+        _ => format!(
+            "{}{}",
+            String::from_utf8_lossy(&lines.out),
+            failures(execution)
+        ),
     };
     Ok(Outcome::new(fields, text))
 }

@@ -16,7 +16,11 @@ use serde_json::{Value as Json, json};
 pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, CliError> {
     if code == Some("params") {
         let arguments = markdown();
-        let text = if global.output == Output::Markdown { arguments.clone() } else { for_people(&arguments) };
+        let text = if global.output == Output::Markdown {
+            arguments.clone()
+        } else {
+            for_people(&arguments)
+        };
         return Ok(Outcome::new(json!({ "markdown": arguments }), text));
     }
     let codes = match code {
@@ -27,28 +31,48 @@ pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, Cl
     let text = match (global.output, code) {
         (Output::Markdown, _) => page(&codes),
         (_, Some(_)) => codes.iter().map(|code| whole(*code)).collect(),
-        (_, None) => codes.iter().map(|code| format!("{}  {}\n", code.as_str(), code.rule())).collect(),
+        (_, None) => codes
+            .iter()
+            .map(|code| format!("{}  {}\n", code.as_str(), code.rule()))
+            .collect(),
     };
     Ok(Outcome::new(fields, text))
 }
 
-/// Markdown with its tables laid out for a screen, where the last column is what one can do without.
+/// Markdown with its tables laid out for a screen, where the last column is what one can do
+/// without.
 fn for_people(markdown: &str) -> String {
     let cells = |line: &str| -> Vec<String> {
         let cells = line.trim_matches('|').replace("\\|", "¦");
-        cells.split('|').map(|cell| cell.trim().replace('`', "").replace('¦', "|")).collect()
+        cells
+            .split('|')
+            .map(|cell| cell.trim().replace('`', "").replace('¦', "|"))
+            .collect()
     };
     let lines: Vec<&str> = markdown.lines().collect();
     let mut text = String::new();
     for part in lines.chunk_by(|a, b| a.starts_with('|') == b.starts_with('|')) {
         if !part[0].starts_with('|') {
-            text.extend(part.iter().map(|line| format!("{}\n", line.trim_start_matches('#').trim_start().replace('`', ""))));
+            text.extend(part.iter().map(|line| {
+                format!(
+                    "{}\n",
+                    line.trim_start_matches('#').trim_start().replace('`', "")
+                )
+            }));
             continue;
         }
-        let header: Vec<String> = cells(part[0]).iter().map(|cell| cell.to_uppercase()).collect();
+        let header: Vec<String> = cells(part[0])
+            .iter()
+            .map(|cell| cell.to_uppercase())
+            .collect();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
         let rows: Vec<Vec<String>> = part.iter().skip(2).map(|line| cells(line)).collect();
-        text += &fitted(&header, &rows, super::screen().map(|(_, columns)| columns), &[header.len() - 1]);
+        text += &fitted(
+            &header,
+            &rows,
+            super::screen().map(|(_, columns)| columns),
+            &[header.len() - 1],
+        );
     }
     text
 }
@@ -62,18 +86,30 @@ fn unknown(text: &str) -> CliError {
 }
 
 fn form(code: Code) -> Json {
-    let reference = code.reference().map(|reference| json!({ "class": reference.class, "code": reference.code }));
+    let reference = code
+        .reference()
+        .map(|reference| json!({ "class": reference.class, "code": reference.code }));
     json!({ "code": code.as_str(), "rule": code.rule(), "advice": code.advice(), "reference": reference })
 }
 
 fn whole(code: Code) -> String {
-    let reference = reference(code).map_or_else(String::new, |text| format!("\nCloudify reports {text} for this.\n"));
-    format!("{}: {}\n\n{}\n{reference}", code.as_str(), code.rule(), code.advice())
+    let reference = reference(code).map_or_else(String::new, |text| {
+        format!("\nCloudify reports {text} for this.\n")
+    });
+    format!(
+        "{}: {}\n\n{}\n{reference}",
+        code.as_str(),
+        code.rule(),
+        code.advice()
+    )
 }
 
 fn reference(code: Code) -> Option<String> {
     let reference = code.reference()?;
-    Some(reference.code.map_or_else(|| reference.class.to_owned(), |number| format!("{} {number}", reference.class)))
+    Some(reference.code.map_or_else(
+        || reference.class.to_owned(),
+        |number| format!("{} {number}", reference.class),
+    ))
 }
 
 /// The page `docs/errors.md`.
@@ -86,7 +122,12 @@ pub(crate) fn page(codes: &[Code]) -> String {
     for code in codes {
         let cell = |text: &str| text.replace('|', "\\|");
         let reference = reference(*code).unwrap_or_else(|| "–".to_owned());
-        text += &format!("| {} | {} | {} | {reference} |\n", code.as_str(), cell(code.rule()), cell(&code.advice()));
+        text += &format!(
+            "| {} | {} | {} | {reference} |\n",
+            code.as_str(),
+            cell(code.rule()),
+            cell(&code.advice())
+        );
     }
     text
 }
@@ -104,6 +145,9 @@ mod tests {
             std::fs::write(path, &page).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(written == page, "docs/errors.md is old: run UPDATE_DOCS=1 cargo test the_page_of_codes");
+        assert!(
+            written == page,
+            "docs/errors.md is old: run UPDATE_DOCS=1 cargo test the_page_of_codes"
+        );
     }
 }

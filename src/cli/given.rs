@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Which given values must not be shown when something is wrong with them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Hidden<'a> {
-    /// Those of these inputs. If there are any, no line of what is given is shown: a name can be mistyped.
+    /// Those of these inputs. If there are any, no line of what is given is shown: a name can be
+    /// mistyped.
     Named(&'a [String]),
     /// All: what the blueprint declares is not known.
     All,
@@ -49,11 +50,24 @@ pub(crate) fn read(
         match argument.split_once('=') {
             Some((word, text)) if !argument.starts_with('@') => {
                 let key = word.strip_suffix(':').unwrap_or(word);
-                let shown = if hidden.is_any() { format!("{word}=VALUE") } else { argument.clone() };
+                let shown = if hidden.is_any() {
+                    format!("{word}=VALUE")
+                } else {
+                    argument.clone()
+                };
                 let is_hidden = hidden.has(key);
-                let value =
-                    if word == key { bare((&shown, is_hidden), text, sources) } else { yaml((&shown, is_hidden), text, sources, d) };
-                all.insert(key.to_owned(), Given { value, bare: word == key });
+                let value = if word == key {
+                    bare((&shown, is_hidden), text, sources)
+                } else {
+                    yaml((&shown, is_hidden), text, sources, d)
+                };
+                all.insert(
+                    key.to_owned(),
+                    Given {
+                        value,
+                        bare: word == key,
+                    },
+                );
             }
             _ => {
                 for path in files(argument.strip_prefix('@').unwrap_or(argument))? {
@@ -65,13 +79,19 @@ pub(crate) fn read(
     Ok(all)
 }
 
-/// The arguments as a command to repeat shows them: what was given may be a secret, and is only named.
+/// The arguments as a command to repeat shows them: what was given may be a secret, and is only
+/// named.
 pub(crate) fn named(arguments: &[String]) -> Vec<String> {
     let shown = |argument: &String| match argument.split_once('=') {
-        Some((name, _)) if !argument.starts_with('@') => format!("{}=VALUE", name.trim_end_matches(':')),
+        Some((name, _)) if !argument.starts_with('@') => {
+            format!("{}=VALUE", name.trim_end_matches(':'))
+        }
         _ => argument.clone(),
     };
-    arguments.iter().flat_map(|argument| ["-i".to_owned(), shown(argument)]).collect()
+    arguments
+        .iter()
+        .flat_map(|argument| ["-i".to_owned(), shown(argument)])
+        .collect()
 }
 
 fn bare((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources) -> Value {
@@ -82,7 +102,12 @@ fn bare((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources) -> 
     Value::text(sources.start(file), text)
 }
 
-fn yaml((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources, d: &mut Diagnostics) -> Value {
+fn yaml(
+    (shown, is_hidden): (&str, bool),
+    text: &str,
+    sources: &mut Sources,
+    d: &mut Diagnostics,
+) -> Value {
     let place = sources.add_text("<command line>", format!("-i {shown}"));
     // Wrapped in a list, so that a bare scalar is a document too.
     let parsed = sources.add_text(format!("<command line: {shown}>"), format!("- {text}"));
@@ -106,24 +131,44 @@ fn yaml((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources, d: 
 }
 
 fn withhold(file: FileId, sources: &mut Sources) {
-    sources.withhold(Span { start: 0, end: usize::MAX, ..sources.start(file) });
+    sources.withhold(Span {
+        start: 0,
+        end: usize::MAX,
+        ..sources.start(file)
+    });
 }
 
 /// The files that an argument stands for.
 fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
     let path = Path::new(argument);
-    let pattern = if path.is_dir() { format!("{argument}/*") } else { argument.to_owned() };
+    let pattern = if path.is_dir() {
+        format!("{argument}/*")
+    } else {
+        argument.to_owned()
+    };
     if path.exists() && !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let found = glob::glob(&pattern).map_err(|error| CliError::usage(format!("the input pattern `{argument}` cannot be used: {error}")))?;
-    let is_input =
-        |path: &PathBuf| path.is_file() && path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+    let found = glob::glob(&pattern).map_err(|error| {
+        CliError::usage(format!(
+            "the input pattern `{argument}` cannot be used: {error}"
+        ))
+    })?;
+    let is_input = |path: &PathBuf| {
+        path.is_file()
+            && path
+                .extension()
+                .is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known))
+    };
     let found: Vec<PathBuf> = found.flatten().filter(is_input).collect();
     if found.is_empty() {
         // It may be a value that was mistyped.
         let start = argument.split([':', ' ']).next().unwrap_or_default();
-        let shown = if start == argument { format!("`{argument}`") } else { format!("that begins with `{start}`") };
+        let shown = if start == argument {
+            format!("`{argument}`")
+        } else {
+            format!("that begins with `{start}`")
+        };
         let what = "is not a file, a folder with YAML or JSON files, or KEY=VALUE";
         return Err(CliError::usage(format!("the input {shown} {what}")));
     }
@@ -137,7 +182,9 @@ fn file(
     d: &mut Diagnostics,
     all: &mut IndexMap<String, Given>,
 ) -> Result<(), CliError> {
-    let file = sources.read(path).map_err(|error| CliError::usage(error.to_string()))?;
+    let file = sources
+        .read(path)
+        .map_err(|error| CliError::usage(error.to_string()))?;
     if hidden.is_any() {
         sources.never_quote(file);
     }
@@ -154,11 +201,27 @@ fn file(
     };
     match root.as_map() {
         Some(map) => {
-            let values = map.entries.iter().filter(|(key, _)| hidden.has(&key.to_key()));
+            let values = map
+                .entries
+                .iter()
+                .filter(|(key, _)| hidden.has(&key.to_key()));
             values.for_each(|(_, value)| sources.withhold(value.span));
-            all.extend(map.entries.iter().map(|(key, value)| (key.to_key(), Given { value: value.clone(), bare: false })));
+            all.extend(map.entries.iter().map(|(key, value)| {
+                (
+                    key.to_key(),
+                    Given {
+                        value: value.clone(),
+                        bare: false,
+                    },
+                )
+            }));
         }
-        None => return Err(CliError::usage(format!("the input file {} must hold a mapping of names to values", path.display()))),
+        None => {
+            return Err(CliError::usage(format!(
+                "the input file {} must hold a mapping of names to values",
+                path.display()
+            )));
+        }
     }
     Ok(())
 }

@@ -19,18 +19,27 @@ use std::{collections::HashMap, fs};
 
 /// Draws a blueprint; or, if it is to be alive, what there is of its deployment.
 pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliError> {
-    let whole = if args.live { live(global, args)? } else { declared(global, args)? };
+    let whole = if args.live {
+        live(global, args)?
+    } else {
+        declared(global, args)?
+    };
     let graph = match &args.focus {
         None => whole,
         Some(name) => {
             let is_it = |vertex: &Vertex| {
                 vertex.name == *name
-                    || vertex.name.rsplit_once('_').is_some_and(|(node, _)| node == name)
+                    || vertex
+                        .name
+                        .rsplit_once('_')
+                        .is_some_and(|(node, _)| node == name)
                     || vertex.name.starts_with(&format!("{name} ×"))
             };
             let focused = whole.focused(is_it);
             if focused.vertices.is_empty() {
-                return Err(CliError::usage(format!("there is no node `{name}` to focus on")));
+                return Err(CliError::usage(format!(
+                    "there is no node `{name}` to focus on"
+                )));
             }
             focused
         }
@@ -41,32 +50,83 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
         GraphFormat::Svg => svg(&graph),
     };
     let fields = json!({ "nodes": graph.vertices.len(), "relationships": graph.arrows.len(), "graph": text });
-    let Some(out) = &args.out else { return Ok(Outcome::new(fields, text)) };
-    fs::write(out, text).map_err(|error| CliError::new(Kind::Failed, format!("{} cannot be written: {error}", out.display())))?;
-    Ok(Outcome::new(fields, format!("the picture is in {}\n", out.display())))
+    let Some(out) = &args.out else {
+        return Ok(Outcome::new(fields, text));
+    };
+    fs::write(out, text).map_err(|error| {
+        CliError::new(
+            Kind::Failed,
+            format!("{} cannot be written: {error}", out.display()),
+        )
+    })?;
+    Ok(Outcome::new(
+        fields,
+        format!("the picture is in {}\n", out.display()),
+    ))
 }
 
 fn declared(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
     let path = blueprint::find(args.blueprint.blueprint.as_deref())?;
-    let loaded = blueprint::load(&path, &args.blueprint.inputs.inputs, None, Missing::Open, global)?;
+    let loaded = blueprint::load(
+        &path,
+        &args.blueprint.inputs.inputs,
+        None,
+        Missing::Open,
+        global,
+    )?;
     if !loaded.is_valid() {
-        return Err(CliError::invalid(&loaded.diagnostics, &loaded.sources, super::color(global)));
+        return Err(CliError::invalid(
+            &loaded.diagnostics,
+            &loaded.sources,
+            super::color(global),
+        ));
     }
     Ok(of_blueprint(&loaded.blueprint))
 }
 
 fn of_blueprint(blueprint: &Blueprint) -> Graph {
-    let places: HashMap<&str, usize> = blueprint.nodes.keys().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let places: HashMap<&str, usize> = blueprint
+        .nodes
+        .keys()
+        .enumerate()
+        .map(|(at, name)| (name.as_str(), at))
+        .collect();
     let vertices = blueprint.nodes.iter().map(|(name, node)| {
-        let times = node.numbers.first().filter(|number| *number != 1).map(|number| format!(" ×{number}")).unwrap_or_default();
-        let below = node.hierarchy.last().map(|name| shortened(name)).unwrap_or_default();
-        Vertex { name: format!("{name}{times}"), below, mood: Mood::Plain }
+        let times = node
+            .numbers
+            .first()
+            .filter(|number| *number != 1)
+            .map(|number| format!(" ×{number}"))
+            .unwrap_or_default();
+        let below = node
+            .hierarchy
+            .last()
+            .map(|name| shortened(name))
+            .unwrap_or_default();
+        Vertex {
+            name: format!("{name}{times}"),
+            below,
+            mood: Mood::Plain,
+        }
     });
-    let arrows = blueprint.nodes.iter().enumerate().flat_map(|(from, (_, node))| {
-        let places = &places;
-        node.relationships.iter().filter_map(move |it| Some(Arrow { from, to: *places.get(it.target.node.as_str())?, kind: it.kind? }))
-    });
-    Graph { vertices: vertices.collect(), arrows: arrows.collect() }
+    let arrows = blueprint
+        .nodes
+        .iter()
+        .enumerate()
+        .flat_map(|(from, (_, node))| {
+            let places = &places;
+            node.relationships.iter().filter_map(move |it| {
+                Some(Arrow {
+                    from,
+                    to: *places.get(it.target.node.as_str())?,
+                    kind: it.kind?,
+                })
+            })
+        });
+    Graph {
+        vertices: vertices.collect(),
+        arrows: arrows.collect(),
+    }
 }
 
 /// The last two parts of a type's name.
@@ -78,47 +138,89 @@ fn shortened(name: &str) -> String {
 fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
     let workspace = Workspace::new(global)?;
     let given = args.blueprint.deployment.as_deref();
-    let named = args.blueprint.blueprint.as_deref().map(|path| blueprint::find(Some(path))).transpose()?;
+    let named = args
+        .blueprint
+        .blueprint
+        .as_deref()
+        .map(|path| blueprint::find(Some(path)))
+        .transpose()?;
     let name = match (given, named) {
         (None, Some(path)) => blueprint::deployment_name(&args.blueprint, &path)?,
         _ => workspace.name_to_read(given)?,
     };
     let record = workspace.record(&name)?;
-    let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, deployment, &record).await })?;
+    let Some(deployment) = &record.deployment else {
+        return Err(CliError::usage(format!("there is no deployment `{name}`")));
+    };
+    let observed = Workspace::runtime()?.block_on(async {
+        workspace
+            .observe(&workspace.engines()?, deployment, &record)
+            .await
+    })?;
     Ok(of_deployment(deployment, &record, &observed))
 }
 
 fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) -> Graph {
-    let places: HashMap<&str, usize> = deployment.instances.iter().enumerate().map(|(at, it)| (it.id.as_str(), at)).collect();
+    let places: HashMap<&str, usize> = deployment
+        .instances
+        .iter()
+        .enumerate()
+        .map(|(at, it)| (it.id.as_str(), at))
+        .collect();
     let vertices = deployment.instances.iter().map(|instance| {
         let node = deployment.node(instance);
         let state = record.state(&instance.id);
         let node = node.map(|node| record.made_from(instance, node));
-        let object = node.and_then(|node| backend::object_of(node, instance, observed)).filter(|_| !state.is_gone());
+        let object = node
+            .and_then(|node| backend::object_of(node, instance, observed))
+            .filter(|_| !state.is_gone());
         let looked_at = node.is_some_and(backend::has_object);
         let well = match (node, object) {
             (Some(node), Some(object)) => {
-                backend::docker::is_done(node, object) && object.health.as_deref() != Some("unhealthy") && object.drift.is_empty()
+                backend::docker::is_done(node, object)
+                    && object.health.as_deref() != Some("unhealthy")
+                    && object.drift.is_empty()
             }
             _ => !looked_at,
         };
         let mood = match state {
             InstanceState::Started if well => Mood::Well,
             InstanceState::Started => Mood::Ill,
-            InstanceState::Stopped | InstanceState::Deleted | InstanceState::Uninitialized => Mood::Resting,
+            InstanceState::Stopped | InstanceState::Deleted | InstanceState::Uninitialized => {
+                Mood::Resting
+            }
             _ => Mood::Underway,
         };
         let below = match (object, looked_at && state == InstanceState::Started) {
-            (Some(object), _) => object.health.clone().unwrap_or_else(|| object.state.as_str().to_owned()),
+            (Some(object), _) => object
+                .health
+                .clone()
+                .unwrap_or_else(|| object.state.as_str().to_owned()),
             (None, true) => "missing".to_owned(),
             (None, false) => state.to_string(),
         };
-        Vertex { name: instance.id.clone(), below, mood }
+        Vertex {
+            name: instance.id.clone(),
+            below,
+            mood,
+        }
     });
-    let arrows = deployment.instances.iter().enumerate().flat_map(|(from, instance)| {
-        let places = &places;
-        instance.ties.iter().filter_map(move |tie| Some(Arrow { from, to: *places.get(tie.target.as_str())?, kind: tie.kind }))
-    });
-    Graph { vertices: vertices.collect(), arrows: arrows.collect() }
+    let arrows = deployment
+        .instances
+        .iter()
+        .enumerate()
+        .flat_map(|(from, instance)| {
+            let places = &places;
+            instance.ties.iter().filter_map(move |tie| {
+                Some(Arrow {
+                    from,
+                    to: *places.get(tie.target.as_str())?,
+                    kind: tie.kind,
+                })
+            })
+        });
+    Graph {
+        vertices: vertices.collect(),
+        arrows: arrows.collect(),
+    }
 }

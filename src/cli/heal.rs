@@ -1,8 +1,9 @@
 //! `dockctl heal --watch`: what dies is mended, for as long as this runs.
 //!
-//! Engines tell what happens; between that, it is looked now and then. The deployment is held only while something is mended.
-//! Whoever stops a container on purpose is left alone: engines tell of the signal before they tell of the death. An engine that is shut
-//! down sends signals too, and takes no new connection by then: those are nobody's will.
+//! Engines tell what happens; between that, it is looked now and then. The deployment is held only
+//! while something is mended. Whoever stops a container on purpose is left alone: engines tell of
+//! the signal before they tell of the death. An engine that is shut down sends signals too, and
+//! takes no new connection by then: those are nobody's will.
 
 use super::{
     Outcome, color, complain,
@@ -75,14 +76,22 @@ struct Watched {
 impl Watched {
     /// When it may be mended, seen from now; none if its budget is used up.
     fn mendable_at(&mut self, patience: Patience, now: Instant) -> Option<Instant> {
-        while self.mended.front().is_some_and(|at| now.duration_since(*at) > HOUR) {
+        while self
+            .mended
+            .front()
+            .is_some_and(|at| now.duration_since(*at) > HOUR)
+        {
             self.mended.pop_front();
         }
         if self.mended.len() >= patience.budget {
             return None;
         }
         self.given_up = false;
-        Some(self.mended.back().map_or(now, |last| *last + patience.cool_down))
+        Some(
+            self.mended
+                .back()
+                .map_or(now, |last| *last + patience.cool_down),
+        )
     }
 
     /// When the engine has had its time to say why it is ill.
@@ -105,14 +114,16 @@ impl Watched {
         self.stopped = match (what, self.stopped) {
             (What::Cleaned, Stopped::No) if self.cleanups > 1 => Stopped::Dead,
             (What::Signalled, Stopped::No) => Stopped::Signalled,
-            (What::Died, Stopped::Signalled) | (What::Stopped, Stopped::No | Stopped::Signalled) => Stopped::Dead,
+            (What::Died, Stopped::Signalled)
+            | (What::Stopped, Stopped::No | Stopped::Signalled) => Stopped::Dead,
             // What is gone cannot be started again by hand: it is missing.
             (What::Started | What::Gone, _) => Stopped::No,
             (_, stopped) => stopped,
         };
     }
 
-    /// The engine went away: what it did before was its own doing, unless that was ruled out in time.
+    /// The engine went away: what it did before was its own doing, unless that was ruled out in
+    /// time.
     fn forget_signals(&mut self) {
         if self.stopped != Stopped::OnPurpose {
             self.stopped = Stopped::No;
@@ -121,13 +132,27 @@ impl Watched {
 }
 
 /// Watches until the user has enough.
-pub(crate) fn watch(order: &Order<'_>, instances: &[String], patience: Patience) -> Result<Outcome, CliError> {
+pub(crate) fn watch(
+    order: &Order<'_>,
+    instances: &[String],
+    patience: Patience,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(order.global)?;
     let name = workspace.name(order.deployment)?;
     let record = workspace.record(&name)?;
     super::execute::named(instances, &record)?;
-    let mut watch = Watch { order, workspace: &workspace, name: &name, instances, patience, known: HashMap::new() };
-    watch.say(&format!("watching {}", crate::report::count(targets(&workspace, &record, instances)?.len(), "container")));
+    let mut watch = Watch {
+        order,
+        workspace: &workspace,
+        name: &name,
+        instances,
+        patience,
+        known: HashMap::new(),
+    };
+    watch.say(&format!(
+        "watching {}",
+        crate::report::count(targets(&workspace, &record, instances)?.len(), "container")
+    ));
     Workspace::runtime()?.block_on(watch.run())
 }
 
@@ -170,42 +195,69 @@ impl Watch<'_> {
     }
 
     /// What engines have to say of the deployment.
-    async fn subscribe(&self, engines: &Engines) -> Result<LocalBoxStream<'static, Happening>, CliError> {
+    async fn subscribe(
+        &self,
+        engines: &Engines,
+    ) -> Result<LocalBoxStream<'static, Happening>, CliError> {
         let record = self.workspace.record(self.name)?;
         let mut seen: Vec<EngineRef> = Vec::new();
         let mut all: Vec<BoxStream<'static, Happening>> = Vec::new();
         for target in targets(self.workspace, &record, self.instances)? {
             if !seen.contains(&target.engine) {
-                all.push(engines.get(&target.engine).await?.happenings(self.name).boxed());
+                all.push(
+                    engines
+                        .get(&target.engine)
+                        .await?
+                        .happenings(self.name)
+                        .boxed(),
+                );
                 seen.push(target.engine);
             }
         }
         // One that ends shows that all have to be asked anew.
-        Ok(futures_util::stream::select_all(all.into_iter().map(|one| one.map(Some).chain(futures_util::stream::iter([None]))))
-            .take_while(|happening| std::future::ready(happening.is_some()))
-            .filter_map(std::future::ready)
-            .boxed_local())
+        Ok(futures_util::stream::select_all(
+            all.into_iter()
+                .map(|one| one.map(Some).chain(futures_util::stream::iter([None]))),
+        )
+        .take_while(|happening| std::future::ready(happening.is_some()))
+        .filter_map(std::future::ready)
+        .boxed_local())
     }
 
     fn note(&mut self, happening: &Happening) {
         tracing::debug!(instance = happening.instance, what = ?happening.what, "the engine says");
-        self.known.entry(happening.instance.clone()).or_default().note(happening.what);
+        self.known
+            .entry(happening.instance.clone())
+            .or_default()
+            .note(happening.what);
     }
 
-    /// What is removed is stopped first, and not left alone for that: it is only said once things have settled, and the engine still
-    /// takes connections. Whether that is known of all.
+    /// What is removed is stopped first, and not left alone for that: it is only said once things
+    /// have settled, and the engine still takes connections. Whether that is known of all.
     async fn tell_of_stopped(&mut self, engines: &Engines, record: &Record) -> bool {
-        let dead = self.known.iter().filter(|(_, watched)| watched.stopped == Stopped::Dead);
+        let dead = self
+            .known
+            .iter()
+            .filter(|(_, watched)| watched.stopped == Stopped::Dead);
         let dead: Vec<String> = dead.map(|(id, _)| id.clone()).collect();
         if dead.is_empty() {
             return true;
         }
         let mut is_known = true;
-        for target in targets(self.workspace, record, &[]).unwrap_or_default().into_iter().filter(|target| dead.contains(&target.instance))
+        for target in targets(self.workspace, record, &[])
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|target| dead.contains(&target.instance))
         {
             if engines.accepts(&target.engine).await {
-                self.known.entry(target.instance.clone()).or_default().stopped = Stopped::OnPurpose;
-                self.say(&format!("{} was stopped on purpose: it is left alone until it is started again", target.instance));
+                self.known
+                    .entry(target.instance.clone())
+                    .or_default()
+                    .stopped = Stopped::OnPurpose;
+                self.say(&format!(
+                    "{} was stopped on purpose: it is left alone until it is started again",
+                    target.instance
+                ));
             } else {
                 is_known = false;
             }
@@ -219,12 +271,21 @@ impl Watch<'_> {
         let is_known = self.tell_of_stopped(engines, &record).await;
         let now = Instant::now();
         if !record.is_installed() {
-            return Err(CliError::new(Kind::Failed, format!("`{}` was taken down: there is nothing left to watch", self.name)));
+            return Err(CliError::new(
+                Kind::Failed,
+                format!(
+                    "`{}` was taken down: there is nothing left to watch",
+                    self.name
+                ),
+            ));
         }
         let ill = match self.ill(engines, &record).await {
             Ok(ill) => ill,
             Err(error) => {
-                self.say(&format!("the engine does not say how it is: {}", error.message));
+                self.say(&format!(
+                    "the engine does not say how it is: {}",
+                    error.message
+                ));
                 return Ok(now + Duration::from_secs(5));
             }
         };
@@ -238,7 +299,10 @@ impl Watch<'_> {
         for (id, why) in ill {
             let watched = self.known.entry(id.clone()).or_default();
             let understood = watched.is_understood_at(now);
-            match watched.mendable_at(self.patience, now).map(|at| at.max(understood)) {
+            match watched
+                .mendable_at(self.patience, now)
+                .map(|at| at.max(understood))
+            {
                 Some(at) if at <= now => mend.push((id, why)),
                 Some(at) => next = next.min(at),
                 None if !watched.given_up => {
@@ -259,17 +323,44 @@ impl Watch<'_> {
     }
 
     /// Ids of the instances that are ill, each with what ails it; those apart that are left alone.
-    async fn ill(&self, engines: &Engines, record: &Record) -> Result<Vec<(String, String)>, CliError> {
-        let Some(deployment) = &record.deployment else { return Ok(Vec::new()) };
+    async fn ill(
+        &self,
+        engines: &Engines,
+        record: &Record,
+    ) -> Result<Vec<(String, String)>, CliError> {
+        let Some(deployment) = &record.deployment else {
+            return Ok(Vec::new());
+        };
         let observed = self.workspace.observe(engines, deployment, record).await?;
         let selection = super::execute::named(self.instances, record)?;
-        let known = Known { deployment, record, observed: &observed };
-        let proposal = heal::first(&known, &Parameters { selection, ignore_failure: true, ..Parameters::default() });
-        let tasks = proposal.stage.tasks().iter().filter(|task| task.operation != "check_status");
-        let mut ill: Vec<(String, String)> = tasks.map(|task| (task.instance.clone(), task.cause.clone())).collect();
+        let known = Known {
+            deployment,
+            record,
+            observed: &observed,
+        };
+        let proposal = heal::first(
+            &known,
+            &Parameters {
+                selection,
+                ignore_failure: true,
+                ..Parameters::default()
+            },
+        );
+        let tasks = proposal
+            .stage
+            .tasks()
+            .iter()
+            .filter(|task| task.operation != "check_status");
+        let mut ill: Vec<(String, String)> = tasks
+            .map(|task| (task.instance.clone(), task.cause.clone()))
+            .collect();
         let mut seen = HashSet::new();
         // Who was sent a signal may be about to die of it: the engine says so in a moment.
-        let is_spared = |id: &str| self.known.get(id).is_some_and(|watched| watched.stopped != Stopped::No);
+        let is_spared = |id: &str| {
+            self.known
+                .get(id)
+                .is_some_and(|watched| watched.stopped != Stopped::No)
+        };
         ill.retain(|(id, _)| seen.insert(id.clone()) && !is_spared(id));
         Ok(ill)
     }
@@ -283,7 +374,14 @@ impl Watch<'_> {
         let selection = Selection::of_instances(ids.iter().cloned());
         let decide = |_: &Record| {
             let selection = selection.clone();
-            Ok((Workflow::Heal, Parameters { selection, ignore_failure: true, ..Parameters::default() }))
+            Ok((
+                Workflow::Heal,
+                Parameters {
+                    selection,
+                    ignore_failure: true,
+                    ..Parameters::default()
+                },
+            ))
         };
         let done = Box::pin(self.order.run_in(self.workspace, self.name, &decide)).await;
         let at = Instant::now();
@@ -311,18 +409,32 @@ impl Watch<'_> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { budget: 2, cool_down: Duration::from_secs(10) };
+    const PATIENCE: Patience = Patience {
+        budget: 2,
+        cool_down: Duration::from_secs(10),
+    };
 
     #[test]
     fn an_instance_is_mended_so_often_in_an_hour_and_not_at_once() {
         let (start, mut watched) = (Instant::now(), Watched::default());
         assert_eq!(watched.mendable_at(PATIENCE, start), Some(start));
         watched.mended.push_back(start);
-        assert_eq!(watched.mendable_at(PATIENCE, start), Some(start + PATIENCE.cool_down));
+        assert_eq!(
+            watched.mendable_at(PATIENCE, start),
+            Some(start + PATIENCE.cool_down)
+        );
         watched.mended.push_back(start + PATIENCE.cool_down);
-        assert_eq!(watched.mendable_at(PATIENCE, start + HOUR), None, "the budget is used up");
+        assert_eq!(
+            watched.mendable_at(PATIENCE, start + HOUR),
+            None,
+            "the budget is used up"
+        );
         let later = start + HOUR + Duration::from_secs(5);
-        assert_eq!(watched.mendable_at(PATIENCE, later), Some(start + PATIENCE.cool_down * 2), "the first one counts no more");
+        assert_eq!(
+            watched.mendable_at(PATIENCE, later),
+            Some(start + PATIENCE.cool_down * 2),
+            "the first one counts no more"
+        );
     }
 
     #[test]
@@ -352,11 +464,39 @@ mod tests {
             }
             watched.stopped
         };
-        assert_eq!(noted(&[What::Signalled, What::Died, What::Stopped]), Stopped::Dead, "Docker");
-        assert_eq!((noted(&[What::Stopped, What::Died]), noted(&[What::Died, What::Stopped])), (Stopped::Dead, Stopped::Dead), "Podman");
-        assert_eq!(noted(&[What::Died, What::Cleaned, What::Cleaned]), Stopped::Dead, "Podman, which leaves the stop out at times");
-        assert_eq!(noted(&[What::Died, What::Cleaned, What::Started, What::Died, What::Cleaned]), Stopped::No, "it died twice");
-        assert_eq!(noted(&[What::Stopped, What::Died, What::Started]), Stopped::No);
+        assert_eq!(
+            noted(&[What::Signalled, What::Died, What::Stopped]),
+            Stopped::Dead,
+            "Docker"
+        );
+        assert_eq!(
+            (
+                noted(&[What::Stopped, What::Died]),
+                noted(&[What::Died, What::Stopped])
+            ),
+            (Stopped::Dead, Stopped::Dead),
+            "Podman"
+        );
+        assert_eq!(
+            noted(&[What::Died, What::Cleaned, What::Cleaned]),
+            Stopped::Dead,
+            "Podman, which leaves the stop out at times"
+        );
+        assert_eq!(
+            noted(&[
+                What::Died,
+                What::Cleaned,
+                What::Started,
+                What::Died,
+                What::Cleaned
+            ]),
+            Stopped::No,
+            "it died twice"
+        );
+        assert_eq!(
+            noted(&[What::Stopped, What::Died, What::Started]),
+            Stopped::No
+        );
     }
 
     #[test]
@@ -368,6 +508,10 @@ mod tests {
         assert_eq!(watched.stopped, Stopped::No);
         watched.stopped = Stopped::OnPurpose;
         watched.forget_signals();
-        assert_eq!(watched.stopped, Stopped::OnPurpose, "a person's will outlives the engine");
+        assert_eq!(
+            watched.stopped,
+            Stopped::OnPurpose,
+            "a person's will outlives the engine"
+        );
     }
 }

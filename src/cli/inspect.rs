@@ -20,7 +20,12 @@ use serde_json::{Value as Json, json};
 use std::path::Path;
 
 /// Shows what was understood of a blueprint; with `deploy` what a deployment of it would be.
-pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs: &[String]) -> Result<Outcome, CliError> {
+pub(crate) fn inspect(
+    global: &Global,
+    path: Option<&Path>,
+    deploy: bool,
+    inputs: &[String],
+) -> Result<Outcome, CliError> {
     let path = blueprint::find(path)?;
     if !deploy && !inputs.is_empty() {
         complain("warning: inputs say nothing without --deploy\n\n");
@@ -31,28 +36,49 @@ pub(crate) fn inspect(global: &Global, path: Option<&Path>, deploy: bool, inputs
         blueprint::apply_inputs(&mut loaded, inputs, None, Missing::Fault)?;
         let secrets = Secrets::new(global.secrets.clone());
         blueprint::check_secrets(&loaded.blueprint, &secrets, &mut loaded.diagnostics);
-        let mut random = global.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let mut random = global
+            .seed
+            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         instances = model::expand(&loaded.blueprint, &[], &mut random, &mut loaded.diagnostics);
     }
     loaded.diagnostics.settle(global.strict);
     if !loaded.is_valid() {
-        return Err(CliError::invalid(&loaded.diagnostics, &loaded.sources, color(global)));
+        return Err(CliError::invalid(
+            &loaded.diagnostics,
+            &loaded.sources,
+            color(global),
+        ));
     }
-    complain(&diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global)));
+    complain(&diagnostic::render::render(
+        &loaded.diagnostics,
+        &loaded.sources,
+        color(global),
+    ));
     Ok(shown(&loaded, deploy, &instances))
 }
 
-/// A normal form without the values that are not to be shown: of inputs that `metadata.dockctl.sensitive` names, given or by default,
-/// and what functions make of them.
+/// A normal form without the values that are not to be shown: of inputs that
+/// `metadata.dockctl.sensitive` names, given or by default, and what functions make of them.
 fn hidden(loaded: &Loaded, mut plan: Json) -> Json {
     let secrets = Secrets::default();
-    loaded.sensitive.inputs.values().for_each(|value| secrets.hide_value(value));
+    loaded
+        .sensitive
+        .inputs
+        .values()
+        .for_each(|value| secrets.hide_value(value));
     for name in &loaded.blueprint.notes.sensitive {
-        let default = loaded.blueprint.inputs.get(name).and_then(|input| input.body.default.as_ref());
+        let default = loaded
+            .blueprint
+            .inputs
+            .get(name)
+            .and_then(|input| input.body.default.as_ref());
         if let Some(value) = default {
             secrets.hide_value(&value.to_json());
         }
-        if let Some(declared) = plan["inputs"].get_mut(name).and_then(|input| input.get_mut("default")) {
+        if let Some(declared) = plan["inputs"]
+            .get_mut(name)
+            .and_then(|input| input.get_mut("default"))
+        {
             *declared = HIDDEN.into();
         }
     }
@@ -60,26 +86,48 @@ fn hidden(loaded: &Loaded, mut plan: Json) -> Json {
 }
 
 fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
-    let stage = if deploy { Stage::Deployed { inputs: &loaded.inputs } } else { Stage::Parsed };
+    let stage = if deploy {
+        Stage::Deployed {
+            inputs: &loaded.inputs,
+        }
+    } else {
+        Stage::Parsed
+    };
     let plan = hidden(loaded, normal::plan(&loaded.blueprint, stage));
     let mut fields = json!({ "valid": true, "plan": plan });
     if deploy {
         fields["instances"] = normal::instances(instances);
         fields["shape"] = normal::shape(instances);
-        fields["inter_deployment_functions"] = normal::inter_deployment_functions(&loaded.blueprint).into();
+        fields["inter_deployment_functions"] =
+            normal::inter_deployment_functions(&loaded.blueprint).into();
     }
-    let diagnostics: Vec<Json> = loaded.diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, &loaded.sources)).collect();
+    let diagnostics: Vec<Json> = loaded
+        .diagnostics
+        .iter()
+        .map(|one| diagnostic::json::diagnostic(one, &loaded.sources))
+        .collect();
     fields["diagnostics"] = diagnostics.into();
     diagnostic::json::omitted(&loaded.diagnostics, &mut fields);
     let text = tree(&fields);
     Outcome::new(fields, text)
 }
 
-/// The sections that people look for, as a tree. Operations that do nothing and empty values are left out.
+/// The sections that people look for, as a tree. Operations that do nothing and empty values are
+/// left out.
 fn tree(fields: &Json) -> String {
     let plan = &fields["plan"];
     let mut text = format!("{}\n", plan["version"].as_str().unwrap_or_default());
-    for section in ["description", "inputs", "nodes", "groups", "scaling_groups", "workflows", "outputs", "capabilities", "labels"] {
+    for section in [
+        "description",
+        "inputs",
+        "nodes",
+        "groups",
+        "scaling_groups",
+        "workflows",
+        "outputs",
+        "capabilities",
+        "labels",
+    ] {
         match &plan[section] {
             Json::Null => {}
             Json::Object(entries) if section == "nodes" => {
@@ -107,9 +155,17 @@ fn tree(fields: &Json) -> String {
     if let Some(instances) = fields["instances"].as_array() {
         text += "instances\n";
         for instance in instances {
-            let targets = instance["relationships"].as_array().into_iter().flatten().filter_map(|tie| tie["target_id"].as_str());
+            let targets = instance["relationships"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|tie| tie["target_id"].as_str());
             let targets: Vec<&str> = targets.collect();
-            let arrow = if targets.is_empty() { String::new() } else { format!(" → {}", targets.join(", ")) };
+            let arrow = if targets.is_empty() {
+                String::new()
+            } else {
+                format!(" → {}", targets.join(", "))
+            };
             text += &format!("  {}{arrow}\n", instance["id"].as_str().unwrap_or_default());
         }
     }
@@ -125,10 +181,21 @@ fn runs(operation: &Json) -> String {
 /// What is worth reading of a node.
 fn brief(node: &Json) -> Json {
     let mut brief = json!({});
-    let is_shown =
-        |name: &str, operation: &Json| name.contains('.') && operation["plugin"].as_str().is_some_and(|plugin| !plugin.is_empty());
-    if let Some(hierarchy) = node["type_hierarchy"].as_array().filter(|hierarchy| hierarchy.len() > 1) {
-        let parents: Vec<&str> = hierarchy[..hierarchy.len() - 1].iter().rev().filter_map(Json::as_str).collect();
+    let is_shown = |name: &str, operation: &Json| {
+        name.contains('.')
+            && operation["plugin"]
+                .as_str()
+                .is_some_and(|plugin| !plugin.is_empty())
+    };
+    if let Some(hierarchy) = node["type_hierarchy"]
+        .as_array()
+        .filter(|hierarchy| hierarchy.len() > 1)
+    {
+        let parents: Vec<&str> = hierarchy[..hierarchy.len() - 1]
+            .iter()
+            .rev()
+            .filter_map(Json::as_str)
+            .collect();
         brief["derived from"] = parents.join(" ← ").into();
     }
     if node["scalable"]["default_instances"] != 1 {
@@ -138,11 +205,26 @@ fn brief(node: &Json) -> Json {
         brief["host"] = host.into();
     }
     brief["properties"] = node["properties"].clone();
-    let operations = node["operations"].as_object().into_iter().flatten().filter(|(name, operation)| is_shown(name, operation));
-    let operation = |(name, operation): (&String, &Json)| (name.clone(), json!({ "runs": runs(operation), "inputs": operation["inputs"] }));
+    let operations = node["operations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, operation)| is_shown(name, operation));
+    let operation = |(name, operation): (&String, &Json)| {
+        (
+            name.clone(),
+            json!({ "runs": runs(operation), "inputs": operation["inputs"] }),
+        )
+    };
     brief["operations"] = Json::Object(operations.map(operation).collect());
     let ties = node["relationships"].as_array().into_iter().flatten();
-    let tie = |tie: &Json| format!("{} → {}", tie["type"].as_str().unwrap_or_default(), tie["target"].as_str().unwrap_or_default());
+    let tie = |tie: &Json| {
+        format!(
+            "{} → {}",
+            tie["type"].as_str().unwrap_or_default(),
+            tie["target"].as_str().unwrap_or_default()
+        )
+    };
     brief["relationships"] = ties.map(tie).collect();
     brief
 }
@@ -159,7 +241,12 @@ fn is_empty(value: &Json) -> bool {
 }
 
 fn branch(text: &mut String, indent: usize, value: &Json) {
-    for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !is_empty(value)) {
+    for (name, value) in value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !is_empty(value))
+    {
         match value {
             Json::Object(_) => {
                 *text += &format!("{:indent$}{name}\n", "");
@@ -173,7 +260,10 @@ fn branch(text: &mut String, indent: usize, value: &Json) {
 fn leaf(value: &Json) -> String {
     match value {
         Json::String(text) if is_plain(text) => text.clone(),
-        Json::Array(items) => format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", ")),
+        Json::Array(items) => format!(
+            "[{}]",
+            items.iter().map(item).collect::<Vec<_>>().join(", ")
+        ),
         other => other.to_string(),
     }
 }
@@ -189,5 +279,8 @@ fn item(value: &Json) -> String {
 /// Whether a text reads as itself, and not as a number, a list or several lines.
 fn is_plain(text: &str) -> bool {
     let other = matches!(text, "" | "null" | "true" | "false" | "~") || text.parse::<f64>().is_ok();
-    !other && !text.starts_with(['[', '{', '"', ' ']) && !text.ends_with(' ') && !text.contains(char::is_control)
+    !other
+        && !text.starts_with(['[', '{', '"', ' '])
+        && !text.ends_with(' ')
+        && !text.contains(char::is_control)
 }

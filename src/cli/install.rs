@@ -21,7 +21,9 @@ use crate::{
     digest::keyed,
     event::{Entry, Event},
     model::{Deployment, Difference, Instance, inputs::Missing},
-    plan::{self, Known, Parameters, Proposal, Reading, Stage, Task, TaskId, Unsupported, Workflow},
+    plan::{
+        self, Known, Parameters, Proposal, Reading, Stage, Task, TaskId, Unsupported, Workflow,
+    },
     printable::printable,
     state::Record,
 };
@@ -43,13 +45,25 @@ pub(crate) struct Ask {
     pub plan: Option<PathBuf>,
 }
 
-/// Brings a deployment to what its blueprint says: creates it, goes on with an unfinished one, changes it, or says why not.
-pub(crate) fn converge(global: &Global, args: &BlueprintArgs, ask: &Ask) -> Result<Outcome, CliError> {
+/// Brings a deployment to what its blueprint says: creates it, goes on with an unfinished one,
+/// changes it, or says why not.
+pub(crate) fn converge(
+    global: &Global,
+    args: &BlueprintArgs,
+    ask: &Ask,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
     let plan = ask.plan.as_deref().map(PlanFile::read).transpose()?;
-    let install = Install { workspace: &workspace, args, path: &path, name: &name, ask, plan };
+    let install = Install {
+        workspace: &workspace,
+        args,
+        path: &path,
+        name: &name,
+        ask,
+        plan,
+    };
     Workspace::runtime()?.block_on(install.run())
 }
 
@@ -76,15 +90,24 @@ impl Install<'_> {
         let mut session = Session::begin(self.workspace, &engines, self.name, command)?;
         let done = Box::pin(self.run_held(&mut session, &engines, &wish)).await;
         let record = session.end().await;
-        Ok(if done? { closing(&record) } else { up_to_date(&record) })
+        Ok(if done? {
+            closing(&record)
+        } else {
+            up_to_date(&record)
+        })
     }
 
     /// What deletes or replaces is asked for on a terminal.
     fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), CliError> {
         let danger = protected(&wish.deployment, wish.before(), &proposal.stage);
         let known = wish.known();
-        let known = Known { deployment: &wish.deployment, record: &known, observed: &Observed::default() };
-        let touched = super::plan::summary(&known, &proposal.stage).filter(|_| self.ask.workflow == Workflow::Update);
+        let known = Known {
+            deployment: &wish.deployment,
+            record: &known,
+            observed: &Observed::default(),
+        };
+        let touched = super::plan::summary(&known, &proposal.stage)
+            .filter(|_| self.ask.workflow == Workflow::Update);
         match (touched, danger) {
             (None, None) => Ok(()),
             (words, danger) => {
@@ -92,18 +115,37 @@ impl Install<'_> {
                 if stdin().is_terminal() && !self.workspace.global.yes {
                     complain(&super::plan::told(&known, &proposal.stage));
                 }
-                confirm(self.workspace.global, &format!("{} `{}`{words}?", self.ask.workflow.capitalized(), self.name), danger.as_deref())
+                confirm(
+                    self.workspace.global,
+                    &format!(
+                        "{} `{}`{words}?",
+                        self.ask.workflow.capitalized(),
+                        self.name
+                    ),
+                    danger.as_deref(),
+                )
             }
         }
     }
 
-    /// Whether there was anything to do. Others may have worked on the deployment since the first look.
-    async fn run_held(&self, session: &mut Session<'_>, engines: &docker::Engines, first: &Wish) -> Result<bool, CliError> {
+    /// Whether there was anything to do. Others may have worked on the deployment since the first
+    /// look.
+    async fn run_held(
+        &self,
+        session: &mut Session<'_>,
+        engines: &docker::Engines,
+        first: &Wish,
+    ) -> Result<bool, CliError> {
         let known = first.known();
-        let places = places(&first.deployment, &known, &self.workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
-        session.settle(self.name, &places, self.ask.workflow.as_str()).await?;
+        let places = places(&first.deployment, &known, &self.workspace.secrets)
+            .map_err(|message| CliError::new(Kind::Engine, message))?;
+        session
+            .settle(self.name, &places, self.ask.workflow.as_str())
+            .await?;
         let wish = self.wish()?;
-        let Some(proposal) = self.settle(&wish, engines, false).await? else { return Ok(false) };
+        let Some(proposal) = self.settle(&wish, engines, false).await? else {
+            return Ok(false);
+        };
         let job = Job {
             workflow: self.ask.workflow,
             parameters: self.parameters(),
@@ -120,59 +162,108 @@ impl Install<'_> {
     /// The command that does it again.
     fn again(&self) -> String {
         let path = self.path.display().to_string();
-        let skip = self.ask.skip_unsupported.then(|| "--skip-unsupported".to_owned());
+        let skip = self
+            .ask
+            .skip_unsupported
+            .then(|| "--skip-unsupported".to_owned());
         let parameters = self.parameters();
-        let most = parameters.max_unavailable.map(|most| format!("--max-unavailable={most}"));
+        let most = parameters
+            .max_unavailable
+            .map(|most| format!("--max-unavailable={most}"));
         let first = parameters.start_first.then(|| "--start-first".to_owned());
-        let words = [self.ask.workflow.as_str(), &path, "-d", self.name].map(str::to_owned).into_iter();
-        let words: Vec<String> = words.chain(skip).chain(most).chain(first).chain(self.ask.how.flags()).collect();
+        let words = [self.ask.workflow.as_str(), &path, "-d", self.name]
+            .map(str::to_owned)
+            .into_iter();
+        let words: Vec<String> = words
+            .chain(skip)
+            .chain(most)
+            .chain(first)
+            .chain(self.ask.how.flags())
+            .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.workspace.again(&words)
     }
 
     /// A plan says how an update goes about, too.
     fn parameters(&self) -> Parameters {
-        self.plan.as_ref().map_or(&self.ask.parameters, |plan| &plan.parameters).clone()
+        self.plan
+            .as_ref()
+            .map_or(&self.ask.parameters, |plan| &plan.parameters)
+            .clone()
     }
 
     fn wish(&self) -> Result<Wish, CliError> {
-        let read = Wish::read(self.workspace, self.args, self.path, self.name, self.plan.as_ref());
-        let given: String = given::named(&self.args.inputs.inputs).iter().map(|word| format!(" {word}")).collect();
+        let read = Wish::read(
+            self.workspace,
+            self.args,
+            self.path,
+            self.name,
+            self.plan.as_ref(),
+        );
+        let given: String = given::named(&self.args.inputs.inputs)
+            .iter()
+            .map(|word| format!(" {word}"))
+            .collect();
         read.map_err(|error| error.repeated(&format!("{}{given}", self.again())))
     }
 
     /// There is nothing to update, as far as this state directory knows.
     fn not_installed(&self, told: &docker::Told) -> CliError {
         let name = self.name;
-        let error = CliError::usage(format!("`{name}` is not installed: there is nothing to update"));
+        let error = CliError::usage(format!(
+            "`{name}` is not installed: there is nothing to update"
+        ));
         let is_labelled = told.ours().is_some() || !told.claims().is_empty();
         if is_labelled {
-            let error = error.hint(format!("labels on the engine name `{name}`, and this state directory does not know it"));
+            let error = error.hint(format!(
+                "labels on the engine name `{name}`, and this state directory does not know it"
+            ));
             return error.hint(format!("take it over first: dockctl recover {name}"));
         }
-        error.hint(format!("install it first: {}", self.again().replacen("update", "install", 1)))
+        error.hint(format!(
+            "install it first: {}",
+            self.again().replacen("update", "install", 1)
+        ))
     }
 
-    /// What is to be done; none if all is well. Everything that can be refused is refused here, before any write.
-    async fn settle(&self, wish: &Wish, engines: &docker::Engines, first: bool) -> Result<Option<Proposal>, CliError> {
+    /// What is to be done; none if all is well. Everything that can be refused is refused here,
+    /// before any write.
+    async fn settle(
+        &self,
+        wish: &Wish,
+        engines: &docker::Engines,
+        first: bool,
+    ) -> Result<Option<Proposal>, CliError> {
         let is_update = self.ask.workflow == Workflow::Update;
         if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
             return Err(self.not_installed(&self.workspace.told(engines, self.name).await?));
         }
-        let observed = self.workspace.observe(engines, &wish.deployment, &wish.known()).await?;
+        let observed = self
+            .workspace
+            .observe(engines, &wish.deployment, &wish.known())
+            .await?;
         if first {
             complain(&unseen_lines(&not_compared(&observed)).concat());
         }
         let proposal = wish.propose(self.ask.workflow, &self.parameters(), &observed);
         if let Some(plan) = &self.plan {
-            plan.expect(&PlanFile::new(self.ask.workflow, &self.parameters(), &wish.deployment, &observed, &proposal.stage))?;
+            plan.expect(&PlanFile::new(
+                self.ask.workflow,
+                &self.parameters(),
+                &wish.deployment,
+                &observed,
+                &proposal.stage,
+            ))?;
         }
         match wish.decide(&proposal, &observed) {
             Decision::UpToDate => return Ok(None),
-            Decision::Different(differences) if !is_update => return Err(different(&wish.deployment.name, &differences)),
+            Decision::Different(differences) if !is_update => {
+                return Err(different(&wish.deployment.name, &differences));
+            }
             _ => {}
         }
-        wish.refuse_strangers(self.workspace, engines, &observed).await?;
+        wish.refuse_strangers(self.workspace, engines, &observed)
+            .await?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
         refuse_refused(&proposal.stage)?;
         refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
@@ -184,7 +275,9 @@ impl Install<'_> {
 /// The execution that is gone on with.
 fn unfinished(record: &Record, workflow: Workflow) -> Option<String> {
     let last = record.executions.last()?;
-    let goes_on = last.workflow == workflow && last.outcome != Some(crate::event::Outcome::Terminated) && record.is_installed();
+    let goes_on = last.workflow == workflow
+        && last.outcome != Some(crate::event::Outcome::Terminated)
+        && record.is_installed();
     goes_on.then(|| last.id.clone())
 }
 
@@ -212,38 +305,87 @@ impl Wish {
         plan: Option<&PlanFile>,
     ) -> Result<Self, CliError> {
         let record = workspace.state.read(name)?;
-        let before = record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref());
-        refuse_other_blueprint(before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)), path)?;
-        let mut loaded = blueprint::load(path, &args.inputs.inputs, before, Missing::Fault, workspace.global)?;
+        let before = record
+            .as_ref()
+            .filter(|record| record.is_installed())
+            .and_then(|record| record.deployment.as_ref());
+        refuse_other_blueprint(
+            before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)),
+            path,
+        )?;
+        let mut loaded = blueprint::load(
+            path,
+            &args.inputs.inputs,
+            before,
+            Missing::Fault,
+            workspace.global,
+        )?;
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.random(name, record.as_ref())?;
-        let mut deployment = blueprint::deploy(&mut loaded, name, path, (before, &planned), random, workspace.global)?;
-        let known = record.as_ref().and_then(|record| record.deployment.as_ref()).map(|known| known.id.clone());
+        let mut deployment = blueprint::deploy(
+            &mut loaded,
+            name,
+            path,
+            (before, &planned),
+            random,
+            workspace.global,
+        )?;
+        let known = record
+            .as_ref()
+            .and_then(|record| record.deployment.as_ref())
+            .map(|known| known.id.clone());
         let key = workspace.state.key()?;
-        deployment.id = known.filter(|id| !id.is_empty()).unwrap_or_else(|| first_id(&key, name));
+        deployment.id = known
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| first_id(&key, name));
         deployment.withhold(&loaded.sensitive, &key, &workspace.secrets);
         deployment.note_secrets(&key, &workspace.secrets, before);
         refuse_unpopulated(&deployment)?;
         refuse_early(&deployment)?;
-        Ok(Self { deployment, record, loaded })
+        Ok(Self {
+            deployment,
+            record,
+            loaded,
+        })
     }
 
     /// What `install` or `update` would do.
-    pub(crate) fn propose(&self, workflow: Workflow, parameters: &Parameters, observed: &Observed) -> Proposal {
-        plan::first(workflow, parameters, &Known { deployment: &self.deployment, record: &self.known(), observed })
+    pub(crate) fn propose(
+        &self,
+        workflow: Workflow,
+        parameters: &Parameters,
+        observed: &Observed,
+    ) -> Proposal {
+        plan::first(
+            workflow,
+            parameters,
+            &Known {
+                deployment: &self.deployment,
+                record: &self.known(),
+                observed,
+            },
+        )
     }
 
-    /// What the record will say once the wish is put down: instances that it drops are to be removed.
+    /// What the record will say once the wish is put down: instances that it drops are to be
+    /// removed.
     pub(crate) fn known(&self) -> Record {
         let mut record = self.record.clone().unwrap_or_default();
-        let defined = Entry::now(Event::Defined { deployment: Box::new(self.deployment.clone()) });
-        record.apply(&defined).expect("a definition can always follow");
+        let defined = Entry::now(Event::Defined {
+            deployment: Box::new(self.deployment.clone()),
+        });
+        record
+            .apply(&defined)
+            .expect("a definition can always follow");
         record
     }
 
     /// What is installed.
     pub(crate) fn before(&self) -> Option<&Deployment> {
-        self.record.as_ref().filter(|record| record.is_installed()).and_then(|record| record.deployment.as_ref())
+        self.record
+            .as_ref()
+            .filter(|record| record.is_installed())
+            .and_then(|record| record.deployment.as_ref())
     }
 
     /// What is not as it was. Of what was read from labels only the engines tell that.
@@ -251,45 +393,90 @@ impl Wish {
         if self.is_recovered() {
             return self.other_than_made(observed);
         }
-        self.before().map(|before| before.differences(&self.deployment)).unwrap_or_default()
+        self.before()
+            .map(|before| before.differences(&self.deployment))
+            .unwrap_or_default()
     }
 
     pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
         let complete = self.record.as_ref().is_some_and(Record::is_complete);
-        let unfinished = self.record.as_ref().is_some_and(|record| record.running().is_some());
+        let unfinished = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.running().is_some());
         let differences = self.differences(observed);
         let is_former = self.record.as_ref().is_some_and(Record::has_former);
         match (complete, differences.is_empty() && !is_former) {
             (true, false) => Decision::Different(differences),
             // What labels did not tell is put down.
-            (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => Decision::UpToDate,
+            (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => {
+                Decision::UpToDate
+            }
             _ => Decision::Work,
         }
     }
 
     /// Whether something is installed and is to become something else.
     pub(crate) fn is_changed(&self, observed: &Observed) -> bool {
-        let is_former = self.record.as_ref().is_some_and(|record| record.is_installed() && record.has_former());
+        let is_former = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.is_installed() && record.has_former());
         is_former || !self.differences(observed).is_empty()
     }
 
     fn is_recovered(&self) -> bool {
-        self.record.as_ref().and_then(|record| record.deployment.as_ref()).is_some_and(|before| before.recovered)
+        self.record
+            .as_ref()
+            .and_then(|record| record.deployment.as_ref())
+            .is_some_and(|before| before.recovered)
     }
 
-    /// Nodes that have objects which are not as declared, or that the blueprint does not have any more.
+    /// Nodes that have objects which are not as declared, or that the blueprint does not have any
+    /// more.
     fn other_than_made(&self, observed: &Observed) -> Vec<Difference> {
-        let is_other = |object: &&Object| object.owner.as_ref().is_some_and(|owner| !owner.as_declared) || !object.drift.is_empty();
-        let owners = observed.objects.iter().filter(is_other).filter_map(|object| object.owner.as_ref());
-        let other = owners.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node));
-        let stays = |instance: &Instance| self.before()?.node(instance).filter(|_| self.is_recovered()).map(outlives_deployment);
-        let is_gone = |instance: &&Instance| self.deployment.instance(&instance.id).is_none() && stays(instance) != Some(true);
-        let before = self.before().map(|before| &before.instances[..]).unwrap_or_default();
-        let nodes: IndexSet<&String> = other.chain(before.iter().filter(is_gone).map(|instance| &instance.node)).collect();
-        nodes.into_iter().map(|node| Difference { field: format!("nodes.{node}"), before: None, after: None }).collect()
+        let is_other = |object: &&Object| {
+            object
+                .owner
+                .as_ref()
+                .is_some_and(|owner| !owner.as_declared)
+                || !object.drift.is_empty()
+        };
+        let owners = observed
+            .objects
+            .iter()
+            .filter(is_other)
+            .filter_map(|object| object.owner.as_ref());
+        let other =
+            owners.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node));
+        let stays = |instance: &Instance| {
+            self.before()?
+                .node(instance)
+                .filter(|_| self.is_recovered())
+                .map(outlives_deployment)
+        };
+        let is_gone = |instance: &&Instance| {
+            self.deployment.instance(&instance.id).is_none() && stays(instance) != Some(true)
+        };
+        let before = self
+            .before()
+            .map(|before| &before.instances[..])
+            .unwrap_or_default();
+        let nodes: IndexSet<&String> = other
+            .chain(before.iter().filter(is_gone).map(|instance| &instance.node))
+            .collect();
+        nodes
+            .into_iter()
+            .map(|node| Difference {
+                field: format!("nodes.{node}"),
+                before: None,
+                after: None,
+            })
+            .collect()
     }
 
-    /// Objects that labels, and nothing else, name as of this deployment: they would stand in the way.
+    /// Objects that labels, and nothing else, name as of this deployment: they would stand in the
+    /// way.
     pub(crate) async fn refuse_strangers(
         &self,
         workspace: &Workspace<'_>,
@@ -298,8 +485,19 @@ impl Wish {
     ) -> Result<(), CliError> {
         // Of another state folder, or of a journal that this one has lost.
         let unknown = |instance: &str| self.deployment.instance(instance).is_none();
-        let is_strange = |object: &&Object| object.is_claimed || object.owner.as_ref().is_some_and(|owner| unknown(&owner.instance));
-        let strangers: Vec<String> = observed.objects.iter().filter(is_strange).map(|object| printable(&object.name)).collect();
+        let is_strange = |object: &&Object| {
+            object.is_claimed
+                || object
+                    .owner
+                    .as_ref()
+                    .is_some_and(|owner| unknown(&owner.instance))
+        };
+        let strangers: Vec<String> = observed
+            .objects
+            .iter()
+            .filter(is_strange)
+            .map(|object| printable(&object.name))
+            .collect();
         if strangers.is_empty() {
             return Ok(());
         }
@@ -308,12 +506,17 @@ impl Wish {
         if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
             return recover::refuse_elsewhere(&told, record, name);
         }
-        let message = format!("this state folder does not know `{name}`, but the engine has objects of it: {}", strangers.join(", "));
+        let message = format!(
+            "this state folder does not know `{name}`, but the engine has objects of it: {}",
+            strangers.join(", ")
+        );
         let mut error = CliError::new(Kind::Failed, message);
         error.preamble = claims::lines(&told.claims());
         error.fields = json!({ "deployment": name, "objects": strangers, "claims": claims::fields(&told.claims()) });
         error = if told.ours().is_some() {
-            error.hint(format!("dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"))
+            error.hint(format!(
+                "dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"
+            ))
         } else {
             claims::proceed(error, name, &told.claims())
         };
@@ -322,66 +525,115 @@ impl Wish {
 
     /// A missing tarball is found before anything is written.
     fn check_files(&self, proposal: &Proposal, global: &Global) -> Result<(), CliError> {
-        if !proposal.stage.tasks().iter().any(|task| task.step.is_about_image()) {
+        if !proposal
+            .stage
+            .tasks()
+            .iter()
+            .any(|task| task.step.is_about_image())
+        {
             return Ok(());
         }
         let mut d = Diagnostics::default();
-        docker::check::check_files(&self.loaded.blueprint, self.deployment.blueprint.parent().unwrap_or(Path::new(".")), &mut d);
-        if d.is_empty() { Ok(()) } else { Err(CliError::invalid(&d, &self.loaded.sources, color(global))) }
+        docker::check::check_files(
+            &self.loaded.blueprint,
+            self.deployment.blueprint.parent().unwrap_or(Path::new(".")),
+            &mut d,
+        );
+        if d.is_empty() {
+            Ok(())
+        } else {
+            Err(CliError::invalid(&d, &self.loaded.sources, color(global)))
+        }
     }
 
     /// The event that puts the wish down, unless it says what is known.
     fn definition(&self, record: &Record) -> Vec<Event> {
         let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
-        if known { Vec::new() } else { vec![Event::Defined { deployment: Box::new(self.deployment.clone()) }] }
+        if known {
+            Vec::new()
+        } else {
+            vec![Event::Defined {
+                deployment: Box::new(self.deployment.clone()),
+            }]
+        }
     }
 }
 
-/// The id that a deployment has from its first definition on. It follows from the key of the state directory: if the journal is lost, the
-/// objects are still those of the same deployment.
+/// The id that a deployment has from its first definition on. It follows from the key of the state
+/// directory: if the journal is lost, the objects are still those of the same deployment.
 fn first_id(key: &[u8], name: &str) -> String {
-    keyed(key, &format!("deployment {name}")).chars().take(12).collect()
+    keyed(key, &format!("deployment {name}"))
+        .chars()
+        .take(12)
+        .collect()
 }
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), CliError> {
     let path = blueprint::absolute(path);
     // A file that is not there is told so by whoever reads it.
-    let Some(before) = before.filter(|before| before.blueprint != path && path.exists()) else { return Ok(()) };
-    let message = format!("the deployment `{}` was made from {}, not from {}", before.name, before.blueprint.display(), path.display());
+    let Some(before) = before.filter(|before| before.blueprint != path && path.exists()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the deployment `{}` was made from {}, not from {}",
+        before.name,
+        before.blueprint.display(),
+        path.display()
+    );
     let error = CliError::usage(message).hint("give this one a name of its own: -d NAME");
     if before.blueprint.exists() {
         return Err(error);
     }
-    Err(error.hint(format!("if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}", before.name)))
+    Err(error.hint(format!(
+        "if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}",
+        before.name
+    )))
 }
 
-/// A node that nobody scaled to 0 has an instance: without one, a plan would remove what the node has, and report success.
+/// A node that nobody scaled to 0 has an instance: without one, a plan would remove what the node
+/// has, and report success.
 pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), CliError> {
     let nodes = deployment.unpopulated();
     if nodes.is_empty() {
         return Ok(());
     }
-    let message = format!("fault in dockctl: it counts no instance of {}, and nothing says 0; nothing was done", nodes.join(", "));
-    Err(CliError::new(Kind::Failed, message).hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
+    let message = format!(
+        "fault in dockctl: it counts no instance of {}, and nothing says 0; nothing was done",
+        nodes.join(", ")
+    );
+    Err(CliError::new(Kind::Failed, message)
+        .hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
 }
 
-/// What a container is made from must be there by then. Most of it is found in the blueprint; this also sees what only the names that
-/// inputs give make known.
+/// What a container is made from must be there by then. Most of it is found in the blueprint; this
+/// also sees what only the names that inputs give make known.
 fn refuse_early(deployment: &Deployment) -> Result<(), CliError> {
-    let early: Vec<Reading> = plan::unordered(deployment).into_iter().filter(|reading| reading.makes).collect();
+    let early: Vec<Reading> = plan::unordered(deployment)
+        .into_iter()
+        .filter(|reading| reading.makes)
+        .collect();
     if early.is_empty() {
         return Ok(());
     }
-    let mut error = CliError::new(Kind::Invalid, "containers would be created from attributes that do not exist yet; nothing was done");
-    error.preamble = early.iter().map(|reading| format!("{reading}, which is started later\n")).collect();
+    let mut error = CliError::new(
+        Kind::Invalid,
+        "containers would be created from attributes that do not exist yet; nothing was done",
+    );
+    error.preamble = early
+        .iter()
+        .map(|reading| format!("{reading}, which is started later\n"))
+        .collect();
     error.fields = json!({ "early": early });
     Err(error.hint("dockctl explain D0121 says more"))
 }
 
-/// A deployment that an older dockctl installed can hold what is refused now: its workflows run, and say so.
+/// A deployment that an older dockctl installed can hold what is refused now: its workflows run,
+/// and say so.
 pub(crate) fn warn_of_early(deployment: &Deployment) {
     for reading in plan::unordered(deployment) {
-        complain(&format!("warning: {reading}, which is started later: it may be null or out of date\n"));
+        complain(&format!(
+            "warning: {reading}, which is started later: it may be null or out of date\n"
+        ));
     }
 }
 
@@ -389,7 +641,10 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Res
     if skip || unsupported.is_empty() {
         return Ok(());
     }
-    let mut error = CliError::new(Kind::Invalid, "the blueprint has operations that nothing here can run; nothing was done");
+    let mut error = CliError::new(
+        Kind::Invalid,
+        "the blueprint has operations that nothing here can run; nothing was done",
+    );
     error.preamble = unsupported_lines(unsupported);
     error.fields = json!({ "unsupported": unsupported });
     Err(error.hint("--skip-unsupported installs everything else"))
@@ -405,26 +660,40 @@ fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
     if lines.is_empty() {
         return Ok(());
     }
-    let mut error = CliError::new(Kind::Invalid, "the blueprint asks for changes that cannot be made; nothing was done");
+    let mut error = CliError::new(
+        Kind::Invalid,
+        "the blueprint asks for changes that cannot be made; nothing was done",
+    );
     error.preamble = lines.concat();
     error.fields = json!({ "refused": lines });
     Err(error)
 }
 
 /// What asks for more than its engine has: place and words of each.
-pub(crate) async fn too_old(engines: &docker::Engines, stage: &Stage) -> Result<Vec<String>, CliError> {
+pub(crate) async fn too_old(
+    engines: &docker::Engines,
+    stage: &Stage,
+) -> Result<Vec<String>, CliError> {
     let line = |(id, message): (TaskId, String)| {
         let Task { node, place, .. } = stage.task(id);
         format!("node `{node}`: {message}\n  --> {place}\n")
     };
-    Ok(engines.too_old_for(stage).await?.into_iter().map(line).collect())
+    Ok(engines
+        .too_old_for(stage)
+        .await?
+        .into_iter()
+        .map(line)
+        .collect())
 }
 
 pub(crate) fn refuse_too_old(lines: &[String]) -> Result<(), CliError> {
     if lines.is_empty() {
         return Ok(());
     }
-    let mut error = CliError::new(Kind::Invalid, "the blueprint asks for more than its engine has; nothing was done");
+    let mut error = CliError::new(
+        Kind::Invalid,
+        "the blueprint asks for more than its engine has; nothing was done",
+    );
     error.preamble = lines.concat();
     error.fields = json!({ "too_old": lines });
     Err(error.hint("leave the argument out, or name a newer engine with --host"))
@@ -442,17 +711,41 @@ pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
 }
 
 fn up_to_date(record: &Record) -> Outcome {
-    let name = record.deployment.as_ref().map(|deployment| deployment.name.clone()).unwrap_or_default();
+    let name = record
+        .deployment
+        .as_ref()
+        .map(|deployment| deployment.name.clone())
+        .unwrap_or_default();
     let fields = json!({ "deployment": name, "up_to_date": true, "execution": null, "instances": super::status::known_instances(record) });
-    Outcome::new(fields, format!("{}`{name}` is up to date: nothing to do\n", super::status::known_table(record)))
+    Outcome::new(
+        fields,
+        format!(
+            "{}`{name}` is up to date: nothing to do\n",
+            super::status::known_table(record)
+        ),
+    )
 }
 
 fn different(name: &str, differences: &[Difference]) -> CliError {
-    let why = if differences.is_empty() { "an update of it came to no end" } else { "its blueprint or inputs changed since" };
-    let mut error = CliError::new(Kind::Different, format!("`{name}` is installed and {why}; nothing was done"));
-    error.preamble = differences.iter().map(|difference| format!("  {difference}\n")).collect();
-    let fields: JsonMap<_, _> =
-        [("deployment".to_owned(), json!(name)), ("differences".to_owned(), json!(differences))].into_iter().collect();
+    let why = if differences.is_empty() {
+        "an update of it came to no end"
+    } else {
+        "its blueprint or inputs changed since"
+    };
+    let mut error = CliError::new(
+        Kind::Different,
+        format!("`{name}` is installed and {why}; nothing was done"),
+    );
+    error.preamble = differences
+        .iter()
+        .map(|difference| format!("  {difference}\n"))
+        .collect();
+    let fields: JsonMap<_, _> = [
+        ("deployment".to_owned(), json!(name)),
+        ("differences".to_owned(), json!(differences)),
+    ]
+    .into_iter()
+    .collect();
     error.fields = fields.into();
     error.hint("dockctl update changes it; dockctl plan shows how")
 }

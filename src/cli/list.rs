@@ -4,14 +4,19 @@ use super::{Outcome, args::Global, complain, error::CliError, recover, workspace
 use crate::{event, plan::InstanceState, report::table::fitted, state::Record};
 use serde_json::{Value as Json, json};
 
-/// Lists deployments; those that are taken down, and those that only labels tell of, only if asked for.
+/// Lists deployments; those that are taken down, and those that only labels tell of, only if asked
+/// for.
 pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let mut found = Vec::new();
     for name in workspace.state.names()? {
         match workspace.state.read(&name) {
             Ok(Some(record)) if record.deployment.is_some() && (all || record.is_installed()) => {
-                found.push(Row { name, record, by: By::Journal })
+                found.push(Row {
+                    name,
+                    record,
+                    by: By::Journal,
+                })
             }
             Ok(_) => {}
             Err(error) => complain(&format!("warning: {error}\n")),
@@ -21,47 +26,82 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     if all {
         match Workspace::runtime()?.block_on(labelled(&workspace, &found)) {
             Ok(labelled) => {
-                let is_replaced = |row: &Row| labelled.iter().any(|other| other.by == By::Seal && other.name == row.name);
+                let is_replaced = |row: &Row| {
+                    labelled
+                        .iter()
+                        .any(|other| other.by == By::Seal && other.name == row.name)
+                };
                 found.retain(|row| !is_replaced(row));
                 found.extend(labelled);
             }
             Err(error) => {
-                complain(&format!("warning: what the engine's labels tell is not listed: {}\n", error.message));
+                complain(&format!(
+                    "warning: what the engine's labels tell is not listed: {}\n",
+                    error.message
+                ));
                 unlisted = Some(error);
             }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    let mut fields = json!({ "deployments": found.iter().map(Row::to_json).collect::<Vec<Json>>() });
+    let mut fields =
+        json!({ "deployments": found.iter().map(Row::to_json).collect::<Vec<Json>>() });
     if let Some(error) = &unlisted {
         fields["not_listed"] = error.message.clone().into();
     }
     let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
     let screen = super::screen().map(|(_, columns)| columns);
-    let text = fitted(&["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"], &rows, screen, &[3]);
+    let text = fitted(
+        &["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"],
+        &rows,
+        screen,
+        &[3],
+    );
     let text = match (found.is_empty(), &unlisted) {
         (false, _) => text,
         (true, None) => "there are no deployments\n".to_owned(),
-        (true, Some(_)) => "this state folder knows no deployments; what an engine has is not known\n".to_owned(),
+        (true, Some(_)) => {
+            "this state folder knows no deployments; what an engine has is not known\n".to_owned()
+        }
     };
-    Ok(Outcome { exit: unlisted.map_or(0, |error| error.kind.exit_code()), ..Outcome::new(fields, text) })
+    Ok(Outcome {
+        exit: unlisted.map_or(0, |error| error.kind.exit_code()),
+        ..Outcome::new(fields, text)
+    })
 }
 
-/// Deployments on the engine that this state directory does not know as installed, and those that somebody else claims.
+/// Deployments on the engine that this state directory does not know as installed, and those that
+/// somebody else claims.
 async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
     let engines = workspace.engines()?;
     let engine = engines.default_engine().await?;
     let mut found = Vec::new();
     for name in engine.deployments().await?.into_keys() {
-        let installed = known.iter().find(|row| row.name == name && row.record.is_installed());
+        let installed = known
+            .iter()
+            .find(|row| row.name == name && row.record.is_installed());
         let told = workspace.told(&engines, &name).await?;
         let ours = told.ours().filter(|_| installed.is_none());
-        found.extend(ours.map(|ours| Row { name: name.clone(), record: recover::record(&ours), by: By::Seal }));
-        let id = installed.and_then(|row| row.record.deployment.as_ref()).map(|deployment| deployment.id.clone());
-        let claims = told.claims().into_iter().map(|claim| claim.id).filter(|claim| Some(claim) != id.as_ref());
+        found.extend(ours.map(|ours| Row {
+            name: name.clone(),
+            record: recover::record(&ours),
+            by: By::Seal,
+        }));
+        let id = installed
+            .and_then(|row| row.record.deployment.as_ref())
+            .map(|deployment| deployment.id.clone());
+        let claims = told
+            .claims()
+            .into_iter()
+            .map(|claim| claim.id)
+            .filter(|claim| Some(claim) != id.as_ref());
         found.extend(claims.filter_map(|id| {
             let record = recover::record(&told.identified(&id)?);
-            Some(Row { name: name.clone(), record, by: By::Claim(id) })
+            Some(Row {
+                name: name.clone(),
+                record,
+                by: By::Claim(id),
+            })
         }));
     }
     Ok(found)
@@ -87,7 +127,11 @@ struct Row {
 impl Row {
     /// One word for the whole.
     fn state(&self) -> &'static str {
-        match (&self.by, self.record.is_installed(), self.record.is_complete()) {
+        match (
+            &self.by,
+            self.record.is_installed(),
+            self.record.is_complete(),
+        ) {
             (By::Seal, ..) => "recoverable",
             (By::Claim(_), ..) => "claimed",
             (By::Journal, false, _) => "uninstalled",
@@ -97,26 +141,62 @@ impl Row {
     }
 
     fn started(&self) -> (usize, usize) {
-        let instances = self.record.deployment.as_ref().map(|deployment| &deployment.instances[..]).unwrap_or_default();
-        (instances.iter().filter(|instance| self.record.state(&instance.id) == InstanceState::Started).count(), instances.len())
+        let instances = self
+            .record
+            .deployment
+            .as_ref()
+            .map(|deployment| &deployment.instances[..])
+            .unwrap_or_default();
+        (
+            instances
+                .iter()
+                .filter(|instance| self.record.state(&instance.id) == InstanceState::Started)
+                .count(),
+            instances.len(),
+        )
     }
 
     fn blueprint(&self) -> String {
-        self.record.deployment.as_ref().map(|deployment| deployment.blueprint.display().to_string()).unwrap_or_default()
+        self.record
+            .deployment
+            .as_ref()
+            .map(|deployment| deployment.blueprint.display().to_string())
+            .unwrap_or_default()
     }
 
     fn cells(&self) -> Vec<String> {
         let (up, all) = self.started();
-        let last = self.record.executions.last().map(|execution| format!("{} {}", execution.workflow, event::timestamp(execution.started)));
-        vec![self.name.clone(), self.state().to_owned(), format!("{up}/{all}"), last.unwrap_or_default(), self.blueprint()]
+        let last = self.record.executions.last().map(|execution| {
+            format!(
+                "{} {}",
+                execution.workflow,
+                event::timestamp(execution.started)
+            )
+        });
+        vec![
+            self.name.clone(),
+            self.state().to_owned(),
+            format!("{up}/{all}"),
+            last.unwrap_or_default(),
+            self.blueprint(),
+        ]
     }
 
     fn to_json(&self) -> Json {
         let (up, all) = self.started();
-        let last = self.record.executions.last().map(super::run::execution_json);
+        let last = self
+            .record
+            .executions
+            .last()
+            .map(super::run::execution_json);
         let id = match &self.by {
             By::Claim(id) => Some(id),
-            _ => self.record.deployment.as_ref().map(|deployment| &deployment.id).filter(|id| !id.is_empty()),
+            _ => self
+                .record
+                .deployment
+                .as_ref()
+                .map(|deployment| &deployment.id)
+                .filter(|id| !id.is_empty()),
         };
         json!({
             "deployment": self.name,

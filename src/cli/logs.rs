@@ -14,8 +14,8 @@ use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;
 
-/// Colours of the names before the lines, of the 256: none of them is unreadable on light or on dark, and none says that something
-/// is wrong.
+/// Colours of the names before the lines, of the 256: none of them is unreadable on light or on
+/// dark, and none says that something is wrong.
 const COLOURS: [u8; 6] = [33, 166, 35, 133, 37, 99];
 
 /// A longer part of a line is shown before its end comes, in bytes.
@@ -28,32 +28,67 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
     workspace.supply(&args.inputs.inputs)?;
     let record = workspace.record(&name)?;
     let targets = targets(&workspace, &record, &args.instances.instances)?;
-    record.deployment.iter().for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
+    record
+        .deployment
+        .iter()
+        .for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
     if workspace.secrets.is_incomplete() {
         let how = "give them: -i NAME=VALUE, --secrets PATH";
-        complain(&format!("warning: sensitive values that this command is not given are shown where a container writes them; {how}\n"));
+        complain(&format!(
+            "warning: sensitive values that this command is not given are shown where a container writes them; {how}\n"
+        ));
     }
     let since = args.since.as_deref().map(since).transpose()?;
-    let excerpt = Excerpt { follow: args.follow, since, tail: args.tail, timestamps: args.timestamps };
+    let excerpt = Excerpt {
+        follow: args.follow,
+        since,
+        tail: args.tail,
+        timestamps: args.timestamps,
+    };
     Workspace::runtime()?.block_on(show(&workspace, &name, &targets, excerpt, args.no_prefix))
 }
 
 /// `10m` ago, or a time such as 2026-01-31T12:00:00Z.
 fn since(text: &str) -> Result<i32, CliError> {
-    let ago = humantime::parse_duration(text).ok().and_then(|ago| SystemTime::now().checked_sub(ago));
+    let ago = humantime::parse_duration(text)
+        .ok()
+        .and_then(|ago| SystemTime::now().checked_sub(ago));
     let at = ago.or_else(|| humantime::parse_rfc3339_weak(text).ok());
-    let seconds = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()).and_then(|since| i32::try_from(since.as_secs()).ok());
-    seconds.ok_or_else(|| CliError::usage(format!("`{text}` is no time")).hint("such as 10m, 2h, or 2026-01-31T12:00:00Z"))
+    let seconds = at
+        .and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .and_then(|since| i32::try_from(since.as_secs()).ok());
+    seconds.ok_or_else(|| {
+        CliError::usage(format!("`{text}` is no time"))
+            .hint("such as 10m, 2h, or 2026-01-31T12:00:00Z")
+    })
 }
 
-async fn show(workspace: &Workspace<'_>, name: &str, targets: &[Target], excerpt: Excerpt, bare: bool) -> Result<Outcome, CliError> {
+async fn show(
+    workspace: &Workspace<'_>,
+    name: &str,
+    targets: &[Target],
+    excerpt: Excerpt,
+    bare: bool,
+) -> Result<Outcome, CliError> {
     let engines = workspace.engines()?;
-    let width = targets.iter().map(|target| target.instance.len()).max().unwrap_or_default();
+    let width = targets
+        .iter()
+        .map(|target| target.instance.len())
+        .max()
+        .unwrap_or_default();
     let mut sources: Vec<Source> = Vec::new();
     let mut all = SelectAll::new();
     for (at, target) in targets.iter().enumerate() {
-        let prefix = if bare || targets.len() == 1 { String::new() } else { prefix(workspace.global, at, &target.instance, width) };
-        sources.push(Source { prefix, instance: target.instance.clone(), rest: Vec::new() });
+        let prefix = if bare || targets.len() == 1 {
+            String::new()
+        } else {
+            prefix(workspace.global, at, &target.instance, width)
+        };
+        sources.push(Source {
+            prefix,
+            instance: target.instance.clone(),
+            rest: Vec::new(),
+        });
         let engine = engine(&engines, target).await?;
         require(&engine, target, name).await?;
         let pieces = engine.excerpt(&target.container, excerpt).await?;
@@ -105,18 +140,32 @@ impl<'a> Shown<'a> {
     fn new(workspace: &'a Workspace<'a>, sources: Vec<Source>) -> Self {
         let is_json = workspace.global.output == super::args::Output::Json;
         if is_json {
-            print(&format!("{{\"format\": {}, \"kind\": \"logs\", \"lines\": [", super::FORMAT));
+            print(&format!(
+                "{{\"format\": {}, \"kind\": \"logs\", \"lines\": [",
+                super::FORMAT
+            ));
         }
         let back = workspace.secrets.longest().saturating_sub(1);
-        Self { workspace, sources, open: None, back, is_json, is_first: true }
+        Self {
+            workspace,
+            sources,
+            open: None,
+            back,
+            is_json,
+            is_first: true,
+        }
     }
 
-    /// Writes the lines that are complete, and of a long one what there is; false once nobody reads them.
+    /// Writes the lines that are complete, and of a long one what there is; false once nobody reads
+    /// them.
     fn take(&mut self, at: usize, bytes: &[u8]) -> bool {
         let source = &mut self.sources[at];
         let before = source.rest.len();
         source.rest.extend_from_slice(bytes);
-        let end = bytes.iter().rposition(|byte| *byte == b'\n').map(|end| before + end + 1);
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map(|end| before + end + 1);
         let is_read = match end {
             Some(end) => {
                 let complete: Vec<u8> = source.rest.drain(..end).collect();
@@ -137,7 +186,9 @@ impl<'a> Shown<'a> {
 
     fn write(&mut self, at: usize, text: &str) -> bool {
         let text = self.workspace.secrets.scrub(text);
-        text.lines().map(|line| line.trim_end_matches('\r')).all(|line| self.line(at, line))
+        text.lines()
+            .map(|line| line.trim_end_matches('\r'))
+            .all(|line| self.line(at, line))
     }
 
     /// Writes a line, or what is left of one that was begun.
@@ -152,14 +203,17 @@ impl<'a> Shown<'a> {
 
     fn part(&mut self, at: usize, text: &str) -> bool {
         if self.is_json {
-            return self.entry(&json!({ "instance": self.sources[at].instance, "line": text, "continues": true }));
+            return self.entry(
+                &json!({ "instance": self.sources[at].instance, "line": text, "continues": true }),
+            );
         }
         let begin = self.begin(at);
         self.open = Some(at);
         print(&format!("{begin}{text}"))
     }
 
-    /// What stands before the next text of a source: nothing if its line was begun, an end if another's was.
+    /// What stands before the next text of a source: nothing if its line was begun, an end if
+    /// another's was.
     fn begin(&self, at: usize) -> String {
         match self.open {
             Some(open) if open == at => String::new(),
@@ -169,7 +223,11 @@ impl<'a> Shown<'a> {
     }
 
     fn entry(&mut self, entry: &Json) -> bool {
-        let between = if std::mem::take(&mut self.is_first) { "\n" } else { ",\n" };
+        let between = if std::mem::take(&mut self.is_first) {
+            "\n"
+        } else {
+            ",\n"
+        };
         print(&format!("{between}{entry}"))
     }
 
@@ -183,18 +241,26 @@ impl<'a> Shown<'a> {
             }
         }
         if self.is_json {
-            let error = failed.as_ref().map(|error| format!(", \"error\": {}", error.to_json())).unwrap_or_default();
+            let error = failed
+                .as_ref()
+                .map(|error| format!(", \"error\": {}", error.to_json()))
+                .unwrap_or_default();
             print(&format!("\n], \"ok\": {}{error}}}\n", failed.is_none()));
         }
         let exit = failed.map_or(0, |error| {
             super::complain(&error.to_text(super::color(self.workspace.global)));
             error.kind.exit_code()
         });
-        Outcome { silent: true, exit, ..Outcome::new(json!({}), "") }
+        Outcome {
+            silent: true,
+            exit,
+            ..Outcome::new(json!({}), "")
+        }
     }
 }
 
-/// What of a line can be shown by now, and what is kept: so many bytes that may be the beginning of a secret, and of a character.
+/// What of a line can be shown by now, and what is kept: so many bytes that may be the beginning of
+/// a secret, and of a character.
 fn part_of(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
     let whole = match std::str::from_utf8(rest) {
         // A character that has not all come is no fault of the text.
@@ -209,7 +275,11 @@ fn part_of(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
 
 fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
     let name = format!("{instance:<width$} | ");
-    if super::color_result(global) { format!("\x1b[38;5;{}m{name}\x1b[0m", COLOURS[at % COLOURS.len()]) } else { name }
+    if super::color_result(global) {
+        format!("\x1b[38;5;{}m{name}\x1b[0m", COLOURS[at % COLOURS.len()])
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
@@ -237,10 +307,19 @@ mod tests {
 
     #[test]
     fn times_are_given_as_one_thinks_of_them() {
-        let now = i32::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap();
+        let now = i32::try_from(
+            SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap()
+                .as_secs(),
+        )
+        .unwrap();
         let ago = since("10m").unwrap();
         assert!((now - 600 - ago).abs() <= 1, "{ago}");
         assert_eq!(since("1970-01-01T00:01:00Z").unwrap(), 60);
-        assert_eq!(since("yesterday").unwrap_err().message, "`yesterday` is no time");
+        assert_eq!(
+            since("yesterday").unwrap_err().message,
+            "`yesterday` is no time"
+        );
     }
 }

@@ -65,7 +65,12 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) fn new(fields: Json, text: impl Into<String>) -> Self {
-        Self { fields, text: text.into(), exit: 0, silent: false }
+        Self {
+            fields,
+            text: text.into(),
+            exit: 0,
+            silent: false,
+        }
     }
 }
 
@@ -86,12 +91,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     finish(kind, &cli.global, result)
 }
 
-/// The command line, over what files say of it. A file that cannot be used stops no command that tells about the program itself.
+/// The command line, over what files say of it. A file that cannot be used stops no command that
+/// tells about the program itself.
 fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     let command = match config::configured(Cli::command()) {
         Ok(command) => command,
         Err(error) => match read(config::plain(Cli::command()), arguments) {
-            Ok(cli) if matches!(cli.command, Command::Completions { .. } | Command::Man { .. }) => return Ok(cli),
+            Ok(cli)
+                if matches!(
+                    cli.command,
+                    Command::Completions { .. } | Command::Man { .. }
+                ) =>
+            {
+                return Ok(cli);
+            }
             Err(told) if told.exit_code() == 0 => return Err(usage(&told, arguments)),
             _ => {
                 complain(&error.to_text(false));
@@ -106,7 +119,12 @@ fn read(command: clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Err
     let matches = command.try_get_matches_from(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     // Somebody who names a context means it, whatever a file says of the engine.
-    let is_given = |name| matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    let is_given = |name| {
+        matches!(
+            matches.value_source(name),
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        )
+    };
     if is_given("context") && !is_given("host") {
         cli.global.host = None;
     }
@@ -125,86 +143,272 @@ fn check_output(cli: &Cli) -> Result<(), CliError> {
         (Output::Markdown, _) => ("markdown", "plan"),
         (Output::Junit, _) => ("junit", "executions"),
     };
-    Err(CliError::usage(format!("`--output {form}` goes with `dockctl {command}`")).hint("every command has text and json"))
+    Err(
+        CliError::usage(format!("`--output {form}` goes with `dockctl {command}`"))
+            .hint("every command has text and json"),
+    )
 }
 
 #[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
 fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     let global = &cli.global;
     match &cli.command {
-        Command::Install { blueprint, skip_unsupported, rollback_on_failure, plan, run } => {
-            let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: false };
+        Command::Install {
+            blueprint,
+            skip_unsupported,
+            rollback_on_failure,
+            plan,
+            run,
+        } => {
+            let how = How {
+                run: *run,
+                rollback: *rollback_on_failure,
+                ignore_failures: false,
+            };
             let parameters = Parameters::default();
-            let ask =
-                install::Ask { workflow: Workflow::Install, parameters, skip_unsupported: *skip_unsupported, how, plan: plan.clone() };
+            let ask = install::Ask {
+                workflow: Workflow::Install,
+                parameters,
+                skip_unsupported: *skip_unsupported,
+                how,
+                plan: plan.clone(),
+            };
             install::converge(global, blueprint, &ask)
         }
-        Command::Update { blueprint, skip_unsupported, plan, rolling, run } => {
-            let how = How { run: *run, rollback: false, ignore_failures: false };
+        Command::Update {
+            blueprint,
+            skip_unsupported,
+            plan,
+            rolling,
+            run,
+        } => {
+            let how = How {
+                run: *run,
+                rollback: false,
+                ignore_failures: false,
+            };
             let (parameters, plan) = (rolling.parameters(), plan.clone());
-            let ask = install::Ask { workflow: Workflow::Update, parameters, skip_unsupported: *skip_unsupported, how, plan };
+            let ask = install::Ask {
+                workflow: Workflow::Update,
+                parameters,
+                skip_unsupported: *skip_unsupported,
+                how,
+                plan,
+            };
             install::converge(global, blueprint, &ask)
         }
-        Command::Uninstall { deployment, from_labels, volumes, ignore_failure, inputs, run } => {
-            let how = How { run: *run, rollback: false, ignore_failures: *ignore_failure };
-            let ask = uninstall::Ask { from_labels: from_labels.as_deref(), volumes: *volumes, inputs: &inputs.inputs, how };
+        Command::Uninstall {
+            deployment,
+            from_labels,
+            volumes,
+            ignore_failure,
+            inputs,
+            run,
+        } => {
+            let how = How {
+                run: *run,
+                rollback: false,
+                ignore_failures: *ignore_failure,
+            };
+            let ask = uninstall::Ask {
+                from_labels: from_labels.as_deref(),
+                volumes: *volumes,
+                inputs: &inputs.inputs,
+                how,
+            };
             uninstall::uninstall(global, deployment.given()?, &ask)
         }
-        Command::Execute { workflow, parameters, deployment, inputs, run } => {
-            let words =
-                ["execute".to_owned(), workflow.clone()].into_iter().chain(parameters.iter().flat_map(|it| ["-p".to_owned(), it.clone()]));
-            order(global, deployment.as_deref(), inputs, *run, words.collect()).execute(workflow, parameters)
+        Command::Execute {
+            workflow,
+            parameters,
+            deployment,
+            inputs,
+            run,
+        } => {
+            let words = ["execute".to_owned(), workflow.clone()].into_iter().chain(
+                parameters
+                    .iter()
+                    .flat_map(|it| ["-p".to_owned(), it.clone()]),
+            );
+            order(global, deployment.as_deref(), inputs, *run, words.collect())
+                .execute(workflow, parameters)
         }
-        Command::ExecuteOperation { operation, inputs, run } => {
-            order(global, operation.deployment.as_deref(), inputs, *run, operation.words()).execute_operation(operation)
+        Command::ExecuteOperation {
+            operation,
+            inputs,
+            run,
+        } => order(
+            global,
+            operation.deployment.as_deref(),
+            inputs,
+            *run,
+            operation.words(),
+        )
+        .execute_operation(operation),
+        Command::Start {
+            instances,
+            inputs,
+            run,
+        } => halt(global, Workflow::Start, instances, &inputs.inputs, *run),
+        Command::Stop {
+            instances,
+            inputs,
+            run,
+        } => halt(global, Workflow::Stop, instances, &inputs.inputs, *run),
+        Command::Restart {
+            instances,
+            inputs,
+            run,
+        } => halt(global, Workflow::Restart, instances, &inputs.inputs, *run),
+        Command::Reinstall {
+            instances,
+            ignore_failure,
+            inputs,
+            run,
+        } => {
+            let words = ["reinstall".to_owned()]
+                .into_iter()
+                .chain(instances.instances.iter().cloned())
+                .collect();
+            order(global, instances.deployment.as_deref(), inputs, *run, words)
+                .reinstall(&instances.instances, *ignore_failure)
         }
-        Command::Start { instances, inputs, run } => halt(global, Workflow::Start, instances, &inputs.inputs, *run),
-        Command::Stop { instances, inputs, run } => halt(global, Workflow::Stop, instances, &inputs.inputs, *run),
-        Command::Restart { instances, inputs, run } => halt(global, Workflow::Restart, instances, &inputs.inputs, *run),
-        Command::Reinstall { instances, ignore_failure, inputs, run } => {
-            let words = ["reinstall".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
-            order(global, instances.deployment.as_deref(), inputs, *run, words).reinstall(&instances.instances, *ignore_failure)
-        }
-        Command::Scale { scale, inputs, run } => order(global, scale.deployment.as_deref(), inputs, *run, scale.words()).scale(scale),
-        Command::Heal { instances, watch, once: _, budget, cool_down, inputs, run } => {
-            let words = ["heal".to_owned()].into_iter().chain(instances.instances.iter().cloned()).collect();
+        Command::Scale { scale, inputs, run } => order(
+            global,
+            scale.deployment.as_deref(),
+            inputs,
+            *run,
+            scale.words(),
+        )
+        .scale(scale),
+        Command::Heal {
+            instances,
+            watch,
+            once: _,
+            budget,
+            cool_down,
+            inputs,
+            run,
+        } => {
+            let words = ["heal".to_owned()]
+                .into_iter()
+                .chain(instances.instances.iter().cloned())
+                .collect();
             let order = order(global, instances.deployment.as_deref(), inputs, *run, words);
-            let patience = heal::Patience { budget: *budget, cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX) };
-            if *watch { heal::watch(&order, &instances.instances, patience) } else { order.heal(&instances.instances) }
+            let patience = heal::Patience {
+                budget: *budget,
+                cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX),
+            };
+            if *watch {
+                heal::watch(&order, &instances.instances, patience)
+            } else {
+                order.heal(&instances.instances)
+            }
         }
         Command::Graph { graph } => graph::graph(global, graph),
         Command::Logs { logs } => logs::logs(global, logs),
         Command::Exec { exec } => exec::exec(global, exec),
-        Command::Resume { execution, inputs, rollback_on_failure, ignore_failure, run } => {
-            let how = How { run: *run, rollback: *rollback_on_failure, ignore_failures: *ignore_failure };
+        Command::Resume {
+            execution,
+            inputs,
+            rollback_on_failure,
+            ignore_failure,
+            run,
+        } => {
+            let how = How {
+                run: *run,
+                rollback: *rollback_on_failure,
+                ignore_failures: *ignore_failure,
+            };
             resume::resume(global, execution, &inputs.inputs, how)
         }
-        Command::Cancel { execution, force, no_wait } => cancel::cancel(global, execution, *force, !*no_wait),
-        Command::Recover { deployment, id } => recover::recover(global, deployment.given()?, id.as_deref()),
-        Command::Unlock { deployment, force } => unlock::unlock(global, deployment.given()?, *force),
-        Command::Validate { blueprints, inputs } => validate::validate(global, blueprints, &inputs.inputs),
-        Command::Inspect { blueprint, deploy, inputs } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
+        Command::Cancel {
+            execution,
+            force,
+            no_wait,
+        } => cancel::cancel(global, execution, *force, !*no_wait),
+        Command::Recover { deployment, id } => {
+            recover::recover(global, deployment.given()?, id.as_deref())
+        }
+        Command::Unlock { deployment, force } => {
+            unlock::unlock(global, deployment.given()?, *force)
+        }
+        Command::Validate { blueprints, inputs } => {
+            validate::validate(global, blueprints, &inputs.inputs)
+        }
+        Command::Inspect {
+            blueprint,
+            deploy,
+            inputs,
+        } => inspect::inspect(global, blueprint.as_deref(), *deploy, &inputs.inputs),
         Command::Explain { code } => explain::explain(global, code.as_deref()),
         Command::Schema => Ok(schema::schema()),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man { out } => completions::man(out.as_deref()),
         Command::Plan { blueprint, plan } => plan::plan(global, blueprint, plan),
-        Command::Adopt { names, all, filters, out } => adopt::adopt(global, names, *all, filters, out.as_deref()),
-        Command::Status { deployment, status } => status::status(global, deployment.given()?, status),
+        Command::Adopt {
+            names,
+            all,
+            filters,
+            out,
+        } => adopt::adopt(global, names, *all, filters, out.as_deref()),
+        Command::Status { deployment, status } => {
+            status::status(global, deployment.given()?, status)
+        }
         Command::List { all } => list::list(global, *all),
-        Command::Outputs { deployment, format } => outputs::outputs(global, deployment.given()?, *format),
-        Command::Executions { id, deployment } => executions::executions(global, id.as_deref(), deployment.as_deref()),
+        Command::Outputs { deployment, format } => {
+            outputs::outputs(global, deployment.given()?, *format)
+        }
+        Command::Executions { id, deployment } => {
+            executions::executions(global, id.as_deref(), deployment.as_deref())
+        }
     }
 }
 
-fn order<'a>(global: &'a Global, deployment: Option<&'a str>, inputs: &'a SensitiveArgs, run: RunArgs, words: Vec<String>) -> Order<'a> {
-    Order { global, deployment, inputs: &inputs.inputs, how: How { run, rollback: false, ignore_failures: false }, words }
+fn order<'a>(
+    global: &'a Global,
+    deployment: Option<&'a str>,
+    inputs: &'a SensitiveArgs,
+    run: RunArgs,
+    words: Vec<String>,
+) -> Order<'a> {
+    Order {
+        global,
+        deployment,
+        inputs: &inputs.inputs,
+        how: How {
+            run,
+            rollback: false,
+            ignore_failures: false,
+        },
+        words,
+    }
 }
 
-fn halt(global: &Global, workflow: Workflow, args: &InstancesArgs, inputs: &[String], run: RunArgs) -> Result<Outcome, CliError> {
-    let words = [workflow.as_str().to_owned()].into_iter().chain(args.instances.iter().cloned()).collect();
-    let how = How { run, rollback: false, ignore_failures: false };
-    Order { global, deployment: args.deployment.as_deref(), inputs, how, words }.halt(workflow, &args.instances)
+fn halt(
+    global: &Global,
+    workflow: Workflow,
+    args: &InstancesArgs,
+    inputs: &[String],
+    run: RunArgs,
+) -> Result<Outcome, CliError> {
+    let words = [workflow.as_str().to_owned()]
+        .into_iter()
+        .chain(args.instances.iter().cloned())
+        .collect();
+    let how = How {
+        run,
+        rollback: false,
+        ignore_failures: false,
+    };
+    Order {
+        global,
+        deployment: args.deployment.as_deref(),
+        inputs,
+        how,
+        words,
+    }
+    .halt(workflow, &args.instances)
 }
 
 fn name(command: &Command) -> &'static str {
@@ -247,16 +451,38 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
     match result {
         Ok(outcome) if outcome.silent => outcome.exit,
         Ok(outcome) => {
-            let document = || format!("{:#}\n", document(kind, outcome.exit == 0, &outcome.fields, None));
+            let document = || {
+                format!(
+                    "{:#}\n",
+                    document(kind, outcome.exit == 0, &outcome.fields, None)
+                )
+            };
             let written = print(&if json { document() } else { outcome.text });
-            if written { outcome.exit } else { Kind::Failed.exit_code() }
+            if written {
+                outcome.exit
+            } else {
+                Kind::Failed.exit_code()
+            }
         }
         Err(error) => {
             // What went wrong, and what to do next, is what is read last.
-            let document = || format!("{:#}\n", document(kind, false, &error.fields, Some(error.to_json())));
-            let _ = print(&if json { document() } else { error.result.clone() });
+            let document = || {
+                format!(
+                    "{:#}\n",
+                    document(kind, false, &error.fields, Some(error.to_json()))
+                )
+            };
+            let _ = print(&if json {
+                document()
+            } else {
+                error.result.clone()
+            });
             complain(&error.to_text(color(global)));
-            if kind == "exec" { exec::OWN_FAULT } else { error.kind.exit_code() }
+            if kind == "exec" {
+                exec::OWN_FAULT
+            } else {
+                error.kind.exit_code()
+            }
         }
     }
 }
@@ -275,7 +501,10 @@ pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>)
 /// Writes a result, and says whether it arrived. A reader that has seen enough is no error.
 pub(crate) fn print(text: &str) -> bool {
     let mut output = std::io::stdout();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             complain(&format!("error: the result cannot be written: {error}\n"));
             false
@@ -287,7 +516,8 @@ pub(crate) fn print(text: &str) -> bool {
 /// Tells of Ctrl-C from now on. One that is asked for anew each time misses what comes in between.
 pub(crate) fn interrupts() -> Result<tokio::signal::unix::Signal, CliError> {
     let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
-    listening.map_err(|error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}")))
+    listening
+        .map_err(|error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}")))
 }
 
 /// Writes to standard error. There is nowhere to say that this failed.
@@ -308,9 +538,21 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
             .map(|command| command.get_name().to_owned())
             .find(|name| arguments.iter().any(|it| it == name.as_str()));
         let message = error.to_string();
-        let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let first = message
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
         let kind = kind.as_deref().unwrap_or("usage");
-        let _ = print(&format!("{:#}\n", document(kind, false, &json!({}), Some(CliError::usage(first).to_json()))));
+        let _ = print(&format!(
+            "{:#}\n",
+            document(
+                kind,
+                false,
+                &json!({}),
+                Some(CliError::usage(first).to_json())
+            )
+        ));
     }
     exit
 }
@@ -339,7 +581,9 @@ fn is_colourful() -> bool {
 
 /// Rows and columns of the screen that results are read on; none if they are not.
 pub(crate) fn screen() -> Option<(usize, usize)> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| std::io::stdout().is_terminal() && !is_dumb())?;
+    let size = rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .filter(|_| std::io::stdout().is_terminal() && !is_dumb())?;
     (size.ws_row > 0 && size.ws_col > 0).then(|| (size.ws_row.into(), size.ws_col.into()))
 }
 
@@ -354,5 +598,10 @@ fn log(global: &Global) {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).with_ansi(color(global)).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(color(global))
+        .init();
 }

@@ -19,26 +19,50 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Shows outputs and capabilities, from what the engine says now.
-pub(crate) fn outputs(global: &Global, given: Option<&str>, format: OutputsFormat) -> Result<Outcome, CliError> {
+pub(crate) fn outputs(
+    global: &Global,
+    given: Option<&str>,
+    format: OutputsFormat,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(given)?;
     let mut record = workspace.record(&name)?;
     if !record.is_installed() {
-        complain(&format!("`{name}` is not installed: its outputs lead nowhere\n"));
+        complain(&format!(
+            "`{name}` is not installed: its outputs lead nowhere\n"
+        ));
     }
-    let Some(deployment) = record.deployment.clone() else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let observed = Workspace::runtime()?.block_on(async { workspace.observe(&workspace.engines()?, &deployment, &record).await })?;
+    let Some(deployment) = record.deployment.clone() else {
+        return Err(CliError::usage(format!("there is no deployment `{name}`")));
+    };
+    let observed = Workspace::runtime()?.block_on(async {
+        workspace
+            .observe(&workspace.engines()?, &deployment, &record)
+            .await
+    })?;
     refresh(&mut record, &deployment, &observed);
     hide_properties(&mut record);
-    let (outputs, capabilities) =
-        (evaluate(&deployment.outputs, &record, &workspace.secrets), evaluate(&deployment.capabilities, &record, &workspace.secrets));
+    let (outputs, capabilities) = (
+        evaluate(&deployment.outputs, &record, &workspace.secrets),
+        evaluate(&deployment.capabilities, &record, &workspace.secrets),
+    );
     let text = match format {
-        OutputsFormat::Text => lines(outputs.iter().chain(&capabilities), |name, value| format!("{name}: {}\n", shown(value))),
-        OutputsFormat::Env => lines(&outputs, |name, value| format!("{}={}\n", variable(name), one_line(&shown(value)))),
-        OutputsFormat::Shell => lines(&outputs, |name, value| format!("export {}={}\n", variable(name), quoted(&shown(value)))),
+        OutputsFormat::Text => lines(outputs.iter().chain(&capabilities), |name, value| {
+            format!("{name}: {}\n", shown(value))
+        }),
+        OutputsFormat::Env => lines(&outputs, |name, value| {
+            format!("{}={}\n", variable(name), one_line(&shown(value)))
+        }),
+        OutputsFormat::Shell => lines(&outputs, |name, value| {
+            format!("export {}={}\n", variable(name), quoted(&shown(value)))
+        }),
         OutputsFormat::Json => format!("{:#}\n", Json::from(outputs.clone())),
     };
-    let text = if text.is_empty() && format == OutputsFormat::Text { "the blueprint declares no outputs\n".to_owned() } else { text };
+    let text = if text.is_empty() && format == OutputsFormat::Text {
+        "the blueprint declares no outputs\n".to_owned()
+    } else {
+        text
+    };
     Ok(Outcome::new(
         json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities }),
         text,
@@ -48,9 +72,18 @@ pub(crate) fn outputs(global: &Global, given: Option<&str>, format: OutputsForma
 /// Puts what was observed over what was recorded: addresses change when a container is restarted.
 fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
     for instance in &deployment.instances {
-        let node = deployment.node(instance).map(|node| record.made_from(instance, node));
-        let Some(object) = node.and_then(|node| backend::object_of(node, instance, observed)) else { continue };
-        if let Some(known) = record.instances.get_mut(&instance.id).filter(|known| !known.state.is_gone()) {
+        let node = deployment
+            .node(instance)
+            .map(|node| record.made_from(instance, node));
+        let Some(object) = node.and_then(|node| backend::object_of(node, instance, observed))
+        else {
+            continue;
+        };
+        if let Some(known) = record
+            .instances
+            .get_mut(&instance.id)
+            .filter(|known| !known.state.is_gone())
+        {
             known.properties.extend(object.properties.clone());
         }
     }
@@ -58,27 +91,50 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
 
 /// What is sensitive in a property is not shown as an attribute either.
 fn hide_properties(record: &mut Record) {
-    let nodes = record.deployment.iter_mut().flat_map(|deployment| deployment.nodes.values_mut());
-    for value in nodes.flat_map(|node| node.properties.values_mut()).filter(|value| !function::withheld_digests(value).is_empty()) {
+    let nodes = record
+        .deployment
+        .iter_mut()
+        .flat_map(|deployment| deployment.nodes.values_mut());
+    for value in nodes
+        .flat_map(|node| node.properties.values_mut())
+        .filter(|value| !function::withheld_digests(value).is_empty())
+    {
         *value = function::without_secrets(value, &|_| HIDDEN.into());
     }
 }
 
 /// An output that cannot be evaluated says so instead of failing the others, as in the original.
-fn evaluate(outputs: &JsonMap<String, Json>, record: &Record, secrets: &Secrets) -> JsonMap<String, Json> {
-    let around = Shown(Around { record, me: None, secrets });
+fn evaluate(
+    outputs: &JsonMap<String, Json>,
+    record: &Record,
+    secrets: &Secrets,
+) -> JsonMap<String, Json> {
+    let around = Shown(Around {
+        record,
+        me: None,
+        secrets,
+    });
     // A secret is asked for all the same: an attribute can hold it.
     let hide = |arguments: &Json| {
-        let _ = arguments.as_str().or_else(|| arguments[0].as_str()).map(|name| secrets.get(name));
+        let _ = arguments
+            .as_str()
+            .or_else(|| arguments[0].as_str())
+            .map(|name| secrets.get(name));
         Json::from(HIDDEN)
     };
     let value = |value: &Json| {
         let hidden = function::without_secrets(value, &hide);
-        function::bind(&hidden, &around).unwrap_or_else(|message| format!("<ERROR: {message}>").into())
+        function::bind(&hidden, &around)
+            .unwrap_or_else(|message| format!("<ERROR: {message}>").into())
     };
-    let all: JsonMap<String, Json> = outputs.iter().map(|(name, output)| (name.clone(), value(output))).collect();
+    let all: JsonMap<String, Json> = outputs
+        .iter()
+        .map(|(name, output)| (name.clone(), value(output)))
+        .collect();
     // Only now every secret is known: one output may hold what another asked for.
-    all.into_iter().map(|(name, value)| (name, secrets.scrub_json(value))).collect()
+    all.into_iter()
+        .map(|(name, value)| (name, secrets.scrub_json(value)))
+        .collect()
 }
 
 /// Surroundings in which secrets are hidden already.
@@ -110,19 +166,34 @@ impl Surroundings for Shown<'_> {
     }
 }
 
-fn lines<'o>(outputs: impl IntoIterator<Item = (&'o String, &'o Json)>, line: impl Fn(&str, &Json) -> String) -> String {
-    outputs.into_iter().map(|(name, value)| line(name, value)).collect()
+fn lines<'o>(
+    outputs: impl IntoIterator<Item = (&'o String, &'o Json)>,
+    line: impl Fn(&str, &Json) -> String,
+) -> String {
+    outputs
+        .into_iter()
+        .map(|(name, value)| line(name, value))
+        .collect()
 }
 
 /// A name that shells take: `web-url` is `web_url`.
 fn variable(name: &str) -> String {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if plain.starts_with(|c: char| c.is_ascii_digit()) { format!("_{plain}") } else { plain }
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if plain.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{plain}")
+    } else {
+        plain
+    }
 }
 
 /// Files of variables have one a line.
 fn one_line(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+    text.replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
 }
 
 /// A text as a shell takes it, whatever is in it.
@@ -131,7 +202,9 @@ fn quoted(text: &str) -> String {
 }
 
 fn shown(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -140,7 +213,10 @@ mod tests {
 
     #[test]
     fn names_and_values_are_such_as_shells_take() {
-        assert_eq!((variable("web-url"), variable("2nd"), variable("ok_1")), ("web_url".to_owned(), "_2nd".to_owned(), "ok_1".to_owned()));
+        assert_eq!(
+            (variable("web-url"), variable("2nd"), variable("ok_1")),
+            ("web_url".to_owned(), "_2nd".to_owned(), "ok_1".to_owned())
+        );
         assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
         assert_eq!(one_line("a\nb\\n"), "a\\nb\\\\n");
     }

@@ -35,17 +35,26 @@ use std::{
 const NAMED: usize = 6;
 
 /// Shows what install or update would do. Reads only.
-pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Result<Outcome, CliError> {
+pub(crate) fn plan(
+    global: &Global,
+    args: &BlueprintArgs,
+    plan: &PlanArgs,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let path = blueprint::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args, &path)?;
     let wish = Wish::read(&workspace, args, &path, &name, None);
-    let wish = wish.map_err(|error| error.repeated(&workspace.again(&["plan", &path.display().to_string(), "-d", &name])))?;
+    let wish = wish.map_err(|error| {
+        error.repeated(&workspace.again(&["plan", &path.display().to_string(), "-d", &name]))
+    })?;
     let parameters = plan.parameters();
     let (observed, preview) = Workspace::runtime()?.block_on(async {
         let engines = workspace.engines()?;
-        let observed = workspace.observe(&engines, &wish.deployment, &wish.known()).await?;
-        wish.refuse_strangers(&workspace, &engines, &observed).await?;
+        let observed = workspace
+            .observe(&engines, &wish.deployment, &wish.known())
+            .await?;
+        wish.refuse_strangers(&workspace, &engines, &observed)
+            .await?;
         let mut preview = Preview::new(&wish, &observed, &parameters);
         preview.too_old = too_old(&engines, &preview.proposal.stage).await?;
         Ok::<_, CliError>((observed, preview))
@@ -53,21 +62,44 @@ pub(crate) fn plan(global: &Global, args: &BlueprintArgs, plan: &PlanArgs) -> Re
     complain(&preview.too_old.concat());
     complain(&unsupported_lines(&preview.proposal.unsupported));
     if let Some(file) = &plan.out {
-        let saved = PlanFile::new(preview.workflow, &parameters, &wish.deployment, &observed, &preview.proposal.stage);
+        let saved = PlanFile::new(
+            preview.workflow,
+            &parameters,
+            &wish.deployment,
+            &observed,
+            &preview.proposal.stage,
+        );
         let written = write_private(file, &format!("{:#}\n", json!(saved)));
-        written.map_err(|error| CliError::usage(format!("the plan cannot be written to {}: {error}", file.display())))?;
+        written.map_err(|error| {
+            CliError::usage(format!(
+                "the plan cannot be written to {}: {error}",
+                file.display()
+            ))
+        })?;
     }
     let text = match global.output {
         Output::Markdown => preview.to_markdown(),
         _ => coloured(preview.to_text(plan.steps), super::color_result(global)),
     };
-    let exit = if plan.exit_code && preview.changes() { Kind::Different.exit_code() } else { 0 };
-    Ok(Outcome { exit, ..Outcome::new(preview.to_json(), text) })
+    let exit = if plan.exit_code && preview.changes() {
+        Kind::Different.exit_code()
+    } else {
+        0
+    };
+    Ok(Outcome {
+        exit,
+        ..Outcome::new(preview.to_json(), text)
+    })
 }
 
 /// A plan holds what a blueprint says: nobody else need read it.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     // One that was there may be readable for all.
     if file.metadata()?.is_file() {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
@@ -99,19 +131,51 @@ impl Preview {
         let install = wish.propose(Workflow::Install, parameters, observed);
         let (workflow, proposal) = match wish.decide(&install, observed) {
             Decision::UpToDate => (Workflow::Install, Proposal::default()),
-            Decision::Different(_) => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
-            Decision::Work if wish.is_changed(observed) => (Workflow::Update, wish.propose(Workflow::Update, parameters, observed)),
+            Decision::Different(_) => (
+                Workflow::Update,
+                wish.propose(Workflow::Update, parameters, observed),
+            ),
+            Decision::Work if wish.is_changed(observed) => (
+                Workflow::Update,
+                wish.propose(Workflow::Update, parameters, observed),
+            ),
             Decision::Work => (Workflow::Install, install),
         };
-        let prospects = prospects(&Known { deployment: &wish.deployment, record: &known, observed }, &proposal.stage);
+        let prospects = prospects(
+            &Known {
+                deployment: &wish.deployment,
+                record: &known,
+                observed,
+            },
+            &proposal.stage,
+        );
         let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
-        let differences = if is_installed { wish.differences(observed) } else { Vec::new() };
+        let differences = if is_installed {
+            wish.differences(observed)
+        } else {
+            Vec::new()
+        };
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
-        let restores = if restore::comes_first(&known, workflow, parameters) { restore::whose(&known) } else { Vec::new() };
+        let restores = if restore::comes_first(&known, workflow, parameters) {
+            restore::whose(&known)
+        } else {
+            Vec::new()
+        };
         let name = wish.deployment.name.clone();
         let not_compared = not_compared(observed);
-        Self { name, workflow, proposal, differences, prospects, conflicts, protected, restores, not_compared, too_old: Vec::new() }
+        Self {
+            name,
+            workflow,
+            proposal,
+            differences,
+            prospects,
+            conflicts,
+            protected,
+            restores,
+            not_compared,
+            too_old: Vec::new(),
+        }
     }
 
     fn changes(&self) -> bool {
@@ -135,37 +199,68 @@ impl Preview {
         })
     }
 
-    /// Differences that no instance shows: of outputs, and of nodes whose instances stay as they are.
+    /// Differences that no instance shows: of outputs, and of nodes whose instances stay as they
+    /// are.
     fn others(&self) -> impl Iterator<Item = &Difference> {
-        let touched: HashSet<&str> = self.touched().map(|prospect| prospect.node.as_str()).collect();
+        let touched: HashSet<&str> = self
+            .touched()
+            .map(|prospect| prospect.node.as_str())
+            .collect();
         let is_shown = move |field: &str| {
             field.strip_prefix("nodes.").is_some_and(|field| {
-                touched.iter().any(|node| field.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+                touched.iter().any(|node| {
+                    field
+                        .strip_prefix(node)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                })
             })
         };
-        self.differences.iter().filter(move |difference| !is_shown(&difference.field))
+        self.differences
+            .iter()
+            .filter(move |difference| !is_shown(&difference.field))
     }
 
     fn touched(&self) -> impl Iterator<Item = &Prospect> {
-        self.prospects.iter().filter(|prospect| prospect.effect != Effect::None)
+        self.prospects
+            .iter()
+            .filter(|prospect| prospect.effect != Effect::None)
     }
 
     fn to_text(&self, steps: bool) -> String {
         if !self.changes() {
-            return format!("`{}` is up to date: nothing to do\n{}", self.name, self.unseen().concat());
+            return format!(
+                "`{}` is up to date: nothing to do\n{}",
+                self.name,
+                self.unseen().concat()
+            );
         }
         let mut text = format!("{} of `{}`:\n", self.workflow, self.name);
         text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
         for prospect in self.touched() {
             text += &prospect_text(prospect);
             if steps {
-                let tasks = prospect.tasks.iter().map(|id| self.proposal.stage.task(*id));
-                text.extend(tasks.map(|task| format!("        {:<9} {}\n", task.operation, task.step)));
+                let tasks = prospect
+                    .tasks
+                    .iter()
+                    .map(|id| self.proposal.stage.task(*id));
+                text.extend(
+                    tasks.map(|task| format!("        {:<9} {}\n", task.operation, task.step)),
+                );
             }
         }
-        text.extend(self.others().map(|difference| format!("  ~ {difference}\n")));
-        text.extend(self.conflicts.iter().map(|name| format!("conflict: {}\n", conflict(name))));
-        text.extend(self.protection().map(|words| format!("protected: {words}\n")));
+        text.extend(
+            self.others()
+                .map(|difference| format!("  ~ {difference}\n")),
+        );
+        text.extend(
+            self.conflicts
+                .iter()
+                .map(|name| format!("conflict: {}\n", conflict(name))),
+        );
+        text.extend(
+            self.protection()
+                .map(|words| format!("protected: {words}\n")),
+        );
         text.extend(self.unseen());
         text + &self.closing()
     }
@@ -175,7 +270,12 @@ impl Preview {
     }
 
     fn restoration(&self) -> Option<String> {
-        (!self.restores.is_empty()).then(|| format!("restored first, because the last run did not finish: {}", named(&self.restores)))
+        (!self.restores.is_empty()).then(|| {
+            format!(
+                "restored first, because the last run did not finish: {}",
+                named(&self.restores)
+            )
+        })
     }
 
     fn protection(&self) -> Option<String> {
@@ -187,30 +287,77 @@ impl Preview {
         if self.touched().next().is_none() {
             return "nothing is touched; only what is remembered of it changes\n".to_owned();
         }
-        let idle = self.prospects.iter().filter(|prospect| prospect.effect == Effect::None).count();
+        let idle = self
+            .prospects
+            .iter()
+            .filter(|prospect| prospect.effect == Effect::None)
+            .count();
         let words = in_words(&self.prospects);
-        let words = if words.is_empty() { "no instance is touched".to_owned() } else { words };
-        let idle = if idle > 0 { format!(", {idle} unchanged") } else { String::new() };
-        format!("{words}{idle}; {}\n", count(self.proposal.stage.tasks().len(), "step"))
+        let words = if words.is_empty() {
+            "no instance is touched".to_owned()
+        } else {
+            words
+        };
+        let idle = if idle > 0 {
+            format!(", {idle} unchanged")
+        } else {
+            String::new()
+        };
+        format!(
+            "{words}{idle}; {}\n",
+            count(self.proposal.stage.tasks().len(), "step")
+        )
     }
 
     /// For a comment on a pull request.
     fn to_markdown(&self) -> String {
         if !self.changes() {
-            return format!("### `{}`: nothing to do\n\nWhat runs is what the blueprint says.\n", self.name);
+            return format!(
+                "### `{}`: nothing to do\n\nWhat runs is what the blueprint says.\n",
+                self.name
+            );
         }
-        let mut text = format!("### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n", self.workflow, self.name);
-        text.extend(self.touched().map(|it| format!("| `{}` | `{}` | {} | {} |\n", it.effect.sign(), it.instance, it.effect, it.because)));
-        let fields = self.touched().flat_map(|it| it.fields.iter().flat_map(|field| diff_lines(&it.instance, field)));
-        let fields: String = fields.chain(self.others().flat_map(|field| diff_lines("", field))).collect();
+        let mut text = format!(
+            "### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n",
+            self.workflow, self.name
+        );
+        text.extend(self.touched().map(|it| {
+            format!(
+                "| `{}` | `{}` | {} | {} |\n",
+                it.effect.sign(),
+                it.instance,
+                it.effect,
+                it.because
+            )
+        }));
+        let fields = self.touched().flat_map(|it| {
+            it.fields
+                .iter()
+                .flat_map(|field| diff_lines(&it.instance, field))
+        });
+        let fields: String = fields
+            .chain(self.others().flat_map(|field| diff_lines("", field)))
+            .collect();
         if !fields.is_empty() {
             text += &format!("\n```diff\n{fields}```\n");
         }
-        text.extend(self.restoration().map(|words| format!("\n> **restore:** {words}\n")));
-        let no_rollback = self.touched().filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
+        text.extend(
+            self.restoration()
+                .map(|words| format!("\n> **restore:** {words}\n")),
+        );
+        let no_rollback = self
+            .touched()
+            .filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
         text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
-        text.extend(self.conflicts.iter().map(|name| format!("\n> **conflict:** {}\n", conflict(name))));
-        text.extend(self.protection().map(|words| format!("\n> **protected:** {words}\n")));
+        text.extend(
+            self.conflicts
+                .iter()
+                .map(|name| format!("\n> **conflict:** {}\n", conflict(name))),
+        );
+        text.extend(
+            self.protection()
+                .map(|words| format!("\n> **protected:** {words}\n")),
+        );
         text.extend(self.unseen().iter().map(|line| format!("\n> {line}")));
         text + &format!("\n{}", self.closing())
     }
@@ -219,8 +366,17 @@ impl Preview {
 /// What of each instance cannot be compared.
 pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>> {
     let unseen = |object: &Object| {
-        let fields: Vec<String> = object.comparison.unseen.iter().map(|field| printable(field)).collect();
-        object.owner.as_ref().filter(|_| !fields.is_empty()).map(|owner| (owner.instance.clone(), fields))
+        let fields: Vec<String> = object
+            .comparison
+            .unseen
+            .iter()
+            .map(|field| printable(field))
+            .collect();
+        object
+            .owner
+            .as_ref()
+            .filter(|_| !fields.is_empty())
+            .map(|owner| (owner.instance.clone(), fields))
     };
     observed.objects.iter().filter_map(unseen).collect()
 }
@@ -228,7 +384,10 @@ pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>>
 /// The same in words, a line for each instance.
 pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let line = |(id, fields): (&String, &Vec<String>)| {
-        format!("not compared: {id}: {}: another state directory made it, and the engine does not show these\n", fields.join(", "))
+        format!(
+            "not compared: {id}: {}: another state directory made it, and the engine does not show these\n",
+            fields.join(", ")
+        )
     };
     not_compared.iter().map(line).collect()
 }
@@ -245,27 +404,63 @@ fn coloured(text: String, color: bool) -> String {
     if !color {
         return text;
     }
-    let line = |line: &str| code(line).map_or_else(|| format!("{line}\n"), |code| format!("\x1b[{code}m{line}\x1b[0m\n"));
+    let line = |line: &str| {
+        code(line).map_or_else(
+            || format!("{line}\n"),
+            |code| format!("\x1b[{code}m{line}\x1b[0m\n"),
+        )
+    };
     text.lines().map(line).collect()
 }
 
 fn conflict(name: &str) -> String {
-    format!("the name `{name}` is taken by a container that is not of this deployment; it will fail there")
+    format!(
+        "the name `{name}` is taken by a container that is not of this deployment; it will fail there"
+    )
 }
 
 fn diff_lines(of: &str, difference: &Difference) -> Vec<String> {
     let json = difference.to_json();
-    let of = if of.is_empty() { String::new() } else { format!("{of}: ") };
-    let line = |sign: char, value: &Json| (!value.is_null()).then(|| format!("{sign} {of}{} = {value}\n", difference.field));
-    [line('-', &json["before"]), line('+', &json["after"])].into_iter().flatten().collect()
+    let of = if of.is_empty() {
+        String::new()
+    } else {
+        format!("{of}: ")
+    };
+    let line = |sign: char, value: &Json| {
+        (!value.is_null()).then(|| format!("{sign} {of}{} = {value}\n", difference.field))
+    };
+    [line('-', &json["before"]), line('+', &json["after"])]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn prospect_text(prospect: &Prospect) -> String {
-    let Prospect { instance, effect, because, fields, no_rollback, used_by, after, .. } = prospect;
-    let after = if after.is_empty() { String::new() } else { format!(", after {}", named(after)) };
-    let mut text = format!("  {} {instance}  {effect}: {because}{after}\n", effect.sign());
+    let Prospect {
+        instance,
+        effect,
+        because,
+        fields,
+        no_rollback,
+        used_by,
+        after,
+        ..
+    } = prospect;
+    let after = if after.is_empty() {
+        String::new()
+    } else {
+        format!(", after {}", named(after))
+    };
+    let mut text = format!(
+        "  {} {instance}  {effect}: {because}{after}\n",
+        effect.sign()
+    );
     text.extend(fields.iter().map(|field| format!("      {field}\n")));
-    text.extend(no_rollback.iter().map(|why| format!("      no rollback: {why}\n")));
+    text.extend(
+        no_rollback
+            .iter()
+            .map(|why| format!("      no rollback: {why}\n")),
+    );
     if matches!(effect, Effect::Recreate | Effect::Remove) && !used_by.is_empty() {
         text += &format!("      used by {}\n", named(used_by));
     }
@@ -273,8 +468,20 @@ fn prospect_text(prospect: &Prospect) -> String {
 }
 
 fn named(names: &[String]) -> String {
-    let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
-    format!("{}{more}", names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "))
+    let more = if names.len() > NAMED {
+        format!(" and {} more", names.len() - NAMED)
+    } else {
+        String::new()
+    };
+    format!(
+        "{}{more}",
+        names
+            .iter()
+            .take(NAMED)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
 }
 
 fn prospect_json(prospect: &Prospect) -> Json {
@@ -308,20 +515,34 @@ fn steps(stage: &Stage) -> Vec<Json> {
 /// Names that are wanted for a new container and taken by one that is not ours.
 fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
     let foreign = |task: &&Task| {
-        task.step.created_name().and_then(|name| observed.named(&task.instance, name)).is_some_and(|object| object.owner.is_none())
+        task.step
+            .created_name()
+            .and_then(|name| observed.named(&task.instance, name))
+            .is_some_and(|object| object.owner.is_none())
     };
-    stage.tasks().iter().filter(foreign).filter_map(|task| task.step.created_name().map(str::to_owned)).collect()
+    stage
+        .tasks()
+        .iter()
+        .filter(foreign)
+        .filter_map(|task| task.step.created_name().map(str::to_owned))
+        .collect()
 }
 
 /// What a stage comes to, instance by instance: what somebody is asked about.
 pub(crate) fn told(known: &Known<'_>, stage: &Stage) -> String {
-    prospects(known, stage).iter().filter(|prospect| prospect.effect != Effect::None).map(prospect_text).collect()
+    prospects(known, stage)
+        .iter()
+        .filter(|prospect| prospect.effect != Effect::None)
+        .map(prospect_text)
+        .collect()
 }
 
 /// What a stage comes to for instances that are there, in words; none if it only adds.
 pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
-    let touched: Vec<Prospect> =
-        prospects(known, stage).into_iter().filter(|it| !matches!(it.effect, Effect::None | Effect::Create | Effect::Adopt)).collect();
+    let touched: Vec<Prospect> = prospects(known, stage)
+        .into_iter()
+        .filter(|it| !matches!(it.effect, Effect::None | Effect::Create | Effect::Adopt))
+        .collect();
     let words = in_words(&touched);
     (!words.is_empty()).then_some(words)
 }

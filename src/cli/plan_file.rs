@@ -14,7 +14,8 @@ use std::{fs, path::Path};
 /// Format of the file.
 const FORMAT: u32 = 1;
 
-/// What `plan --out` writes. Its digests hold no secret: sensitive inputs are withheld from what they are made of.
+/// What `plan --out` writes. Its digests hold no secret: sensitive inputs are withheld from what
+/// they are made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct PlanFile {
     pub format: u32,
@@ -36,7 +37,13 @@ pub(crate) struct PlanFile {
 }
 
 impl PlanFile {
-    pub(crate) fn new(workflow: Workflow, parameters: &Parameters, deployment: &Deployment, observed: &Observed, stage: &Stage) -> Self {
+    pub(crate) fn new(
+        workflow: Workflow,
+        parameters: &Parameters,
+        deployment: &Deployment,
+        observed: &Observed,
+        stage: &Stage,
+    ) -> Self {
         let objects = observed.objects.iter().map(
             |it| json!({ "engine": it.engine, "kind": it.kind, "name": it.name, "id": it.id, "state": it.state, "health": it.health }),
         );
@@ -56,13 +63,20 @@ impl PlanFile {
 
     /// Reads one.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
-        let cannot = |why: String| CliError::usage(format!("the plan {} cannot be used: {why}", path.display()));
+        let cannot = |why: String| {
+            CliError::usage(format!("the plan {} cannot be used: {why}", path.display()))
+        };
         let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
         let json: Json = serde_json::from_str(&text).map_err(|error| cannot(error.to_string()))?;
         if json["kind"] != "dockctl.plan" {
-            return Err(cannot("it is not a plan; `dockctl plan --out FILE` writes one".to_owned()));
+            return Err(cannot(
+                "it is not a plan; `dockctl plan --out FILE` writes one".to_owned(),
+            ));
         }
-        if json["format"].as_u64().is_none_or(|format| format > FORMAT.into()) {
+        if json["format"]
+            .as_u64()
+            .is_none_or(|format| format > FORMAT.into())
+        {
             return Err(cannot("it was written by a newer dockctl".to_owned()));
         }
         serde_json::from_value(json).map_err(|error| cannot(error.to_string()))
@@ -85,7 +99,10 @@ impl PlanFile {
         let is_empty = |plan: &Self| plan.stages.iter().all(Stage::is_empty);
         if moved.is_empty() && self.workflow != now.workflow && !(is_empty(self) && is_empty(now)) {
             let (planned, asked) = (self.workflow, now.workflow);
-            let error = CliError::new(Kind::Different, format!("this is the plan of an {planned}, not of an {asked}; nothing was done"));
+            let error = CliError::new(
+                Kind::Different,
+                format!("this is the plan of an {planned}, not of an {asked}; nothing was done"),
+            );
             return Err(error.hint(format!("dockctl {planned} --plan FILE carries it out")));
         }
         if moved.is_empty() && self.stages != now.stages {
@@ -94,10 +111,16 @@ impl PlanFile {
         if moved.is_empty() {
             return Ok(());
         }
-        let message = format!("the plan is out of date, nothing was done: {} changed since", moved.join(" and "));
-        let mut error = CliError::new(Kind::Different, message).hint("plan again, and look at what changed");
+        let message = format!(
+            "the plan is out of date, nothing was done: {} changed since",
+            moved.join(" and ")
+        );
+        let mut error =
+            CliError::new(Kind::Different, message).hint("plan again, and look at what changed");
         if inputs {
-            error = error.hint("a plan is carried out with the inputs that it was made with: give the same -i");
+            error = error.hint(
+                "a plan is carried out with the inputs that it was made with: give the same -i",
+            );
         }
         error.fields = json!({ "deployment": now.deployment, "moved": moved });
         Err(error)

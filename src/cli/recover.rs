@@ -23,8 +23,13 @@ use crate::{
 };
 use serde_json::json;
 
-/// Rebuilds what is known of a deployment from the labels on the engine. The user says by that that its objects are theirs.
-pub(crate) fn recover(global: &Global, given: Option<&str>, id: Option<&str>) -> Result<Outcome, CliError> {
+/// Rebuilds what is known of a deployment from the labels on the engine. The user says by that that
+/// its objects are theirs.
+pub(crate) fn recover(
+    global: &Global,
+    given: Option<&str>,
+    id: Option<&str>,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name(given)?;
     Workspace::runtime()?.block_on(async {
@@ -33,20 +38,29 @@ pub(crate) fn recover(global: &Global, given: Option<&str>, id: Option<&str>) ->
         let told = workspace.told(&engines, &name).await?;
         let installed = workspace.state.read(&name)?.filter(Record::is_installed);
         match &installed {
-            Some(record) if elsewhere(&told, record).is_none() => return Ok(nothing(&name, record, is_mended)),
+            Some(record) if elsewhere(&told, record).is_none() => {
+                return Ok(nothing(&name, record, is_mended));
+            }
             None if claims::chosen(&told, &name, id, "--id")?.is_none() => {
-                let error = CliError::usage(format!("nothing on the engine carries the labels of a deployment `{name}`"));
+                let error = CliError::usage(format!(
+                    "nothing on the engine carries the labels of a deployment `{name}`"
+                ));
                 return Err(error.hint("dockctl list --all shows those there are"));
             }
             _ => {}
         }
         let mut session = Session::begin(&workspace, &engines, &name, "recover")?;
-        let noted = put_down(&mut session, &name, |told| claims::chosen(told, &name, id, "--id")).await;
+        let noted = put_down(&mut session, &name, |told| {
+            claims::chosen(told, &name, id, "--id")
+        })
+        .await;
         let record = session.end().await;
         let recovered = noted?;
         let mut outcome = known(&name, &record, true);
         let left_out = recovered.iter().flat_map(|it| &it.left_out);
-        outcome.fields["not_recovered"] = left_out.map(|(name, why)| json!({ "name": name, "reason": why })).collect();
+        outcome.fields["not_recovered"] = left_out
+            .map(|(name, why)| json!({ "name": name, "reason": why }))
+            .collect();
         outcome.text += &recovered.as_ref().map(words).unwrap_or_default();
         Ok(outcome)
     })
@@ -67,8 +81,15 @@ pub(crate) fn refuse_elsewhere(told: &Told, record: &Record, name: &str) -> Resu
 
 /// The claims that bear the id of a deployment that is installed here.
 pub(crate) fn of_deployment(told: &Told, record: &Record) -> Vec<Claim> {
-    let id = record.deployment.as_ref().map(|deployment| deployment.id.as_str()).unwrap_or_default();
-    told.claims().into_iter().filter(|claim| claim.id == id).collect()
+    let id = record
+        .deployment
+        .as_ref()
+        .map(|deployment| deployment.id.as_str())
+        .unwrap_or_default();
+    told.claims()
+        .into_iter()
+        .filter(|claim| claim.id == id)
+        .collect()
 }
 
 fn nothing(name: &str, record: &Record, is_mended: bool) -> Outcome {
@@ -76,7 +97,10 @@ fn nothing(name: &str, record: &Record, is_mended: bool) -> Outcome {
         return known(name, record, true);
     }
     let text = format!("`{name}` is known here: there is nothing to recover\n");
-    Outcome { text, ..known(name, &Record::default(), false) }
+    Outcome {
+        text,
+        ..known(name, &Record::default(), false)
+    }
 }
 
 /// What is known of a deployment, whether or not it was recovered now.
@@ -94,8 +118,17 @@ async fn put_down(
     session.settle(name, &Places::new(), "recover").await?;
     let told = session.told(name).await?;
     let is_installed = session.record.is_installed();
-    let recovered = if is_installed { elsewhere(&told, &session.record) } else { choose(&told)? };
-    session.note(recovered.iter().map(|recovered| taken_over(&session.record, recovered)).collect())?;
+    let recovered = if is_installed {
+        elsewhere(&told, &session.record)
+    } else {
+        choose(&told)?
+    };
+    session.note(
+        recovered
+            .iter()
+            .map(|recovered| taken_over(&session.record, recovered))
+            .collect(),
+    )?;
     Ok(recovered)
 }
 
@@ -109,7 +142,11 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     // Looked at before anything is touched: without an engine there is nothing to put in its place.
     engines.default_engine().await?.told(name).await?;
     let lock = workspace.state.lock(name, &Holder::this("recover", ""))?;
-    if !workspace.state.read(name).is_err_and(|error| error.is_damage()) {
+    if !workspace
+        .state
+        .read(name)
+        .is_err_and(|error| error.is_damage())
+    {
         return Ok(false);
     }
     let kept = workspace.state.set_aside(name)?;
@@ -117,17 +154,34 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     let mut session = Session::begin(workspace, &engines, name, "recover")?;
     let noted = put_in_place(&mut session, name).await;
     session.end().await;
-    let recovered = noted.map_err(|error| error.hint(format!("the damaged journal was kept as {}", kept.display())))?;
-    let told = recovered.as_ref().map_or_else(|| format!("nothing on the engine carries the labels of `{name}`\n"), words);
-    complain(&format!("warning: {damage}\n  it was kept as {}; from the engine's labels:\n{told}", kept.display()));
+    let recovered = noted.map_err(|error| {
+        error.hint(format!(
+            "the damaged journal was kept as {}",
+            kept.display()
+        ))
+    })?;
+    let told = recovered.as_ref().map_or_else(
+        || format!("nothing on the engine carries the labels of `{name}`\n"),
+        words,
+    );
+    complain(&format!(
+        "warning: {damage}\n  it was kept as {}; from the engine's labels:\n{told}",
+        kept.display()
+    ));
     Ok(true)
 }
 
 /// Puts down what this state directory sealed: nobody was asked for more.
-async fn put_in_place(session: &mut Session<'_>, name: &str) -> Result<Option<Recovered>, CliError> {
+async fn put_in_place(
+    session: &mut Session<'_>,
+    name: &str,
+) -> Result<Option<Recovered>, CliError> {
     session.settle(name, &Places::new(), "recover").await?;
     if session.record.is_installed() {
-        return Err(CliError::new(Kind::Busy, format!("another run put down `{name}` in the meantime")));
+        return Err(CliError::new(
+            Kind::Busy,
+            format!("another run put down `{name}` in the meantime"),
+        ));
     }
     let recovered = session.told(name).await?.ours();
     session.note(recovered.clone().map(event).into_iter().collect())?;
@@ -136,42 +190,88 @@ async fn put_in_place(session: &mut Session<'_>, name: &str) -> Result<Option<Re
 
 /// The event that puts down what labels tell.
 pub(crate) fn event(recovered: Recovered) -> Event {
-    Event::Recovered { deployment: Box::new(recovered.deployment), instances: recovered.instances, by_consent: false }
+    Event::Recovered {
+        deployment: Box::new(recovered.deployment),
+        instances: recovered.instances,
+        by_consent: false,
+    }
 }
 
 /// The event that puts down what the user takes over: beside the definition, where there is one.
 pub(crate) fn taken_over(record: &Record, recovered: &Recovered) -> Event {
     let known = record.deployment.as_ref().filter(|_| record.is_installed());
-    let deployment = known.map_or_else(|| recovered.deployment.clone(), |known| joined(known, record, recovered));
-    Event::Recovered { deployment: Box::new(deployment), instances: recovered.instances.clone(), by_consent: true }
+    let deployment = known.map_or_else(
+        || recovered.deployment.clone(),
+        |known| joined(known, record, recovered),
+    );
+    Event::Recovered {
+        deployment: Box::new(deployment),
+        instances: recovered.instances.clone(),
+        by_consent: true,
+    }
 }
 
-/// The definition of what is installed, with the instances that another state directory made. Where both count instances of a node, theirs
-/// take the places of those that have no object here.
+/// The definition of what is installed, with the instances that another state directory made. Where
+/// both count instances of a node, theirs take the places of those that have no object here.
 fn joined(known: &Deployment, record: &Record, recovered: &Recovered) -> Deployment {
     // What is there was not made from the definition that is known here, or not all of it.
-    let (mut whole, told) = (Deployment { recovered: true, ..known.clone() }, &recovered.deployment);
-    let has_object =
-        |id: &str| record.instances.get(id).is_some_and(|known| known.object_ids().iter().any(|id| recovered.seen.contains(id)));
-    for instance in told.instances.iter().filter(|it| known.instance(&it.id).is_none()) {
-        let has_place = |it: &Instance| it.node == instance.node && it.index == instance.index && !has_object(&it.id);
+    let (mut whole, told) = (
+        Deployment {
+            recovered: true,
+            ..known.clone()
+        },
+        &recovered.deployment,
+    );
+    let has_object = |id: &str| {
+        record.instances.get(id).is_some_and(|known| {
+            known
+                .object_ids()
+                .iter()
+                .any(|id| recovered.seen.contains(id))
+        })
+    };
+    for instance in told
+        .instances
+        .iter()
+        .filter(|it| known.instance(&it.id).is_none())
+    {
+        let has_place = |it: &Instance| {
+            it.node == instance.node && it.index == instance.index && !has_object(&it.id)
+        };
         match whole.instances.iter().position(has_place) {
             Some(at) => whole.exchange(at, &instance.id),
             None => whole.instances.push(instance.clone()),
         }
-        if let Some(node) = told.node(instance).filter(|_| !whole.nodes.contains_key(&instance.node)) {
+        if let Some(node) = told
+            .node(instance)
+            .filter(|_| !whole.nodes.contains_key(&instance.node))
+        {
             whole.nodes.insert(instance.node.clone(), node.clone());
         }
     }
     whole
 }
 
-/// The definition of what is installed, with the instances that only labels tell of; none if nothing is installed.
+/// The definition of what is installed, with the instances that only labels tell of; none if
+/// nothing is installed.
 pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment> {
-    let mut whole = record.deployment.clone().filter(|_| record.is_installed())?;
+    let mut whole = record
+        .deployment
+        .clone()
+        .filter(|_| record.is_installed())?;
     let is_dropped = |id: &str| record.dropped.iter().any(|(dropped, _)| dropped.id == id);
-    for mut instance in told.instances.iter().filter(|it| !is_dropped(&it.id)).cloned() {
-        let Some(node) = told.node(&instance).filter(|_| whole.instance(&instance.id).is_none()) else { continue };
+    for mut instance in told
+        .instances
+        .iter()
+        .filter(|it| !is_dropped(&it.id))
+        .cloned()
+    {
+        let Some(node) = told
+            .node(&instance)
+            .filter(|_| whole.instance(&instance.id).is_none())
+        else {
+            continue;
+        };
         // A node of today can have the name of one that was dropped.
         if whole.nodes.contains_key(&instance.node) {
             instance.node = format!("{}.{}", instance.node, instance.id);
@@ -192,12 +292,19 @@ pub(crate) fn record(recovered: &Recovered) -> Record {
 
 /// What labels do not tell, a line each.
 pub(crate) fn left_out(recovered: &Recovered) -> String {
-    let line = |(name, why): &(String, String)| format!("  not recovered: {}: {}\n", printable(name), printable(why));
+    let line = |(name, why): &(String, String)| {
+        format!("  not recovered: {}: {}\n", printable(name), printable(why))
+    };
     recovered.left_out.iter().map(line).collect()
 }
 
 /// What labels tell, and what they do not.
 pub(crate) fn words(recovered: &Recovered) -> String {
     let names: Vec<&str> = recovered.instances.keys().map(String::as_str).collect();
-    format!("  recovered: {} ({})\n{}", count(names.len(), "instance"), printable(&names.join(", ")), left_out(recovered))
+    format!(
+        "  recovered: {} ({})\n{}",
+        count(names.len(), "instance"),
+        printable(&names.join(", ")),
+        left_out(recovered)
+    )
 }

@@ -18,14 +18,22 @@ use crate::{
 };
 use serde_json::json;
 
-/// Goes on with an execution from what it was to do when it began; a blueprint that was edited since is not read.
-pub(crate) fn resume(global: &Global, args: &ExecutionArgs, inputs: &[String], how: How) -> Result<Outcome, CliError> {
+/// Goes on with an execution from what it was to do when it began; a blueprint that was edited
+/// since is not read.
+pub(crate) fn resume(
+    global: &Global,
+    args: &ExecutionArgs,
+    inputs: &[String],
+    how: How,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let (name, id) = workspace.execution(args)?;
     workspace.supply(inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
-        let record = workspace.record(&name).map_err(|error| error.hint(format!("if the state was lost: dockctl recover {name}")))?;
+        let record = workspace.record(&name).map_err(|error| {
+            error.hint(format!("if the state was lost: dockctl recover {name}"))
+        })?;
         if let Some(nothing) = nothing_to_do(&name, id.as_deref(), &record)? {
             return Ok(nothing);
         }
@@ -38,13 +46,21 @@ pub(crate) fn resume(global: &Global, args: &ExecutionArgs, inputs: &[String], h
 }
 
 /// Says so if there is nothing to go on with.
-fn nothing_to_do(name: &str, id: Option<&str>, record: &Record) -> Result<Option<Outcome>, CliError> {
+fn nothing_to_do(
+    name: &str,
+    id: Option<&str>,
+    record: &Record,
+) -> Result<Option<Outcome>, CliError> {
     let last = record.executions.last();
     if let Some(id) = id
         && last.is_none_or(|last| last.id != id)
     {
-        let error = CliError::usage(format!("`{id}` is not the last execution of `{name}`: only that can be resumed"));
-        return Err(error.hint(format!("dockctl executions -d {name} shows those there are")));
+        let error = CliError::usage(format!(
+            "`{id}` is not the last execution of `{name}`: only that can be resumed"
+        ));
+        return Err(error.hint(format!(
+            "dockctl executions -d {name} shows those there are"
+        )));
     }
     let done = last.is_none_or(|last| last.outcome == Some(event::Outcome::Terminated));
     let text = match last {
@@ -68,16 +84,30 @@ async fn go_on(
     if let Some(nothing) = nothing_to_do(name, id, &session.record)? {
         return Ok(Some(nothing));
     }
-    let (Some(last), Some(deployment)) = (session.record.executions.last().cloned(), session.record.deployment.clone()) else {
+    let (Some(last), Some(deployment)) = (
+        session.record.executions.last().cloned(),
+        session.record.deployment.clone(),
+    ) else {
         return Ok(None);
     };
     let removed = crate::backend::docker::removed_volumes(session.record.stage());
-    let places = places(&deployment, &session.record, &workspace.secrets).map_err(|message| CliError::new(Kind::Engine, message))?;
+    let places = places(&deployment, &session.record, &workspace.secrets)
+        .map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(name, &places, "resume").await?;
     let observed = session.observe().await?;
-    let (proposal, of) = propose(&last, deployment.clone(), &session.record, &observed, &removed);
+    let (proposal, of) = propose(
+        &last,
+        deployment.clone(),
+        &session.record,
+        &observed,
+        &removed,
+    );
     let planned = last.clone();
-    let words: Vec<String> = ["resume", "-d", name].map(str::to_owned).into_iter().chain(how.flags()).collect();
+    let words: Vec<String> = ["resume", "-d", name]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(how.flags())
+        .collect();
     let command: Vec<&str> = words.iter().map(String::as_str).collect();
     let job = Job {
         workflow: last.workflow,
@@ -87,7 +117,17 @@ async fn go_on(
         before: Vec::new(),
         how,
         again: workspace.again(&command),
-        replan: Some(Box::new(move |known| propose(&planned, deployment.clone(), known.record, known.observed, &removed).0.stage)),
+        replan: Some(Box::new(move |known| {
+            propose(
+                &planned,
+                deployment.clone(),
+                known.record,
+                known.observed,
+                &removed,
+            )
+            .0
+            .stage
+        })),
     };
     session.carry_out(job).await.map(|()| None)
 }
@@ -101,15 +141,35 @@ fn propose(
     removed: &[String],
 ) -> (Proposal, String) {
     match last.workflow {
-        Workflow::Install if last.parameters.is_default() => (install::next(&deployment, record, observed), last.id.clone()),
+        Workflow::Install if last.parameters.is_default() => (
+            install::next(&deployment, record, observed),
+            last.id.clone(),
+        ),
         Workflow::Uninstall if last.parameters.is_default() => {
             give_up_volumes(&mut deployment, |node| removed.iter().any(|it| it == node));
-            (uninstall::next(&deployment, record, observed), last.id.clone())
+            (
+                uninstall::next(&deployment, record, observed),
+                last.id.clone(),
+            )
         }
         Workflow::Rollback if last.of.is_some() => {
             let failed = last.of.clone().unwrap_or_default();
-            (rollback::next(&deployment, record, observed, &failed), failed)
+            (
+                rollback::next(&deployment, record, observed, &failed),
+                failed,
+            )
         }
-        workflow => (plan::first(workflow, &last.parameters, &Known { deployment: &deployment, record, observed }), last.id.clone()),
+        workflow => (
+            plan::first(
+                workflow,
+                &last.parameters,
+                &Known {
+                    deployment: &deployment,
+                    record,
+                    observed,
+                },
+            ),
+            last.id.clone(),
+        ),
     }
 }

@@ -27,7 +27,9 @@ pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
         // Logs and a live view would tear each other.
         ProgressMode::Auto if is_live && global.verbose == 0 => Box::new(Live::new(color(global))),
         ProgressMode::Tty if is_live => Box::new(Live::new(color(global))),
-        ProgressMode::Auto | ProgressMode::Tty | ProgressMode::Plain => Box::new(Plain { out: stderr() }),
+        ProgressMode::Auto | ProgressMode::Tty | ProgressMode::Plain => {
+            Box::new(Plain { out: stderr() })
+        }
         ProgressMode::Json => Box::new(JsonLines { out: stderr() }),
         ProgressMode::Quiet => Box::new(Quiet),
     }
@@ -36,18 +38,30 @@ pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
 /// Why an execution did not do what it was to do, and how to go on.
 pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> CliError {
     let execution = record.executions.last();
-    let id = execution.map(|execution| execution.id.clone()).unwrap_or_default();
+    let id = execution
+        .map(|execution| execution.id.clone())
+        .unwrap_or_default();
     let (kind, message) = match (outcome, execution.and_then(|execution| execution.stopped)) {
-        (event::Outcome::Failed, Some(Why::GuardLost)) => {
-            (Kind::Busy, format!("execution {id} was ended: another run took the deployment over"))
-        }
-        (event::Outcome::Failed, Some(Why::Timeout)) => {
-            (Kind::Failed, format!("execution {id} was given up: it took longer than --timeout allows"))
-        }
+        (event::Outcome::Failed, Some(Why::GuardLost)) => (
+            Kind::Busy,
+            format!("execution {id} was ended: another run took the deployment over"),
+        ),
+        (event::Outcome::Failed, Some(Why::Timeout)) => (
+            Kind::Failed,
+            format!("execution {id} was given up: it took longer than --timeout allows"),
+        ),
         (event::Outcome::Failed, _) => (Kind::Failed, format!("execution {id} failed")),
-        _ => (Kind::Interrupted, format!("execution {id} was stopped before it was done")),
+        _ => (
+            Kind::Interrupted,
+            format!("execution {id} was stopped before it was done"),
+        ),
     };
-    let words = format!("{message}{}{}{}", left(execution), skipped_words(record), taken_down_again(record));
+    let words = format!(
+        "{message}{}{}{}",
+        left(execution),
+        skipped_words(record),
+        taken_down_again(record)
+    );
     let mut error = CliError::new(kind, words).hint(format!("go on with: {again}"));
     if let Some(names) = standing_still(record) {
         error = error.hint(format!("until then these do not run: {names}"));
@@ -56,60 +70,126 @@ pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str)
     error.fields = execution_fields(record);
     error.fields["skipped"] = json!(skipped(record));
     error.execution = Some(id);
-    error.result = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
+    error.result = format!(
+        "{}{}\n",
+        super::status::known_table(record),
+        report::outcome(record)
+    );
     error
 }
 
 /// What scaling added in vain is taken down again.
 fn taken_down_again(record: &Record) -> &'static str {
-    let scaling = record.executions.last().filter(|execution| execution.workflow == Workflow::Scale);
-    let added = scaling.map(|execution| &execution.parameters.added[..]).unwrap_or_default();
+    let scaling = record
+        .executions
+        .last()
+        .filter(|execution| execution.workflow == Workflow::Scale);
+    let added = scaling
+        .map(|execution| &execution.parameters.added[..])
+        .unwrap_or_default();
     let is_gone = |id: &String| record.state(id).is_gone();
-    if !added.is_empty() && added.iter().all(is_gone) { "; what was added was taken down again" } else { "" }
+    if !added.is_empty() && added.iter().all(is_gone) {
+        "; what was added was taken down again"
+    } else {
+        ""
+    }
 }
 
 /// Instances that were stopped on the way to something else, in words.
 fn standing_still(record: &Record) -> Option<String> {
-    let execution = record.executions.last().filter(|it| !matches!(it.workflow, Workflow::Stop | Workflow::Uninstall))?;
-    let is_down = |id: &&String| matches!(record.state(id), InstanceState::Stopping | InstanceState::Stopped);
-    let touched: IndexSet<&String> = record.stage().tasks().iter().map(|task| &task.instance).collect();
+    let execution = record
+        .executions
+        .last()
+        .filter(|it| !matches!(it.workflow, Workflow::Stop | Workflow::Uninstall))?;
+    let is_down = |id: &&String| {
+        matches!(
+            record.state(id),
+            InstanceState::Stopping | InstanceState::Stopped
+        )
+    };
+    let touched: IndexSet<&String> = record
+        .stage()
+        .tasks()
+        .iter()
+        .map(|task| &task.instance)
+        .collect();
     let goes = |id: &&String| execution.parameters.removed.contains(*id);
-    let names: Vec<&str> = touched.into_iter().filter(|id| is_down(id) && !goes(id)).map(String::as_str).collect();
+    let names: Vec<&str> = touched
+        .into_iter()
+        .filter(|id| is_down(id) && !goes(id))
+        .map(String::as_str)
+        .collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Each failure in full.
 fn failures(execution: Option<&Execution>, ignored: bool) -> String {
-    let failed =
-        execution.into_iter().flat_map(|execution| &execution.failed).filter(|failed| failed.ignored == ignored && failed.is_open());
-    failed.map(|failed| report::failure(failed) + "\n").collect()
+    let failed = execution
+        .into_iter()
+        .flat_map(|execution| &execution.failed)
+        .filter(|failed| failed.ignored == ignored && failed.is_open());
+    failed
+        .map(|failed| report::failure(failed) + "\n")
+        .collect()
 }
 
 fn left(execution: Option<&Execution>) -> String {
-    let left = execution.map_or(0, |execution| execution.tasks.saturating_sub(execution.done + execution.failed.len()));
-    if left == 0 { String::new() } else { format!("; not carried out: {}", report::count(left, "step")) }
+    let left = execution.map_or(0, |execution| {
+        execution
+            .tasks
+            .saturating_sub(execution.done + execution.failed.len())
+    });
+    if left == 0 {
+        String::new()
+    } else {
+        format!("; not carried out: {}", report::count(left, "step"))
+    }
 }
 
 /// Instances whose steps were not begun, because they need what failed or was not begun either.
 fn skipped(record: &Record) -> IndexSet<String> {
     let begun = |instance: &str| {
-        let mut mine = record.stage().ids().filter(|id| record.stage().task(*id).instance == instance);
+        let mut mine = record
+            .stage()
+            .ids()
+            .filter(|id| record.stage().task(*id).instance == instance);
         mine.any(|id| matches!(record.task(id), TaskState::Failed | TaskState::Started))
     };
-    let pending = record.stage().ids().filter(|id| record.task(*id) == TaskState::Pending);
-    let instances: IndexSet<String> = pending.map(|id| record.stage().task(id).instance.clone()).collect();
-    instances.into_iter().filter(|instance| !begun(instance)).collect()
+    let pending = record
+        .stage()
+        .ids()
+        .filter(|id| record.task(*id) == TaskState::Pending);
+    let instances: IndexSet<String> = pending
+        .map(|id| record.stage().task(id).instance.clone())
+        .collect();
+    instances
+        .into_iter()
+        .filter(|instance| !begun(instance))
+        .collect()
 }
 
 fn skipped_words(record: &Record) -> String {
     let all = skipped(record);
     let named: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
-    let more = if all.len() > NAMED { format!(" and {} more", all.len() - NAMED) } else { String::new() };
-    if all.is_empty() { String::new() } else { format!(" of {}{more}", named.join(", ")) }
+    let more = if all.len() > NAMED {
+        format!(" and {} more", all.len() - NAMED)
+    } else {
+        String::new()
+    };
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!(" of {}{more}", named.join(", "))
+    }
 }
 
 /// Adds to what is said of a failed install how taking it back ended.
-pub(crate) fn tell_rollback(error: &mut CliError, record: &Record, outcome: event::Outcome, again: &str) {
+pub(crate) fn tell_rollback(
+    error: &mut CliError,
+    record: &Record,
+    outcome: event::Outcome,
+    again: &str,
+) {
     let undone = outcome == event::Outcome::Terminated;
     error.message += match outcome {
         event::Outcome::Terminated => "; what it created was taken back",
@@ -121,19 +201,30 @@ pub(crate) fn tell_rollback(error: &mut CliError, record: &Record, outcome: even
     }
     error.preamble += &failures(record.executions.last(), false);
     if undone {
-        error.hints = error.hints.iter().map(|hint| format!("{hint}, with the inputs that were given")).collect();
+        error.hints = error
+            .hints
+            .iter()
+            .map(|hint| format!("{hint}, with the inputs that were given"))
+            .collect();
     } else {
         error.hints = vec![format!("go on taking it back with: {again}")];
     }
     error.fields["rollback"] = record.executions.last().map(execution_json).into();
     error.fields["instances"] = super::status::known_instances(record).into();
-    error.result = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
+    error.result = format!(
+        "{}{}\n",
+        super::status::known_table(record),
+        report::outcome(record)
+    );
 }
 
 /// What a finished run has to say, as fields of the JSON document.
 pub(crate) fn execution_fields(record: &Record) -> Json {
     let execution = record.executions.last().map(execution_json);
-    let name = record.deployment.as_ref().map(|deployment| deployment.name.clone());
+    let name = record
+        .deployment
+        .as_ref()
+        .map(|deployment| deployment.name.clone());
     json!({ "deployment": name, "execution": execution, "instances": super::status::known_instances(record) })
 }
 
@@ -166,6 +257,10 @@ pub(crate) fn closing(record: &Record) -> Outcome {
             "{ignored}warning: these failures were ignored; what is left of it on an engine still carries its labels\n"
         ));
     }
-    let text = format!("{}{}\n", super::status::known_table(record), report::outcome(record));
+    let text = format!(
+        "{}{}\n",
+        super::status::known_table(record),
+        report::outcome(record)
+    );
     Outcome::new(execution_fields(record), text)
 }

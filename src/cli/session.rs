@@ -51,9 +51,15 @@ pub(crate) struct How {
 impl How {
     /// The flags that ask for it again.
     pub(crate) fn flags(&self) -> impl Iterator<Item = String> + use<> {
-        let switches =
-            [(self.rollback, "--rollback-on-failure"), (self.ignore_failures, "--ignore-failure"), (self.run.fail_fast, "--fail-fast")];
-        switches.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned())
+        let switches = [
+            (self.rollback, "--rollback-on-failure"),
+            (self.ignore_failures, "--ignore-failure"),
+            (self.run.fail_fast, "--fail-fast"),
+        ];
+        switches
+            .into_iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, flag)| flag.to_owned())
     }
 
     fn policy(&self, global: &Global) -> Policy {
@@ -65,7 +71,11 @@ impl How {
             fail_fast: self.run.fail_fast,
             ignore_failures: self.ignore_failures,
             roll_back: self.rollback,
-            deadline: self.run.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(|time| Instant::now() + time),
+            deadline: self
+                .run
+                .timeout
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .map(|time| Instant::now() + time),
         }
     }
 }
@@ -113,17 +123,47 @@ impl Drop for Listeners {
 
 impl<'a> Session<'a> {
     /// Holds a deployment here. Signals and requests to stop are heeded from now on.
-    pub(crate) fn begin(workspace: &'a Workspace<'a>, engines: &'a Engines, name: &str, command: &str) -> Result<Self, CliError> {
+    pub(crate) fn begin(
+        workspace: &'a Workspace<'a>,
+        engines: &'a Engines,
+        name: &str,
+        command: &str,
+    ) -> Result<Self, CliError> {
         let execution = fresh_id();
-        let Held { store, record, lock } = workspace.state.hold(name, &Holder::this(command, &execution))?;
+        let Held {
+            store,
+            record,
+            lock,
+        } = workspace
+            .state
+            .hold(name, &Holder::this(command, &execution))?;
         let signals = Signals::default();
-        let listeners = Listeners([listen(signals.clone())?, heed(store.requests()?, signals.clone())]);
+        let listeners = Listeners([
+            listen(signals.clone())?,
+            heed(store.requests()?, signals.clone()),
+        ]);
         let reporter = reporter(workspace.global);
-        Ok(Self { workspace, engines, record, store, lock, guard: None, signals, reporter, execution, _listeners: listeners })
+        Ok(Self {
+            workspace,
+            engines,
+            record,
+            store,
+            lock,
+            guard: None,
+            signals,
+            reporter,
+            execution,
+            _listeners: listeners,
+        })
     }
 
     /// Holds it on its engines too, and settles what an earlier run left open.
-    pub(crate) async fn settle(&mut self, name: &str, places: &Places, command: &str) -> Result<(), CliError> {
+    pub(crate) async fn settle(
+        &mut self,
+        name: &str,
+        places: &Places,
+        command: &str,
+    ) -> Result<(), CliError> {
         if !self.workspace.global.no_guard {
             let me = GuardHolder::this(Holder::this(command, &self.execution), &self.lock);
             let taken = unless_stopped(&self.signals, self.engines.guard(name, places, me)).await?;
@@ -132,21 +172,37 @@ impl<'a> Session<'a> {
         self.learn();
         let signals = self.signals.clone();
         let (mut executor, _) = self.executor(Policy::default());
-        unless_stopped(&signals, executor.settle()).await?.map_err(|error| match error {
-            Unsettled::Journal(error) => error.into(),
-            Unsettled::Engine(failure) => failure.into(),
-        })
+        unless_stopped(&signals, executor.settle())
+            .await?
+            .map_err(|error| match error {
+                Unsettled::Journal(error) => error.into(),
+                Unsettled::Engine(failure) => failure.into(),
+            })
     }
 
-    /// What another run put down can hold secrets that this one has not asked for, and ids of what the user took over.
+    /// What another run put down can hold secrets that this one has not asked for, and ids of what
+    /// the user took over.
     fn learn(&self) {
         self.engines.trust(&self.record);
-        let definitions = self.record.deployment.iter().map(|deployment| json!(deployment));
-        let dropped = self.record.dropped.iter().map(|(_, definition)| json!(definition));
-        definitions.chain(dropped).for_each(|definition| self.workspace.secrets.learn(&definition));
+        let definitions = self
+            .record
+            .deployment
+            .iter()
+            .map(|deployment| json!(deployment));
+        let dropped = self
+            .record
+            .dropped
+            .iter()
+            .map(|(_, definition)| json!(definition));
+        definitions
+            .chain(dropped)
+            .for_each(|definition| self.workspace.secrets.learn(&definition));
     }
 
-    fn executor(&mut self, policy: Policy) -> (Executor<'_, Engines>, (Option<&mut Guard>, &Signals)) {
+    fn executor(
+        &mut self,
+        policy: Policy,
+    ) -> (Executor<'_, Engines>, (Option<&mut Guard>, &Signals)) {
         let executor = Executor {
             record: &mut self.record,
             backend: self.engines,
@@ -161,13 +217,22 @@ impl<'a> Session<'a> {
     /// Puts events down that belong to no execution.
     pub(crate) fn note(&mut self, events: Vec<Event>) -> Result<(), CliError> {
         let (mut executor, _) = self.executor(Policy::default());
-        Ok(events.into_iter().try_for_each(|event| executor.emit(event))?)
+        Ok(events
+            .into_iter()
+            .try_for_each(|event| executor.emit(event))?)
     }
 
     /// What the engines say of the deployment now.
     pub(crate) async fn observe(&self) -> Result<Observed, CliError> {
         match &self.record.deployment {
-            Some(deployment) => unless_stopped(&self.signals, self.workspace.observe(self.engines, deployment, &self.record)).await?,
+            Some(deployment) => {
+                unless_stopped(
+                    &self.signals,
+                    self.workspace
+                        .observe(self.engines, deployment, &self.record),
+                )
+                .await?
+            }
             None => Ok(Observed::default()),
         }
     }
@@ -188,21 +253,41 @@ impl<'a> Session<'a> {
         self.learn();
         let id = self.execution.clone();
         let policy = job.how.policy(self.workspace.global);
-        let run = Run { id: &id, workflow: job.workflow, parameters: &job.parameters, of: job.of, replan: job.replan };
-        self.execute(run, job.stage, policy).await.map_err(|error| stuck(error, &self.execution, &job.again))?;
-        let takes_back =
-            job.how.rollback && job.workflow == Workflow::Install && self.record.outcome() == Outcome::Failed && !self.signals.is_stopped();
+        let run = Run {
+            id: &id,
+            workflow: job.workflow,
+            parameters: &job.parameters,
+            of: job.of,
+            replan: job.replan,
+        };
+        self.execute(run, job.stage, policy)
+            .await
+            .map_err(|error| stuck(error, &self.execution, &job.again))?;
+        let takes_back = job.how.rollback
+            && job.workflow == Workflow::Install
+            && self.record.outcome() == Outcome::Failed
+            && !self.signals.is_stopped();
         if !takes_back {
             self.release().await;
         }
         let was_cut = self.record.is_done() && self.engines.was_cut();
-        if was_cut && !self.lost(job.workflow).await.is_some_and(|stage| stage.is_empty()) {
+        if was_cut
+            && !self
+                .lost(job.workflow)
+                .await
+                .is_some_and(|stage| stage.is_empty())
+        {
             return Err(went_away(&self.execution, &job.again));
         }
-        let outcome = self.finish().map_err(|error| cannot_go_on(error, &job.again))?;
+        let outcome = self
+            .finish()
+            .map_err(|error| cannot_go_on(error, &job.again))?;
         match outcome {
             Outcome::Terminated => Ok(()),
-            _ if takes_back => self.take_back(&id, ended_badly(&self.record, outcome, &job.again)).await,
+            _ if takes_back => {
+                self.take_back(&id, ended_badly(&self.record, outcome, &job.again))
+                    .await
+            }
             _ => Err(ended_badly(&self.record, outcome, &job.again)),
         }
     }
@@ -212,40 +297,74 @@ impl<'a> Session<'a> {
         let (executor, _) = self.executor(Policy::default());
         // What is taken down anyway is restored only as far as it goes.
         if job.workflow != Workflow::Uninstall {
-            let restoring = executor.lacks_to_restore(job.workflow, &job.parameters).await;
+            let restoring = executor
+                .lacks_to_restore(job.workflow, &job.parameters)
+                .await;
             let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
             if !lacks.is_empty() {
                 return Err(lacking(&lacks, &first, job));
             }
         }
         let lacks = executor.lacks(&job.stage).await?;
-        if lacks.is_empty() { Ok(()) } else { Err(lacking(&lacks, &job.stage, job)) }
+        if lacks.is_empty() {
+            Ok(())
+        } else {
+            Err(lacking(&lacks, &job.stage, job))
+        }
     }
 
-    /// The end of an execution is put down when nothing is left on an engine that the next run would have to clear away.
+    /// The end of an execution is put down when nothing is left on an engine that the next run
+    /// would have to clear away.
     fn finish(&mut self) -> Result<Outcome, JournalError> {
         let settled = scale::settled(&self.record);
         let (mut executor, _) = self.executor(Policy::default());
         if let Some(deployment) = settled {
-            executor.emit(Event::Defined { deployment: Box::new(deployment) })?;
+            executor.emit(Event::Defined {
+                deployment: Box::new(deployment),
+            })?;
         }
         executor.finish()
     }
 
-    /// What brings back what a workflow brought up and is not there any more; none if the engine does not say.
+    /// What brings back what a workflow brought up and is not there any more; none if the engine
+    /// does not say.
     async fn lost(&self, workflow: Workflow) -> Option<Stage> {
-        let Some(selection) = self.brought_up(workflow) else { return Some(Stage::default()) };
+        let Some(selection) = self.brought_up(workflow) else {
+            return Some(Stage::default());
+        };
         let (deployment, observed) = (self.record.deployment.as_ref()?, self.observe().await.ok()?);
-        let known = Known { deployment, record: &self.record, observed: &observed };
-        Some(install::of(&known, &Scope { selection: &selection, ..Scope::default() }).stage)
+        let known = Known {
+            deployment,
+            record: &self.record,
+            observed: &observed,
+        };
+        Some(
+            install::of(
+                &known,
+                &Scope {
+                    selection: &selection,
+                    ..Scope::default()
+                },
+            )
+            .stage,
+        )
     }
 
     /// The instances that a workflow is to leave working; none if it is to leave none so.
     fn brought_up(&self, workflow: Workflow) -> Option<Selection> {
         match workflow {
             Workflow::Install | Workflow::Update => Some(Selection::default()),
-            Workflow::Scale | Workflow::Heal | Workflow::Start | Workflow::Restart | Workflow::Reinstall => {
-                let touched = self.record.stage().tasks().iter().map(|task| task.instance.clone());
+            Workflow::Scale
+            | Workflow::Heal
+            | Workflow::Start
+            | Workflow::Restart
+            | Workflow::Reinstall => {
+                let touched = self
+                    .record
+                    .stage()
+                    .tasks()
+                    .iter()
+                    .map(|task| task.instance.clone());
                 let started = touched.filter(|id| self.record.state(id) == InstanceState::Started);
                 Some(Selection::of_instances(started)).filter(|selection| !selection.is_all())
             }
@@ -260,7 +379,9 @@ impl<'a> Session<'a> {
     }
 
     async fn release(&mut self) {
-        let Some(guard) = self.guard.take() else { return };
+        let Some(guard) = self.guard.take() else {
+            return;
+        };
         // Who was told to drop everything waits for no engine that does not answer.
         tokio::select! {
             () = guard.release() => {}
@@ -269,22 +390,43 @@ impl<'a> Session<'a> {
     }
 
     async fn take_back(&mut self, failed: &str, mut error: CliError) -> Result<(), CliError> {
-        let Some(deployment) = self.record.deployment.clone() else { return Err(error) };
+        let Some(deployment) = self.record.deployment.clone() else {
+            return Err(error);
+        };
         let id = fresh_id();
         // Who asks is told what runs now.
         let _ = write_holder(&mut self.lock, &Holder::this("rollback", &id));
         let observed = match self.observe().await {
             Ok(observed) => observed,
-            Err(cause) => return Err(error.hint(format!("nothing was taken back: {}", cause.message))),
+            Err(cause) => {
+                return Err(error.hint(format!("nothing was taken back: {}", cause.message)));
+            }
         };
         let proposal = rollback::next(&deployment, &self.record, &observed, failed);
-        let how = How { run: RunArgs { fail_fast: false, timeout: None, subgraph_retries: 0 }, rollback: false, ignore_failures: false };
+        let how = How {
+            run: RunArgs {
+                fail_fast: false,
+                timeout: None,
+                subgraph_retries: 0,
+            },
+            rollback: false,
+            ignore_failures: false,
+        };
         let policy = how.policy(self.workspace.global);
         let parameters = Parameters::default();
         let of = Some(failed.to_owned());
-        let run = Run { id: &id, workflow: Workflow::Rollback, parameters: &parameters, of, replan: None };
+        let run = Run {
+            id: &id,
+            workflow: Workflow::Rollback,
+            parameters: &parameters,
+            of,
+            replan: None,
+        };
         let again = self.workspace.again(&["resume", "-d", &deployment.name]);
-        let done = self.execute(run, proposal.stage, policy).await.map_err(|error| stuck(error, &id, &again));
+        let done = self
+            .execute(run, proposal.stage, policy)
+            .await
+            .map_err(|error| stuck(error, &id, &again));
         self.release().await;
         done?;
         let outcome = self.finish().map_err(|error| cannot_go_on(error, &again))?;
@@ -292,21 +434,28 @@ impl<'a> Session<'a> {
         Err(error)
     }
 
-    async fn execute(&mut self, run: Run<'_>, stage: Stage, policy: Policy) -> Result<(), Unsettled> {
+    async fn execute(
+        &mut self,
+        run: Run<'_>,
+        stage: Stage,
+        policy: Policy,
+    ) -> Result<(), Unsettled> {
         let (mut executor, (guard, signals)) = self.executor(policy);
         let workflow = run.workflow;
         guarded(executor.execute(run, stage, signals), guard, signals).await?;
         Ok(self.mend(workflow, policy).await?)
     }
 
-    /// An engine that went away may have taken containers with it that were started a moment ago: after a lost connection a
-    /// run is not over before it has looked once more.
+    /// An engine that went away may have taken containers with it that were started a moment ago:
+    /// after a lost connection a run is not over before it has looked once more.
     async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
         for _ in 0..ROUNDS {
             if !self.record.is_done() || !self.engines.was_cut() {
                 return Ok(());
             }
-            let Some(stage) = self.lost(workflow).await.filter(|stage| !stage.is_empty()) else { return Ok(()) };
+            let Some(stage) = self.lost(workflow).await.filter(|stage| !stage.is_empty()) else {
+                return Ok(());
+            };
             let (mut executor, (guard, signals)) = self.executor(policy);
             guarded(executor.run(stage, signals), guard, signals).await?;
         }
@@ -317,7 +466,9 @@ impl<'a> Session<'a> {
     pub(crate) async fn end(mut self) -> Record {
         self.release().await;
         if let Err(error) = self.store.prune(self.workspace.global.keep_history.into()) {
-            complain(&format!("warning: old executions are still remembered: {error}\n"));
+            complain(&format!(
+                "warning: old executions are still remembered: {error}\n"
+            ));
         }
         self.record
     }
@@ -332,7 +483,10 @@ async fn hurried(signals: &Signals) {
 }
 
 /// What has not begun anything yet is simply left when the user asks to stop.
-async fn unless_stopped<T>(signals: &Signals, work: impl Future<Output = T>) -> Result<T, CliError> {
+async fn unless_stopped<T>(
+    signals: &Signals,
+    work: impl Future<Output = T>,
+) -> Result<T, CliError> {
     tokio::select! {
         done = work => Ok(done),
         () = signals.stopped() => Err(CliError::new(Kind::Interrupted, "stopped before anything was begun")),
@@ -340,7 +494,11 @@ async fn unless_stopped<T>(signals: &Signals, work: impl Future<Output = T>) -> 
 }
 
 /// Carries out for as long as the guard is ours.
-async fn guarded<E>(run: impl Future<Output = Result<(), E>>, guard: Option<&mut Guard>, signals: &Signals) -> Result<(), E> {
+async fn guarded<E>(
+    run: impl Future<Output = Result<(), E>>,
+    guard: Option<&mut Guard>,
+    signals: &Signals,
+) -> Result<(), E> {
     let mut run = std::pin::pin!(run);
     let Some(guard) = guard else { return run.await };
     tokio::select! {
@@ -355,12 +513,17 @@ async fn guarded<E>(run: impl Future<Output = Result<(), E>>, guard: Option<&mut
 
 /// Ids of executions: eight characters of [a-z0-9].
 fn fresh_id() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(8).collect()
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .take(8)
+        .collect()
 }
 
 /// The first signal asks to stop, the second drops everything.
 fn listen(asked: Signals) -> Result<JoinHandle<()>, CliError> {
-    let cannot = |error: std::io::Error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"));
+    let cannot = |error: std::io::Error| {
+        CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+    };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     Ok(tokio::spawn(async move {
@@ -369,7 +532,11 @@ fn listen(asked: Signals) -> Result<JoinHandle<()>, CliError> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if time == 0 { asked.stop(Why::Asked) } else { asked.abort(Why::Asked) }
+            if time == 0 {
+                asked.stop(Why::Asked)
+            } else {
+                asked.abort(Why::Asked)
+            }
         }
     }))
 }
@@ -390,9 +557,13 @@ fn heed(requests: Requests, signals: Signals) -> JoinHandle<()> {
 
 fn unguarded(unguarded: Unguarded) -> CliError {
     match unguarded {
-        Unguarded::Refused(failure) => CliError::from(failure).hint("--no-guard does without it, if nobody else works on the deployment"),
+        Unguarded::Refused(failure) => CliError::from(failure)
+            .hint("--no-guard does without it, if nobody else works on the deployment"),
         Unguarded::Busy(holder, left) => {
-            let error = CliError::new(Kind::Busy, format!("the deployment is in use on the engine by {holder}"));
+            let error = CliError::new(
+                Kind::Busy,
+                format!("the deployment is in use on the engine by {holder}"),
+            );
             error
                 .hint(format!("wait until it is done; if it died, it holds the deployment for {left} more seconds"))
                 .hint("dockctl unlock shows it, and removes what is dead")
@@ -403,26 +574,48 @@ fn unguarded(unguarded: Unguarded) -> CliError {
 /// Names what is missing, and the whole command to repeat.
 fn lacking(lacks: &[Lack], stage: &Stage, job: &Job<'_>) -> CliError {
     let line = |lack: &Lack| {
-        let Task { instance, operation, place, .. } = stage.task(lack.task);
+        let Task {
+            instance,
+            operation,
+            place,
+            ..
+        } = stage.task(lack.task);
         format!("{instance}.{operation}: {}\n  --> {place}\n", lack.why)
     };
     let told = |lack: &Lack| {
-        let Task { instance, operation, .. } = stage.task(lack.task);
+        let Task {
+            instance,
+            operation,
+            ..
+        } = stage.task(lack.task);
         json!({ "instance": instance, "operation": operation, "why": lack.why, "inputs": lack.inputs })
     };
-    let mut error = CliError::new(Kind::Invalid, format!("{} cannot begin: values or files are missing; nothing was done", job.workflow));
+    let mut error = CliError::new(
+        Kind::Invalid,
+        format!(
+            "{} cannot begin: values or files are missing; nothing was done",
+            job.workflow
+        ),
+    );
     error.preamble = lacks.iter().map(line).collect();
     error.fields = json!({ "lacking": lacks.iter().map(told).collect::<Vec<_>>() });
     let inputs: BTreeSet<&String> = lacks.iter().flat_map(|lack| &lack.inputs).collect();
     let missing = inputs.into_iter().map(|name| format!(" -i {name}=VALUE"));
-    let inputs: String = missing.filter(|input| !format!("{} ", job.again).contains(&format!("{input} "))).collect();
+    let inputs: String = missing
+        .filter(|input| !format!("{} ", job.again).contains(&format!("{input} ")))
+        .collect();
     error.hint(format!("then run: {}{inputs}", job.again))
 }
 
-/// The engine was restarted when everything was done. The execution stays open: the next run goes on with it.
+/// The engine was restarted when everything was done. The execution stays open: the next run goes
+/// on with it.
 fn went_away(execution: &str, again: &str) -> CliError {
-    let mut error =
-        CliError::new(Kind::Failed, format!("the engine went away at the end of execution {execution}, and took with it what ran there"));
+    let mut error = CliError::new(
+        Kind::Failed,
+        format!(
+            "the engine went away at the end of execution {execution}, and took with it what ran there"
+        ),
+    );
     error.execution = Some(execution.to_owned());
     error.hint(format!("go on with: {again}"))
 }
@@ -439,11 +632,16 @@ fn stuck(error: Unsettled, execution: &str, again: &str) -> CliError {
     }
 }
 
-/// The journal cannot be written: what was under way has ended, and what came of it is settled later.
+/// The journal cannot be written: what was under way has ended, and what came of it is settled
+/// later.
 fn cannot_go_on(error: JournalError, again: &str) -> CliError {
     let full = error.is_full();
     let mut told = CliError::from(error);
     told.hints.clear();
-    let told = if full { told.hint("free some room where the state is kept") } else { told };
+    let told = if full {
+        told.hint("free some room where the state is kept")
+    } else {
+        told
+    };
     told.hint(format!("nothing new was started; what was under way was let end, and is looked at by the next run: {again}"))
 }

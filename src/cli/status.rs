@@ -28,19 +28,30 @@ use std::{
 };
 
 /// Shows instances, their states, and where the engine differs from what is known.
-pub(crate) fn status(global: &Global, given: Option<&str>, args: &StatusArgs) -> Result<Outcome, CliError> {
+pub(crate) fn status(
+    global: &Global,
+    given: Option<&str>,
+    args: &StatusArgs,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name_to_read(given)?;
     Workspace::runtime()?.block_on(async {
         match args.watch {
-            None => look(&workspace, &name).await.map(|seen| seen.outcome(args.exit_code)),
+            None => look(&workspace, &name)
+                .await
+                .map(|seen| seen.outcome(args.exit_code)),
             Some(seconds) => watch(&workspace, &name, Duration::from_secs_f64(seconds)).await,
         }
     })
 }
 
-/// Looks again and again until the user has seen enough. On a terminal each look is written over the one before, on a screen of its own.
-async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result<Outcome, CliError> {
+/// Looks again and again until the user has seen enough. On a terminal each look is written over
+/// the one before, on a screen of its own.
+async fn watch(
+    workspace: &Workspace<'_>,
+    name: &str,
+    pause: Duration,
+) -> Result<Outcome, CliError> {
     let mut interrupted = super::interrupts()?;
     let over = super::screen().is_some() && workspace.global.output == Output::Text;
     let screen = over.then(Screen::open);
@@ -48,7 +59,10 @@ async fn watch(workspace: &Workspace<'_>, name: &str, pause: Duration) -> Result
         let seen = look(workspace, name).await?;
         let text = match workspace.global.output {
             Output::Json => format!("{}\n", super::document("status", true, &seen.fields, None)),
-            _ if over => format!("\x1b[H{}\x1b[J", seen.on_screen(&format!("{name}  {}", timestamp(now())))),
+            _ if over => format!(
+                "\x1b[H{}\x1b[J",
+                seen.on_screen(&format!("{name}  {}", timestamp(now())))
+            ),
             _ => format!("{}\n", seen.text()),
         };
         if !super::print(&text) {
@@ -81,7 +95,15 @@ impl Drop for Screen {
     }
 }
 
-const HEADER: [&str; 7] = ["INSTANCE", "STATE", "CONTAINER", "IS", "SINCE", "PORTS", "DRIFT"];
+const HEADER: [&str; 7] = [
+    "INSTANCE",
+    "STATE",
+    "CONTAINER",
+    "IS",
+    "SINCE",
+    "PORTS",
+    "DRIFT",
+];
 /// What a narrow screen does without: ports, age, state, container. What is wrong stays.
 const EXPENDABLE: [usize; 4] = [5, 4, 1, 2];
 
@@ -100,9 +122,20 @@ impl Seen {
     }
 
     fn table(&self, rows: &[Vec<String>]) -> String {
-        let text = fitted(&HEADER, rows, super::screen().map(|(_, columns)| columns), &EXPENDABLE);
-        let drift = |at: usize| rows.get(at.checked_sub(1)?)?.last().filter(|drift| *drift != "-");
-        let coloured = |(at, line): (usize, &str)| match drift(at).and_then(|drift| line.strip_suffix(drift.as_str()).zip(Some(drift))) {
+        let text = fitted(
+            &HEADER,
+            rows,
+            super::screen().map(|(_, columns)| columns),
+            &EXPENDABLE,
+        );
+        let drift = |at: usize| {
+            rows.get(at.checked_sub(1)?)?
+                .last()
+                .filter(|drift| *drift != "-")
+        };
+        let coloured = |(at, line): (usize, &str)| match drift(at)
+            .and_then(|drift| line.strip_suffix(drift.as_str()).zip(Some(drift)))
+        {
             Some((rest, drift)) if self.color => format!("{rest}\x1b[31m{drift}\x1b[0m\n"),
             _ => format!("{line}\n"),
         };
@@ -110,14 +143,25 @@ impl Seen {
     }
 
     fn outcome(self, exit_code: bool) -> Outcome {
-        let drifted = self.rows.iter().any(|row| row.last().is_some_and(|drift| drift != "-"));
-        let exit = if exit_code && drifted { Kind::Different.exit_code() } else { 0 };
+        let drifted = self
+            .rows
+            .iter()
+            .any(|row| row.last().is_some_and(|drift| drift != "-"));
+        let exit = if exit_code && drifted {
+            Kind::Different.exit_code()
+        } else {
+            0
+        };
         let text = self.text();
-        Outcome { exit, ..Outcome::new(self.fields, text) }
+        Outcome {
+            exit,
+            ..Outcome::new(self.fields, text)
+        }
     }
 
-    /// What fills a screen and no more, for one that scrolls cannot be written over: if there is not room for all, what is wrong comes
-    /// first. Each line is cleared as it is written: nothing flickers.
+    /// What fills a screen and no more, for one that scrolls cannot be written over: if there is
+    /// not room for all, what is wrong comes first. Each line is cleared as it is written: nothing
+    /// flickers.
     fn on_screen(&self, title: &str) -> String {
         let (height, columns) = super::screen().unwrap_or((usize::MAX, usize::MAX));
         let room = height.saturating_sub(self.below.lines().count() + 4).max(1);
@@ -127,16 +171,33 @@ impl Seen {
             rows.truncate(room);
         }
         let left = self.rows.len() - rows.len();
-        let left = if left > 0 { format!("and {}\n", count(left, "more instance")) } else { String::new() };
+        let left = if left > 0 {
+            format!("and {}\n", count(left, "more instance"))
+        } else {
+            String::new()
+        };
         let text = format!("{title}\n{}{left}{}", self.table(&rows), self.below);
-        text.lines().map(|line| format!("{}\x1b[K\n", truncate_str(line, columns, "…"))).collect()
+        text.lines()
+            .map(|line| format!("{}\x1b[K\n", truncate_str(line, columns, "…")))
+            .collect()
     }
 }
 
 async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
-    let There { record, recovered, claims, observed } = known_and_there(workspace, name).await?;
-    let Some(deployment) = &record.deployment else { return Err(CliError::usage(format!("there is no deployment `{name}`"))) };
-    let views: Vec<View<'_>> = deployment.instances.iter().map(|instance| View::new(deployment, instance, &record, &observed)).collect();
+    let There {
+        record,
+        recovered,
+        claims,
+        observed,
+    } = known_and_there(workspace, name).await?;
+    let Some(deployment) = &record.deployment else {
+        return Err(CliError::usage(format!("there is no deployment `{name}`")));
+    };
+    let views: Vec<View<'_>> = deployment
+        .instances
+        .iter()
+        .map(|instance| View::new(deployment, instance, &record, &observed))
+        .collect();
     let drifted = views.iter().any(|view| !view.drift.is_empty());
     let holder = workspace.state.holder(name)?;
     let fields = json!({
@@ -152,7 +213,10 @@ async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
     });
     let mut text: String = views.iter().flat_map(View::details).collect();
     text += &dropped_line(&record);
-    text += &recovered.iter().map(|recovered| by_labels(name, recovered)).collect::<String>();
+    text += &recovered
+        .iter()
+        .map(|recovered| by_labels(name, recovered))
+        .collect::<String>();
     text += &claimed(name, &claims);
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
@@ -160,31 +224,55 @@ async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
         text += &advice(name, &record, drifted);
     }
     let rows = views.iter().map(View::row).collect();
-    Ok(Seen { fields, rows, below: text, color: super::color_result(workspace.global) })
+    Ok(Seen {
+        fields,
+        rows,
+        below: text,
+        color: super::color_result(workspace.global),
+    })
 }
 
 /// What to do next; nothing if all is well.
 fn advice(name: &str, record: &Record, drifted: bool) -> String {
-    let last = record.executions.last().filter(|last| last.outcome != Some(event::Outcome::Terminated));
+    let last = record
+        .executions
+        .last()
+        .filter(|last| last.outcome != Some(event::Outcome::Terminated));
     let goes_on = |last: &Execution| match last.workflow {
-        Workflow::Install | Workflow::Uninstall | Workflow::Update => format!("dockctl {} or dockctl resume -d {name}", last.workflow),
+        Workflow::Install | Workflow::Uninstall | Workflow::Update => {
+            format!("dockctl {} or dockctl resume -d {name}", last.workflow)
+        }
         _ => format!("dockctl resume -d {name}"),
     };
     match last {
-        Some(last) if last.outcome.is_none() => format!("the last {} was interrupted; {} goes on with it\n", last.workflow, goes_on(last)),
+        Some(last) if last.outcome.is_none() => format!(
+            "the last {} was interrupted; {} goes on with it\n",
+            last.workflow,
+            goes_on(last)
+        ),
         Some(last) if drifted || !record.is_complete() => {
             let cause = last.failed.iter().find(|failed| failed.counts());
-            let why = cause.map(|failed| format!(": {}: {}", failed.instance, failed.failure.message)).unwrap_or_default();
+            let why = cause
+                .map(|failed| format!(": {}: {}", failed.instance, failed.failure.message))
+                .unwrap_or_default();
             let how = last.outcome.map_or("", event::Outcome::as_str);
             format!(
                 "the last {} {}{why}; {} goes on with it\n",
                 last.workflow,
-                if how == "failed" { "failed" } else { "was stopped" },
+                if how == "failed" {
+                    "failed"
+                } else {
+                    "was stopped"
+                },
                 goes_on(last)
             )
         }
         _ if record.has_former() => {
-            let path = record.deployment.as_ref().map(|deployment| deployment.blueprint.display().to_string()).unwrap_or_default();
+            let path = record
+                .deployment
+                .as_ref()
+                .map(|deployment| deployment.blueprint.display().to_string())
+                .unwrap_or_default();
             format!("dockctl update {path} -d {name} replaces what is outdated\n")
         }
         _ if drifted => format!("dockctl heal -d {name} mends what drifted\n"),
@@ -204,7 +292,10 @@ fn claimed(name: &str, claims: &[Claim]) -> String {
     if claims.is_empty() {
         return String::new();
     }
-    format!("claims on the name `{name}`, which nothing here proves:\n{}", claims::lines(claims))
+    format!(
+        "claims on the name `{name}`, which nothing here proves:\n{}",
+        claims::lines(claims)
+    )
 }
 
 /// What is known of a deployment, and what is there.
@@ -228,7 +319,11 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
         known => known?.filter(|record| record.deployment.is_some()),
     };
     let installed = known.as_ref().is_some_and(Record::is_installed);
-    let told = if installed { Told::default() } else { workspace.told(&engines, name).await? };
+    let told = if installed {
+        Told::default()
+    } else {
+        workspace.told(&engines, name).await?
+    };
     let recovered = told.meant();
     let record = match (&recovered, known) {
         (Some(recovered), _) => recover::record(recovered),
@@ -237,23 +332,50 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
         (None, None) => workspace.record(name)?,
     };
     let Some(deployment) = record.deployment.clone() else {
-        return Err(claims::chosen(&told, name, None, "--id").err().unwrap_or_else(|| Workspace::unknown(name)));
+        return Err(claims::chosen(&told, name, None, "--id")
+            .err()
+            .unwrap_or_else(|| Workspace::unknown(name)));
     };
     let observed = workspace.observe(&engines, &deployment, &record).await?;
-    let claims = if installed { claims_on(workspace, &engines, name, &observed).await? } else { told.claims() };
-    Ok(There { record, recovered, claims, observed })
+    let claims = if installed {
+        claims_on(workspace, &engines, name, &observed).await?
+    } else {
+        told.claims()
+    };
+    Ok(There {
+        record,
+        recovered,
+        claims,
+        observed,
+    })
 }
 
 /// What somebody claims to be of a deployment that is installed here.
-async fn claims_on(workspace: &Workspace<'_>, engines: &Engines, name: &str, observed: &Observed) -> Result<Vec<Claim>, CliError> {
+async fn claims_on(
+    workspace: &Workspace<'_>,
+    engines: &Engines,
+    name: &str,
+    observed: &Observed,
+) -> Result<Vec<Claim>, CliError> {
     if !observed.objects.iter().any(|object| object.is_claimed) {
         return Ok(Vec::new());
     }
     let is_claimed = |claim: &Claim| {
-        let names = |object: &&Object| object.is_claimed && claim.objects.contains(&format!("{} {}", object.kind.as_str(), object.name));
+        let names = |object: &&Object| {
+            object.is_claimed
+                && claim
+                    .objects
+                    .contains(&format!("{} {}", object.kind.as_str(), object.name))
+        };
         observed.objects.iter().any(|object| names(&object))
     };
-    Ok(workspace.told(engines, name).await?.claims().into_iter().filter(is_claimed).collect())
+    Ok(workspace
+        .told(engines, name)
+        .await?
+        .claims()
+        .into_iter()
+        .filter(is_claimed)
+        .collect())
 }
 
 /// An instance beside what stands for it on an engine.
@@ -269,58 +391,128 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(deployment: &'a Deployment, instance: &'a Instance, record: &Record, observed: &'a Observed) -> Self {
-        let node = deployment.node(instance).map(|node| record.made_from(instance, node));
+    fn new(
+        deployment: &'a Deployment,
+        instance: &'a Instance,
+        record: &Record,
+        observed: &'a Observed,
+    ) -> Self {
+        let node = deployment
+            .node(instance)
+            .map(|node| record.made_from(instance, node));
         let adopted = node.is_some_and(crate::model::Definition::is_adopted);
         let state = record.state(&instance.id);
         // A container of that name is only ours to show once it was adopted or created.
-        let object = node.and_then(|node| backend::object_of(node, instance, observed)).filter(|_| !state.is_gone());
-        let expected =
-            state == InstanceState::Started && node.and_then(backend::docker::kind).is_some_and(|kind| kind != ObjectKind::Image);
-        let properties = record.properties(&instance.id).cloned().unwrap_or_default().into();
+        let object = node
+            .and_then(|node| backend::object_of(node, instance, observed))
+            .filter(|_| !state.is_gone());
+        let expected = state == InstanceState::Started
+            && node
+                .and_then(backend::docker::kind)
+                .is_some_and(|kind| kind != ObjectKind::Image);
+        let properties = record
+            .properties(&instance.id)
+            .cloned()
+            .unwrap_or_default()
+            .into();
         let mut drift = drift(expected, node, object);
         let known = node.and_then(|node| backend::docker::known_id(record, instance, node));
         if expected && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
-        let taken = || backend::docker::wanted(deployment, instance).is_some_and(|name| observed.named(&instance.id, &name).is_some());
+        let taken = || {
+            backend::docker::wanted(deployment, instance)
+                .is_some_and(|name| observed.named(&instance.id, &name).is_some())
+        };
         if expected && object.is_none() && taken() {
             drift.push("name taken".to_owned());
         }
-        let is_former = record.instances.get(&instance.id).is_some_and(InstanceRecord::is_outdated);
+        let is_former = record
+            .instances
+            .get(&instance.id)
+            .is_some_and(InstanceRecord::is_outdated);
         if expected && is_former {
             drift.push("outdated".to_owned());
         }
         // Half made, half taken down, or gone from a deployment that is there.
-        let rests = record.instances.get(&instance.id).is_some_and(|known| known.rests);
+        let rests = record
+            .instances
+            .get(&instance.id)
+            .is_some_and(|known| known.rests);
         if !expected && !rests && state != InstanceState::Started && record.is_installed() {
-            drift.push(if state.is_gone() { "missing" } else { "unfinished" }.to_owned());
+            drift.push(
+                if state.is_gone() {
+                    "missing"
+                } else {
+                    "unfinished"
+                }
+                .to_owned(),
+            );
         }
-        let is_ill = expected && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
+        let is_ill =
+            expected && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
         drift.extend(is_ill.then(|| "unhealthy".to_owned()));
-        let changes: &[Drift] = object.filter(|_| expected && !is_former).map(|object| &object.drift[..]).unwrap_or_default();
+        let changes: &[Drift] = object
+            .filter(|_| expected && !is_former)
+            .map(|object| &object.drift[..])
+            .unwrap_or_default();
         drift.extend((!changes.is_empty()).then(|| "changed".to_owned()));
-        Self { instance, state, adopted, object, drift, changes, properties }
+        Self {
+            instance,
+            state,
+            adopted,
+            object,
+            drift,
+            changes,
+            properties,
+        }
     }
 
     fn row(&self) -> Vec<String> {
         let dash = || "-".to_owned();
-        let container = self.object.map(|object| format!("{}{}", object.name, if self.adopted { " (adopted)" } else { "" }));
-        let runs = self.object.filter(|object| !matches!(object.state, ObjectState::Exited | ObjectState::Created | ObjectState::Dead));
+        let container = self.object.map(|object| {
+            format!(
+                "{}{}",
+                object.name,
+                if self.adopted { " (adopted)" } else { "" }
+            )
+        });
+        let runs = self.object.filter(|object| {
+            !matches!(
+                object.state,
+                ObjectState::Exited | ObjectState::Created | ObjectState::Dead
+            )
+        });
         vec![
             self.instance.id.clone(),
             self.state.to_string(),
-            container.unwrap_or_else(|| if self.adopted { "(adopted)".to_owned() } else { dash() }),
+            container.unwrap_or_else(|| {
+                if self.adopted {
+                    "(adopted)".to_owned()
+                } else {
+                    dash()
+                }
+            }),
             self.object.map_or_else(dash, describe),
-            runs.and_then(|object| age(object.started_at.as_deref()?)).unwrap_or_else(dash),
-            self.object.map(|object| object.ports.join(" ")).filter(|ports| !ports.is_empty()).unwrap_or_else(dash),
-            if self.drift.is_empty() { dash() } else { self.drift.join(", ") },
+            runs.and_then(|object| age(object.started_at.as_deref()?))
+                .unwrap_or_else(dash),
+            self.object
+                .map(|object| object.ports.join(" "))
+                .filter(|ports| !ports.is_empty())
+                .unwrap_or_else(dash),
+            if self.drift.is_empty() {
+                dash()
+            } else {
+                self.drift.join(", ")
+            },
         ]
     }
 
     /// What somebody changed, a line each.
     fn details(&self) -> impl Iterator<Item = String> {
-        self.changes.iter().map(|change| format!("{}: {change}\n", self.instance.id))
+        self.changes
+            .iter()
+            .map(|change| format!("{}: {change}\n", self.instance.id))
     }
 
     fn to_json(&self) -> Json {
@@ -342,7 +534,10 @@ impl<'a> View<'a> {
 /// How long ago that was, in the two largest units: `3d 4h`.
 fn age(started_at: &str) -> Option<String> {
     let started = humantime::parse_rfc3339(started_at).ok()?;
-    let seconds = SystemTime::now().duration_since(started).unwrap_or_default().as_secs();
+    let seconds = SystemTime::now()
+        .duration_since(started)
+        .unwrap_or_default()
+        .as_secs();
     let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
     Some(match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
@@ -379,7 +574,9 @@ fn describe(object: &Object) -> String {
 fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
-        Some(object) if node.is_some_and(|node| backend::docker::is_done(node, object)) => Vec::new(),
+        Some(object) if node.is_some_and(|node| backend::docker::is_done(node, object)) => {
+            Vec::new()
+        }
         None => vec!["missing".to_owned()],
         Some(object) => match object.state {
             ObjectState::Paused | ObjectState::Restarting => vec![object.state.as_str().to_owned()],
@@ -409,52 +606,110 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
 
 /// Instances that the blueprint does not have any more and that exist still.
 fn dropped_line(record: &Record) -> String {
-    let names: Vec<&str> = record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect();
-    if names.is_empty() { String::new() } else { format!("no longer in the blueprint, and not taken down yet: {}\n", names.join(", ")) }
+    let names: Vec<&str> = record
+        .dropped
+        .iter()
+        .map(|(instance, _)| instance.id.as_str())
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "no longer in the blueprint, and not taken down yet: {}\n",
+            names.join(", ")
+        )
+    }
 }
 
 /// The closing table of a run, without asking the engine again.
 pub(crate) fn known_table(record: &Record) -> String {
-    let Some(deployment) = &record.deployment else { return String::new() };
+    let Some(deployment) = &record.deployment else {
+        return String::new();
+    };
     let row = |instance: &Instance| {
-        let adopted = deployment.node(instance).is_some_and(crate::model::Definition::is_adopted);
-        let id = record.properties(&instance.id).and_then(|properties| properties.get("container_id")?.as_str());
+        let adopted = deployment
+            .node(instance)
+            .is_some_and(crate::model::Definition::is_adopted);
+        let id = record
+            .properties(&instance.id)
+            .and_then(|properties| properties.get("container_id")?.as_str());
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
-        let failed = record
-            .executions
-            .last()
-            .is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == instance.id && failed.is_open()));
+        let failed = record.executions.last().is_some_and(|execution| {
+            execution
+                .failed
+                .iter()
+                .any(|failed| failed.instance == instance.id && failed.is_open())
+        });
         let state = record.state(&instance.id).to_string();
         vec![
             instance.id.clone(),
-            if failed { format!("{state} (failed)") } else { state },
-            if adopted { format!("{container} (adopted)") } else { container },
+            if failed {
+                format!("{state} (failed)")
+            } else {
+                state
+            },
+            if adopted {
+                format!("{container} (adopted)")
+            } else {
+                container
+            },
         ]
     };
     let (shown, counted) = worth_showing(deployment, record);
     let shown: Vec<Vec<String>> = shown.into_iter().map(row).collect();
-    let table = if shown.is_empty() { String::new() } else { table(&["INSTANCE", "STATE", "CONTAINER"], shown) };
+    let table = if shown.is_empty() {
+        String::new()
+    } else {
+        table(&["INSTANCE", "STATE", "CONTAINER"], shown)
+    };
     table + &counted + &dropped_line(record)
 }
 
 /// Most instances that a run lists one by one.
 const LISTED: usize = 20;
 
-/// The instances that are listed, and how many there are of those that are not: of many only what is not as most are.
+/// The instances that are listed, and how many there are of those that are not: of many only what
+/// is not as most are.
 fn worth_showing<'d>(deployment: &'d Deployment, record: &Record) -> (Vec<&'d Instance>, String) {
     let state = |instance: &Instance| record.state(&instance.id);
     let mut numbers: BTreeMap<InstanceState, usize> = BTreeMap::new();
-    deployment.instances.iter().for_each(|instance| *numbers.entry(state(instance)).or_default() += 1);
-    let usual = numbers.iter().max_by_key(|(_, number)| **number).map(|(state, _)| *state);
+    deployment
+        .instances
+        .iter()
+        .for_each(|instance| *numbers.entry(state(instance)).or_default() += 1);
+    let usual = numbers
+        .iter()
+        .max_by_key(|(_, number)| **number)
+        .map(|(state, _)| *state);
     if deployment.instances.len() <= LISTED {
         return (deployment.instances.iter().collect(), String::new());
     }
-    let failed = |id: &str| record.executions.last().is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == id));
+    let failed = |id: &str| {
+        record
+            .executions
+            .last()
+            .is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == id))
+    };
     let is_other = |instance: &&Instance| Some(state(instance)) != usual || failed(&instance.id);
-    let others: Vec<&Instance> = deployment.instances.iter().filter(is_other).take(LISTED).collect();
+    let others: Vec<&Instance> = deployment
+        .instances
+        .iter()
+        .filter(is_other)
+        .take(LISTED)
+        .collect();
     let words = match &numbers.iter().collect::<Vec<_>>()[..] {
         [(state, _)] => format!("all {state}"),
-        several => several.iter().map(|(state, number)| format!("{number} {state}")).collect::<Vec<_>>().join(", "),
+        several => several
+            .iter()
+            .map(|(state, number)| format!("{number} {state}"))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
-    (others, format!("{}: {words}\n", count(deployment.instances.len(), "instance")))
+    (
+        others,
+        format!(
+            "{}: {words}\n",
+            count(deployment.instances.len(), "instance")
+        ),
+    )
 }

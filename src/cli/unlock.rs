@@ -9,26 +9,51 @@ use super::{
 use crate::{backend::docker::GuardHolder, journal::Holder};
 use serde_json::json;
 
-/// Removes the guard on the engine whose run is dead. The lock here needs no such thing: it dies with its process.
-pub(crate) fn unlock(global: &Global, given: Option<&str>, force: bool) -> Result<Outcome, CliError> {
+/// Removes the guard on the engine whose run is dead. The lock here needs no such thing: it dies
+/// with its process.
+pub(crate) fn unlock(
+    global: &Global,
+    given: Option<&str>,
+    force: bool,
+) -> Result<Outcome, CliError> {
     let workspace = Workspace::new(global)?;
     let name = workspace.name(given)?;
     let this = Holder::this("unlock", "");
     let lock = workspace.state.lock(&name, &this)?;
     Workspace::runtime()?.block_on(async {
         let engine = workspace.engines()?.default_engine().await?;
-        let guards = engine.guards(&name, &GuardHolder::this(this, &lock)).await?;
-        if let Some(live) = guards.iter().find(|guard| guard.left > 0).filter(|_| !force) {
-            let error = CliError::new(Kind::Busy, format!("the deployment is in use on the engine by {}", live.holder));
-            let waits = format!("if it died, its guard ends by itself in {} seconds", live.left);
-            return Err(error.hint(waits).hint("--force removes it now: be sure that nothing works on the deployment"));
+        let guards = engine
+            .guards(&name, &GuardHolder::this(this, &lock))
+            .await?;
+        if let Some(live) = guards
+            .iter()
+            .find(|guard| guard.left > 0)
+            .filter(|_| !force)
+        {
+            let error = CliError::new(
+                Kind::Busy,
+                format!("the deployment is in use on the engine by {}", live.holder),
+            );
+            let waits = format!(
+                "if it died, its guard ends by itself in {} seconds",
+                live.left
+            );
+            return Err(error
+                .hint(waits)
+                .hint("--force removes it now: be sure that nothing works on the deployment"));
         }
         engine.remove_guards(&name).await?;
-        let holders: Vec<String> = guards.iter().map(|guard| guard.holder.to_string()).collect();
+        let holders: Vec<String> = guards
+            .iter()
+            .map(|guard| guard.holder.to_string())
+            .collect();
         let text = match holders.first() {
             Some(holder) => format!("`{name}` is free: the guard of {holder} was removed\n"),
             None => format!("`{name}` is free: nothing guards it\n"),
         };
-        Ok(Outcome::new(json!({ "deployment": name, "removed": holders }), text))
+        Ok(Outcome::new(
+            json!({ "deployment": name, "removed": holders }),
+            text,
+        ))
     })
 }

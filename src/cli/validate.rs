@@ -17,16 +17,31 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
-/// Finds all faults of some blueprints. Inputs that are missing are none: they belong to a deployment.
-pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String]) -> Result<Outcome, CliError> {
-    let given: Vec<Option<&Path>> =
-        if blueprints.is_empty() { vec![None] } else { blueprints.iter().map(|path| Some(path.as_path())).collect() };
+/// Finds all faults of some blueprints. Inputs that are missing are none: they belong to a
+/// deployment.
+pub(crate) fn validate(
+    global: &Global,
+    blueprints: &[PathBuf],
+    inputs: &[String],
+) -> Result<Outcome, CliError> {
+    let given: Vec<Option<&Path>> = if blueprints.is_empty() {
+        vec![None]
+    } else {
+        blueprints.iter().map(|path| Some(path.as_path())).collect()
+    };
     let mut all = Vec::new();
     for path in given {
-        // A folder without a blueprint is a fault like any other: the rest is looked at all the same.
+        // A folder without a blueprint is a fault like any other: the rest is looked at all the
+        // same.
         let (path, mut loaded) = match (blueprint::find(path), path) {
-            (Ok(path), _) => (path.clone(), blueprint::load(&path, inputs, None, Missing::Open, global)?),
-            (Err(error), Some(folder)) => (folder.to_owned(), blueprint::unreadable(folder, &error.message)),
+            (Ok(path), _) => (
+                path.clone(),
+                blueprint::load(&path, inputs, None, Missing::Open, global)?,
+            ),
+            (Err(error), Some(folder)) => (
+                folder.to_owned(),
+                blueprint::unreadable(folder, &error.message),
+            ),
             (Err(error), None) => return Err(error),
         };
         warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
@@ -39,12 +54,20 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
         faults.append(loaded.diagnostics.clone());
     }
     diagnostic::json::omitted(&faults, &mut fields);
-    let drawn: String =
-        all.iter().map(|(_, loaded)| diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))).collect();
+    let drawn: String = all
+        .iter()
+        .map(|(_, loaded)| {
+            diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))
+        })
+        .collect();
     let for_machines = for_machines(global.output, &all);
     if valid {
         complain(&drawn);
-        let text = for_machines.unwrap_or_else(|| all.iter().map(|(path, loaded)| verdict(path, loaded)).collect());
+        let text = for_machines.unwrap_or_else(|| {
+            all.iter()
+                .map(|(path, loaded)| verdict(path, loaded))
+                .collect()
+        });
         return Ok(Outcome::new(fields, text));
     }
     let mut error = CliError::new(Kind::Invalid, diagnostic::render::summary(&faults));
@@ -57,12 +80,25 @@ pub(crate) fn validate(global: &Global, blueprints: &[PathBuf], inputs: &[String
 /// The diagnostics in a form that other programs read, if that is asked for.
 fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
     match output {
-        Output::Github => {
-            Some(all.iter().map(|(_, loaded)| diagnostic::github::annotations(&loaded.diagnostics, &loaded.sources)).collect())
-        }
+        Output::Github => Some(
+            all.iter()
+                .map(|(_, loaded)| {
+                    diagnostic::github::annotations(&loaded.diagnostics, &loaded.sources)
+                })
+                .collect(),
+        ),
         Output::Sarif => {
-            let each = || all.iter().flat_map(|(_, loaded)| loaded.diagnostics.iter().map(move |one| (one, &loaded.sources)));
-            let results: Vec<Json> = each().map(|(one, sources)| diagnostic::sarif::result(one, sources)).collect();
+            let each = || {
+                all.iter().flat_map(|(_, loaded)| {
+                    loaded
+                        .diagnostics
+                        .iter()
+                        .map(move |one| (one, &loaded.sources))
+                })
+            };
+            let results: Vec<Json> = each()
+                .map(|(one, sources)| diagnostic::sarif::result(one, sources))
+                .collect();
             let log = diagnostic::sarif::log(&results, &each().map(|(one, _)| one.code).collect());
             Some(format!("{log:#}\n"))
         }
@@ -71,11 +107,18 @@ fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
 }
 
 fn shown(loaded: &Loaded) -> impl Iterator<Item = Json> + '_ {
-    loaded.diagnostics.iter().map(|one| diagnostic::json::diagnostic(one, &loaded.sources))
+    loaded
+        .diagnostics
+        .iter()
+        .map(|one| diagnostic::json::diagnostic(one, &loaded.sources))
 }
 
 fn verdict(path: &Path, loaded: &Loaded) -> String {
-    format!("{}: valid ({})\n", path.display(), count(loaded.blueprint.nodes.len(), "node"))
+    format!(
+        "{}: valid ({})\n",
+        path.display(),
+        count(loaded.blueprint.nodes.len(), "node")
+    )
 }
 
 /// What only shows when instances are made.
@@ -87,24 +130,41 @@ fn expand(loaded: &Loaded, d: &mut Diagnostics) {
     }
 }
 
-/// What install would refuse is valid all the same: a tarball may be made later, a plugin may be elsewhere.
+/// What install would refuse is valid all the same: a tarball may be made later, a plugin may be
+/// elsewhere.
 fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
     let mut d = Diagnostics::default();
-    backend::docker::check::check_files(&loaded.blueprint, absolute.parent().unwrap_or(Path::new(".")), &mut d);
+    backend::docker::check::check_files(
+        &loaded.blueprint,
+        absolute.parent().unwrap_or(Path::new(".")),
+        &mut d,
+    );
     for diagnostic in d.iter_mut() {
         diagnostic.severity = Severity::Warning;
     }
     expand(loaded, &mut d);
     for node in loaded.blueprint.nodes.values() {
         let of_node = node.operations.iter().filter(|(name, _)| plan::runs(name));
-        let of_ties = node.relationships.iter().flat_map(crate::model::Relationship::operations);
-        let runs = of_node.chain(of_ties.filter(|(name, _)| plan::runs(name))).filter(|(_, operation)| !operation.is_empty());
-        for (name, operation) in runs.filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation)) {
-            let message =
-                format!("node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have", node.name.node, operation.plugin);
+        let of_ties = node
+            .relationships
+            .iter()
+            .flat_map(crate::model::Relationship::operations);
+        let runs = of_node
+            .chain(of_ties.filter(|(name, _)| plan::runs(name)))
+            .filter(|(_, operation)| !operation.is_empty());
+        for (name, operation) in runs
+            .filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation))
+        {
+            let message = format!(
+                "node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have",
+                node.name.node, operation.plugin
+            );
             d.push(
-                operation.span.warning(Code::UnsupportedOperation, message).hint("install refuses it, unless --skip-unsupported is given"),
+                operation
+                    .span
+                    .warning(Code::UnsupportedOperation, message)
+                    .hint("install refuses it, unless --skip-unsupported is given"),
             );
         }
     }

@@ -1,7 +1,7 @@
 //! The stable codes of faults, each with its meaning and what to do about it.
 //!
-//! The comments are what `dockctl explain` prints and what `docs/errors.md` is made of: first the rule,
-//! then advice.
+//! The comments are what `dockctl explain` prints and what `docs/errors.md` is made of: first the
+//! rule, then advice.
 
 /// What the original implementation of the DSL reports for the same rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,21 +57,31 @@ impl Code {
     /// What to do about it.
     #[must_use]
     pub fn advice(self) -> String {
-        self.lines()[1..].iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
+        self.lines()[1..]
+            .iter()
+            .map(|line| line.trim())
+            .collect::<Vec<_>>()
+            .join(" ")
+            .trim()
+            .to_owned()
     }
 
     /// The code that is written so, in any case, with or without its letter and zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let number: u32 = text.strip_prefix(['d', 'D']).unwrap_or(text).parse().ok()?;
-        Self::ALL.iter().copied().find(|code| code.as_str() == format!("D{number:04}"))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == format!("D{number:04}"))
     }
 }
 
 codes! {
     /// The file cannot be read.
     ///
-    /// It is missing, a folder, a device or a pipe, larger than 16 MiB, or not UTF-8. The message says which.
+    /// It is missing, a folder, a device or a pipe, larger than 16 MiB, or not UTF-8. The message
+    /// says which.
     Unreadable = "D0001", Some((LOGIC, Some(30)));
     /// The text is not YAML: its parts stand where they cannot.
     ///
@@ -79,12 +89,13 @@ codes! {
     Syntax = "D0002", Some((FORMAT, Some(-1)));
     /// The text is YAML that is no blueprint: several documents, or an alias without its anchor.
     ///
-    /// A blueprint is exactly one document. An anchor (`&name`) must stand before its alias (`*name`), in the same file, and
-    /// can be given once.
+    /// A blueprint is exactly one document. An anchor (`&name`) must stand before its alias
+    /// (`*name`), in the same file, and can be given once.
     Yaml = "D0003", Some(("ComposerError", None));
     /// A limit that protects against hostile input is exceeded.
     ///
-    /// `docs/compatibility.md` lists the limits: file size, depth, values after aliases, imports, instances.
+    /// `docs/compatibility.md` lists the limits: file size, depth, values after aliases, imports,
+    /// instances.
     Limit = "D0004", None;
     /// A key is given twice in one mapping; the last one holds.
     ///
@@ -96,7 +107,8 @@ codes! {
     Scanner = "D0006", Some(("ScannerError", None));
     /// The text is YAML that stands for no value here.
     ///
-    /// Tags of other languages are not known, `<<` merges mappings only, a value cannot contain itself.
+    /// Tags of other languages are not known, `<<` merges mappings only, a value cannot contain
+    /// itself.
     Construct = "D0007", Some(("ConstructorError", None));
     /// A value of a kind that cannot stand here: a date, `null` as a name, a number out of range.
     ///
@@ -104,7 +116,8 @@ codes! {
     Foreign = "D0008", Some(("ValueError", None));
     /// A value has the wrong shape, or a key is unknown or missing.
     ///
-    /// The message names the key and what it must be; `dockctl schema` prints the shape of everything.
+    /// The message names the key and what it must be; `dockctl schema` prints the shape of
+    /// everything.
     Format = "D0010", Some((FORMAT, Some(1)));
     /// The same file is imported twice in one list.
     ///
@@ -112,8 +125,8 @@ codes! {
     ImportTwice = "D0011", Some((FORMAT, Some(2)));
     /// A section cannot be merged across imports.
     ///
-    /// Inputs, outputs, node templates, capabilities and labels merge since `cloudify_dsl_1_3`; policies and deployment settings never
-    /// do. Keep the section in one file.
+    /// Inputs, outputs, node templates, capabilities and labels merge since `cloudify_dsl_1_3`;
+    /// policies and deployment settings never do. Keep the section in one file.
     MergeSection = "D0012", Some((LOGIC, Some(3)));
     /// Two files define the same name.
     ///
@@ -121,8 +134,8 @@ codes! {
     MergeConflict = "D0013", Some((LOGIC, Some(4)));
     /// An import cannot be found or read.
     ///
-    /// Relative names are looked for in the working folder, then beside the importing file. Addresses need the network unless they
-    /// are bundled or cached.
+    /// Relative names are looked for in the working folder, then beside the importing file.
+    /// Addresses need the network unless they are bundled or cached.
     ImportNotFound = "D0014", Some((LOGIC, Some(13)));
     /// The imported file needs a newer version of the DSL than the main file declares.
     ///
@@ -162,7 +175,8 @@ codes! {
     ImportPropertyUnknown = "D0023", Some((LOGIC, Some(221)));
     /// A bundled catalog of another edition stands in for the one that is asked for.
     ///
-    /// Types, defaults and operations can differ a little. Import the edition that is named to be exact.
+    /// Types, defaults and operations can differ a little. Import the edition that is named to be
+    /// exact.
     Catalog = "D0024", None;
     /// A node has a type that is not defined.
     ///
@@ -174,8 +188,8 @@ codes! {
     UnknownType = "D0031", Some((LOGIC, Some(103)));
     /// Definitions depend on each other in a circle.
     ///
-    /// The message shows the circle. Types cannot derive from themselves, data types cannot contain themselves, nodes cannot depend
-    /// on themselves by any chain of relationships.
+    /// The message shows the circle. Types cannot derive from themselves, data types cannot contain
+    /// themselves, nodes cannot depend on themselves by any chain of relationships.
     Cycle = "D0032", Some((LOGIC, Some(100)));
     /// A value does not match its declared type.
     ///
@@ -187,7 +201,8 @@ codes! {
     UndefinedProperty = "D0034", Some((LOGIC, Some(106)));
     /// A required property or operation input has no value.
     ///
-    /// Give it, or declare a default or `required: false`. A type that redeclares a property without its default loses the default.
+    /// Give it, or declare a default or `required: false`. A type that redeclares a property
+    /// without its default loses the default.
     MissingProperty = "D0035", Some((LOGIC, Some(107)));
     /// A data type has the name of a primitive type.
     ///
@@ -195,15 +210,18 @@ codes! {
     PrimitiveRedefined = "D0036", Some((LOGIC, Some(104)));
     /// The value given for an input does not match its declared type.
     ///
-    /// `-i name=text` converts to numbers and booleans where these are declared; `-i name:=YAML` gives anything else.
+    /// `-i name=text` converts to numbers and booleans where these are declared; `-i name:=YAML`
+    /// gives anything else.
     InputType = "D0037", Some((BASE, Some(214)));
     /// An operation names no plugin and no script.
     ///
-    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside the blueprint.
+    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside
+    /// the blueprint.
     UnknownImplementation = "D0040", Some((LOGIC, Some(10)));
     /// A relationship operation names no plugin and no script.
     ///
-    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside the blueprint.
+    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside
+    /// the blueprint.
     UnknownRelationshipImplementation = "D0041", Some((LOGIC, Some(19)));
     /// An operation fits several plugins.
     ///
@@ -227,16 +245,18 @@ codes! {
     ScriptInput = "D0046", Some((LOGIC, Some(60)));
     /// An operation is a script, and no script plugin is declared.
     ///
-    /// Import a file that declares one, such as the basic types, or declare a plugin whose name ends in `script`.
+    /// Import a file that declares one, such as the basic types, or declare a plugin whose name
+    /// ends in `script`.
     NoScriptPlugin = "D0047", Some((LOGIC, Some(61)));
     /// A workflow names no plugin and no script.
     ///
-    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside the blueprint.
+    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside
+    /// the blueprint.
     UnknownWorkflow = "D0048", Some((LOGIC, Some(21)));
     /// A plugin that runs on a host is used by a node that is on none.
     ///
-    /// Contain the node in a host, or use the executor `central_deployment_agent`. Plugins that dockctl itself provides need no
-    /// host.
+    /// Contain the node in a host, or use the executor `central_deployment_agent`. Plugins that
+    /// dockctl itself provides need no host.
     NoHost = "D0049", Some((LOGIC, Some(24)));
     /// A relationship points to the node itself.
     ///
@@ -280,7 +300,8 @@ codes! {
     AllToOneState = "D0059", Some(("IllegalAllToOneState", None));
     /// Numbers of instances do not fit together.
     ///
-    /// `min_instances` ≤ `default_instances` ≤ `max_instances`, none below 0, and `max_instances` at least 1.
+    /// `min_instances` ≤ `default_instances` ≤ `max_instances`, none below 0, and `max_instances`
+    /// at least 1.
     InstanceNumbers = "D0060", Some((LOGIC, Some(207)));
     /// Both `instances.deploy` and `capabilities.scalable` are given.
     ///
@@ -356,7 +377,8 @@ codes! {
     SysEntity = "D0079", Some(("UnknownSysEntityError", None));
     /// A required input was not given.
     ///
-    /// Give it with `-i name=value`, declare a default, or `required: false`. `default: null` is no default.
+    /// Give it with `-i name=value`, declare a default, or `required: false`. `default: null` is no
+    /// default.
     MissingInput = "D0080", Some(("MissingRequiredInputError", None));
     /// An input was given that the blueprint does not declare.
     ///
@@ -368,7 +390,8 @@ codes! {
     Constraint = "D0082", Some(("ConstraintException", None));
     /// A constraint is given an argument that it does not take.
     ///
-    /// Comparisons and lengths take numbers, `in_range` two of them, `valid_values` a list, `pattern` a regular expression.
+    /// Comparisons and lengths take numbers, `in_range` two of them, `valid_values` a list,
+    /// `pattern` a regular expression.
     ConstraintArgument = "D0083", Some((LOGIC, Some(212)));
     /// A constraint names no operator, or one that does not exist.
     ///
@@ -480,7 +503,8 @@ codes! {
     FunctionResult = "D0113", Some(("ValueError", None));
     /// A time of a schedule cannot be read.
     ///
-    /// `since` and `until` are 2030-01-31 23:59 or +2h; `recurrence` is 1d or 2 weeks; `timezone` is a name like Europe/Berlin.
+    /// `since` and `until` are 2030-01-31 23:59 or +2h; `recurrence` is 1d or 2 weeks; `timezone`
+    /// is a name like Europe/Berlin.
     ScheduleTime = "D0114", Some(("NonRecoverableError", None));
     /// A function asks for an attribute of SELF, SOURCE or TARGET where only nodes can be named.
     ///
@@ -488,32 +512,39 @@ codes! {
     AttributeScope = "D0115", Some(("KeyError", None));
     /// A value is of a kind that cannot be worked with here.
     ///
-    /// The message says what it must be: a whole number, a list, a name. A list or mapping cannot be a key: quote `"{{ name }}"`.
+    /// The message says what it must be: a whole number, a list, a name. A list or mapping cannot
+    /// be a key: quote `"{{ name }}"`.
     WrongKind = "D0116", Some(("TypeError", None));
     /// A data type under a namespace is derived from one in the same file.
     ///
-    /// The namespace is not put before the parent's name, so that there is no such type. Import the file without a namespace.
+    /// The namespace is not put before the parent's name, so that there is no such type. Import the
+    /// file without a namespace.
     NamespacedParent = "D0117", Some(("DSLParsingSchemaAPIException", Some(101)));
     /// A condition of `wait_for` can come true.
     ///
-    /// A container without a health check is never healthy, one on no network has no port, one that is restarted never stays ended.
+    /// A container without a health check is never healthy, one on no network has no port, one that
+    /// is restarted never stays ended.
     ImpossibleWait = "D0118", None;
     /// A relationship to a network or a volume fits both sides.
     ///
-    /// `attached_to_network` leads to a node that is a network, `mounts` to a volume with a `target`; the values of their properties are written as they are.
+    /// `attached_to_network` leads to a node that is a network, `mounts` to a volume with a
+    /// `target`; the values of their properties are written as they are.
     Attachment = "D0119", None;
     /// `metadata.dockctl` says what dockctl understands.
     ///
-    /// It has `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes): lists of names that the blueprint has.
+    /// It has `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes): lists of names that
+    /// the blueprint has.
     Note = "D0120", None;
     /// What an operation reads of another node is there by then.
     ///
-    /// The attribute belongs to a node that needs the reader, and is started after it: it would be null. Remove what makes that node
-    /// need the reader, or read it in an operation that runs once both are started.
+    /// The attribute belongs to a node that needs the reader, and is started after it: it would be
+    /// null. Remove what makes that node need the reader, or read it in an operation that runs once
+    /// both are started.
     EarlyAttribute = "D0121", None;
     /// A relationship puts a node first whose attributes another one reads.
     ///
-    /// dockctl starts the node that is read first all the same. Elsewhere only relationships count: add one.
+    /// dockctl starts the node that is read first all the same. Elsewhere only relationships count:
+    /// add one.
     UnorderedAttribute = "D0122", None;
 }
 
@@ -533,7 +564,10 @@ mod tests {
             assert!(code.rule().ends_with('.'), "{}", code.as_str());
             assert!(code.advice().ends_with('.'), "{}", code.as_str());
             assert_eq!(Code::parse(&code.as_str().to_lowercase()), Some(*code));
-            assert_eq!(Code::parse(code.as_str().trim_start_matches(['D', '0'])), Some(*code));
+            assert_eq!(
+                Code::parse(code.as_str().trim_start_matches(['D', '0'])),
+                Some(*code)
+            );
         }
     }
 }

@@ -3,7 +3,8 @@ use std::ops::{Deref, DerefMut};
 
 /// Faults in the order in which they were found.
 ///
-/// A small file can have a million of them: from [`Diagnostics::MOST`] errors on, and as many warnings, more are only counted.
+/// A small file can have a million of them: from [`Diagnostics::MOST`] errors on, and as many
+/// warnings, more are only counted.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
@@ -17,7 +18,11 @@ impl Diagnostics {
 
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let same = if diagnostic.is_error() { self.errors } else { self.all.len() - self.errors };
+        let same = if diagnostic.is_error() {
+            self.errors
+        } else {
+            self.all.len() - self.errors
+        };
         if same >= Self::MOST {
             self.omitted += 1;
             return;
@@ -55,17 +60,23 @@ impl Diagnostics {
         for diagnostic in self.all.iter_mut().filter(|_| strict) {
             diagnostic.severity = Severity::Error;
         }
-        self.all.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
+        self.all
+            .sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
         // A default that breaks its type does so in every node that has it.
         let same = |a: &Diagnostic, b: &Diagnostic| {
-            (a.span, a.code) == (b.span, b.code) && matches!(a.code, Code::TypeMismatch | Code::UndefinedProperty)
+            (a.span, a.code) == (b.span, b.code)
+                && matches!(a.code, Code::TypeMismatch | Code::UndefinedProperty)
         };
         self.all.dedup_by(|a, b| a == b || same(a, b));
         self.count();
     }
 
     fn count(&mut self) {
-        self.errors = self.all.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        self.errors = self
+            .all
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error())
+            .count();
     }
 }
 
@@ -85,7 +96,8 @@ impl DerefMut for Diagnostics {
 
 impl Extend<Diagnostic> for Diagnostics {
     fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, more: T) {
-        more.into_iter().for_each(|diagnostic| self.push(diagnostic));
+        more.into_iter()
+            .for_each(|diagnostic| self.push(diagnostic));
     }
 }
 
@@ -104,8 +116,14 @@ mod tests {
 
     #[test]
     fn a_flood_of_warnings_hides_no_error() {
-        let span = |start| Span { file: FileId(0), start, end: start };
-        let mut all: Diagnostics = (0..Diagnostics::MOST + 5).map(|at| span(at).warning(Code::DuplicateKey, "w")).collect();
+        let span = |start| Span {
+            file: FileId(0),
+            start,
+            end: start,
+        };
+        let mut all: Diagnostics = (0..Diagnostics::MOST + 5)
+            .map(|at| span(at).warning(Code::DuplicateKey, "w"))
+            .collect();
         all.push(span(0).error(Code::Format, "e"));
         assert_eq!((all.len(), all.omitted()), (Diagnostics::MOST + 1, 5));
         assert!(all.iter().any(Diagnostic::is_error));

@@ -6,7 +6,10 @@ use crate::syntax::Sources;
 /// One annotation a line.
 #[must_use]
 pub fn annotations(diagnostics: &[Diagnostic], sources: &Sources) -> String {
-    diagnostics.iter().map(|diagnostic| annotation(diagnostic, sources)).collect()
+    diagnostics
+        .iter()
+        .map(|diagnostic| annotation(diagnostic, sources))
+        .collect()
 }
 
 fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
@@ -27,13 +30,23 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
     }
     let file = property(sources.name(span.file));
     // Columns only count within one line.
-    let columns = if line == end_line { format!(",col={column},endColumn={}", end_column.max(column + 1)) } else { String::new() };
-    format!("::{kind} file={file},line={line},endLine={end_line}{columns},title={}::{}\n", diagnostic.code.as_str(), data(&message))
+    let columns = if line == end_line {
+        format!(",col={column},endColumn={}", end_column.max(column + 1))
+    } else {
+        String::new()
+    };
+    format!(
+        "::{kind} file={file},line={line},endLine={end_line}{columns},title={}::{}\n",
+        diagnostic.code.as_str(),
+        data(&message)
+    )
 }
 
 /// Escapes what ends a line.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 /// Escapes what ends a property, too.

@@ -8,8 +8,10 @@ use serde_json::{Value as Json, json};
 #[must_use]
 pub fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     let (start, end) = ends(diagnostic.span, sources);
-    let related: Vec<Json> =
-        places::with_import(diagnostic, sources).iter().map(|(span, message)| related(*span, message, sources)).collect();
+    let related: Vec<Json> = places::with_import(diagnostic, sources)
+        .iter()
+        .map(|(span, message)| related(*span, message, sources))
+        .collect();
     let mut object = json!({
         "code": diagnostic.code.as_str(),
         "severity": diagnostic.severity.as_str(),
@@ -41,5 +43,8 @@ fn related(span: Span, message: &str, sources: &Sources) -> Json {
 }
 
 fn ends(span: Span, sources: &Sources) -> ((usize, usize), (usize, usize)) {
-    (sources.line_column(span.file, span.start), sources.line_column(span.file, span.end))
+    (
+        sources.line_column(span.file, span.start),
+        sources.line_column(span.file, span.end),
+    )
 }

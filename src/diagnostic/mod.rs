@@ -1,7 +1,8 @@
 //! Faults in what the user wrote, each tied to the place where it stands.
 //!
-//! Main types: [`Diagnostic`], and [`Diagnostics`] for many. It can only be made from a [`Span`], so no fault lacks a place. This
-//! module knows nothing of YAML or of blueprints; [`render`] draws; [`json`], [`github`] and [`sarif`] write for programs.
+//! Main types: [`Diagnostic`], and [`Diagnostics`] for many. It can only be made from a [`Span`],
+//! so no fault lacks a place. This module knows nothing of YAML or of blueprints; [`render`] draws;
+//! [`json`], [`github`] and [`sarif`] write for programs.
 
 mod code;
 mod diagnostics;
@@ -105,15 +106,30 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Puts all that it says through something.
     pub fn scrub(&mut self, scrub: impl Fn(&str) -> String) {
-        let said = [&mut self.message].into_iter().chain(&mut self.label).chain(&mut self.hints);
+        let said = [&mut self.message]
+            .into_iter()
+            .chain(&mut self.label)
+            .chain(&mut self.hints);
         for text in said.chain(self.related.iter_mut().map(|(_, text)| text)) {
             *text = scrub(text);
         }
     }
 
     fn new(span: Span, severity: Severity, code: Code, message: String) -> Self {
-        let message = if message.len() > LONGEST { shortened(&message) } else { message };
-        Self { severity, code, message, span, label: None, hints: Vec::new(), related: Vec::new() }
+        let message = if message.len() > LONGEST {
+            shortened(&message)
+        } else {
+            message
+        };
+        Self {
+            severity,
+            code,
+            message,
+            span,
+            label: None,
+            hints: Vec::new(),
+            related: Vec::new(),
+        }
     }
 
     /// Puts a short text beside the caret.
@@ -146,8 +162,16 @@ impl Diagnostic {
         let mut known = known.into_iter();
         let names: Vec<&str> = known.by_ref().take(NAMED).collect();
         let more = known.count();
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        if names.is_empty() { self } else { self.hint(format!("{what}: {}{rest}", names.join(", "))) }
+        let rest = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        if names.is_empty() {
+            self
+        } else {
+            self.hint(format!("{what}: {}{rest}", names.join(", ")))
+        }
     }
 
     /// Adds another place that matters.
@@ -169,19 +193,24 @@ const LONGEST: usize = 1_000;
 
 /// The beginning and the end of a message.
 fn shortened(message: &str) -> String {
-    let (start, end) = (message.floor_char_boundary(LONGEST / 2), message.ceil_char_boundary(message.len() - LONGEST / 2));
+    let (start, end) = (
+        message.floor_char_boundary(LONGEST / 2),
+        message.ceil_char_boundary(message.len() - LONGEST / 2),
+    );
     format!("{} … {}", &message[..start], &message[end..])
 }
 
-/// Most names that are compared in one run: with thousands of faults and thousands of names, looking
-/// for what was meant would take longer than everything else.
+/// Most names that are compared in one run: with thousands of faults and thousands of names,
+/// looking for what was meant would take longer than everything else.
 const COMPARISONS: usize = 200_000;
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
 /// A name as a file under a namespace says it: the namespace that both have is not written there.
 fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
     let namespace = word.rfind("--").map(|at| &word[..at + 2]);
-    namespace.and_then(|namespace| name.strip_prefix(namespace)).unwrap_or(name)
+    namespace
+        .and_then(|namespace| name.strip_prefix(namespace))
+        .unwrap_or(name)
 }
 
 /// The known name closest to `word`, if it is close enough to be a slip of the pen.
@@ -211,15 +240,30 @@ mod tests {
 
     #[test]
     fn what_is_long_is_cut() {
-        let span = Span { file: FileId(0), start: 0, end: 0 };
-        let fault = span.error(Code::Format, "x".repeat(10_000)).list("known", vec!["name"; 500]);
-        assert!(fault.message.len() < 1_100 && fault.hints[0].ends_with("name and 480 more"), "{fault:?}");
+        let span = Span {
+            file: FileId(0),
+            start: 0,
+            end: 0,
+        };
+        let fault = span
+            .error(Code::Format, "x".repeat(10_000))
+            .list("known", vec!["name"; 500]);
+        assert!(
+            fault.message.len() < 1_100 && fault.hints[0].ends_with("name and 480 more"),
+            "{fault:?}"
+        );
     }
 
     #[test]
     fn a_namespace_that_both_have_is_not_told() {
-        let span = Span { file: FileId(0), start: 0, end: 0 };
-        let fault = span.error(Code::UnknownInput, "m").did_you_mean("ns--prot", ["ns--port"]);
+        let span = Span {
+            file: FileId(0),
+            start: 0,
+            end: 0,
+        };
+        let fault = span
+            .error(Code::UnknownInput, "m")
+            .did_you_mean("ns--prot", ["ns--port"]);
         assert_eq!(fault.hints, ["did you mean `port`?"]);
     }
 
@@ -229,7 +273,11 @@ mod tests {
         assert_eq!(nearest("port_binding", known), Some("port_bindings"));
         assert_eq!(nearest("lniks", known), Some("links"));
         assert_eq!(nearest("volumes", known), None);
-        assert_eq!(nearest("links", known), None, "the word itself is no advice");
+        assert_eq!(
+            nearest("links", known),
+            None,
+            "the word itself is no advice"
+        );
         assert_eq!(nearest("l", ["k"]), None);
     }
 }

@@ -31,7 +31,11 @@ pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let text = std::iter::once(&diagnostic.message).chain(&diagnostic.hints).cloned().collect::<Vec<_>>().join("\n");
+    let text = std::iter::once(&diagnostic.message)
+        .chain(&diagnostic.hints)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
     let own = sources.own(diagnostic.span);
     let related: Vec<Json> = places::beside_import(diagnostic, own)
         .iter()
@@ -64,7 +68,19 @@ fn location(span: Span, sources: &Sources) -> Json {
 /// A path as a relative reference: what cannot stand in one is escaped.
 fn uri(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~:".contains(&byte);
-    let escaped: String =
-        name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
-    if name.starts_with('/') { format!("file://{escaped}") } else { escaped }
+    let escaped: String = name
+        .bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect();
+    if name.starts_with('/') {
+        format!("file://{escaped}")
+    } else {
+        escaped
+    }
 }

@@ -9,7 +9,8 @@ pub fn dot(graph: &Graph) -> String {
     for (at, vertex) in graph.vertices.iter().enumerate() {
         let (border, ground) = vertex.mood.colours();
         let label = format!("{}\\n{}", quoted(&vertex.name), quoted(&vertex.below));
-        text += &format!("  n{at} [label=\"{label}\", color=\"{border}\", fillcolor=\"{ground}\"];\n");
+        text +=
+            &format!("  n{at} [label=\"{label}\", color=\"{border}\", fillcolor=\"{ground}\"];\n");
     }
     for arrow in &graph.arrows {
         let style = match arrow.kind {

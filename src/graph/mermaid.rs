@@ -7,7 +7,12 @@ use super::{Graph, Mood, RelationshipKind};
 pub fn mermaid(graph: &Graph) -> String {
     let mut text = "flowchart TD\n".to_owned();
     for (at, vertex) in graph.vertices.iter().enumerate() {
-        text += &format!("  n{at}[\"{}<br/><small>{}</small>\"]{}\n", escaped(&vertex.name), escaped(&vertex.below), class(vertex.mood));
+        text += &format!(
+            "  n{at}[\"{}<br/><small>{}</small>\"]{}\n",
+            escaped(&vertex.name),
+            escaped(&vertex.below),
+            class(vertex.mood)
+        );
     }
     for arrow in &graph.arrows {
         let line = match arrow.kind {
@@ -20,7 +25,10 @@ pub fn mermaid(graph: &Graph) -> String {
     for mood in [Mood::Well, Mood::Underway, Mood::Resting, Mood::Ill] {
         if graph.vertices.iter().any(|vertex| vertex.mood == mood) {
             let (border, ground) = mood.colours();
-            text += &format!("  classDef {} fill:{ground},stroke:{border},color:#1f2328\n", name(mood));
+            text += &format!(
+                "  classDef {} fill:{ground},stroke:{border},color:#1f2328\n",
+                name(mood)
+            );
         }
     }
     text
@@ -37,9 +45,16 @@ fn name(mood: Mood) -> &'static str {
 }
 
 fn class(mood: Mood) -> String {
-    if mood == Mood::Plain { String::new() } else { format!(":::{}", name(mood)) }
+    if mood == Mood::Plain {
+        String::new()
+    } else {
+        format!(":::{}", name(mood))
+    }
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

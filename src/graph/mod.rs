@@ -1,6 +1,7 @@
 //! Pictures of a blueprint or a deployment: who needs whom.
 //!
-//! [`Graph`] is what is drawn, whatever the language: [`dot()`], [`mermaid()`] or [`svg()`], which needs no other program.
+//! [`Graph`] is what is drawn, whatever the language: [`dot()`], [`mermaid()`] or [`svg()`], which
+//! needs no other program.
 
 mod dot;
 mod layers;
@@ -78,22 +79,42 @@ impl Graph {
     /// Only some boxes, with everything that they need, and everything that needs them.
     #[must_use]
     pub fn focused(&self, on: impl Fn(&Vertex) -> bool) -> Self {
-        let roots: Vec<usize> = (0..self.vertices.len()).filter(|at| on(&self.vertices[*at])).collect();
+        let roots: Vec<usize> = (0..self.vertices.len())
+            .filter(|at| on(&self.vertices[*at]))
+            .collect();
         let mut kept = self.reachable(&roots, |arrow| (arrow.from, arrow.to));
         kept.extend(self.reachable(&roots, |arrow| (arrow.to, arrow.from)));
-        let places: Vec<usize> = (0..self.vertices.len()).filter(|at| kept.contains(at)).collect();
+        let places: Vec<usize> = (0..self.vertices.len())
+            .filter(|at| kept.contains(at))
+            .collect();
         let place = |at: usize| places.binary_search(&at).ok();
-        let arrow = |arrow: &Arrow| Some(Arrow { from: place(arrow.from)?, to: place(arrow.to)?, kind: arrow.kind });
+        let arrow = |arrow: &Arrow| {
+            Some(Arrow {
+                from: place(arrow.from)?,
+                to: place(arrow.to)?,
+                kind: arrow.kind,
+            })
+        };
         Self {
             vertices: places.iter().map(|at| self.vertices[*at].clone()).collect(),
             arrows: self.arrows.iter().filter_map(arrow).collect(),
         }
     }
 
-    fn reachable(&self, roots: &[usize], along: impl Fn(&Arrow) -> (usize, usize)) -> HashSet<usize> {
-        let (mut seen, mut open): (HashSet<usize>, Vec<usize>) = (roots.iter().copied().collect(), roots.to_vec());
+    fn reachable(
+        &self,
+        roots: &[usize],
+        along: impl Fn(&Arrow) -> (usize, usize),
+    ) -> HashSet<usize> {
+        let (mut seen, mut open): (HashSet<usize>, Vec<usize>) =
+            (roots.iter().copied().collect(), roots.to_vec());
         while let Some(at) = open.pop() {
-            let next = self.arrows.iter().map(&along).filter(|(from, _)| *from == at).map(|(_, to)| to);
+            let next = self
+                .arrows
+                .iter()
+                .map(&along)
+                .filter(|(from, _)| *from == at)
+                .map(|(_, to)| to);
             open.extend(next.filter(|to| seen.insert(*to)));
         }
         seen
@@ -106,8 +127,18 @@ mod tests {
 
     /// top → left, right → base; aside alone.
     fn diamond() -> Graph {
-        let vertex = |(name, mood): (&str, Mood)| Vertex { name: name.to_owned(), below: "t\"<".to_owned(), mood };
-        let all = [("top", Mood::Well), ("left", Mood::Ill), ("right", Mood::Underway), ("base", Mood::Resting), ("aside", Mood::Plain)];
+        let vertex = |(name, mood): (&str, Mood)| Vertex {
+            name: name.to_owned(),
+            below: "t\"<".to_owned(),
+            mood,
+        };
+        let all = [
+            ("top", Mood::Well),
+            ("left", Mood::Ill),
+            ("right", Mood::Underway),
+            ("base", Mood::Resting),
+            ("aside", Mood::Plain),
+        ];
         let arrow = |(from, to, kind)| Arrow { from, to, kind };
         let arrows = [
             (0, 1, RelationshipKind::ConnectedTo),
@@ -116,15 +147,30 @@ mod tests {
             (2, 3, RelationshipKind::ConnectedTo),
             (0, 3, RelationshipKind::ConnectedTo),
         ];
-        Graph { vertices: all.map(vertex).to_vec(), arrows: arrows.map(arrow).to_vec() }
+        Graph {
+            vertices: all.map(vertex).to_vec(),
+            arrows: arrows.map(arrow).to_vec(),
+        }
     }
 
     #[test]
     fn a_focus_keeps_what_is_needed_and_what_needs() {
-        let names = |graph: &Graph| graph.vertices.iter().map(|vertex| vertex.name.clone()).collect::<Vec<_>>();
+        let names = |graph: &Graph| {
+            graph
+                .vertices
+                .iter()
+                .map(|vertex| vertex.name.clone())
+                .collect::<Vec<_>>()
+        };
         let left = diamond().focused(|vertex| vertex.name == "left");
         assert_eq!(names(&left), ["top", "left", "base"]);
-        assert_eq!(left.arrows.iter().map(|arrow| (arrow.from, arrow.to)).collect::<Vec<_>>(), [(0, 1), (1, 2), (0, 2)]);
+        assert_eq!(
+            left.arrows
+                .iter()
+                .map(|arrow| (arrow.from, arrow.to))
+                .collect::<Vec<_>>(),
+            [(0, 1), (1, 2), (0, 2)]
+        );
         assert!(diamond().focused(|_| false).vertices.is_empty());
     }
 
@@ -137,19 +183,38 @@ mod tests {
 
     #[test]
     fn boxes_of_a_hundred_do_not_overlap_and_arrows_go_down() {
-        let vertex = |n: usize| Vertex { name: format!("node-{n}"), below: "a.type".to_owned(), mood: Mood::Plain };
-        let arrows = (1..100).flat_map(|n| [(n, n / 2), (n, n / 3)]).filter(|(from, to)| from != to);
-        let arrows = arrows.map(|(from, to)| Arrow { from, to, kind: RelationshipKind::DependsOn }).collect();
-        let graph = Graph { vertices: (0..100).map(vertex).collect(), arrows };
+        let vertex = |n: usize| Vertex {
+            name: format!("node-{n}"),
+            below: "a.type".to_owned(),
+            mood: Mood::Plain,
+        };
+        let arrows = (1..100)
+            .flat_map(|n| [(n, n / 2), (n, n / 3)])
+            .filter(|(from, to)| from != to);
+        let arrows = arrows
+            .map(|(from, to)| Arrow {
+                from,
+                to,
+                kind: RelationshipKind::DependsOn,
+            })
+            .collect();
+        let graph = Graph {
+            vertices: (0..100).map(vertex).collect(),
+            arrows,
+        };
         let placed = layers::place(&graph);
         for (at, one) in placed.boxes.iter().enumerate() {
             for other in &placed.boxes[at + 1..] {
-                let apart = (one.x - other.x).abs() >= f64::midpoint(one.width, other.width) || (one.y - other.y).abs() >= layers::HEIGHT;
+                let apart = (one.x - other.x).abs() >= f64::midpoint(one.width, other.width)
+                    || (one.y - other.y).abs() >= layers::HEIGHT;
                 assert!(apart, "{one:?} {other:?}");
             }
         }
         for arrow in &graph.arrows {
-            assert!(placed.boxes[arrow.from].y < placed.boxes[arrow.to].y, "{arrow:?}");
+            assert!(
+                placed.boxes[arrow.from].y < placed.boxes[arrow.to].y,
+                "{arrow:?}"
+            );
         }
         assert_eq!(placed.lines.len(), graph.arrows.len());
     }
@@ -158,8 +223,16 @@ mod tests {
     fn circles_and_nothing_are_drawn_too() {
         let circle = Graph {
             arrows: vec![
-                Arrow { from: 0, to: 1, kind: RelationshipKind::DependsOn },
-                Arrow { from: 1, to: 0, kind: RelationshipKind::DependsOn },
+                Arrow {
+                    from: 0,
+                    to: 1,
+                    kind: RelationshipKind::DependsOn,
+                },
+                Arrow {
+                    from: 1,
+                    to: 0,
+                    kind: RelationshipKind::DependsOn,
+                },
             ],
             ..diamond()
         };

@@ -18,7 +18,10 @@ pub fn svg(graph: &Graph) -> String {
             RelationshipKind::ConnectedTo => "",
             RelationshipKind::DependsOn => " class=\"depends\"",
         };
-        text += &format!("<path{class} d=\"{}\" marker-end=\"url(#a)\"/>\n", curve(line));
+        text += &format!(
+            "<path{class} d=\"{}\" marker-end=\"url(#a)\"/>\n",
+            curve(line)
+        );
     }
     for (vertex, place) in graph.vertices.iter().zip(&placed.boxes) {
         let (border, ground) = vertex.mood.colours();
@@ -29,7 +32,11 @@ pub fn svg(graph: &Graph) -> String {
             layers::HEIGHT
         );
         let line = |class: &str, y: f64, words: &str| {
-            format!("<text class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n", place.x, escaped(words))
+            format!(
+                "<text class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n",
+                place.x,
+                escaped(words)
+            )
         };
         text += &line("n", place.y - 3.0, &vertex.name);
         text += &line("b", place.y + 13.0, &vertex.below);
@@ -41,7 +48,10 @@ pub fn svg(graph: &Graph) -> String {
 fn curve(points: &[(f64, f64)]) -> String {
     let half = layers::HEIGHT / 2.0;
     let mut points = points.to_vec();
-    let upwards = points.first().zip(points.last()).is_some_and(|(first, last)| first.1 > last.1);
+    let upwards = points
+        .first()
+        .zip(points.last())
+        .is_some_and(|(first, last)| first.1 > last.1);
     let edge = if upwards { -half } else { half };
     if let Some(first) = points.first_mut() {
         first.1 += edge;
@@ -49,15 +59,24 @@ fn curve(points: &[(f64, f64)]) -> String {
     if let Some(last) = points.last_mut() {
         last.1 -= edge;
     }
-    let mut path = points.first().map(|(x, y)| format!("M{x:.1} {y:.1}")).unwrap_or_default();
+    let mut path = points
+        .first()
+        .map(|(x, y)| format!("M{x:.1} {y:.1}"))
+        .unwrap_or_default();
     for pair in points.windows(2) {
         let ((x, y), (next_x, next_y)) = (pair[0], pair[1]);
         let bend = (next_y - y) / 2.0;
-        path += &format!("C{x:.1} {:.1} {next_x:.1} {:.1} {next_x:.1} {next_y:.1}", y + bend, next_y - bend);
+        path += &format!(
+            "C{x:.1} {:.1} {next_x:.1} {:.1} {next_x:.1} {next_y:.1}",
+            y + bend,
+            next_y - bend
+        );
     }
     path
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -16,11 +16,18 @@ pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: 
         return;
     }
     if call(value).is_some() {
-        let fault = place.error(Code::ConstraintFunction, format!("the input `{name}` has constraints, and its value is a function"));
+        let fault = place.error(
+            Code::ConstraintFunction,
+            format!("the input `{name}` has constraints, and its value is a function"),
+        );
         d.push(fault.related(schema.constraints[0].span, "the constraint"));
         return;
     }
-    let items = if schema.item_type.is_some() { value.as_list() } else { None };
+    let items = if schema.item_type.is_some() {
+        value.as_list()
+    } else {
+        None
+    };
     for value in items.unwrap_or(std::slice::from_ref(value)) {
         d.extend(
             schema
@@ -36,9 +43,14 @@ fn violation(name: &str, value: &Value, broken: &Constraint, place: Span) -> Dia
     let shown = super::function::python_text(&value.to_json());
     let message = match &broken.error_message {
         Some(message) => format!("the value {shown} of input `{name}` is invalid: {message}"),
-        None => format!("the value {shown} of input `{name}` breaks the constraint: {}", rule(&broken.operator)),
+        None => format!(
+            "the value {shown} of input `{name}` breaks the constraint: {}",
+            rule(&broken.operator)
+        ),
     };
-    place.error(Code::Constraint, message).related(broken.span, "the constraint")
+    place
+        .error(Code::Constraint, message)
+        .related(broken.span, "the constraint")
 }
 
 fn rule(operator: &Operator) -> String {
@@ -51,32 +63,51 @@ fn rule(operator: &Operator) -> String {
         C::LessOrEqual => "at most",
     };
     match operator {
-        Operator::Compare(comparison, number) => format!("it must be {} {number}", word(comparison)),
-        Operator::Length(comparison, number) => format!("its length must be {} {number}", word(comparison)),
+        Operator::Compare(comparison, number) => {
+            format!("it must be {} {number}", word(comparison))
+        }
+        Operator::Length(comparison, number) => {
+            format!("its length must be {} {number}", word(comparison))
+        }
         Operator::InRange(low, high) => format!("it must be from {low} to {high}"),
         Operator::ValidValues(values) => {
             let values: Vec<String> = values.iter().map(Value::to_key).collect();
             format!("it must be one of: {}", values.join(", "))
         }
         Operator::Pattern(_) => "it must be text that matches the pattern".to_owned(),
-        Operator::Remote(name) => format!("`{name}` asks a server for what exists, and there is none"),
-        Operator::Unevaluated(name) => format!("the argument of `{name}` is a function, which is never evaluated"),
+        Operator::Remote(name) => {
+            format!("`{name}` asks a server for what exists, and there is none")
+        }
+        Operator::Unevaluated(name) => {
+            format!("the argument of `{name}` is a function, which is never evaluated")
+        }
     }
 }
 
 fn holds(operator: &Operator, value: &Value) -> bool {
     match operator {
-        Operator::Compare(comparison, number) => as_number(value).is_some_and(|value| comparison.holds(value, *number)),
-        Operator::Length(comparison, number) => length(value).is_some_and(|value| comparison.holds(value, *number)),
-        Operator::InRange(low, high) => as_number(value).is_some_and(|value| *low <= value && value <= *high),
+        Operator::Compare(comparison, number) => {
+            as_number(value).is_some_and(|value| comparison.holds(value, *number))
+        }
+        Operator::Length(comparison, number) => {
+            length(value).is_some_and(|value| comparison.holds(value, *number))
+        }
+        Operator::InRange(low, high) => {
+            as_number(value).is_some_and(|value| *low <= value && value <= *high)
+        }
         Operator::ValidValues(values) => values.iter().any(|other| same(value, other)),
-        Operator::Pattern(regex) => value.as_str().is_some_and(|text| regex.is_match(text).unwrap_or(false)),
+        Operator::Pattern(regex) => value
+            .as_str()
+            .is_some_and(|text| regex.is_match(text).unwrap_or(false)),
         Operator::Remote(_) | Operator::Unevaluated(_) => false,
     }
 }
 
 /// A number; booleans count as 1 and 0.
-#[expect(clippy::cast_precision_loss, reason = "numbers beyond 2^53 are compared as the nearest float")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers beyond 2^53 are compared as the nearest float"
+)]
 fn as_number(value: &Value) -> Option<f64> {
     match value.data {
         Data::Int(number) => Some(number as f64),
@@ -104,15 +135,23 @@ fn same(one: &Value, other: &Value) -> bool {
         (Data::Str(one), Data::Str(other)) | (Data::Date(one), Data::Date(other)) => one == other,
         (Data::Bytes(one), Data::Bytes(other)) => one == other,
         (Data::List(one), Data::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other.iter()).all(|(one, other)| same(one, other))
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other.iter())
+                    .all(|(one, other)| same(one, other))
         }
         (Data::Map(one), Data::Map(other)) => {
             one.entries.len() == other.entries.len()
-                && one
-                    .entries
-                    .iter()
-                    .all(|(key, value)| other.entries.iter().any(|(other_key, other)| same(key, other_key) && same(value, other)))
+                && one.entries.iter().all(|(key, value)| {
+                    other
+                        .entries
+                        .iter()
+                        .any(|(other_key, other)| same(key, other_key) && same(value, other))
+                })
         }
-        _ => matches!((as_number(one), as_number(other)), (Some(one), Some(other)) if one.total_cmp(&other).is_eq()),
+        _ => {
+            matches!((as_number(one), as_number(other)), (Some(one), Some(other)) if one.total_cmp(&other).is_eq())
+        }
     }
 }

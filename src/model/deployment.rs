@@ -1,7 +1,10 @@
 //! A blueprint with its inputs applied and its instances counted.
 
 use super::function::{WITHHELD, is_call};
-use super::{Blueprint, Instance, Operations, RelationshipKind, Retry, Sensitive, Structure, expand, instances::check_ties, modify};
+use super::{
+    Blueprint, Instance, Operations, RelationshipKind, Retry, Sensitive, Structure, expand,
+    instances::check_ties, modify,
+};
 use crate::{
     diagnostic::{Diagnostics, Span},
     digest::keyed,
@@ -24,7 +27,8 @@ use std::{
 pub struct Deployment {
     /// Its name.
     pub name: String,
-    /// Its id: tells it from other deployments of its name. Created with the first definition; empty in journals of older versions.
+    /// Its id: tells it from other deployments of its name. Created with the first definition;
+    /// empty in journals of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// Absolute path of the blueprint.
@@ -66,7 +70,8 @@ pub struct Origin<'a> {
     pub path: &'a Path,
     /// Inputs that were given.
     pub given: JsonMap<String, Json>,
-    /// The deployment as it is; its instances keep their ids, and their number where the blueprint declares none anew.
+    /// The deployment as it is; its instances keep their ids, and their number where the blueprint
+    /// declares none anew.
     pub before: Option<&'a Deployment>,
     /// Ids that instances are to have that are made.
     pub planned: &'a [Instance],
@@ -167,7 +172,11 @@ pub struct Place {
 impl Place {
     fn of(span: Span, sources: &Sources) -> Self {
         let (line, column) = sources.line_column(span.file, span.start);
-        Self { file: sources.name(span.file).to_owned(), line, column }
+        Self {
+            file: sources.name(span.file).to_owned(),
+            line,
+            column,
+        }
     }
 }
 
@@ -190,51 +199,112 @@ impl Deployment {
         let sources = origin.sources;
         Self {
             name: origin.name.to_owned(),
-            id: origin.before.map(|before| before.id.clone()).unwrap_or_default(),
+            id: origin
+                .before
+                .map(|before| before.id.clone())
+                .unwrap_or_default(),
             blueprint: origin.path.to_owned(),
             inputs: to_json(inputs),
             given: origin.given.clone(),
-            nodes: blueprint.nodes.iter().map(|(name, node)| (name.clone(), definition(node, sources))).collect(),
+            nodes: blueprint
+                .nodes
+                .iter()
+                .map(|(name, node)| (name.clone(), definition(node, sources)))
+                .collect(),
             instances: match origin.before {
                 Some(before) => {
                     check_ties(blueprint, d);
-                    modify(blueprint, &before.skeleton(), &before.instances, &before.declared_anew(blueprint), random, d).instances
+                    modify(
+                        blueprint,
+                        &before.skeleton(),
+                        &before.instances,
+                        &before.declared_anew(blueprint),
+                        random,
+                        d,
+                    )
+                    .instances
                 }
                 None => expand(blueprint, origin.planned, random, d),
             },
             structure: Structure {
-                emptied: Some(origin.before.map(|before| before.still_emptied(blueprint)).unwrap_or_default()),
+                emptied: Some(
+                    origin
+                        .before
+                        .map(|before| before.still_emptied(blueprint))
+                        .unwrap_or_default(),
+                ),
                 ..Structure::of(blueprint)
             },
-            outputs: blueprint.outputs.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
-            capabilities: blueprint.capabilities.iter().map(|(name, output)| (name.clone(), output.body.value.to_json())).collect(),
+            outputs: blueprint
+                .outputs
+                .iter()
+                .map(|(name, output)| (name.clone(), output.body.value.to_json()))
+                .collect(),
+            capabilities: blueprint
+                .capabilities
+                .iter()
+                .map(|(name, output)| (name.clone(), output.body.value.to_json()))
+                .collect(),
             labels: blueprint
                 .labels
                 .iter()
-                .map(|(name, label)| (name.clone(), label.body.values.iter().map(Value::to_json).collect()))
+                .map(|(name, label)| {
+                    (
+                        name.clone(),
+                        label.body.values.iter().map(Value::to_json).collect(),
+                    )
+                })
                 .collect(),
             protected: blueprint.notes.protect.clone(),
-            workflows: blueprint.workflows.iter().map(|(name, workflow)| (name.clone(), declared(workflow))).collect(),
+            workflows: blueprint
+                .workflows
+                .iter()
+                .map(|(name, workflow)| (name.clone(), declared(workflow)))
+                .collect(),
             recovered: false,
         }
     }
 
-    /// Puts keyed digests in the place of what must not be kept: values of inputs that are sensitive, and
-    /// what registries are told. `secrets` has the values as long as this run goes on.
+    /// Puts keyed digests in the place of what must not be kept: values of inputs that are
+    /// sensitive, and what registries are told. `secrets` has the values as long as this run goes
+    /// on.
     pub fn withhold(&mut self, sensitive: &Sensitive, key: &[u8], secrets: &Secrets) {
-        sensitive.inputs.values().for_each(|value| secrets.hide_value(value));
-        let inputs = sensitive.inputs.values().filter_map(Json::as_str).filter(|text| text.len() >= SHORTEST).map(str::to_owned);
-        let images = || self.nodes.values().filter_map(|node| node.properties.get("image"));
+        sensitive
+            .inputs
+            .values()
+            .for_each(|value| secrets.hide_value(value));
+        let inputs = sensitive
+            .inputs
+            .values()
+            .filter_map(Json::as_str)
+            .filter(|text| text.len() >= SHORTEST)
+            .map(str::to_owned);
+        let images = || {
+            self.nodes
+                .values()
+                .filter_map(|node| node.properties.get("image"))
+        };
         // An address with somebody's name in it is a secret as a whole.
         let named = |src: &&Json| {
-            src.as_str().and_then(|src| src.split_once("://")).is_some_and(|(_, rest)| rest.split('/').next().unwrap_or(rest).contains('@'))
+            src.as_str()
+                .and_then(|src| src.split_once("://"))
+                .is_some_and(|(_, rest)| rest.split('/').next().unwrap_or(rest).contains('@'))
         };
-        let addresses = images().map(|image| &image["src"]).filter(named).flat_map(texts);
+        let addresses = images()
+            .map(|image| &image["src"])
+            .filter(named)
+            .flat_map(texts);
         let told = images()
             .map(|image| &image["auth_config"])
-            .flat_map(|auth| ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field]))
+            .flat_map(|auth| {
+                ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field])
+            })
             .flat_map(texts);
-        let all: Vec<String> = inputs.chain(told).chain(addresses).filter(|text| !text.is_empty()).collect();
+        let all: Vec<String> = inputs
+            .chain(told)
+            .chain(addresses)
+            .filter(|text| !text.is_empty())
+            .collect();
         if all.is_empty() && sensitive.inputs.is_empty() {
             return;
         }
@@ -242,13 +312,17 @@ impl Deployment {
             secrets.withhold_text(keyed(key, text), text);
         }
         for values in self.values_mut() {
-            let withheld = |value: Json| secrets.without_withheld(sensitive.withheld(value, key, secrets));
-            *values = std::mem::take(values).into_iter().map(|(name, value)| (name, withheld(value))).collect();
+            let withheld =
+                |value: Json| secrets.without_withheld(sensitive.withheld(value, key, secrets));
+            *values = std::mem::take(values)
+                .into_iter()
+                .map(|(name, value)| (name, withheld(value)))
+                .collect();
         }
     }
 
-    /// Notes digests of the secrets that are used, so that a new value behind an old name is seen. One that cannot be had now counts as
-    /// what it was `before`.
+    /// Notes digests of the secrets that are used, so that a new value behind an old name is seen.
+    /// One that cannot be had now counts as what it was `before`.
     pub fn note_secrets(&mut self, key: &[u8], secrets: &Secrets, before: Option<&Self>) {
         for (name, node) in &mut self.nodes {
             let known = before.and_then(|before| before.nodes.get(name));
@@ -264,18 +338,38 @@ impl Deployment {
     /// Everything that came out of values of the blueprint.
     fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
         let nodes = self.nodes.values_mut().flat_map(|node| {
-            let ties = node.ties.iter_mut().flat_map(|tie| tie.operations.values_mut());
-            let operations = node.operations.values_mut().chain(ties).map(|operation| &mut operation.inputs);
+            let ties = node
+                .ties
+                .iter_mut()
+                .flat_map(|tie| tie.operations.values_mut());
+            let operations = node
+                .operations
+                .values_mut()
+                .chain(ties)
+                .map(|operation| &mut operation.inputs);
             [&mut node.properties].into_iter().chain(operations)
         });
-        [&mut self.inputs, &mut self.given, &mut self.outputs, &mut self.capabilities, &mut self.labels].into_iter().chain(nodes)
+        [
+            &mut self.inputs,
+            &mut self.given,
+            &mut self.outputs,
+            &mut self.capabilities,
+            &mut self.labels,
+        ]
+        .into_iter()
+        .chain(nodes)
     }
 
-    /// Gives the place of an instance to one with another id: everything that names the former one names it.
+    /// Gives the place of an instance to one with another id: everything that names the former one
+    /// names it.
     pub fn exchange(&mut self, at: usize, id: &str) {
         let former = std::mem::replace(&mut self.instances[at].id, id.to_owned());
-        let ties = self.instances.iter_mut().flat_map(|instance| &mut instance.ties);
-        ties.filter(|tie| tie.target == former).for_each(|tie| id.clone_into(&mut tie.target));
+        let ties = self
+            .instances
+            .iter_mut()
+            .flat_map(|instance| &mut instance.ties);
+        ties.filter(|tie| tie.target == former)
+            .for_each(|tie| id.clone_into(&mut tie.target));
     }
 
     /// The instance with this id.
@@ -290,43 +384,65 @@ impl Deployment {
         self.nodes.get(&instance.node)
     }
 
-    /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing. Nothing is known to differ from
-    /// what was read from labels.
+    /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing.
+    /// Nothing is known to differ from what was read from labels.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut all = Vec::new();
         if self.recovered {
             return all;
         }
-        compare(String::new(), &self.comparable(), &newer.comparable(), &mut all);
+        compare(
+            String::new(),
+            &self.comparable(),
+            &newer.comparable(),
+            &mut all,
+        );
         for (name, node) in &self.nodes {
-            let Some(newer) = newer.nodes.get(name) else { continue };
-            compare(format!("nodes.{name}.secrets"), &node.hidden_secrets(), &newer.hidden_secrets(), &mut all);
+            let Some(newer) = newer.nodes.get(name) else {
+                continue;
+            };
+            compare(
+                format!("nodes.{name}.secrets"),
+                &node.hidden_secrets(),
+                &newer.hidden_secrets(),
+                &mut all,
+            );
         }
         all
     }
 
-    /// Everything that decides what is done, without places and without what is made up for each installation; secrets by name only.
+    /// Everything that decides what is done, without places and without what is made up for each
+    /// installation; secrets by name only.
     #[must_use]
     pub fn content(&self) -> Json {
         self.comparable()
     }
 
     fn comparable(&self) -> Json {
-        let nodes: JsonMap<String, Json> =
-            self.nodes.iter().map(|(name, node)| (name.clone(), node.comparable(self.instances_of(name)))).collect();
+        let nodes: JsonMap<String, Json> = self
+            .nodes
+            .iter()
+            .map(|(name, node)| (name.clone(), node.comparable(self.instances_of(name))))
+            .collect();
         json!({ "nodes": nodes, "outputs": self.outputs, "capabilities": self.capabilities })
     }
 
     fn instances_of(&self, node: &str) -> usize {
-        self.instances.iter().filter(|instance| instance.node == node).count()
+        self.instances
+            .iter()
+            .filter(|instance| instance.node == node)
+            .count()
     }
 }
 
 impl Definition {
     fn comparable(&self, instances: usize) -> Json {
-        let operations: JsonMap<String, Json> =
-            self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
+        let operations: JsonMap<String, Json> = self
+            .operations
+            .iter()
+            .map(|(name, operation)| (name.clone(), operation.comparable()))
+            .collect();
         json!({
             "type": self.hierarchy.last(),
             "properties": self.properties,
@@ -338,17 +454,42 @@ impl Definition {
 
     /// Relationships by type and target: of several that share both the last one holds.
     fn relationships(&self) -> JsonMap<String, Json> {
-        let name = |tie: &Tie| format!("{} to {}", tie.type_name.trim_start_matches("cloudify.relationships."), tie.target);
-        self.ties.iter().map(|tie| (name(tie), tie.comparable())).collect()
+        let name = |tie: &Tie| {
+            format!(
+                "{} to {}",
+                tie.type_name.trim_start_matches("cloudify.relationships."),
+                tie.target
+            )
+        };
+        self.ties
+            .iter()
+            .map(|tie| (name(tie), tie.comparable()))
+            .collect()
     }
 
-    /// What differs in `newer`, field by field, each by a short path: `params.command` of `create`, `start.params.links`.
+    /// What differs in `newer`, field by field, each by a short path: `params.command` of `create`,
+    /// `start.params.links`.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut all = Vec::new();
-        compare(String::new(), &self.comparable(0), &newer.comparable(0), &mut all);
-        compare("secrets".to_owned(), &self.hidden_secrets(), &newer.hidden_secrets(), &mut all);
-        all.into_iter().map(|difference| Difference { field: shortened(&difference.field), ..difference }).collect()
+        compare(
+            String::new(),
+            &self.comparable(0),
+            &newer.comparable(0),
+            &mut all,
+        );
+        compare(
+            "secrets".to_owned(),
+            &self.hidden_secrets(),
+            &newer.hidden_secrets(),
+            &mut all,
+        );
+        all.into_iter()
+            .map(|difference| Difference {
+                field: shortened(&difference.field),
+                ..difference
+            })
+            .collect()
     }
 
     /// Whether another definition asks for the same. Places do not count.
@@ -357,11 +498,15 @@ impl Definition {
         self.is_made_like(other) && self.relationships() == other.relationships()
     }
 
-    /// Whether what is made from another definition is the same; relationships may be others, unless something contains it.
+    /// Whether what is made from another definition is the same; relationships may be others,
+    /// unless something contains it.
     #[must_use]
     pub fn is_made_like(&self, other: &Self) -> bool {
         let like = |(name, operation): (&String, &Planned)| {
-            other.operations.get(name).is_some_and(|other| operation.comparable() == other.comparable())
+            other
+                .operations
+                .get(name)
+                .is_some_and(|other| operation.comparable() == other.comparable())
         };
         self.hierarchy.last() == other.hierarchy.last()
             && self.properties == other.properties
@@ -373,27 +518,47 @@ impl Definition {
 
     /// Digests of secrets, shown as what they stand for is: not at all.
     fn hidden_secrets(&self) -> Json {
-        self.secrets.iter().map(|(name, digest)| (name.clone(), json!({ WITHHELD: digest }))).collect::<JsonMap<_, _>>().into()
+        self.secrets
+            .iter()
+            .map(|(name, digest)| (name.clone(), json!({ WITHHELD: digest })))
+            .collect::<JsonMap<_, _>>()
+            .into()
     }
 
-    /// Names of the secrets that its operations use. Those that a registry is told say nothing of what comes of it.
+    /// Names of the secrets that its operations use. Those that a registry is told say nothing of
+    /// what comes of it.
     fn secret_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        let properties = self.properties.iter().filter(|(name, _)| *name != "image").map(|(_, value)| value);
-        let inputs = self.operations.values().flat_map(|operation| operation.inputs.values());
-        properties.chain(inputs).for_each(|value| secrets_in(value, &mut names));
+        let properties = self
+            .properties
+            .iter()
+            .filter(|(name, _)| *name != "image")
+            .map(|(_, value)| value);
+        let inputs = self
+            .operations
+            .values()
+            .flat_map(|operation| operation.inputs.values());
+        properties
+            .chain(inputs)
+            .for_each(|value| secrets_in(value, &mut names));
         names
     }
 
     /// The node that contains it.
     fn container(&self) -> Option<&str> {
-        self.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn).map(|tie| tie.target.as_str())
+        self.ties
+            .iter()
+            .find(|tie| tie.kind == RelationshipKind::ContainedIn)
+            .map(|tie| tie.target.as_str())
     }
 
     /// Whether the blueprint says that the object exists already and is only adopted.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
-        self.properties.get("use_external_resource").and_then(Json::as_bool).unwrap_or(false)
+        self.properties
+            .get("use_external_resource")
+            .and_then(Json::as_bool)
+            .unwrap_or(false)
     }
 }
 
@@ -405,8 +570,11 @@ impl Planned {
 
 impl Tie {
     fn comparable(&self) -> Json {
-        let operations: JsonMap<String, Json> =
-            self.operations.iter().map(|(name, operation)| (name.clone(), operation.comparable())).collect();
+        let operations: JsonMap<String, Json> = self
+            .operations
+            .iter()
+            .map(|(name, operation)| (name.clone(), operation.comparable()))
+            .collect();
         json!({ "properties": self.properties, "operations": operations })
     }
 }
@@ -424,10 +592,14 @@ pub struct Difference {
 
 /// A path into a definition without what goes without saying.
 fn shortened(field: &str) -> String {
-    let field = field.strip_prefix("operations.cloudify.interfaces.").unwrap_or(field);
+    let field = field
+        .strip_prefix("operations.cloudify.interfaces.")
+        .unwrap_or(field);
     let field = field.strip_prefix("lifecycle.").unwrap_or(field);
     let field = field.replacen(".inputs.", ".", 1);
-    field.strip_prefix("create.").map_or_else(|| field.clone(), str::to_owned)
+    field
+        .strip_prefix("create.")
+        .map_or_else(|| field.clone(), str::to_owned)
 }
 
 fn secrets_in(value: &Json, names: &mut BTreeSet<String>) {
@@ -435,7 +607,11 @@ fn secrets_in(value: &Json, names: &mut BTreeSet<String>) {
         Json::Array(items) => items.iter().for_each(|item| secrets_in(item, names)),
         Json::Object(object) => {
             let called = object.get("get_secret").filter(|_| is_call(value));
-            names.extend(called.and_then(|arguments| arguments.as_str().or_else(|| arguments[0].as_str())).map(str::to_owned));
+            names.extend(
+                called
+                    .and_then(|arguments| arguments.as_str().or_else(|| arguments[0].as_str()))
+                    .map(str::to_owned),
+            );
             object.values().for_each(|value| secrets_in(value, names));
         }
         _ => {}
@@ -450,7 +626,10 @@ fn shown(value: &Json) -> String {
 fn hidden(value: &Json) -> Json {
     match value {
         Json::Object(object) if object.contains_key(WITHHELD) => "(sensitive)".into(),
-        Json::Object(object) => object.iter().map(|(key, value)| (key.clone(), hidden(value))).collect(),
+        Json::Object(object) => object
+            .iter()
+            .map(|(key, value)| (key.clone(), hidden(value)))
+            .collect(),
         Json::Array(items) => items.iter().map(hidden).collect(),
         other => other.clone(),
     }
@@ -467,8 +646,12 @@ impl Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.before, &self.after) {
-            (Some(before), Some(after)) if shown(before) == shown(after) => write!(f, "{}: changed (sensitive)", self.field),
-            (Some(before), Some(after)) => write!(f, "{}: {} → {}", self.field, shown(before), shown(after)),
+            (Some(before), Some(after)) if shown(before) == shown(after) => {
+                write!(f, "{}: changed (sensitive)", self.field)
+            }
+            (Some(before), Some(after)) => {
+                write!(f, "{}: {} → {}", self.field, shown(before), shown(after))
+            }
             (None, Some(Json::Object(_))) => write!(f, "{}: added", self.field),
             (None, Some(after)) => write!(f, "{}: added {}", self.field, shown(after)),
             (Some(_), None) => write!(f, "{}: removed", self.field),
@@ -480,24 +663,44 @@ impl fmt::Display for Difference {
 fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>) {
     let objects = match (before, after) {
         // What is computed later is one thing, however it is written.
-        (Json::Object(old), Json::Object(new)) if !is_call(before) && !is_call(after) => Some((old, new)),
+        (Json::Object(old), Json::Object(new)) if !is_call(before) && !is_call(after) => {
+            Some((old, new))
+        }
         _ => None,
     };
     let Some((old, new)) = objects else {
         if before != after {
-            all.push(Difference { field, before: Some(before.clone()), after: Some(after.clone()) });
+            all.push(Difference {
+                field,
+                before: Some(before.clone()),
+                after: Some(after.clone()),
+            });
         }
         return;
     };
-    let join = |key: &str| if field.is_empty() { key.to_owned() } else { format!("{field}.{key}") };
+    let join = |key: &str| {
+        if field.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{field}.{key}")
+        }
+    };
     for (key, before) in old {
         match new.get(key) {
             Some(after) => compare(join(key), before, after, all),
-            None => all.push(Difference { field: join(key), before: Some(before.clone()), after: None }),
+            None => all.push(Difference {
+                field: join(key),
+                before: Some(before.clone()),
+                after: None,
+            }),
         }
     }
     for (key, after) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
-        all.push(Difference { field: join(key), before: None, after: Some(after.clone()) });
+        all.push(Difference {
+            field: join(key),
+            before: None,
+            after: Some(after.clone()),
+        });
     }
 }
 
@@ -512,8 +715,13 @@ pub fn texts(value: &Json) -> Vec<String> {
     }
 }
 
-fn to_json<'v, K: AsRef<str> + 'v>(values: impl IntoIterator<Item = (&'v K, &'v Value)>) -> JsonMap<String, Json> {
-    values.into_iter().map(|(name, value)| (name.as_ref().to_owned(), value.to_json())).collect()
+fn to_json<'v, K: AsRef<str> + 'v>(
+    values: impl IntoIterator<Item = (&'v K, &'v Value)>,
+) -> JsonMap<String, Json> {
+    values
+        .into_iter()
+        .map(|(name, value)| (name.as_ref().to_owned(), value.to_json()))
+        .collect()
 }
 
 fn definition(node: &super::Node, sources: &Sources) -> Definition {
@@ -521,10 +729,18 @@ fn definition(node: &super::Node, sources: &Sources) -> Definition {
         hierarchy: node.hierarchy.iter().map(ToString::to_string).collect(),
         properties: to_json(&node.properties),
         operations: planned("", &node.operations, sources),
-        ties: node.relationships.iter().map(|relationship| tie(relationship, sources)).collect(),
+        ties: node
+            .relationships
+            .iter()
+            .map(|relationship| tie(relationship, sources))
+            .collect(),
         secrets: BTreeMap::new(),
         place: Place::of(node.name.span, sources),
-        property_places: node.properties.iter().map(|(name, value)| (name.to_string(), Place::of(value.span, sources))).collect(),
+        property_places: node
+            .properties
+            .iter()
+            .map(|(name, value)| (name.to_string(), Place::of(value.span, sources)))
+            .collect(),
     }
 }
 
@@ -537,12 +753,20 @@ fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {
     DeclaredWorkflow {
         plugin: workflow.plugin.clone(),
         operation: workflow.operation.clone(),
-        parameters: workflow.parameters.iter().map(|(name, schema)| (name.clone(), parameter(&schema.body))).collect(),
+        parameters: workflow
+            .parameters
+            .iter()
+            .map(|(name, schema)| (name.clone(), parameter(&schema.body)))
+            .collect(),
     }
 }
 
 /// Operations that do something, their names after `prefix`.
-fn planned<'o>(prefix: &'o str, operations: &'o Operations, sources: &Sources) -> IndexMap<String, Planned> {
+fn planned<'o>(
+    prefix: &'o str,
+    operations: &'o Operations,
+    sources: &Sources,
+) -> IndexMap<String, Planned> {
     let planned = |(name, operation): (&std::sync::Arc<str>, &std::sync::Arc<super::Operation>)| {
         let planned = Planned {
             plugin: operation.plugin.to_string(),
@@ -559,10 +783,17 @@ fn planned<'o>(prefix: &'o str, operations: &'o Operations, sources: &Sources) -
         };
         (format!("{prefix}{name}"), planned)
     };
-    operations.iter().filter(|(_, operation)| !operation.is_empty()).map(planned).collect()
+    operations
+        .iter()
+        .filter(|(_, operation)| !operation.is_empty())
+        .map(planned)
+        .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody counts retries beyond 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nobody counts retries beyond 2^53"
+)]
 fn number(value: Option<&Value>) -> Option<f64> {
     match value?.data {
         Data::Int(number) => Some(number as f64),
@@ -578,7 +809,12 @@ fn tie(relationship: &super::Relationship, sources: &Sources) -> Tie {
     Tie {
         type_name: relationship.type_name.node.clone(),
         kind: relationship.kind.unwrap_or(RelationshipKind::DependsOn),
-        hierarchy: relationship.relationship_type.hierarchy.iter().map(ToString::to_string).collect(),
+        hierarchy: relationship
+            .relationship_type
+            .hierarchy
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         properties: to_json(&relationship.properties),
         target: relationship.target.node.clone(),
         operations,

@@ -14,24 +14,63 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Resolves the groups of a blueprint.
 pub(super) fn groups(ast: &Ast, data: &DataTypes, d: &mut Diagnostics) -> IndexMap<String, Group> {
-    ast.groups.iter().map(|(name, definition)| (name.clone(), group(name, definition, ast, data, d))).collect()
+    ast.groups
+        .iter()
+        .map(|(name, definition)| (name.clone(), group(name, definition, ast, data, d)))
+        .collect()
 }
 
-fn group(name: &str, definition: &Definition<ast::Group>, ast: &Ast, data: &DataTypes, d: &mut Diagnostics) -> Group {
+fn group(
+    name: &str,
+    definition: &Definition<ast::Group>,
+    ast: &Ast,
+    data: &DataTypes,
+    d: &mut Diagnostics,
+) -> Group {
     if let Some(node) = ast.node_templates.get(name) {
-        let fault = definition.name.error(Code::GroupName, format!("a group and a node are both named `{name}`"));
+        let fault = definition.name.error(
+            Code::GroupName,
+            format!("a group and a node are both named `{name}`"),
+        );
         d.push(fault.related(node.name, "the node"));
     }
-    let known = |member: &str| ast.node_templates.contains_key(member) || ast.groups.contains_key(member);
-    for member in definition.body.members.iter().filter(|member| !known(&member.node)) {
-        let fault = member.span.error(Code::GroupMember, format!("`{}` is neither a node nor a group", member.node));
-        d.push(fault.did_you_mean(&member.node, ast.node_templates.keys().chain(ast.groups.keys()).map(String::as_str)));
+    let known =
+        |member: &str| ast.node_templates.contains_key(member) || ast.groups.contains_key(member);
+    for member in definition
+        .body
+        .members
+        .iter()
+        .filter(|member| !known(&member.node))
+    {
+        let fault = member.span.error(
+            Code::GroupMember,
+            format!("`{}` is neither a node nor a group", member.node),
+        );
+        d.push(
+            fault.did_you_mean(
+                &member.node,
+                ast.node_templates
+                    .keys()
+                    .chain(ast.groups.keys())
+                    .map(String::as_str),
+            ),
+        );
     }
-    let policies =
-        definition.body.policies.iter().filter_map(|(name, policy)| Some((name.clone(), group_policy(name, policy, ast, data, d)?)));
+    let policies = definition
+        .body
+        .policies
+        .iter()
+        .filter_map(|(name, policy)| {
+            Some((name.clone(), group_policy(name, policy, ast, data, d)?))
+        });
     Group {
         span: definition.name,
-        members: definition.body.members.iter().map(|member| member.node.clone()).collect(),
+        members: definition
+            .body
+            .members
+            .iter()
+            .map(|member| member.node.clone())
+            .collect(),
         policies: policies.collect(),
     }
 }
@@ -43,19 +82,56 @@ fn group_policy(
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Option<GroupPolicy> {
-    let declared = defined(&policy.body.type_name, &ast.policy_types, Code::PolicyType, "policy type", d);
+    let declared = defined(
+        &policy.body.type_name,
+        &ast.policy_types,
+        Code::PolicyType,
+        "policy type",
+        d,
+    );
     let mut triggers = IndexMap::new();
     for (name, trigger) in &policy.body.triggers {
-        let Some(declared) = defined(&trigger.body.type_name, &ast.policy_triggers, Code::PolicyTrigger, "policy trigger", d) else {
+        let Some(declared) = defined(
+            &trigger.body.type_name,
+            &ast.policy_triggers,
+            Code::PolicyTrigger,
+            "policy trigger",
+            d,
+        ) else {
             continue;
         };
         let what = format!("trigger `{name}`");
-        let parameters = fill(&trigger.body.parameters, &fields(declared), &Owner { what: &what, span: trigger.name }, data, d);
-        triggers.insert(name.clone(), (trigger.body.type_name.node.clone(), parameters));
+        let parameters = fill(
+            &trigger.body.parameters,
+            &fields(declared),
+            &Owner {
+                what: &what,
+                span: trigger.name,
+            },
+            data,
+            d,
+        );
+        triggers.insert(
+            name.clone(),
+            (trigger.body.type_name.node.clone(), parameters),
+        );
     }
     let what = format!("policy `{name}`");
-    let properties = fill(&policy.body.properties, &fields(declared?), &Owner { what: &what, span: policy.name }, data, d);
-    Some(GroupPolicy { type_name: policy.body.type_name.node.clone(), properties, triggers })
+    let properties = fill(
+        &policy.body.properties,
+        &fields(declared?),
+        &Owner {
+            what: &what,
+            span: policy.name,
+        },
+        data,
+        d,
+    );
+    Some(GroupPolicy {
+        type_name: policy.body.type_name.node.clone(),
+        properties,
+        triggers,
+    })
 }
 
 fn defined<'a>(
@@ -65,9 +141,13 @@ fn defined<'a>(
     what: &str,
     d: &mut Diagnostics,
 ) -> Option<&'a Named<Schema>> {
-    let found = all.get(&name.node).map(|definition| &definition.body.properties);
+    let found = all
+        .get(&name.node)
+        .map(|definition| &definition.body.properties);
     if found.is_none() {
-        let fault = name.span.error(code, format!("there is no {what} `{}`", name.node));
+        let fault = name
+            .span
+            .error(code, format!("there is no {what} `{}`", name.node));
         d.push(fault.did_you_mean(&name.node, all.keys().map(String::as_str)));
     }
     found
@@ -76,25 +156,54 @@ fn defined<'a>(
 fn fields(declared: &Named<Schema>) -> Fields {
     declared
         .iter()
-        .map(|(name, schema)| (name.as_str().into(), Definition { name: schema.name, body: std::sync::Arc::new(schema.body.clone()) }))
+        .map(|(name, schema)| {
+            (
+                name.as_str().into(),
+                Definition {
+                    name: schema.name,
+                    body: std::sync::Arc::new(schema.body.clone()),
+                },
+            )
+        })
         .collect()
 }
 
 /// Resolves the scaling policies of a blueprint.
-pub(super) fn policies(ast: &Ast, groups: &IndexMap<String, Group>, d: &mut Diagnostics) -> IndexMap<String, ScalingPolicy> {
+pub(super) fn policies(
+    ast: &Ast,
+    groups: &IndexMap<String, Group>,
+    d: &mut Diagnostics,
+) -> IndexMap<String, ScalingPolicy> {
     let mut all = IndexMap::new();
     for (name, policy) in &ast.policies {
-        let ast::Policy { type_name, targets, properties } = &policy.body;
+        let ast::Policy {
+            type_name,
+            targets,
+            properties,
+        } = &policy.body;
         if type_name.node != "cloudify.policies.scaling" {
-            let fault = type_name.span.error(Code::ScalingPolicy, format!("there is no type of policies `{}`", type_name.node));
+            let fault = type_name.span.error(
+                Code::ScalingPolicy,
+                format!("there is no type of policies `{}`", type_name.node),
+            );
             d.push(fault.hint("the only one is cloudify.policies.scaling"));
         }
-        for target in targets.iter().filter(|target| !groups.contains_key(&target.node)) {
-            let fault = target.span.error(Code::PolicyTarget, format!("the target `{}` is no group", target.node));
+        for target in targets
+            .iter()
+            .filter(|target| !groups.contains_key(&target.node))
+        {
+            let fault = target.span.error(
+                Code::PolicyTarget,
+                format!("the target `{}` is no group", target.node),
+            );
             d.push(fault.did_you_mean(&target.node, groups.keys().map(String::as_str)));
         }
         let numbers = Numbers::new(properties, None, policy.name, d);
-        let targets = targets.iter().map(|target| target.node.clone()).filter(|target| groups.contains_key(target)).collect();
+        let targets = targets
+            .iter()
+            .map(|target| target.node.clone())
+            .filter(|target| groups.contains_key(target))
+            .collect();
         all.insert(name.clone(), ScalingPolicy { targets, numbers });
     }
     all
@@ -111,10 +220,20 @@ pub(super) fn scaling_groups(
     for policy in policies.values() {
         for target in &policy.targets {
             let members = groups[target].members.clone();
-            scaling.insert(target.clone(), ScalingGroup { members, numbers: policy.numbers.clone() });
+            scaling.insert(
+                target.clone(),
+                ScalingGroup {
+                    members,
+                    numbers: policy.numbers.clone(),
+                },
+            );
         }
     }
-    let checker = Checker { groups, scaling: &scaling, nodes };
+    let checker = Checker {
+        groups,
+        scaling: &scaling,
+        nodes,
+    };
     if checker.circles(d) || checker.several(d) {
         return IndexMap::new();
     }
@@ -138,8 +257,11 @@ impl Checker<'_> {
         let before = d.len();
         let mut settled: BTreeSet<&str> = BTreeSet::new();
         for start in self.scaling.keys() {
-            let mut path: Vec<(&str, Vec<&str>)> =
-                if settled.contains(start.as_str()) { Vec::new() } else { vec![(start, self.inner(start))] };
+            let mut path: Vec<(&str, Vec<&str>)> = if settled.contains(start.as_str()) {
+                Vec::new()
+            } else {
+                vec![(start, self.inner(start))]
+            };
             while let Some((name, inner)) = path.last_mut() {
                 let Some(next) = inner.pop() else {
                     settled.insert(name);
@@ -147,9 +269,19 @@ impl Checker<'_> {
                     continue;
                 };
                 if let Some(from) = path.iter().position(|(name, _)| *name == next) {
-                    let names: Vec<&str> = path[from..].iter().map(|(name, _)| *name).chain([next]).collect();
+                    let names: Vec<&str> = path[from..]
+                        .iter()
+                        .map(|(name, _)| *name)
+                        .chain([next])
+                        .collect();
                     let span = self.groups[next].span;
-                    d.push(span.error(Code::GroupCycle, format!("groups contain each other in a circle: {}", names.join(" → "))));
+                    d.push(span.error(
+                        Code::GroupCycle,
+                        format!(
+                            "groups contain each other in a circle: {}",
+                            names.join(" → ")
+                        ),
+                    ));
                 } else if !settled.contains(next) {
                     path.push((next, self.inner(next)));
                 }
@@ -159,8 +291,15 @@ impl Checker<'_> {
     }
 
     fn inner(&self, group: &str) -> Vec<&str> {
-        let members = self.scaling.get(group).into_iter().flat_map(|group| &group.members);
-        members.map(String::as_str).filter(|member| self.scaling.contains_key(*member)).collect()
+        let members = self
+            .scaling
+            .get(group)
+            .into_iter()
+            .flat_map(|group| &group.members);
+        members
+            .map(String::as_str)
+            .filter(|member| self.scaling.contains_key(*member))
+            .collect()
     }
 
     /// Nobody can be a member of two groups that scale.
@@ -170,9 +309,12 @@ impl Checker<'_> {
         for (name, group) in self.scaling {
             for member in &group.members {
                 if let Some(first) = of.insert(member, name) {
-                    let fault = self.groups[name]
-                        .span
-                        .error(Code::MemberOfTwo, format!("`{member}` is a member of two scaling groups: `{first}` and `{name}`"));
+                    let fault = self.groups[name].span.error(
+                        Code::MemberOfTwo,
+                        format!(
+                            "`{member}` is a member of two scaling groups: `{first}` and `{name}`"
+                        ),
+                    );
                     d.push(fault.related(self.groups[first].span, "the first group"));
                 }
             }
@@ -182,15 +324,35 @@ impl Checker<'_> {
 
     /// All members live in the same place: those of a group in a group count for the outermost one.
     fn containment(&self, d: &mut Diagnostics) {
-        let inner: BTreeSet<&str> = self.scaling.keys().flat_map(|name| self.inner(name)).collect();
-        for name in self.scaling.keys().filter(|name| !inner.contains(name.as_str())) {
+        let inner: BTreeSet<&str> = self
+            .scaling
+            .keys()
+            .flat_map(|name| self.inner(name))
+            .collect();
+        for name in self
+            .scaling
+            .keys()
+            .filter(|name| !inner.contains(name.as_str()))
+        {
             let leaves = self.leaves(name);
-            let outermost = |node: &&str| !self.containers(node).iter().any(|container| leaves.contains(container));
+            let outermost = |node: &&str| {
+                !self
+                    .containers(node)
+                    .iter()
+                    .any(|container| leaves.contains(container))
+            };
             let members: Vec<&str> = leaves.iter().copied().filter(outermost).collect();
             for pair in members.windows(2) {
                 if !self.share(pair[0], pair[1]) {
-                    let message = format!("`{}` and `{}` of the scaling group `{name}` live in different containers", pair[0], pair[1]);
-                    d.push(self.groups[name].span.error(Code::GroupContainment, message));
+                    let message = format!(
+                        "`{}` and `{}` of the scaling group `{name}` live in different containers",
+                        pair[0], pair[1]
+                    );
+                    d.push(
+                        self.groups[name]
+                            .span
+                            .error(Code::GroupContainment, message),
+                    );
                 }
             }
         }
@@ -203,7 +365,11 @@ impl Checker<'_> {
         while let Some(name) = open.pop() {
             match self.scaling.get(name) {
                 Some(group) => open.extend(group.members.iter().map(String::as_str)),
-                None => leaves.extend(self.nodes.get_key_value(name).map(|(name, _)| name.as_str())),
+                None => leaves.extend(
+                    self.nodes
+                        .get_key_value(name)
+                        .map(|(name, _)| name.as_str()),
+                ),
             }
         }
         leaves
@@ -228,14 +394,28 @@ impl Checker<'_> {
             || first.iter().any(|container| second.contains(container))
     }
 
-    /// Members that are not contained in another member, wholly or in part: those follow by containment.
+    /// Members that are not contained in another member, wholly or in part: those follow by
+    /// containment.
     fn kept(&self, group: &str) -> BTreeSet<String> {
         let leaves = self.leaves(group);
         let inside = |member: &str| {
-            let nodes = if self.scaling.contains_key(member) { self.leaves(member) } else { BTreeSet::from([member]) };
+            let nodes = if self.scaling.contains_key(member) {
+                self.leaves(member)
+            } else {
+                BTreeSet::from([member])
+            };
             let own = nodes.clone();
-            nodes.iter().any(|node| self.containers(node).iter().any(|container| leaves.contains(container) && !own.contains(container)))
+            nodes.iter().any(|node| {
+                self.containers(node)
+                    .iter()
+                    .any(|container| leaves.contains(container) && !own.contains(container))
+            })
         };
-        self.scaling[group].members.iter().filter(|member| !inside(member)).cloned().collect()
+        self.scaling[group]
+            .members
+            .iter()
+            .filter(|member| !inside(member))
+            .cloned()
+            .collect()
     }
 }

@@ -45,11 +45,19 @@ pub(super) enum Side {
 
 impl Side {
     fn interfaces(self, flat: &Flat) -> &Declared {
-        if self == Self::Target { &flat.target_interfaces } else { &flat.interfaces }
+        if self == Self::Target {
+            &flat.target_interfaces
+        } else {
+            &flat.interfaces
+        }
     }
 
     fn unknown(self) -> Code {
-        if self == Self::Node { Code::UnknownImplementation } else { Code::UnknownRelationshipImplementation }
+        if self == Self::Node {
+            Code::UnknownImplementation
+        } else {
+            Code::UnknownRelationshipImplementation
+        }
     }
 }
 
@@ -75,7 +83,13 @@ pub(super) struct Implementation {
 
 impl<'a> Implementations<'a> {
     pub(super) fn new(ast: &'a Ast, data: &'a DataTypes, folder: PathBuf) -> Self {
-        Self { ast, data, folder, scripts: RefCell::default(), shared: HashMap::new() }
+        Self {
+            ast,
+            data,
+            folder,
+            scripts: RefCell::default(),
+            shared: HashMap::new(),
+        }
     }
 
     /// Operations of a template over those of its type.
@@ -90,15 +104,30 @@ impl<'a> Implementations<'a> {
         let shared = self.of_type(flat, side);
         let written = |name: &str| {
             mine.iter().any(|(interface, it)| {
-                name.strip_prefix(interface.as_str()).and_then(|rest| rest.strip_prefix('.')).is_some_and(|name| it.body.contains_key(name))
+                name.strip_prefix(interface.as_str())
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    .is_some_and(|name| it.body.contains_key(name))
             })
         };
-        for (operation, input, declared) in shared.missing.iter().filter(|(operation, ..)| !written(operation)) {
-            let fault =
-                owner.span.error(Code::MissingProperty, format!("operation `{operation}` of {} lacks the input `{input}`", owner.what));
+        for (operation, input, declared) in shared
+            .missing
+            .iter()
+            .filter(|(operation, ..)| !written(operation))
+        {
+            let fault = owner.span.error(
+                Code::MissingProperty,
+                format!(
+                    "operation `{operation}` of {} lacks the input `{input}`",
+                    owner.what
+                ),
+            );
             d.push(fault.related(*declared, "declared here"));
         }
-        let (overridden, inherited) = shared.faults.take().into_iter().partition(|(operation, _)| written(operation));
+        let (overridden, inherited) = shared
+            .faults
+            .take()
+            .into_iter()
+            .partition(|(operation, _)| written(operation));
         shared.faults.replace(overridden);
         Vec::into_iter(inherited).for_each(|(_, faults)| d.append(faults));
         if mine.values().all(|interface| interface.body.is_empty()) {
@@ -110,8 +139,14 @@ impl<'a> Implementations<'a> {
             let declared = declared.get(interface.as_str());
             for (name, operation) in &it.body {
                 let declared = declared.and_then(|it| it.get(name.as_str()));
-                let what = OperationOf { name, owner: owner.what };
-                let place = Owner { what: &what, span: operation.name };
+                let what = OperationOf {
+                    name,
+                    owner: owner.what,
+                };
+                let place = Owner {
+                    what: &what,
+                    span: operation.name,
+                };
                 let merged = self.overlay(operation, declared, side, &place, d);
                 all.insert(format!("{interface}.{name}").into(), Arc::new(merged));
             }
@@ -121,11 +156,19 @@ impl<'a> Implementations<'a> {
 
     /// What is wrong with the operations of a type, told once.
     pub(super) fn check(&mut self, flat: &Flat, side: Side, d: &mut Diagnostics) {
-        self.of_type(flat, side).faults.take().into_iter().for_each(|(_, faults)| d.append(faults));
+        self.of_type(flat, side)
+            .faults
+            .take()
+            .into_iter()
+            .for_each(|(_, faults)| d.append(faults));
     }
 
     fn of_type(&mut self, flat: &Flat, side: Side) -> Rc<TypeOperations> {
-        let name = flat.hierarchy.last().cloned().unwrap_or_else(|| NOTHING.clone());
+        let name = flat
+            .hierarchy
+            .last()
+            .cloned()
+            .unwrap_or_else(|| NOTHING.clone());
         if let Some(known) = self.shared.get(&(name.clone(), side)) {
             return known.clone();
         }
@@ -133,9 +176,14 @@ impl<'a> Implementations<'a> {
         for (interface, it) in side.interfaces(flat) {
             for (operation, declared) in it.as_ref() {
                 let full: Arc<str> = format!("{interface}.{operation}").into();
-                let (values, types) = with_defaults(&declared.body.inputs, &Map::default(), self.data, |input, span| {
-                    missing.push((full.clone(), input.to_owned(), span));
-                });
+                let (values, types) = with_defaults(
+                    &declared.body.inputs,
+                    &Map::default(),
+                    self.data,
+                    |input, span| {
+                        missing.push((full.clone(), input.to_owned(), span));
+                    },
+                );
                 let what = format!("operation `{operation}` of type `{name}`");
                 let given = Given {
                     implementation: declared.body.implementation.as_ref(),
@@ -145,13 +193,20 @@ impl<'a> Implementations<'a> {
                     span: declared.body.span,
                 };
                 let mut found = Diagnostics::default();
-                operations.insert(full.clone(), Arc::new(self.operation(given, side, &what, &mut found)));
+                operations.insert(
+                    full.clone(),
+                    Arc::new(self.operation(given, side, &what, &mut found)),
+                );
                 if !found.is_empty() {
                     faults.push((full, found));
                 }
             }
         }
-        let shared = Rc::new(TypeOperations { operations: Arc::new(operations), missing, faults: RefCell::new(faults) });
+        let shared = Rc::new(TypeOperations {
+            operations: Arc::new(operations),
+            missing,
+            faults: RefCell::new(faults),
+        });
         self.shared.insert((name, side), shared.clone());
         shared
     }
@@ -167,18 +222,40 @@ impl<'a> Implementations<'a> {
     ) -> Operation {
         let body = &mine.body;
         let declared = declared.map(|declared| &declared.body).filter(|declared| {
-            let same = |own: &Spanned<Arc<str>>| declared.implementation.as_ref().is_some_and(|it| it.node == own.node);
-            declared.implementation.is_some() && !body.is_empty() && body.implementation.as_ref().is_none_or(same)
+            let same = |own: &Spanned<Arc<str>>| {
+                declared
+                    .implementation
+                    .as_ref()
+                    .is_some_and(|it| it.node == own.node)
+            };
+            declared.implementation.is_some()
+                && !body.is_empty()
+                && body.implementation.as_ref().is_none_or(same)
         });
         let given = if let Some(declared) = declared {
-            let (inputs, input_types) = with_defaults(&declared.inputs, &body.inputs, self.data, |input, span| {
-                let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the input `{input}`", owner.what));
-                d.push(fault.related(span, "declared here"));
-            });
+            let (inputs, input_types) =
+                with_defaults(&declared.inputs, &body.inputs, self.data, |input, span| {
+                    let fault = owner.span.error(
+                        Code::MissingProperty,
+                        format!("{} lacks the input `{input}`", owner.what),
+                    );
+                    d.push(fault.related(span, "declared here"));
+                });
             let rules = body.rules.or(&declared.rules);
-            Given { implementation: declared.implementation.as_ref(), inputs, input_types, rules, span: body.span }
+            Given {
+                implementation: declared.implementation.as_ref(),
+                inputs,
+                input_types,
+                rules,
+                span: body.span,
+            }
         } else {
-            let inputs = body.inputs.entries.iter().map(|(key, value)| (name_of(key), value.clone())).collect();
+            let inputs = body
+                .inputs
+                .entries
+                .iter()
+                .map(|(key, value)| (name_of(key), value.clone()))
+                .collect();
             Given {
                 implementation: body.implementation.as_ref(),
                 inputs,
@@ -190,25 +267,57 @@ impl<'a> Implementations<'a> {
         self.operation(given, side, owner.what, d)
     }
 
-    fn operation(&self, given: Given<'_>, side: Side, what: &dyn std::fmt::Display, d: &mut Diagnostics) -> Operation {
-        let Some(text) = given.implementation else { return nothing(given.span) };
+    fn operation(
+        &self,
+        given: Given<'_>,
+        side: Side,
+        what: &dyn std::fmt::Display,
+        d: &mut Diagnostics,
+    ) -> Operation {
+        let Some(text) = given.implementation else {
+            return nothing(given.span);
+        };
         let mut inputs = given.inputs;
         if self.is_script(&text.node) {
             check_script_inputs(&inputs, text.span, what, d);
         }
         let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else {
             // The inputs may have faults of their own.
-            return Operation { inputs, ..nothing(given.span) };
+            return Operation {
+                inputs,
+                ..nothing(given.span)
+            };
         };
         inputs.extend(found.script.map(|(name, value)| (name.into(), value)));
         let executor = given.rules.executor.clone().unwrap_or(found.executor);
-        let rules = Rules { executor: Some(executor), ..given.rules };
-        Operation { plugin: found.plugin, operation: found.operation, inputs, input_types: given.input_types, rules, span: given.span }
+        let rules = Rules {
+            executor: Some(executor),
+            ..given.rules
+        };
+        Operation {
+            plugin: found.plugin,
+            operation: found.operation,
+            inputs,
+            input_types: given.input_types,
+            rules,
+            span: given.span,
+        }
     }
 
     /// A workflow's plugin and operation, and the parameter that a script adds.
-    pub(super) fn workflow(&self, text: &Spanned<Arc<str>>, name: &str, d: &mut Diagnostics) -> Option<Implementation> {
-        self.find(text, RUN_WORKFLOW, Code::UnknownWorkflow, &format!("workflow `{name}`"), d)
+    pub(super) fn workflow(
+        &self,
+        text: &Spanned<Arc<str>>,
+        name: &str,
+        d: &mut Diagnostics,
+    ) -> Option<Implementation> {
+        self.find(
+            text,
+            RUN_WORKFLOW,
+            Code::UnknownWorkflow,
+            &format!("workflow `{name}`"),
+            d,
+        )
     }
 
     fn find(
@@ -219,17 +328,34 @@ impl<'a> Implementations<'a> {
         what: &dyn std::fmt::Display,
         d: &mut Diagnostics,
     ) -> Option<Implementation> {
-        let input = if text.node.contains('\n') { "script_source" } else { "script_path" };
+        let input = if text.node.contains('\n') {
+            "script_source"
+        } else {
+            "script_path"
+        };
         if !self.is_script(&text.node) {
             return self.plugin(text, unknown, what, d);
         }
-        let Some(plugin) = self.ast.plugins.keys().find(|name| name.ends_with("script")) else {
-            let fault = text.span.error(Code::NoScriptPlugin, format!("{what} is a script, and no script plugin is declared"));
+        let Some(plugin) = self
+            .ast
+            .plugins
+            .keys()
+            .find(|name| name.ends_with("script"))
+        else {
+            let fault = text.span.error(
+                Code::NoScriptPlugin,
+                format!("{what} is a script, and no script plugin is declared"),
+            );
             d.push(fault.hint("import the basic types, which declare one"));
             return None;
         };
         let script = Some((input, Value::new(text.span, Data::Str(text.node.clone()))));
-        Some(Implementation { plugin: plugin.as_str().into(), operation: run.into(), executor: "auto".into(), script })
+        Some(Implementation {
+            plugin: plugin.as_str().into(),
+            operation: run.into(),
+            executor: "auto".into(),
+            script,
+        })
     }
 
     pub(super) fn is_script(&self, text: &Arc<str>) -> bool {
@@ -242,34 +368,66 @@ impl<'a> Implementations<'a> {
     }
 
     fn looks_like_script(&self, text: &str) -> bool {
-        let path = text.rsplit_once(crate::catalog::NAMESPACE_DELIMITER).map_or(text, |(_, path)| path);
+        let path = text
+            .rsplit_once(crate::catalog::NAMESPACE_DELIMITER)
+            .map_or(text, |(_, path)| path);
         let is_file = |path: &str| !path.is_empty() && self.folder.join(path).is_file();
         text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
     }
 
-    fn plugin(&self, text: &Spanned<Arc<str>>, unknown: Code, what: &dyn std::fmt::Display, d: &mut Diagnostics) -> Option<Implementation> {
+    fn plugin(
+        &self,
+        text: &Spanned<Arc<str>>,
+        unknown: Code,
+        what: &dyn std::fmt::Display,
+        d: &mut Diagnostics,
+    ) -> Option<Implementation> {
         let plugins = &self.ast.plugins;
-        let fitting = |name: &&String| text.node.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let fitting = |name: &&String| {
+            text.node
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
         let candidates: Vec<&String> = plugins.keys().filter(fitting).collect();
         match candidates[..] {
             [plugin] => {
                 let operation = text.node[plugin.len() + 1..].into();
                 let executor = plugins[plugin].body.executor.as_str().into();
-                return Some(Implementation { plugin: plugin.as_str().into(), operation, executor, script: None });
+                return Some(Implementation {
+                    plugin: plugin.as_str().into(),
+                    operation,
+                    executor,
+                    script: None,
+                });
             }
             [] => {
-                let fault = text.span.error(unknown, format!("{what}: `{}` names no declared plugin and no script", text.node));
+                let fault = text.span.error(
+                    unknown,
+                    format!(
+                        "{what}: `{}` names no declared plugin and no script",
+                        text.node
+                    ),
+                );
                 let names: Vec<&str> = plugins.keys().map(String::as_str).collect();
                 let first = text.node.split('.').next().unwrap_or_default();
                 d.push(if text.node.contains('/') {
-                    fault.hint(format!("there is no file {}", self.folder.join(&*text.node).display()))
+                    fault.hint(format!(
+                        "there is no file {}",
+                        self.folder.join(&*text.node).display()
+                    ))
                 } else {
-                    fault.did_you_mean(first, names.iter().copied()).list("declared plugins", names.iter().copied())
+                    fault
+                        .did_you_mean(first, names.iter().copied())
+                        .list("declared plugins", names.iter().copied())
                 });
             }
             _ => {
                 let names: Vec<&str> = candidates.iter().map(|name| name.as_str()).collect();
-                let message = format!("{what}: `{}` fits several plugins: {}", text.node, names.join(", "));
+                let message = format!(
+                    "{what}: `{}` fits several plugins: {}",
+                    text.node,
+                    names.join(", ")
+                );
                 d.push(text.span.error(Code::AmbiguousImplementation, message));
             }
         }
@@ -325,15 +483,34 @@ fn with_defaults(
     data: &DataTypes,
     mut missing: impl FnMut(&str, Span),
 ) -> (Values, Vec<(Arc<str>, String)>) {
-    let (mut values, mut types) = (Values::with_capacity(declared.len() + given.entries.len()), Vec::new());
+    let (mut values, mut types) = (
+        Values::with_capacity(declared.len() + given.entries.len()),
+        Vec::new(),
+    );
     for (name, schema) in declared {
         // What is wrong with a default has been told with the type.
-        let default = |default| complete(default, &schema.body, &Place { what: &name, missing: false }, data, &mut Diagnostics::default());
-        match given.get(name).cloned().or_else(|| schema.body.default.as_ref().map(default)) {
+        let default = |default| {
+            complete(
+                default,
+                &schema.body,
+                &Place {
+                    what: &name,
+                    missing: false,
+                },
+                data,
+                &mut Diagnostics::default(),
+            )
+        };
+        match given
+            .get(name)
+            .cloned()
+            .or_else(|| schema.body.default.as_ref().map(default))
+        {
             Some(value) => {
                 let name: Arc<str> = name.as_str().into();
                 let mapping = schema.body.type_of().filter(|_| value.as_map().is_some());
-                let value = mapping.map_or_else(|| value.clone(), |type_name| with_type(&value, type_name));
+                let value =
+                    mapping.map_or_else(|| value.clone(), |type_name| with_type(&value, type_name));
                 types.extend(mapping.map(|type_name| (name.clone(), type_name.to_owned())));
                 values.insert(name, value);
             }
@@ -341,7 +518,11 @@ fn with_defaults(
             None => missing(name, schema.name),
         }
     }
-    for (key, value) in given.entries.iter().filter(|(key, _)| key.as_str().is_none_or(|name| !declared.contains_key(name))) {
+    for (key, value) in given
+        .entries
+        .iter()
+        .filter(|(key, _)| key.as_str().is_none_or(|name| !declared.contains_key(name)))
+    {
         values.insert(name_of(key), value.clone());
     }
     (values, types)
@@ -351,15 +532,26 @@ fn with_defaults(
 fn with_type(value: &Value, type_name: &str) -> Value {
     let mut map = value.as_map().cloned().unwrap_or_default();
     map.entries.retain(|(key, _)| key.as_str() != Some("type"));
-    map.entries.push((Value::text(value.span, "type"), Value::text(value.span, type_name)));
+    map.entries.push((
+        Value::text(value.span, "type"),
+        Value::text(value.span, type_name),
+    ));
     Value::new(value.span, Data::Map(Arc::new(map)))
 }
 
 /// A script says itself where it is, so nothing else may.
-fn check_script_inputs(inputs: &Values, script: Span, what: &dyn std::fmt::Display, d: &mut Diagnostics) {
+fn check_script_inputs(
+    inputs: &Values,
+    script: Span,
+    what: &dyn std::fmt::Display,
+    d: &mut Diagnostics,
+) {
     for taken in ["script_path", "script_source"] {
         if let Some(given) = inputs.get(taken) {
-            let fault = given.span.error(Code::ScriptInput, format!("{what} is a script, and gives the input `{taken}` too"));
+            let fault = given.span.error(
+                Code::ScriptInput,
+                format!("{what} is a script, and gives the input `{taken}` too"),
+            );
             d.push(fault.related(script, "the script"));
         }
     }

@@ -27,7 +27,12 @@ impl Given {
         let mut all = vec![self.value.to_json()];
         if let Some(text) = self.value.as_str().filter(|_| self.bare) {
             let types = [Data::Int(0), Data::Float(0.0), Data::Bool(true)];
-            all.extend(types.iter().filter_map(|data| read_as(data, text)).map(|data| Value::new(self.value.span, data).to_json()));
+            all.extend(
+                types
+                    .iter()
+                    .filter_map(|data| read_as(data, text))
+                    .map(|data| Value::new(self.value.span, data).to_json()),
+            );
         }
         all
     }
@@ -55,11 +60,22 @@ pub enum Missing {
 
 /// The value of every input that has one.
 #[must_use]
-pub fn supply(blueprint: &Blueprint, given: &IndexMap<String, Given>, missing: Missing, d: &mut Diagnostics) -> IndexMap<String, Value> {
+pub fn supply(
+    blueprint: &Blueprint,
+    given: &IndexMap<String, Given>,
+    missing: Missing,
+    d: &mut Diagnostics,
+) -> IndexMap<String, Value> {
     let mut values = IndexMap::new();
     for (name, input) in &blueprint.inputs {
         let value = match given.get(name) {
-            Some(given) => Some(checked(name, &convert(given, &input.body), input, blueprint, d)),
+            Some(given) => Some(checked(
+                name,
+                &convert(given, &input.body),
+                input,
+                blueprint,
+                d,
+            )),
             None => default(name, input, blueprint, d),
         };
         match value {
@@ -70,32 +86,67 @@ pub fn supply(blueprint: &Blueprint, given: &IndexMap<String, Given>, missing: M
                 values.insert(name.clone(), Value::new(input.name, Data::Null));
             }
             None if missing == Missing::Fault => {
-                let fault = input.name.error(Code::MissingInput, format!("the input `{name}` has no default and was not given"));
-                d.push(fault.label("declared here").hint(format!("give it: -i {name}=VALUE")));
+                let fault = input.name.error(
+                    Code::MissingInput,
+                    format!("the input `{name}` has no default and was not given"),
+                );
+                d.push(
+                    fault
+                        .label("declared here")
+                        .hint(format!("give it: -i {name}=VALUE")),
+                );
             }
             None => {}
         }
     }
-    for (name, given) in given.iter().filter(|(name, _)| !blueprint.inputs.contains_key(*name)) {
-        let fault = given.value.span.error(Code::UndeclaredInput, format!("the blueprint declares no input `{name}`"));
+    for (name, given) in given
+        .iter()
+        .filter(|(name, _)| !blueprint.inputs.contains_key(*name))
+    {
+        let fault = given.value.span.error(
+            Code::UndeclaredInput,
+            format!("the blueprint declares no input `{name}`"),
+        );
         d.push(fault.did_you_mean(name, blueprint.inputs.keys().map(String::as_str)));
     }
     values
 }
 
 /// A given value, checked against everything that its declaration asks for.
-fn checked(name: &str, value: &Value, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Diagnostics) -> Value {
+fn checked(
+    name: &str,
+    value: &Value,
+    input: &Definition<Schema>,
+    blueprint: &Blueprint,
+    d: &mut Diagnostics,
+) -> Value {
     constraints::check(name, value, &input.body, value.span, d);
     check_items(name, value, &input.body, d);
     // What is given replaces the default, parts and all.
-    completed(name, value, &Schema { default: None, ..input.body.clone() }, blueprint, d)
+    completed(
+        name,
+        value,
+        &Schema {
+            default: None,
+            ..input.body.clone()
+        },
+        blueprint,
+        d,
+    )
 }
 
-/// The default, completed. That it matches its type was checked with the blueprint, but for what a data type may lack.
-/// A data type that has a default for everything is its own default.
-fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mut Diagnostics) -> Option<Value> {
+/// The default, completed. That it matches its type was checked with the blueprint, but for what a
+/// data type may lack. A data type that has a default for everything is its own default.
+fn default(
+    name: &str,
+    input: &Definition<Schema>,
+    blueprint: &Blueprint,
+    d: &mut Diagnostics,
+) -> Option<Value> {
     let schema = &input.body;
-    let is_custom = schema.type_of().is_some_and(|name| blueprint.data_types.contains_key(name));
+    let is_custom = schema
+        .type_of()
+        .is_some_and(|name| blueprint.data_types.contains_key(name));
     match schema.default.as_ref().filter(|default| !default.is_null()) {
         Some(default) if is_custom => Some(completed(name, default, schema, blueprint, d)),
         Some(default) => Some(default.clone()),
@@ -103,7 +154,8 @@ fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mu
             let mut faults = Diagnostics::default();
             let empty = Value::new(input.name, Data::Map(std::sync::Arc::default()));
             let value = completed(name, &empty, schema, blueprint, &mut faults);
-            let full = faults.is_empty() && value.as_map().is_some_and(|map| !map.entries.is_empty());
+            let full =
+                faults.is_empty() && value.as_map().is_some_and(|map| !map.entries.is_empty());
             full.then_some(value)
         }
         None => None,
@@ -111,9 +163,18 @@ fn default(name: &str, input: &Definition<Schema>, blueprint: &Blueprint, d: &mu
 }
 
 /// Faults of a value for an input have one code, whatever rule of its type is broken.
-fn completed(name: &str, value: &Value, schema: &Schema, blueprint: &Blueprint, d: &mut Diagnostics) -> Value {
+fn completed(
+    name: &str,
+    value: &Value,
+    schema: &Schema,
+    blueprint: &Blueprint,
+    d: &mut Diagnostics,
+) -> Value {
     let before = d.len();
-    let place = types::Place { what: &format!("input `{name}`"), missing: true };
+    let place = types::Place {
+        what: &format!("input `{name}`"),
+        missing: true,
+    };
     let value = types::complete(value, schema, &place, &blueprint.data_types, d);
     for fault in &mut d[before..] {
         fault.code = Code::InputType;
@@ -124,15 +185,21 @@ fn completed(name: &str, value: &Value, schema: &Schema, blueprint: &Blueprint, 
     value
 }
 
-/// Bare text becomes the declared type if it reads as one; else it stays text and fails the type check.
+/// Bare text becomes the declared type if it reads as one; else it stays text and fails the type
+/// check.
 fn convert(given: &Given, schema: &Schema) -> Value {
     let text = given.value.as_str().filter(|_| given.bare);
-    let (Some(text), Some(type_name)) = (text, schema.type_of()) else { return given.value.clone() };
+    let (Some(text), Some(type_name)) = (text, schema.type_of()) else {
+        return given.value.clone();
+    };
     let data = match type_name {
         "integer" => read_as(&Data::Int(0), text),
         "float" => read_as(&Data::Float(0.0), text),
         "boolean" => read_as(&Data::Bool(true), text),
         _ => None,
     };
-    data.map_or_else(|| given.value.clone(), |data| Value::new(given.value.span, data))
+    data.map_or_else(
+        || given.value.clone(),
+        |data| Value::new(given.value.span, data),
+    )
 }

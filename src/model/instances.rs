@@ -10,7 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Most instances of one deployment.
 const LIMIT: usize = 100_000;
-/// Most bytes that the instances of one deployment may take, their relationships and groups included; roughly counted.
+/// Most bytes that the instances of one deployment may take, their relationships and groups
+/// included; roughly counted.
 const SIZE: usize = 32 << 20;
 
 /// One instance of a node.
@@ -27,7 +28,8 @@ pub struct Instance {
     pub host: Option<String>,
     /// Relationships to other instances, in the order of the template.
     pub ties: Vec<InstanceTie>,
-    /// Instances of scaling groups that it is a member of, innermost first. What contains it may be in more.
+    /// Instances of scaling groups that it is a member of, innermost first. What contains it may be
+    /// in more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupInstance>,
 }
@@ -59,7 +61,12 @@ pub type Expanded = Vec<Instance>;
 /// Expands nodes into instances, containers before what they contain. Instances that `previous`
 /// knows keep their ids.
 #[must_use]
-pub fn expand(blueprint: &Blueprint, previous: &[Instance], random: &mut fastrand::Rng, d: &mut Diagnostics) -> Expanded {
+pub fn expand(
+    blueprint: &Blueprint,
+    previous: &[Instance],
+    random: &mut fastrand::Rng,
+    d: &mut Diagnostics,
+) -> Expanded {
     check_ties(blueprint, d);
     populate(blueprint, previous, Population::Counted, random, d)
 }
@@ -72,13 +79,22 @@ pub(super) fn populate<'p>(
     random: &'p mut fastrand::Rng,
     d: &mut Diagnostics,
 ) -> Expanded {
-    let groups = previous.iter().flat_map(|instance| instance.groups.iter().map(|group| group.id.clone()));
+    let groups = previous
+        .iter()
+        .flat_map(|instance| instance.groups.iter().map(|group| group.id.clone()));
     let mut expansion = Expansion {
         blueprint,
         containment: Containment::new(blueprint),
         population,
-        known: previous.iter().map(|instance| ((instance.node.as_str(), instance.index), instance)).collect(),
-        used: previous.iter().map(|instance| instance.id.clone()).chain(groups).collect(),
+        known: previous
+            .iter()
+            .map(|instance| ((instance.node.as_str(), instance.index), instance))
+            .collect(),
+        used: previous
+            .iter()
+            .map(|instance| instance.id.clone())
+            .chain(groups)
+            .collect(),
         random,
         instances: Vec::new(),
         outers: Vec::new(),
@@ -127,8 +143,8 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What each part is directly in: a node in its scaling group, else in its container; a group in the
-/// group around it, else in the container of its members.
+/// What each part is directly in: a node in its scaling group, else in its container; a group in
+/// the group around it, else in the container of its members.
 pub(super) struct Containment<'a> {
     blueprint: &'a Blueprint,
     group_of: HashMap<&'a str, &'a str>,
@@ -136,11 +152,16 @@ pub(super) struct Containment<'a> {
 
 impl<'a> Containment<'a> {
     pub(super) fn new(blueprint: &'a Blueprint) -> Self {
-        let pairs = blueprint
-            .scaling_groups
-            .iter()
-            .flat_map(|(name, group)| group.members.iter().map(move |member| (member.as_str(), name.as_str())));
-        Self { blueprint, group_of: pairs.collect() }
+        let pairs = blueprint.scaling_groups.iter().flat_map(|(name, group)| {
+            group
+                .members
+                .iter()
+                .map(move |member| (member.as_str(), name.as_str()))
+        });
+        Self {
+            blueprint,
+            group_of: pairs.collect(),
+        }
     }
 
     pub(super) fn parent(&self, part: Part<'a>) -> Option<Part<'a>> {
@@ -151,13 +172,19 @@ impl<'a> Containment<'a> {
             Part::Node(name) => self.blueprint.nodes.get(name).and_then(container),
             Part::Group(name) => self.container_of_group(name),
         };
-        container.filter(|name| self.blueprint.nodes.contains_key(*name)).map(Part::Node)
+        container
+            .filter(|name| self.blueprint.nodes.contains_key(*name))
+            .map(Part::Node)
     }
 
-    /// Whether a node is a member of a group or of a group in it. Groups that contain themselves are members of nothing.
+    /// Whether a node is a member of a group or of a group in it. Groups that contain themselves
+    /// are members of nothing.
     fn is_inside(&self, node: &str, group: &str) -> bool {
-        let groups = std::iter::successors(self.group_of.get(node), |name| self.group_of.get(**name));
-        groups.take(self.blueprint.scaling_groups.len()).any(|name| *name == group)
+        let groups =
+            std::iter::successors(self.group_of.get(node), |name| self.group_of.get(**name));
+        groups
+            .take(self.blueprint.scaling_groups.len())
+            .any(|name| *name == group)
     }
 
     /// The node that contains the members of a group without being one of them.
@@ -166,7 +193,13 @@ impl<'a> Containment<'a> {
         while let Some(name) = open.pop() {
             if let Some(group) = self.blueprint.scaling_groups.get(name) {
                 open.extend(group.members.iter().map(String::as_str));
-            } else if let Some(container) = self.blueprint.nodes.get(name).and_then(container).filter(|it| !self.is_inside(it, group)) {
+            } else if let Some(container) = self
+                .blueprint
+                .nodes
+                .get(name)
+                .and_then(container)
+                .filter(|it| !self.is_inside(it, group))
+            {
                 return Some(container);
             }
         }
@@ -178,7 +211,11 @@ impl<'a> Containment<'a> {
     /// # Errors
     ///
     /// If the part contains itself. The circle is returned.
-    fn outward(&self, part: Part<'a>, stop: impl Fn(&Part<'a>) -> bool) -> Result<Vec<Part<'a>>, Circle<'a>> {
+    fn outward(
+        &self,
+        part: Part<'a>,
+        stop: impl Fn(&Part<'a>) -> bool,
+    ) -> Result<Vec<Part<'a>>, Circle<'a>> {
         let mut chain: indexmap::IndexSet<Part<'a>> = indexmap::IndexSet::new();
         let mut current = Some(part);
         while let Some(part) = current.filter(|part| !stop(part)) {
@@ -198,7 +235,15 @@ impl<'a> Containment<'a> {
     /// The scaling groups around a part, innermost first, on the whole way out.
     fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
         let groups = self.around(part).into_iter().skip(1);
-        groups.filter_map(|part| if let Part::Group(name) = part { Some(name) } else { None }).collect()
+        groups
+            .filter_map(|part| {
+                if let Part::Group(name) = part {
+                    Some(name)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 }
 
@@ -208,16 +253,29 @@ struct Circle<'a>(Vec<Part<'a>>);
 
 impl Circle<'_> {
     fn fault(&self, span: Span) -> Diagnostic {
-        let names: Vec<&str> = self.0.iter().chain(self.0.first()).map(|part| part.name()).collect();
-        span.error(Code::GroupCycle, format!("nodes and groups contain each other in a circle: {}", names.join(" → ")))
+        let names: Vec<&str> = self
+            .0
+            .iter()
+            .chain(self.0.first())
+            .map(|part| part.name())
+            .collect();
+        span.error(
+            Code::GroupCycle,
+            format!(
+                "nodes and groups contain each other in a circle: {}",
+                names.join(" → ")
+            ),
+        )
     }
 }
 
-/// Returns containers and groups before what is in them; otherwise document order. A circle is an error, and nothing is returned:
-/// a part of the instances would look like a deployment that lost the others.
+/// Returns containers and groups before what is in them; otherwise document order. A circle is an
+/// error, and nothing is returned: a part of the instances would look like a deployment that lost
+/// the others.
 fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Part<'b>> {
     let containment = Containment::new(blueprint);
-    let mut order: indexmap::IndexSet<Part<'_>> = indexmap::IndexSet::with_capacity(blueprint.nodes.len());
+    let mut order: indexmap::IndexSet<Part<'_>> =
+        indexmap::IndexSet::with_capacity(blueprint.nodes.len());
     for (name, node) in &blueprint.nodes {
         match containment.outward(Part::Node(name), |part| order.contains(part)) {
             Ok(chain) => order.extend(chain.into_iter().rev()),
@@ -230,23 +288,41 @@ fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Par
     order.into_iter().collect()
 }
 
-/// What only shows when instances are made: relationships of no base type, and of no known connection.
+/// What only shows when instances are made: relationships of no base type, and of no known
+/// connection.
 pub(super) fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
-    let all = blueprint.nodes.iter().flat_map(|(name, node)| node.relationships.iter().map(move |relationship| (name, relationship)));
+    let all = blueprint.nodes.iter().flat_map(|(name, node)| {
+        node.relationships
+            .iter()
+            .map(move |relationship| (name, relationship))
+    });
     for (name, relationship) in all {
         let span = relationship.type_name.span;
         match relationship.kind {
             None => {
-                let fault =
-                    span.error(Code::UnsupportedRelationship, format!("`{}` is derived from no base type", relationship.type_name.node));
+                let fault = span.error(
+                    Code::UnsupportedRelationship,
+                    format!(
+                        "`{}` is derived from no base type",
+                        relationship.type_name.node
+                    ),
+                );
                 d.push(fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in"));
             }
             Some(RelationshipKind::ContainedIn) => {}
             Some(_) if connection(relationship).is_none() => {
                 let given = relationship.properties.get("connection_type");
-                let shown = given.map_or_else(|| "not given".to_owned(), |value| format!("`{}`", value.to_key()));
-                let message = format!("`connection_type` of the relationship from `{name}` to `{}` is {shown}", relationship.target.node);
-                let fault = given.map_or(span, |value| value.span).error(Code::ConnectionType, message);
+                let shown = given.map_or_else(
+                    || "not given".to_owned(),
+                    |value| format!("`{}`", value.to_key()),
+                );
+                let message = format!(
+                    "`connection_type` of the relationship from `{name}` to `{}` is {shown}",
+                    relationship.target.node
+                );
+                let fault = given
+                    .map_or(span, |value| value.span)
+                    .error(Code::ConnectionType, message);
                 d.push(fault.hint("it is all_to_all or all_to_one"));
             }
             Some(_) => {}
@@ -254,11 +330,16 @@ pub(super) fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
     }
 }
 
-/// Relationships of a node as they are between instances: of several to one target the last one holds.
+/// Relationships of a node as they are between instances: of several to one target the last one
+/// holds.
 fn edges(node: &Node) -> Vec<&Relationship> {
     let mut targets: HashSet<&str> = HashSet::with_capacity(node.relationships.len());
-    let mut edges: Vec<&Relationship> =
-        node.relationships.iter().rev().filter(|relationship| targets.insert(&relationship.target.node)).collect();
+    let mut edges: Vec<&Relationship> = node
+        .relationships
+        .iter()
+        .rev()
+        .filter(|relationship| targets.insert(&relationship.target.node))
+        .collect();
     edges.reverse();
     edges
 }
@@ -266,13 +347,20 @@ fn edges(node: &Node) -> Vec<&Relationship> {
 /// The node that contains a node's instances.
 fn container(node: &Node) -> Option<&str> {
     let own = node.container()?;
-    let last = node.relationships.iter().rfind(|relationship| relationship.target.node == own)?;
+    let last = node
+        .relationships
+        .iter()
+        .rfind(|relationship| relationship.target.node == own)?;
     (last.kind == Some(RelationshipKind::ContainedIn)).then_some(own)
 }
 
 /// Whether all sources go to one target; none if that is not said.
 fn connection(relationship: &Relationship) -> Option<bool> {
-    match relationship.properties.get("connection_type").and_then(Value::as_str) {
+    match relationship
+        .properties
+        .get("connection_type")
+        .and_then(Value::as_str)
+    {
         Some("all_to_all") => Some(false),
         Some("all_to_one") => Some(true),
         _ => None,
@@ -317,14 +405,28 @@ impl<'a> Expansion<'a, '_> {
         let each = numbers.first().unwrap_or(1).min(LIMIT + 1);
         let outers: Vec<Option<Outer>> = match self.containment.parent(part) {
             None => vec![None],
-            Some(Part::Node(outer)) => self.of.get(outer).into_iter().flatten().map(|at| Some(Outer::Instance(*at))).collect(),
-            Some(Part::Group(outer)) => self.of_group.get(outer).into_iter().flatten().map(|at| Some(Outer::Group(*at))).collect(),
+            Some(Part::Node(outer)) => self
+                .of
+                .get(outer)
+                .into_iter()
+                .flatten()
+                .map(|at| Some(Outer::Instance(*at)))
+                .collect(),
+            Some(Part::Group(outer)) => self
+                .of_group
+                .get(outer)
+                .into_iter()
+                .flatten()
+                .map(|at| Some(Outer::Group(*at)))
+                .collect(),
         };
         let mut members: Vec<(Option<Outer>, Member)> = Vec::new();
         for outer in outers {
             let first = members.len();
             let here = match &mut self.population {
-                Population::Counted => (first..first.saturating_add(each).min(LIMIT + 1)).map(Member::New).collect(),
+                Population::Counted => (first..first.saturating_add(each).min(LIMIT + 1))
+                    .map(Member::New)
+                    .collect(),
                 Population::Decided(decide) => {
                     let id = outer.map(|outer| match outer {
                         Outer::Instance(at) => self.instances[at].id.as_str(),
@@ -335,13 +437,22 @@ impl<'a> Expansion<'a, '_> {
             };
             members.extend(here.into_iter().map(|member| (outer, member)));
             if members.len() + self.instances.len() + self.groups.len() > LIMIT {
-                d.push(numbers.default.span.error(Code::Limit, format!("the deployment would have more than {LIMIT} instances")));
+                d.push(numbers.default.span.error(
+                    Code::Limit,
+                    format!("the deployment would have more than {LIMIT} instances"),
+                ));
                 return false;
             }
         }
         // All members are as deep in groups as the first.
-        let groups = members.first().map_or(0, |(outer, _)| self.size_of_groups(*outer));
-        if !self.fits(members.len() * (part.name().len() + size_of::<Instance>() + groups), numbers.default.span, d) {
+        let groups = members
+            .first()
+            .map_or(0, |(outer, _)| self.size_of_groups(*outer));
+        if !self.fits(
+            members.len() * (part.name().len() + size_of::<Instance>() + groups),
+            numbers.default.span,
+            d,
+        ) {
             return false;
         }
         match part {
@@ -355,7 +466,10 @@ impl<'a> Expansion<'a, '_> {
     fn fits(&mut self, bytes: usize, span: Span, d: &mut Diagnostics) -> bool {
         self.size = self.size.saturating_add(bytes);
         if self.size > SIZE {
-            let message = format!("the instances of the deployment, with their relationships, would take more than {} MiB", SIZE >> 20);
+            let message = format!(
+                "the instances of the deployment, with their relationships, would take more than {} MiB",
+                SIZE >> 20
+            );
             d.push(span.error(Code::Limit, message));
         }
         self.size <= SIZE
@@ -379,7 +493,8 @@ impl<'a> Expansion<'a, '_> {
             self.instances.push(instance);
             self.outers.push(*outer);
         }
-        self.of.insert(name, (first..self.instances.len()).collect());
+        self.of
+            .insert(name, (first..self.instances.len()).collect());
     }
 
     fn group(&mut self, name: &'a str, members: Vec<(Option<Outer>, Member)>) {
@@ -389,9 +504,16 @@ impl<'a> Expansion<'a, '_> {
                 Member::Known(id, _) => id,
                 Member::New(_) => self.fresh_id(name),
             };
-            self.groups.push((GroupInstance { name: name.to_owned(), id }, outer));
+            self.groups.push((
+                GroupInstance {
+                    name: name.to_owned(),
+                    id,
+                },
+                outer,
+            ));
         }
-        self.of_group.insert(name, (first..self.groups.len()).collect());
+        self.of_group
+            .insert(name, (first..self.groups.len()).collect());
     }
 
     fn instance(&mut self, name: &str, index: usize, outer: Option<Outer>) -> Instance {
@@ -401,7 +523,14 @@ impl<'a> Expansion<'a, '_> {
         let host = container.and_then(|at| self.instances[at].host.clone());
         let host = host.or_else(|| self.blueprint.nodes[name].is_host().then(|| id.clone()));
         let groups = self.groups_around(outer, known);
-        Instance { id, node: name.to_owned(), index, host, ties: Vec::new(), groups }
+        Instance {
+            id,
+            node: name.to_owned(),
+            index,
+            host,
+            ties: Vec::new(),
+            groups,
+        }
     }
 
     /// The innermost instance around something.
@@ -415,12 +544,19 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// The instances of groups that are directly around something, innermost first. Those that are known keep their ids.
-    fn groups_around(&mut self, mut outer: Option<Outer>, known: Option<&Instance>) -> Vec<GroupInstance> {
+    /// The instances of groups that are directly around something, innermost first. Those that are
+    /// known keep their ids.
+    fn groups_around(
+        &mut self,
+        mut outer: Option<Outer>,
+        known: Option<&Instance>,
+    ) -> Vec<GroupInstance> {
         let mut around = Vec::new();
         while let Some(Outer::Group(at)) = outer {
             let (group, next) = &mut self.groups[at];
-            if let Some(before) = known.and_then(|known| known.groups.iter().find(|before| before.name == group.name)) {
+            if let Some(before) =
+                known.and_then(|known| known.groups.iter().find(|before| before.name == group.name))
+            {
                 group.id.clone_from(&before.id);
             }
             around.push(group.clone());
@@ -435,7 +571,9 @@ impl<'a> Expansion<'a, '_> {
             let mut id = String::with_capacity(name.len() + 7);
             id.push_str(name);
             id.push('_');
-            id.extend((0..6).map(|_| char::from(CHARACTERS[self.random.usize(..CHARACTERS.len())])));
+            id.extend(
+                (0..6).map(|_| char::from(CHARACTERS[self.random.usize(..CHARACTERS.len())])),
+            );
             if self.used.insert(id.clone()) {
                 return id;
             }
@@ -446,13 +584,17 @@ impl<'a> Expansion<'a, '_> {
         for (name, node) in &self.blueprint.nodes {
             let sources = self.of.get(name.as_str()).cloned().unwrap_or_default();
             let edges = edges(node);
-            let chosen: Vec<Targets> = edges.iter().map(|relationship| self.targets(name, relationship, d)).collect();
+            let chosen: Vec<Targets> = edges
+                .iter()
+                .map(|relationship| self.targets(name, relationship, d))
+                .collect();
             for at in sources {
                 let mut ties: Vec<InstanceTie> = Vec::new();
                 for (relationship, targets) in edges.iter().zip(&chosen) {
                     let targets = self.of_source(at, targets);
                     let name = &relationship.type_name;
-                    let each = relationship.target.node.len() + name.node.len() + size_of::<InstanceTie>();
+                    let each =
+                        relationship.target.node.len() + name.node.len() + size_of::<InstanceTie>();
                     if !self.fits(targets.len() * each, name.span, d) {
                         return;
                     }
@@ -480,13 +622,20 @@ impl<'a> Expansion<'a, '_> {
             .blueprint
             .nodes
             .get_key_value(source)
-            .and_then(|(source, _)| self.containment.groups(Part::Node(source)).into_iter().find(|group| around.contains(group)));
+            .and_then(|(source, _)| {
+                self.containment
+                    .groups(Part::Node(source))
+                    .into_iter()
+                    .find(|group| around.contains(group))
+            });
         match shared {
             Some(group) if one => {
                 if all.is_empty() || self.of.get(source).is_none_or(Vec::is_empty) {
                     return Targets::All(Vec::new());
                 }
-                let message = format!("`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`");
+                let message = format!(
+                    "`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`"
+                );
                 d.push(
                     relationship
                         .type_name
@@ -511,18 +660,46 @@ impl<'a> Expansion<'a, '_> {
     }
 
     /// The target of an `all_to_one`: the one that is in use, else the one with the smallest id.
-    fn the_one(&self, source: &str, all: &[usize], relationship: &Relationship, d: &mut Diagnostics) -> Vec<usize> {
-        let before = self.known.values().filter(|instance| instance.node == source).flat_map(|instance| &instance.ties);
-        let used: HashSet<&str> =
-            before.filter(|tie| tie.type_name == relationship.type_name.node).map(|tie| tie.target.as_str()).collect();
-        let used: Vec<usize> = all.iter().copied().filter(|at| used.contains(self.instances[*at].id.as_str())).collect();
+    fn the_one(
+        &self,
+        source: &str,
+        all: &[usize],
+        relationship: &Relationship,
+        d: &mut Diagnostics,
+    ) -> Vec<usize> {
+        let before = self
+            .known
+            .values()
+            .filter(|instance| instance.node == source)
+            .flat_map(|instance| &instance.ties);
+        let used: HashSet<&str> = before
+            .filter(|tie| tie.type_name == relationship.type_name.node)
+            .map(|tie| tie.target.as_str())
+            .collect();
+        let used: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|at| used.contains(self.instances[*at].id.as_str()))
+            .collect();
         if used.len() > 1 {
-            let message =
-                format!("`{source}` is `all_to_one`, and its instances go to {} instances of `{}`", used.len(), relationship.target.node);
-            d.push(relationship.type_name.span.error(Code::AllToOneState, message));
+            let message = format!(
+                "`{source}` is `all_to_one`, and its instances go to {} instances of `{}`",
+                used.len(),
+                relationship.target.node
+            );
+            d.push(
+                relationship
+                    .type_name
+                    .span
+                    .error(Code::AllToOneState, message),
+            );
         }
         let smallest = || all.iter().copied().min_by_key(|at| &self.instances[*at].id);
-        used.first().copied().or_else(smallest).into_iter().collect()
+        used.first()
+            .copied()
+            .or_else(smallest)
+            .into_iter()
+            .collect()
     }
 
     /// The instance of a group that an instance is in, itself or by what contains it.
@@ -530,7 +707,9 @@ impl<'a> Expansion<'a, '_> {
         let mut outer = self.outers[at];
         while let Some(place) = outer {
             outer = match place {
-                Outer::Group(at) if self.groups[at].0.name == group => return Some(&self.groups[at].0.id),
+                Outer::Group(at) if self.groups[at].0.name == group => {
+                    return Some(&self.groups[at].0.id);
+                }
                 Outer::Group(at) => self.groups[at].1,
                 Outer::Instance(at) => self.outers[at],
             };
@@ -540,9 +719,17 @@ impl<'a> Expansion<'a, '_> {
 
     fn of_source<'t>(&self, at: usize, targets: &'t Targets) -> std::borrow::Cow<'t, [usize]> {
         match targets {
-            Targets::Container => self.container(self.outers[at]).into_iter().collect::<Vec<usize>>().into(),
+            Targets::Container => self
+                .container(self.outers[at])
+                .into_iter()
+                .collect::<Vec<usize>>()
+                .into(),
             Targets::All(all) => all.as_slice().into(),
-            Targets::OfGroup(group, of) => self.id_of_group(at, group).and_then(|id| of.get(id)).map_or(&[][..], Vec::as_slice).into(),
+            Targets::OfGroup(group, of) => self
+                .id_of_group(at, group)
+                .and_then(|id| of.get(id))
+                .map_or(&[][..], Vec::as_slice)
+                .into(),
         }
     }
 }

@@ -11,14 +11,19 @@ pub struct Link<'a> {
     pub tie: &'a Tie,
 }
 
-/// Relationships of an instance, in the order of the blueprint. Of several to one node the last one holds.
+/// Relationships of an instance, in the order of the blueprint. Of several to one node the last one
+/// holds.
 #[must_use]
 pub fn links<'a>(instance: &'a Instance, node: &'a Definition) -> Vec<Link<'a>> {
     let of = |between: &'a InstanceTie| {
         let is_its = |tie: &&Tie| {
-            Some(tie.target.as_str()) == node_of(&between.target) && (between.type_name.is_empty() || tie.type_name == between.type_name)
+            Some(tie.target.as_str()) == node_of(&between.target)
+                && (between.type_name.is_empty() || tie.type_name == between.type_name)
         };
-        Some(Link { between, tie: node.ties.iter().rfind(is_its)? })
+        Some(Link {
+            between,
+            tie: node.ties.iter().rfind(is_its)?,
+        })
     };
     instance.ties.iter().filter_map(of).collect()
 }
@@ -56,20 +61,31 @@ impl LooseEnd {
 
     /// Whether one of its ends wants to be told.
     fn matters(&self) -> bool {
-        let suffix = format!("/cloudify.interfaces.relationship_lifecycle.{}", self.operation());
-        self.tie.operations.keys().any(|name| name.ends_with(&suffix))
+        let suffix = format!(
+            "/cloudify.interfaces.relationship_lifecycle.{}",
+            self.operation()
+        );
+        self.tie
+            .operations
+            .keys()
+            .any(|name| name.ends_with(&suffix))
     }
 }
 
 impl Deployment {
-    /// Relationships that come and go, of instances that stay, where `newer` takes the place of this definition. Only those that have
-    /// an operation for it.
+    /// Relationships that come and go, of instances that stay, where `newer` takes the place of
+    /// this definition. Only those that have an operation for it.
     #[must_use]
     pub fn loose_ends(&self, newer: &Self) -> Vec<LooseEnd> {
         let mut ends = Vec::new();
         for instance in &self.instances {
-            let (Some(other), Some(node)) = (newer.instance(&instance.id), self.node(instance)) else { continue };
-            let Some(new_node) = newer.node(other) else { continue };
+            let (Some(other), Some(node)) = (newer.instance(&instance.id), self.node(instance))
+            else {
+                continue;
+            };
+            let Some(new_node) = newer.node(other) else {
+                continue;
+            };
             ends.extend(of(instance, node, other, false));
             ends.extend(of(other, new_node, instance, true));
         }
@@ -83,7 +99,14 @@ fn of(instance: &Instance, node: &Definition, other: &Instance, is_new: bool) ->
     if instance.ties == other.ties {
         return Vec::new();
     }
-    let only_here = links(instance, node).into_iter().filter(|link| !other.ties.contains(link.between));
-    let end = |link: Link<'_>| LooseEnd { source: instance.id.clone(), between: link.between.clone(), tie: link.tie.clone(), is_new };
+    let only_here = links(instance, node)
+        .into_iter()
+        .filter(|link| !other.ties.contains(link.between));
+    let end = |link: Link<'_>| LooseEnd {
+        source: instance.id.clone(),
+        between: link.between.clone(),
+        tie: link.tie.clone(),
+        is_new,
+    };
     only_here.map(end).collect()
 }

@@ -1,8 +1,8 @@
 //! What a blueprint means: types flattened, references resolved, inputs applied, instances counted.
 //!
 //! Knows meaning and no engine. [`resolve()`] makes a [`Blueprint`] of an
-//! [`Ast`](crate::syntax::ast::Ast), [`inputs`] applies inputs, [`evaluate`] the functions that are known
-//! then, [`Deployment`] is the result that is planned, carried out and remembered.
+//! [`Ast`](crate::syntax::ast::Ast), [`inputs`] applies inputs, [`evaluate`] the functions that are
+//! known then, [`Deployment`] is the result that is planned, carried out and remembered.
 
 mod constraints;
 mod deployment;
@@ -22,7 +22,10 @@ pub mod sensitive;
 mod structure;
 mod types;
 
-pub use deployment::{DeclaredParameter, DeclaredWorkflow, Definition, Deployment, Difference, Origin, Place, Planned, Tie, texts};
+pub use deployment::{
+    DeclaredParameter, DeclaredWorkflow, Definition, Deployment, Difference, Origin, Place,
+    Planned, Tie, texts,
+};
 pub use function::evaluate;
 pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
 pub use loose::{Link, LooseEnd, links};
@@ -103,7 +106,8 @@ pub struct Blueprint {
 pub struct Requirements {
     /// Arguments of every call that reads a secret.
     pub secrets: Vec<serde_json::Value>,
-    /// Capabilities of the parent deployment with keys into them, one for every call that reads one.
+    /// Capabilities of the parent deployment with keys into them, one for every call that reads
+    /// one.
     pub parent_capabilities: Vec<serde_json::Value>,
 }
 
@@ -137,7 +141,8 @@ impl Default for Blueprint {
 }
 
 impl Blueprint {
-    /// Takes declared types out of the inputs of operations: the original writes them there, and plugins do not want them.
+    /// Takes declared types out of the inputs of operations: the original writes them there, and
+    /// plugins do not want them.
     pub fn strip_input_types(&mut self) {
         for node in self.nodes.values_mut() {
             strip(&mut node.operations);
@@ -150,10 +155,16 @@ impl Blueprint {
 }
 
 fn strip(operations: &mut Arc<Operations>) {
-    if operations.values().all(|operation| operation.input_types.is_empty()) {
+    if operations
+        .values()
+        .all(|operation| operation.input_types.is_empty())
+    {
         return;
     }
-    for operation in Arc::make_mut(operations).values_mut().filter(|operation| !operation.input_types.is_empty()) {
+    for operation in Arc::make_mut(operations)
+        .values_mut()
+        .filter(|operation| !operation.input_types.is_empty())
+    {
         let operation = Arc::make_mut(operation);
         for (name, type_name) in std::mem::take(&mut operation.input_types) {
             if let Some(value) = operation.inputs.get_mut(&name) {
@@ -164,7 +175,12 @@ fn strip(operations: &mut Arc<Operations>) {
 }
 
 fn without_type(value: &Value, type_name: &str) -> Value {
-    let Some(map) = value.as_map().filter(|map| map.get("type").and_then(Value::as_str) == Some(type_name)) else { return value.clone() };
+    let Some(map) = value
+        .as_map()
+        .filter(|map| map.get("type").and_then(Value::as_str) == Some(type_name))
+    else {
+        return value.clone();
+    };
     let mut map = map.clone();
     map.entries.retain(|(key, _)| key.as_str() != Some("type"));
     Value::new(value.span, Data::Map(Arc::new(map)))
@@ -189,7 +205,8 @@ pub struct Node {
     pub operations: Arc<Operations>,
     /// Relationships in order.
     pub relationships: Vec<Relationship>,
-    /// Its type, or an ancestor of that, is unknown, which has been told: what it lacks says nothing.
+    /// Its type, or an ancestor of that, is unknown, which has been told: what it lacks says
+    /// nothing.
     pub is_open: bool,
     /// `instances.deploy`, where given.
     pub deploy: Option<Value>,
@@ -200,10 +217,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether one of its types is a host. The original looks for this text anywhere in their names.
+    /// Whether one of its types is a host. The original looks for this text anywhere in their
+    /// names.
     #[must_use]
     pub fn is_host(&self) -> bool {
-        self.hierarchy.iter().any(|name| name.contains("cloudify.nodes.Compute"))
+        self.hierarchy
+            .iter()
+            .any(|name| name.contains("cloudify.nodes.Compute"))
     }
 
     /// The node that it is contained in.
@@ -225,7 +245,8 @@ pub struct Operation {
     pub operation: Arc<str>,
     /// Inputs, defaults filled in.
     pub inputs: Values,
-    /// Declared types of inputs whose value is a mapping. The original writes them into the mapping, under `type`.
+    /// Declared types of inputs whose value is a mapping. The original writes them into the
+    /// mapping, under `type`.
     pub input_types: Vec<(Arc<str>, String)>,
     /// Where it runs and how it is repeated.
     pub rules: Rules,
@@ -280,7 +301,9 @@ pub struct Relationship {
 impl Relationship {
     /// Operations of both sides.
     pub fn operations(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Operation>)> {
-        self.source_operations.iter().chain(self.target_operations.iter())
+        self.source_operations
+            .iter()
+            .chain(self.target_operations.iter())
     }
 }
 

@@ -1,5 +1,5 @@
-//! What changes when nodes are scaled or a blueprint is updated: which instances come, go, and get or
-//! lose relationships.
+//! What changes when nodes are scaled or a blueprint is updated: which instances come, go, and get
+//! or lose relationships.
 
 use super::{
     Blueprint, Expanded, Instance, InstanceTie, RelationshipKind,
@@ -44,9 +44,10 @@ pub struct Modification {
     pub instances: Expanded,
 }
 
-/// Works out what changes from `before` with its `previous` instances to `blueprint`. Nodes and groups
-/// that `wanted` does not name keep their number; under containers that are new they get as many as
-/// they have elsewhere. Limits of the blueprint on numbers are not enforced, as in the original.
+/// Works out what changes from `before` with its `previous` instances to `blueprint`. Nodes and
+/// groups that `wanted` does not name keep their number; under containers that are new they get as
+/// many as they have elsewhere. Limits of the blueprint on numbers are not enforced, as in the
+/// original.
 ///
 /// Where instances go and no hint tells which, those with the highest numbers do.
 #[must_use]
@@ -59,10 +60,23 @@ pub fn modify(
     d: &mut Diagnostics,
 ) -> Modification {
     let mut census = Census::new(before, blueprint, previous, wanted);
-    let mut decide = |part: Part<'_>, outer: Option<&str>, default: usize| census.members(part, outer, default);
-    let instances = populate(blueprint, previous, Population::Decided(&mut decide), random, d);
-    let after: HashMap<&str, &Instance> = instances.iter().map(|instance| (instance.id.as_str(), instance)).collect();
-    let known: HashMap<&str, &Instance> = previous.iter().map(|instance| (instance.id.as_str(), instance)).collect();
+    let mut decide =
+        |part: Part<'_>, outer: Option<&str>, default: usize| census.members(part, outer, default);
+    let instances = populate(
+        blueprint,
+        previous,
+        Population::Decided(&mut decide),
+        random,
+        d,
+    );
+    let after: HashMap<&str, &Instance> = instances
+        .iter()
+        .map(|instance| (instance.id.as_str(), instance))
+        .collect();
+    let known: HashMap<&str, &Instance> = previous
+        .iter()
+        .map(|instance| (instance.id.as_str(), instance))
+        .collect();
     Modification {
         added_and_related: with_related(&instances, |id| !known.contains_key(id)),
         removed_and_related: with_related(previous, |id| !after.contains_key(id)),
@@ -85,14 +99,24 @@ struct Census<'a> {
     next: HashMap<String, usize>,
     /// Ids of the instances in each instance of a group.
     members: HashMap<String, BTreeSet<String>>,
-    /// Ids and numbers, lowest first, of parts that are in another part than before: a group was put around them or taken away, or
-    /// another node contains them. They stay, and are handed out to where the part is now.
+    /// Ids and numbers, lowest first, of parts that are in another part than before: a group was
+    /// put around them or taken away, or another node contains them. They stay, and are handed out
+    /// to where the part is now.
     moved: HashMap<String, Vec<(String, usize)>>,
 }
 
 impl<'a> Census<'a> {
-    fn new(before: &'a Blueprint, after: &Blueprint, previous: &'a [Instance], wanted: &'a IndexMap<String, Wanted>) -> Self {
-        let names = before.nodes.keys().chain(before.scaling_groups.keys()).map(String::as_str);
+    fn new(
+        before: &'a Blueprint,
+        after: &Blueprint,
+        previous: &'a [Instance],
+        wanted: &'a IndexMap<String, Wanted>,
+    ) -> Self {
+        let names = before
+            .nodes
+            .keys()
+            .chain(before.scaling_groups.keys())
+            .map(String::as_str);
         let mut census = Self {
             wanted,
             inside: HashMap::new(),
@@ -115,16 +139,26 @@ impl<'a> Census<'a> {
     }
 
     /// Everything that is directly in another part than it was.
-    fn moved(&self, before: &Blueprint, after: &Blueprint) -> HashMap<String, Vec<(String, usize)>> {
+    fn moved(
+        &self,
+        before: &Blueprint,
+        after: &Blueprint,
+    ) -> HashMap<String, Vec<(String, usize)>> {
         let (old, new) = (Containment::new(before), Containment::new(after));
         let part = |name: &str| match after.nodes.get_key_value(name) {
             Some((name, _)) => Some(Part::Node(name.as_str())),
-            None => after.scaling_groups.get_key_value(name).map(|(name, _)| Part::Group(name.as_str())),
+            None => after
+                .scaling_groups
+                .get_key_value(name)
+                .map(|(name, _)| Part::Group(name.as_str())),
         };
         let mut moved: HashMap<String, Vec<(String, usize)>> = HashMap::new();
         for ((name, _), inside) in &self.inside {
             if part(name).is_some_and(|part| old.parent(part) != new.parent(part)) {
-                moved.entry(name.clone()).or_default().extend(inside.iter().cloned());
+                moved
+                    .entry(name.clone())
+                    .or_default()
+                    .extend(inside.iter().cloned());
             }
         }
         for all in moved.values_mut() {
@@ -136,11 +170,18 @@ impl<'a> Census<'a> {
     fn count(&mut self, instance: &Instance) {
         let next = self.next.entry(instance.node.clone()).or_default();
         *next = (*next).max(instance.index + 1);
-        let container = instance.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn).map(|tie| tie.target.clone());
+        let container = instance
+            .ties
+            .iter()
+            .find(|tie| tie.kind == RelationshipKind::ContainedIn)
+            .map(|tie| tie.target.clone());
         let mut part = (instance.node.clone(), instance.id.clone());
         for group in &instance.groups {
             self.put(part, Some(group.id.clone()), instance.index);
-            self.members.entry(group.id.clone()).or_default().insert(instance.id.clone());
+            self.members
+                .entry(group.id.clone())
+                .or_default()
+                .insert(instance.id.clone());
             part = (group.name.clone(), group.id.clone());
         }
         self.put(part, container, instance.index);
@@ -156,10 +197,23 @@ impl<'a> Census<'a> {
     /// Who is in something afterwards: those who stay, then new ones.
     fn members(&mut self, part: Part<'_>, outer: Option<&str>, default: usize) -> Vec<Member> {
         let (Part::Node(name) | Part::Group(name)) = part;
-        let as_elsewhere = || self.most.get(name).copied().unwrap_or(if self.before.contains(name) { 0 } else { default });
+        let as_elsewhere = || {
+            self.most
+                .get(name)
+                .copied()
+                .unwrap_or(if self.before.contains(name) {
+                    0
+                } else {
+                    default
+                })
+        };
         let there = match self.moved.get(name) {
             Some(moved) => moved.clone(),
-            None => self.inside.get(&(name.to_owned(), outer.map(str::to_owned))).cloned().unwrap_or_default(),
+            None => self
+                .inside
+                .get(&(name.to_owned(), outer.map(str::to_owned)))
+                .cloned()
+                .unwrap_or_default(),
         };
         let number = match self.wanted.get(name) {
             Some(wanted) => wanted.instances,
@@ -171,7 +225,10 @@ impl<'a> Census<'a> {
             moved.retain(|member| !staying.contains(member));
         }
         let more = number.saturating_sub(staying.len());
-        let mut members: Vec<Member> = staying.into_iter().map(|(id, index)| Member::Known(id, index)).collect();
+        let mut members: Vec<Member> = staying
+            .into_iter()
+            .map(|(id, index)| Member::Known(id, index))
+            .collect();
         let next = self.next.entry(name.to_owned()).or_default();
         members.extend((*next..*next + more).map(Member::New));
         *next += more;
@@ -179,9 +236,18 @@ impl<'a> Census<'a> {
     }
 
     /// The first `number`, without those that are to go first and with those that are to stay.
-    fn staying(&self, name: &str, there: &[(String, usize)], number: usize) -> Vec<(String, usize)> {
+    fn staying(
+        &self,
+        name: &str,
+        there: &[(String, usize)],
+        number: usize,
+    ) -> Vec<(String, usize)> {
         let hinted = |id: &str, hints: &BTreeSet<String>| {
-            hints.contains(id) || self.members.get(id).is_some_and(|members| !members.is_disjoint(hints))
+            hints.contains(id)
+                || self
+                    .members
+                    .get(id)
+                    .is_some_and(|members| !members.is_disjoint(hints))
         };
         let rank = |id: &str| match self.wanted.get(name) {
             Some(wanted) if hinted(id, &wanted.include) => 2,
@@ -198,38 +264,90 @@ impl<'a> Census<'a> {
 
 /// The changed instances whole, and their neighbours with the relationships to them.
 fn with_related(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Touched> {
-    let targets: HashSet<&str> =
-        all.iter().filter(|instance| changed(&instance.id)).flat_map(|instance| &instance.ties).map(|tie| tie.target.as_str()).collect();
+    let targets: HashSet<&str> = all
+        .iter()
+        .filter(|instance| changed(&instance.id))
+        .flat_map(|instance| &instance.ties)
+        .map(|tie| tie.target.as_str())
+        .collect();
     let touched = |instance: &Instance| {
         if changed(&instance.id) {
-            return Some(Touched { instance: instance.clone(), is_changed: true });
+            return Some(Touched {
+                instance: instance.clone(),
+                is_changed: true,
+            });
         }
-        let ties: Vec<InstanceTie> = instance.ties.iter().filter(|tie| changed(&tie.target)).cloned().collect();
-        (!ties.is_empty() || targets.contains(instance.id.as_str()))
-            .then(|| Touched { instance: Instance { ties, ..instance.clone() }, is_changed: false })
+        let ties: Vec<InstanceTie> = instance
+            .ties
+            .iter()
+            .filter(|tie| changed(&tie.target))
+            .cloned()
+            .collect();
+        (!ties.is_empty() || targets.contains(instance.id.as_str())).then(|| Touched {
+            instance: Instance {
+                ties,
+                ..instance.clone()
+            },
+            is_changed: false,
+        })
     };
     all.iter().filter_map(touched).collect()
 }
 
 /// Instances in both worlds with relationships to others in both that one of the worlds lacks.
-fn changed_ties(here: &[Instance], there: &HashMap<&str, &Instance>, this: &HashMap<&str, &Instance>) -> Vec<Touched> {
+fn changed_ties(
+    here: &[Instance],
+    there: &HashMap<&str, &Instance>,
+    this: &HashMap<&str, &Instance>,
+) -> Vec<Touched> {
     let mut changed: HashMap<&str, Vec<InstanceTie>> = HashMap::new();
     let mut targets: HashSet<&str> = HashSet::new();
     for instance in here {
-        let Some(other) = there.get(instance.id.as_str()) else { continue };
-        let stays = |tie: &&InstanceTie| there.contains_key(tie.target.as_str()) && this.contains_key(tie.target.as_str());
-        let lacks = |tie: &&InstanceTie| !other.ties.iter().any(|old| (&old.target, &old.type_name) == (&tie.target, &tie.type_name));
-        let ties: Vec<InstanceTie> = instance.ties.iter().filter(stays).filter(lacks).cloned().collect();
+        let Some(other) = there.get(instance.id.as_str()) else {
+            continue;
+        };
+        let stays = |tie: &&InstanceTie| {
+            there.contains_key(tie.target.as_str()) && this.contains_key(tie.target.as_str())
+        };
+        let lacks = |tie: &&InstanceTie| {
+            !other
+                .ties
+                .iter()
+                .any(|old| (&old.target, &old.type_name) == (&tie.target, &tie.type_name))
+        };
+        let ties: Vec<InstanceTie> = instance
+            .ties
+            .iter()
+            .filter(stays)
+            .filter(lacks)
+            .cloned()
+            .collect();
         if !ties.is_empty() {
-            targets.extend(instance.ties.iter().filter(|tie| ties.contains(tie)).map(|tie| tie.target.as_str()));
+            targets.extend(
+                instance
+                    .ties
+                    .iter()
+                    .filter(|tie| ties.contains(tie))
+                    .map(|tie| tie.target.as_str()),
+            );
             changed.insert(&instance.id, ties);
         }
     }
     let touched = |instance: &Instance| match changed.get(instance.id.as_str()) {
-        Some(ties) => Some(Touched { instance: Instance { ties: ties.clone(), ..instance.clone() }, is_changed: true }),
-        None => targets
-            .contains(instance.id.as_str())
-            .then(|| Touched { instance: Instance { ties: Vec::new(), ..instance.clone() }, is_changed: false }),
+        Some(ties) => Some(Touched {
+            instance: Instance {
+                ties: ties.clone(),
+                ..instance.clone()
+            },
+            is_changed: true,
+        }),
+        None => targets.contains(instance.id.as_str()).then(|| Touched {
+            instance: Instance {
+                ties: Vec::new(),
+                ..instance.clone()
+            },
+            is_changed: false,
+        }),
     };
     here.iter().filter_map(touched).collect()
 }
@@ -254,33 +372,80 @@ relationships:
     fn blueprint(text: &str) -> Blueprint {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("t.yaml", format!("{TYPES}{text}"));
-        let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+        let ast = catalog::follow(
+            file,
+            &catalog::Options::default(),
+            &mut sources,
+            &mut faults,
+        );
         let blueprint = model::resolve(ast, &sources, |_| false, &mut faults);
         assert!(faults.is_empty(), "{faults:?}");
         blueprint
     }
 
     fn expanded(blueprint: &Blueprint) -> Vec<Instance> {
-        expand(blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut Diagnostics::default())
+        expand(
+            blueprint,
+            &[],
+            &mut fastrand::Rng::with_seed(1),
+            &mut Diagnostics::default(),
+        )
     }
 
     fn to(instances: usize) -> Wanted {
-        Wanted { instances, ..Wanted::default() }
+        Wanted {
+            instances,
+            ..Wanted::default()
+        }
     }
 
-    fn change(blueprint: &Blueprint, previous: &[Instance], wanted: &[(&str, Wanted)]) -> Modification {
-        let wanted = wanted.iter().map(|(name, wanted)| ((*name).to_owned(), wanted.clone())).collect();
-        modify(blueprint, blueprint, previous, &wanted, &mut fastrand::Rng::with_seed(2), &mut Diagnostics::default())
+    fn change(
+        blueprint: &Blueprint,
+        previous: &[Instance],
+        wanted: &[(&str, Wanted)],
+    ) -> Modification {
+        let wanted = wanted
+            .iter()
+            .map(|(name, wanted)| ((*name).to_owned(), wanted.clone()))
+            .collect();
+        modify(
+            blueprint,
+            blueprint,
+            previous,
+            &wanted,
+            &mut fastrand::Rng::with_seed(2),
+            &mut Diagnostics::default(),
+        )
     }
 
     /// Changed instances by node and number, neighbours in brackets, each with its targets.
     fn shown(touched: &[Touched], all: &[Instance]) -> String {
-        let name = |id: &str| all.iter().find(|it| it.id == id).map_or_else(|| "new".to_owned(), |it| format!("{}{}", it.node, it.index));
+        let name = |id: &str| {
+            all.iter()
+                .find(|it| it.id == id)
+                .map_or_else(|| "new".to_owned(), |it| format!("{}{}", it.node, it.index))
+        };
         let one = |touched: &Touched| {
-            let targets: Vec<String> = touched.instance.ties.iter().map(|tie| name(&tie.target)).collect();
-            let targets = if targets.is_empty() { String::new() } else { format!(">{}", targets.join("+")) };
-            let text = format!("{}{}{targets}", touched.instance.node, touched.instance.index);
-            if touched.is_changed { text } else { format!("({text})") }
+            let targets: Vec<String> = touched
+                .instance
+                .ties
+                .iter()
+                .map(|tie| name(&tie.target))
+                .collect();
+            let targets = if targets.is_empty() {
+                String::new()
+            } else {
+                format!(">{}", targets.join("+"))
+            };
+            let text = format!(
+                "{}{}{targets}",
+                touched.instance.node, touched.instance.index
+            );
+            if touched.is_changed {
+                text
+            } else {
+                format!("({text})")
+            }
         };
         touched.iter().map(one).collect::<Vec<_>>().join(" ")
     }
@@ -296,9 +461,24 @@ relationships:
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
         let changed = change(&blueprint, &previous, &[("host", to(3))]);
-        assert_eq!(shown(&changed.added_and_related, &changed.instances), "host2 app4>host2 app5>host2 (web0>app4+app5)");
-        assert_eq!((changed.removed_and_related.len(), changed.extended_and_related.len(), changed.instances.len()), (0, 0, 10));
-        let kept = |instance: &Instance| changed.instances.iter().any(|other| other.id == instance.id);
+        assert_eq!(
+            shown(&changed.added_and_related, &changed.instances),
+            "host2 app4>host2 app5>host2 (web0>app4+app5)"
+        );
+        assert_eq!(
+            (
+                changed.removed_and_related.len(),
+                changed.extended_and_related.len(),
+                changed.instances.len()
+            ),
+            (0, 0, 10)
+        );
+        let kept = |instance: &Instance| {
+            changed
+                .instances
+                .iter()
+                .any(|other| other.id == instance.id)
+        };
         assert!(previous.iter().all(kept), "what is there keeps its id");
     }
 
@@ -307,24 +487,55 @@ relationships:
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
         let changed = change(&blueprint, &previous, &[("app", to(3))]);
-        assert_eq!(shown(&changed.added_and_related, &changed.instances), "(host0) (host1) app4>host0 app5>host1 (web0>app4+app5)");
+        assert_eq!(
+            shown(&changed.added_and_related, &changed.instances),
+            "(host0) (host1) app4>host0 app5>host1 (web0>app4+app5)"
+        );
         let again = change(&blueprint, &changed.instances, &[("host", to(3))]);
-        assert_eq!(again.instances.iter().filter(|it| it.node == "app").count(), 9, "new hosts get as many as the others have");
+        assert_eq!(
+            again.instances.iter().filter(|it| it.node == "app").count(),
+            9,
+            "new hosts get as many as the others have"
+        );
     }
 
     #[test]
     fn shrinking_takes_what_is_hinted_and_then_the_highest() {
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
-        let id = |node: &str, index: usize| previous.iter().find(|it| it.node == node && it.index == index).unwrap().id.clone();
+        let id = |node: &str, index: usize| {
+            previous
+                .iter()
+                .find(|it| it.node == node && it.index == index)
+                .unwrap()
+                .id
+                .clone()
+        };
         let changed = change(&blueprint, &previous, &[("host", to(1))]);
-        assert_eq!(shown(&changed.removed_and_related, &previous), "host1 app2>host1 app3>host1 (web0>app2+app3)");
-        let hint = Wanted { instances: 1, include: BTreeSet::from([id("host", 0)]), exclude: BTreeSet::new() };
+        assert_eq!(
+            shown(&changed.removed_and_related, &previous),
+            "host1 app2>host1 app3>host1 (web0>app2+app3)"
+        );
+        let hint = Wanted {
+            instances: 1,
+            include: BTreeSet::from([id("host", 0)]),
+            exclude: BTreeSet::new(),
+        };
         let changed = change(&blueprint, &previous, &[("host", hint)]);
-        assert_eq!(shown(&changed.removed_and_related, &previous), "host0 app0>host0 app1>host0 (web0>app0+app1)");
-        let hint = Wanted { instances: 1, include: BTreeSet::new(), exclude: BTreeSet::from([id("app", 1)]) };
+        assert_eq!(
+            shown(&changed.removed_and_related, &previous),
+            "host0 app0>host0 app1>host0 (web0>app0+app1)"
+        );
+        let hint = Wanted {
+            instances: 1,
+            include: BTreeSet::new(),
+            exclude: BTreeSet::from([id("app", 1)]),
+        };
         let changed = change(&blueprint, &previous, &[("app", hint)]);
-        assert_eq!(shown(&changed.removed_and_related, &previous), "(host0) (host1) app0>host0 app3>host1 (web0>app0+app3)");
+        assert_eq!(
+            shown(&changed.removed_and_related, &previous),
+            "(host0) (host1) app0>host0 app3>host1 (web0>app0+app3)"
+        );
     }
 
     #[test]
@@ -339,9 +550,21 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         );
         let previous = expanded(&blueprint);
         let changed = change(&blueprint, &previous, &[("g", to(3))]);
-        assert_eq!(shown(&changed.added_and_related, &changed.instances), "a2 b2>a2");
-        let first = previous.iter().find(|it| it.node == "b" && it.index == 0).unwrap().id.clone();
-        let hint = Wanted { instances: 1, include: BTreeSet::from([first]), exclude: BTreeSet::new() };
+        assert_eq!(
+            shown(&changed.added_and_related, &changed.instances),
+            "a2 b2>a2"
+        );
+        let first = previous
+            .iter()
+            .find(|it| it.node == "b" && it.index == 0)
+            .unwrap()
+            .id
+            .clone();
+        let hint = Wanted {
+            instances: 1,
+            include: BTreeSet::from([first]),
+            exclude: BTreeSet::new(),
+        };
         let changed = change(&blueprint, &previous, &[("g", hint)]);
         assert_eq!(shown(&changed.removed_and_related, &previous), "a0 b0>a0");
     }
@@ -365,10 +588,26 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
 ",
         );
         let previous = expanded(&before);
-        let changed = modify(&after, &before, &previous, &IndexMap::new(), &mut fastrand::Rng::with_seed(2), &mut Diagnostics::default());
-        assert_eq!(shown(&changed.added_and_related, &changed.instances), "(b0) new0>b0 new1>b0");
-        assert_eq!(shown(&changed.removed_and_related, &previous), "(c0) old0>c0");
-        assert_eq!(shown(&changed.extended_and_related, &changed.instances), "b0>c0 (c0)");
+        let changed = modify(
+            &after,
+            &before,
+            &previous,
+            &IndexMap::new(),
+            &mut fastrand::Rng::with_seed(2),
+            &mut Diagnostics::default(),
+        );
+        assert_eq!(
+            shown(&changed.added_and_related, &changed.instances),
+            "(b0) new0>b0 new1>b0"
+        );
+        assert_eq!(
+            shown(&changed.removed_and_related, &previous),
+            "(c0) old0>c0"
+        );
+        assert_eq!(
+            shown(&changed.extended_and_related, &changed.instances),
+            "b0>c0 (c0)"
+        );
         assert_eq!(shown(&changed.reduced_and_related, &previous), "(a0) b0>a0");
     }
 
@@ -387,7 +626,14 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
 
     fn update(before: &Blueprint, after: &Blueprint, previous: &[Instance]) -> Modification {
         let mut faults = Diagnostics::default();
-        let modified = modify(after, before, previous, &IndexMap::new(), &mut fastrand::Rng::with_seed(3), &mut faults);
+        let modified = modify(
+            after,
+            before,
+            previous,
+            &IndexMap::new(),
+            &mut fastrand::Rng::with_seed(3),
+            &mut faults,
+        );
         assert!(faults.is_empty(), "{faults:?}");
         modified
     }
@@ -396,28 +642,55 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     fn an_instance_stays_if_a_group_is_put_around_it_or_taken_away() {
         let node = "  a: {type: t}\n";
         let plain = blueprint(&format!("node_templates:\n{node}"));
-        let (one, two) = (grouped(node, &[("g1", "a")]), grouped(node, &[("g1", "a"), ("g2", "g1")]));
-        let ids = |instances: &[Instance]| instances.iter().map(|it| it.id.clone()).collect::<BTreeSet<_>>();
+        let (one, two) = (
+            grouped(node, &[("g1", "a")]),
+            grouped(node, &[("g1", "a"), ("g2", "g1")]),
+        );
+        let ids = |instances: &[Instance]| {
+            instances
+                .iter()
+                .map(|it| it.id.clone())
+                .collect::<BTreeSet<_>>()
+        };
         let first = expanded(&plain);
         let second = update(&plain, &one, &first).instances;
         let third = update(&one, &two, &second).instances;
         assert_eq!([first.len(), second.len(), third.len()], [1, 2, 4]);
-        assert!(ids(&first).is_subset(&ids(&second)) && ids(&second).is_subset(&ids(&third)), "what is there keeps its id");
+        assert!(
+            ids(&first).is_subset(&ids(&second)) && ids(&second).is_subset(&ids(&third)),
+            "what is there keeps its id"
+        );
         let back = update(&two, &one, &third).instances;
         let plain_again = update(&one, &plain, &back).instances;
-        assert_eq!((back.len(), plain_again), (2, first), "the lowest numbers stay");
+        assert_eq!(
+            (back.len(), plain_again),
+            (2, first),
+            "the lowest numbers stay"
+        );
         assert!(ids(&back).is_subset(&ids(&third)));
     }
 
     #[test]
     fn an_instance_stays_if_another_node_contains_it() {
         let of = |host: &str| {
-            blueprint(&format!("node_templates:\n  one: {{type: t}}\n  two: {{type: t}}\n  a: {{type: t, relationships: [{host}]}}\n"))
+            blueprint(&format!(
+                "node_templates:\n  one: {{type: t}}\n  two: {{type: t}}\n  a: {{type: t, relationships: [{host}]}}\n"
+            ))
         };
-        let (free, there) = (of(""), of("{type: cloudify.relationships.contained_in, target: two}"));
+        let (free, there) = (
+            of(""),
+            of("{type: cloudify.relationships.contained_in, target: two}"),
+        );
         let previous = expanded(&free);
-        let id = |all: &[Instance]| all.iter().find(|it| it.node == "a").map(|it| (it.id.clone(), it.index));
-        assert_eq!(id(&update(&free, &there, &previous).instances), id(&previous));
+        let id = |all: &[Instance]| {
+            all.iter()
+                .find(|it| it.node == "a")
+                .map(|it| (it.id.clone(), it.index))
+        };
+        assert_eq!(
+            id(&update(&free, &there, &previous).instances),
+            id(&previous)
+        );
     }
 
     #[test]
@@ -425,6 +698,12 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
         let changed = change(&blueprint, &previous, &[]);
-        assert_eq!(changed, Modification { instances: previous, ..Modification::default() });
+        assert_eq!(
+            changed,
+            Modification {
+                instances: previous,
+                ..Modification::default()
+            }
+        );
     }
 }

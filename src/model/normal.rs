@@ -1,6 +1,8 @@
-//! The normal form of a blueprint and of its deployment: everything that the parser understood, as JSON.
+//! The normal form of a blueprint and of its deployment: everything that the parser understood, as
+//! JSON.
 //!
-//! Its shape is that of the original's plan: names sorted where order means nothing, empty sections left out.
+//! Its shape is that of the original's plan: names sorted where order means nothing, empty sections
+//! left out.
 
 use super::{
     Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, ScalingGroup, Values,
@@ -39,7 +41,9 @@ struct Sections(JsonMap<String, Json>);
 
 impl Sections {
     fn put(&mut self, name: &str, value: Json) {
-        let is_empty = value.is_null() || value.as_object().is_some_and(JsonMap::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+        let is_empty = value.is_null()
+            || value.as_object().is_some_and(JsonMap::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty);
         if !is_empty {
             self.0.insert(name.to_owned(), value);
         }
@@ -54,43 +58,124 @@ pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
     let mut plan = Sections::default();
     plan.put("version", blueprint.version.as_str().into());
     plan.put("description", blueprint.description.clone().into());
-    plan.put("metadata", blueprint.metadata.as_ref().map_or(Json::Null, Value::to_plan));
+    plan.put(
+        "metadata",
+        blueprint
+            .metadata
+            .as_ref()
+            .map_or(Json::Null, Value::to_plan),
+    );
     match stage {
-        Stage::Parsed => plan.put("inputs", named(&blueprint.inputs, |schema| input(schema, blueprint))),
-        Stage::Deployed { inputs } => plan.put("inputs", sorted(inputs.iter().map(|(name, value)| (name.clone(), value.to_plan())))),
+        Stage::Parsed => plan.put(
+            "inputs",
+            named(&blueprint.inputs, |schema| input(schema, blueprint)),
+        ),
+        Stage::Deployed { inputs } => plan.put(
+            "inputs",
+            sorted(
+                inputs
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.to_plan())),
+            ),
+        ),
     }
     if !deployed {
         put_types(&mut plan, blueprint);
     }
-    plan.put("nodes", sorted(blueprint.nodes.iter().map(|(name, it)| (name.clone(), node(name, it, &plugins, deployed)))));
+    plan.put(
+        "nodes",
+        sorted(
+            blueprint
+                .nodes
+                .iter()
+                .map(|(name, it)| (name.clone(), node(name, it, &plugins, deployed))),
+        ),
+    );
     put_groups(&mut plan, blueprint);
-    plan.put("workflows", sorted(blueprint.workflows.iter().map(|(name, it)| (name.clone(), workflow(it, blueprint)))));
+    plan.put(
+        "workflows",
+        sorted(
+            blueprint
+                .workflows
+                .iter()
+                .map(|(name, it)| (name.clone(), workflow(it, blueprint))),
+        ),
+    );
     put_results(&mut plan, blueprint);
     put_plugins(&mut plan, blueprint, &plugins);
-    let super::Requirements { secrets, parent_capabilities } = &blueprint.requirements;
-    plan.put("requirements", json!({ "parent_capabilities": parent_capabilities, "secrets": secrets }));
+    let super::Requirements {
+        secrets,
+        parent_capabilities,
+    } = &blueprint.requirements;
+    plan.put(
+        "requirements",
+        json!({ "parent_capabilities": parent_capabilities, "secrets": secrets }),
+    );
     Json::Object(plan.0)
 }
 
 fn put_types(plan: &mut Sections, blueprint: &Blueprint) {
-    plan.put("data_types", sorted(blueprint.data_types.iter().map(|(name, flat)| (name.clone(), data_type(flat, blueprint)))));
-    let types = blueprint.relationship_types.iter().map(|(name, flat)| (name.clone(), relationship_type(flat, blueprint)));
+    plan.put(
+        "data_types",
+        sorted(
+            blueprint
+                .data_types
+                .iter()
+                .map(|(name, flat)| (name.clone(), data_type(flat, blueprint))),
+        ),
+    );
+    let types = blueprint
+        .relationship_types
+        .iter()
+        .map(|(name, flat)| (name.clone(), relationship_type(flat, blueprint)));
     plan.put("relationship_types", sorted(types));
-    plan.put("policy_types", named(&blueprint.policy_types, |it| program(it, "properties", blueprint)));
-    plan.put("policy_triggers", named(&blueprint.policy_triggers, |it| program(it, "parameters", blueprint)));
+    plan.put(
+        "policy_types",
+        named(&blueprint.policy_types, |it| {
+            program(it, "properties", blueprint)
+        }),
+    );
+    plan.put(
+        "policy_triggers",
+        named(&blueprint.policy_triggers, |it| {
+            program(it, "parameters", blueprint)
+        }),
+    );
 }
 
 fn put_groups(plan: &mut Sections, blueprint: &Blueprint) {
     plan.put("node_order", blueprint.nodes.keys().cloned().collect());
-    plan.put("groups", sorted(blueprint.groups.iter().map(|(name, group)| (name.clone(), group_form(group)))));
-    plan.put("policies", sorted(blueprint.policies.iter().map(|(name, policy)| (name.clone(), policy_form(policy)))));
+    plan.put(
+        "groups",
+        sorted(
+            blueprint
+                .groups
+                .iter()
+                .map(|(name, group)| (name.clone(), group_form(group))),
+        ),
+    );
+    plan.put(
+        "policies",
+        sorted(
+            blueprint
+                .policies
+                .iter()
+                .map(|(name, policy)| (name.clone(), policy_form(policy))),
+        ),
+    );
     let scaling = blueprint.scaling_groups.iter();
     let form = |group: &ScalingGroup| json!({ "members": group.members, "properties": numbers(&group.numbers) });
-    plan.put("scaling_groups", sorted(scaling.map(|(name, group)| (name.clone(), form(group)))));
+    plan.put(
+        "scaling_groups",
+        sorted(scaling.map(|(name, group)| (name.clone(), form(group)))),
+    );
 }
 
 fn put_results(plan: &mut Sections, blueprint: &Blueprint) {
-    for (section, outputs) in [("outputs", &blueprint.outputs), ("capabilities", &blueprint.capabilities)] {
+    for (section, outputs) in [
+        ("outputs", &blueprint.outputs),
+        ("capabilities", &blueprint.capabilities),
+    ] {
         let form = |output: &Output| {
             if output.is_empty {
                 return json!({});
@@ -103,16 +188,34 @@ fn put_results(plan: &mut Sections, blueprint: &Blueprint) {
         };
         plan.put(section, named(outputs, form));
     }
-    for (section, labels) in [("labels", &blueprint.labels), ("blueprint_labels", &blueprint.blueprint_labels)] {
+    for (section, labels) in [
+        ("labels", &blueprint.labels),
+        ("blueprint_labels", &blueprint.blueprint_labels),
+    ] {
         plan.put(section, named(labels, |label| json!({ "values": label.values.iter().map(Value::to_plan).collect::<Vec<_>>() })));
     }
 }
 
 fn put_plugins(plan: &mut Sections, blueprint: &Blueprint, plugins: &Plugins<'_>) {
-    plan.put("deployment_settings", blueprint.settings.as_ref().map_or(Json::Null, settings));
-    plan.put("resource_tags", blueprint.resource_tags.as_ref().map_or(Json::Null, Value::to_plan));
-    plan.put("deployment_plugins_to_install", plugins.list("central_deployment_agent", blueprint));
-    plan.put("host_agent_plugins_to_install", plugins.list("host_agent", blueprint));
+    plan.put(
+        "deployment_settings",
+        blueprint.settings.as_ref().map_or(Json::Null, settings),
+    );
+    plan.put(
+        "resource_tags",
+        blueprint
+            .resource_tags
+            .as_ref()
+            .map_or(Json::Null, Value::to_plan),
+    );
+    plan.put(
+        "deployment_plugins_to_install",
+        plugins.list("central_deployment_agent", blueprint),
+    );
+    plan.put(
+        "host_agent_plugins_to_install",
+        plugins.list("host_agent", blueprint),
+    );
     plan.put("workflow_plugins_to_install", workflow_plugins(blueprint));
 }
 
@@ -122,8 +225,16 @@ pub fn inter_deployment_functions(blueprint: &Blueprint) -> Vec<Json> {
     let mut found = Vec::new();
     walk(blueprint, &mut |path, value| {
         if let Some(call) = call(value).filter(|call| call.name == "get_capability") {
-            let target = call.arguments.as_list().and_then(|list| list.first()).map_or(Json::Null, Value::to_plan);
-            let known = if target.is_string() { target.clone() } else { Json::Null };
+            let target = call
+                .arguments
+                .as_list()
+                .and_then(|list| list.first())
+                .map_or(Json::Null, Value::to_plan);
+            let known = if target.is_string() {
+                target.clone()
+            } else {
+                Json::Null
+            };
             found.push(json!({ "function_identifier": format!("{path}.get_capability"), "target_deployment": [known, target] }));
         }
     });
@@ -133,7 +244,10 @@ pub fn inter_deployment_functions(blueprint: &Blueprint) -> Vec<Json> {
 /// The instances of a deployment, by node and in the order of their making.
 #[must_use]
 pub fn instances(instances: &[Instance]) -> Json {
-    let node_of: BTreeMap<&str, &str> = instances.iter().map(|it| (it.id.as_str(), it.node.as_str())).collect();
+    let node_of: BTreeMap<&str, &str> = instances
+        .iter()
+        .map(|it| (it.id.as_str(), it.node.as_str()))
+        .collect();
     let mut all: Vec<&Instance> = instances.iter().collect();
     all.sort_by_key(|instance| (&instance.node, instance.index));
     let form = |instance: &&Instance| {
@@ -146,7 +260,11 @@ pub fn instances(instances: &[Instance]) -> Json {
             form["host_id"] = host.clone().into();
         }
         if !instance.groups.is_empty() {
-            form["scaling_groups"] = instance.groups.iter().map(|group| json!({ "name": group.name, "id": group.id })).collect();
+            form["scaling_groups"] = instance
+                .groups
+                .iter()
+                .map(|group| json!({ "name": group.name, "id": group.id }))
+                .collect();
         }
         form
     };
@@ -156,7 +274,8 @@ pub fn instances(instances: &[Instance]) -> Json {
 /// What can be said of instances without their ids: how many there are, and how many go where.
 #[must_use]
 pub fn shape(instances: &[Instance]) -> Json {
-    let by_id: BTreeMap<&str, &Instance> = instances.iter().map(|it| (it.id.as_str(), it)).collect();
+    let by_id: BTreeMap<&str, &Instance> =
+        instances.iter().map(|it| (it.id.as_str(), it)).collect();
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut hosted: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
@@ -168,13 +287,27 @@ pub fn shape(instances: &[Instance]) -> Json {
             groups.entry(&group.name).or_default().insert(&group.id);
         }
         if let Some(host) = instance.host.as_deref().and_then(|id| by_id.get(id)) {
-            *hosted.entry(format!("{} on {}", instance.node, host.node)).or_default().entry(&host.id).or_default() += 1;
+            *hosted
+                .entry(format!("{} on {}", instance.node, host.node))
+                .or_default()
+                .entry(&host.id)
+                .or_default() += 1;
         }
         for tie in &instance.ties {
-            let Some(target) = by_id.get(tie.target.as_str()) else { continue };
+            let Some(target) = by_id.get(tie.target.as_str()) else {
+                continue;
+            };
             let name = format!("{} -[{}]-> {}", instance.node, tie.type_name, target.node);
-            *sources.entry(name.clone()).or_default().entry(&target.id).or_default() += 1;
-            *targets.entry(name).or_default().entry(&instance.id).or_default() += 1;
+            *sources
+                .entry(name.clone())
+                .or_default()
+                .entry(&target.id)
+                .or_default() += 1;
+            *targets
+                .entry(name)
+                .or_default()
+                .entry(&instance.id)
+                .or_default() += 1;
         }
     }
     let counts = |of: BTreeMap<String, BTreeMap<&str, usize>>| -> Json {
@@ -183,7 +316,11 @@ pub fn shape(instances: &[Instance]) -> Json {
             counts.sort_unstable();
             Json::from(counts)
         };
-        Json::Object(of.into_iter().map(|(name, counts)| (name, listed(counts))).collect())
+        Json::Object(
+            of.into_iter()
+                .map(|(name, counts)| (name, listed(counts)))
+                .collect(),
+        )
     };
     json!({
         "count": count,
@@ -201,11 +338,18 @@ fn sorted(entries: impl Iterator<Item = (String, Json)>) -> Json {
 }
 
 fn named<T>(all: &Named<T>, form: impl Fn(&T) -> Json) -> Json {
-    sorted(all.iter().map(|(name, definition)| (name.clone(), form(&definition.body))))
+    sorted(
+        all.iter()
+            .map(|(name, definition)| (name.clone(), form(&definition.body))),
+    )
 }
 
 fn values(values: &Values) -> Json {
-    sorted(values.iter().map(|(name, value)| (name.to_string(), value.to_plan())))
+    sorted(
+        values
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_plan())),
+    )
 }
 
 fn names(names: &[Arc<str>]) -> Vec<&str> {
@@ -215,14 +359,30 @@ fn names(names: &[Arc<str>]) -> Vec<&str> {
 /// A declaration, with the keys that are written. `default` replaces what is written as one.
 fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     let mut form = JsonMap::new();
-    let mut put = |key: &str, value: Option<Json>| form.extend(value.map(|value| (key.to_owned(), value)));
+    let mut put =
+        |key: &str, value: Option<Json>| form.extend(value.map(|value| (key.to_owned(), value)));
     put("type", schema.type_of().map(Json::from));
-    put("default", default.or_else(|| schema.default.as_ref().map(Value::to_plan)));
+    put(
+        "default",
+        default.or_else(|| schema.default.as_ref().map(Value::to_plan)),
+    );
     put("required", schema.required.map(Json::from));
     put("description", schema.description.clone().map(Json::from));
-    put("constraints", schema.constraints_given.as_ref().map(Value::to_plan));
-    put("item_type", schema.item_type.as_ref().map(|name| name.node.clone().into()));
-    put("display_label", schema.display_label.clone().map(Json::from));
+    put(
+        "constraints",
+        schema.constraints_given.as_ref().map(Value::to_plan),
+    );
+    put(
+        "item_type",
+        schema
+            .item_type
+            .as_ref()
+            .map(|name| name.node.clone().into()),
+    );
+    put(
+        "display_label",
+        schema.display_label.clone().map(Json::from),
+    );
     put("hidden", schema.hidden.map(Json::from));
     put("display", schema.display.as_ref().map(Value::to_plan));
     form.extend(schema.nulls.iter().map(|key| (key.to_string(), Json::Null)));
@@ -232,34 +392,72 @@ fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
 /// A declared input. The original loses the messages of constraints that it has tried on a default.
 fn input(schema: &Schema, blueprint: &Blueprint) -> Json {
     let mut form = parameter(schema, blueprint);
-    if schema.default.as_ref().is_some_and(|default| !default.is_null()) {
+    if schema
+        .default
+        .as_ref()
+        .is_some_and(|default| !default.is_null())
+    {
         let constraints = form.get_mut("constraints").and_then(Json::as_array_mut);
-        constraints.into_iter().flatten().filter_map(Json::as_object_mut).for_each(|constraint| {
-            constraint.remove("error_message");
-        });
+        constraints
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_object_mut)
+            .for_each(|constraint| {
+                constraint.remove("error_message");
+            });
     }
     form
 }
 
 /// A declared input or parameter: only a default that is given is completed.
 fn parameter(schema: &Schema, blueprint: &Blueprint) -> Json {
-    let given = schema.default.as_ref().is_some_and(|default| !default.is_null());
-    if given { property(schema, blueprint) } else { schema_form(schema, None) }
+    let given = schema
+        .default
+        .as_ref()
+        .is_some_and(|default| !default.is_null());
+    if given {
+        property(schema, blueprint)
+    } else {
+        schema_form(schema, None)
+    }
 }
 
 /// A declared property; one of a data type has what that type's own defaults give.
 fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
-    let custom = schema.type_of().filter(|name| blueprint.data_types.contains_key(*name));
+    let custom = schema
+        .type_of()
+        .filter(|name| blueprint.data_types.contains_key(*name));
     let default = custom.map(|_| {
-        let empty = Value::new(Span { file: FileId(0), start: 0, end: 0 }, Data::Map(Arc::<Map>::default()));
+        let empty = Value::new(
+            Span {
+                file: FileId(0),
+                start: 0,
+                end: 0,
+            },
+            Data::Map(Arc::<Map>::default()),
+        );
         let given = schema.default.as_ref().unwrap_or(&empty);
-        complete(given, schema, &Place { what: &"", missing: false }, &blueprint.data_types, &mut Diagnostics::default()).to_plan()
+        complete(
+            given,
+            schema,
+            &Place {
+                what: &"",
+                missing: false,
+            },
+            &blueprint.data_types,
+            &mut Diagnostics::default(),
+        )
+        .to_plan()
     });
     schema_form(schema, default)
 }
 
 fn fields(fields: &Fields, blueprint: &Blueprint) -> Json {
-    sorted(fields.iter().map(|(name, field)| (name.to_string(), property(&field.body, blueprint))))
+    sorted(
+        fields
+            .iter()
+            .map(|(name, field)| (name.to_string(), property(&field.body, blueprint))),
+    )
 }
 
 fn data_type(flat: &Flat, blueprint: &Blueprint) -> Json {
@@ -274,12 +472,25 @@ fn data_type(flat: &Flat, blueprint: &Blueprint) -> Json {
 fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
     let operation = |operation: &crate::syntax::ast::Operation<Named<Schema>>| {
         let mut form = rules(&operation.rules);
-        form["implementation"] = operation.implementation.as_ref().map_or("", |text| &text.node).into();
+        form["implementation"] = operation
+            .implementation
+            .as_ref()
+            .map_or("", |text| &text.node)
+            .into();
         form["inputs"] = named(&operation.inputs, |schema| property(schema, blueprint));
         form
     };
-    let interface = |(name, it): (&Arc<str>, &Arc<IndexMap<_, crate::syntax::ast::Definition<Arc<_>>>>)| {
-        (name.to_string(), sorted(it.iter().map(|(name, it): (&Arc<str>, _)| (name.to_string(), operation(&it.body)))))
+    let interface = |(name, it): (
+        &Arc<str>,
+        &Arc<IndexMap<_, crate::syntax::ast::Definition<Arc<_>>>>,
+    )| {
+        (
+            name.to_string(),
+            sorted(
+                it.iter()
+                    .map(|(name, it): (&Arc<str>, _)| (name.to_string(), operation(&it.body))),
+            ),
+        )
     };
     let interfaces = |declared: &super::Declared| sorted(declared.iter().map(interface));
     json!({
@@ -292,7 +503,9 @@ fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
 }
 
 fn program(it: &crate::syntax::ast::PolicyType, properties: &str, blueprint: &Blueprint) -> Json {
-    let Some(source) = &it.source else { return json!({}) };
+    let Some(source) = &it.source else {
+        return json!({});
+    };
     let mut form = json!({ "source": source.node });
     form[properties] = named(&it.properties, |schema| property(schema, blueprint));
     form
@@ -314,7 +527,8 @@ fn operation(operation: &Operation, deployed: bool) -> Json {
     form["plugin"] = operation.plugin.as_ref().into();
     form["operation"] = operation.operation.as_ref().into();
     form["inputs"] = values(&operation.inputs);
-    form["has_intrinsic_functions"] = (deployed && operation.inputs.values().any(holds_call)).into();
+    form["has_intrinsic_functions"] =
+        (deployed && operation.inputs.values().any(holds_call)).into();
     form
 }
 
@@ -324,7 +538,8 @@ struct ShortNames<'a>(BTreeMap<&'a str, usize>);
 impl<'a> ShortNames<'a> {
     fn of(all: &'a Operations) -> Self {
         let mut times = BTreeMap::new();
-        all.keys().for_each(|name| *times.entry(last_part(name)).or_default() += 1);
+        all.keys()
+            .for_each(|name| *times.entry(last_part(name)).or_default() += 1);
         Self(times)
     }
 
@@ -343,7 +558,9 @@ fn operations(all: &Operations, deployed: bool) -> Json {
     let names = ShortNames::of(all);
     let both = all.iter().flat_map(|(name, it)| {
         let form = operation(it, deployed);
-        let short = names.unique(name).map(|short| (short.to_owned(), form.clone()));
+        let short = names
+            .unique(name)
+            .map(|short| (short.to_owned(), form.clone()));
         short.into_iter().chain([(name.to_string(), form)])
     });
     sorted(both)
@@ -351,9 +568,18 @@ fn operations(all: &Operations, deployed: bool) -> Json {
 
 fn node(name: &str, node: &Node, plugins: &Plugins<'_>, deployed: bool) -> Json {
     let own = plugins.of_node.get(name);
-    let with =
-        |executor: &str| -> Vec<&str> { own.into_iter().flatten().filter(|(_, at)| *at == executor).map(|(plugin, _)| *plugin).collect() };
-    let to_install = if node.is_host() { plugins.of_host.get(name).cloned().unwrap_or_default() } else { BTreeSet::new() };
+    let with = |executor: &str| -> Vec<&str> {
+        own.into_iter()
+            .flatten()
+            .filter(|(_, at)| *at == executor)
+            .map(|(plugin, _)| *plugin)
+            .collect()
+    };
+    let to_install = if node.is_host() {
+        plugins.of_host.get(name).cloned().unwrap_or_default()
+    } else {
+        BTreeSet::new()
+    };
     json!({
         "deployment_plugins_to_install": with("central_deployment_agent"),
         "host_id": node.host,
@@ -376,8 +602,10 @@ fn relationship(relationship: &Relationship, deployed: bool) -> Json {
         "type": relationship.type_name.node,
         "type_hierarchy": names(&relationship.relationship_type.hierarchy),
     });
-    for (side, of_side) in [("source_operations", &relationship.source_operations), ("target_operations", &relationship.target_operations)]
-    {
+    for (side, of_side) in [
+        ("source_operations", &relationship.source_operations),
+        ("target_operations", &relationship.target_operations),
+    ] {
         if !of_side.is_empty() {
             form[side] = operations(of_side, deployed);
         }
@@ -424,9 +652,11 @@ fn workflow(workflow: &super::Workflow, blueprint: &Blueprint) -> Json {
 
 fn settings(settings: &crate::syntax::ast::Settings) -> Json {
     let mut form = json!({ "default_schedules": settings.default_schedules.to_plan() });
-    for (key, value) in
-        [("id_template", &settings.id_template), ("display_name", &settings.display_name), ("default_groups", &settings.default_groups)]
-    {
+    for (key, value) in [
+        ("id_template", &settings.id_template),
+        ("display_name", &settings.display_name),
+        ("default_groups", &settings.default_groups),
+    ] {
         if let Some(value) = value {
             form[key] = value.to_plan();
         }
@@ -445,8 +675,15 @@ impl<'a> Plugins<'a> {
     fn of(blueprint: &'a Blueprint) -> Self {
         let mut of_node: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
         let mut note = |node: &'a str, operations: &'a Operations| {
-            let used = operations.values().filter(|operation| !operation.is_empty());
-            of_node.entry(node).or_default().extend(used.map(|it| (it.plugin.as_ref(), it.rules.executor.as_deref().unwrap_or_default())));
+            let used = operations
+                .values()
+                .filter(|operation| !operation.is_empty());
+            of_node.entry(node).or_default().extend(used.map(|it| {
+                (
+                    it.plugin.as_ref(),
+                    it.rules.executor.as_deref().unwrap_or_default(),
+                )
+            }));
         };
         for (name, node) in &blueprint.nodes {
             note(name, &node.operations);
@@ -457,22 +694,47 @@ impl<'a> Plugins<'a> {
         }
         let mut of_host: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, used) in &of_node {
-            if let Some(host) = blueprint.nodes.get(*name).and_then(|node| node.host.as_deref()) {
-                of_host.entry(host).or_default().extend(used.iter().filter(|(_, at)| *at == "host_agent").map(|(plugin, _)| *plugin));
+            if let Some(host) = blueprint
+                .nodes
+                .get(*name)
+                .and_then(|node| node.host.as_deref())
+            {
+                of_host.entry(host).or_default().extend(
+                    used.iter()
+                        .filter(|(_, at)| *at == "host_agent")
+                        .map(|(plugin, _)| *plugin),
+                );
             }
         }
         Self { of_node, of_host }
     }
 
     fn list(&self, executor: &str, blueprint: &Blueprint) -> Json {
-        let used: BTreeSet<&str> = self.of_node.values().flatten().filter(|(_, at)| *at == executor).map(|(plugin, _)| *plugin).collect();
-        used.into_iter().filter_map(|name| Some(plugin(name, &blueprint.plugins.get(name)?.body, executor))).collect()
+        let used: BTreeSet<&str> = self
+            .of_node
+            .values()
+            .flatten()
+            .filter(|(_, at)| *at == executor)
+            .map(|(plugin, _)| *plugin)
+            .collect();
+        used.into_iter()
+            .filter_map(|name| Some(plugin(name, &blueprint.plugins.get(name)?.body, executor)))
+            .collect()
     }
 }
 
 fn workflow_plugins(blueprint: &Blueprint) -> Json {
-    let used: BTreeSet<&str> = blueprint.workflows.values().map(|workflow| workflow.plugin.as_str()).collect();
-    let form = |name: &str| blueprint.plugins.get(name).map(|it| plugin(name, &it.body, &it.body.executor));
+    let used: BTreeSet<&str> = blueprint
+        .workflows
+        .values()
+        .map(|workflow| workflow.plugin.as_str())
+        .collect();
+    let form = |name: &str| {
+        blueprint
+            .plugins
+            .get(name)
+            .map(|it| plugin(name, &it.body, &it.body.executor))
+    };
     used.into_iter().filter_map(form).collect()
 }
 
@@ -498,15 +760,21 @@ fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
     form
 }
 
-/// Secrets and capabilities of the parent that functions name: once for each mention, and again for each
-/// name that what holds the mention goes by, as in the original.
+/// Secrets and capabilities of the parent that functions name: once for each mention, and again for
+/// each name that what holds the mention goes by, as in the original.
 pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
     let mut requirements = super::Requirements::default();
     each_demand(blueprint, &mut |call| match call.name {
         "get_secret" => requirements.secrets.push(call.arguments.to_plan()),
         "get_environment_capability" => {
             let arguments = call.arguments.to_plan();
-            requirements.parent_capabilities.push(if arguments.is_array() { arguments } else { json!([arguments]) });
+            requirements
+                .parent_capabilities
+                .push(if arguments.is_array() {
+                    arguments
+                } else {
+                    json!([arguments])
+                });
         }
         _ => {}
     });
@@ -518,8 +786,14 @@ pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
 pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
     let mut all = BTreeMap::new();
     each_demand(blueprint, &mut |call| {
-        let first = call.arguments.as_list().map_or(Some(call.arguments), |list| list.first());
-        if let Some(name) = first.and_then(Value::as_str).filter(|_| call.name == "get_secret") {
+        let first = call
+            .arguments
+            .as_list()
+            .map_or(Some(call.arguments), |list| list.first());
+        if let Some(name) = first
+            .and_then(Value::as_str)
+            .filter(|_| call.name == "get_secret")
+        {
             all.entry(name.to_owned()).or_insert(call.arguments.span);
         }
     });
@@ -529,7 +803,8 @@ pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
 /// Functions whose arguments a deployment must be given.
 const DEMANDS: [&str; 2] = ["get_secret", "get_environment_capability"];
 
-/// Every call of one of [`DEMANDS`] in a blueprint, in the order in which the original looks for them.
+/// Every call of one of [`DEMANDS`] in a blueprint, in the order in which the original looks for
+/// them.
 fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
     let mut other = |value: &Value| demands_in(value, visit);
     for node in blueprint.nodes.values() {
@@ -541,24 +816,55 @@ fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
             by_both_names(&relationship.target_operations, &mut other);
         }
     }
-    blueprint.outputs.values().for_each(|output| other(&output.body.value));
-    blueprint.policies.values().for_each(|policy| of_numbers(&policy.numbers, &mut other));
-    blueprint.scaling_groups.values().for_each(|group| of_numbers(&group.numbers, &mut other));
-    blueprint.capabilities.values().for_each(|output| other(&output.body.value));
-    blueprint.labels.values().flat_map(|label| &label.body.values).for_each(&mut other);
-    blueprint.settings.iter().flat_map(|settings| &settings.display_name).for_each(&mut other);
+    blueprint
+        .outputs
+        .values()
+        .for_each(|output| other(&output.body.value));
+    blueprint
+        .policies
+        .values()
+        .for_each(|policy| of_numbers(&policy.numbers, &mut other));
+    blueprint
+        .scaling_groups
+        .values()
+        .for_each(|group| of_numbers(&group.numbers, &mut other));
+    blueprint
+        .capabilities
+        .values()
+        .for_each(|output| other(&output.body.value));
+    blueprint
+        .labels
+        .values()
+        .flat_map(|label| &label.body.values)
+        .for_each(&mut other);
+    blueprint
+        .settings
+        .iter()
+        .flat_map(|settings| &settings.display_name)
+        .for_each(&mut other);
 }
 
 /// The default stands in the plan as the current and as the planned number too.
 fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
-    [&numbers.default, &numbers.default, &numbers.default, &numbers.max, &numbers.min].into_iter().for_each(visit);
+    [
+        &numbers.default,
+        &numbers.default,
+        &numbers.default,
+        &numbers.max,
+        &numbers.min,
+    ]
+    .into_iter()
+    .for_each(visit);
 }
 
 /// Inputs of operations, twice where an operation goes by its short name too.
 fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
     // Hardly any asks for something: only then its names matter.
     let mut asks = false;
-    operations.values().flat_map(|operation| operation.inputs.values()).for_each(|value| demands_in(value, &mut |_| asks = true));
+    operations
+        .values()
+        .flat_map(|operation| operation.inputs.values())
+        .for_each(|value| demands_in(value, &mut |_| asks = true));
     if !asks {
         return;
     }
@@ -577,7 +883,9 @@ fn demands_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
             if let Some(call) = call(value).filter(|call| DEMANDS.contains(&call.name)) {
                 visit(call);
             }
-            map.entries.iter().for_each(|(_, item)| demands_in(item, visit));
+            map.entries
+                .iter()
+                .for_each(|(_, item)| demands_in(item, visit));
         }
         _ => {}
     }
@@ -586,17 +894,36 @@ fn demands_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
 /// Every value in which functions are looked for, with its path, and every value inside those.
 fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
     for (name, node) in &blueprint.nodes {
-        inside_all(&format!("nodes.{name}.properties"), node.properties.iter(), visit);
+        inside_all(
+            &format!("nodes.{name}.properties"),
+            node.properties.iter(),
+            visit,
+        );
         of_operations(&format!("nodes.{name}.operations"), &node.operations, visit);
         for relationship in &node.relationships {
             let path = format!("{name}.relationships.{}", relationship.target.node);
-            of_operations(&format!("{path}.source_operations"), &relationship.source_operations, visit);
-            of_operations(&format!("{path}.target_operations"), &relationship.target_operations, visit);
+            of_operations(
+                &format!("{path}.source_operations"),
+                &relationship.source_operations,
+                visit,
+            );
+            of_operations(
+                &format!("{path}.target_operations"),
+                &relationship.target_operations,
+                visit,
+            );
         }
     }
-    for (section, outputs) in [("outputs", &blueprint.outputs), ("capabilities", &blueprint.capabilities)] {
+    for (section, outputs) in [
+        ("outputs", &blueprint.outputs),
+        ("capabilities", &blueprint.capabilities),
+    ] {
         for (name, output) in outputs {
-            inside(&format!("{section}.{name}.value"), &output.body.value, visit);
+            inside(
+                &format!("{section}.{name}.value"),
+                &output.body.value,
+                visit,
+            );
         }
     }
     for (name, label) in &blueprint.labels {
@@ -618,11 +945,19 @@ fn holds_call(value: &Value) -> bool {
 
 fn of_operations(path: &str, operations: &Operations, visit: &mut dyn FnMut(&str, &Value)) {
     for (name, operation) in operations {
-        inside_all(&format!("{path}.{name}.inputs"), operation.inputs.iter(), visit);
+        inside_all(
+            &format!("{path}.{name}.inputs"),
+            operation.inputs.iter(),
+            visit,
+        );
     }
 }
 
-fn inside_all<'v>(path: &str, values: impl Iterator<Item = (&'v Arc<str>, &'v Value)>, visit: &mut dyn FnMut(&str, &Value)) {
+fn inside_all<'v>(
+    path: &str,
+    values: impl Iterator<Item = (&'v Arc<str>, &'v Value)>,
+    visit: &mut dyn FnMut(&str, &Value),
+) {
     for (name, value) in values {
         if matches!(value.data, Data::Map(_) | Data::List(_)) {
             inside(&format!("{path}.{name}"), value, visit);
@@ -633,8 +968,14 @@ fn inside_all<'v>(path: &str, values: impl Iterator<Item = (&'v Arc<str>, &'v Va
 fn inside(path: &str, value: &Value, visit: &mut dyn FnMut(&str, &Value)) {
     visit(path, value);
     match &value.data {
-        Data::List(list) => list.iter().enumerate().for_each(|(at, item)| inside(&format!("{path}[{at}]"), item, visit)),
-        Data::Map(map) => map.entries.iter().for_each(|(key, item)| inside(&format!("{path}.{}", key.to_key()), item, visit)),
+        Data::List(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(at, item)| inside(&format!("{path}[{at}]"), item, visit)),
+        Data::Map(map) => map
+            .entries
+            .iter()
+            .for_each(|(key, item)| inside(&format!("{path}.{}", key.to_key()), item, visit)),
         _ => {}
     }
 }

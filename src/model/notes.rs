@@ -12,17 +12,30 @@ pub struct Notes {
     pub protect: Vec<String>,
     /// Inputs whose values are not to be shown or kept.
     pub sensitive: Vec<String>,
-    /// Nodes whose parameters say what the adopted container is like, for when it is taken over: `dockctl adopt` writes so.
+    /// Nodes whose parameters say what the adopted container is like, for when it is taken over:
+    /// `dockctl adopt` writes so.
     pub adopted: Vec<String>,
 }
 
 impl Notes {
-    /// Reads them. A name that stands for nothing would leave something unprotected or shown: it is a fault.
-    pub(super) fn read(metadata: Option<&Value>, nodes: &[&str], inputs: &[&str], d: &mut Diagnostics) -> Self {
+    /// Reads them. A name that stands for nothing would leave something unprotected or shown: it is
+    /// a fault.
+    pub(super) fn read(
+        metadata: Option<&Value>,
+        nodes: &[&str],
+        inputs: &[&str],
+        d: &mut Diagnostics,
+    ) -> Self {
         let mut read = Self::default();
-        let Some(all) = metadata.and_then(|metadata| metadata.get("dockctl")) else { return read };
+        let Some(all) = metadata.and_then(|metadata| metadata.get("dockctl")) else {
+            return read;
+        };
         let Some(map) = all.as_map() else {
-            d.push(all.span.error(Code::Note, "`metadata.dockctl` is a mapping").label("this is none"));
+            d.push(
+                all.span
+                    .error(Code::Note, "`metadata.dockctl` is a mapping")
+                    .label("this is none"),
+            );
             return read;
         };
         for (word, value) in &map.entries {
@@ -32,7 +45,9 @@ impl Notes {
                 "sensitive" => (&mut read.sensitive, "input", inputs),
                 "adopted" => (&mut read.adopted, "node", nodes),
                 other => {
-                    let fault = word.span.error(Code::Note, format!("`metadata.dockctl` has no `{other}`"));
+                    let fault = word
+                        .span
+                        .error(Code::Note, format!("`metadata.dockctl` has no `{other}`"));
                     d.push(fault.did_you_mean(other, ["protect", "sensitive", "adopted"]));
                     continue;
                 }
@@ -43,16 +58,32 @@ impl Notes {
     }
 }
 
-fn names(key: &str, value: &Value, (what, known): (&str, &[&str]), d: &mut Diagnostics) -> Vec<String> {
+fn names(
+    key: &str,
+    value: &Value,
+    (what, known): (&str, &[&str]),
+    d: &mut Diagnostics,
+) -> Vec<String> {
     let Some(items) = value.as_list() else {
-        d.push(value.span.error(Code::Note, format!("`metadata.dockctl.{key}` is a list of names")).label("this is none"));
+        d.push(
+            value
+                .span
+                .error(
+                    Code::Note,
+                    format!("`metadata.dockctl.{key}` is a list of names"),
+                )
+                .label("this is none"),
+        );
         return Vec::new();
     };
     let mut names = Vec::new();
     for item in items {
         let name = item.to_key();
         if !known.contains(&name.as_str()) {
-            let fault = item.span.error(Code::Note, format!("there is no {what} `{name}`")).label("not defined");
+            let fault = item
+                .span
+                .error(Code::Note, format!("there is no {what} `{name}`"))
+                .label("not defined");
             d.push(fault.did_you_mean(&name, known.iter().copied()));
         }
         names.push(name);

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// An order of names that grows by one rule after another, and never holds a circle by [`prefer`](Self::prefer).
+/// An order of names that grows by one rule after another, and never holds a circle by
+/// [`prefer`](Self::prefer).
 #[derive(Clone, Debug, Default)]
 pub struct Precedence<'a> {
     /// For each name those that come directly before it.
@@ -53,7 +54,11 @@ mod tests {
         let mut order = Precedence::default();
         order.require("c", "b");
         order.require("b", "a");
-        assert!(order.comes_after("c", "a") && !order.comes_after("a", "c") && !order.comes_after("a", "a"));
+        assert!(
+            order.comes_after("c", "a")
+                && !order.comes_after("a", "c")
+                && !order.comes_after("a", "a")
+        );
         assert!(!order.prefer("a", "c"), "c comes after a already");
         assert!(order.prefer("d", "c") && order.prefer("d", "d") && !order.prefer("a", "d"));
         order.require("x", "x");

@@ -1,7 +1,8 @@
 //! `Ast` to [`Blueprint`]: every reference resolved, every type flattened.
 
 use super::{
-    Blueprint, Node, Notes, Relationship, RelationshipKind, Values, Workflow, constraints, function, groups,
+    Blueprint, Node, Notes, Relationship, RelationshipKind, Values, Workflow, constraints,
+    function, groups,
     implementation::{Implementations, Side},
     normal,
     scaling::Numbers,
@@ -24,17 +25,30 @@ pub type Provided = fn(plugin: &str) -> bool;
 /// Resolves a merged blueprint. What is faulty is left out, so that one run finds all faults.
 #[must_use]
 pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnostics) -> Blueprint {
-    let folder = sources.path(ast.file).and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+    let folder = sources
+        .path(ast.file)
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .unwrap_or_default();
     let types = Types::new(&ast, d);
     check_defaults(&ast.inputs, &types.data, d);
-    let mut resolver = Resolver { ast: &ast, types: &types, implementations: Implementations::new(&ast, &types.data, folder), filled: 0 };
+    let mut resolver = Resolver {
+        ast: &ast,
+        types: &types,
+        implementations: Implementations::new(&ast, &types.data, folder),
+        filled: 0,
+    };
     for flat in types.relationships.values() {
         resolver.implementations.check(flat, Side::Source, d);
         resolver.implementations.check(flat, Side::Target, d);
     }
     let mut nodes = IndexMap::with_capacity(ast.node_templates.len());
     for (name, node) in &ast.node_templates {
-        nodes.extend(resolver.node(name, node, d).map(|node| (name.clone(), node)));
+        nodes.extend(
+            resolver
+                .node(name, node, d)
+                .map(|node| (name.clone(), node)),
+        );
     }
     let workflows = resolver.workflows(d);
     check_circles(&nodes, d);
@@ -43,8 +57,10 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
     let all_groups = groups::groups(&ast, &types.data, d);
     let policies = groups::policies(&ast, &all_groups, d);
     let scaling_groups = groups::scaling_groups(&all_groups, &policies, &nodes, d);
-    let (names, inputs): (Vec<&str>, Vec<&str>) =
-        (ast.node_templates.keys().map(String::as_str).collect(), ast.inputs.keys().map(String::as_str).collect());
+    let (names, inputs): (Vec<&str>, Vec<&str>) = (
+        ast.node_templates.keys().map(String::as_str).collect(),
+        ast.inputs.keys().map(String::as_str).collect(),
+    );
     let mut blueprint = Blueprint {
         version: ast.version,
         data_types: types.data,
@@ -80,7 +96,16 @@ fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics)
         if let Some(default) = &input.body.default {
             check_items(name, default, &input.body, d);
             // What is wrong with the default itself was told with its type.
-            let whole = complete(default, &input.body, &Place { what: &"", missing: false }, data, &mut Diagnostics::default());
+            let whole = complete(
+                default,
+                &input.body,
+                &Place {
+                    what: &"",
+                    missing: false,
+                },
+                data,
+                &mut Diagnostics::default(),
+            );
             constraints::check(name, &whole, &input.body, default.span, d);
         }
     }
@@ -88,12 +113,25 @@ fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics)
 
 /// Items of a list must be of the declared type.
 pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Diagnostics) {
-    let Some(item_type) = &schema.item_type else { return };
+    let Some(item_type) = &schema.item_type else {
+        return;
+    };
     // A text is looked at letter by letter, as in the original.
-    let items = value.as_str().map_or_else(|| value.as_list().unwrap_or_default(), |_| std::slice::from_ref(value));
+    let items = value.as_str().map_or_else(
+        || value.as_list().unwrap_or_default(),
+        |_| std::slice::from_ref(value),
+    );
     for item in items.iter().filter(|item| !fits(item, &item_type.node)) {
-        let message = format!("items of input `{name}` must be of type {}, and this is {}", item_type.node, item.kind());
-        d.push(item.span.error(Code::TypeMismatch, message).related(item_type.span, "declared here"));
+        let message = format!(
+            "items of input `{name}` must be of type {}, and this is {}",
+            item_type.node,
+            item.kind()
+        );
+        d.push(
+            item.span
+                .error(Code::TypeMismatch, message)
+                .related(item_type.span, "declared here"),
+        );
     }
 }
 
@@ -124,21 +162,44 @@ impl std::fmt::Display for What<'_> {
 }
 
 impl Resolver<'_> {
-    fn node(&mut self, name: &str, node: &Definition<ast::NodeTemplate>, d: &mut Diagnostics) -> Option<Node> {
+    fn node(
+        &mut self,
+        name: &str,
+        node: &Definition<ast::NodeTemplate>,
+        d: &mut Diagnostics,
+    ) -> Option<Node> {
         let type_name = node.body.type_name.as_ref()?;
-        let unknown = Flat { is_open: true, ..Flat::default() };
+        let unknown = Flat {
+            is_open: true,
+            ..Flat::default()
+        };
         let known: Option<&Flat> = self.types.nodes.get(&type_name.node).map(AsRef::as_ref);
         if known.is_none() {
             d.push(self.unknown_type(type_name));
         }
         let flat = known.unwrap_or(&unknown);
-        let what = What { node: name, target: None };
-        let owner = Owner { what: &what, span: node.name };
+        let what = What {
+            node: name,
+            target: None,
+        };
+        let owner = Owner {
+            what: &what,
+            span: node.name,
+        };
         Some(Node {
-            name: Spanned { node: name.to_owned(), span: node.name },
+            name: Spanned {
+                node: name.to_owned(),
+                span: node.name,
+            },
             hierarchy: flat.hierarchy.clone(),
             properties: self.fill(&node.body.properties, flat, &owner, d),
-            operations: self.implementations.operations(flat, Side::Node, &node.body.interfaces, &owner, d),
+            operations: self.implementations.operations(
+                flat,
+                Side::Node,
+                &node.body.interfaces,
+                &owner,
+                d,
+            ),
             relationships: self.relationships(name, node, d),
             is_open: flat.is_open,
             deploy: node.body.deploy.clone(),
@@ -148,10 +209,23 @@ impl Resolver<'_> {
     }
 
     fn unknown_type(&self, type_name: &Spanned<String>) -> Diagnostic {
-        let fault = type_name.span.error(Code::UnknownNodeType, format!("there is no node type `{}`", type_name.node)).label("not defined");
-        let fault = fault.did_you_mean(&type_name.node, self.ast.node_types.keys().map(String::as_str));
+        let fault = type_name
+            .span
+            .error(
+                Code::UnknownNodeType,
+                format!("there is no node type `{}`", type_name.node),
+            )
+            .label("not defined");
+        let fault = fault.did_you_mean(
+            &type_name.node,
+            self.ast.node_types.keys().map(String::as_str),
+        );
         let lacks_basic = !self.types.nodes.contains_key(BASES[0]);
-        if lacks_basic && is_basic(&type_name.node) { fault.hint(BASIC_TYPES) } else { fault }
+        if lacks_basic && is_basic(&type_name.node) {
+            fault.hint(BASIC_TYPES)
+        } else {
+            fault
+        }
     }
 
     /// Fills in properties, unless there are too many values by now.
@@ -164,42 +238,88 @@ impl Resolver<'_> {
             }
             // Its unknown ancestors may declare what is given.
             let mut faults = Diagnostics::default();
-            let values = fill(given, &flat.properties, owner, &self.types.data, &mut faults);
+            let values = fill(
+                given,
+                &flat.properties,
+                owner,
+                &self.types.data,
+                &mut faults,
+            );
             faults.retain(|fault| fault.code != Code::UndefinedProperty);
             d.append(faults);
             return values;
         }
         if before <= FILLED {
-            let fault = owner.span.error(Code::Limit, format!("data types stand for more than {FILLED} values in this blueprint"));
+            let fault = owner.span.error(
+                Code::Limit,
+                format!("data types stand for more than {FILLED} values in this blueprint"),
+            );
             d.push(fault.hint("each node or relationship whose type has a property of a data type has all the values of that type"));
         }
         Values::new()
     }
 
-    fn relationships(&mut self, source: &str, node: &Definition<ast::NodeTemplate>, d: &mut Diagnostics) -> Vec<Relationship> {
-        let all: Vec<Relationship> =
-            node.body.relationships.iter().filter_map(|relationship| self.relationship(source, relationship, d)).collect();
-        let mut containers = all.iter().filter(|relationship| relationship.kind == Some(RelationshipKind::ContainedIn));
+    fn relationships(
+        &mut self,
+        source: &str,
+        node: &Definition<ast::NodeTemplate>,
+        d: &mut Diagnostics,
+    ) -> Vec<Relationship> {
+        let all: Vec<Relationship> = node
+            .body
+            .relationships
+            .iter()
+            .filter_map(|relationship| self.relationship(source, relationship, d))
+            .collect();
+        let mut containers = all
+            .iter()
+            .filter(|relationship| relationship.kind == Some(RelationshipKind::ContainedIn));
         if let (Some(first), Some(second)) = (containers.next(), containers.next()) {
-            let fault = second.target.span.error(Code::SeveralContainers, format!("node `{source}` is contained in two nodes"));
+            let fault = second.target.span.error(
+                Code::SeveralContainers,
+                format!("node `{source}` is contained in two nodes"),
+            );
             d.push(fault.related(first.target.span, "the first container"));
         }
         all
     }
 
-    fn relationship(&mut self, source: &str, relationship: &ast::Relationship, d: &mut Diagnostics) -> Option<Relationship> {
-        let ast::Relationship { type_name, target, .. } = relationship;
+    fn relationship(
+        &mut self,
+        source: &str,
+        relationship: &ast::Relationship,
+        d: &mut Diagnostics,
+    ) -> Option<Relationship> {
+        let ast::Relationship {
+            type_name, target, ..
+        } = relationship;
         self.check_target(source, target, d);
         let Some(flat) = self.types.relationships.get(&type_name.node) else {
             let message = format!("there is no relationship type `{}`", type_name.node);
-            let fault = type_name.span.error(Code::UnknownRelationship, message).label("not defined");
-            let fault = fault.did_you_mean(&type_name.node, self.ast.relationships.keys().map(String::as_str));
+            let fault = type_name
+                .span
+                .error(Code::UnknownRelationship, message)
+                .label("not defined");
+            let fault = fault.did_you_mean(
+                &type_name.node,
+                self.ast.relationships.keys().map(String::as_str),
+            );
             let lacks_basic = !self.types.relationships.contains_key(BASES[1]);
-            d.push(if lacks_basic && is_basic(&type_name.node) { fault.hint(BASIC_TYPES) } else { fault });
+            d.push(if lacks_basic && is_basic(&type_name.node) {
+                fault.hint(BASIC_TYPES)
+            } else {
+                fault
+            });
             return None;
         };
-        let what = What { node: source, target: Some(&target.node) };
-        let owner = Owner { what: &what, span: type_name.span };
+        let what = What {
+            node: source,
+            target: Some(&target.node),
+        };
+        let owner = Owner {
+            what: &what,
+            span: type_name.span,
+        };
         let properties = self.fill(&relationship.properties, flat, &owner, d);
         if type_name.node == "cloudify.relationships.depends_on_lifecycle_operation" {
             self.check_lifecycle(&relationship.properties, target, type_name.span, d);
@@ -209,31 +329,76 @@ impl Resolver<'_> {
             kind: kind(flat),
             properties,
             target: target.clone(),
-            source_operations: self.implementations.operations(flat, Side::Source, &relationship.source_interfaces, &owner, d),
-            target_operations: self.implementations.operations(flat, Side::Target, &relationship.target_interfaces, &owner, d),
+            source_operations: self.implementations.operations(
+                flat,
+                Side::Source,
+                &relationship.source_interfaces,
+                &owner,
+                d,
+            ),
+            target_operations: self.implementations.operations(
+                flat,
+                Side::Target,
+                &relationship.target_interfaces,
+                &owner,
+                d,
+            ),
             relationship_type: flat.clone(),
         })
     }
 
     fn check_target(&self, source: &str, target: &Spanned<String>, d: &mut Diagnostics) {
         if target.node == source {
-            d.push(target.span.error(Code::SelfRelationship, format!("node `{source}` has a relationship to itself")));
+            d.push(target.span.error(
+                Code::SelfRelationship,
+                format!("node `{source}` has a relationship to itself"),
+            ));
         } else if !self.ast.node_templates.contains_key(&target.node) {
-            let fault = target.span.error(Code::UnknownTarget, format!("there is no node `{}`", target.node)).label("not defined");
-            d.push(fault.did_you_mean(&target.node, self.ast.node_templates.keys().map(String::as_str)));
+            let fault = target
+                .span
+                .error(
+                    Code::UnknownTarget,
+                    format!("there is no node `{}`", target.node),
+                )
+                .label("not defined");
+            d.push(fault.did_you_mean(
+                &target.node,
+                self.ast.node_templates.keys().map(String::as_str),
+            ));
         }
     }
 
-    /// The source waits for one operation of the target: it must be said which, and the target's own template must write it.
-    fn check_lifecycle(&self, given: &crate::syntax::Map, target: &Spanned<String>, span: Span, d: &mut Diagnostics) {
-        let Some(operation) = given.get("operation").filter(|value| !value.is_null() && value.as_str() != Some("")) else {
-            d.push(span.error(Code::LifecycleOperation, "the relationship does not say which operation it waits for"));
+    /// The source waits for one operation of the target: it must be said which, and the target's
+    /// own template must write it.
+    fn check_lifecycle(
+        &self,
+        given: &crate::syntax::Map,
+        target: &Spanned<String>,
+        span: Span,
+        d: &mut Diagnostics,
+    ) {
+        let Some(operation) = given
+            .get("operation")
+            .filter(|value| !value.is_null() && value.as_str() != Some(""))
+        else {
+            d.push(span.error(
+                Code::LifecycleOperation,
+                "the relationship does not say which operation it waits for",
+            ));
             return;
         };
-        let written = self.ast.node_templates.get(&target.node).and_then(|node| node.body.interfaces.get("cloudify.interfaces.lifecycle"));
+        let written = self
+            .ast
+            .node_templates
+            .get(&target.node)
+            .and_then(|node| node.body.interfaces.get("cloudify.interfaces.lifecycle"));
         let name = operation.as_str().unwrap_or_default();
         if !written.is_some_and(|interface| interface.body.contains_key(name)) {
-            let message = format!("node `{}` writes no lifecycle operation `{}`", target.node, operation.to_key());
+            let message = format!(
+                "node `{}` writes no lifecycle operation `{}`",
+                target.node,
+                operation.to_key()
+            );
             d.push(operation.span.error(Code::LifecycleTarget, message));
         }
     }
@@ -242,16 +407,31 @@ impl Resolver<'_> {
         let workflow = |name: &String, workflow: &ast::Workflow, d: &mut Diagnostics| {
             let mapping = workflow.mapping.as_ref()?;
             let mut parameters = workflow.parameters.clone();
-            let place = parameters.get("script_path").or_else(|| parameters.get("script_source"));
+            let place = parameters
+                .get("script_path")
+                .or_else(|| parameters.get("script_source"));
             if let Some(given) = place.filter(|_| self.implementations.is_script(&mapping.node)) {
-                d.push(given.name.error(Code::ScriptInput, format!("workflow `{name}` is a script, and declares where it is too")));
+                d.push(given.name.error(
+                    Code::ScriptInput,
+                    format!("workflow `{name}` is a script, and declares where it is too"),
+                ));
             }
             let found = self.implementations.workflow(mapping, name, d)?;
             if let Some((input, script)) = found.script {
                 let description = Some("Workflow script executed by the script plugin".to_owned());
                 let span = script.span;
-                let schema = Schema { default: Some(script), description, ..Schema::default() };
-                parameters.insert(input.to_owned(), Definition { name: span, body: schema });
+                let schema = Schema {
+                    default: Some(script),
+                    description,
+                    ..Schema::default()
+                };
+                parameters.insert(
+                    input.to_owned(),
+                    Definition {
+                        name: span,
+                        body: schema,
+                    },
+                );
             }
             Some(Workflow {
                 plugin: found.plugin.to_string(),
@@ -261,12 +441,20 @@ impl Resolver<'_> {
                 availability_rules: workflow.availability_rules.clone(),
             })
         };
-        self.ast.workflows.iter().filter_map(|(name, it)| Some((name.clone(), workflow(name, &it.body, d)?))).collect()
+        self.ast
+            .workflows
+            .iter()
+            .filter_map(|(name, it)| Some((name.clone(), workflow(name, &it.body, d)?)))
+            .collect()
     }
 }
 
 fn kind(flat: &Arc<Flat>) -> Option<RelationshipKind> {
-    let derived = |name: &str| flat.hierarchy.iter().any(|ancestor| ancestor.as_ref() == name);
+    let derived = |name: &str| {
+        flat.hierarchy
+            .iter()
+            .any(|ancestor| ancestor.as_ref() == name)
+    };
     match () {
         () if derived("cloudify.relationships.contained_in") => Some(RelationshipKind::ContainedIn),
         () if derived("cloudify.relationships.connected_to") => Some(RelationshipKind::ConnectedTo),
@@ -282,7 +470,11 @@ fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
     let mut on_path: Vec<bool> = vec![false; nodes.len()];
     for start in 0..nodes.len() {
         // Each frame: a node and the next of its relationships to follow.
-        let mut path: Vec<(usize, usize)> = if settled[start] { vec![] } else { vec![(start, 0)] };
+        let mut path: Vec<(usize, usize)> = if settled[start] {
+            vec![]
+        } else {
+            vec![(start, 0)]
+        };
         while let Some((at, next)) = path.last_mut() {
             let at = *at;
             on_path[at] = true;
@@ -292,12 +484,23 @@ fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
                 continue;
             };
             *next += 1;
-            let Some(target) = nodes.get_index_of(&relationship.target.node).filter(|target| *target != at) else { continue };
+            let Some(target) = nodes
+                .get_index_of(&relationship.target.node)
+                .filter(|target| *target != at)
+            else {
+                continue;
+            };
             if on_path[target] {
-                let from = path.iter().position(|(node, _)| *node == target).unwrap_or(0);
+                let from = path
+                    .iter()
+                    .position(|(node, _)| *node == target)
+                    .unwrap_or(0);
                 let names = path[from..].iter().map(|(node, _)| *node).chain([target]);
                 let names: Vec<&str> = names.map(|node| nodes[node].name.node.as_str()).collect();
-                let message = format!("nodes depend on each other in a circle: {}", names.join(" → "));
+                let message = format!(
+                    "nodes depend on each other in a circle: {}",
+                    names.join(" → ")
+                );
                 d.push(relationship.target.span.error(Code::Cycle, message));
             } else if !settled[target] {
                 path.push((target, 0));
@@ -323,7 +526,9 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
                 Some(at) => {
                     path.push(at);
                     hosts[at] = Some(None); // Ends a circle, which has been reported.
-                    current = nodes[at].container().and_then(|name| nodes.get_index_of(name));
+                    current = nodes[at]
+                        .container()
+                        .and_then(|name| nodes.get_index_of(name));
                 }
             }
         };
@@ -340,8 +545,12 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
 /// Whether a node and everything that it is in are known: what is not may well be a host.
 fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bool {
     for _ in 0..nodes.len() {
-        let Some(container) = node.container().filter(|_| !node.is_open) else { return !node.is_open };
-        let Some(next) = nodes.get(container) else { return false };
+        let Some(container) = node.container().filter(|_| !node.is_open) else {
+            return !node.is_open;
+        };
+        let Some(next) = nodes.get(container) else {
+            return false;
+        };
         node = next;
     }
     false // A circle, which is told elsewhere.
@@ -349,25 +558,45 @@ fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bo
 
 /// A plugin that runs on hosts needs one. What dockctl itself provides runs where dockctl runs.
 fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagnostics) {
-    let on_host = |operation: &super::Operation| operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin);
+    let on_host = |operation: &super::Operation| {
+        operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin)
+    };
     let mut refuse = |node: &Node, operation: &super::Operation| {
         if !is_all_known(node, nodes) {
             return;
         }
-        let message =
-            format!("node `{}` is on no host, and the plugin `{}` of its operations runs on one", node.name.node, operation.plugin);
-        let fault = operation.span.error(Code::NoHost, message).related(node.name.span, "the node");
-        d.push(fault.hint("contain the node in a host, or use the executor central_deployment_agent"));
+        let message = format!(
+            "node `{}` is on no host, and the plugin `{}` of its operations runs on one",
+            node.name.node, operation.plugin
+        );
+        let fault = operation
+            .span
+            .error(Code::NoHost, message)
+            .related(node.name.span, "the node");
+        d.push(
+            fault.hint("contain the node in a host, or use the executor central_deployment_agent"),
+        );
     };
     for node in nodes.values() {
-        let own = node.operations.values().chain(node.relationships.iter().flat_map(|it| it.source_operations.values()));
+        let own = node.operations.values().chain(
+            node.relationships
+                .iter()
+                .flat_map(|it| it.source_operations.values()),
+        );
         if node.host.is_none() {
-            own.filter(|operation| on_host(operation)).for_each(|operation| refuse(node, operation));
+            own.filter(|operation| on_host(operation))
+                .for_each(|operation| refuse(node, operation));
         }
         for relationship in &node.relationships {
-            let target = nodes.get(&relationship.target.node).filter(|target| target.host.is_none());
+            let target = nodes
+                .get(&relationship.target.node)
+                .filter(|target| target.host.is_none());
             let Some(target) = target else { continue };
-            relationship.target_operations.values().filter(|operation| on_host(operation)).for_each(|operation| refuse(target, operation));
+            relationship
+                .target_operations
+                .values()
+                .filter(|operation| on_host(operation))
+                .for_each(|operation| refuse(target, operation));
         }
     }
 }

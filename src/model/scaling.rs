@@ -21,13 +21,24 @@ const UNBOUNDED: i64 = -1;
 
 impl Numbers {
     /// Reads what a blueprint gives. `deploy` is the older spelling of the default.
-    pub(super) fn new(given: &Scalable, deploy: Option<&Value>, place: Span, d: &mut Diagnostics) -> Self {
+    pub(super) fn new(
+        given: &Scalable,
+        deploy: Option<&Value>,
+        place: Span,
+        d: &mut Diagnostics,
+    ) -> Self {
         let span = given.span.unwrap_or(place);
         let whole = |number| Value::new(span, Data::Int(number));
         let numbers = Self {
             min: given.min.clone().unwrap_or_else(|| whole(0)),
-            max: given.max.clone().map_or_else(|| whole(UNBOUNDED), unbounded),
-            default: deploy.or(given.default.as_ref()).cloned().unwrap_or_else(|| whole(1)),
+            max: given
+                .max
+                .clone()
+                .map_or_else(|| whole(UNBOUNDED), unbounded),
+            default: deploy
+                .or(given.default.as_ref())
+                .cloned()
+                .unwrap_or_else(|| whole(1)),
         };
         numbers.check(d);
         numbers
@@ -35,15 +46,26 @@ impl Numbers {
 
     /// Whether they fit together, as far as they are known.
     fn check(&self, d: &mut Diagnostics) {
-        let shapes = [("min_instances", &self.min), ("max_instances", &self.max), ("default_instances", &self.default)];
-        let faults: Vec<Diagnostic> = shapes.iter().filter_map(|(name, value)| shape(name, value)).collect();
+        let shapes = [
+            ("min_instances", &self.min),
+            ("max_instances", &self.max),
+            ("default_instances", &self.default),
+        ];
+        let faults: Vec<Diagnostic> = shapes
+            .iter()
+            .filter_map(|(name, value)| shape(name, value))
+            .collect();
         if !faults.is_empty() {
             d.extend(faults);
             return;
         }
         let (min, max, default) = (count(&self.min), count(&self.max), count(&self.default));
-        let below =
-            |name: &str, value: &Value, least: i64| value.span.error(Code::InstanceNumbers, format!("`{name}` must be at least {least}"));
+        let below = |name: &str, value: &Value, least: i64| {
+            value.span.error(
+                Code::InstanceNumbers,
+                format!("`{name}` must be at least {least}"),
+            )
+        };
         if min.is_some_and(|min| min < 0) {
             d.push(below("min_instances", &self.min, 0));
         }
@@ -51,24 +73,45 @@ impl Numbers {
             d.push(below("default_instances", &self.default, 0));
         }
         if max.is_some_and(|max| max < 1 && max != UNBOUNDED) {
-            d.push(below("max_instances", &self.max, 1).hint("-1 or UNBOUNDED: as many as are asked for"));
+            d.push(
+                below("max_instances", &self.max, 1)
+                    .hint("-1 or UNBOUNDED: as many as are asked for"),
+            );
         }
         let bound = max.filter(|max| *max != UNBOUNDED);
         for (low, high, first, second, value) in [
-            (min, default, "min_instances", "default_instances", &self.default),
-            (default, bound, "default_instances", "max_instances", &self.max),
+            (
+                min,
+                default,
+                "min_instances",
+                "default_instances",
+                &self.default,
+            ),
+            (
+                default,
+                bound,
+                "default_instances",
+                "max_instances",
+                &self.max,
+            ),
             (min, bound, "min_instances", "max_instances", &self.max),
         ] {
             if let (Some(low), Some(high)) = (low, high)
                 && low > high
             {
                 let message = format!("`{first}` is {low}, and `{second}` is {high}");
-                d.push(value.span.error(Code::InstanceNumbers, message).hint("min_instances ≤ default_instances ≤ max_instances"));
+                d.push(
+                    value
+                        .span
+                        .error(Code::InstanceNumbers, message)
+                        .hint("min_instances ≤ default_instances ≤ max_instances"),
+                );
             }
         }
     }
 
-    /// The number to begin with, if it is known. A function can come to less than 0: that is none, as in the original.
+    /// The number to begin with, if it is known. A function can come to less than 0: that is none,
+    /// as in the original.
     #[must_use]
     pub fn first(&self) -> Option<usize> {
         count(&self.default).map(|count| usize::try_from(count).unwrap_or(0))
@@ -76,7 +119,11 @@ impl Numbers {
 }
 
 fn unbounded(value: Value) -> Value {
-    if value.as_str() == Some("UNBOUNDED") { Value::new(value.span, Data::Int(UNBOUNDED)) } else { value }
+    if value.as_str() == Some("UNBOUNDED") {
+        Value::new(value.span, Data::Int(UNBOUNDED))
+    } else {
+        value
+    }
 }
 
 /// A number; booleans count as 1 and 0.
@@ -92,12 +139,26 @@ fn shape(name: &str, value: &Value) -> Option<Diagnostic> {
     match &value.data {
         Data::Int(_) | Data::Bool(_) => None,
         Data::Map(_) if call(value).is_some() => None,
-        Data::Map(_) => Some(value.span.error(Code::InstanceFunction, format!("`{name}` is a mapping that is no function"))),
+        Data::Map(_) => Some(value.span.error(
+            Code::InstanceFunction,
+            format!("`{name}` is a mapping that is no function"),
+        )),
         Data::Str(_) if name == "max_instances" => {
-            let fault = value.span.error(Code::InstanceLiteral, format!("`{name}` is text"));
+            let fault = value
+                .span
+                .error(Code::InstanceLiteral, format!("`{name}` is text"));
             Some(fault.hint("it is a whole number, or UNBOUNDED"))
         }
-        Data::Date(_) | Data::Bytes(_) => Some(value.span.error(Code::Foreign, format!("`{name}` cannot be {}", value.kind()))),
-        _ => Some(value.span.error(Code::Format, format!("`{name}` must be a whole number, and this is {}", value.kind()))),
+        Data::Date(_) | Data::Bytes(_) => Some(value.span.error(
+            Code::Foreign,
+            format!("`{name}` cannot be {}", value.kind()),
+        )),
+        _ => Some(value.span.error(
+            Code::Format,
+            format!(
+                "`{name}` must be a whole number, and this is {}",
+                value.kind()
+            ),
+        )),
     }
 }

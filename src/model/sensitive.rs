@@ -1,8 +1,9 @@
 //! Inputs that must not be kept or shown, whatever they are and whatever functions make of them.
 //!
-//! A blueprint is evaluated twice: with everything, which tells what is wrong and how many instances there are, and without the
-//! sensitive inputs, whose calls stay calls then, as do the functions around them. The second is what a deployment is made of. So a
-//! value is known by its origin: how it looks does not matter.
+//! A blueprint is evaluated twice: with everything, which tells what is wrong and how many
+//! instances there are, and without the sensitive inputs, whose calls stay calls then, as do the
+//! functions around them. The second is what a deployment is made of. So a value is known by its
+//! origin: how it looks does not matter.
 
 use super::{
     Blueprint, Operations, Values,
@@ -17,7 +18,8 @@ use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::sync::Arc;
 
-/// Name of an input that no blueprint can declare: values that no call of an input stands for any more.
+/// Name of an input that no blueprint can declare: values that no call of an input stands for any
+/// more.
 const REST: &str = "\u{0}rest";
 
 /// The sensitive inputs of a blueprint that has its inputs.
@@ -33,13 +35,19 @@ impl Sensitive {
     /// Sensitive inputs with their values.
     #[must_use]
     pub fn new(inputs: IndexMap<String, Json>) -> Self {
-        Self { inputs, rest: Vec::new() }
+        Self {
+            inputs,
+            rest: Vec::new(),
+        }
     }
 
-    /// Puts the structure of a blueprint that was evaluated with everything into one that was evaluated without the sensitive inputs.
+    /// Puts the structure of a blueprint that was evaluated with everything into one that was
+    /// evaluated without the sensitive inputs.
     pub fn cover(&mut self, open: &mut Blueprint, whole: &Blueprint) {
         for (name, node) in &mut open.nodes {
-            let Some(known) = whole.nodes.get(name) else { continue };
+            let Some(known) = whole.nodes.get(name) else {
+                continue;
+            };
             node.numbers = known.numbers.clone();
             self.values(&mut node.properties, &known.properties);
             self.operations(&mut node.operations, &known.operations);
@@ -49,22 +57,41 @@ impl Sensitive {
             }
         }
         for (name, policy) in &mut open.policies {
-            policy.numbers = whole.policies.get(name).map_or_else(|| policy.numbers.clone(), |known| known.numbers.clone());
+            policy.numbers = whole
+                .policies
+                .get(name)
+                .map_or_else(|| policy.numbers.clone(), |known| known.numbers.clone());
         }
         for (name, group) in &mut open.scaling_groups {
-            group.numbers = whole.scaling_groups.get(name).map_or_else(|| group.numbers.clone(), |known| known.numbers.clone());
+            group.numbers = whole
+                .scaling_groups
+                .get(name)
+                .map_or_else(|| group.numbers.clone(), |known| known.numbers.clone());
         }
-        let outputs = open.outputs.iter_mut().zip(&whole.outputs).chain(open.capabilities.iter_mut().zip(&whole.capabilities));
+        let outputs = open
+            .outputs
+            .iter_mut()
+            .zip(&whole.outputs)
+            .chain(open.capabilities.iter_mut().zip(&whole.capabilities));
         for ((_, output), (_, known)) in outputs {
             self.value(&mut output.body.value, &known.body.value);
         }
         for ((_, label), (_, known)) in open.labels.iter_mut().zip(&whole.labels) {
-            label.body.values.iter_mut().zip(&known.body.values).for_each(|(value, known)| self.value(value, known));
+            label
+                .body
+                .values
+                .iter_mut()
+                .zip(&known.body.values)
+                .for_each(|(value, known)| self.value(value, known));
         }
     }
 
     /// The inputs of a deployment: a call in the place of each that is sensitive.
-    pub fn cover_inputs(&mut self, open: &mut IndexMap<String, Value>, whole: &IndexMap<String, Value>) {
+    pub fn cover_inputs(
+        &mut self,
+        open: &mut IndexMap<String, Value>,
+        whole: &IndexMap<String, Value>,
+    ) {
         let mut all = whole.clone();
         for (name, value) in &mut all {
             match open.get_mut(name) {
@@ -91,13 +118,18 @@ impl Sensitive {
             return;
         }
         for (name, operation) in Arc::make_mut(open) {
-            let Some(known) = whole.get(name).filter(|known| !Arc::ptr_eq(operation, known)) else { continue };
+            let Some(known) = whole
+                .get(name)
+                .filter(|known| !Arc::ptr_eq(operation, known))
+            else {
+                continue;
+            };
             self.values(&mut Arc::make_mut(operation).inputs, &known.inputs);
         }
     }
 
-    /// A value that is the same without the sensitive inputs is not made of them. Where one is, it must be possible to evaluate it
-    /// later; else it is withheld as a whole.
+    /// A value that is the same without the sensitive inputs is not made of them. Where one is, it
+    /// must be possible to evaluate it later; else it is withheld as a whole.
     fn value(&mut self, open: &mut Value, whole: &Value) {
         let (now, then) = (open.to_json(), whole.to_json());
         if now == then || self.stands_for(&now, &then) {
@@ -112,9 +144,16 @@ impl Sensitive {
         let is_late = |name: &str| !matches!(name, "get_input" | "get_property");
         match (call_of(open), open) {
             (Some(("get_input", arguments)), _) => self.part(arguments).is_some(),
-            (Some((name, arguments)), _) => is_late(name) && self.stands_for(arguments, &Json::Null),
-            (None, Json::Array(items)) => items.iter().enumerate().all(|(at, item)| self.stands_for(item, &whole[at])),
-            (None, Json::Object(entries)) => entries.iter().all(|(key, item)| self.stands_for(item, &whole[key])),
+            (Some((name, arguments)), _) => {
+                is_late(name) && self.stands_for(arguments, &Json::Null)
+            }
+            (None, Json::Array(items)) => items
+                .iter()
+                .enumerate()
+                .all(|(at, item)| self.stands_for(item, &whole[at])),
+            (None, Json::Object(entries)) => entries
+                .iter()
+                .all(|(key, item)| self.stands_for(item, &whole[key])),
             _ => true,
         }
     }
@@ -126,12 +165,16 @@ impl Sensitive {
             _ => (arguments, &[][..]),
         };
         match name.as_str()? {
-            REST => self.rest.get(usize::try_from(path.first()?.as_u64()?).ok()?).cloned(),
+            REST => self
+                .rest
+                .get(usize::try_from(path.first()?.as_u64()?).ok()?)
+                .cloned(),
             name => lookup(self.inputs.get(name)?, path).cloned(),
         }
     }
 
-    /// The value with a call in the place of everything that is sensitive, whose argument is a digest.
+    /// The value with a call in the place of everything that is sensitive, whose argument is a
+    /// digest.
     #[must_use]
     pub fn withheld(&self, value: Json, key: &[u8], secrets: &Secrets) -> Json {
         if let Some(("get_input", arguments)) = call_of(&value)
@@ -143,19 +186,32 @@ impl Sensitive {
         }
         let plain = self.concatenated(&value);
         let value = match value {
-            Json::Array(items) => items.into_iter().map(|item| self.withheld(item, key, secrets)).collect(),
-            Json::Object(entries) => entries.into_iter().map(|(name, item)| (name, self.withheld(item, key, secrets))).collect(),
+            Json::Array(items) => items
+                .into_iter()
+                .map(|item| self.withheld(item, key, secrets))
+                .collect(),
+            Json::Object(entries) => entries
+                .into_iter()
+                .map(|(name, item)| (name, self.withheld(item, key, secrets)))
+                .collect(),
             other => other,
         };
         let Some(plain) = plain else { return value };
         let as_before = secrets.without_withheld(plain);
-        // Journals of older versions have the same in other words, which must not count as a change.
-        if withheld_digests(&as_before).len() == withheld_digests(&value).len() { as_before } else { value }
+        // Journals of older versions have the same in other words, which must not count as a
+        // change.
+        if withheld_digests(&as_before).len() == withheld_digests(&value).len() {
+            as_before
+        } else {
+            value
+        }
     }
 
     /// What a `concat` of texts and sensitive inputs comes to, if nothing else is in it.
     fn concatenated(&self, value: &Json) -> Option<Json> {
-        let Some(("concat", Json::Array(items))) = call_of(value) else { return None };
+        let Some(("concat", Json::Array(items))) = call_of(value) else {
+            return None;
+        };
         let real = |item: &Json| match call_of(item) {
             Some(("get_input", arguments)) => self.part(arguments),
             Some(_) => None,
@@ -173,7 +229,10 @@ impl Sensitive {
         }
         match value {
             Json::Array(items) => items.into_iter().map(|item| self.hidden(item)).collect(),
-            Json::Object(entries) => entries.into_iter().map(|(name, item)| (name, self.hidden(item))).collect(),
+            Json::Object(entries) => entries
+                .into_iter()
+                .map(|(name, item)| (name, self.hidden(item)))
+                .collect(),
             other => other,
         }
     }
@@ -188,7 +247,8 @@ impl Sensitive {
     }
 }
 
-/// The digest that a withheld value is known by. Of texts it is that of the text itself, as it always was.
+/// The digest that a withheld value is known by. Of texts it is that of the text itself, as it
+/// always was.
 #[must_use]
 pub fn digest(key: &[u8], value: &Json) -> String {
     match value {
@@ -212,7 +272,10 @@ fn sorted(value: &Json) -> Json {
     match value {
         Json::Array(items) => items.iter().map(sorted).collect(),
         Json::Object(entries) => {
-            let mut entries: JsonMap<String, Json> = entries.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            let mut entries: JsonMap<String, Json> = entries
+                .iter()
+                .map(|(key, value)| (key.clone(), sorted(value)))
+                .collect();
             entries.sort_keys();
             Json::Object(entries)
         }
@@ -235,13 +298,29 @@ mod tests {
         let of = |value: Json| all.withheld(value, b"k", &secrets);
         let held = |part: &Json| json!({ WITHHELD: digest(b"k", part) });
         assert_eq!(of(json!({ "get_input": "pin" })), held(&json!(7)));
-        assert_eq!(of(json!({ "get_input": ["creds", "ports", 1] })), held(&json!(2)));
-        assert_eq!(of(json!({ "get_input": "creds" })), held(&all.inputs["creds"]));
-        assert_eq!(of(json!([7, "glass-horse"])), json!([7, "glass-horse"]), "the same value of another origin stays");
+        assert_eq!(
+            of(json!({ "get_input": ["creds", "ports", 1] })),
+            held(&json!(2))
+        );
+        assert_eq!(
+            of(json!({ "get_input": "creds" })),
+            held(&all.inputs["creds"])
+        );
+        assert_eq!(
+            of(json!([7, "glass-horse"])),
+            json!([7, "glass-horse"]),
+            "the same value of another origin stays"
+        );
         let upper = of(json!({ "string_upper": { "get_input": "password" } }));
-        assert_eq!(upper, json!({ "string_upper": held(&json!("glass-horse")) }));
+        assert_eq!(
+            upper,
+            json!({ "string_upper": held(&json!("glass-horse")) })
+        );
         assert_eq!(secrets.withheld(&digest(b"k", &json!(2))), Ok(json!(2)));
-        assert_eq!(digest(b"k", &json!({ "a": 1, "b": 2 })), digest(b"k", &json!({ "b": 2, "a": 1 })));
+        assert_eq!(
+            digest(b"k", &json!({ "a": 1, "b": 2 })),
+            digest(b"k", &json!({ "b": 2, "a": 1 }))
+        );
         assert_ne!(digest(b"k", &json!(7)), digest(b"k", &json!("7")));
     }
 
@@ -254,25 +333,41 @@ mod tests {
         let call = json!({ "concat": ["a", "b=", { "get_input": "password" }, ";", "c"] });
         assert_eq!(of(call), json!({ "concat": ["ab=", held, ";c"] }));
         let with_pin = of(json!({ "concat": ["pin=", { "get_input": "pin" }] }));
-        assert_eq!(with_pin, json!({ "concat": ["pin=", { WITHHELD: digest(b"k", &json!(7)) }] }));
+        assert_eq!(
+            with_pin,
+            json!({ "concat": ["pin=", { WITHHELD: digest(b"k", &json!(7)) }] })
+        );
     }
 
     #[test]
     fn people_see_nothing_of_it() {
         let shown = sensitive().hidden(json!({ "a": { "concat": ["x", { "get_input": "pin" }] }, "b": { "get_attribute": ["n", "ip"] } }));
-        assert_eq!(shown, json!({ "a": HIDDEN, "b": { "get_attribute": ["n", "ip"] } }));
+        assert_eq!(
+            shown,
+            json!({ "a": HIDDEN, "b": { "get_attribute": ["n", "ip"] } })
+        );
     }
 
     #[test]
     fn what_cannot_stay_a_call_is_withheld_as_a_whole() {
         let mut all = sensitive();
-        let at = crate::diagnostic::Span { file: crate::diagnostic::FileId(0), start: 0, end: 0 };
+        let at = crate::diagnostic::Span {
+            file: crate::diagnostic::FileId(0),
+            start: 0,
+            end: 0,
+        };
         let mut open = Value::from_json(&json!({ "get_property": ["db", "creds", "user"] }), at);
         all.value(&mut open, &Value::from_json(&json!("bo"), at));
         let secrets = Secrets::default();
-        assert_eq!(all.withheld(open.to_json(), b"k", &secrets), json!({ WITHHELD: digest(b"k", &json!("bo")) }));
+        assert_eq!(
+            all.withheld(open.to_json(), b"k", &secrets),
+            json!({ WITHHELD: digest(b"k", &json!("bo")) })
+        );
         let mut same = Value::from_json(&json!({ "get_attribute": ["db", "ip"] }), at);
-        all.value(&mut same, &Value::from_json(&json!({ "get_attribute": ["db", "ip"] }), at));
+        all.value(
+            &mut same,
+            &Value::from_json(&json!({ "get_attribute": ["db", "ip"] }), at),
+        );
         assert_eq!(same.to_json(), json!({ "get_attribute": ["db", "ip"] }));
     }
 }

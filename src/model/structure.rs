@@ -1,8 +1,9 @@
-//! What of a blueprint decides how many instances there are and how they are connected. It is kept with the deployment, so that this
-//! can be scaled without its blueprint.
+//! What of a blueprint decides how many instances there are and how they are connected. It is kept
+//! with the deployment, so that this can be scaled without its blueprint.
 
 use super::{
-    Blueprint, Definition, Deployment, Instance, Node, Numbers, Relationship, RelationshipKind, ScalingGroup, Tie, Wanted,
+    Blueprint, Definition, Deployment, Instance, Node, Numbers, Relationship, RelationshipKind,
+    ScalingGroup, Tie, Wanted,
     instances::{Containment, Part},
     modify,
 };
@@ -26,18 +27,32 @@ pub struct Structure {
     /// Members of the scaling groups.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub groups: IndexMap<String, BTreeSet<String>>,
-    /// Nodes and groups that were scaled to 0. Absent if an older dockctl made the deployment, which did not keep them.
+    /// Nodes and groups that were scaled to 0. Absent if an older dockctl made the deployment,
+    /// which did not keep them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<BTreeSet<String>>,
 }
 
 impl Structure {
     pub(super) fn of(blueprint: &Blueprint) -> Self {
-        let nodes = blueprint.nodes.iter().map(|(name, node)| (name, &node.numbers));
-        let groups = blueprint.scaling_groups.iter().map(|(name, group)| (name, &group.numbers));
+        let nodes = blueprint
+            .nodes
+            .iter()
+            .map(|(name, node)| (name, &node.numbers));
+        let groups = blueprint
+            .scaling_groups
+            .iter()
+            .map(|(name, group)| (name, &group.numbers));
         Self {
-            numbers: nodes.chain(groups).map(|(name, numbers)| (name.clone(), numbers.first().unwrap_or(1))).collect(),
-            groups: blueprint.scaling_groups.iter().map(|(name, group)| (name.clone(), group.members.clone())).collect(),
+            numbers: nodes
+                .chain(groups)
+                .map(|(name, numbers)| (name.clone(), numbers.first().unwrap_or(1)))
+                .collect(),
+            groups: blueprint
+                .scaling_groups
+                .iter()
+                .map(|(name, group)| (name.clone(), group.members.clone()))
+                .collect(),
             emptied: Some(BTreeSet::new()),
         }
     }
@@ -50,7 +65,12 @@ pub enum Unscalable {
     #[error("there is no node and no scaling group `{0}`")]
     Unknown(String),
     #[error("`{name}` has {current} of them now: {delta:+} would make {after}")]
-    Negative { name: String, current: usize, delta: i64, after: i64 },
+    Negative {
+        name: String,
+        current: usize,
+        delta: i64,
+        after: i64,
+    },
     #[error("instances to remove or to keep are only named when there are to be fewer")]
     HintsWhenGrowing,
     #[error("`{0}` is no instance of what is scaled")]
@@ -92,12 +112,17 @@ pub struct Scaled {
 }
 
 impl Deployment {
-    /// Works out what scaling means. Where instances go and no hint tells which, those with the highest numbers do.
+    /// Works out what scaling means. Where instances go and no hint tells which, those with the
+    /// highest numbers do.
     ///
     /// # Errors
     ///
     /// If it cannot be.
-    pub fn scale(&self, scaling: &Scaling, random: &mut fastrand::Rng) -> Result<Scaled, Unscalable> {
+    pub fn scale(
+        &self,
+        scaling: &Scaling,
+        random: &mut fastrand::Rng,
+    ) -> Result<Scaled, Unscalable> {
         let wanted = self.wanted(scaling)?;
         let mut emptied = self.structure.emptied.clone();
         if let Some(emptied) = &mut emptied {
@@ -106,36 +131,92 @@ impl Deployment {
         }
         let (skeleton, mut d) = (self.skeleton(), Diagnostics::default());
         let wanted = IndexMap::from([(scaling.entity.clone(), wanted)]);
-        let modification = modify(&skeleton, &skeleton, &self.instances, &wanted, random, &mut d);
+        let modification = modify(
+            &skeleton,
+            &skeleton,
+            &self.instances,
+            &wanted,
+            random,
+            &mut d,
+        );
         if d.iter().any(crate::diagnostic::Diagnostic::is_error) {
             return Err(Unscalable::TooMany);
         }
-        let ids = |touched: &[super::Touched]| touched.iter().filter(|it| it.is_changed).map(|it| it.instance.id.clone()).collect();
-        let (added, removed): (Vec<String>, Vec<String>) = (ids(&modification.added_and_related), ids(&modification.removed_and_related));
-        let instances = if removed.is_empty() { modification.instances } else { self.instances.clone() };
-        Ok(Scaled { instances, added, removed, emptied })
+        let ids = |touched: &[super::Touched]| {
+            touched
+                .iter()
+                .filter(|it| it.is_changed)
+                .map(|it| it.instance.id.clone())
+                .collect()
+        };
+        let (added, removed): (Vec<String>, Vec<String>) = (
+            ids(&modification.added_and_related),
+            ids(&modification.removed_and_related),
+        );
+        let instances = if removed.is_empty() {
+            modification.instances
+        } else {
+            self.instances.clone()
+        };
+        Ok(Scaled {
+            instances,
+            added,
+            removed,
+            emptied,
+        })
     }
 
     fn wanted(&self, scaling: &Scaling) -> Result<Wanted, Unscalable> {
-        let Scaling { entity, delta, include, exclude } = scaling;
-        let current = self.number(entity).ok_or_else(|| Unscalable::Unknown(entity.clone()))?;
-        let after = i64::try_from(current).unwrap_or(i64::MAX).saturating_add(*delta);
-        let negative = |_| Unscalable::Negative { name: entity.clone(), current, delta: *delta, after };
+        let Scaling {
+            entity,
+            delta,
+            include,
+            exclude,
+        } = scaling;
+        let current = self
+            .number(entity)
+            .ok_or_else(|| Unscalable::Unknown(entity.clone()))?;
+        let after = i64::try_from(current)
+            .unwrap_or(i64::MAX)
+            .saturating_add(*delta);
+        let negative = |_| Unscalable::Negative {
+            name: entity.clone(),
+            current,
+            delta: *delta,
+            after,
+        };
         let instances = usize::try_from(after).map_err(negative)?;
         self.check_hints(scaling, instances, current)?;
-        Ok(Wanted { instances, include: include.clone(), exclude: exclude.clone() })
+        Ok(Wanted {
+            instances,
+            include: include.clone(),
+            exclude: exclude.clone(),
+        })
     }
 
-    fn check_hints(&self, scaling: &Scaling, wanted: usize, current: usize) -> Result<(), Unscalable> {
-        let Scaling { entity, include, exclude, .. } = scaling;
+    fn check_hints(
+        &self,
+        scaling: &Scaling,
+        wanted: usize,
+        current: usize,
+    ) -> Result<(), Unscalable> {
+        let Scaling {
+            entity,
+            include,
+            exclude,
+            ..
+        } = scaling;
         if include.is_empty() && exclude.is_empty() {
             return Ok(());
         }
         if wanted >= current {
             return Err(Unscalable::HintsWhenGrowing);
         }
-        let is_its =
-            |id: &str| self.instance(id).is_some_and(|it| it.node == *entity || it.groups.iter().any(|group| group.name == *entity));
+        let is_its = |id: &str| {
+            self.instance(id).is_some_and(|it| {
+                it.node == *entity || it.groups.iter().any(|group| group.name == *entity)
+            })
+        };
         if let Some(unknown) = include.iter().chain(exclude).find(|id| !is_its(id)) {
             return Err(Unscalable::UnknownInstance(unknown.clone()));
         }
@@ -143,15 +224,22 @@ impl Deployment {
             return Err(Unscalable::Contradiction(both.clone()));
         }
         if exclude.len() > wanted {
-            return Err(Unscalable::TooManyKept { kept: exclude.len(), wanted });
+            return Err(Unscalable::TooManyKept {
+                kept: exclude.len(),
+                wanted,
+            });
         }
         if include.len() > current - wanted {
-            return Err(Unscalable::TooManyRemoved { removed: include.len(), fewer: current - wanted });
+            return Err(Unscalable::TooManyRemoved {
+                removed: include.len(),
+                fewer: current - wanted,
+            });
         }
         Ok(())
     }
 
-    /// How many instances a node or a group has, for each instance of what contains it; none if there is no such thing.
+    /// How many instances a node or a group has, for each instance of what contains it; none if
+    /// there is no such thing.
     #[must_use]
     pub fn number(&self, entity: &str) -> Option<usize> {
         let is_group = self.structure.groups.contains_key(entity);
@@ -160,47 +248,90 @@ impl Deployment {
         }
         let mut inside: HashMap<Option<&str>, BTreeSet<&str>> = HashMap::new();
         for instance in &self.instances {
-            let container = instance.ties.iter().find(|tie| tie.kind == RelationshipKind::ContainedIn).map(|tie| tie.target.as_str());
-            if let Some(at) = instance.groups.iter().position(|group| group.name == entity) {
-                let outer = instance.groups.get(at + 1).map(|group| group.id.as_str()).or(container);
-                inside.entry(outer).or_default().insert(&instance.groups[at].id);
+            let container = instance
+                .ties
+                .iter()
+                .find(|tie| tie.kind == RelationshipKind::ContainedIn)
+                .map(|tie| tie.target.as_str());
+            if let Some(at) = instance
+                .groups
+                .iter()
+                .position(|group| group.name == entity)
+            {
+                let outer = instance
+                    .groups
+                    .get(at + 1)
+                    .map(|group| group.id.as_str())
+                    .or(container);
+                inside
+                    .entry(outer)
+                    .or_default()
+                    .insert(&instance.groups[at].id);
             } else if instance.node == entity {
-                let outer = instance.groups.first().map(|group| group.id.as_str()).or(container);
+                let outer = instance
+                    .groups
+                    .first()
+                    .map(|group| group.id.as_str())
+                    .or(container);
                 inside.entry(outer).or_default().insert(&instance.id);
             }
         }
         Some(inside.values().map(BTreeSet::len).max().unwrap_or(0))
     }
 
-    /// Names of nodes that have no instance although neither the blueprint nor `scale` says 0. There are none, unless dockctl itself
-    /// has a fault: to go on would remove what such a node has.
+    /// Names of nodes that have no instance although neither the blueprint nor `scale` says 0.
+    /// There are none, unless dockctl itself has a fault: to go on would remove what such a node
+    /// has.
     #[must_use]
     pub fn unpopulated(&self) -> Vec<&str> {
-        let Some(emptied) = &self.structure.emptied else { return Vec::new() };
+        let Some(emptied) = &self.structure.emptied else {
+            return Vec::new();
+        };
         let skeleton = self.skeleton();
         let containment = Containment::new(&skeleton);
-        let is_zero = |part: &Part<'_>| emptied.contains(part.name()) || self.structure.numbers.get(part.name()) == Some(&0);
-        let populated: BTreeSet<&str> = self.instances.iter().map(|instance| instance.node.as_str()).collect();
-        let empty = self.nodes.keys().map(String::as_str).filter(|name| !populated.contains(name));
-        empty.filter(|name| !containment.around(Part::Node(name)).iter().any(is_zero)).collect()
+        let is_zero = |part: &Part<'_>| {
+            emptied.contains(part.name()) || self.structure.numbers.get(part.name()) == Some(&0)
+        };
+        let populated: BTreeSet<&str> = self
+            .instances
+            .iter()
+            .map(|instance| instance.node.as_str())
+            .collect();
+        let empty = self
+            .nodes
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !populated.contains(name));
+        empty
+            .filter(|name| !containment.around(Part::Node(name)).iter().any(is_zero))
+            .collect()
     }
 
-    /// The nodes and groups of a newer blueprint that were scaled to 0, and for which it declares no new number.
+    /// The nodes and groups of a newer blueprint that were scaled to 0, and for which it declares
+    /// no new number.
     pub(super) fn still_emptied(&self, blueprint: &Blueprint) -> BTreeSet<String> {
         let declared = self.declared_anew(blueprint);
-        let names = blueprint.nodes.keys().chain(blueprint.scaling_groups.keys());
+        let names = blueprint
+            .nodes
+            .keys()
+            .chain(blueprint.scaling_groups.keys());
         let is_empty = |name: &&String| match &self.structure.emptied {
             Some(emptied) => emptied.contains(*name),
             None => self.number(name) == Some(0),
         };
-        names.filter(is_empty).filter(|name| !declared.contains_key(*name)).cloned().collect()
+        names
+            .filter(is_empty)
+            .filter(|name| !declared.contains_key(*name))
+            .cloned()
+            .collect()
     }
 
     /// The deployment without some instances, and without relationships to them.
     #[must_use]
     pub fn without(&self, ids: &[String]) -> Self {
         let mut left = self.clone();
-        left.instances.retain(|instance| !ids.contains(&instance.id));
+        left.instances
+            .retain(|instance| !ids.contains(&instance.id));
         for instance in &mut left.instances {
             instance.ties.retain(|tie| !ids.contains(&tie.target));
         }
@@ -211,9 +342,17 @@ impl Deployment {
     #[must_use]
     pub fn skeleton(&self) -> Blueprint {
         let number = |name: &str| numbers(self.structure.numbers.get(name).copied().unwrap_or(1));
-        let node = |(name, definition): (&String, &Definition)| (name.clone(), node(name, definition, number(name)));
+        let node = |(name, definition): (&String, &Definition)| {
+            (name.clone(), node(name, definition, number(name)))
+        };
         let group = |(name, members): (&String, &BTreeSet<String>)| {
-            (name.clone(), ScalingGroup { members: members.clone(), numbers: number(name) })
+            (
+                name.clone(),
+                ScalingGroup {
+                    members: members.clone(),
+                    numbers: number(name),
+                },
+            )
         };
         Blueprint {
             nodes: self.nodes.iter().map(node).collect(),
@@ -222,34 +361,58 @@ impl Deployment {
         }
     }
 
-    /// Nodes and groups whose declared number is another in a blueprint, with that number: only then it counts for a deployment
-    /// that exists, which may have been scaled.
+    /// Nodes and groups whose declared number is another in a blueprint, with that number: only
+    /// then it counts for a deployment that exists, which may have been scaled.
     pub(super) fn declared_anew(&self, blueprint: &Blueprint) -> IndexMap<String, Wanted> {
         let now = Structure::of(blueprint).numbers;
         let before = &self.structure.numbers;
-        let is_other =
-            |(name, number): &(&String, &usize)| before.get(*name) != Some(number) && (before.contains_key(*name) || before.is_empty());
-        let wanted = |number: usize| Wanted { instances: number, ..Wanted::default() };
-        now.iter().filter(is_other).map(|(name, number)| (name.clone(), wanted(*number))).collect()
+        let is_other = |(name, number): &(&String, &usize)| {
+            before.get(*name) != Some(number) && (before.contains_key(*name) || before.is_empty())
+        };
+        let wanted = |number: usize| Wanted {
+            instances: number,
+            ..Wanted::default()
+        };
+        now.iter()
+            .filter(is_other)
+            .map(|(name, number)| (name.clone(), wanted(*number)))
+            .collect()
     }
 }
 
 /// A place where nothing was written.
-const NOWHERE: Span = Span { file: FileId(0), start: 0, end: 0 };
+const NOWHERE: Span = Span {
+    file: FileId(0),
+    start: 0,
+    end: 0,
+};
 
 fn numbers(number: usize) -> Numbers {
     let whole = |number: i64| Value::new(NOWHERE, Data::Int(number));
-    Numbers { min: whole(0), max: whole(-1), default: whole(i64::try_from(number).unwrap_or(i64::MAX)) }
+    Numbers {
+        min: whole(0),
+        max: whole(-1),
+        default: whole(i64::try_from(number).unwrap_or(i64::MAX)),
+    }
 }
 
 fn spanned<T>(node: T) -> Spanned<T> {
-    Spanned { node, span: NOWHERE }
+    Spanned {
+        node,
+        span: NOWHERE,
+    }
 }
 
 fn node(name: &str, definition: &Definition, numbers: Numbers) -> Node {
     Node {
         name: spanned(name.to_owned()),
-        hierarchy: Arc::new(definition.hierarchy.iter().map(|name| Arc::from(name.as_str())).collect()),
+        hierarchy: Arc::new(
+            definition
+                .hierarchy
+                .iter()
+                .map(|name| Arc::from(name.as_str()))
+                .collect(),
+        ),
         properties: IndexMap::new(),
         operations: Arc::default(),
         relationships: definition.ties.iter().map(relationship).collect(),
@@ -261,12 +424,21 @@ fn node(name: &str, definition: &Definition, numbers: Numbers) -> Node {
 }
 
 fn relationship(tie: &Tie) -> Relationship {
-    let connection = tie.properties.get("connection_type").and_then(|value| value.as_str()).unwrap_or("all_to_all");
+    let connection = tie
+        .properties
+        .get("connection_type")
+        .and_then(|value| value.as_str())
+        .unwrap_or("all_to_all");
     Relationship {
         relationship_type: Arc::default(),
         type_name: spanned(tie.type_name.clone()),
         kind: Some(tie.kind),
-        properties: [(Arc::from("connection_type"), Value::text(NOWHERE, connection))].into_iter().collect(),
+        properties: [(
+            Arc::from("connection_type"),
+            Value::text(NOWHERE, connection),
+        )]
+        .into_iter()
+        .collect(),
         target: spanned(tie.target.clone()),
         source_operations: Arc::default(),
         target_operations: Arc::default(),
@@ -294,20 +466,52 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     fn deployment(hosts: &str, before: Option<&Deployment>) -> Deployment {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("t.yaml", NODES.replace("HOSTS", hosts));
-        let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+        let ast = catalog::follow(
+            file,
+            &catalog::Options::default(),
+            &mut sources,
+            &mut faults,
+        );
         let blueprint = model::resolve(ast, &sources, |_| false, &mut faults);
         let path = "/srv/t.yaml".as_ref();
-        let origin = model::Origin { name: "t", path, given: serde_json::Map::new(), before, planned: &[], sources: &sources };
-        let made = Deployment::new(&origin, &blueprint, &IndexMap::new(), &mut fastrand::Rng::with_seed(1), &mut faults);
+        let origin = model::Origin {
+            name: "t",
+            path,
+            given: serde_json::Map::new(),
+            before,
+            planned: &[],
+            sources: &sources,
+        };
+        let made = Deployment::new(
+            &origin,
+            &blueprint,
+            &IndexMap::new(),
+            &mut fastrand::Rng::with_seed(1),
+            &mut faults,
+        );
         assert!(faults.is_empty(), "{faults:?}");
         made
     }
 
     fn scaled(deployment: &Deployment, entity: &str, delta: i64) -> Deployment {
-        let scaling = Scaling { entity: entity.to_owned(), delta, ..Scaling::default() };
-        let scaled = deployment.scale(&scaling, &mut fastrand::Rng::with_seed(2)).unwrap();
-        let structure = Structure { emptied: scaled.emptied, ..deployment.structure.clone() };
-        Deployment { instances: scaled.instances, structure, ..deployment.clone() }.without(&scaled.removed)
+        let scaling = Scaling {
+            entity: entity.to_owned(),
+            delta,
+            ..Scaling::default()
+        };
+        let scaled = deployment
+            .scale(&scaling, &mut fastrand::Rng::with_seed(2))
+            .unwrap();
+        let structure = Structure {
+            emptied: scaled.emptied,
+            ..deployment.structure.clone()
+        };
+        Deployment {
+            instances: scaled.instances,
+            structure,
+            ..deployment.clone()
+        }
+        .without(&scaled.removed)
     }
 
     #[test]
@@ -315,15 +519,31 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         let whole = deployment("1", None);
         assert_eq!(whole.unpopulated(), [""; 0]);
         let lost = |node: &str| {
-            let ids: Vec<String> = whole.instances.iter().filter(|it| it.node == node).map(|it| it.id.clone()).collect();
+            let ids: Vec<String> = whole
+                .instances
+                .iter()
+                .filter(|it| it.node == node)
+                .map(|it| it.id.clone())
+                .collect();
             whole.without(&ids)
         };
-        assert_eq!((lost("app").unpopulated(), lost("other").unpopulated()), (vec!["app"], vec!["other"]));
-        assert_eq!(deployment("0", None).unpopulated(), [""; 0], "the blueprint says 0 for what contains it");
+        assert_eq!(
+            (lost("app").unpopulated(), lost("other").unpopulated()),
+            (vec!["app"], vec!["other"])
+        );
+        assert_eq!(
+            deployment("0", None).unpopulated(),
+            [""; 0],
+            "the blueprint says 0 for what contains it"
+        );
         for entity in ["host", "app", "other", "g"] {
             let empty = scaled(&whole, entity, -1);
             assert_eq!(empty.unpopulated(), [""; 0], "{entity} was scaled to 0");
-            assert_eq!(deployment("1", Some(&empty)).unpopulated(), [""; 0], "and still is after an update");
+            assert_eq!(
+                deployment("1", Some(&empty)).unpopulated(),
+                [""; 0],
+                "and still is after an update"
+            );
         }
         let grown = scaled(&scaled(&whole, "app", -1), "app", 1);
         assert_eq!(grown.structure.emptied, Some(BTreeSet::new()));

@@ -6,7 +6,10 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
     syntax::{
         Data, Map, PRIMITIVES, Value,
-        ast::{Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType, Schema},
+        ast::{
+            Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType,
+            Schema,
+        },
         call, fits,
     },
 };
@@ -22,8 +25,10 @@ pub type Fields = IndexMap<Arc<str>, Definition<Arc<Schema>>>;
 /// Data types by name.
 pub type DataTypes = IndexMap<String, Flat>;
 
-/// Declared operations by interface, then by name. What a type inherits unchanged it shares with its parent.
-pub type Declared = IndexMap<Arc<str>, Arc<IndexMap<Arc<str>, Definition<Arc<Operation<Named<Schema>>>>>>>;
+/// Declared operations by interface, then by name. What a type inherits unchanged it shares with
+/// its parent.
+pub type Declared =
+    IndexMap<Arc<str>, Arc<IndexMap<Arc<str>, Definition<Arc<Operation<Named<Schema>>>>>>>;
 
 /// A type with everything that it inherits.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +56,13 @@ pub struct Flat {
 impl Flat {
     /// Values that are filled in for its properties at most, beside those that are given.
     pub(super) fn filled(&self, data: &DataTypes) -> usize {
-        let inner = |field: &Definition<Arc<Schema>>| field.body.type_of().and_then(|name| data.get(name)).map_or(0, |flat| flat.size);
+        let inner = |field: &Definition<Arc<Schema>>| {
+            field
+                .body
+                .type_of()
+                .and_then(|name| data.get(name))
+                .map_or(0, |flat| flat.size)
+        };
         self.properties.values().map(inner).sum()
     }
 }
@@ -97,7 +108,8 @@ impl Derived for DataType {
     }
 }
 
-/// A child's property replaces its parent's whole, except that the defaults of one data type are merged.
+/// A child's property replaces its parent's whole, except that the defaults of one data type are
+/// merged.
 fn overlay_properties(parent: &mut Arc<Fields>, child: &Named<Schema>, data: &Named<DataType>) {
     if child.is_empty() {
         return;
@@ -106,20 +118,37 @@ fn overlay_properties(parent: &mut Arc<Fields>, child: &Named<Schema>, data: &Na
     for (name, definition) in child {
         let mut schema = definition.body.clone();
         if let Some(inherited) = parent.get(name.as_str()).map(|inherited| &inherited.body) {
-            let same = schema.type_of().is_some_and(|name| data.contains_key(name) && inherited.type_of() == Some(name));
+            let same = schema
+                .type_of()
+                .is_some_and(|name| data.contains_key(name) && inherited.type_of() == Some(name));
             if let Some(default) = inherited.default.as_ref().filter(|_| same) {
-                schema.default = Some(schema.default.map_or_else(|| default.clone(), |own| deep_merge(default, &own)));
+                schema.default = Some(
+                    schema
+                        .default
+                        .map_or_else(|| default.clone(), |own| deep_merge(default, &own)),
+                );
             }
         }
-        parent.insert(name.as_str().into(), Definition { name: definition.name, body: Arc::new(schema) });
+        parent.insert(
+            name.as_str().into(),
+            Definition {
+                name: definition.name,
+                body: Arc::new(schema),
+            },
+        );
     }
 }
 
 fn deep_merge(base: &Value, over: &Value) -> Value {
-    let (Some(low), Some(high)) = (base.as_map(), over.as_map()) else { return over.clone() };
+    let (Some(low), Some(high)) = (base.as_map(), over.as_map()) else {
+        return over.clone();
+    };
     let mut entries = low.entries.clone();
     for (key, value) in &high.entries {
-        match entries.iter_mut().find(|(other, _)| other.to_key() == key.to_key()) {
+        match entries
+            .iter_mut()
+            .find(|(other, _)| other.to_key() == key.to_key())
+        {
             Some((_, old)) => *old = deep_merge(old, value),
             None => entries.push((key.clone(), value.clone())),
         }
@@ -136,7 +165,13 @@ fn overlay_interfaces(parent: &mut Arc<Declared>, child: &Interfaces<Named<Schem
     for (name, interface) in child {
         let mine = Arc::make_mut(parent.entry(name.as_str().into()).or_default());
         for (name, operation) in &interface.body {
-            mine.insert(name.as_str().into(), Definition { name: operation.name, body: Arc::new(operation.body.clone()) });
+            mine.insert(
+                name.as_str().into(),
+                Definition {
+                    name: operation.name,
+                    body: Arc::new(operation.body.clone()),
+                },
+            );
         }
     }
 }
@@ -153,10 +188,20 @@ impl Types {
         check_names(&ast.data_types, d);
         let mut data = flatten(&ast.data_types, "data type", &ast.data_types, d);
         check_data_circles(&mut data, d);
-        let shared = |types: IndexMap<String, Flat>| types.into_iter().map(|(name, flat)| (name, Arc::new(flat))).collect();
+        let shared = |types: IndexMap<String, Flat>| {
+            types
+                .into_iter()
+                .map(|(name, flat)| (name, Arc::new(flat)))
+                .collect()
+        };
         let types = Self {
             nodes: shared(flatten(&ast.node_types, "node type", &ast.data_types, d)),
-            relationships: shared(flatten(&ast.relationships, "relationship type", &ast.data_types, d)),
+            relationships: shared(flatten(
+                &ast.relationships,
+                "relationship type",
+                &ast.data_types,
+                d,
+            )),
             data,
         };
         types.check_schemas(ast, d);
@@ -165,7 +210,10 @@ impl Types {
 
     fn check_schemas(&self, ast: &Ast, d: &mut Diagnostics) {
         let of_interfaces = |interfaces: &'_ Interfaces<Named<Schema>>, d: &mut Diagnostics| {
-            for operation in interfaces.values().flat_map(|interface| interface.body.values()) {
+            for operation in interfaces
+                .values()
+                .flat_map(|interface| interface.body.values())
+            {
                 self.check_all(&operation.body.inputs, d);
             }
         };
@@ -181,24 +229,44 @@ impl Types {
             of_interfaces(&relationship.body.source_interfaces, d);
             of_interfaces(&relationship.body.target_interfaces, d);
         }
-        for policy in ast.policy_types.values().chain(ast.policy_triggers.values()) {
+        for policy in ast
+            .policy_types
+            .values()
+            .chain(ast.policy_triggers.values())
+        {
             self.check_all(&policy.body.properties, d);
         }
         for workflow in ast.workflows.values() {
             self.check_all(&workflow.body.parameters, d);
         }
         self.check_all(&ast.inputs, d);
-        for type_name in ast.plugins.values().flat_map(|plugin| &plugin.body.property_types) {
+        for type_name in ast
+            .plugins
+            .values()
+            .flat_map(|plugin| &plugin.body.property_types)
+        {
             self.check_exists(type_name, d);
         }
     }
 
     /// Whether there is such a data type; if not, it is told.
     fn check_exists(&self, type_name: &Spanned<String>, d: &mut Diagnostics) -> bool {
-        let exists = PRIMITIVES.contains(&type_name.node.as_str()) || self.data.contains_key(&type_name.node);
+        let exists = PRIMITIVES.contains(&type_name.node.as_str())
+            || self.data.contains_key(&type_name.node);
         if !exists {
-            let fault = type_name.span.error(Code::UnknownType, format!("there is no data type `{}`", type_name.node));
-            d.push(fault.did_you_mean(&type_name.node, PRIMITIVES.iter().copied().chain(self.data.keys().map(String::as_str))));
+            let fault = type_name.span.error(
+                Code::UnknownType,
+                format!("there is no data type `{}`", type_name.node),
+            );
+            d.push(
+                fault.did_you_mean(
+                    &type_name.node,
+                    PRIMITIVES
+                        .iter()
+                        .copied()
+                        .chain(self.data.keys().map(String::as_str)),
+                ),
+            );
         }
         exists
     }
@@ -206,20 +274,49 @@ impl Types {
     /// Types must exist, defaults must match them.
     fn check_all(&self, schemas: &Named<Schema>, d: &mut Diagnostics) {
         for (name, schema) in schemas {
-            if schema.body.type_name.as_ref().is_some_and(|type_name| !self.check_exists(type_name, d)) {
+            if schema
+                .body
+                .type_name
+                .as_ref()
+                .is_some_and(|type_name| !self.check_exists(type_name, d))
+            {
                 continue;
             }
             let foreign = |value: &Value| matches!(value.data, Data::Date(_) | Data::Bytes(_));
-            if let Some(default) = schema.body.default.as_ref().filter(|default| !default.is_null() && !foreign(default)) {
-                complete(default, &schema.body, &Place { what: &format!("the default of `{name}`"), missing: false }, &self.data, d);
+            if let Some(default) = schema
+                .body
+                .default
+                .as_ref()
+                .filter(|default| !default.is_null() && !foreign(default))
+            {
+                complete(
+                    default,
+                    &schema.body,
+                    &Place {
+                        what: &format!("the default of `{name}`"),
+                        missing: false,
+                    },
+                    &self.data,
+                    d,
+                );
             }
         }
     }
 }
 
 fn check_names(types: &Named<DataType>, d: &mut Diagnostics) {
-    for (name, data) in types.iter().filter(|(name, _)| PRIMITIVES.contains(&name.as_str())) {
-        d.push(data.name.error(Code::PrimitiveRedefined, format!("`{name}` is a primitive type")).hint("give the data type another name"));
+    for (name, data) in types
+        .iter()
+        .filter(|(name, _)| PRIMITIVES.contains(&name.as_str()))
+    {
+        d.push(
+            data.name
+                .error(
+                    Code::PrimitiveRedefined,
+                    format!("`{name}` is a primitive type"),
+                )
+                .hint("give the data type another name"),
+        );
     }
 }
 
@@ -243,8 +340,11 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
     let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
     for start in 0..data.len() {
         // Each frame: a data type, the next of its fields, its size so far.
-        let mut path: Vec<(usize, usize, usize)> =
-            if sizes[start].is_some() { Vec::new() } else { vec![(start, 0, own_size(start, data))] };
+        let mut path: Vec<(usize, usize, usize)> = if sizes[start].is_some() {
+            Vec::new()
+        } else {
+            vec![(start, 0, own_size(start, data))]
+        };
         while let Some((at, next, size)) = path.last().copied() {
             let Some((_, field)) = data[at].properties.get_index(next) else {
                 sizes[at] = Some(size);
@@ -252,25 +352,43 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
                 path.pop();
                 continue;
             };
-            let inner = field.body.type_of().and_then(|name| data.get_index_of(name));
+            let inner = field
+                .body
+                .type_of()
+                .and_then(|name| data.get_index_of(name));
             let fault = match inner.map(|inner| (inner, sizes[inner])) {
                 None => None,
                 Some((inner, None)) if path.iter().any(|(other, ..)| *other == inner) => {
-                    let from = path.iter().position(|(other, ..)| *other == inner).unwrap_or(0);
-                    let names = path[from..].iter().map(|(at, ..)| *at).chain([inner]).filter_map(|at| data.get_index(at));
+                    let from = path
+                        .iter()
+                        .position(|(other, ..)| *other == inner)
+                        .unwrap_or(0);
+                    let names = path[from..]
+                        .iter()
+                        .map(|(at, ..)| *at)
+                        .chain([inner])
+                        .filter_map(|at| data.get_index(at));
                     let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
-                    Some(field.name.error(Code::Cycle, format!("data types hold each other in a circle: {}", names.join(" → "))))
+                    Some(field.name.error(
+                        Code::Cycle,
+                        format!(
+                            "data types hold each other in a circle: {}",
+                            names.join(" → ")
+                        ),
+                    ))
                 }
-                Some((_, None)) if path.len() >= DATA_DEPTH => {
-                    Some(field.name.error(Code::Limit, format!("data types are nested more than {DATA_DEPTH} deep")))
-                }
+                Some((_, None)) if path.len() >= DATA_DEPTH => Some(field.name.error(
+                    Code::Limit,
+                    format!("data types are nested more than {DATA_DEPTH} deep"),
+                )),
                 Some((inner, None)) => {
                     path.push((inner, 0, own_size(inner, data)));
                     continue;
                 }
-                Some((_, Some(inner))) if size + inner > DATA_SIZE => {
-                    Some(field.name.error(Code::Limit, format!("a data type stands for more than {DATA_SIZE} values")))
-                }
+                Some((_, Some(inner))) if size + inner > DATA_SIZE => Some(field.name.error(
+                    Code::Limit,
+                    format!("a data type stands for more than {DATA_SIZE} values"),
+                )),
                 Some((_, Some(inner))) => {
                     path.last_mut().expect("just looked at").2 += inner;
                     None
@@ -278,14 +396,20 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
             };
             if let Some(fault) = fault {
                 d.push(fault);
-                Arc::make_mut(&mut Arc::make_mut(&mut data[at].properties)[next].body).type_name = None;
+                Arc::make_mut(&mut Arc::make_mut(&mut data[at].properties)[next].body).type_name =
+                    None;
             }
             path.last_mut().expect("just looked at").1 += 1;
         }
     }
 }
 
-fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &mut Diagnostics) -> IndexMap<String, Flat> {
+fn flatten<T: Derived>(
+    all: &Named<T>,
+    what: &str,
+    data: &Named<DataType>,
+    d: &mut Diagnostics,
+) -> IndexMap<String, Flat> {
     let mut flat: HashMap<String, Flat> = HashMap::new();
     let (mut properties, mut told) = (0, HashSet::new());
     for name in all.keys() {
@@ -294,7 +418,10 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
             let parent = definition.body.parent();
             let inherited = parent.and_then(|parent| flat.get(&parent.node));
             if inherited.is_some_and(|inherited| inherited.hierarchy.len() >= ANCESTORS) {
-                d.push(definition.name.error(Code::Limit, format!("the {what} `{step}` has more than {ANCESTORS} ancestors")));
+                d.push(definition.name.error(
+                    Code::Limit,
+                    format!("the {what} `{step}` has more than {ANCESTORS} ancestors"),
+                ));
                 return IndexMap::new();
             }
             let mut mine = inherited.cloned().unwrap_or_default();
@@ -304,19 +431,25 @@ fn flatten<T: Derived>(all: &Named<T>, what: &str, data: &Named<DataType>, d: &m
             definition.body.overlay(&mut mine, data);
             properties += mine.properties.len();
             if properties > PROPERTIES {
-                d.push(
-                    definition.name.error(Code::Limit, format!("the types have more than {PROPERTIES} properties, inherited ones counted")),
-                );
+                d.push(definition.name.error(
+                    Code::Limit,
+                    format!(
+                        "the types have more than {PROPERTIES} properties, inherited ones counted"
+                    ),
+                ));
                 return IndexMap::new();
             }
             flat.insert(step.to_owned(), mine);
         }
     }
-    all.keys().filter_map(|name| flat.remove_entry(name)).collect()
+    all.keys()
+        .filter_map(|name| flat.remove_entry(name))
+        .collect()
 }
 
 /// Advice where a name of the basic types is not known.
-pub(super) const BASIC_TYPES: &str = "import the basic types: `imports: [cloudify/types/types.yaml]`";
+pub(super) const BASIC_TYPES: &str =
+    "import the basic types: `imports: [cloudify/types/types.yaml]`";
 
 /// What all basic types of nodes and of relationships are derived from.
 pub(super) const BASES: [&str; 2] = ["cloudify.nodes.Root", "cloudify.relationships.depends_on"];
@@ -327,24 +460,39 @@ pub(super) fn is_basic(name: &str) -> bool {
 }
 
 fn unknown_parent<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
-    let fault = parent.span.error(Code::UnknownType, format!("there is no {what} `{}`", parent.node));
+    let fault = parent.span.error(
+        Code::UnknownType,
+        format!("there is no {what} `{}`", parent.node),
+    );
     fault.did_you_mean(&parent.node, all.keys().map(String::as_str))
 }
 
-/// The parent of a data type under a namespace is looked for without it, and the original finds that out only if it is there with it.
-fn lost_namespace<T>(name: &str, parent: &Spanned<String>, all: &Named<T>, what: &str) -> Option<Diagnostic> {
+/// The parent of a data type under a namespace is looked for without it, and the original finds
+/// that out only if it is there with it.
+fn lost_namespace<T>(
+    name: &str,
+    parent: &Spanned<String>,
+    all: &Named<T>,
+    what: &str,
+) -> Option<Diagnostic> {
     let (namespace, _) = name.rsplit_once(NAMESPACE_DELIMITER)?;
     let sibling = format!("{namespace}{NAMESPACE_DELIMITER}{}", parent.node);
     let fault = || {
         parent.span.error(
             Code::NamespacedParent,
-            format!("the parent of the {what} `{name}` is `{sibling}`, but is looked for as `{}`", parent.node),
+            format!(
+                "the parent of the {what} `{name}` is `{sibling}`, but is looked for as `{}`",
+                parent.node
+            ),
         )
     };
-    all.contains_key(&sibling).then(|| fault().hint("parents of data types get no namespace: import this file without one"))
+    all.contains_key(&sibling).then(|| {
+        fault().hint("parents of data types get no namespace: import this file without one")
+    })
 }
 
-/// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown parent ends it.
+/// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown
+/// parent ends it.
 fn lineage<'a, T: Derived>(
     name: &'a str,
     all: &'a Named<T>,
@@ -357,19 +505,27 @@ fn lineage<'a, T: Derived>(
     let mut current = (!flat.contains_key(name)).then(|| (name, &all[name]));
     while let Some((name, definition)) = current {
         line.insert(name);
-        let Some(parent) = definition.body.parent() else { break };
+        let Some(parent) = definition.body.parent() else {
+            break;
+        };
         let lost = lost_namespace(name, parent, all, what);
         if lost.is_some() || flat.contains_key(&parent.node) {
             d.extend(lost);
             break;
         }
-        current = all.get_key_value(&parent.node).map(|(name, definition)| (name.as_str(), definition));
+        current = all
+            .get_key_value(&parent.node)
+            .map(|(name, definition)| (name.as_str(), definition));
         if line.len() >= ANCESTORS {
-            d.push(parent.span.error(Code::Limit, format!("a {what} has more than {ANCESTORS} ancestors")));
+            d.push(parent.span.error(
+                Code::Limit,
+                format!("a {what} has more than {ANCESTORS} ancestors"),
+            ));
             break;
         }
         match current {
-            // Without the basic types each library has a dozen faults of this kind: one of each tells what to do.
+            // Without the basic types each library has a dozen faults of this kind: one of each
+            // tells what to do.
             None if is_basic(&parent.node) && !BASES.iter().any(|base| all.contains_key(*base)) => {
                 if told.insert(parent.node.clone()) {
                     d.push(unknown_parent(parent, all, what).hint(BASIC_TYPES));
@@ -377,8 +533,16 @@ fn lineage<'a, T: Derived>(
             }
             None => d.push(unknown_parent(parent, all, what)),
             Some((again, _)) if line.contains(again) => {
-                let circle: Vec<&str> = line.iter().copied().skip_while(|step| *step != again).chain([again]).collect();
-                d.push(parent.span.error(Code::Cycle, format!("{what} is derived from itself: {}", circle.join(" → "))));
+                let circle: Vec<&str> = line
+                    .iter()
+                    .copied()
+                    .skip_while(|step| *step != again)
+                    .chain([again])
+                    .collect();
+                d.push(parent.span.error(
+                    Code::Cycle,
+                    format!("{what} is derived from itself: {}", circle.join(" → ")),
+                ));
                 break;
             }
             Some(_) => {}
@@ -399,53 +563,118 @@ pub(super) struct Owner<'a> {
 /// Fills the properties of a template from the schema of its type.
 ///
 /// What is given without being declared stays, so that what is wrong inside of it is found as well.
-pub(super) fn fill(given: &Map, schema: &Fields, owner: &Owner<'_>, data: &DataTypes, d: &mut Diagnostics) -> Values {
+pub(super) fn fill(
+    given: &Map,
+    schema: &Fields,
+    owner: &Owner<'_>,
+    data: &DataTypes,
+    d: &mut Diagnostics,
+) -> Values {
     // Who refers to an existing resource need not describe it.
-    let external =
-        schema.get("use_external_resource").map(|declared| given.get("use_external_resource").or(declared.body.default.as_ref()));
+    let external = schema.get("use_external_resource").map(|declared| {
+        given
+            .get("use_external_resource")
+            .or(declared.body.default.as_ref())
+    });
     let external = external.flatten();
     if let Some(value) = external.filter(|value| call(value).is_some()) {
-        d.push(value.span.error(Code::ExternalByFunction, "`use_external_resource` cannot be computed by a function"));
+        d.push(value.span.error(
+            Code::ExternalByFunction,
+            "`use_external_resource` cannot be computed by a function",
+        ));
     }
     let waived = external.is_some_and(|value| call(value).is_none() && truthy(value));
-    let mut values = fill_with(given, schema, owner, Missing { own: !waived, nested: true }, data, d);
-    let undeclared = given.entries.iter().filter_map(|(key, value)| Some((key.as_str()?, value)));
-    values.extend(undeclared.filter(|(name, _)| !schema.contains_key(*name)).map(|(name, value)| (name.into(), value.clone())));
+    let mut values = fill_with(
+        given,
+        schema,
+        owner,
+        Missing {
+            own: !waived,
+            nested: true,
+        },
+        data,
+        d,
+    );
+    let undeclared = given
+        .entries
+        .iter()
+        .filter_map(|(key, value)| Some((key.as_str()?, value)));
+    values.extend(
+        undeclared
+            .filter(|(name, _)| !schema.contains_key(*name))
+            .map(|(name, value)| (name.into(), value.clone())),
+    );
     values
 }
 
-/// Whether what is missing is a fault: what the schema itself asks for, and what is asked for inside its values.
+/// Whether what is missing is a fault: what the schema itself asks for, and what is asked for
+/// inside its values.
 #[derive(Clone, Copy)]
 struct Missing {
     own: bool,
     nested: bool,
 }
 
-fn fill_with(given: &Map, schema: &Fields, owner: &Owner<'_>, missing: Missing, data: &DataTypes, d: &mut Diagnostics) -> Values {
+fn fill_with(
+    given: &Map,
+    schema: &Fields,
+    owner: &Owner<'_>,
+    missing: Missing,
+    data: &DataTypes,
+    d: &mut Diagnostics,
+) -> Values {
     for (key, _) in &given.entries {
         if key.as_str().is_none_or(|name| !schema.contains_key(name)) {
             let name = key.to_key();
-            let fault = key.span.error(Code::UndefinedProperty, format!("{} has no property `{name}`", owner.what));
+            let fault = key.span.error(
+                Code::UndefinedProperty,
+                format!("{} has no property `{name}`", owner.what),
+            );
             let known: Vec<&str> = schema.keys().map(AsRef::as_ref).collect();
-            d.push(fault.did_you_mean(&name, known.iter().copied()).list("its type declares", known));
+            d.push(
+                fault
+                    .did_you_mean(&name, known.iter().copied())
+                    .list("its type declares", known),
+            );
         }
     }
     let mut values = Values::with_capacity(schema.len());
     for (name, property) in schema {
-        let value =
-            given.get(name).or(property.body.default.as_ref().filter(|default| !default.is_null() || !is_custom(&property.body, data)));
-        match value.cloned().or_else(|| empty_of_custom_type(&property.body, owner.span, data)) {
+        let value = given.get(name).or(property
+            .body
+            .default
+            .as_ref()
+            .filter(|default| !default.is_null() || !is_custom(&property.body, data)));
+        match value
+            .cloned()
+            .or_else(|| empty_of_custom_type(&property.body, owner.span, data))
+        {
             Some(value) => {
                 let value = if property.body.type_name.is_some() {
-                    let what = Property { name, owner: owner.what };
-                    complete(&value, &property.body, &Place { what: &what, missing: missing.nested }, data, d)
+                    let what = Property {
+                        name,
+                        owner: owner.what,
+                    };
+                    complete(
+                        &value,
+                        &property.body,
+                        &Place {
+                            what: &what,
+                            missing: missing.nested,
+                        },
+                        data,
+                        d,
+                    )
                 } else {
                     value
                 };
                 values.insert(name.clone(), value);
             }
             None if missing.own && property.body.is_required() => {
-                let fault = owner.span.error(Code::MissingProperty, format!("{} lacks the required property `{name}`", owner.what));
+                let fault = owner.span.error(
+                    Code::MissingProperty,
+                    format!("{} lacks the required property `{name}`", owner.what),
+                );
                 d.push(fault.related(property.name, "declared here"));
             }
             None => {}
@@ -496,8 +725,16 @@ pub(super) struct Place<'a> {
 }
 
 /// Checks a value against its declared type and fills in what a data type adds.
-pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: &DataTypes, d: &mut Diagnostics) -> Value {
-    let Some(type_name) = &schema.type_name else { return value.clone() };
+pub(super) fn complete(
+    value: &Value,
+    schema: &Schema,
+    place: &Place<'_>,
+    data: &DataTypes,
+    d: &mut Diagnostics,
+) -> Value {
+    let Some(type_name) = &schema.type_name else {
+        return value.clone();
+    };
     if call(value).is_some() {
         return value.clone();
     }
@@ -505,31 +742,83 @@ pub(super) fn complete(value: &Value, schema: &Schema, place: &Place<'_>, data: 
         return complete_custom(value, schema, &custom.properties, place, data, d);
     }
     if !fits(value, &type_name.node) {
-        let message = format!("{} must be of type {}, and this is {}", place.what, type_name.node, value.kind());
-        let fault = value.span.error(Code::TypeMismatch, message).related(type_name.span, "declared here");
-        let like_a_number =
-            value.as_str().is_some_and(|text| text.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit()));
-        d.push(if like_a_number && matches!(type_name.node.as_str(), "integer" | "float") { fault.hint(NUMBERS) } else { fault });
+        let message = format!(
+            "{} must be of type {}, and this is {}",
+            place.what,
+            type_name.node,
+            value.kind()
+        );
+        let fault = value
+            .span
+            .error(Code::TypeMismatch, message)
+            .related(type_name.span, "declared here");
+        let like_a_number = value.as_str().is_some_and(|text| {
+            text.trim_start_matches(['-', '+', '.'])
+                .starts_with(|c: char| c.is_ascii_digit())
+        });
+        d.push(
+            if like_a_number && matches!(type_name.node.as_str(), "integer" | "float") {
+                fault.hint(NUMBERS)
+            } else {
+                fault
+            },
+        );
     }
     value.clone()
 }
 
-fn complete_custom(value: &Value, schema: &Schema, fields: &Fields, place: &Place<'_>, data: &DataTypes, d: &mut Diagnostics) -> Value {
+fn complete_custom(
+    value: &Value,
+    schema: &Schema,
+    fields: &Fields,
+    place: &Place<'_>,
+    data: &DataTypes,
+    d: &mut Diagnostics,
+) -> Value {
     let Some(map) = value.as_map().cloned() else {
         let name = schema.type_of().unwrap_or_default();
-        let message = format!("{} must be a mapping of type {name}, and this is {}", place.what, value.kind());
+        let message = format!(
+            "{} must be a mapping of type {name}, and this is {}",
+            place.what,
+            value.kind()
+        );
         d.push(value.span.error(Code::TypeMismatch, message));
         return value.clone();
     };
-    let mut given = schema.default.as_ref().and_then(Value::as_map).cloned().unwrap_or_default();
+    let mut given = schema
+        .default
+        .as_ref()
+        .and_then(Value::as_map)
+        .cloned()
+        .unwrap_or_default();
     for (key, value) in map.entries {
-        match given.entries.iter_mut().find(|(other, _)| other.to_key() == key.to_key()) {
+        match given
+            .entries
+            .iter_mut()
+            .find(|(other, _)| other.to_key() == key.to_key())
+        {
             Some(entry) => *entry = (key, deep_merge(&entry.1, &value)),
             None => given.entries.push((key, value)),
         }
     }
-    let missing = Missing { own: place.missing, nested: place.missing };
-    let filled = fill_with(&given, fields, &Owner { what: place.what, span: value.span }, missing, data, d);
-    let entries = filled.into_iter().map(|(name, value)| (Value::new(value.span, Data::Str(name)), value)).collect();
+    let missing = Missing {
+        own: place.missing,
+        nested: place.missing,
+    };
+    let filled = fill_with(
+        &given,
+        fields,
+        &Owner {
+            what: place.what,
+            span: value.span,
+        },
+        missing,
+        data,
+        d,
+    );
+    let entries = filled
+        .into_iter()
+        .map(|(name, value)| (Value::new(value.span, Data::Str(name)), value))
+        .collect();
     Value::new(value.span, Data::Map(Arc::new(Map { entries })))
 }

@@ -4,25 +4,43 @@ use super::{Known, Stage, order::Order};
 use crate::{backend::Declares, state::Record};
 use std::collections::{BTreeSet, HashMap};
 
-/// Notes at every task that creates an object which instances hold on to its predecessor. Once the task is done they are out of date,
-/// until they are replaced themselves. The note is in the journal, because the run may not get that far.
+/// Notes at every task that creates an object which instances hold on to its predecessor. Once the
+/// task is done they are out of date, until they are replaced themselves. The note is in the
+/// journal, because the run may not get that far.
 pub(super) fn note(known: &Known<'_>, stage: &mut Stage) {
-    if !known.record.is_installed() || !stage.tasks().iter().any(|task| task.step.declares() == Some(Declares::Anew)) {
+    if !known.record.is_installed()
+        || !stage
+            .tasks()
+            .iter()
+            .any(|task| task.step.declares() == Some(Declares::Anew))
+    {
         return;
     }
     let holders = holders(known, &made_before(known.record, stage));
     for id in stage.ids() {
         let task = stage.task_mut(id);
         if task.step.declares() == Some(Declares::Anew) {
-            task.outdates = holders.get(task.instance.as_str()).into_iter().flatten().filter(|id| **id != task.instance).cloned().collect();
+            task.outdates = holders
+                .get(task.instance.as_str())
+                .into_iter()
+                .flatten()
+                .filter(|id| **id != task.instance)
+                .cloned()
+                .collect();
         }
     }
 }
 
 /// Returns the instances that exist when the stage begins and get a new object in it.
 fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
-    let made = stage.tasks().iter().filter(|task| task.step.declares() == Some(Declares::Anew)).map(|task| &task.instance);
-    made.filter(|id| !record.state(id).is_gone()).cloned().collect()
+    let made = stage
+        .tasks()
+        .iter()
+        .filter(|task| task.step.declares() == Some(Declares::Anew))
+        .map(|task| &task.instance);
+    made.filter(|id| !record.state(id).is_gone())
+        .cloned()
+        .collect()
 }
 
 /// Returns for each of these instances the ids of those whose present objects hold on to its own.
@@ -31,7 +49,11 @@ fn holders(known: &Known<'_>, made: &BTreeSet<String>) -> HashMap<String, Vec<St
     let order = Order::new(&as_made);
     let mut holders: HashMap<String, Vec<String>> = HashMap::new();
     for instance in &as_made.instances {
-        for id in order.bound_to(instance).into_iter().filter(|id| made.contains(id)) {
+        for id in order
+            .bound_to(instance)
+            .into_iter()
+            .filter(|id| made.contains(id))
+        {
             holders.entry(id).or_default().push(instance.id.clone());
         }
     }

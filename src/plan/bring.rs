@@ -1,4 +1,5 @@
-//! Plans images before the stops that need them, so that a failed pull or build leaves everything running.
+//! Plans images before the stops that need them, so that a failed pull or build leaves everything
+//! running.
 
 use super::{Known, Proposal, TaskId, chain::Chain, order::Order};
 use crate::{
@@ -9,7 +10,8 @@ use std::collections::{BTreeSet, HashMap};
 
 const CREATE: &str = "cloudify.interfaces.lifecycle.create";
 
-/// For each instance the tasks that bring its image and those of the instances that it needs. They come before its stop.
+/// For each instance the tasks that bring its image and those of the instances that it needs. They
+/// come before its stop.
 pub(super) type Brought = HashMap<String, BTreeSet<TaskId>>;
 
 /// Appends the pulls and builds for the chosen instances.
@@ -21,9 +23,21 @@ pub(super) fn first(
     proposal: &mut Proposal,
 ) -> Brought {
     let mut brought = Brought::new();
-    for instance in order.instances().into_iter().filter(|instance| chosen(instance)) {
-        let Some(node) = known.deployment.node(instance) else { continue };
-        let mut all: BTreeSet<TaskId> = order.needed_by(instance).iter().filter_map(|id| brought.get(*id)).flatten().copied().collect();
+    for instance in order
+        .instances()
+        .into_iter()
+        .filter(|instance| chosen(instance))
+    {
+        let Some(node) = known.deployment.node(instance) else {
+            continue;
+        };
+        let mut all: BTreeSet<TaskId> = order
+            .needed_by(instance)
+            .iter()
+            .filter_map(|id| brought.get(*id))
+            .flatten()
+            .copied()
+            .collect();
         let mut chain = Chain::new(*known, (instance, node), cause, proposal);
         append(&mut chain, order);
         all.extend(chain.last);
@@ -37,7 +51,11 @@ pub(super) fn append(chain: &mut Chain<'_>, order: &Order<'_>) {
     let Known { deployment, .. } = chain.known;
     let (instance, node) = (chain.instance, chain.node);
     // An image that the same stage builds does not exist yet.
-    if order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
+    if order
+        .needed_by(instance)
+        .iter()
+        .any(|id| backend::makes_image(deployment, id))
+    {
         return;
     }
     let ignores_failure = std::mem::replace(&mut chain.ignores_failure, false);
@@ -47,9 +65,21 @@ pub(super) fn append(chain: &mut Chain<'_>, order: &Order<'_>) {
     chain.ignores_failure = ignores_failure;
 }
 
-/// Returns the pulls and builds of an instance, except those that read attributes which are only known later.
-fn steps(known: Known<'_>, instance: &Instance, node: &Definition) -> Vec<(Step, crate::model::Retry)> {
-    let Some(planned) = node.operations.get(CREATE) else { return Vec::new() };
-    let steps = backend::lower(known.deployment, instance, node, CREATE, planned).unwrap_or_default();
-    steps.into_iter().filter(|step| step.brings() && !step.reads_attributes()).map(|step| (step, planned.retry)).collect()
+/// Returns the pulls and builds of an instance, except those that read attributes which are only
+/// known later.
+fn steps(
+    known: Known<'_>,
+    instance: &Instance,
+    node: &Definition,
+) -> Vec<(Step, crate::model::Retry)> {
+    let Some(planned) = node.operations.get(CREATE) else {
+        return Vec::new();
+    };
+    let steps =
+        backend::lower(known.deployment, instance, node, CREATE, planned).unwrap_or_default();
+    steps
+        .into_iter()
+        .filter(|step| step.brings() && !step.reads_attributes())
+        .map(|step| (step, planned.retry))
+        .collect()
 }

@@ -40,14 +40,30 @@ pub(super) struct Chain<'a> {
 }
 
 /// Steps of an instance that the journal says are done, and that still stand.
-pub(super) fn done_of<'r>(instance: &Instance, node: &Definition, record: &'r Record, observed: &Observed) -> Vec<&'r DoneStep> {
-    let done = record.instances.get(&instance.id).map(|known| &known.done[..]).unwrap_or_default();
-    done.iter().filter(|done| backend::still_done(&done.step, instance, node, observed)).collect()
+pub(super) fn done_of<'r>(
+    instance: &Instance,
+    node: &Definition,
+    record: &'r Record,
+    observed: &Observed,
+) -> Vec<&'r DoneStep> {
+    let done = record
+        .instances
+        .get(&instance.id)
+        .map(|known| &known.done[..])
+        .unwrap_or_default();
+    done.iter()
+        .filter(|done| backend::still_done(&done.step, instance, node, observed))
+        .collect()
 }
 
 impl<'a> Chain<'a> {
     /// A chain without tasks.
-    pub(super) fn new(known: Known<'a>, (instance, node): (&'a Instance, &'a Definition), cause: &str, proposal: &'a mut Proposal) -> Self {
+    pub(super) fn new(
+        known: Known<'a>,
+        (instance, node): (&'a Instance, &'a Definition),
+        cause: &str,
+        proposal: &'a mut Proposal,
+    ) -> Self {
         let cause = cause.to_owned();
         Self {
             known,
@@ -66,8 +82,16 @@ impl<'a> Chain<'a> {
     /// Appends the steps of every phase whose operation the node defines.
     pub(super) fn phases(&mut self, phases: &[Phase<'_>]) {
         for phase in phases {
-            let Some(operation) = self.node.operations.get(phase.operation) else { continue };
-            match backend::lower(self.known.deployment, self.instance, self.node, phase.operation, operation) {
+            let Some(operation) = self.node.operations.get(phase.operation) else {
+                continue;
+            };
+            match backend::lower(
+                self.known.deployment,
+                self.instance,
+                self.node,
+                phase.operation,
+                operation,
+            ) {
                 Some(steps) => self.operation(phase, operation, steps),
                 None => self.unsupported(phase.operation, operation),
             }
@@ -76,8 +100,16 @@ impl<'a> Chain<'a> {
 
     /// Appends the steps of one operation, with other inputs in the place of some of its own.
     pub(super) fn operation(&mut self, phase: &Phase<'_>, operation: &Planned, steps: Vec<Step>) {
-        let name = phase.operation.rsplit('.').next().unwrap_or(phase.operation);
-        let is_done = |step: &Step| self.done.iter().any(|done| done.operation == name && done.step == *step);
+        let name = phase
+            .operation
+            .rsplit('.')
+            .next()
+            .unwrap_or(phase.operation);
+        let is_done = |step: &Step| {
+            self.done
+                .iter()
+                .any(|done| done.operation == name && done.step == *step)
+        };
         let steps: Vec<Step> = steps.into_iter().filter(|step| !is_done(step)).collect();
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
@@ -94,10 +126,18 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The old one goes out of service as late as can be: when the new one is made and only waits for its name.
+    /// The old one goes out of service as late as can be: when the new one is made and only waits
+    /// for its name.
     fn take_place(&mut self, name: &str, successor: Step, operation: &Planned) {
         self.push(name, successor, operation.retry, Some(&operation.place));
-        let Some(Replacing { former, before, start_first }) = self.replacing.take() else { return };
+        let Some(Replacing {
+            former,
+            before,
+            start_first,
+        }) = self.replacing.take()
+        else {
+            return;
+        };
         self.after.extend(before);
         if !start_first {
             self.stop_old(former);
@@ -109,7 +149,8 @@ impl<'a> Chain<'a> {
         self.proposal.stage.task_mut(id).enters = Some(Starting);
     }
 
-    /// Stops what was made from `former`. What was adopted is stopped too, not put back as it was found: it makes way.
+    /// Stops what was made from `former`. What was adopted is stopped too, not put back as it was
+    /// found: it makes way.
     fn stop_old(&mut self, former: &'a Definition) {
         let node = std::mem::replace(&mut self.node, former);
         let first = self.proposal.stage.tasks().len();
@@ -119,19 +160,30 @@ impl<'a> Chain<'a> {
             let step = std::mem::replace(&mut stage.task_mut(id).step, Step::Nothing);
             stage.task_mut(id).step = step.halting();
         }
-        let is_stopped = stage.tasks()[first..].iter().any(|task| task.step.touch() == Touch::Stops);
+        let is_stopped = stage.tasks()[first..]
+            .iter()
+            .any(|task| task.step.touch() == Touch::Stops);
         if !is_stopped {
-            let id = self.push("stop", backend::stopping(former), Retry::default(), Some(&former.place));
+            let id = self.push(
+                "stop",
+                backend::stopping(former),
+                Retry::default(),
+                Some(&former.place),
+            );
             self.proposal.stage.task_mut(id).leaves = Some(Stopped);
         }
         self.node = node;
     }
 
-    /// Appends an operation of all relationships: those to one node together, those to different nodes one after another.
+    /// Appends an operation of all relationships: those to one node together, those to different
+    /// nodes one after another.
     pub(super) fn relationships(&mut self, name: &str, reversed: bool) {
         let mut groups: Vec<Vec<Link<'_>>> = Vec::new();
         for link in links(self.instance, self.node) {
-            match groups.last_mut().filter(|group| group[0].tie.target == link.tie.target) {
+            match groups
+                .last_mut()
+                .filter(|group| group[0].tie.target == link.tie.target)
+            {
                 Some(group) => group.push(link),
                 None => groups.push(vec![link]),
             }
@@ -147,10 +199,19 @@ impl<'a> Chain<'a> {
     /// Appends an operation of some relationships, on both ends of all of them at once.
     pub(super) fn relationship(&mut self, name: &str, links: &[Link<'_>]) {
         let (before, mut ends) = (self.after.clone(), Vec::new());
-        for (link, end) in links.iter().flat_map(|link| [(link, End::Source), (link, End::Target)]) {
-            let prefix = if end == End::Source { "source" } else { "target" };
+        for (link, end) in links
+            .iter()
+            .flat_map(|link| [(link, End::Source), (link, End::Target)])
+        {
+            let prefix = if end == End::Source {
+                "source"
+            } else {
+                "target"
+            };
             let full = format!("{prefix}/cloudify.interfaces.relationship_lifecycle.{name}");
-            let Some(operation) = link.tie.operations.get(&full) else { continue };
+            let Some(operation) = link.tie.operations.get(&full) else {
+                continue;
+            };
             let Some(steps) = backend::lower_tie(&full, operation) else {
                 self.unsupported(&full, operation);
                 continue;
@@ -159,7 +220,11 @@ impl<'a> Chain<'a> {
             for step in steps {
                 let id = self.push(name, step, operation.retry, Some(&operation.place));
                 let (source, target) = (self.instance.id.clone(), link.between.target.clone());
-                self.proposal.stage.task_mut(id).side = Some(Side { source, target, end });
+                self.proposal.stage.task_mut(id).side = Some(Side {
+                    source,
+                    target,
+                    end,
+                });
             }
             ends.extend(self.after.iter().copied().filter(|id| !before.contains(id)));
         }
@@ -178,9 +243,13 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Sees to it that the instance ends in `state`, with a task of its own if nothing else was appended, or several end it.
+    /// Sees to it that the instance ends in `state`, with a task of its own if nothing else was
+    /// appended, or several end it.
     pub(super) fn end_in(&mut self, state: InstanceState, operation: &str) {
-        let last = self.last.filter(|_| self.after.len() == 1).unwrap_or_else(|| self.nothing(operation));
+        let last = self
+            .last
+            .filter(|_| self.after.len() == 1)
+            .unwrap_or_else(|| self.nothing(operation));
         self.proposal.stage.task_mut(last).leaves = Some(state);
     }
 
@@ -194,7 +263,13 @@ impl<'a> Chain<'a> {
         self.push(operation, Step::Nothing, Retry::default(), None)
     }
 
-    pub(super) fn push(&mut self, operation: &str, step: Step, retry: Retry, asked_at: Option<&Place>) -> TaskId {
+    pub(super) fn push(
+        &mut self,
+        operation: &str,
+        step: Step,
+        retry: Retry,
+        asked_at: Option<&Place>,
+    ) -> TaskId {
         let place = self.place(&step, asked_at);
         let id = self.proposal.stage.push(Task {
             instance: self.instance.id.clone(),
@@ -217,11 +292,18 @@ impl<'a> Chain<'a> {
         id
     }
 
-    /// Where a person mends a failure of the step: the property that it is about, else the operation,
-    /// else the node. What stands in a bundled catalog is nothing that the person wrote.
+    /// Where a person mends a failure of the step: the property that it is about, else the
+    /// operation, else the node. What stands in a bundled catalog is nothing that the person wrote.
     fn place(&self, step: &Step, asked_at: Option<&Place>) -> Place {
-        let property = step.property().and_then(|name| self.node.property_places.get(name));
+        let property = step
+            .property()
+            .and_then(|name| self.node.property_places.get(name));
         let written = |place: &&Place| place.file == self.node.place.file;
-        property.into_iter().chain(asked_at).find(written).unwrap_or(&self.node.place).clone()
+        property
+            .into_iter()
+            .chain(asked_at)
+            .find(written)
+            .unwrap_or(&self.node.place)
+            .clone()
     }
 }

@@ -93,7 +93,8 @@ pub struct Prospect {
     pub tasks: Vec<TaskId>,
 }
 
-/// What a stage comes to for every instance that there is or will be, in the order of the stage; then those that nothing happens to.
+/// What a stage comes to for every instance that there is or will be, in the order of the stage;
+/// then those that nothing happens to.
 #[must_use]
 pub fn prospects(known: &Known<'_>, stage: &Stage) -> Vec<Prospect> {
     let mut tasks: indexmap::IndexMap<&str, Vec<TaskId>> = indexmap::IndexMap::new();
@@ -101,9 +102,17 @@ pub fn prospects(known: &Known<'_>, stage: &Stage) -> Vec<Prospect> {
         tasks.entry(&stage.task(id).instance).or_default().push(id);
     }
     let used_by = users(known);
-    let touched = tasks.iter().map(|(instance, tasks)| prospect(known, stage, instance, tasks.clone(), &used_by));
-    let idle = known.deployment.instances.iter().filter(|it| !tasks.contains_key(it.id.as_str()));
-    touched.chain(idle.map(|it| prospect(known, stage, &it.id, Vec::new(), &used_by))).collect()
+    let touched = tasks
+        .iter()
+        .map(|(instance, tasks)| prospect(known, stage, instance, tasks.clone(), &used_by));
+    let idle = known
+        .deployment
+        .instances
+        .iter()
+        .filter(|it| !tasks.contains_key(it.id.as_str()));
+    touched
+        .chain(idle.map(|it| prospect(known, stage, &it.id, Vec::new(), &used_by)))
+        .collect()
 }
 
 fn users<'k>(known: &Known<'k>) -> HashMap<&'k str, Vec<String>> {
@@ -119,25 +128,60 @@ fn users<'k>(known: &Known<'k>) -> HashMap<&'k str, Vec<String>> {
     all
 }
 
-fn prospect(known: &Known<'_>, stage: &Stage, id: &str, tasks: Vec<TaskId>, used_by: &HashMap<&str, Vec<String>>) -> Prospect {
+fn prospect(
+    known: &Known<'_>,
+    stage: &Stage,
+    id: &str,
+    tasks: Vec<TaskId>,
+    used_by: &HashMap<&str, Vec<String>>,
+) -> Prospect {
     let instance: Option<&Instance> = known.deployment.instance(id);
-    let node = tasks.first().map(|task| stage.task(*task).node.clone()).or_else(|| instance.map(|it| it.node.clone()));
+    let node = tasks
+        .first()
+        .map(|task| stage.task(*task).node.clone())
+        .or_else(|| instance.map(|it| it.node.clone()));
     let definition = instance.and_then(|instance| known.deployment.node(instance));
-    let former: Option<&Definition> = known.record.instances.get(id).and_then(|known| known.former.as_deref());
-    let mut fields = former.zip(definition).map(|(former, now)| former.differences(now)).unwrap_or_default();
-    let drift = known.observed.of(id).into_iter().filter(|_| former.is_none()).flat_map(|object| &object.drift);
-    let put_right =
-        |drift: &Drift| Difference { field: drift.field.clone(), before: Some(drift.found.clone()), after: Some(drift.declared.clone()) };
+    let former: Option<&Definition> = known
+        .record
+        .instances
+        .get(id)
+        .and_then(|known| known.former.as_deref());
+    let mut fields = former
+        .zip(definition)
+        .map(|(former, now)| former.differences(now))
+        .unwrap_or_default();
+    let drift = known
+        .observed
+        .of(id)
+        .into_iter()
+        .filter(|_| former.is_none())
+        .flat_map(|object| &object.drift);
+    let put_right = |drift: &Drift| Difference {
+        field: drift.field.clone(),
+        before: Some(drift.found.clone()),
+        after: Some(drift.declared.clone()),
+    };
     fields.extend(drift.map(put_right));
-    let compared = known.observed.of(id).into_iter().filter(|_| former.is_none()).flat_map(|object| &object.comparison.differs);
-    fields.extend(compared.map(|field| Difference { field: field.clone(), before: None, after: None }));
+    let compared = known
+        .observed
+        .of(id)
+        .into_iter()
+        .filter(|_| former.is_none())
+        .flat_map(|object| &object.comparison.differs);
+    fields.extend(compared.map(|field| Difference {
+        field: field.clone(),
+        before: None,
+        after: None,
+    }));
     Prospect {
         instance: id.to_owned(),
         node: node.unwrap_or_default(),
         effect: effect(known, stage, &tasks),
         because: because(stage, &tasks),
         fields,
-        no_rollback: instance.zip(definition).and_then(|it| no_rollback(known, stage, it, &tasks)),
+        no_rollback: instance
+            .zip(definition)
+            .and_then(|it| no_rollback(known, stage, it, &tasks)),
         used_by: used_by.get(id).cloned().unwrap_or_default(),
         after: after(stage, id, &tasks),
         tasks,
@@ -150,23 +194,45 @@ fn because(stage: &Stage, tasks: &[TaskId]) -> String {
         Step::Refused { why } => Some(why.clone()),
         _ => None,
     });
-    refused.or_else(|| Some(stage.task(*tasks.first()?).cause.clone())).unwrap_or_default()
+    refused
+        .or_else(|| Some(stage.task(*tasks.first()?).cause.clone()))
+        .unwrap_or_default()
 }
 
-/// An object that is gone once it is stopped, and is stopped before the new one is started, can only be made again.
-fn no_rollback(known: &Known<'_>, stage: &Stage, (instance, node): (&Instance, &Definition), tasks: &[TaskId]) -> Option<String> {
-    let has = |touch: Touch| tasks.iter().any(|task| stage.task(*task).step.touch() == touch);
+/// An object that is gone once it is stopped, and is stopped before the new one is started, can
+/// only be made again.
+fn no_rollback(
+    known: &Known<'_>,
+    stage: &Stage,
+    (instance, node): (&Instance, &Definition),
+    tasks: &[TaskId],
+) -> Option<String> {
+    let has = |touch: Touch| {
+        tasks
+            .iter()
+            .any(|task| stage.task(*task).step.touch() == touch)
+    };
     let former = known.record.made_from(instance, node);
-    let is_lost = has(Touch::Replaces) && has(Touch::Stops) && backend::is_removed_when_stopped(known.deployment, instance, former);
-    let shared = backend::both_need(known.deployment, instance, former, node).filter(|_| is_lost)?;
-    Some(format!("the engine removes the old container once it is stopped (`auto_remove`), and both need {shared}"))
+    let is_lost = has(Touch::Replaces)
+        && has(Touch::Stops)
+        && backend::is_removed_when_stopped(known.deployment, instance, former);
+    let shared =
+        backend::both_need(known.deployment, instance, former, node).filter(|_| is_lost)?;
+    Some(format!(
+        "the engine removes the old container once it is stopped (`auto_remove`), and both need {shared}"
+    ))
 }
 
 fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> Effect {
-    let touches: Vec<Touch> = tasks.iter().map(|task| stage.task(*task).step.touch()).collect();
+    let touches: Vec<Touch> = tasks
+        .iter()
+        .map(|task| stage.task(*task).step.touch())
+        .collect();
     let has = |touch: Touch| touches.contains(&touch);
     match () {
-        () if has(Touch::Replaces) || (has(Touch::Removes) && has(Touch::Creates)) => Effect::Recreate,
+        () if has(Touch::Replaces) || (has(Touch::Removes) && has(Touch::Creates)) => {
+            Effect::Recreate
+        }
         () if has(Touch::Removes) => Effect::Remove,
         () if has(Touch::Creates) => Effect::Create,
         () if has(Touch::Adopts) => Effect::Adopt,
@@ -189,7 +255,10 @@ fn is_only_known(known: &Known<'_>, task: &Task) -> bool {
 
 /// Where no engine is asked, the state tells.
 fn by_state(stage: &Stage, tasks: &[TaskId]) -> Effect {
-    let ends: Vec<_> = tasks.iter().filter_map(|task| stage.task(*task).leaves).collect();
+    let ends: Vec<_> = tasks
+        .iter()
+        .filter_map(|task| stage.task(*task).leaves)
+        .collect();
     let is_taken_down = ends.iter().any(|state| state.is_gone());
     let is_made = ends.contains(&InstanceState::Started);
     match (is_taken_down, is_made) {
@@ -202,9 +271,18 @@ fn by_state(stage: &Stage, tasks: &[TaskId]) -> Effect {
 
 /// Instances that have to be done first, those apart that only share an image.
 fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
-    let needs = tasks.iter().map(|task| stage.task(*task)).filter(|task| !task.step.is_about_image()).flat_map(|task| &task.needs);
-    let names = needs.map(|need| stage.task(*need).instance.clone()).filter(|instance| instance != id);
-    let mut names: Vec<String> = names.collect::<indexmap::IndexSet<_>>().into_iter().collect();
+    let needs = tasks
+        .iter()
+        .map(|task| stage.task(*task))
+        .filter(|task| !task.step.is_about_image())
+        .flat_map(|task| &task.needs);
+    let names = needs
+        .map(|need| stage.task(*need).instance.clone())
+        .filter(|instance| instance != id);
+    let mut names: Vec<String> = names
+        .collect::<indexmap::IndexSet<_>>()
+        .into_iter()
+        .collect();
     names.truncate(8);
     names
 }
@@ -222,7 +300,15 @@ pub fn tally(prospects: &[Prospect]) -> BTreeMap<Effect, usize> {
 /// The tally in words: `2 to create, 1 to recreate`; empty if nothing happens.
 #[must_use]
 pub fn in_words(prospects: &[Prospect]) -> String {
-    let parts = tally(prospects).into_iter().filter(|(effect, _)| *effect != Effect::None);
-    let words = |(effect, number)| if effect == Effect::Refused { format!("{number} refused") } else { format!("{number} to {effect}") };
+    let parts = tally(prospects)
+        .into_iter()
+        .filter(|(effect, _)| *effect != Effect::None);
+    let words = |(effect, number)| {
+        if effect == Effect::Refused {
+            format!("{number} refused")
+        } else {
+            format!("{number} to {effect}")
+        }
+    };
     parts.map(words).collect::<Vec<_>>().join(", ")
 }

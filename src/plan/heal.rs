@@ -1,7 +1,8 @@
 //! `heal`: look, then mend in the gentlest way that there is.
 //!
-//! In stages: what has an object on an engine is looked at and started or made anew; then the operation `check_status` is run
-//! where there is one; then `heal` of those that are ill, or they are made anew if they have none; then those whose `heal` failed.
+//! In stages: what has an object on an engine is looked at and started or made anew; then the
+//! operation `check_status` is run where there is one; then `heal` of those that are ill, or they
+//! are made anew if they have none; then those whose `heal` failed.
 
 use super::{
     InstanceState, Known, Parameters, Proposal, Selection, Stage,
@@ -19,9 +20,21 @@ use std::collections::{HashMap, HashSet};
 
 const CHECK: &str = "cloudify.interfaces.validation.check_status";
 const HEAL: [Phase<'static>; 3] = [
-    Phase { operation: "cloudify.interfaces.lifecycle.preheal", enters: None, leaves: None },
-    Phase { operation: "cloudify.interfaces.lifecycle.heal", enters: None, leaves: None },
-    Phase { operation: "cloudify.interfaces.lifecycle.postheal", enters: None, leaves: None },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.preheal",
+        enters: None,
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.heal",
+        enters: None,
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.postheal",
+        enters: None,
+        leaves: None,
+    },
 ];
 
 /// The first stage.
@@ -29,7 +42,12 @@ const HEAL: [Phase<'static>; 3] = [
 pub fn first(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     let heal = Heal::new(known, parameters);
     if parameters.force_reinstall {
-        return reinstall::of(known, &|it| heal.scope.contains(it.id.as_str()), parameters.ignore_failure, "it is to be made anew");
+        return reinstall::of(
+            known,
+            &|it| heal.scope.contains(it.id.as_str()),
+            parameters.ignore_failure,
+            "it is to be made anew",
+        );
     }
     let mended = heal.look();
     if !mended.stage.is_empty() {
@@ -46,9 +64,22 @@ pub fn first(known: &Known<'_>, parameters: &Parameters) -> Proposal {
 #[must_use]
 pub fn next(known: &Known<'_>, parameters: &Parameters, stages: usize) -> Option<Stage> {
     let heal = Heal::new(known, parameters);
-    let ran = |name: &str| known.record.stage().tasks().iter().any(|task| task.operation == name);
+    let ran = |name: &str| {
+        known
+            .record
+            .stage()
+            .tasks()
+            .iter()
+            .any(|task| task.operation == name)
+    };
     if ran("check_status") {
-        return heal.mend(&heal.failed(&["check_status"]).union(&heal.never_looked_at()).copied().collect());
+        return heal.mend(
+            &heal
+                .failed(&["check_status"])
+                .union(&heal.never_looked_at())
+                .copied()
+                .collect(),
+        );
     }
     if ran("heal") {
         return heal.reinstall(&heal.failed(&["preheal", "heal", "postheal"]));
@@ -66,41 +97,85 @@ struct Heal<'a> {
 impl<'a> Heal<'a> {
     fn new(known: &Known<'a>, parameters: &'a Parameters) -> Self {
         let all = &known.deployment.instances;
-        let scope = match parameters.node_instance_id.as_deref().and_then(|id| known.deployment.instance(id)) {
+        let scope = match parameters
+            .node_instance_id
+            .as_deref()
+            .and_then(|id| known.deployment.instance(id))
+        {
             None if parameters.node_instance_id.is_some() => HashSet::new(),
-            None => all.iter().filter(|it| parameters.selection.has(known.deployment, it)).map(|it| it.id.as_str()).collect(),
-            Some(ill) => subtree(all, &HashSet::from([ill.host.as_deref().unwrap_or(&ill.id)])),
+            None => all
+                .iter()
+                .filter(|it| parameters.selection.has(known.deployment, it))
+                .map(|it| it.id.as_str())
+                .collect(),
+            Some(ill) => subtree(
+                all,
+                &HashSet::from([ill.host.as_deref().unwrap_or(&ill.id)]),
+            ),
         };
-        Self { known: *known, parameters, scope }
+        Self {
+            known: *known,
+            parameters,
+            scope,
+        }
     }
 
-    /// What somebody stopped rests; everything else that is not there, or half made, is ill. What an update did not reach waits for the
-    /// next update.
+    /// What somebody stopped rests; everything else that is not there, or half made, is ill. What
+    /// an update did not reach waits for the next update.
     fn is_looked_at(&self, instance: &Instance) -> bool {
-        let rests = self.known.record.instances.get(&instance.id).is_some_and(|known| known.rests);
+        let rests = self
+            .known
+            .record
+            .instances
+            .get(&instance.id)
+            .is_some_and(|known| known.rests);
         self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
     }
 
-    /// Whether an update did not reach an instance that worked as it was before. Only what holds on to an object that was replaced, and
-    /// is gone itself, is created as the present definition says.
+    /// Whether an update did not reach an instance that worked as it was before. Only what holds on
+    /// to an object that was replaced, and is gone itself, is created as the present definition
+    /// says.
     fn is_outdated(&self, instance: &Instance) -> bool {
-        let Known { record, observed, .. } = self.known;
+        let Known {
+            record, observed, ..
+        } = self.known;
         let known = record.instances.get(&instance.id);
-        let waits =
-            known.is_some_and(|known| known.state == InstanceState::Started && known.is_outdated() && !backend::is_being_replaced(known));
+        let waits = known.is_some_and(|known| {
+            known.state == InstanceState::Started
+                && known.is_outdated()
+                && !backend::is_being_replaced(known)
+        });
         let has_former = known.is_some_and(|known| known.former.is_some());
         waits && (has_former || observed.of(&instance.id).is_some())
     }
 
     /// Appends the start of what an update did not reach and does not run, as it was before.
     fn start_outdated(&self, proposal: &mut Proposal) {
-        let Known { deployment, record, observed } = self.known;
-        for instance in deployment.instances.iter().filter(|it| self.is_in_scope(it) && self.is_outdated(it)) {
-            let former = record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
-            let Some(node) = former.or_else(|| deployment.node(instance)) else { continue };
+        let Known {
+            deployment,
+            record,
+            observed,
+        } = self.known;
+        for instance in deployment
+            .instances
+            .iter()
+            .filter(|it| self.is_in_scope(it) && self.is_outdated(it))
+        {
+            let former = record
+                .instances
+                .get(&instance.id)
+                .and_then(|known| known.former.as_deref());
+            let Some(node) = former.or_else(|| deployment.node(instance)) else {
+                continue;
+            };
             // What is gone is created as it was, not as an update failed to make it.
-            let is_gone = backend::has_object(node) && backend::object_of(node, instance, observed).is_none();
-            let cause = if is_gone { "it is missing" } else { "it is not running" };
+            let is_gone =
+                backend::has_object(node) && backend::object_of(node, instance, observed).is_none();
+            let cause = if is_gone {
+                "it is missing"
+            } else {
+                "it is not running"
+            };
             if is_gone || !backend::is_done(instance, node, observed) {
                 let mut chain = Chain::new(self.known, (instance, node), cause, proposal);
                 if is_gone {
@@ -115,33 +190,70 @@ impl<'a> Heal<'a> {
 
     /// Only what is known to be there can be asked.
     fn is_in_scope(&self, instance: &Instance) -> bool {
-        self.scope.contains(instance.id.as_str()) && self.known.record.state(&instance.id) == InstanceState::Started
+        self.scope.contains(instance.id.as_str())
+            && self.known.record.state(&instance.id) == InstanceState::Started
     }
 
     /// What leads from what engines show to what is wanted.
     fn look(&self) -> Proposal {
-        let Known { deployment, record, .. } = self.known;
-        let chosen: Vec<String> = deployment.instances.iter().filter(|it| self.is_looked_at(it)).map(|it| it.id.clone()).collect();
+        let Known {
+            deployment, record, ..
+        } = self.known;
+        let chosen: Vec<String> = deployment
+            .instances
+            .iter()
+            .filter(|it| self.is_looked_at(it))
+            .map(|it| it.id.clone())
+            .collect();
         if !self.parameters.check_status || !record.is_installed() {
             return Proposal::default();
         }
-        let mut proposal = if chosen.is_empty() { Proposal::default() } else { self.mend_objects(chosen) };
+        let mut proposal = if chosen.is_empty() {
+            Proposal::default()
+        } else {
+            self.mend_objects(chosen)
+        };
         self.start_outdated(&mut proposal);
         proposal
     }
 
     fn mend_objects(&self, chosen: Vec<String>) -> Proposal {
-        let Known { deployment, record, observed } = self.known;
+        let Known {
+            deployment,
+            record,
+            observed,
+        } = self.known;
         let is_ill = |instance: &&Instance| {
-            let node = deployment.node(instance).filter(|node| backend::has_object(node) && !node.is_adopted());
-            let stands = node.is_some_and(|node| backend::standing(instance, node, record, observed) == Standing::UpToDate);
-            stands && observed.of(&instance.id).is_some_and(|object| object.health.as_deref() == Some("unhealthy"))
+            let node = deployment
+                .node(instance)
+                .filter(|node| backend::has_object(node) && !node.is_adopted());
+            let stands = node.is_some_and(|node| {
+                backend::standing(instance, node, record, observed) == Standing::UpToDate
+            });
+            stands
+                && observed
+                    .of(&instance.id)
+                    .is_some_and(|object| object.health.as_deref() == Some("unhealthy"))
         };
-        let ill = deployment.instances.iter().filter(|it| self.is_in_scope(it)).filter(is_ill).map(|it| it.id.clone());
-        let renew = if self.parameters.allow_reinstall { ill.collect() } else { HashSet::new() };
+        let ill = deployment
+            .instances
+            .iter()
+            .filter(|it| self.is_in_scope(it))
+            .filter(is_ill)
+            .map(|it| it.id.clone());
+        let renew = if self.parameters.allow_reinstall {
+            ill.collect()
+        } else {
+            HashSet::new()
+        };
         install::of(
             &self.known,
-            &install::Scope { selection: &Selection::of_instances(chosen), renew, cause: "it is unhealthy", ..install::Scope::default() },
+            &install::Scope {
+                selection: &Selection::of_instances(chosen),
+                renew,
+                cause: "it is unhealthy",
+                ..install::Scope::default()
+            },
         )
     }
 
@@ -150,11 +262,21 @@ impl<'a> Heal<'a> {
         if !self.parameters.check_status {
             return proposal;
         }
-        let ids = self.known.deployment.instances.iter().filter(|it| self.is_in_scope(it)).map(|it| it.id.clone()).collect::<Vec<_>>();
+        let ids = self
+            .known
+            .deployment
+            .instances
+            .iter()
+            .filter(|it| self.is_in_scope(it))
+            .map(|it| it.id.clone())
+            .collect::<Vec<_>>();
         if ids.is_empty() {
             return proposal;
         }
-        let chosen = Parameters { selection: Selection::of_instances(ids), ..Parameters::default() };
+        let chosen = Parameters {
+            selection: Selection::of_instances(ids),
+            ..Parameters::default()
+        };
         check_status(&self.known, &chosen, false, &mut proposal);
         for id in proposal.stage.ids() {
             proposal.stage.task_mut(id).ignores_failure = true;
@@ -166,23 +288,41 @@ impl<'a> Heal<'a> {
     fn never_looked_at(&self) -> HashSet<&'a str> {
         let targeted = self.parameters.node_instance_id.is_some() && self.parameters.check_status;
         let unknown = |it: &&Instance| {
-            self.known.deployment.node(it).is_some_and(|node| !node.operations.contains_key(CHECK) && !backend::has_object(node))
+            self.known.deployment.node(it).is_some_and(|node| {
+                !node.operations.contains_key(CHECK) && !backend::has_object(node)
+            })
         };
-        let all = self.known.deployment.instances.iter().filter(|it| targeted && self.is_in_scope(it)).filter(unknown);
+        let all = self
+            .known
+            .deployment
+            .instances
+            .iter()
+            .filter(|it| targeted && self.is_in_scope(it))
+            .filter(unknown);
         all.map(|it| it.id.as_str()).collect()
     }
 
     /// Instances whose operations of these names failed in the stage before.
     fn failed(&self, operations: &[&str]) -> HashSet<&'a str> {
         let execution = self.known.record.executions.last();
-        let failed = execution.into_iter().flat_map(|it| &it.failed).filter(|it| operations.contains(&it.operation.as_str()));
-        failed.filter_map(|failed| self.known.deployment.instance(&failed.instance)).map(|it| it.id.as_str()).collect()
+        let failed = execution
+            .into_iter()
+            .flat_map(|it| &it.failed)
+            .filter(|it| operations.contains(&it.operation.as_str()));
+        failed
+            .filter_map(|failed| self.known.deployment.instance(&failed.instance))
+            .map(|it| it.id.as_str())
+            .collect()
     }
 
     /// `heal` of those that are ill, all in order; those that have none are made anew.
     fn mend(&self, ill: &HashSet<&str>) -> Option<Stage> {
         let can_heal = |id: &&&str| {
-            let node = self.known.deployment.instance(id).and_then(|it| self.known.deployment.node(it));
+            let node = self
+                .known
+                .deployment
+                .instance(id)
+                .and_then(|it| self.known.deployment.node(it));
             node.is_some_and(|node| node.operations.contains_key(HEAL[1].operation))
         };
         let healed: HashSet<&str> = ill.iter().filter(can_heal).copied().collect();
@@ -193,11 +333,21 @@ impl<'a> Heal<'a> {
         let mut proposal = Proposal::default();
         let order = Order::new(self.known.deployment);
         let mut last = HashMap::new();
-        for instance in order.instances().into_iter().filter(|it| healed.contains(it.id.as_str())) {
-            let Some(node) = self.known.deployment.node(instance) else { continue };
+        for instance in order
+            .instances()
+            .into_iter()
+            .filter(|it| healed.contains(it.id.as_str()))
+        {
+            let Some(node) = self.known.deployment.node(instance) else {
+                continue;
+            };
             let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
             chain.ignores_failure = true;
-            chain.after = order.needed_by(instance).iter().filter_map(|id| last.get(*id).copied()).collect();
+            chain.after = order
+                .needed_by(instance)
+                .iter()
+                .filter_map(|id| last.get(*id).copied())
+                .collect();
             chain.phases(&HEAL);
             last.extend(chain.last.map(|task| (instance.id.clone(), task)));
         }
@@ -209,7 +359,13 @@ impl<'a> Heal<'a> {
         let scope = subtree(&self.known.deployment.instances, ill);
         let chosen = |it: &Instance| scope.contains(it.id.as_str());
         if !scope.is_empty() {
-            reinstall::append(&self.known, &chosen, self.parameters.ignore_failure, "it is ill", proposal);
+            reinstall::append(
+                &self.known,
+                &chosen,
+                self.parameters.ignore_failure,
+                "it is ill",
+                proposal,
+            );
         }
     }
 
@@ -227,10 +383,19 @@ impl<'a> Heal<'a> {
 
     fn refuse(&self, ill: &HashSet<&str>) -> Stage {
         let mut proposal = Proposal::default();
-        for instance in self.known.deployment.instances.iter().filter(|it| ill.contains(it.id.as_str())) {
-            let Some(node) = self.known.deployment.node(instance) else { continue };
+        for instance in self
+            .known
+            .deployment
+            .instances
+            .iter()
+            .filter(|it| ill.contains(it.id.as_str()))
+        {
+            let Some(node) = self.known.deployment.node(instance) else {
+                continue;
+            };
             let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
-            let why = "it cannot be healed but by making it anew, and allow_reinstall is false".to_owned();
+            let why = "it cannot be healed but by making it anew, and allow_reinstall is false"
+                .to_owned();
             chain.push("heal", Step::Refused { why }, Retry::default(), None);
         }
         proposal.stage
@@ -242,8 +407,10 @@ fn subtree<'a>(all: &'a [Instance], roots: &HashSet<&str>) -> HashSet<&'a str> {
     let mut inside: HashSet<&str> = HashSet::new();
     // Containers come before what they contain.
     for instance in all {
-        let contained =
-            instance.ties.iter().any(|tie| tie.kind == crate::model::RelationshipKind::ContainedIn && inside.contains(tie.target.as_str()));
+        let contained = instance.ties.iter().any(|tie| {
+            tie.kind == crate::model::RelationshipKind::ContainedIn
+                && inside.contains(tie.target.as_str())
+        });
         if contained || roots.contains(instance.id.as_str()) {
             inside.insert(&instance.id);
         }

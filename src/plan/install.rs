@@ -1,7 +1,10 @@
 //! `install`: what is missing is created, what stands still is started, what matches is kept.
 
 use super::{
-    InstanceState::{self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started, Starting, Uninitialized},
+    InstanceState::{
+        self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started, Starting,
+        Uninitialized,
+    },
     Known, Proposal, Selection, TaskId, bring,
     chain::{Chain, Phase, done_of},
     neighbours::{Beside, join, tell},
@@ -16,17 +19,45 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-const fn phase(operation: &'static str, enters: Option<InstanceState>, leaves: Option<InstanceState>) -> Phase<'static> {
-    Phase { operation, enters, leaves }
+const fn phase(
+    operation: &'static str,
+    enters: Option<InstanceState>,
+    leaves: Option<InstanceState>,
+) -> Phase<'static> {
+    Phase {
+        operation,
+        enters,
+        leaves,
+    }
 }
 
 const CREATE: [Phase<'static>; 4] = [
-    phase("cloudify.interfaces.validation.creation", Some(Initializing), None),
-    phase("cloudify.interfaces.validation.create", Some(Initializing), None),
-    phase("cloudify.interfaces.lifecycle.precreate", Some(Initializing), None),
-    phase("cloudify.interfaces.lifecycle.create", Some(Creating), Some(Created)),
+    phase(
+        "cloudify.interfaces.validation.creation",
+        Some(Initializing),
+        None,
+    ),
+    phase(
+        "cloudify.interfaces.validation.create",
+        Some(Initializing),
+        None,
+    ),
+    phase(
+        "cloudify.interfaces.lifecycle.precreate",
+        Some(Initializing),
+        None,
+    ),
+    phase(
+        "cloudify.interfaces.lifecycle.create",
+        Some(Creating),
+        Some(Created),
+    ),
 ];
-const CONFIGURE: [Phase<'static>; 1] = [phase("cloudify.interfaces.lifecycle.configure", Some(Configuring), Some(Configured))];
+const CONFIGURE: [Phase<'static>; 1] = [phase(
+    "cloudify.interfaces.lifecycle.configure",
+    Some(Configuring),
+    Some(Configured),
+)];
 const START: [Phase<'static>; 4] = [
     phase("cloudify.interfaces.lifecycle.start", Some(Starting), None),
     phase(GET_STATE, None, None),
@@ -49,7 +80,11 @@ const GET_STATE: &str = "cloudify.interfaces.host.get_state";
 
 /// Whether this workflow runs an operation of a node.
 pub(super) fn runs(operation: &str) -> bool {
-    CREATE.iter().chain(&CONFIGURE).chain(&START).any(|phase| phase.operation == operation)
+    CREATE
+        .iter()
+        .chain(&CONFIGURE)
+        .chain(&START)
+        .any(|phase| phase.operation == operation)
 }
 
 /// What of a deployment is to be as it is wanted.
@@ -67,18 +102,38 @@ pub struct Scope<'a> {
 
 impl Default for Scope<'_> {
     fn default() -> Self {
-        const ALL: &Selection = &Selection { node_ids: Vec::new(), node_instance_ids: Vec::new(), type_names: Vec::new() };
-        Self { selection: ALL, renew: HashSet::new(), cause: "", rolling: Rolling { max_unavailable: 1, start_first: false } }
+        const ALL: &Selection = &Selection {
+            node_ids: Vec::new(),
+            node_instance_ids: Vec::new(),
+            type_names: Vec::new(),
+        };
+        Self {
+            selection: ALL,
+            renew: HashSet::new(),
+            cause: "",
+            rolling: Rolling {
+                max_unavailable: 1,
+                start_first: false,
+            },
+        }
     }
 }
 
 /// Plans what leads from what is there to what is wanted. An empty stage means: up to date.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
-    of(&Known { deployment, record, observed }, &Scope::default())
+    of(
+        &Known {
+            deployment,
+            record,
+            observed,
+        },
+        &Scope::default(),
+    )
 }
 
-/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships to what is installed, are told.
+/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships
+/// to what is installed, are told.
 #[must_use]
 pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
     let mut planner = Planner {
@@ -92,10 +147,16 @@ pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
         outages: Outages::default(),
     };
     let all = scope.selection.is_all();
-    let dropped = if all { uninstall::of_dropped(known, &mut planner.proposal) } else { Vec::new() };
+    let dropped = if all {
+        uninstall::of_dropped(known, &mut planner.proposal)
+    } else {
+        Vec::new()
+    };
     for instance in planner.order.instances() {
         match known.deployment.node(instance) {
-            Some(node) if scope.selection.has(known.deployment, instance) => planner.instance(instance, node, &dropped),
+            Some(node) if scope.selection.has(known.deployment, instance) => {
+                planner.instance(instance, node, &dropped)
+            }
             _ => {}
         }
     }
@@ -119,14 +180,34 @@ struct Planner<'a, 's> {
 
 impl<'a> Planner<'a, '_> {
     fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
-        let Known { deployment, record, observed } = self.known;
+        let Known {
+            deployment,
+            record,
+            observed,
+        } = self.known;
         let (standing, change) = self.standing(instance, node);
-        let needs: BTreeSet<TaskId> = self.order.needed_by(instance).iter().filter_map(|id| self.last.get(id).copied()).collect();
+        let needs: BTreeSet<TaskId> = self
+            .order
+            .needed_by(instance)
+            .iter()
+            .filter_map(|id| self.last.get(id).copied())
+            .collect();
         let first = self.proposal.stage.tasks().len();
-        let goes_on = matches!(standing, Standing::Unfinished | Standing::Stopped | Standing::NotReady);
-        let cause = if self.scope.renew.contains(&instance.id) { self.scope.cause.to_owned() } else { standing.to_string() };
+        let goes_on = matches!(
+            standing,
+            Standing::Unfinished | Standing::Stopped | Standing::NotReady
+        );
+        let cause = if self.scope.renew.contains(&instance.id) {
+            self.scope.cause.to_owned()
+        } else {
+            standing.to_string()
+        };
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
-        chain.done = if goes_on { done_of(instance, node, record, observed) } else { Vec::new() };
+        chain.done = if goes_on {
+            done_of(instance, node, record, observed)
+        } else {
+            Vec::new()
+        };
         chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
         let known = record.instances.get(&instance.id);
         if known.is_some_and(restore::is_proven) {
@@ -138,16 +219,35 @@ impl<'a> Planner<'a, '_> {
             Standing::UpToDate => {}
             Standing::Changed => put_right(&mut chain),
             Standing::Outdated | Standing::Bound => {
-                let change = if standing == Standing::Bound { Change::Replace } else { change };
-                apply(&mut chain, (&self.order, &self.outages), change, self.scope.rolling);
+                let change = if standing == Standing::Bound {
+                    Change::Replace
+                } else {
+                    change
+                };
+                apply(
+                    &mut chain,
+                    (&self.order, &self.outages),
+                    change,
+                    self.scope.rolling,
+                );
             }
-            Standing::Stopped | Standing::NotReady if node.operations.contains_key(START[0].operation) => start(&mut chain),
+            Standing::Stopped | Standing::NotReady
+                if node.operations.contains_key(START[0].operation) =>
+            {
+                start(&mut chain)
+            }
             // Without a start of its own it is started by the operation that creates it.
-            Standing::Unfinished | Standing::Stopped | Standing::NotReady => way_up(&mut chain, Uninitialized),
+            Standing::Unfinished | Standing::Stopped | Standing::NotReady => {
+                way_up(&mut chain, Uninitialized)
+            }
             Standing::Absent if backend::has_object(node) => way_up(&mut chain, Uninitialized),
             Standing::Absent => way_up(&mut chain, record.state(&instance.id)),
         }
-        if is_left && chain.last.is_none_or(|last| chain.proposal.stage.task(last).operation != update::CLEAN) {
+        if is_left
+            && chain
+                .last
+                .is_none_or(|last| chain.proposal.stage.task(last).operation != update::CLEAN)
+        {
             update::prove(&mut chain);
         }
         chain.end_in(Started, "install");
@@ -157,33 +257,74 @@ impl<'a> Planner<'a, '_> {
         }
         // What runs and is only put right keeps nobody waiting.
         let is_ready = standing == Standing::Changed && backend::is_done(instance, node, observed);
-        self.last.extend(chain.last.filter(|_| !is_ready).map(|last| (instance.id.as_str(), last)));
+        self.last.extend(
+            chain
+                .last
+                .filter(|_| !is_ready)
+                .map(|last| (instance.id.as_str(), last)),
+        );
         // An image that is built here cannot come before it is built.
-        if !self.order.needed_by(instance).iter().any(|id| backend::makes_image(deployment, id)) {
+        if !self
+            .order
+            .needed_by(instance)
+            .iter()
+            .any(|id| backend::makes_image(deployment, id))
+        {
             self.bring_image_early(TaskId(first));
         }
     }
 
     /// How far an instance is, and what it takes to make it what its node says now.
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (Standing, Change) {
-        let mut standing = backend::standing(instance, node, self.known.record, self.known.observed);
-        let there = [Standing::UpToDate, Standing::Unfinished, Standing::Stopped, Standing::NotReady, Standing::Changed];
+        let mut standing =
+            backend::standing(instance, node, self.known.record, self.known.observed);
+        let there = [
+            Standing::UpToDate,
+            Standing::Unfinished,
+            Standing::Stopped,
+            Standing::NotReady,
+            Standing::Changed,
+        ];
         let exists = there.contains(&standing);
         let mut change = Change::Nothing;
-        let former = self.known.record.instances.get(&instance.id).and_then(|known| known.former.as_deref());
+        let former = self
+            .known
+            .record
+            .instances
+            .get(&instance.id)
+            .and_then(|known| known.former.as_deref());
         // What a container was made from is in its labels; of others only the record tells.
-        let is_other =
-            |former: &Definition| former.secrets != node.secrets || (!former.is_made_like(node) && !backend::is_replaceable(node));
+        let is_other = |former: &Definition| {
+            former.secrets != node.secrets
+                || (!former.is_made_like(node) && !backend::is_replaceable(node))
+        };
         let is_former = exists && former.is_some_and(is_other);
-        let takes_over =
-            former.is_some_and(Definition::is_adopted) && !node.is_adopted() && backend::has_object(node) && standing == Standing::Absent;
-        let is_given_up = node.is_adopted() && backend::has_object(node) && former.is_some_and(|former| !former.is_adopted());
+        let takes_over = former.is_some_and(Definition::is_adopted)
+            && !node.is_adopted()
+            && backend::has_object(node)
+            && standing == Standing::Absent;
+        let is_given_up = node.is_adopted()
+            && backend::has_object(node)
+            && former.is_some_and(|former| !former.is_adopted());
         if standing == Standing::Outdated || is_former || takes_over || is_given_up {
             change = backend::change(instance, node, self.known.record, self.known.observed);
-            standing = if change == Change::Nothing { standing } else { Standing::Outdated };
+            standing = if change == Change::Nothing {
+                standing
+            } else {
+                Standing::Outdated
+            };
         }
-        let is_renewed = self.order.bound_to(instance).iter().any(|id| self.renewed.contains(id.as_str()));
-        let is_stale = self.known.record.instances.get(&instance.id).is_some_and(|known| known.is_stale);
+        let is_renewed = self
+            .order
+            .bound_to(instance)
+            .iter()
+            .any(|id| self.renewed.contains(id.as_str()));
+        let is_stale = self
+            .known
+            .record
+            .instances
+            .get(&instance.id)
+            .is_some_and(|known| known.is_stale);
         if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
             standing = Standing::Bound;
         }
@@ -191,8 +332,13 @@ impl<'a> Planner<'a, '_> {
         if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
             (standing, change) = (Standing::Outdated, Change::Replace);
         }
-        let as_it_stands = standing == Standing::Outdated && matches!(change, Change::Adjust(_) | Change::Refused(_));
-        if matches!(standing, Standing::Absent | Standing::Outdated | Standing::Bound) && !as_it_stands {
+        let as_it_stands = standing == Standing::Outdated
+            && matches!(change, Change::Adjust(_) | Change::Refused(_));
+        if matches!(
+            standing,
+            Standing::Absent | Standing::Outdated | Standing::Bound
+        ) && !as_it_stands
+        {
             self.renewed.insert(&instance.id);
         }
         (standing, change)
@@ -202,19 +348,32 @@ impl<'a> Planner<'a, '_> {
         if self.scope.selection.is_all() {
             return join(self.known, &self.last, &mut self.proposal);
         }
-        let after = self.last.iter().map(|(id, task)| ((*id).to_owned(), *task)).collect();
-        let chosen = |instance: &Instance| self.scope.selection.has(self.known.deployment, instance);
+        let after = self
+            .last
+            .iter()
+            .map(|(id, task)| ((*id).to_owned(), *task))
+            .collect();
+        let chosen =
+            |instance: &Instance| self.scope.selection.has(self.known.deployment, instance);
         let touched = |instance: &Instance| self.last.contains_key(instance.id.as_str());
-        let beside = Beside { chosen: &chosen, touched: &touched, after: &after, cause: "what it has a relationship to is made" };
+        let beside = Beside {
+            chosen: &chosen,
+            touched: &touched,
+            after: &after,
+            cause: "what it has a relationship to is made",
+        };
         tell(self.known, "establish", &beside, &mut self.proposal);
     }
 
     /// An image needs nothing but itself: it is brought while the instance still waits for others.
-    /// Two nodes with the same image cause one pull: the second waits for the first, and finds it there.
+    /// Two nodes with the same image cause one pull: the second waits for the first, and finds it
+    /// there.
     fn bring_image_early(&mut self, first: TaskId) {
         let next = TaskId(first.0 + 1);
         let task = self.proposal.stage.task_mut(first);
-        let Some(key) = task.step.image_key().filter(|_| !task.step.is_late()) else { return };
+        let Some(key) = task.step.image_key().filter(|_| !task.step.is_late()) else {
+            return;
+        };
         let waited_for = std::mem::take(&mut task.needs);
         // What works goes on as it is until another is made.
         let is_there = !self.known.record.state(&task.instance).is_gone();
@@ -230,8 +389,15 @@ impl<'a> Planner<'a, '_> {
 }
 
 /// Changes what is there, in the gentlest way that there is.
-fn apply(chain: &mut Chain<'_>, (order, outages): (&Order<'_>, &Outages), change: Change, rolling: Rolling) {
-    let Known { record, observed, .. } = chain.known;
+fn apply(
+    chain: &mut Chain<'_>,
+    (order, outages): (&Order<'_>, &Outages),
+    change: Change,
+    rolling: Rolling,
+) {
+    let Known {
+        record, observed, ..
+    } = chain.known;
     let (instance, node) = (chain.instance, chain.node);
     match change {
         Change::Nothing => {}
@@ -246,33 +412,70 @@ fn apply(chain: &mut Chain<'_>, (order, outages): (&Order<'_>, &Outages), change
             let former = record.made_from(instance, node);
             let before = outages.before(&instance.node, rolling);
             let start_first = starts_first(chain.known, (instance, former, node), rolling);
-            update::replace(chain, Replacing { former, before, start_first });
+            update::replace(
+                chain,
+                Replacing {
+                    former,
+                    before,
+                    start_first,
+                },
+            );
         }
-        Change::Remake if UPDATE.iter().any(|phase| node.operations.contains_key(phase.operation)) => chain.phases(&UPDATE),
+        Change::Remake
+            if UPDATE
+                .iter()
+                .any(|phase| node.operations.contains_key(phase.operation)) =>
+        {
+            chain.phases(&UPDATE)
+        }
         Change::Replace | Change::Remake => remake(chain, order),
-        Change::Refused(why) => drop(chain.push("update", Step::Refused { why }, Retry::default(), Some(&node.place))),
+        Change::Refused(why) => drop(chain.push(
+            "update",
+            Step::Refused { why },
+            Retry::default(),
+            Some(&node.place),
+        )),
     }
 }
 
-/// Whether the new one is started before the old one is stopped: where that is wished, or the old one is gone once it is stopped, and
-/// both can be there at once.
-fn starts_first(known: Known<'_>, (instance, former, node): (&Instance, &Definition, &Definition), rolling: Rolling) -> bool {
+/// Whether the new one is started before the old one is stopped: where that is wished, or the old
+/// one is gone once it is stopped, and both can be there at once.
+fn starts_first(
+    known: Known<'_>,
+    (instance, former, node): (&Instance, &Definition, &Definition),
+    rolling: Rolling,
+) -> bool {
     let deployment = known.deployment;
-    let is_wanted = rolling.start_first || backend::is_removed_when_stopped(deployment, instance, former);
+    let is_wanted =
+        rolling.start_first || backend::is_removed_when_stopped(deployment, instance, former);
     is_wanted && backend::both_need(deployment, instance, former, node).is_none()
 }
 
-/// Whether an instance has been started as it was, or is on its way to be replaced: then there is something to go back to.
+/// Whether an instance has been started as it was, or is on its way to be replaced: then there is
+/// something to go back to.
 fn worked(record: &Record, instance: &Instance) -> bool {
-    let Some(known) = record.instances.get(&instance.id) else { return false };
-    matches!(known.state, Started | InstanceState::Stopped) || known.is_outdated() || backend::is_being_replaced(known)
+    let Some(known) = record.instances.get(&instance.id) else {
+        return false;
+    };
+    matches!(known.state, Started | InstanceState::Stopped)
+        || known.is_outdated()
+        || backend::is_being_replaced(known)
 }
 
 /// Undoes what somebody changed; one that does not run is started too.
 fn put_right(chain: &mut Chain<'_>) {
     let (instance, node, observed) = (chain.instance, chain.node, chain.known.observed);
-    for drift in observed.of(&instance.id).into_iter().flat_map(|object| &object.drift) {
-        chain.push("update", drift.repair.clone(), Retry::default(), Some(&node.place));
+    for drift in observed
+        .of(&instance.id)
+        .into_iter()
+        .flat_map(|object| &object.drift)
+    {
+        chain.push(
+            "update",
+            drift.repair.clone(),
+            Retry::default(),
+            Some(&node.place),
+        );
     }
     if !backend::is_done(instance, node, observed) {
         start(chain);

@@ -129,7 +129,9 @@ impl Workflow {
     /// The workflow of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|workflow| workflow.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|workflow| workflow.as_str() == name)
     }
 }
 
@@ -213,13 +215,15 @@ pub struct Task {
     /// Of an operation of a relationship: which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
-    /// If it fails that is noted, nothing is repeated, and what needs it goes on as if it were done.
+    /// If it fails that is noted, nothing is repeated, and what needs it goes on as if it were
+    /// done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignores_failure: bool,
     /// Once it is done, the instance is as the present definition says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_as_defined: bool,
-    /// Ids of instances that hold on to what it makes anew: once it is done, theirs are out of date.
+    /// Ids of instances that hold on to what it makes anew: once it is done, theirs are out of
+    /// date.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdates: Vec<String>,
 }
@@ -251,7 +255,8 @@ pub struct Stage {
     /// It tries again what failed in the stage before: that counts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tries_again: bool,
-    /// It restores what was to be replaced: it is carried out even if the run is to start nothing new.
+    /// It restores what was to be replaced: it is carried out even if the run is to start nothing
+    /// new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<Restoring>,
 }
@@ -274,7 +279,10 @@ impl Stage {
     /// If `task` needs a task that is not in the stage yet.
     pub fn push(&mut self, task: Task) -> TaskId {
         let id = TaskId(self.tasks.len());
-        assert!(task.needs.iter().all(|need| *need < id), "a task can only need earlier ones");
+        assert!(
+            task.needs.iter().all(|need| *need < id),
+            "a task can only need earlier ones"
+        );
         self.tasks.push(task);
         id
     }
@@ -311,10 +319,25 @@ impl Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for id in self.ids() {
-            let Task { instance, operation, step, cause, needs, .. } = self.task(id);
+            let Task {
+                instance,
+                operation,
+                step,
+                cause,
+                needs,
+                ..
+            } = self.task(id);
             let needs: Vec<String> = needs.iter().map(|need| format!("#{}", need.0)).collect();
-            let after = if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(" ")) };
-            writeln!(f, "#{} {instance}.{operation}: {step}  because {cause}{after}", id.0)?;
+            let after = if needs.is_empty() {
+                String::new()
+            } else {
+                format!("  after {}", needs.join(" "))
+            };
+            writeln!(
+                f,
+                "#{} {instance}.{operation}: {step}  because {cause}{after}",
+                id.0
+            )?;
         }
         Ok(())
     }
@@ -331,11 +354,20 @@ pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> 
 fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
     let selection = &parameters.selection;
     match workflow {
-        Workflow::Install => install::of(known, &install::Scope { selection, ..install::Scope::default() }),
+        Workflow::Install => install::of(
+            known,
+            &install::Scope {
+                selection,
+                ..install::Scope::default()
+            },
+        ),
         Workflow::Uninstall => uninstall::of(known, selection, parameters.ignore_failure),
-        Workflow::Reinstall => {
-            reinstall::of(known, &|instance| selection.has(known.deployment, instance), parameters.ignore_failure, "reinstall")
-        }
+        Workflow::Reinstall => reinstall::of(
+            known,
+            &|instance| selection.has(known.deployment, instance),
+            parameters.ignore_failure,
+            "reinstall",
+        ),
         Workflow::Rollback => rollback::of_states(known, selection),
         Workflow::Heal => heal::first(known, parameters),
         Workflow::Scale => scale::of(known, parameters),
@@ -350,8 +382,8 @@ fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposa
     }
 }
 
-/// What is planned once the stages before came to their end; none if nothing is left to do. `subgraph_retries` is how often
-/// instances that failed are taken down and tried anew.
+/// What is planned once the stages before came to their end; none if nothing is left to do.
+/// `subgraph_retries` is how often instances that failed are taken down and tried anew.
 #[must_use]
 pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running()?;
@@ -359,7 +391,9 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
         (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => None,
         (Some(Restoring::PutBack), _) => Some(restore::recreate(known)),
         (None, Some(_)) => Some(restore::first(known)),
-        (None, None) if execution.has_failed() => Some(after_failure(execution, known, subgraph_retries)),
+        (None, None) if execution.has_failed() => {
+            Some(after_failure(execution, known, subgraph_retries))
+        }
         (None, None) => after_success(execution, known),
     };
     let mut stage = stage.filter(|stage| !stage.is_empty())?;
@@ -368,7 +402,8 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
 }
 
 fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usize) -> Stage {
-    let retried = matches!(execution.workflow, Workflow::Install | Workflow::Uninstall) && execution.stages <= subgraph_retries;
+    let retried = matches!(execution.workflow, Workflow::Install | Workflow::Uninstall)
+        && execution.stages <= subgraph_retries;
     match execution.workflow {
         _ if retried => try_again(execution, known),
         Workflow::Scale if execution.stages == 1 => scale::take_back(known, &execution.parameters),
@@ -389,30 +424,45 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
     };
     // What shares something of an object that was made again works with that from now on.
     let is_over = stage.as_ref().is_none_or(Stage::is_empty);
-    if is_over && leaves_working(execution.workflow) { Some(restore::first(known)) } else { stage }
+    if is_over && leaves_working(execution.workflow) {
+        Some(restore::first(known))
+    } else {
+        stage
+    }
 }
 
 /// Whether a workflow leaves instances working.
 fn leaves_working(workflow: Workflow) -> bool {
     use Workflow::{Heal, Install, Reinstall, Restart, Scale, Start, Update};
-    matches!(workflow, Install | Update | Scale | Heal | Start | Restart | Reinstall)
+    matches!(
+        workflow,
+        Install | Update | Scale | Heal | Start | Restart | Reinstall
+    )
 }
 
 /// Whether [`next`] may find anything; if not, nobody need look at the engines.
 #[must_use]
 pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
-    let Some(execution) = record.running() else { return false };
+    let Some(execution) = record.running() else {
+        return false;
+    };
     match (record.stage().restores, execution.stopped) {
         (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
         (Some(Restoring::PutBack), _) | (None, Some(_)) => return restore::is_needed(record),
         (None, None) => {}
     }
     match execution.workflow {
-        Workflow::Install | Workflow::Uninstall if execution.has_failed() && execution.stages <= subgraph_retries => true,
+        Workflow::Install | Workflow::Uninstall
+            if execution.has_failed() && execution.stages <= subgraph_retries =>
+        {
+            true
+        }
         Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
         _ if execution.has_failed() => restore::is_needed(record),
         Workflow::Heal => true,
-        Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => true,
+        Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
+            true
+        }
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
         workflow => leaves_working(workflow) && restore::is_needed(record),
     }
@@ -423,10 +473,26 @@ fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
     let selection = &execution.parameters.selection;
     let mut stage = match execution.workflow {
         Workflow::Install => {
-            let renew = execution.failed.iter().filter(|failed| !failed.ignored).map(|failed| failed.instance.clone()).collect();
-            install::of(known, &install::Scope { selection, renew, cause: "try again", ..install::Scope::default() }).stage
+            let renew = execution
+                .failed
+                .iter()
+                .filter(|failed| !failed.ignored)
+                .map(|failed| failed.instance.clone())
+                .collect();
+            install::of(
+                known,
+                &install::Scope {
+                    selection,
+                    renew,
+                    cause: "try again",
+                    ..install::Scope::default()
+                },
+            )
+            .stage
         }
-        Workflow::Uninstall => uninstall::of(known, selection, execution.parameters.ignore_failure).stage,
+        Workflow::Uninstall => {
+            uninstall::of(known, selection, execution.parameters.ignore_failure).stage
+        }
         _ => Stage::default(),
     };
     stage.tries_again = true;
@@ -444,7 +510,8 @@ pub struct Known<'a> {
     pub observed: &'a Observed,
 }
 
-/// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a relationship as `side/interface.operation`.
+/// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a
+/// relationship as `side/interface.operation`.
 #[must_use]
 pub fn runs(operation: &str) -> bool {
     let of_relationship = ["preconfigure", "postconfigure", "establish", "unlink"];
@@ -457,7 +524,8 @@ pub fn runs(operation: &str) -> bool {
 /// Whether an operation, of a node or of a relationship, runs on the way to a started instance.
 #[must_use]
 pub fn brings_up(operation: &str) -> bool {
-    install::runs(operation) || (operation.contains('/') && runs(operation) && !operation.ends_with(".unlink"))
+    install::runs(operation)
+        || (operation.contains('/') && runs(operation) && !operation.ends_with(".unlink"))
 }
 
 /// Whether an operation of a node is one of those that take it down.

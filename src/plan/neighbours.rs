@@ -1,4 +1,5 @@
-//! Instances that stay as they are while others come and go beside them: only their relationships to those are told.
+//! Instances that stay as they are while others come and go beside them: only their relationships
+//! to those are told.
 
 use super::{Known, Proposal, TaskId, chain::Chain};
 use crate::model::{Instance, Link, LooseEnd, links};
@@ -16,13 +17,31 @@ pub(super) struct Beside<'a> {
     pub cause: &'a str,
 }
 
-/// Appends `establish` or `unlink` of every relationship from an instance that stays to one that is touched; the tasks come back by
-/// the id of that one.
-pub(super) fn tell(known: Known<'_>, operation: &str, beside: &Beside<'_>, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
+/// Appends `establish` or `unlink` of every relationship from an instance that stays to one that is
+/// touched; the tasks come back by the id of that one.
+pub(super) fn tell(
+    known: Known<'_>,
+    operation: &str,
+    beside: &Beside<'_>,
+    proposal: &mut Proposal,
+) -> HashMap<String, Vec<TaskId>> {
     let mut told: HashMap<String, Vec<TaskId>> = HashMap::new();
-    let touched: HashSet<&str> = known.deployment.instances.iter().filter(|it| (beside.touched)(it)).map(|it| it.id.as_str()).collect();
-    for instance in known.deployment.instances.iter().filter(|instance| !(beside.chosen)(instance)) {
-        let Some(node) = known.deployment.node(instance) else { continue };
+    let touched: HashSet<&str> = known
+        .deployment
+        .instances
+        .iter()
+        .filter(|it| (beside.touched)(it))
+        .map(|it| it.id.as_str())
+        .collect();
+    for instance in known
+        .deployment
+        .instances
+        .iter()
+        .filter(|instance| !(beside.chosen)(instance))
+    {
+        let Some(node) = known.deployment.node(instance) else {
+            continue;
+        };
         let is_touched = |link: &Link<'_>| touched.contains(link.between.target.as_str());
         for link in links(instance, node).into_iter().filter(is_touched) {
             let target = link.between.target.clone();
@@ -30,21 +49,28 @@ pub(super) fn tell(known: Known<'_>, operation: &str, beside: &Beside<'_>, propo
             chain.ignores_failure = operation == "unlink";
             chain.after = beside.after.get(&target).copied().into_iter().collect();
             chain.relationship(operation, &[link]);
-            let ends: Vec<TaskId> = if chain.last.is_some() { chain.after } else { Vec::new() };
+            let ends: Vec<TaskId> = if chain.last.is_some() {
+                chain.after
+            } else {
+                Vec::new()
+            };
             told.entry(target).or_default().extend(ends);
         }
     }
     told
 }
 
-/// Appends `unlink` of every relationship that another definition had and the present one has not; the tasks that end it are given.
+/// Appends `unlink` of every relationship that another definition had and the present one has not;
+/// the tasks that end it are given.
 pub(super) fn sever(known: Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
     let gone = known.record.loose_ends.iter().filter(|end| !end.is_new);
-    gone.flat_map(|end| tie_up(known, end, Vec::new(), proposal)).collect()
+    gone.flat_map(|end| tie_up(known, end, Vec::new(), proposal))
+        .collect()
 }
 
-/// Appends `establish` of every relationship that the present definition has and the one before had not, unless its source tells it on
-/// its own way up. `last` has the last task of every instance that has any.
+/// Appends `establish` of every relationship that the present definition has and the one before had
+/// not, unless its source tells it on its own way up. `last` has the last task of every instance
+/// that has any.
 pub(super) fn join(known: Known<'_>, last: &HashMap<&str, TaskId>, proposal: &mut Proposal) {
     let told: HashSet<(String, String)> = proposal
         .stage
@@ -55,18 +81,43 @@ pub(super) fn join(known: Known<'_>, last: &HashMap<&str, TaskId>, proposal: &mu
         .collect();
     let new = known.record.loose_ends.iter().filter(|end| end.is_new);
     for end in new.filter(|end| !told.contains(&(end.source.clone(), end.between.target.clone()))) {
-        let after = [end.source.as_str(), end.between.target.as_str()].into_iter().filter_map(|id| last.get(id).copied()).collect();
+        let after = [end.source.as_str(), end.between.target.as_str()]
+            .into_iter()
+            .filter_map(|id| last.get(id).copied())
+            .collect();
         tie_up(known, end, after, proposal);
     }
 }
 
-fn tie_up(known: Known<'_>, end: &LooseEnd, after: Vec<TaskId>, proposal: &mut Proposal) -> Vec<TaskId> {
+fn tie_up(
+    known: Known<'_>,
+    end: &LooseEnd,
+    after: Vec<TaskId>,
+    proposal: &mut Proposal,
+) -> Vec<TaskId> {
     let instance = known.deployment.instance(&end.source);
-    let Some((instance, node)) = instance.and_then(|it| Some((it, known.deployment.node(it)?))) else { return Vec::new() };
-    let cause = format!("its relationship to {} {}", end.between.target, if end.is_new { "is new" } else { "is no more" });
+    let Some((instance, node)) = instance.and_then(|it| Some((it, known.deployment.node(it)?)))
+    else {
+        return Vec::new();
+    };
+    let cause = format!(
+        "its relationship to {} {}",
+        end.between.target,
+        if end.is_new { "is new" } else { "is no more" }
+    );
     let mut chain = Chain::new(known, (instance, node), &cause, proposal);
     chain.ignores_failure = !end.is_new;
     chain.after = after;
-    chain.relationship(end.operation(), &[Link { between: &end.between, tie: &end.tie }]);
-    if chain.last.is_some() { chain.after } else { Vec::new() }
+    chain.relationship(
+        end.operation(),
+        &[Link {
+            between: &end.between,
+            tie: &end.tie,
+        }],
+    );
+    if chain.last.is_some() {
+        chain.after
+    } else {
+        Vec::new()
+    }
 }

@@ -1,4 +1,5 @@
-//! One operation on many instances: `execute_operation`, `start`, `stop`, `restart`, `pull`, `check_status`, `check_drift`.
+//! One operation on many instances: `execute_operation`, `start`, `stop`, `restart`, `pull`,
+//! `check_status`, `check_drift`.
 
 use super::{
     InstanceState::{self, Started, Starting, Stopped, Stopping},
@@ -26,7 +27,11 @@ const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
     let mut proposal = Proposal::default();
     let kwargs = &parameters.operation_kwargs;
-    let (ordered, nothing, nobody) = (parameters.run_by_dependency_order, Brought::new(), HashSet::new());
+    let (ordered, nothing, nobody) = (
+        parameters.run_by_dependency_order,
+        Brought::new(),
+        HashSet::new(),
+    );
     let one = |operation: &'static str| One {
         known: *known,
         parameters,
@@ -46,32 +51,85 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
             let again = bound_to_lost(known, parameters);
             let is_made = |it: &Instance| is_lost(known, parameters, it) || again.contains(&it.id);
             let brought = bring::first(known, &order, &is_made, "it is asked for", &mut proposal);
-            let stopped = One { kwargs: &parameters.stop_parms, brought: &brought, ..one(STOP) }.plan(&[], &mut proposal);
-            One { kwargs: &parameters.start_parms, after_stop: true, again: &again, ..one(START) }.plan(&stopped, &mut proposal);
+            let stopped = One {
+                kwargs: &parameters.stop_parms,
+                brought: &brought,
+                ..one(STOP)
+            }
+            .plan(&[], &mut proposal);
+            One {
+                kwargs: &parameters.start_parms,
+                after_stop: true,
+                again: &again,
+                ..one(START)
+            }
+            .plan(&stopped, &mut proposal);
         }
         Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
         Workflow::CheckStatus => {
             check_status(known, parameters, ordered.unwrap_or(false), &mut proposal);
-            look("check_status", STATUS, &is_ill, known, parameters, &mut proposal);
+            look(
+                "check_status",
+                STATUS,
+                &is_ill,
+                known,
+                parameters,
+                &mut proposal,
+            );
         }
         Workflow::CheckDrift => {
-            One { retries: false, ..one(DRIFT) }.plan(&[], &mut proposal);
-            look("check_drift", DRIFT, &has_drifted, known, parameters, &mut proposal);
+            One {
+                retries: false,
+                ..one(DRIFT)
+            }
+            .plan(&[], &mut proposal);
+            look(
+                "check_drift",
+                DRIFT,
+                &has_drifted,
+                known,
+                parameters,
+                &mut proposal,
+            );
             relationships("check_drift", known, parameters, &mut proposal);
         }
-        _ => drop(One { operation: &parameters.operation, ordered: ordered.unwrap_or(false), ..one(START) }.plan(&[], &mut proposal)),
+        _ => drop(
+            One {
+                operation: &parameters.operation,
+                ordered: ordered.unwrap_or(false),
+                ..one(START)
+            }
+            .plan(&[], &mut proposal),
+        ),
     }
     proposal
 }
 
 /// Looks at the instances; nothing is repeated.
-pub(super) fn check_status(known: &Known<'_>, parameters: &Parameters, ordered: bool, proposal: &mut Proposal) {
+pub(super) fn check_status(
+    known: &Known<'_>,
+    parameters: &Parameters,
+    ordered: bool,
+    proposal: &mut Proposal,
+) {
     let operation = STATUS;
     let (kwargs, brought, again) = (&JsonMap::new(), &Brought::new(), &HashSet::new());
-    One { known: *known, parameters, operation, kwargs, ordered, retries: false, after_stop: false, brought, again }.plan(&[], proposal);
+    One {
+        known: *known,
+        parameters,
+        operation,
+        kwargs,
+        ordered,
+        retries: false,
+        after_stop: false,
+        brought,
+        again,
+    }
+    .plan(&[], proposal);
 }
 
-/// What has an object and no such operation of its own is looked at: what is wrong with it is why the check fails.
+/// What has an object and no such operation of its own is looked at: what is wrong with it is why
+/// the check fails.
 fn look(
     name: &str,
     operation: &str,
@@ -80,12 +138,26 @@ fn look(
     parameters: &Parameters,
     proposal: &mut Proposal,
 ) {
-    let is_meant = |it: &&Instance| parameters.selection.has(known.deployment, it) && known.record.state(&it.id) == Started;
+    let is_meant = |it: &&Instance| {
+        parameters.selection.has(known.deployment, it) && known.record.state(&it.id) == Started
+    };
     let made_from = |it| Some((it, known.record.made_from(it, known.deployment.node(it)?)));
-    let chosen = known.deployment.instances.iter().filter(is_meant).filter_map(made_from);
-    for (instance, node) in chosen.filter(|(_, node)| backend::has_object(node) && !node.operations.contains_key(operation)) {
+    let chosen = known
+        .deployment
+        .instances
+        .iter()
+        .filter(is_meant)
+        .filter_map(made_from);
+    for (instance, node) in chosen
+        .filter(|(_, node)| backend::has_object(node) && !node.operations.contains_key(operation))
+    {
         let step = wrong(known, instance, node).map_or(Step::Nothing, |why| Step::Refused { why });
-        Chain::new(*known, (instance, node), "it is asked for", proposal).push(name, step, Retry::default(), Some(&node.place));
+        Chain::new(*known, (instance, node), "it is asked for", proposal).push(
+            name,
+            step,
+            Retry::default(),
+            Some(&node.place),
+        );
     }
 }
 
@@ -94,15 +166,21 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
     let object = backend::object_of(node, instance, known.observed);
     match object {
         None => Some("it is missing".to_owned()),
-        Some(object) if object.health.as_deref() == Some("unhealthy") => Some("it is unhealthy".to_owned()),
-        Some(object) if !backend::docker::is_done(node, object) => Some(format!("it is {}", object.state.as_str())),
+        Some(object) if object.health.as_deref() == Some("unhealthy") => {
+            Some("it is unhealthy".to_owned())
+        }
+        Some(object) if !backend::docker::is_done(node, object) => {
+            Some(format!("it is {}", object.state.as_str()))
+        }
         Some(_) => None,
     }
 }
 
 /// Where an instance is not what was declared.
 fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
-    let Some(object) = backend::object_of(node, instance, known.observed) else { return Some("it is missing".to_owned()) };
+    let Some(object) = backend::object_of(node, instance, known.observed) else {
+        return Some("it is missing".to_owned());
+    };
     if !backend::docker::is_done(node, object) {
         return Some(format!("it is {}", object.state.as_str()));
     }
@@ -112,7 +190,11 @@ fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Opt
 
 /// One operation of relationships, of all that are chosen.
 fn relationships(name: &str, known: &Known<'_>, parameters: &Parameters, proposal: &mut Proposal) {
-    let chosen = known.deployment.instances.iter().filter(|it| parameters.selection.has(known.deployment, it));
+    let chosen = known
+        .deployment
+        .instances
+        .iter()
+        .filter(|it| parameters.selection.has(known.deployment, it));
     for (instance, node) in chosen.filter_map(|it| Some((it, known.deployment.node(it)?))) {
         let mut chain = Chain::new(*known, (instance, node), name, proposal);
         chain.relationships(name, false);
@@ -124,13 +206,28 @@ fn relationships(name: &str, known: &Known<'_>, parameters: &Parameters, proposa
 /// # Errors
 ///
 /// If it has inputs of the same names, and these are not to be overridden.
-pub fn check(workflow: Workflow, parameters: &Parameters, deployment: &Deployment) -> Result<(), String> {
+pub fn check(
+    workflow: Workflow,
+    parameters: &Parameters,
+    deployment: &Deployment,
+) -> Result<(), String> {
     if workflow != Workflow::ExecuteOperation || parameters.allow_kwargs_override == Some(true) {
         return Ok(());
     }
-    for instance in deployment.instances.iter().filter(|it| parameters.selection.has(deployment, it)) {
-        let planned = deployment.node(instance).and_then(|node| node.operations.get(&parameters.operation));
-        let clash = planned.and_then(|planned| parameters.operation_kwargs.keys().find(|name| planned.inputs.contains_key(*name)));
+    for instance in deployment
+        .instances
+        .iter()
+        .filter(|it| parameters.selection.has(deployment, it))
+    {
+        let planned = deployment
+            .node(instance)
+            .and_then(|node| node.operations.get(&parameters.operation));
+        let clash = planned.and_then(|planned| {
+            parameters
+                .operation_kwargs
+                .keys()
+                .find(|name| planned.inputs.contains_key(*name))
+        });
         if let Some(name) = clash {
             return Err(format!(
                 "`{}` of `{}` has an input `{name}` of its own; allow_kwargs_override=true puts yours in its place",
@@ -158,13 +255,17 @@ struct One<'a> {
     again: &'a HashSet<String>,
 }
 
-/// Ids of instances that hold on to what is gone once it is stopped, and are not gone themselves then.
+/// Ids of instances that hold on to what is gone once it is stopped, and are not gone themselves
+/// then.
 fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> {
     let as_made = known.record.as_made(known.deployment);
     let order = Order::new(&as_made);
     let (mut lost, mut bound): (HashSet<&str>, HashSet<String>) = (HashSet::new(), HashSet::new());
     for instance in order.instances() {
-        let holds = order.bound_to(instance).iter().any(|id| lost.contains(id.as_str()) || bound.contains(id));
+        let holds = order
+            .bound_to(instance)
+            .iter()
+            .any(|id| lost.contains(id.as_str()) || bound.contains(id));
         if is_lost(known, parameters, instance) {
             lost.insert(&instance.id);
         } else if holds && as_made.node(instance).is_some_and(backend::is_replaceable) {
@@ -176,8 +277,17 @@ fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> 
 
 /// Whether an instance is gone once it is stopped, and is to be made again then.
 fn is_lost(known: &Known<'_>, parameters: &Parameters, instance: &Instance) -> bool {
-    let node = known.deployment.node(instance).filter(|_| parameters.selection.has(known.deployment, instance));
-    node.is_some_and(|node| backend::is_removed_when_stopped(known.deployment, instance, known.record.made_from(instance, node)))
+    let node = known
+        .deployment
+        .node(instance)
+        .filter(|_| parameters.selection.has(known.deployment, instance));
+    node.is_some_and(|node| {
+        backend::is_removed_when_stopped(
+            known.deployment,
+            instance,
+            known.record.made_from(instance, node),
+        )
+    })
 }
 
 impl One<'_> {
@@ -191,22 +301,36 @@ impl One<'_> {
         if backwards {
             instances.reverse();
         }
-        // What each instance is waited for with: its own task, or what it would have waited for itself.
+        // What each instance is waited for with: its own task, or what it would have waited for
+        // itself.
         let mut waited: HashMap<&str, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = BTreeSet::new();
         for instance in instances {
             let mut after = waited.remove(instance.id.as_str()).unwrap_or_default();
             if self.ordered && !backwards {
-                after = order.needed_by(instance).iter().filter_map(|id| waited.get(id)).flatten().copied().collect();
+                after = order
+                    .needed_by(instance)
+                    .iter()
+                    .filter_map(|id| waited.get(id))
+                    .flatten()
+                    .copied()
+                    .collect();
             }
             after.extend(self.brought.get(&instance.id).into_iter().flatten());
-            let task = self.instance(instance, after.iter().chain(first).copied().collect(), proposal);
+            let task = self.instance(
+                instance,
+                after.iter().chain(first).copied().collect(),
+                proposal,
+            );
             ends.extend(task);
             let handed_on = task.map_or(after, |task| BTreeSet::from([task]));
             if backwards && self.ordered {
                 for id in order.needed_by(instance) {
                     let id = as_made.instance(id).map(|instance| instance.id.as_str());
-                    waited.entry(id.unwrap_or_default()).or_default().extend(&handed_on);
+                    waited
+                        .entry(id.unwrap_or_default())
+                        .or_default()
+                        .extend(&handed_on);
                 }
             } else if !backwards {
                 waited.insert(&instance.id, handed_on);
@@ -215,19 +339,44 @@ impl One<'_> {
         ends.into_iter().chain(first.iter().copied()).collect()
     }
 
-    fn instance(&self, instance: &Instance, after: Vec<TaskId>, proposal: &mut Proposal) -> Option<TaskId> {
-        let Known { deployment, record, observed } = self.known;
-        let node = record.made_from(instance, deployment.node(instance).filter(|_| self.is_meant(instance))?);
+    fn instance(
+        &self,
+        instance: &Instance,
+        after: Vec<TaskId>,
+        proposal: &mut Proposal,
+    ) -> Option<TaskId> {
+        let Known {
+            deployment,
+            record,
+            observed,
+        } = self.known;
+        let node = record.made_from(
+            instance,
+            deployment
+                .node(instance)
+                .filter(|_| self.is_meant(instance))?,
+        );
         let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
         chain.after = after;
-        // Without a start of its own it is started by the operation that creates it; so is what is gone, or will be by then.
-        let is_there = !backend::has_object(node) || backend::object_of(node, instance, observed).is_some();
-        let is_lost = self.after_stop && backend::is_removed_when_stopped(deployment, instance, node);
-        let starts = self.operation == START && backend::has_object(node) && (self.parameters.is_recorded || is_lost);
-        let planned = self.planned(node).filter(|_| !(starts && (is_lost || !is_there)));
+        // Without a start of its own it is started by the operation that creates it; so is what is
+        // gone, or will be by then.
+        let is_there =
+            !backend::has_object(node) || backend::object_of(node, instance, observed).is_some();
+        let is_lost =
+            self.after_stop && backend::is_removed_when_stopped(deployment, instance, node);
+        let starts = self.operation == START
+            && backend::has_object(node)
+            && (self.parameters.is_recorded || is_lost);
+        let planned = self
+            .planned(node)
+            .filter(|_| !(starts && (is_lost || !is_there)));
         let Some(planned) = planned else {
             if starts {
-                chain.done = if is_lost { Vec::new() } else { done_of(instance, node, record, observed) };
+                chain.done = if is_lost {
+                    Vec::new()
+                } else {
+                    done_of(instance, node, record, observed)
+                };
                 install::way_up(&mut chain, InstanceState::Uninitialized);
                 chain.end_in(Started, "start");
             }
@@ -239,28 +388,57 @@ impl One<'_> {
         }
         let (enters, leaves) = self.states();
         let steps = backend::lower(deployment, instance, node, self.operation, &planned);
-        let halted = |step: Step| if self.parameters.is_recorded { step.halting() } else { step };
+        let halted = |step: Step| {
+            if self.parameters.is_recorded {
+                step.halting()
+            } else {
+                step
+            }
+        };
         match steps {
             Some(steps) => {
                 // What ran was made with all that start adds.
                 let object = backend::object_of(node, instance, observed);
-                let steps = steps.into_iter().filter(|step| !step.is_done_by_running(object)).map(halted).collect();
-                chain.operation(&Phase { operation: self.operation, enters, leaves }, &planned, steps);
+                let steps = steps
+                    .into_iter()
+                    .filter(|step| !step.is_done_by_running(object))
+                    .map(halted)
+                    .collect();
+                chain.operation(
+                    &Phase {
+                        operation: self.operation,
+                        enters,
+                        leaves,
+                    },
+                    &planned,
+                    steps,
+                );
             }
             None => chain.unsupported(self.operation, &planned),
         }
         chain.last
     }
 
-    /// What rests already is not stopped, what is not there neither stopped nor started, if that is to be known; and what was there
-    /// before the deployment only if it is named.
+    /// What rests already is not stopped, what is not there neither stopped nor started, if that is
+    /// to be known; and what was there before the deployment only if it is named.
     fn is_meant(&self, instance: &Instance) -> bool {
-        let Known { deployment, record, .. } = self.known;
+        let Known {
+            deployment, record, ..
+        } = self.known;
         let selection = &self.parameters.selection;
         let state = record.state(&instance.id);
-        let rests = state == Stopped && self.operation == STOP && record.instances.get(&instance.id).is_some_and(|known| known.rests);
-        let spared = selection.is_all() && deployment.node(instance).is_some_and(|node| record.made_from(instance, node).is_adopted());
-        selection.has(deployment, instance) && (!self.parameters.is_recorded || !(state.is_gone() || rests || spared))
+        let rests = state == Stopped
+            && self.operation == STOP
+            && record
+                .instances
+                .get(&instance.id)
+                .is_some_and(|known| known.rests);
+        let spared = selection.is_all()
+            && deployment
+                .node(instance)
+                .is_some_and(|node| record.made_from(instance, node).is_adopted());
+        selection.has(deployment, instance)
+            && (!self.parameters.is_recorded || !(state.is_gone() || rests || spared))
     }
 
     /// The operation with the inputs that are given.
@@ -273,7 +451,8 @@ impl One<'_> {
         Some(planned)
     }
 
-    /// Only what a person stops and starts is known to rest: the original's workflows touch no state.
+    /// Only what a person stops and starts is known to rest: the original's workflows touch no
+    /// state.
     fn states(&self) -> (Option<InstanceState>, Option<InstanceState>) {
         match (self.parameters.is_recorded, self.operation) {
             (true, START) => (Some(Starting), Some(Started)),

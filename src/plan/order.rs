@@ -7,8 +7,8 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// The order of a deployment's instances: from their relationships, from what their objects name, and from what they read of each
-/// other, as far as that closes no circle.
+/// The order of a deployment's instances: from their relationships, from what their objects name,
+/// and from what they read of each other, as far as that closes no circle.
 pub(super) struct Order<'a> {
     deployment: &'a Deployment,
     /// For each instance the ids of those whose objects its own name.
@@ -32,43 +32,81 @@ impl<'a> Order<'a> {
         let uses = backend::uses(deployment);
         let mut instances: HashMap<&str, Vec<&str>> = HashMap::new();
         for instance in &deployment.instances {
-            instances.entry(&instance.node).or_default().push(&instance.id);
+            instances
+                .entry(&instance.node)
+                .or_default()
+                .push(&instance.id);
         }
         let (reads, dropped) = ordered(deployment, &uses);
-        Self { deployment, uses, reads, dropped, instances }
+        Self {
+            deployment,
+            uses,
+            reads,
+            dropped,
+            instances,
+        }
     }
 
     /// Ids of the instances that must be started before `instance`.
     pub(super) fn needed_by<'s>(&'s self, instance: &'s Instance) -> Vec<&'s str> {
         let ties = instance.ties.iter().map(|tie| tie.target.as_str());
-        ties.chain(self.used_by(instance)).chain(self.read_by(instance)).filter(|id| *id != instance.id).collect()
+        ties.chain(self.used_by(instance))
+            .chain(self.read_by(instance))
+            .filter(|id| *id != instance.id)
+            .collect()
     }
 
     /// Ids of the instances whose attributes `instance` reads on its way up.
     fn read_by<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s, 'a> {
         let nodes = self.reads.get(&instance.node).into_iter().flatten();
-        nodes.filter_map(|node| self.instances.get(node.as_str())).flatten().copied()
+        nodes
+            .filter_map(|node| self.instances.get(node.as_str()))
+            .flatten()
+            .copied()
     }
 
     /// Ids of the instances whose objects that of `instance` names.
-    pub(super) fn used_by<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s> {
-        self.uses.get(&instance.id).into_iter().flatten().map(String::as_str)
+    pub(super) fn used_by<'s>(
+        &'s self,
+        instance: &Instance,
+    ) -> impl Iterator<Item = &'s str> + use<'s> {
+        self.uses
+            .get(&instance.id)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// Ids of the instances whose objects that of `instance` cannot outlive: those it names, and
     /// those whose attributes went into it.
     pub(super) fn bound_to(&self, instance: &Instance) -> Vec<String> {
-        let is_adopted = self.deployment.node(instance).is_some_and(Definition::is_adopted);
+        let is_adopted = self
+            .deployment
+            .node(instance)
+            .is_some_and(Definition::is_adopted);
         let read = self.read_by(instance).filter(|_| !is_adopted);
-        self.used_by(instance).chain(read).filter(|id| *id != instance.id).map(str::to_owned).collect()
+        self.used_by(instance)
+            .chain(read)
+            .filter(|id| *id != instance.id)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Instances in an order in which each comes after those it needs.
     pub(super) fn instances(&self) -> Vec<&'a Instance> {
         let all = &self.deployment.instances;
-        let positions: HashMap<&str, usize> = all.iter().enumerate().map(|(at, instance)| (instance.id.as_str(), at)).collect();
-        let needs =
-            |at: usize| -> Vec<usize> { self.needed_by(&all[at]).iter().rev().filter_map(|id| positions.get(id).copied()).collect() };
+        let positions: HashMap<&str, usize> = all
+            .iter()
+            .enumerate()
+            .map(|(at, instance)| (instance.id.as_str(), at))
+            .collect();
+        let needs = |at: usize| -> Vec<usize> {
+            self.needed_by(&all[at])
+                .iter()
+                .rev()
+                .filter_map(|id| positions.get(id).copied())
+                .collect()
+        };
         let mut seen = vec![false; all.len()];
         let mut order = Vec::new();
         for start in 0..all.len() {
@@ -93,24 +131,39 @@ impl<'a> Order<'a> {
 }
 
 /// For each node those that it reads of and that come before it; and what is read of others.
-fn ordered(deployment: &Deployment, uses: &HashMap<String, Vec<String>>) -> (HashMap<String, Vec<String>>, Vec<Reading>) {
+fn ordered(
+    deployment: &Deployment,
+    uses: &HashMap<String, Vec<String>>,
+) -> (HashMap<String, Vec<String>>, Vec<Reading>) {
     let all = readings(deployment);
-    let (mut reads, mut dropped): (HashMap<String, Vec<String>>, Vec<Reading>) = (HashMap::new(), Vec::new());
+    let (mut reads, mut dropped): (HashMap<String, Vec<String>>, Vec<Reading>) =
+        (HashMap::new(), Vec::new());
     if all.is_empty() {
         return (reads, dropped);
     }
     let mut precedence = Precedence::default();
     for (name, node) in &deployment.nodes {
-        node.ties.iter().for_each(|tie| precedence.require(name, &tie.target));
+        node.ties
+            .iter()
+            .for_each(|tie| precedence.require(name, &tie.target));
     }
-    let nodes: HashMap<&str, &str> = deployment.instances.iter().map(|it| (it.id.as_str(), it.node.as_str())).collect();
+    let nodes: HashMap<&str, &str> = deployment
+        .instances
+        .iter()
+        .map(|it| (it.id.as_str(), it.node.as_str()))
+        .collect();
     for (id, used) in uses {
-        let pairs = used.iter().filter_map(|used| Some((*nodes.get(id.as_str())?, *nodes.get(used.as_str())?)));
+        let pairs = used
+            .iter()
+            .filter_map(|used| Some((*nodes.get(id.as_str())?, *nodes.get(used.as_str())?)));
         pairs.for_each(|(user, used)| precedence.require(user, used));
     }
     for reading in &all {
         if precedence.prefer(&reading.reader, &reading.target) {
-            reads.entry(reading.reader.clone()).or_default().push(reading.target.clone());
+            reads
+                .entry(reading.reader.clone())
+                .or_default()
+                .push(reading.target.clone());
         } else {
             dropped.push(reading.clone());
         }

@@ -5,18 +5,28 @@ use crate::model::{Deployment, Instance};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Which instances a workflow is about. Each list that is empty lets all through; the others have to agree.
+/// Which instances a workflow is about. Each list that is empty lets all through; the others have
+/// to agree.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Selection {
     /// Names of nodes.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub node_ids: Vec<String>,
     /// Ids of instances.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub node_instance_ids: Vec<String>,
     /// Names of types that a node is of, or is derived from.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub type_names: Vec<String>,
 }
 
@@ -24,7 +34,10 @@ impl Selection {
     /// Some instances, by their ids.
     #[must_use]
     pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
-        Self { node_instance_ids: ids.into_iter().collect(), ..Self::default() }
+        Self {
+            node_instance_ids: ids.into_iter().collect(),
+            ..Self::default()
+        }
     }
 
     /// Whether nothing is said: then all are meant.
@@ -36,9 +49,18 @@ impl Selection {
     /// Whether an instance is meant. Unknown names select nothing, as in the original.
     #[must_use]
     pub fn has(&self, deployment: &Deployment, instance: &Instance) -> bool {
-        let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
-        let typed = || deployment.node(instance).is_some_and(|node| self.type_names.iter().any(|name| node.hierarchy.contains(name)));
-        named(&self.node_ids, &instance.node) && named(&self.node_instance_ids, &instance.id) && (self.type_names.is_empty() || typed())
+        let named =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+        let typed = || {
+            deployment.node(instance).is_some_and(|node| {
+                self.type_names
+                    .iter()
+                    .any(|name| node.hierarchy.contains(name))
+            })
+        };
+        named(&self.node_ids, &instance.node)
+            && named(&self.node_instance_ids, &instance.id)
+            && (self.type_names.is_empty() || typed())
     }
 }
 
@@ -56,7 +78,8 @@ fn one_or_many<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<String>, 
     })
 }
 
-/// Parameters of the built-in workflows; the names, and what they are where nothing is said, are the original's.
+/// Parameters of the built-in workflows; the names, and what they are where nothing is said, are
+/// the original's.
 #[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
@@ -84,8 +107,8 @@ pub struct Parameters {
     pub run_by_dependency_order: Option<bool>,
     /// Operations that take down are noted if they fail, and not repeated.
     pub ignore_failure: bool,
-    /// Instances that are stopped or started are known to rest or to run from then on, and those that need others stop first:
-    /// dockctl's own way.
+    /// Instances that are stopped or started are known to rest or to run from then on, and those
+    /// that need others stop first: dockctl's own way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_recorded: bool,
     /// `update`: how many instances of a node may be out of service at once.
@@ -103,10 +126,16 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub scale_compute: bool,
     /// `scale`: ids of instances to remove first.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub include_instances: Vec<String>,
     /// `scale`: ids of instances to keep.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub exclude_instances: Vec<String>,
     /// `scale`: what was added is taken down again if something fails.
     pub rollback_if_failed: bool,
@@ -177,15 +206,25 @@ impl Parameters {
     pub fn read(workflow: Workflow, given: JsonMap<String, Json>) -> Result<Self, String> {
         let names = names(workflow);
         if let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) {
-            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(format!("the workflow `{workflow}` takes no parameter `{unknown}`; it takes: {names}"));
+            let names = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            return Err(format!(
+                "the workflow `{workflow}` takes no parameter `{unknown}`; it takes: {names}"
+            ));
         }
         // What is null is not given.
-        let mut given: JsonMap<_, _> = given.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let mut given: JsonMap<_, _> = given
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .collect();
         if workflow == Workflow::Heal {
             given.entry("ignore_failure").or_insert(true.into());
         }
-        let read: Self = serde_json::from_value(given.into()).map_err(|error| format!("the parameters of `{workflow}`: {error}"))?;
+        let read: Self = serde_json::from_value(given.into())
+            .map_err(|error| format!("the parameters of `{workflow}`: {error}"))?;
         if workflow == Workflow::ExecuteOperation && read.operation.is_empty() {
             return Err("the workflow `execute_operation` needs the parameter `operation`, as interface.operation".to_owned());
         }
@@ -209,9 +248,16 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
         Workflow::Install => &[],
         Workflow::Uninstall | Workflow::Reinstall => &["ignore_failure"],
         Workflow::Rollback => &["full_rollback"],
-        Workflow::Start | Workflow::Stop | Workflow::Pull => &["operation_parms", "run_by_dependency_order"],
+        Workflow::Start | Workflow::Stop | Workflow::Pull => {
+            &["operation_parms", "run_by_dependency_order"]
+        }
         Workflow::Restart => &["stop_parms", "start_parms", "run_by_dependency_order"],
-        Workflow::ExecuteOperation => &["operation", "operation_kwargs", "allow_kwargs_override", "run_by_dependency_order"],
+        Workflow::ExecuteOperation => &[
+            "operation",
+            "operation_kwargs",
+            "allow_kwargs_override",
+            "run_by_dependency_order",
+        ],
         Workflow::CheckStatus | Workflow::CheckDrift => &["run_by_dependency_order"],
         Workflow::Update => return vec!["max_unavailable", "start_first"],
         Workflow::Scale => {
@@ -227,10 +273,20 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
             ];
         }
         Workflow::Heal => {
-            return vec!["node_instance_id", "diagnose_value", "ignore_failure", "check_status", "allow_reinstall", "force_reinstall"];
+            return vec![
+                "node_instance_id",
+                "diagnose_value",
+                "ignore_failure",
+                "check_status",
+                "allow_reinstall",
+                "force_reinstall",
+            ];
         }
     };
-    own.iter().copied().chain(["node_ids", "node_instance_ids", "type_names"]).collect()
+    own.iter()
+        .copied()
+        .chain(["node_ids", "node_instance_ids", "type_names"])
+        .collect()
 }
 
 #[cfg(test)]
@@ -249,19 +305,41 @@ mod tests {
             refused,
             "the workflow `start` takes no parameter `delta`; it takes: operation_parms, run_by_dependency_order, node_ids, node_instance_ids, type_names"
         );
-        assert!(read(Workflow::ExecuteOperation, &json!({})).unwrap_err().contains("needs the parameter `operation`"));
-        assert!(read(Workflow::Start, &json!({ "node_ids": { "a": 1 } })).unwrap_err().contains("a text, or a list of texts"));
+        assert!(
+            read(Workflow::ExecuteOperation, &json!({}))
+                .unwrap_err()
+                .contains("needs the parameter `operation`")
+        );
+        assert!(
+            read(Workflow::Start, &json!({ "node_ids": { "a": 1 } }))
+                .unwrap_err()
+                .contains("a text, or a list of texts")
+        );
     }
 
     #[test]
     fn one_name_is_a_list_of_one_and_null_is_not_given() {
-        let given = read(Workflow::Install, &json!({ "node_ids": "a", "type_names": null })).unwrap();
-        assert_eq!(given.selection, Selection { node_ids: vec!["a".to_owned()], ..Selection::default() });
+        let given = read(
+            Workflow::Install,
+            &json!({ "node_ids": "a", "type_names": null }),
+        )
+        .unwrap();
+        assert_eq!(
+            given.selection,
+            Selection {
+                node_ids: vec!["a".to_owned()],
+                ..Selection::default()
+            }
+        );
     }
 
     #[test]
     fn parameters_come_back_from_the_journal() {
-        let given = read(Workflow::Heal, &json!({ "node_instance_id": "a_1", "allow_reinstall": false })).unwrap();
+        let given = read(
+            Workflow::Heal,
+            &json!({ "node_instance_id": "a_1", "allow_reinstall": false }),
+        )
+        .unwrap();
         let back: Parameters = serde_json::from_value(json!(given)).unwrap();
         assert_eq!((back.ignore_failure, &back), (true, &given));
     }

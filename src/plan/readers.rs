@@ -1,4 +1,5 @@
-//! Which operations read attributes of other nodes. The attributes exist once those nodes are started.
+//! Which operations read attributes of other nodes. The attributes exist once those nodes are
+//! started.
 
 use super::brings_up;
 use crate::{
@@ -24,14 +25,22 @@ pub struct Reading {
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.operation.rsplit('.').next().unwrap_or(&self.operation);
-        write!(f, "`{name}` of `{}` reads attributes of `{}`", self.reader, self.target)
+        write!(
+            f,
+            "`{name}` of `{}` reads attributes of `{}`",
+            self.reader, self.target
+        )
     }
 }
 
-/// Returns all readings of operations that lead to a started instance, those that create or start containers first. Operations that run
-/// later find the attributes anyway.
+/// Returns all readings of operations that lead to a started instance, those that create or start
+/// containers first. Operations that run later find the attributes anyway.
 pub(super) fn readings(deployment: &Deployment) -> Vec<Reading> {
-    let mut all: Vec<Reading> = deployment.nodes.iter().flat_map(|(name, node)| of_node(deployment, name, node)).collect();
+    let mut all: Vec<Reading> = deployment
+        .nodes
+        .iter()
+        .flat_map(|(name, node)| of_node(deployment, name, node))
+        .collect();
     all.sort_by_key(|reading| !reading.makes);
     all
 }
@@ -39,17 +48,35 @@ pub(super) fn readings(deployment: &Deployment) -> Vec<Reading> {
 fn of_node(deployment: &Deployment, name: &str, node: &Definition) -> Vec<Reading> {
     let own = node.operations.iter();
     let of_relationships = node.ties.iter().flat_map(|tie| &tie.operations);
-    let operations = own.chain(of_relationships).filter(|(operation, _)| brings_up(operation));
-    operations.flat_map(|(operation, planned)| of_operation(deployment, (name, node), operation, planned)).collect()
+    let operations = own
+        .chain(of_relationships)
+        .filter(|(operation, _)| brings_up(operation));
+    operations
+        .flat_map(|(operation, planned)| of_operation(deployment, (name, node), operation, planned))
+        .collect()
 }
 
-fn of_operation(deployment: &Deployment, (name, node): (&str, &Definition), operation: &str, planned: &Planned) -> Vec<Reading> {
+fn of_operation(
+    deployment: &Deployment,
+    (name, node): (&str, &Definition),
+    operation: &str,
+    planned: &Planned,
+) -> Vec<Reading> {
     let makes = backend::makes_or_starts(planned);
-    let mut targets: BTreeSet<String> = planned.inputs.values().flat_map(attribute_targets).collect();
+    let mut targets: BTreeSet<String> = planned
+        .inputs
+        .values()
+        .flat_map(attribute_targets)
+        .collect();
     if makes || backend::reads_properties(planned) {
         targets.extend(node.properties.values().flat_map(attribute_targets));
     }
     let is_other = |target: &String| target != name && deployment.nodes.contains_key(target);
-    let reading = |target: String| Reading { reader: name.to_owned(), operation: operation.to_owned(), target, makes };
+    let reading = |target: String| Reading {
+        reader: name.to_owned(),
+        operation: operation.to_owned(),
+        target,
+        makes,
+    };
     targets.into_iter().filter(is_other).map(reading).collect()
 }

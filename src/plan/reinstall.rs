@@ -15,31 +15,71 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Plans taking down all that are chosen and exist, then installing all that are chosen.
 #[must_use]
-pub fn of(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, ignores_failure: bool, cause: &str) -> Proposal {
+pub fn of(
+    known: &Known<'_>,
+    chosen: &dyn Fn(&Instance) -> bool,
+    ignores_failure: bool,
+    cause: &str,
+) -> Proposal {
     let mut proposal = Proposal::default();
     append(known, chosen, ignores_failure, cause, &mut proposal);
     proposal
 }
 
-/// Appends it to other work. Instances that need each other, directly or not, go down and come up together: if one of their images
-/// cannot be had, all of them stay as they are. Others do not wait for them.
-pub(super) fn append(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, ignores_failure: bool, cause: &str, proposal: &mut Proposal) {
-    // An adopted container whose node is not adopted any more makes way in an update only: it would keep the name.
+/// Appends it to other work. Instances that need each other, directly or not, go down and come up
+/// together: if one of their images cannot be had, all of them stay as they are. Others do not wait
+/// for them.
+pub(super) fn append(
+    known: &Known<'_>,
+    chosen: &dyn Fn(&Instance) -> bool,
+    ignores_failure: bool,
+    cause: &str,
+    proposal: &mut Proposal,
+) {
+    // An adopted container whose node is not adopted any more makes way in an update only: it would
+    // keep the name.
     let chosen = &|instance: &Instance| chosen(instance) && !is_still_adopted(known, instance);
     let order = Order::new(known.deployment);
     let together = together(&order, chosen);
     let brought = bring::first(known, &order, chosen, cause, proposal);
-    let brought: Brought = together.iter().map(|(id, at)| (id.clone(), union(&brought, &together, *at))).collect();
+    let brought: Brought = together
+        .iter()
+        .map(|(id, at)| (id.clone(), union(&brought, &together, *at)))
+        .collect();
     let first = proposal.stage.tasks().len();
-    Taking { known: *known, chosen, cause, ignores_failure, brought: &brought }.plan(&[], proposal);
+    Taking {
+        known: *known,
+        chosen,
+        cause,
+        ignores_failure,
+        brought: &brought,
+    }
+    .plan(&[], proposal);
     keep_images(first, proposal);
     let gone = ends(&together, first, proposal);
     let mut last: HashMap<String, TaskId> = HashMap::new();
-    for instance in order.instances().into_iter().filter(|instance| chosen(instance)) {
-        let Some(node) = known.deployment.node(instance) else { continue };
-        let needs = order.needed_by(instance).into_iter().filter_map(|id| last.get(id).copied());
-        let after: BTreeSet<TaskId> =
-            needs.chain(together.get(&instance.id).and_then(|at| gone.get(at)).into_iter().flatten().copied()).collect();
+    for instance in order
+        .instances()
+        .into_iter()
+        .filter(|instance| chosen(instance))
+    {
+        let Some(node) = known.deployment.node(instance) else {
+            continue;
+        };
+        let needs = order
+            .needed_by(instance)
+            .into_iter()
+            .filter_map(|id| last.get(id).copied());
+        let after: BTreeSet<TaskId> = needs
+            .chain(
+                together
+                    .get(&instance.id)
+                    .and_then(|at| gone.get(at))
+                    .into_iter()
+                    .flatten()
+                    .copied(),
+            )
+            .collect();
         let mut chain = Chain::new(*known, (instance, node), cause, proposal);
         chain.after = after.into_iter().collect();
         install::way_up(&mut chain, Uninitialized);
@@ -47,22 +87,41 @@ pub(super) fn append(known: &Known<'_>, chosen: &dyn Fn(&Instance) -> bool, igno
         last.extend(chain.last.map(|id| (instance.id.clone(), id)));
     }
     let touched = |instance: &Instance| last.contains_key(&instance.id);
-    let beside = Beside { chosen, touched: &touched, after: &last, cause: "what it has a relationship to is made" };
+    let beside = Beside {
+        chosen,
+        touched: &touched,
+        after: &last,
+        cause: "what it has a relationship to is made",
+    };
     tell(*known, "establish", &beside, proposal);
 }
 
 fn is_still_adopted(known: &Known<'_>, instance: &Instance) -> bool {
     let node = known.deployment.node(instance);
-    node.is_some_and(|node| !node.is_adopted() && known.record.made_from(instance, node).is_adopted())
+    node.is_some_and(|node| {
+        !node.is_adopted() && known.record.made_from(instance, node).is_adopted()
+    })
 }
 
 /// For each chosen instance a number that it shares with those that it needs or that need it.
 fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<String, usize> {
     let mut numbers: HashMap<String, usize> = HashMap::new();
-    for (at, instance) in order.instances().into_iter().filter(|instance| chosen(instance)).enumerate() {
+    for (at, instance) in order
+        .instances()
+        .into_iter()
+        .filter(|instance| chosen(instance))
+        .enumerate()
+    {
         // What it needs is before it in the order, and joins it.
-        let joined: BTreeSet<usize> = order.needed_by(instance).iter().filter_map(|id| numbers.get(*id).copied()).collect();
-        for number in numbers.values_mut().filter(|number| joined.contains(number)) {
+        let joined: BTreeSet<usize> = order
+            .needed_by(instance)
+            .iter()
+            .filter_map(|id| numbers.get(*id).copied())
+            .collect();
+        for number in numbers
+            .values_mut()
+            .filter(|number| joined.contains(number))
+        {
             *number = at;
         }
         numbers.insert(instance.id.clone(), at);
@@ -73,17 +132,28 @@ fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<St
 /// What brings the images of all that share a number.
 fn union(brought: &Brought, together: &HashMap<String, usize>, number: usize) -> BTreeSet<TaskId> {
     let members = together.iter().filter(|(_, at)| **at == number);
-    members.filter_map(|(id, _)| brought.get(id)).flatten().copied().collect()
+    members
+        .filter_map(|(id, _)| brought.get(id))
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// The last tasks that take instances down, by their numbers.
-fn ends(together: &HashMap<String, usize>, first: usize, proposal: &Proposal) -> HashMap<usize, BTreeSet<TaskId>> {
+fn ends(
+    together: &HashMap<String, usize>,
+    first: usize,
+    proposal: &Proposal,
+) -> HashMap<usize, BTreeSet<TaskId>> {
     let mut last: HashMap<&str, TaskId> = HashMap::new();
     for id in (first..proposal.stage.tasks().len()).map(TaskId) {
         last.insert(&proposal.stage.task(id).instance, id);
     }
     let mut ends: HashMap<usize, BTreeSet<TaskId>> = HashMap::new();
-    for (at, task) in last.into_iter().filter_map(|(id, task)| Some((*together.get(id)?, task))) {
+    for (at, task) in last
+        .into_iter()
+        .filter_map(|(id, task)| Some((*together.get(id)?, task)))
+    {
         ends.entry(at).or_default().insert(task);
     }
     ends

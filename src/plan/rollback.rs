@@ -16,29 +16,57 @@ use crate::{
 
 /// Plans taking back what an execution created. What was there before it stays as it is now.
 #[must_use]
-pub fn next(deployment: &Deployment, record: &Record, observed: &Observed, execution: &str) -> Proposal {
+pub fn next(
+    deployment: &Deployment,
+    record: &Record,
+    observed: &Observed,
+    execution: &str,
+) -> Proposal {
     let mut proposal = Proposal::default();
     let taken = record.to_take_back(execution);
     let chosen = |instance: &Instance| taken.instances.contains(&instance.id);
-    let known = Known { deployment, record, observed };
+    let known = Known {
+        deployment,
+        record,
+        observed,
+    };
     let cause = "take back what the failed install made";
-    Taking { known, chosen: &chosen, cause, ignores_failure: false, brought: &Brought::new() }.plan(&[], &mut proposal);
+    Taking {
+        known,
+        chosen: &chosen,
+        cause,
+        ignores_failure: false,
+        brought: &Brought::new(),
+    }
+    .plan(&[], &mut proposal);
     for id in 0..proposal.stage.tasks().len() {
-        proposal.stage.task_mut(TaskId(id)).step.take_back(&taken.executions);
+        proposal
+            .stage
+            .task_mut(TaskId(id))
+            .step
+            .take_back(&taken.executions);
     }
     proposal
 }
 
-/// The original's workflow: what was being started is stopped, what was being made is deleted, everything else stays.
+/// The original's workflow: what was being started is stopped, what was being made is deleted,
+/// everything else stays.
 #[must_use]
 pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
     let mut proposal = Proposal::default();
     let order = Order::new(known.deployment);
     let chosen = |instance: &&&Instance| selection.has(known.deployment, instance);
     for instance in order.instances().iter().rev().filter(chosen) {
-        let Some(node) = known.deployment.node(instance) else { continue };
+        let Some(node) = known.deployment.node(instance) else {
+            continue;
+        };
         let state = known.record.state(&instance.id);
-        let mut chain = Chain::new(*known, (*instance, node), "it was left half made", &mut proposal);
+        let mut chain = Chain::new(
+            *known,
+            (*instance, node),
+            "it was left half made",
+            &mut proposal,
+        );
         chain.ignores_failure = true;
         match state {
             Starting => {

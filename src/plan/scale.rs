@@ -16,7 +16,12 @@ use crate::{
 #[must_use]
 pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     if !parameters.removed.is_empty() {
-        return take_down(known, &parameters.removed, "there are to be fewer", parameters.ignore_failure);
+        return take_down(
+            known,
+            &parameters.removed,
+            "there are to be fewer",
+            parameters.ignore_failure,
+        );
     }
     bring_up(known, parameters)
 }
@@ -27,48 +32,94 @@ pub fn next(known: &Known<'_>, parameters: &Parameters) -> Stage {
     bring_up(known, parameters).stage
 }
 
-/// Installs those that are added, and those that a run that died added or took down and that stay all the same.
+/// Installs those that are added, and those that a run that died added or took down and that stay
+/// all the same.
 fn bring_up(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     let is_meant = |it: &&Instance| {
-        let left =
-            it.node == parameters.scalable_entity_name || it.groups.iter().any(|group| group.name == parameters.scalable_entity_name);
-        parameters.added.contains(&it.id) || (left && !parameters.removed.contains(&it.id) && is_half_done(known.record, &it.id))
+        let left = it.node == parameters.scalable_entity_name
+            || it
+                .groups
+                .iter()
+                .any(|group| group.name == parameters.scalable_entity_name);
+        parameters.added.contains(&it.id)
+            || (left && !parameters.removed.contains(&it.id) && is_half_done(known.record, &it.id))
     };
-    let selection = Selection::of_instances(known.deployment.instances.iter().filter(is_meant).map(|it| it.id.clone()));
-    if selection.is_all() { Proposal::default() } else { install::of(known, &Scope { selection: &selection, ..Scope::default() }) }
+    let selection = Selection::of_instances(
+        known
+            .deployment
+            .instances
+            .iter()
+            .filter(is_meant)
+            .map(|it| it.id.clone()),
+    );
+    if selection.is_all() {
+        Proposal::default()
+    } else {
+        install::of(
+            known,
+            &Scope {
+                selection: &selection,
+                ..Scope::default()
+            },
+        )
+    }
 }
 
 /// Whether an instance is neither started nor at rest.
 #[must_use]
 pub fn is_half_done(record: &Record, id: &str) -> bool {
-    record.instances.get(id).is_none_or(|known| known.state != InstanceState::Started && !known.rests)
+    record
+        .instances
+        .get(id)
+        .is_none_or(|known| known.state != InstanceState::Started && !known.rests)
 }
 
 /// Takes back what was added, if that is wanted.
 #[must_use]
 pub fn take_back(known: &Known<'_>, parameters: &Parameters) -> Stage {
-    let added = if parameters.rollback_if_failed { &parameters.added[..] } else { &[] };
+    let added = if parameters.rollback_if_failed {
+        &parameters.added[..]
+    } else {
+        &[]
+    };
     take_down(known, added, "scaling failed", true).stage
 }
 
 fn take_down(known: &Known<'_>, ids: &[String], cause: &str, ignores_failure: bool) -> Proposal {
     let mut proposal = Proposal::default();
     let chosen = |instance: &Instance| ids.contains(&instance.id);
-    Taking { known: *known, chosen: &chosen, cause, ignores_failure, brought: &Brought::new() }.plan(&[], &mut proposal);
+    Taking {
+        known: *known,
+        chosen: &chosen,
+        cause,
+        ignores_failure,
+        brought: &Brought::new(),
+    }
+    .plan(&[], &mut proposal);
     proposal
 }
 
-/// What the deployment is once the run is over: without those that are gone. None if it is what it was.
+/// What the deployment is once the run is over: without those that are gone. None if it is what it
+/// was.
 #[must_use]
 pub fn settled(record: &Record) -> Option<Deployment> {
     let execution = record.running()?;
     let deployment = record.deployment.as_ref()?;
-    let Parameters { added, removed, rollback_if_failed, .. } = &*execution.parameters;
+    let Parameters {
+        added,
+        removed,
+        rollback_if_failed,
+        ..
+    } = &*execution.parameters;
     let gone = match record.outcome() {
         Outcome::Terminated => removed,
         Outcome::Failed if *rollback_if_failed => added,
         _ => return None,
     };
-    let gone: Vec<String> = gone.iter().filter(|id| record.state(id).is_gone()).cloned().collect();
+    let gone: Vec<String> = gone
+        .iter()
+        .filter(|id| record.state(id).is_gone())
+        .cloned()
+        .collect();
     (!gone.is_empty()).then(|| deployment.without(&gone))
 }

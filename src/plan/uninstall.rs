@@ -16,13 +16,41 @@ use crate::{
 use std::collections::{BTreeSet, HashMap};
 
 const PHASES: [Phase<'static>; 7] = [
-    Phase { operation: "cloudify.interfaces.validation.deletion", enters: Some(Stopping), leaves: None },
-    Phase { operation: "cloudify.interfaces.validation.delete", enters: Some(Stopping), leaves: None },
-    Phase { operation: "cloudify.interfaces.monitoring.stop", enters: Some(Stopping), leaves: None },
-    Phase { operation: "cloudify.interfaces.lifecycle.prestop", enters: Some(Stopping), leaves: None },
-    Phase { operation: "cloudify.interfaces.lifecycle.stop", enters: Some(Stopping), leaves: Some(Stopped) },
-    Phase { operation: "cloudify.interfaces.lifecycle.delete", enters: Some(Deleting), leaves: None },
-    Phase { operation: "cloudify.interfaces.lifecycle.postdelete", enters: Some(Deleting), leaves: None },
+    Phase {
+        operation: "cloudify.interfaces.validation.deletion",
+        enters: Some(Stopping),
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.validation.delete",
+        enters: Some(Stopping),
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.monitoring.stop",
+        enters: Some(Stopping),
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.prestop",
+        enters: Some(Stopping),
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.stop",
+        enters: Some(Stopping),
+        leaves: Some(Stopped),
+    },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.delete",
+        enters: Some(Deleting),
+        leaves: None,
+    },
+    Phase {
+        operation: "cloudify.interfaces.lifecycle.postdelete",
+        enters: Some(Deleting),
+        leaves: None,
+    },
 ];
 
 /// Whether this workflow runs an operation of a node.
@@ -33,30 +61,67 @@ pub(super) fn runs(operation: &str) -> bool {
 /// Plans taking down everything that exists. An empty stage means: nothing is there.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
-    of(&Known { deployment, record, observed }, &Selection::default(), false)
+    of(
+        &Known {
+            deployment,
+            record,
+            observed,
+        },
+        &Selection::default(),
+        false,
+    )
 }
 
-/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships to what goes, are told before.
+/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships
+/// to what goes, are told before.
 #[must_use]
 pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Proposal {
     let mut proposal = Proposal::default();
-    let first = if selection.is_all() { of_dropped(known, &mut proposal) } else { Vec::new() };
+    let first = if selection.is_all() {
+        of_dropped(known, &mut proposal)
+    } else {
+        Vec::new()
+    };
     let chosen = |instance: &Instance| selection.has(known.deployment, instance);
-    Taking { known: *known, chosen: &chosen, cause: "uninstall", ignores_failure, brought: &Brought::new() }.plan(&first, &mut proposal);
+    Taking {
+        known: *known,
+        chosen: &chosen,
+        cause: "uninstall",
+        ignores_failure,
+        brought: &Brought::new(),
+    }
+    .plan(&first, &mut proposal);
     proposal
 }
 
-/// Takes down instances that an earlier definition of the deployment had and this one has not; before, relationships are told. The
-/// tasks that end it are given.
+/// Takes down instances that an earlier definition of the deployment had and this one has not;
+/// before, relationships are told. The tasks that end it are given.
 pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
-    let (instances, nodes) =
-        known.record.dropped.iter().map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone()))).unzip();
-    let earlier = Deployment { nodes, instances, ..known.deployment.clone() };
+    let (instances, nodes) = known
+        .record
+        .dropped
+        .iter()
+        .map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone())))
+        .unzip();
+    let earlier = Deployment {
+        nodes,
+        instances,
+        ..known.deployment.clone()
+    };
     let mut ends = sever(*known, proposal);
-    let known = Known { deployment: &earlier, ..*known };
+    let known = Known {
+        deployment: &earlier,
+        ..*known
+    };
     let brought = Brought::new();
     let cause = "the blueprint does not have it any more";
-    let taking = Taking { known, chosen: &|_| true, cause, ignores_failure: false, brought: &brought };
+    let taking = Taking {
+        known,
+        chosen: &|_| true,
+        cause,
+        ignores_failure: false,
+        brought: &brought,
+    };
     ends.extend(taking.plan(&ends, proposal));
     ends
 }
@@ -73,7 +138,8 @@ pub(super) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Appends what takes them down, each after those that need it. The tasks that end it are given.
+    /// Appends what takes them down, each after those that need it. The tasks that end it are
+    /// given.
     pub(super) fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
         let told = self.tell_neighbours(proposal);
         // Who must be gone before an instance may go: those that need it.
@@ -81,17 +147,31 @@ impl Taking<'_> {
         let mut ends = Vec::new();
         let as_made = self.known.record.as_made(self.known.deployment);
         let order = Order::new(&as_made);
-        for instance in order.instances().into_iter().rev().filter(|instance| (self.chosen)(instance)) {
-            let Some(node) = self.known.deployment.node(instance) else { continue };
+        for instance in order
+            .instances()
+            .into_iter()
+            .rev()
+            .filter(|instance| (self.chosen)(instance))
+        {
+            let Some(node) = self.known.deployment.node(instance) else {
+                continue;
+            };
             let mut after: BTreeSet<TaskId> = waits_for.remove(&instance.id).unwrap_or_default();
-            after.extend(first.iter().chain(told.get(&instance.id).into_iter().flatten()));
+            after.extend(
+                first
+                    .iter()
+                    .chain(told.get(&instance.id).into_iter().flatten()),
+            );
             after.extend(self.brought.get(&instance.id).into_iter().flatten());
             let waited_for: Vec<TaskId> = after.iter().copied().collect();
             let last = self.take_down(instance, node, waited_for, proposal);
             ends.extend(last);
             let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
             for id in order.needed_by(instance) {
-                waits_for.entry(id.to_owned()).or_default().extend(&handed_on);
+                waits_for
+                    .entry(id.to_owned())
+                    .or_default()
+                    .extend(&handed_on);
             }
         }
         ends
@@ -99,17 +179,33 @@ impl Taking<'_> {
 
     fn tell_neighbours(&self, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
         let touched = |instance: &Instance| (self.chosen)(instance) && self.exists(instance);
-        let beside = Beside { chosen: self.chosen, touched: &touched, after: &HashMap::new(), cause: "what it has a relationship to goes" };
+        let beside = Beside {
+            chosen: self.chosen,
+            touched: &touched,
+            after: &HashMap::new(),
+            cause: "what it has a relationship to goes",
+        };
         tell(self.known, "unlink", &beside, proposal)
     }
 
     fn exists(&self, instance: &Instance) -> bool {
-        !self.known.record.state(&instance.id).is_gone() || backend::exists(instance, self.known.observed)
+        !self.known.record.state(&instance.id).is_gone()
+            || backend::exists(instance, self.known.observed)
     }
 
     /// What an update did not reach is taken down as it was made: what was adopted stays.
-    fn take_down(&self, instance: &Instance, node: &Definition, after: Vec<TaskId>, proposal: &mut Proposal) -> Option<TaskId> {
-        let Known { deployment, record, observed } = self.known;
+    fn take_down(
+        &self,
+        instance: &Instance,
+        node: &Definition,
+        after: Vec<TaskId>,
+        proposal: &mut Proposal,
+    ) -> Option<TaskId> {
+        let Known {
+            deployment,
+            record,
+            observed,
+        } = self.known;
         if !self.exists(instance) {
             return None;
         }
@@ -118,10 +214,22 @@ impl Taking<'_> {
         let mut chain = Chain::new(self.known, (instance, node), self.cause, proposal);
         chain.ignores_failure = self.ignores_failure;
         chain.after = after;
-        chain.done = if state.is_down() { done_of(instance, node, record, observed) } else { Vec::new() };
+        chain.done = if state.is_down() {
+            done_of(instance, node, record, observed)
+        } else {
+            Vec::new()
+        };
         if !backend::is_out_of_reach(deployment, instance, node, record, observed) {
-            // What an instance without an object has behind it, its state tells; an object is looked at.
-            way_down(&mut chain, if backend::has_object(node) { InstanceState::Started } else { state });
+            // What an instance without an object has behind it, its state tells; an object is
+            // looked at.
+            way_down(
+                &mut chain,
+                if backend::has_object(node) {
+                    InstanceState::Started
+                } else {
+                    state
+                },
+            );
         }
         chain.end_in(Deleted, "uninstall");
         chain.last

@@ -1,7 +1,8 @@
 //! `update`: what there is becomes what another definition says, with as little trouble as can be.
 //!
-//! What is gone from the blueprint is taken down first. What changed is changed as it stands where that can be done, else another
-//! takes its place; what is new is installed. If something fails, what was to be replaced goes on as it was.
+//! What is gone from the blueprint is taken down first. What changed is changed as it stands where
+//! that can be done, else another takes its place; what is new is installed. If something fails,
+//! what was to be replaced goes on as it was.
 
 use super::{
     InstanceState::{self, Started},
@@ -26,7 +27,10 @@ pub struct Rolling {
 
 impl Default for Rolling {
     fn default() -> Self {
-        Self { max_unavailable: 1, start_first: false }
+        Self {
+            max_unavailable: 1,
+            start_first: false,
+        }
     }
 }
 
@@ -34,8 +38,17 @@ impl Default for Rolling {
 #[must_use]
 pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
     let max_unavailable = parameters.max_unavailable.unwrap_or(1).max(1);
-    let rolling = Rolling { max_unavailable, start_first: parameters.start_first };
-    install::of(known, &Scope { rolling, ..Scope::default() })
+    let rolling = Rolling {
+        max_unavailable,
+        start_first: parameters.start_first,
+    };
+    install::of(
+        known,
+        &Scope {
+            rolling,
+            ..Scope::default()
+        },
+    )
 }
 
 /// The operation that removes what was replaced.
@@ -52,7 +65,9 @@ impl Outages {
     /// What has to be over before one more instance of a node goes out of service.
     pub(super) fn before(&self, node: &str, rolling: Rolling) -> Option<TaskId> {
         let ends = self.ends.get(node)?;
-        ends.len().checked_sub(rolling.max_unavailable).map(|at| ends[at])
+        ends.len()
+            .checked_sub(rolling.max_unavailable)
+            .map(|at| ends[at])
     }
 
     pub(super) fn add(&mut self, node: &str, end: TaskId) {
@@ -77,12 +92,20 @@ pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
     prove(chain);
 }
 
-/// Appends what shows that a new container works, and then gives up the one before it. A start that is known to be done shows nothing:
-/// the container can have ended since.
+/// Appends what shows that a new container works, and then gives up the one before it. A start that
+/// is known to be done shows nothing: the container can have ended since.
 pub(super) fn prove(chain: &mut Chain<'_>) {
     let node = chain.node;
     if let Some(step) = backend::enduring(node) {
-        chain.push("start", step, Retry { max_retries: Some(0.0), ..Retry::default() }, Some(&node.place));
+        chain.push(
+            "start",
+            step,
+            Retry {
+                max_retries: Some(0.0),
+                ..Retry::default()
+            },
+            Some(&node.place),
+        );
     }
     chain.end_in(Started, "start");
     if let Some(proven) = chain.last {
@@ -91,9 +114,20 @@ pub(super) fn prove(chain: &mut Chain<'_>) {
     clean(chain);
 }
 
-/// Appends what removes the container that was replaced, unless it was adopted, and what was made for a place that is not needed.
+/// Appends what removes the container that was replaced, unless it was adopted, and what was made
+/// for a place that is not needed.
 pub(super) fn clean(chain: &mut Chain<'_>) {
-    let former = chain.known.record.instances.get(&chain.instance.id).and_then(|known| known.former.as_deref());
+    let former = chain
+        .known
+        .record
+        .instances
+        .get(&chain.instance.id)
+        .and_then(|known| known.former.as_deref());
     let keeps = former.is_some_and(Definition::is_adopted) && !chain.node.is_adopted();
-    chain.push(CLEAN, backend::discarding(chain.node, keeps), Retry::default(), Some(&chain.node.place));
+    chain.push(
+        CLEAN,
+        backend::discarding(chain.node, keeps),
+        Retry::default(),
+        Some(&chain.node.place),
+    );
 }

@@ -31,16 +31,27 @@ impl<W: Write> Reporter for JsonLines<W> {
         let mut line = json!({ "version": VERSION, "at": timestamp(entry.at) });
         // The definition is long and may be private; what it leads to is in the other events.
         let event = match &entry.event {
-            Event::Defined { deployment } => json!({ "event": "defined", "deployment": deployment.name }),
-            Event::Recovered { deployment, instances, .. } => {
+            Event::Defined { deployment } => {
+                json!({ "event": "defined", "deployment": deployment.name })
+            }
+            Event::Recovered {
+                deployment,
+                instances,
+                ..
+            } => {
                 json!({ "event": "recovered", "deployment": deployment.name, "instances": instances.keys().collect::<Vec<_>>() })
             }
-            Event::StageAdopted { stage } => json!({ "event": "stage_adopted", "tasks": stage.tasks().len() }),
+            Event::StageAdopted { stage } => {
+                json!({ "event": "stage_adopted", "tasks": stage.tasks().len() })
+            }
             other => serde_json::to_value(other).unwrap_or_default(),
         };
         merge(&mut line, &event);
         if let Some(task) = event["task"].as_u64() {
-            merge(&mut line, &subject(record, TaskId(usize::try_from(task).unwrap_or_default())));
+            merge(
+                &mut line,
+                &subject(record, TaskId(usize::try_from(task).unwrap_or_default())),
+            );
         }
         self.write(&line);
     }
@@ -49,7 +60,9 @@ impl<W: Write> Reporter for JsonLines<W> {
         let mut line = json!({ "version": VERSION, "event": "progress", "task": task });
         merge(&mut line, &subject(record, task));
         match progress {
-            Progress::Bytes { done, total } => merge(&mut line, &json!({ "bytes": done, "total": total })),
+            Progress::Bytes { done, total } => {
+                merge(&mut line, &json!({ "bytes": done, "total": total }))
+            }
             Progress::Note(note) => merge(&mut line, &json!({ "note": note })),
         }
         self.write(&line);

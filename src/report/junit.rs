@@ -1,4 +1,5 @@
-//! An execution as `JUnit` XML, for pipelines that show tests: an instance is a suite, a step is a case.
+//! An execution as `JUnit` XML, for pipelines that show tests: an instance is a suite, a step is a
+//! case.
 
 use super::lines::failure;
 use crate::{
@@ -33,7 +34,11 @@ impl Junit {
     /// Takes an event into account.
     pub fn take(&mut self, record: &Record, entry: &Entry) {
         match &entry.event {
-            Event::ExecutionStarted { execution, workflow, .. } => {
+            Event::ExecutionStarted {
+                execution,
+                workflow,
+                ..
+            } => {
                 self.name = format!("{workflow} {execution}");
                 self.at = entry.at;
             }
@@ -42,12 +47,26 @@ impl Junit {
                 for task in stage.tasks() {
                     let cases = self.suites.entry(task.instance.clone()).or_default();
                     self.places.push((task.instance.clone(), cases.len()));
-                    cases.push(Case { name: format!("{}: {}", task.operation, task.step), ..Case::default() });
+                    cases.push(Case {
+                        name: format!("{}: {}", task.operation, task.step),
+                        ..Case::default()
+                    });
                 }
             }
-            Event::TaskStarted { task, .. } => drop(self.case(*task).map(|case| case.started.get_or_insert(entry.at))),
-            Event::TaskSucceeded { task, .. } | Event::TaskSettled { task, .. } => self.end(*task, entry.at, None),
-            Event::TaskFailed { task, failure: cause, retry_in: None, ignored, .. } => {
+            Event::TaskStarted { task, .. } => drop(
+                self.case(*task)
+                    .map(|case| case.started.get_or_insert(entry.at)),
+            ),
+            Event::TaskSucceeded { task, .. } | Event::TaskSettled { task, .. } => {
+                self.end(*task, entry.at, None)
+            }
+            Event::TaskFailed {
+                task,
+                failure: cause,
+                retry_in: None,
+                ignored,
+                ..
+            } => {
                 let planned = record.stage().task(*task);
                 let failed = FailedTask {
                     instance: planned.instance.clone(),
@@ -70,7 +89,9 @@ impl Junit {
 
     fn end(&mut self, task: TaskId, at: u64, failed: Option<(String, String)>) {
         if let Some(case) = self.case(task) {
-            case.seconds = case.started.map_or(0.0, |started| super::lines::seconds(at.saturating_sub(started)));
+            case.seconds = case.started.map_or(0.0, |started| {
+                super::lines::seconds(at.saturating_sub(started))
+            });
             case.failure = failed;
             case.done = true;
         }
@@ -80,7 +101,10 @@ impl Junit {
     #[must_use]
     pub fn to_xml(&self) -> String {
         let all = || self.suites.values().flatten();
-        let (tests, failures) = (all().count(), all().filter(|case| case.failure.is_some()).count());
+        let (tests, failures) = (
+            all().count(),
+            all().filter(|case| case.failure.is_some()).count(),
+        );
         let skipped = all().filter(|case| !case.done).count();
         let mut xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">\n",
@@ -104,10 +128,19 @@ impl Junit {
 }
 
 fn case_xml(instance: &str, case: &Case) -> String {
-    let head = format!("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"", escaped(instance), escaped(&case.name), case.seconds);
+    let head = format!(
+        "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
+        escaped(instance),
+        escaped(&case.name),
+        case.seconds
+    );
     match &case.failure {
         Some((message, text)) => {
-            format!("{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n", escaped(message), escaped(text))
+            format!(
+                "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+                escaped(message),
+                escaped(text)
+            )
         }
         None if case.done => format!("{head}/>\n"),
         None => format!("{head}>\n      <skipped/>\n    </testcase>\n"),
@@ -134,6 +167,9 @@ mod tests {
 
     #[test]
     fn what_xml_cannot_hold_is_escaped_or_left_out() {
-        assert_eq!(escaped("a<b> & \"c\" \u{1b}[31mred\u{0}"), "a&lt;b&gt; &amp; &quot;c&quot; [31mred");
+        assert_eq!(
+            escaped("a<b> & \"c\" \u{1b}[31mred\u{0}"),
+            "a&lt;b&gt; &amp; &quot;c&quot; [31mred"
+        );
     }
 }

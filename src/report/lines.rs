@@ -12,28 +12,77 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     let of = |task: &TaskId| record.stage().task(*task);
     Some(match event {
         Event::Defined { .. } => return None,
-        Event::Recovered { instances, .. } => format!("{} recovered from the engine's labels", super::count(instances.len(), "instance")),
-        Event::ExecutionStarted { execution, workflow, of: None, .. } => format!("{workflow} started (execution {execution})"),
-        Event::ExecutionStarted { execution, workflow: Workflow::Rollback, of: Some(of), .. } => {
+        Event::Recovered { instances, .. } => format!(
+            "{} recovered from the engine's labels",
+            super::count(instances.len(), "instance")
+        ),
+        Event::ExecutionStarted {
+            execution,
+            workflow,
+            of: None,
+            ..
+        } => format!("{workflow} started (execution {execution})"),
+        Event::ExecutionStarted {
+            execution,
+            workflow: Workflow::Rollback,
+            of: Some(of),
+            ..
+        } => {
             format!("rollback started (execution {execution}, takes back {of})")
         }
-        Event::ExecutionStarted { execution, workflow, of: Some(of), .. } => {
+        Event::ExecutionStarted {
+            execution,
+            workflow,
+            of: Some(of),
+            ..
+        } => {
             format!("{workflow} started (execution {execution}, goes on with {of})")
         }
-        Event::StageAdopted { stage } => format!("{} planned", super::count(stage.tasks().len(), "step")),
+        Event::StageAdopted { stage } => {
+            format!("{} planned", super::count(stage.tasks().len(), "step"))
+        }
         Event::TaskStarted { task, attempt: 1 } => format!("{} {}", label(of(task)), of(task).step),
-        Event::TaskStarted { task, attempt } => format!("{} {} (try {attempt})", label(of(task)), of(task).step),
+        Event::TaskStarted { task, attempt } => {
+            format!("{} {} (try {attempt})", label(of(task)), of(task).step)
+        }
         Event::TaskSucceeded { task, .. } => format!("{} done: {}", label(of(task)), of(task).step),
-        Event::TaskFailed { task, failure, retry_in: Some(pause), .. } => {
-            format!("{} failed, trying again in {:.1} s: {}", label(of(task)), seconds(*pause), failure.message)
+        Event::TaskFailed {
+            task,
+            failure,
+            retry_in: Some(pause),
+            ..
+        } => {
+            format!(
+                "{} failed, trying again in {:.1} s: {}",
+                label(of(task)),
+                seconds(*pause),
+                failure.message
+            )
         }
-        Event::TaskFailed { task, failure, ignored: true, .. } => format!("{} failed, ignored: {}", label(of(task)), failure.message),
-        Event::TaskFailed { task, failure, .. } => format!("{} failed: {}", label(of(task)), failure.message),
-        Event::TaskSettled { task, .. } => format!("{} was done by an earlier run: {}", label(of(task)), of(task).step),
+        Event::TaskFailed {
+            task,
+            failure,
+            ignored: true,
+            ..
+        } => format!("{} failed, ignored: {}", label(of(task)), failure.message),
+        Event::TaskFailed { task, failure, .. } => {
+            format!("{} failed: {}", label(of(task)), failure.message)
+        }
+        Event::TaskSettled { task, .. } => format!(
+            "{} was done by an earlier run: {}",
+            label(of(task)),
+            of(task).step
+        ),
         Event::TaskInterrupted { task } if of(task).step.settling() == Settling::AtLeastOnce => {
-            format!("{} given up; nothing shows whether it was done, so it runs again: {}", label(of(task)), of(task).step)
+            format!(
+                "{} given up; nothing shows whether it was done, so it runs again: {}",
+                label(of(task)),
+                of(task).step
+            )
         }
-        Event::TaskInterrupted { task } => format!("{} given up: {}", label(of(task)), of(task).step),
+        Event::TaskInterrupted { task } => {
+            format!("{} given up: {}", label(of(task)), of(task).step)
+        }
         Event::CancelRequested { why } => stopping(*why).to_owned(),
         Event::ExecutionFinished { outcome } => outcome_line(record, *outcome),
     })
@@ -41,9 +90,15 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
 
 fn stopping(why: Why) -> &'static str {
     match why {
-        Why::Asked => "stopping: nothing new starts, what runs is finished (once more to stop at once)",
-        Why::Failure => "stopping after a failure (--fail-fast): nothing new starts, running steps finish, waits are given up",
-        Why::Timeout => "the time is over (--timeout): nothing new starts, what runs has 10 s to end",
+        Why::Asked => {
+            "stopping: nothing new starts, what runs is finished (once more to stop at once)"
+        }
+        Why::Failure => {
+            "stopping after a failure (--fail-fast): nothing new starts, running steps finish, waits are given up"
+        }
+        Why::Timeout => {
+            "the time is over (--timeout): nothing new starts, what runs has 10 s to end"
+        }
         Why::GuardLost => "stopping at once: another run has taken the deployment over",
     }
 }
@@ -59,35 +114,63 @@ fn label(task: &Task) -> String {
 
 fn outcome_line(record: &Record, outcome: Outcome) -> String {
     let execution = record.executions.last();
-    let took = execution.and_then(|execution| Some(execution.ended?.saturating_sub(execution.started))).unwrap_or_default();
-    let workflow = execution.map(|execution| execution.workflow.to_string()).unwrap_or_default();
-    format!("{workflow} {} after {:.1} s", outcome.as_str(), seconds(took))
+    let took = execution
+        .and_then(|execution| Some(execution.ended?.saturating_sub(execution.started)))
+        .unwrap_or_default();
+    let workflow = execution
+        .map(|execution| execution.workflow.to_string())
+        .unwrap_or_default();
+    format!(
+        "{workflow} {} after {:.1} s",
+        outcome.as_str(),
+        seconds(took)
+    )
 }
 
 /// How an execution ended, for its last line.
 #[must_use]
 pub fn outcome(record: &Record) -> String {
-    let Some(execution) = record.executions.last() else { return String::new() };
+    let Some(execution) = record.executions.last() else {
+        return String::new();
+    };
     outcome_line(record, execution.outcome.unwrap_or(Outcome::Interrupted))
 }
 
 /// A failure in full: cause, place, exit code, last log lines, advice.
 #[must_use]
 pub fn failure(failed: &FailedTask) -> String {
-    let FailedTask { instance, operation, failure, .. } = failed;
+    let FailedTask {
+        instance,
+        operation,
+        failure,
+        ..
+    } = failed;
     let mut text = format!("{instance}.{operation} failed: {}\n", failure.message);
-    let Failure { hints, exit, place, .. } = failure;
+    let Failure {
+        hints, exit, place, ..
+    } = failure;
     if let Some(place) = place {
         text += &format!("  --> {place}\n");
     }
     if let Some(exit) = exit {
-        let oom = if exit.oom_killed { ", killed for want of memory" } else { "" };
-        text += &format!("  container {} ended with exit code {}{oom}\n", exit.container, exit.code);
+        let oom = if exit.oom_killed {
+            ", killed for want of memory"
+        } else {
+            ""
+        };
+        text += &format!(
+            "  container {} ended with exit code {}{oom}\n",
+            exit.container, exit.code
+        );
         if !exit.health.is_empty() {
             text += "  its health check said:\n";
             text.extend(exit.health.iter().map(|line| format!("    | {line}\n")));
         }
-        text += if exit.log.is_empty() { "  it wrote nothing\n" } else { "  its last lines:\n" };
+        text += if exit.log.is_empty() {
+            "  it wrote nothing\n"
+        } else {
+            "  its last lines:\n"
+        };
         text.extend(exit.log.iter().map(|line| format!("    | {line}\n")));
     }
     text.extend(hints.iter().map(|hint| format!("  = help: {hint}\n")));

@@ -29,7 +29,8 @@ pub struct Live {
     terminal: Option<Termios>,
 }
 
-/// Keeps the terminal from writing `^C` into the lines that are drawn. Gives the settings to go back to.
+/// Keeps the terminal from writing `^C` into the lines that are drawn. Gives the settings to go
+/// back to.
 fn silence_control_characters() -> Option<Termios> {
     let found = tcgetattr(stderr()).ok()?;
     let mut silent = found.clone();
@@ -43,12 +44,23 @@ impl Live {
     #[must_use]
     pub fn new(color: bool) -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        Self { screen, whole: None, lines: HashMap::new(), color, terminal: silence_control_characters() }
+        Self {
+            screen,
+            whole: None,
+            lines: HashMap::new(),
+            color,
+            terminal: silence_control_characters(),
+        }
     }
 
     fn style(&self, template: &str) -> ProgressStyle {
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        style.progress_chars("━╸─").tick_chars(if self.color { "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ " } else { "|/-\\ " })
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        style.progress_chars("━╸─").tick_chars(if self.color {
+            "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "
+        } else {
+            "|/-\\ "
+        })
     }
 
     fn adopt(&mut self, tasks: usize) {
@@ -71,7 +83,11 @@ impl Live {
         };
         bar.set_style(self.style("{spinner} {prefix}  {wide_msg} {elapsed:>5}"));
         bar.set_prefix(format!("{}.{}", task.instance, task.operation));
-        let again = if attempt > 1 { format!(" (try {attempt})") } else { String::new() };
+        let again = if attempt > 1 {
+            format!(" (try {attempt})")
+        } else {
+            String::new()
+        };
         bar.set_message(format!("{}{again}", task.step));
         bar.enable_steady_tick(Duration::from_millis(125));
         if let Some(old) = self.lines.insert(task.instance.clone(), bar) {
@@ -85,7 +101,12 @@ impl Live {
             bar.finish_and_clear();
         }
         if let Some(whole) = &self.whole {
-            whole.set_position(record.executions.last().map_or(0, |execution| execution.done as u64));
+            whole.set_position(
+                record
+                    .executions
+                    .last()
+                    .map_or(0, |execution| execution.done as u64),
+            );
         }
     }
 
@@ -99,15 +120,24 @@ impl Live {
         }
     }
 
-    /// One line for each instance, once everything that was planned for it is done; where its state does not change, one for each step.
+    /// One line for each instance, once everything that was planned for it is done; where its state
+    /// does not change, one for each step.
     fn scroll_done(&self, record: &Record, task: TaskId, event: &Event) {
         let id = &record.stage().task(task).instance;
-        let mut mine = record.stage().ids().filter(|it| record.stage().task(*it).instance == *id);
-        if mine.clone().all(|it| record.stage().task(it).leaves.is_none()) {
+        let mut mine = record
+            .stage()
+            .ids()
+            .filter(|it| record.stage().task(*it).instance == *id);
+        if mine
+            .clone()
+            .all(|it| record.stage().task(it).leaves.is_none())
+        {
             return self.scroll(record, event);
         }
         if mine.all(|it| matches!(record.task(it), TaskState::Succeeded | TaskState::Ignored)) {
-            let _ = self.screen.println(format!("{} {id} {}", self.mark(event), record.state(id)));
+            let _ = self
+                .screen
+                .println(format!("{} {id} {}", self.mark(event), record.state(id)));
         }
     }
 
@@ -139,7 +169,10 @@ impl Reporter for Live {
                 }
             }
             Event::Defined { .. } => {}
-            Event::ExecutionStarted { .. } | Event::CancelRequested { .. } | Event::Recovered { .. } | Event::TaskSettled { .. } => {
+            Event::ExecutionStarted { .. }
+            | Event::CancelRequested { .. }
+            | Event::Recovered { .. }
+            | Event::TaskSettled { .. } => {
                 self.scroll(record, &entry.event);
             }
         }
@@ -147,10 +180,17 @@ impl Reporter for Live {
 
     fn progress(&mut self, record: &Record, task: TaskId, progress: &Progress) {
         let task = record.stage().task(task);
-        let Some(bar) = self.lines.get(&task.instance) else { return };
+        let Some(bar) = self.lines.get(&task.instance) else {
+            return;
+        };
         bar.set_message(match progress {
             Progress::Bytes { done, total: 0 } => format!("{}  {}", task.step, BinaryBytes(*done)),
-            Progress::Bytes { done, total } => format!("{}  {} of {}", task.step, BinaryBytes(*done), BinaryBytes(*total)),
+            Progress::Bytes { done, total } => format!(
+                "{}  {} of {}",
+                task.step,
+                BinaryBytes(*done),
+                BinaryBytes(*total)
+            ),
             Progress::Note(note) => note.clone(),
         });
     }
@@ -158,7 +198,9 @@ impl Reporter for Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.lines.drain().for_each(|(_, bar)| bar.finish_and_clear());
+        self.lines
+            .drain()
+            .for_each(|(_, bar)| bar.finish_and_clear());
         if let Some(whole) = self.whole.take() {
             whole.finish_and_clear();
         }

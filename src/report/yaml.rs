@@ -4,7 +4,8 @@
 
 use serde_json::Value as Json;
 
-/// A value as a document in block style; empty lists and mappings, and lists of short words, on one line.
+/// A value as a document in block style; empty lists and mappings, and lists of short words, on one
+/// line.
 #[must_use]
 pub fn yaml(value: &Json) -> String {
     let mut text = String::new();
@@ -26,7 +27,12 @@ fn write(value: &Json, depth: usize, text: &mut String) {
                 let mut inner = String::new();
                 write(item, depth + 1, &mut inner);
                 // The first line of what is nested stands beside the dash.
-                *text += &format!("{indent}- {}", inner.strip_prefix(&"  ".repeat(depth + 1)).unwrap_or(&inner));
+                *text += &format!(
+                    "{indent}- {}",
+                    inner
+                        .strip_prefix(&"  ".repeat(depth + 1))
+                        .unwrap_or(&inner)
+                );
             }
         }
         _ => *text += &format!("{indent}{}\n", inline(value)),
@@ -36,7 +42,9 @@ fn write(value: &Json, depth: usize, text: &mut String) {
 fn nested(value: &Json, depth: usize, text: &mut String) {
     let is_block = match value {
         Json::Object(entries) => !entries.is_empty(),
-        Json::Array(items) => items.iter().any(|item| item.is_object() || item.is_array()) || inline(value).len() > 80,
+        Json::Array(items) => {
+            items.iter().any(|item| item.is_object() || item.is_array()) || inline(value).len() > 80
+        }
         _ => false,
     };
     if is_block {
@@ -50,18 +58,27 @@ fn nested(value: &Json, depth: usize, text: &mut String) {
 fn inline(value: &Json) -> String {
     match value {
         Json::String(text) => scalar(text),
-        Json::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Json::Array(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
         Json::Object(entries) => {
-            let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{}: {}", scalar(key), inline(value))).collect();
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("{}: {}", scalar(key), inline(value)))
+                .collect();
             format!("{{{}}}", entries.join(", "))
         }
         other => other.to_string(),
     }
 }
 
-/// Bare where nobody can take it for anything but this text; else quoted as JSON does it, which YAML reads.
+/// Bare where nobody can take it for anything but this text; else quoted as JSON does it, which
+/// YAML reads.
 fn scalar(text: &str) -> String {
-    const WORDS: [&str; 13] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan", "nil"];
+    const WORDS: [&str; 13] = [
+        "y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan", "nil",
+    ];
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
     let plain = |c: char| c.is_ascii_alphanumeric() || "_/.-".contains(c);
     if starts && text.chars().all(plain) && !WORDS.contains(&text.to_lowercase().as_str()) {

@@ -106,21 +106,42 @@ pub const SECTIONS: [&str; 24] = [
 impl Ast {
     /// Reads the sections of a merged blueprint.
     #[must_use]
-    pub fn read(file: FileId, version: Version, root: &Value, diagnostics: &mut Diagnostics) -> Self {
-        let r = &mut Reader { version, diagnostics };
+    pub fn read(
+        file: FileId,
+        version: Version,
+        root: &Value,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let r = &mut Reader {
+            version,
+            diagnostics,
+        };
         let mut fields = Fields::open_or_empty(root, Owner::only("the blueprint"), r);
-        for elsewhere in ["tosca_definitions_version", "imports", "imported_blueprints", "namespaces_mapping"] {
+        for elsewhere in [
+            "tosca_definitions_version",
+            "imports",
+            "imported_blueprints",
+            "namespaces_mapping",
+        ] {
             fields.take(elsewhere); // Read by whoever followed the imports.
         }
         definitions(&mut fields, r);
         let ast = Self {
             file,
             version,
-            description: fields.text_since("description", Version::V1_2, r).map(|text| text.node),
+            description: fields
+                .text_since("description", Version::V1_2, r)
+                .map(|text| text.node),
             metadata: metadata(fields.take("metadata"), r),
             inputs: fields.named("inputs", r, schema::input),
             plugins: dictionary(&mut fields, "plugins", r, types::plugin),
-            data_types: gated(&mut fields, "data_types", Version::V1_2, r, types::data_type),
+            data_types: gated(
+                &mut fields,
+                "data_types",
+                Version::V1_2,
+                r,
+                types::data_type,
+            ),
             node_types: dictionary(&mut fields, "node_types", r, types::node_type),
             relationships: fields.named("relationships", r, types::relationship_type),
             node_templates: fields.named("node_templates", r, templates::node_template),
@@ -133,8 +154,14 @@ impl Ast {
             capabilities: fields.named("capabilities", r, sections::output),
             labels: fields.named("labels", r, sections::label),
             blueprint_labels: fields.named("blueprint_labels", r, sections::blueprint_label),
-            settings: fields.take("deployment_settings").filter(|value| !value.is_null()).and_then(|value| sections::settings(value, r)),
-            resource_tags: fields.since("resource_tags", Version::V1_3, r).filter(|value| !value.is_null()).cloned(),
+            settings: fields
+                .take("deployment_settings")
+                .filter(|value| !value.is_null())
+                .and_then(|value| sections::settings(value, r)),
+            resource_tags: fields
+                .since("resource_tags", Version::V1_3, r)
+                .filter(|value| !value.is_null())
+                .cloned(),
         };
         r.free_map(ast.resource_tags.as_ref(), &Owner::only("`resource_tags`"));
         fields.close(r);
@@ -147,12 +174,18 @@ fn definitions(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) {
     if let Some(value) = fields.since("dsl_definitions", Version::V1_2, r)
         && !matches!(value.data, Data::Map(_) | Data::List(_) | Data::Null)
     {
-        r.wrong_shape(value, &Owner::only("`dsl_definitions`"), "a mapping or a list");
+        r.wrong_shape(
+            value,
+            &Owner::only("`dsl_definitions`"),
+            "a mapping or a list",
+        );
     }
 }
 
 fn metadata(value: Option<&Value>, r: &mut Reader<'_>) -> Option<Value> {
-    value.filter(|value| is_dictionary(value, "`metadata`", r)).cloned()
+    value
+        .filter(|value| is_dictionary(value, "`metadata`", r))
+        .cloned()
 }
 
 /// Sections that not even `null` can stand for, as in the original.
@@ -163,7 +196,10 @@ fn dictionary<'v, T>(
     read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
 ) -> Named<T> {
     let owner = *fields.owner();
-    match fields.take(key).filter(|value| is_dictionary(value, &format!("`{key}`"), r)) {
+    match fields
+        .take(key)
+        .filter(|value| is_dictionary(value, &format!("`{key}`"), r))
+    {
         Some(value) => r.named(value, &owner.part(key), read),
         None => Named::default(),
     }
@@ -171,8 +207,15 @@ fn dictionary<'v, T>(
 
 fn is_dictionary(value: &Value, what: &str, r: &mut Reader<'_>) -> bool {
     if value.as_map().is_none() {
-        let fault = value.span.error(Code::Foreign, format!("{what} must be a mapping, and this is {}", value.kind()));
-        r.push(if value.is_null() { fault.hint("leave it out if it is empty") } else { fault });
+        let fault = value.span.error(
+            Code::Foreign,
+            format!("{what} must be a mapping, and this is {}", value.kind()),
+        );
+        r.push(if value.is_null() {
+            fault.hint("leave it out if it is empty")
+        } else {
+            fault
+        });
     }
     value.as_map().is_some()
 }

@@ -39,8 +39,8 @@ pub struct Call<'v> {
     pub result_type: Option<&'v Value>,
 }
 
-/// The call that a value is, if it is one: its only key is a function, or there is one other key, which is `type` or
-/// a function too. Of two functions the last one is called, as in the original.
+/// The call that a value is, if it is one: its only key is a function, or there is one other key,
+/// which is `type` or a function too. Of two functions the last one is called, as in the original.
 #[must_use]
 pub fn call(value: &Value) -> Option<Call<'_>> {
     let entries = &value.as_map()?.entries;
@@ -52,7 +52,15 @@ pub fn call(value: &Value) -> Option<Call<'_>> {
         _ => return None,
     };
     let is_type = |key: &Value| key.as_str() == Some("type");
-    let fits = is_function(&last.0) && first.is_none_or(|(key, _)| is_type(key) || is_function(key));
-    let result_type = first.filter(|(key, value)| is_type(key) && !value.is_null()).map(|(_, value)| value);
-    fits.then_some(Call { name: last.0.as_str()?, arguments: &last.1, span: last.0.span, result_type })
+    let fits =
+        is_function(&last.0) && first.is_none_or(|(key, _)| is_type(key) || is_function(key));
+    let result_type = first
+        .filter(|(key, value)| is_type(key) && !value.is_null())
+        .map(|(_, value)| value);
+    fits.then_some(Call {
+        name: last.0.as_str()?,
+        arguments: &last.1,
+        span: last.0.span,
+        result_type,
+    })
 }

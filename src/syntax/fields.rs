@@ -7,7 +7,9 @@ use super::{
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned};
 use std::{fmt, sync::Arc};
 
-static EMPTY: Map = Map { entries: Vec::new() };
+static EMPTY: Map = Map {
+    entries: Vec::new(),
+};
 
 /// What every reader needs: the version that the blueprint declares, and where faults go.
 pub(super) struct Reader<'d> {
@@ -26,7 +28,11 @@ pub(super) struct Owner<'a> {
 impl<'a> Owner<'a> {
     /// Something with a name: "node template `web`".
     pub(super) fn new(what: &'a str, name: &'a str) -> Self {
-        Self { what, name, of: None }
+        Self {
+            what,
+            name,
+            of: None,
+        }
     }
 
     /// Something that is the only one of its kind: "the blueprint".
@@ -39,7 +45,11 @@ impl<'a> Owner<'a> {
     where
         'a: 'b,
     {
-        Owner { what: "", name, of: Some(self) }
+        Owner {
+            what: "",
+            name,
+            of: Some(self),
+        }
     }
 }
 
@@ -47,7 +57,12 @@ impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what)?;
         if !self.name.is_empty() {
-            write!(f, "{}`{}`", if self.what.is_empty() { "" } else { " " }, self.name)?;
+            write!(
+                f,
+                "{}`{}`",
+                if self.what.is_empty() { "" } else { " " },
+                self.name
+            )?;
         }
         self.of.map_or(Ok(()), |owner| write!(f, " of {owner}"))
     }
@@ -61,8 +76,13 @@ impl Reader<'_> {
     /// Reports a feature that the declared version does not have yet.
     pub(super) fn gate(&mut self, span: Span, feature: &str, since: Version) {
         if self.version < since {
-            let fault =
-                span.error(Code::FeatureTooNew, format!("{feature} exists since {since}, and the blueprint declares {}", self.version));
+            let fault = span.error(
+                Code::FeatureTooNew,
+                format!(
+                    "{feature} exists since {since}, and the blueprint declares {}",
+                    self.version
+                ),
+            );
             self.push(fault.hint(format!("declare `tosca_definitions_version: {since}`")));
         }
     }
@@ -95,7 +115,10 @@ impl Reader<'_> {
 
     /// The text, or a fault.
     pub(super) fn text(&mut self, value: &Value, owner: &Owner<'_>) -> Option<Spanned<String>> {
-        let text = value.as_str().map(|text| Spanned { node: text.to_owned(), span: value.span });
+        let text = value.as_str().map(|text| Spanned {
+            node: text.to_owned(),
+            span: value.span,
+        });
         if text.is_none() {
             self.wrong_shape(value, owner, "a string");
         }
@@ -123,7 +146,13 @@ impl Reader<'_> {
             match key.as_str() {
                 Some(name) => {
                     if let Some(body) = read(value, name, self) {
-                        all.insert(name.to_owned(), Definition { name: key.span, body });
+                        all.insert(
+                            name.to_owned(),
+                            Definition {
+                                name: key.span,
+                                body,
+                            },
+                        );
                     }
                 }
                 None => self.bad_key(key, owner),
@@ -137,20 +166,34 @@ impl Reader<'_> {
         self.push(span.error(Code::Format, format!("{owner} needs a `{key}`")));
     }
 
-    /// A name is no text. The original has words for some kinds only, and fails otherwise on the others.
+    /// A name is no text. The original has words for some kinds only, and fails otherwise on the
+    /// others.
     fn bad_key(&mut self, key: &Value, owner: &Owner<'_>) {
         let code = match key.data {
             Data::Null | Data::Date(_) | Data::Bytes(_) => Code::Foreign,
             _ => Code::Format,
         };
-        let fault = key.span.error(code, format!("a name in {owner} must be a string, and this is {}", key.kind()));
+        let fault = key.span.error(
+            code,
+            format!(
+                "a name in {owner} must be a string, and this is {}",
+                key.kind()
+            ),
+        );
         self.push(fault.hint(format!("quote it: \"{}\"", self::written(key))));
     }
 
     /// A value has the wrong kind.
     pub(super) fn wrong_shape(&mut self, value: &Value, owner: &Owner<'_>, wanted: &str) {
-        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) { Code::Foreign } else { Code::Format };
-        self.push(value.span.error(code, format!("{owner} must be {wanted}, and this is {}", value.kind())));
+        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) {
+            Code::Foreign
+        } else {
+            Code::Format
+        };
+        self.push(value.span.error(
+            code,
+            format!("{owner} must be {wanted}, and this is {}", value.kind()),
+        ));
     }
 }
 
@@ -190,14 +233,32 @@ impl Asked {
 impl<'v, 'o> Fields<'v, 'o> {
     /// Opens a mapping; `null` is an empty one, since everything in it reads as not given.
     pub(super) fn open(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Option<Self> {
-        let map = if value.is_null() { &EMPTY } else { r.map(value, &owner)? };
-        Some(Self { owner, map, asked: Asked { keys: [""; 24], count: 0 } })
+        let map = if value.is_null() {
+            &EMPTY
+        } else {
+            r.map(value, &owner)?
+        };
+        Some(Self {
+            owner,
+            map,
+            asked: Asked {
+                keys: [""; 24],
+                count: 0,
+            },
+        })
     }
 
     /// Opens a mapping; what is none is reported and read as an empty one.
     pub(super) fn open_or_empty(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Self {
         let map = r.map(value, &owner).unwrap_or(&EMPTY);
-        Self { owner, map, asked: Asked { keys: [""; 24], count: 0 } }
+        Self {
+            owner,
+            map,
+            asked: Asked {
+                keys: [""; 24],
+                count: 0,
+            },
+        }
     }
 
     /// Whom this is read for.
@@ -217,7 +278,12 @@ impl<'v, 'o> Fields<'v, 'o> {
     }
 
     /// The value under `key` that exists since some version, if given and not `null`.
-    pub(super) fn since(&mut self, key: &'static str, since: Version, r: &mut Reader<'_>) -> Option<&'v Value> {
+    pub(super) fn since(
+        &mut self,
+        key: &'static str,
+        since: Version,
+        r: &mut Reader<'_>,
+    ) -> Option<&'v Value> {
         let (name, value) = self.entry(key)?;
         if !value.is_null() {
             r.gate(name.span, &format!("`{key}` of {}", self.owner), since);
@@ -226,19 +292,33 @@ impl<'v, 'o> Fields<'v, 'o> {
     }
 
     /// The text under `key`, if given.
-    pub(super) fn text(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<Spanned<String>> {
+    pub(super) fn text(
+        &mut self,
+        key: &'static str,
+        r: &mut Reader<'_>,
+    ) -> Option<Spanned<String>> {
         let value = self.take(key).filter(|value| !value.is_null())?;
         r.text(value, &self.owner.part(key))
     }
 
     /// The text under `key` that exists since some version, if given.
-    pub(super) fn text_since(&mut self, key: &'static str, since: Version, r: &mut Reader<'_>) -> Option<Spanned<String>> {
+    pub(super) fn text_since(
+        &mut self,
+        key: &'static str,
+        since: Version,
+        r: &mut Reader<'_>,
+    ) -> Option<Spanned<String>> {
         let value = self.since(key, since, r).filter(|value| !value.is_null())?;
         r.text(value, &self.owner.part(key))
     }
 
     /// The boolean in `value`, if given.
-    pub(super) fn boolean(&self, key: &'static str, value: Option<&Value>, r: &mut Reader<'_>) -> Option<bool> {
+    pub(super) fn boolean(
+        &self,
+        key: &'static str,
+        value: Option<&Value>,
+        r: &mut Reader<'_>,
+    ) -> Option<bool> {
         let value = value.filter(|value| !value.is_null())?;
         if let Data::Bool(given) = value.data {
             return Some(given);
@@ -273,8 +353,14 @@ impl<'v, 'o> Fields<'v, 'o> {
             match key.as_str() {
                 Some(name) if known.contains(&name) => {}
                 Some(name) => {
-                    let fault = key.span.error(Code::Format, format!("{} has no key `{name}`", self.owner));
-                    r.push(fault.did_you_mean(name, known.iter().copied()).hint(format!("known keys: {}", known.join(", "))));
+                    let fault = key
+                        .span
+                        .error(Code::Format, format!("{} has no key `{name}`", self.owner));
+                    r.push(
+                        fault
+                            .did_you_mean(name, known.iter().copied())
+                            .hint(format!("known keys: {}", known.join(", "))),
+                    );
                 }
                 None => r.bad_key(key, &self.owner),
             }

@@ -67,14 +67,28 @@ pub(super) fn group(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Gro
     fields.close(r);
     let Some(given) = given else {
         r.missing(value.span, &owner, "members");
-        return Some(Group { members: Vec::new(), policies });
+        return Some(Group {
+            members: Vec::new(),
+            policies,
+        });
     };
     let part = owner.part("members");
     let items = r.list(given, &part);
     if items.is_empty() && given.as_list().is_some() {
-        r.push(given.span.error(Code::Format, format!("{owner} has no members")).hint("name at least one node or group"));
+        r.push(
+            given
+                .span
+                .error(Code::Format, format!("{owner} has no members"))
+                .hint("name at least one node or group"),
+        );
     }
-    Some(Group { members: items.iter().filter_map(|item| r.text(item, &part)).collect(), policies })
+    Some(Group {
+        members: items
+            .iter()
+            .filter_map(|item| r.text(item, &part))
+            .collect(),
+        policies,
+    })
 }
 
 fn group_policy(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<GroupPolicy> {
@@ -84,7 +98,11 @@ fn group_policy(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<GroupPo
     let properties = fields.free_map("properties", r);
     let triggers = fields.named("triggers", r, group_trigger);
     fields.close(r);
-    Some(GroupPolicy { type_name: type_name?, properties, triggers })
+    Some(GroupPolicy {
+        type_name: type_name?,
+        properties,
+        triggers,
+    })
 }
 
 fn group_trigger(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<GroupTrigger> {
@@ -92,7 +110,10 @@ fn group_trigger(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<GroupT
     let type_name = required(&mut fields, "type", value, r);
     let parameters = fields.free_map("parameters", r);
     fields.close(r);
-    Some(GroupTrigger { type_name: type_name?, parameters })
+    Some(GroupTrigger {
+        type_name: type_name?,
+        parameters,
+    })
 }
 
 pub(super) fn policy_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<PolicyType> {
@@ -103,10 +124,19 @@ pub(super) fn policy_trigger(value: &Value, name: &str, r: &mut Reader<'_>) -> O
     program(value, Owner::new("policy trigger", name), "parameters", r)
 }
 
-fn program(value: &Value, owner: Owner<'_>, properties: &'static str, r: &mut Reader<'_>) -> Option<PolicyType> {
+fn program(
+    value: &Value,
+    owner: Owner<'_>,
+    properties: &'static str,
+    r: &mut Reader<'_>,
+) -> Option<PolicyType> {
     let mut fields = Fields::open(value, owner, r)?;
     // One that is `null` declares nothing, and is accepted.
-    let source = if value.is_null() { None } else { required(&mut fields, "source", value, r) };
+    let source = if value.is_null() {
+        None
+    } else {
+        required(&mut fields, "source", value, r)
+    };
     let properties = fields.named(properties, r, schema::property);
     fields.close(r);
     Some(PolicyType { source, properties })
@@ -118,7 +148,9 @@ pub(super) fn policy(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Po
     let type_name = required(&mut fields, "type", value, r);
     let targets = fields.take("targets").filter(|value| !value.is_null());
     let properties = fields.take("properties").filter(|value| !value.is_null());
-    let properties = properties.map_or_else(Scalable::default, |value| scalable(value, &owner.part("properties"), r));
+    let properties = properties.map_or_else(Scalable::default, |value| {
+        scalable(value, &owner.part("properties"), r)
+    });
     fields.close(r);
     let part = owner.part("targets");
     let targets = match targets {
@@ -129,15 +161,32 @@ pub(super) fn policy(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Po
         Some(given) => {
             let items = r.list(given, &part);
             if items.is_empty() && given.as_list().is_some() {
-                r.push(given.span.error(Code::NoTargets, format!("{owner} has no targets")).hint("name at least one group"));
+                r.push(
+                    given
+                        .span
+                        .error(Code::NoTargets, format!("{owner} has no targets"))
+                        .hint("name at least one group"),
+                );
             }
-            items.iter().filter_map(|item| r.text(item, &part)).collect()
+            items
+                .iter()
+                .filter_map(|item| r.text(item, &part))
+                .collect()
         }
     };
-    Some(Policy { type_name: type_name?, targets, properties })
+    Some(Policy {
+        type_name: type_name?,
+        targets,
+        properties,
+    })
 }
 
-fn required(fields: &mut Fields<'_, '_>, key: &'static str, value: &Value, r: &mut Reader<'_>) -> Option<Spanned<String>> {
+fn required(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    value: &Value,
+    r: &mut Reader<'_>,
+) -> Option<Spanned<String>> {
     let text = fields.text(key, r);
     if text.is_none() && value.get(key).is_none_or(Value::is_null) {
         r.missing(value.span, fields.owner(), key);

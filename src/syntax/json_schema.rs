@@ -1,5 +1,5 @@
-//! A JSON Schema of blueprints, for editors: shapes, keys and closed sets. What depends on other parts
-//! of a blueprint, a schema cannot say.
+//! A JSON Schema of blueprints, for editors: shapes, keys and closed sets. What depends on other
+//! parts of a blueprint, a schema cannot say.
 
 use super::{OPERATORS, PRIMITIVES, Version};
 use serde_json::{Value as Json, json};
@@ -7,7 +7,10 @@ use serde_json::{Value as Json, json};
 /// The schema, draft 2020-12.
 #[must_use]
 pub fn json_schema() -> Json {
-    let versions: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
+    let versions: Vec<&str> = Version::ALL
+        .iter()
+        .map(|version| version.as_str())
+        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Cloudify blueprint",
@@ -63,10 +66,17 @@ fn free(description: &str) -> Json {
 }
 
 /// A mapping with exactly these keys.
-#[expect(clippy::needless_pass_by_value, reason = "what is passed is written on the spot")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what is passed is written on the spot"
+)]
 fn object(properties: Json, required: &[&str]) -> Json {
     let nullable = required.is_empty();
-    let kind = if nullable { json!(["object", "null"]) } else { json!("object") };
+    let kind = if nullable {
+        json!(["object", "null"])
+    } else {
+        json!("object")
+    };
     json!({ "type": kind, "additionalProperties": false, "properties": properties, "required": required })
 }
 
@@ -74,7 +84,10 @@ fn definitions() -> Json {
     let operators: serde_json::Map<String, Json> = OPERATORS
         .iter()
         .map(|name| ((*name).to_owned(), json!({})))
-        .chain([("deployment_id".to_owned(), json!({})), ("error_message".to_owned(), json!({}))])
+        .chain([
+            ("deployment_id".to_owned(), json!({})),
+            ("error_message".to_owned(), json!({})),
+        ])
         .collect();
     let constraints = json!({ "type": ["array", "null"], "items": { "type": "object", "minProperties": 1, "additionalProperties": false, "properties": operators } });
     let type_name = json!({ "type": ["string", "null"], "description": "Primitive or data type", "examples": PRIMITIVES });
@@ -86,7 +99,10 @@ fn definitions() -> Json {
         }
         all
     };
-    let parameter = with(&property, json!({ "item_type": { "type": ["string", "null"] }, "constraints": constraints }));
+    let parameter = with(
+        &property,
+        json!({ "item_type": { "type": ["string", "null"] }, "constraints": constraints }),
+    );
     let input = with(
         &parameter,
         json!({
@@ -96,7 +112,15 @@ fn definitions() -> Json {
         }),
     );
     let interfaces = |operation: &str| json!({ "type": ["object", "null"], "additionalProperties": map(operation) });
-    let derived = |more: Json| object(with(&json!({ "derived_from": text("Parent type"), "properties": map("property") }), more), &[]);
+    let derived = |more: Json| {
+        object(
+            with(
+                &json!({ "derived_from": text("Parent type"), "properties": map("property") }),
+                more,
+            ),
+            &[],
+        )
+    };
     json!({
         "property": object(property, &[]),
         "parameter": object(parameter, &[]),

@@ -1,7 +1,7 @@
 //! The meaning of plain scalars: YAML 1.1 as PyYAML's safe loader reads it.
 //!
-//! Blueprints were always read by that loader, and some depend on it: `yes` is a boolean, `010` is 8,
-//! `22:22` is 1342, `1e3` is text. No Rust library has these rules.
+//! Blueprints were always read by that loader, and some depend on it: `yes` is a boolean, `010` is
+//! 8, `22:22` is 1342, `1e3` is text. No Rust library has these rules.
 
 use super::Data;
 use std::{ops::RangeInclusive, str::FromStr};
@@ -18,10 +18,14 @@ pub(super) fn resolve(text: &str) -> Result<Data, NoDate> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Data::Bool(false)
+        }
         _ => match number(text) {
             Some(number) => number,
-            None => date(text).transpose()?.unwrap_or_else(|| Data::Str(text.into())),
+            None => date(text)
+                .transpose()?
+                .unwrap_or_else(|| Data::Str(text.into())),
         },
     })
 }
@@ -34,11 +38,22 @@ fn digits<T: FromStr>(text: &str, lengths: RangeInclusive<usize>) -> Option<T> {
 
 /// `2020-01-31`, or with a time: `2020-1-31 1:02:03.5 +02:00`. Spelt as ISO 8601 has it.
 fn date(text: &str) -> Option<Result<Data, NoDate>> {
-    let (date, rest) = text.split_at_checked(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()))?;
-    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else { return None };
+    let (date, rest) =
+        text.split_at_checked(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()))?;
+    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else {
+        return None;
+    };
     let shortest = if rest.is_empty() { 2 } else { 1 };
-    let (year, month, day) = (digits::<i16>(year, 4..=4)?, digits(month, shortest..=2)?, digits(day, shortest..=2)?);
-    let time = if rest.is_empty() { Ok(String::new()) } else { time(rest)? };
+    let (year, month, day) = (
+        digits::<i16>(year, 4..=4)?,
+        digits(month, shortest..=2)?,
+        digits(day, shortest..=2)?,
+    );
+    let time = if rest.is_empty() {
+        Ok(String::new())
+    } else {
+        time(rest)?
+    };
     let is_day = year > 0 && jiff::civil::Date::new(year, month, day).is_ok();
     let spelt = |time| Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into());
     Some(if is_day { time.map(spelt) } else { Err(NoDate) })
@@ -46,12 +61,20 @@ fn date(text: &str) -> Option<Result<Data, NoDate>> {
 
 /// The part of a date after the day: separator, time, fraction, zone.
 fn time(text: &str) -> Option<Result<String, NoDate>> {
-    let text = text.strip_prefix(['T', 't']).unwrap_or_else(|| text.trim_start_matches([' ', '\t']));
+    let text = text
+        .strip_prefix(['T', 't'])
+        .unwrap_or_else(|| text.trim_start_matches([' ', '\t']));
     let end = text.find(['Z', '+', '-', ' ', '\t']).unwrap_or(text.len());
     let (clock, zone) = (&text[..end], text[end..].trim_matches([' ', '\t']));
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let [hour, minute, second] = clock.split(':').collect::<Vec<_>>()[..] else { return None };
-    let (hour, minute, second) = (digits(hour, 1..=2)?, digits(minute, 2..=2)?, digits(second, 2..=2)?);
+    let [hour, minute, second] = clock.split(':').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let (hour, minute, second) = (
+        digits(hour, 1..=2)?,
+        digits(minute, 2..=2)?,
+        digits(second, 2..=2)?,
+    );
     if !fraction.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
@@ -61,17 +84,31 @@ fn time(text: &str) -> Option<Result<String, NoDate>> {
         return Some(Err(NoDate));
     }
     let micro = format!("{fraction:0<6}")[..6].to_owned();
-    let fraction = if micro == "000000" { String::new() } else { format!(".{micro}") };
+    let fraction = if micro == "000000" {
+        String::new()
+    } else {
+        format!(".{micro}")
+    };
     Some(offset.map(|offset| format!("T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")))
 }
 
 fn offset(zone: &str) -> Option<Result<String, NoDate>> {
     let Some(sign) = zone.chars().next().filter(|sign| *sign != 'Z') else {
-        return (zone.len() <= 1).then(|| Ok(if zone == "Z" { "+00:00".to_owned() } else { String::new() }));
+        return (zone.len() <= 1).then(|| {
+            Ok(if zone == "Z" {
+                "+00:00".to_owned()
+            } else {
+                String::new()
+            })
+        });
     };
     let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "00"));
     let (hours, minutes) = (digits::<u8>(hours, 1..=2)?, digits::<u8>(minutes, 2..=2)?);
-    let spelt = if hours < 24 { Ok(format!("{sign}{hours:02}:{minutes:02}")) } else { Err(NoDate) };
+    let spelt = if hours < 24 {
+        Ok(format!("{sign}{hours:02}:{minutes:02}"))
+    } else {
+        Err(NoDate)
+    };
     "+-".contains(sign).then_some(spelt)
 }
 
@@ -79,7 +116,9 @@ fn number(text: &str) -> Option<Data> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         return None;
     }
-    integer(text).map(Data::Int).or_else(|| float(text).map(Data::Float))
+    integer(text)
+        .map(Data::Int)
+        .or_else(|| float(text).map(Data::Float))
 }
 
 fn integer(text: &str) -> Option<i64> {
@@ -90,7 +129,9 @@ fn integer(text: &str) -> Option<i64> {
         [b'0', b'x', rest @ ..] => radix(rest, 16)?,
         [b'0', rest @ ..] => radix(rest, 8)?,
         [b'1'..=b'9', ..] if digits.contains(':') => sexagesimal(digits)?,
-        [b'1'..=b'9', rest @ ..] if rest.iter().all(|c| c.is_ascii_digit() || *c == b'_') => radix(digits.as_bytes(), 10)?,
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(|c| c.is_ascii_digit() || *c == b'_') => {
+            radix(digits.as_bytes(), 10)?
+        }
         _ => return None,
     };
     Some(sign * value)
@@ -105,15 +146,25 @@ fn split_sign(text: &str) -> (i64, &str) {
 }
 
 fn radix(digits: &[u8], radix: u32) -> Option<i64> {
-    let digits: String = digits.iter().filter(|c| **c != b'_').map(|c| char::from(*c)).collect();
-    if digits.starts_with(['+', '-']) { None } else { i64::from_str_radix(&digits, radix).ok() }
+    let digits: String = digits
+        .iter()
+        .filter(|c| **c != b'_')
+        .map(|c| char::from(*c))
+        .collect();
+    if digits.starts_with(['+', '-']) {
+        None
+    } else {
+        i64::from_str_radix(&digits, radix).ok()
+    }
 }
 
 /// `190:20:30`: base 60, every part after the first below 60 and of one or two digits.
 fn sexagesimal(text: &str) -> Option<i64> {
     let mut parts = text.split(':');
     let first = radix(parts.next()?.as_bytes(), 10)?;
-    parts.try_fold(first, |sum, part| sum.checked_mul(60)?.checked_add(base_60_part(part)?))
+    parts.try_fold(first, |sum, part| {
+        sum.checked_mul(60)?.checked_add(base_60_part(part)?)
+    })
 }
 
 fn base_60_part(part: &str) -> Option<i64> {
@@ -135,10 +186,17 @@ fn float(text: &str) -> Option<f64> {
     if whole.contains(':') {
         return sexagesimal_float(whole, fraction).map(|value| sign * value);
     }
-    let (digits, exponent) = fraction.split_once(['e', 'E']).map_or((fraction, None), |(digits, exponent)| (digits, Some(exponent)));
+    let (digits, exponent) = fraction
+        .split_once(['e', 'E'])
+        .map_or((fraction, None), |(digits, exponent)| {
+            (digits, Some(exponent))
+        });
     let digits_only = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'_');
-    let exponent_fits = exponent
-        .is_none_or(|exponent| exponent.len() > 1 && exponent.starts_with(['+', '-']) && exponent[1..].bytes().all(|c| c.is_ascii_digit()));
+    let exponent_fits = exponent.is_none_or(|exponent| {
+        exponent.len() > 1
+            && exponent.starts_with(['+', '-'])
+            && exponent[1..].bytes().all(|c| c.is_ascii_digit())
+    });
     let starts_well = if whole.is_empty() {
         rest == text && digits.starts_with(|c: char| c.is_ascii_digit())
     } else {
@@ -147,13 +205,21 @@ fn float(text: &str) -> Option<f64> {
     if !(digits_only(whole) && digits_only(digits) && exponent_fits && starts_well) {
         return None;
     }
-    format!("0{rest}").replace('_', "").parse::<f64>().ok().map(|value| sign * value)
+    format!("0{rest}")
+        .replace('_', "")
+        .parse::<f64>()
+        .ok()
+        .map(|value| sign * value)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a time of day is far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a time of day is far below 2^53"
+)]
 fn sexagesimal_float(whole: &str, fraction: &str) -> Option<f64> {
     let fraction = fraction.replace('_', "");
-    let fits = whole.starts_with(|c: char| c.is_ascii_digit()) && fraction.bytes().all(|c| c.is_ascii_digit());
+    let fits = whole.starts_with(|c: char| c.is_ascii_digit())
+        && fraction.bytes().all(|c| c.is_ascii_digit());
     let fraction: f64 = format!("0.{fraction}0").parse().ok().filter(|_| fits)?;
     sexagesimal(whole).map(|whole| whole as f64 + fraction)
 }
@@ -163,7 +229,9 @@ mod tests {
     use super::{Data, resolve};
 
     fn shown(text: &str) -> String {
-        let Ok(data) = resolve(text) else { return "no date".into() };
+        let Ok(data) = resolve(text) else {
+            return "no date".into();
+        };
         match data {
             Data::Null => "null".into(),
             Data::Bool(value) => format!("bool {value}"),
@@ -213,7 +281,10 @@ mod tests {
             ("2020-01-01 25:00:00", "no date"),
             ("2020-01-01 1:2:3", "str 2020-01-01 1:2:3"),
             ("2020-01-01 10:00:00", "date 2020-01-01T10:00:00"),
-            ("2020-1-1t1:02:03.5 +2", "date 2020-01-01T01:02:03.500000+02:00"),
+            (
+                "2020-1-1t1:02:03.5 +2",
+                "date 2020-01-01T01:02:03.500000+02:00",
+            ),
             ("2020-01-01T10:00:00Z", "date 2020-01-01T10:00:00+00:00"),
         ] {
             assert_eq!(shown(text), meaning, "{text}");

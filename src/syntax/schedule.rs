@@ -10,10 +10,11 @@ use jiff::{civil::DateTime, tz::TimeZone};
 use std::sync::Arc;
 
 const WEEKDAYS: [&str; 7] = ["su", "mo", "tu", "we", "th", "fr", "sa"];
-/// Units of relative times and of `recurrence`, each with its spellings. Minutes are `M` for short, months `mo`.
+/// Units of relative times and of `recurrence`, each with its spellings. Minutes are `M` for short,
+/// months `mo`.
 const UNITS: [&str; 20] = [
-    "minutes", "minute", "mins", "min", "M", "hours", "hour", "h", "days", "day", "d", "weeks", "week", "w", "months", "month", "mo",
-    "years", "year", "y",
+    "minutes", "minute", "mins", "min", "M", "hours", "hour", "h", "days", "day", "d", "weeks",
+    "week", "w", "months", "month", "mo", "years", "year", "y",
 ];
 
 /// Reads `deployment_settings.default_schedules.NAME`.
@@ -21,7 +22,11 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
     let owner = Owner::new("schedule", name);
     let mut fields = Fields::open(value, owner, r)?;
     let mut entries: Vec<(Value, Value)> = Vec::new();
-    let zone = fields.take("timezone").filter(|given| !given.is_null()).and_then(|given| zone(given, &owner, r)).unwrap_or(TimeZone::UTC);
+    let zone = fields
+        .take("timezone")
+        .filter(|given| !given.is_null())
+        .and_then(|given| zone(given, &owner, r))
+        .unwrap_or(TimeZone::UTC);
     for key in ["workflow", "since", "until", "recurrence"] {
         let Some((name, given)) = fields.entry(key).filter(|(_, given)| !given.is_null()) else {
             if matches!(key, "workflow" | "since") {
@@ -30,10 +35,21 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
             continue;
         };
         if let Some(text) = r.text(given, &owner.part(key)) {
-            entries.push((name.clone(), Value::text(given.span, &normal(key, &text.node, &zone, given, r))));
+            entries.push((
+                name.clone(),
+                Value::text(given.span, &normal(key, &text.node, &zone, given, r)),
+            ));
         }
     }
-    for key in ["count", "weekdays", "slip", "default_enabled", "stop_after_fail", "workflow_parameters", "execution_arguments"] {
+    for key in [
+        "count",
+        "weekdays",
+        "slip",
+        "default_enabled",
+        "stop_after_fail",
+        "workflow_parameters",
+        "execution_arguments",
+    ] {
         if let Some((name, given)) = fields.entry(key).filter(|(_, given)| !given.is_null()) {
             check(key, given, &owner, r);
             entries.push((name.clone(), given.clone()));
@@ -46,24 +62,33 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
 fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
     let part = owner.part(key);
     match key {
-        "count" | "slip" if !matches!(given.data, Data::Int(_) | Data::Bool(_)) => r.wrong_shape(given, &part, "an integer"),
-        "default_enabled" | "stop_after_fail" if !matches!(given.data, Data::Bool(_)) => r.wrong_shape(given, &part, "a boolean"),
+        "count" | "slip" if !matches!(given.data, Data::Int(_) | Data::Bool(_)) => {
+            r.wrong_shape(given, &part, "an integer")
+        }
+        "default_enabled" | "stop_after_fail" if !matches!(given.data, Data::Bool(_)) => {
+            r.wrong_shape(given, &part, "a boolean")
+        }
         "weekdays" => {
             for item in r.list(given, &part) {
                 if let Some(text) = r.text(item, &part).filter(|text| !is_weekday(&text.node)) {
-                    let fault = text.span.error(Code::Schedule, format!("`{}` is no day of the week", text.node));
-                    r.push(
-                        fault
-                            .did_you_mean(&text.node, WEEKDAYS)
-                            .hint(format!("days: {}; a number before one counts weeks", WEEKDAYS.join(", "))),
+                    let fault = text.span.error(
+                        Code::Schedule,
+                        format!("`{}` is no day of the week", text.node),
                     );
+                    r.push(fault.did_you_mean(&text.node, WEEKDAYS).hint(format!(
+                        "days: {}; a number before one counts weeks",
+                        WEEKDAYS.join(", ")
+                    )));
                 }
             }
         }
         "workflow_parameters" => {
             for (_, value) in r.map(given, &part).into_iter().flat_map(|map| &map.entries) {
                 if call(value).is_some_and(|call| call.name == "get_attribute") {
-                    r.push(value.span.error(Code::Schedule, "the parameters of a schedule cannot hold attributes"));
+                    r.push(value.span.error(
+                        Code::Schedule,
+                        "the parameters of a schedule cannot hold attributes",
+                    ));
                 }
             }
         }
@@ -73,9 +98,9 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
                     let value = fields.take(key);
                     fields.boolean(key, value, r);
                 }
-                if let Some(wait) =
-                    fields.take("wait_after_fail").filter(|value| !matches!(value.data, Data::Int(_) | Data::Bool(_) | Data::Null))
-                {
+                if let Some(wait) = fields.take("wait_after_fail").filter(|value| {
+                    !matches!(value.data, Data::Int(_) | Data::Bool(_) | Data::Null)
+                }) {
                     r.wrong_shape(wait, &part.part("wait_after_fail"), "an integer");
                 }
                 fields.close(r);
@@ -87,11 +112,21 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
 
 /// A time zone of the IANA database, spelt as there.
 fn zone(given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<TimeZone> {
-    let text = r.text(given, &owner.part("timezone")).filter(|text| !text.node.is_empty())?;
-    let found = TimeZone::get(&text.node).ok().filter(|zone| zone.iana_name() == Some(&*text.node));
+    let text = r
+        .text(given, &owner.part("timezone"))
+        .filter(|text| !text.node.is_empty())?;
+    let found = TimeZone::get(&text.node)
+        .ok()
+        .filter(|zone| zone.iana_name() == Some(&*text.node));
     if found.is_none() {
-        let fault = given.span.error(Code::ScheduleTime, format!("there is no time zone `{}`", text.node));
-        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let fault = given.span.error(
+            Code::ScheduleTime,
+            format!("there is no time zone `{}`", text.node),
+        );
+        let names: Vec<String> = jiff::tz::db()
+            .available()
+            .map(|name| name.to_string())
+            .collect();
         r.push(fault.did_you_mean(&text.node, names.iter().map(String::as_str)));
     }
     found
@@ -106,12 +141,16 @@ fn is_weekday(text: &str) -> bool {
 fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<'_>) -> String {
     match key {
         "since" | "until" => moment(text, zone).unwrap_or_else(|| {
-            let fault = given.span.error(Code::ScheduleTime, format!("`{text}` is no point in time"));
+            let fault = given
+                .span
+                .error(Code::ScheduleTime, format!("`{text}` is no point in time"));
             r.push(fault.hint("write 2030-01-31 23:59, or from now on: +2h+30min"));
             text.to_owned()
         }),
         "recurrence" if !is_span(text) => {
-            let fault = given.span.error(Code::ScheduleTime, format!("`{text}` is no span of time"));
+            let fault = given
+                .span
+                .error(Code::ScheduleTime, format!("`{text}` is no span of time"));
             r.push(fault.hint("write a number and a unit: 2 weeks, 1d"));
             text.to_owned()
         }
@@ -119,17 +158,26 @@ fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<
     }
 }
 
-/// A point in time as the plan spells it: relative ones stay, absolute ones are in UTC and have seconds.
+/// A point in time as the plan spells it: relative ones stay, absolute ones are in UTC and have
+/// seconds.
 fn moment(text: &str, zone: &TimeZone) -> Option<String> {
     if let Some(rest) = text.strip_prefix('+') {
-        return rest.split('+').all(|step| !begins_as_span(step) || is_span(step)).then(|| text.to_owned());
+        return rest
+            .split('+')
+            .all(|step| !begins_as_span(step) || is_span(step))
+            .then(|| text.to_owned());
     }
     let today = || jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
     let at = DateTime::strptime("%Y-%m-%d %H:%M", text)
-        .or_else(|_| jiff::civil::Time::strptime("%H:%M", text).map(|time| today().to_datetime(time)))
+        .or_else(|_| {
+            jiff::civil::Time::strptime("%H:%M", text).map(|time| today().to_datetime(time))
+        })
         .ok()
         .filter(|_| !text.starts_with(' ') && !text.ends_with(' '))?;
-    let at = at.to_zoned(zone.clone()).ok()?.with_time_zone(TimeZone::UTC);
+    let at = at
+        .to_zoned(zone.clone())
+        .ok()?
+        .with_time_zone(TimeZone::UTC);
     Some(at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
@@ -157,22 +205,53 @@ mod tests {
     #[test]
     fn points_in_time_are_normalised() {
         let at = |text: &str, zone: &str| moment(text, &TimeZone::get(zone).unwrap());
-        assert_eq!(at("2030-01-01 00:00", "UTC").as_deref(), Some("2030-01-01 00:00:00"));
-        assert_eq!(at("2030-01-01 00:00", "EST").as_deref(), Some("2030-01-01 05:00:00"));
-        assert_eq!(at("2030-07-01 00:00", "Europe/Berlin").as_deref(), Some("2030-06-30 22:00:00"));
-        assert_eq!(at("2030-1-1 0:0", "UTC").as_deref(), Some("2030-01-01 00:00:00"));
+        assert_eq!(
+            at("2030-01-01 00:00", "UTC").as_deref(),
+            Some("2030-01-01 00:00:00")
+        );
+        assert_eq!(
+            at("2030-01-01 00:00", "EST").as_deref(),
+            Some("2030-01-01 05:00:00")
+        );
+        assert_eq!(
+            at("2030-07-01 00:00", "Europe/Berlin").as_deref(),
+            Some("2030-06-30 22:00:00")
+        );
+        assert_eq!(
+            at("2030-1-1 0:0", "UTC").as_deref(),
+            Some("2030-01-01 00:00:00")
+        );
         assert_eq!(at("+2h+30min", "EST").as_deref(), Some("+2h+30min"));
         assert!(at("10:30", "UTC").unwrap().ends_with(" 10:30:00"));
-        for wrong in
-            ["tomorrow", "2030-01-01", "2030-02-30 00:00", "2030-01-01 00:00:00", "2030-01-01T00:00", "+2 fortnights", "+2h +30min"]
-        {
+        for wrong in [
+            "tomorrow",
+            "2030-01-01",
+            "2030-02-30 00:00",
+            "2030-01-01 00:00:00",
+            "2030-01-01T00:00",
+            "+2 fortnights",
+            "+2h +30min",
+        ] {
             assert_eq!(at(wrong, "UTC"), None, "{wrong}");
         }
     }
 
     #[test]
     fn spans_and_days_are_known() {
-        assert!(is_span("2 weeks") && is_span("1d") && is_span("1 M") && !is_span("d") && !is_span("1 m") && !is_span("1  d"));
-        assert!(is_weekday("2mo") && is_weekday("su") && is_weekday("MO") && !is_weekday("xx") && !is_weekday("monday"));
+        assert!(
+            is_span("2 weeks")
+                && is_span("1d")
+                && is_span("1 M")
+                && !is_span("d")
+                && !is_span("1 m")
+                && !is_span("1  d")
+        );
+        assert!(
+            is_weekday("2mo")
+                && is_weekday("su")
+                && is_weekday("MO")
+                && !is_weekday("xx")
+                && !is_weekday("monday")
+        );
     }
 }

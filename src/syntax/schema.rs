@@ -8,7 +8,8 @@ use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
 use fancy_regex::Regex;
 use std::sync::Arc;
 
-/// Declares a property, an input of the blueprint, an input of an operation or a parameter of a workflow.
+/// Declares a property, an input of the blueprint, an input of an operation or a parameter of a
+/// workflow.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     /// Name of a primitive or of a data type; none accepts anything.
@@ -96,7 +97,8 @@ pub enum Operator {
     Pattern(Arc<Regex>),
     /// Asks a server for what exists; holds for nothing without one.
     Remote(&'static str),
-    /// Its argument is a function, which nobody evaluates, or it was not looked at when the blueprint was read: holds for nothing.
+    /// Its argument is a function, which nobody evaluates, or it was not looked at when the
+    /// blueprint was read: holds for nothing.
     Unevaluated(String),
 }
 
@@ -160,10 +162,17 @@ pub(super) enum Kind {
 }
 
 /// Reads a declaration. `null` declares anything.
-pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Option<Schema> {
+pub(super) fn schema(
+    value: &Value,
+    owner: Owner<'_>,
+    kind: Kind,
+    r: &mut Reader<'_>,
+) -> Option<Schema> {
     let mut fields = Fields::open(value, owner, r)?;
     let mut schema = Schema {
-        required: fields.since("required", Version::V1_2, r).and_then(|value| required(value, &fields, r)),
+        required: fields
+            .since("required", Version::V1_2, r)
+            .and_then(|value| required(value, &fields, r)),
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
         // An empty name is none, as in the original.
@@ -176,9 +185,16 @@ pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader
         schema.constraints_given = fields.take("constraints").cloned();
     }
     if kind == Kind::Input {
-        schema.display_label = fields.text_since("display_label", Version::V1_3, r).map(|text| text.node);
-        schema.hidden = fields.since("hidden", Version::V1_3, r).and_then(|value| fields.boolean("hidden", Some(value), r));
-        schema.display = fields.take("display").filter(|value| !value.is_null()).cloned();
+        schema.display_label = fields
+            .text_since("display_label", Version::V1_3, r)
+            .map(|text| text.node);
+        schema.hidden = fields
+            .since("hidden", Version::V1_3, r)
+            .and_then(|value| fields.boolean("hidden", Some(value), r));
+        schema.display = fields
+            .take("display")
+            .filter(|value| !value.is_null())
+            .cloned();
     }
     let owner = *fields.owner();
     fields.close(r);
@@ -188,7 +204,11 @@ pub(super) fn schema(value: &Value, owner: Owner<'_>, kind: Kind, r: &mut Reader
 
 /// `required: null` says no, as in the original.
 fn required(value: &Value, fields: &Fields<'_, '_>, r: &mut Reader<'_>) -> Option<bool> {
-    if value.is_null() { Some(false) } else { fields.boolean("required", Some(value), r) }
+    if value.is_null() {
+        Some(false)
+    } else {
+        fields.boolean("required", Some(value), r)
+    }
 }
 
 pub(super) fn property(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {
@@ -208,22 +228,39 @@ pub(super) fn parameter(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
 }
 
 fn nulls(map: &Map) -> Vec<Arc<str>> {
-    map.entries.iter().filter(|(_, value)| value.is_null()).filter_map(|(key, _)| key.as_str().map(Into::into)).collect()
+    map.entries
+        .iter()
+        .filter(|(_, value)| value.is_null())
+        .filter_map(|(key, _)| key.as_str().map(Into::into))
+        .collect()
 }
 
 fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) {
     if let Some(name) = &schema.type_name {
         check_since(name, r);
     }
-    if let Some(Data::Date(_) | Data::Bytes(_)) = schema.default.as_ref().map(|default| &default.data) {
+    if let Some(Data::Date(_) | Data::Bytes(_)) =
+        schema.default.as_ref().map(|default| &default.data)
+    {
         let default = schema.default.as_ref().expect("just looked at");
-        r.push(default.span.error(Code::Foreign, format!("the default of {owner} cannot be {}", default.kind())).hint("quote it"));
+        r.push(
+            default
+                .span
+                .error(
+                    Code::Foreign,
+                    format!("the default of {owner} cannot be {}", default.kind()),
+                )
+                .hint("quote it"),
+        );
     }
     if let Some(item_type) = &schema.item_type {
         check_item_type(schema, item_type, owner, r);
     }
     if schema.hidden == Some(true) && schema.is_required() && schema.default.is_none() {
-        let fault = value.span.error(Code::HiddenRequired, format!("{owner} is hidden and required, and has no default"));
+        let fault = value.span.error(
+            Code::HiddenRequired,
+            format!("{owner} is hidden and required, and has no default"),
+        );
         r.push(fault.hint("give it a default, or `required: false`"));
     }
     if let Some(display) = &schema.display {
@@ -238,7 +275,9 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &
 }
 
 fn check_since(name: &Spanned<String>, r: &mut Reader<'_>) {
-    let Some(place) = PRIMITIVES.iter().position(|known| *known == name.node) else { return };
+    let Some(place) = PRIMITIVES.iter().position(|known| *known == name.node) else {
+        return;
+    };
     let since = match PRIMITIVES[place] {
         "operation_name" => Version::V1_5,
         _ if place >= 8 => Version::V1_4,
@@ -247,58 +286,118 @@ fn check_since(name: &Spanned<String>, r: &mut Reader<'_>) {
     r.gate(name.span, &format!("the type `{}`", name.node), since);
 }
 
-fn check_item_type(schema: &Schema, item_type: &Spanned<String>, owner: &Owner<'_>, r: &mut Reader<'_>) {
+fn check_item_type(
+    schema: &Schema,
+    item_type: &Spanned<String>,
+    owner: &Owner<'_>,
+    r: &mut Reader<'_>,
+) {
     if schema.type_of() != Some("list") {
         let declared = schema.type_of().unwrap_or("anything");
-        let fault = item_type.span.error(Code::ItemTypeOfNoList, format!("{owner} has an `item_type` and is of type {declared}"));
+        let fault = item_type.span.error(
+            Code::ItemTypeOfNoList,
+            format!("{owner} has an `item_type` and is of type {declared}"),
+        );
         r.push(fault.hint("`item_type` goes with `type: list`"));
     } else if !PRIMITIVES.contains(&item_type.node.as_str()) {
-        let fault = item_type.span.error(Code::ItemType, format!("items cannot be of type `{}`", item_type.node));
-        r.push(fault.did_you_mean(&item_type.node, PRIMITIVES).hint("only primitive types can be items"));
+        let fault = item_type.span.error(
+            Code::ItemType,
+            format!("items cannot be of type `{}`", item_type.node),
+        );
+        r.push(
+            fault
+                .did_you_mean(&item_type.node, PRIMITIVES)
+                .hint("only primitive types can be items"),
+        );
     }
 }
 
 fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
     if schema.type_of() != Some("textarea") {
-        r.push(display.span.error(Code::Display, format!("{owner} has a `display`, which only `type: textarea` can have")));
+        r.push(display.span.error(
+            Code::Display,
+            format!("{owner} has a `display`, which only `type: textarea` can have"),
+        ));
     }
     let part = owner.part("display");
     if let Some(mut fields) = Fields::open(display, part, r) {
-        if let Some(rows) = fields.take("rows").filter(|rows| !matches!(rows.data, Data::Int(_) | Data::Bool(_) | Data::Null)) {
+        if let Some(rows) = fields
+            .take("rows")
+            .filter(|rows| !matches!(rows.data, Data::Int(_) | Data::Bool(_) | Data::Null))
+        {
             r.wrong_shape(rows, &part.part("rows"), "an integer");
         }
         fields.close(r);
     }
 }
 
-fn constraints(value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Vec<Constraint> {
-    if let Some(null) = [value].into_iter().chain(value.as_list().unwrap_or_default()).find(|value| value.is_null()) {
-        let wanted = if value.is_null() { "a list" } else { "mappings" };
-        r.push(null.span.error(Code::WrongKind, format!("{owner} must be {wanted}, and this is null")));
+fn constraints(
+    value: &Value,
+    owner: &Owner<'_>,
+    kind: Kind,
+    r: &mut Reader<'_>,
+) -> Vec<Constraint> {
+    if let Some(null) = [value]
+        .into_iter()
+        .chain(value.as_list().unwrap_or_default())
+        .find(|value| value.is_null())
+    {
+        let wanted = if value.is_null() {
+            "a list"
+        } else {
+            "mappings"
+        };
+        r.push(null.span.error(
+            Code::WrongKind,
+            format!("{owner} must be {wanted}, and this is null"),
+        ));
         return Vec::new();
     }
-    r.list(value, owner).iter().filter_map(|item| constraint(item, owner, kind, r)).collect()
+    r.list(value, owner)
+        .iter()
+        .filter_map(|item| constraint(item, owner, kind, r))
+        .collect()
 }
 
-/// Of several operators the first is checked and the last one counts, as in the original; older versions allow only one key.
-fn constraint(value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) -> Option<Constraint> {
+/// Of several operators the first is checked and the last one counts, as in the original; older
+/// versions allow only one key.
+fn constraint(
+    value: &Value,
+    owner: &Owner<'_>,
+    kind: Kind,
+    r: &mut Reader<'_>,
+) -> Option<Constraint> {
     let map = r.map(value, owner)?;
     if kind == Kind::Parameter && map.entries.len() > 1 {
-        let fault = value.span.error(Code::ConstraintOperator, format!("each of the {owner} has one key"));
+        let fault = value.span.error(
+            Code::ConstraintOperator,
+            format!("each of the {owner} has one key"),
+        );
         r.push(fault.hint("write an item of the list for each operator"));
         return None;
     }
     let mut error_message = None;
     if let Some((key, message)) = map.entry("error_message") {
         r.gate(key.span, "`error_message`", Version::V1_5);
-        error_message = Some(message.as_str().map_or_else(|| message.to_key(), str::to_owned));
+        error_message = Some(
+            message
+                .as_str()
+                .map_or_else(|| message.to_key(), str::to_owned),
+        );
     }
-    let operators: Vec<&(Value, Value)> = map.entries.iter().filter(|(key, _)| key.as_str() != Some("error_message")).collect();
+    let operators: Vec<&(Value, Value)> = map
+        .entries
+        .iter()
+        .filter(|(key, _)| key.as_str() != Some("error_message"))
+        .collect();
     if let Some((second, _)) = operators.get(1) {
         r.gate(second.span, "a second key in a constraint", Version::V1_5);
     }
-    let Some(((first, argument), (last, last_argument))) = operators.first().zip(operators.last()) else {
-        let fault = value.span.error(Code::ConstraintOperator, "the constraint names no operator");
+    let Some(((first, argument), (last, last_argument))) = operators.first().zip(operators.last())
+    else {
+        let fault = value
+            .span
+            .error(Code::ConstraintOperator, "the constraint names no operator");
         r.push(fault.hint(format!("operators: {}", OPERATORS.join(", "))));
         return None;
     };
@@ -306,14 +405,22 @@ fn constraint(value: &Value, owner: &Owner<'_>, kind: Kind, r: &mut Reader<'_>) 
         r.push(*fault);
         return None;
     }
-    let operator = operator(last, last_argument).unwrap_or_else(|_| Operator::Unevaluated(last.to_key()));
-    Some(Constraint { span: last.span, operator, error_message })
+    let operator =
+        operator(last, last_argument).unwrap_or_else(|_| Operator::Unevaluated(last.to_key()));
+    Some(Constraint {
+        span: last.span,
+        operator,
+        error_message,
+    })
 }
 
 fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> {
     let name = key.to_key();
     let wrong = |wanted: &str| {
-        Box::new(argument.span.error(Code::ConstraintArgument, format!("`{name}` takes {wanted}, and this is {}", argument.kind())))
+        Box::new(argument.span.error(
+            Code::ConstraintArgument,
+            format!("`{name}` takes {wanted}, and this is {}", argument.kind()),
+        ))
     };
     let known = OPERATORS.contains(&name.as_str()) || name == DEPLOYMENT_ID;
     if known && super::call::call(argument).is_some() {
@@ -336,11 +443,18 @@ fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> 
             ),
             _ => return Err(wrong("a list of two numbers")),
         },
-        "valid_values" => Operator::ValidValues(argument.as_list().ok_or_else(|| wrong("a list"))?.to_vec()),
+        "valid_values" => {
+            Operator::ValidValues(argument.as_list().ok_or_else(|| wrong("a list"))?.to_vec())
+        }
         "pattern" => {
-            let text = argument.as_str().ok_or_else(|| wrong("a regular expression"))?;
+            let text = argument
+                .as_str()
+                .ok_or_else(|| wrong("a regular expression"))?;
             Operator::Pattern(Arc::new(regex(text).map_err(|error| {
-                Box::new(argument.span.error(Code::ConstraintArgument, format!("the pattern is no regular expression: {error}")))
+                Box::new(argument.span.error(
+                    Code::ConstraintArgument,
+                    format!("the pattern is no regular expression: {error}"),
+                ))
             })?))
         }
         "name_pattern" if argument.as_map().is_some() => Operator::Remote("name_pattern"),
@@ -352,8 +466,15 @@ fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> 
         DEPLOYMENT_ID if argument.as_str().is_some() => Operator::Remote(DEPLOYMENT_ID),
         "filter_id" | DEPLOYMENT_ID => return Err(wrong("a string")),
         _ => {
-            let fault = key.span.error(Code::ConstraintOperator, format!("there is no constraint `{name}`"));
-            return Err(Box::new(fault.did_you_mean(&name, OPERATORS).hint(format!("operators: {}", OPERATORS.join(", ")))));
+            let fault = key.span.error(
+                Code::ConstraintOperator,
+                format!("there is no constraint `{name}`"),
+            );
+            return Err(Box::new(
+                fault
+                    .did_you_mean(&name, OPERATORS)
+                    .hint(format!("operators: {}", OPERATORS.join(", "))),
+            ));
         }
     })
 }
@@ -367,7 +488,8 @@ pub fn regex(text: &str) -> Result<Regex, Box<fancy_regex::Error>> {
     Regex::new(&format!(r"\A(?:{text})")).map_err(Box::new)
 }
 
-/// The original's type check: `string` and the object types take anything, booleans are no integers.
+/// The original's type check: `string` and the object types take anything, booleans are no
+/// integers.
 #[must_use]
 pub fn fits(value: &Value, type_name: &str) -> bool {
     match type_name {
@@ -382,7 +504,10 @@ pub fn fits(value: &Value, type_name: &str) -> bool {
 }
 
 /// A number; booleans are none.
-#[expect(clippy::cast_precision_loss, reason = "numbers beyond 2^53 are compared as the nearest float")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers beyond 2^53 are compared as the nearest float"
+)]
 fn number(value: &Value) -> Option<f64> {
     match value.data {
         Data::Int(value) => Some(value as f64),

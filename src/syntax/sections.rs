@@ -57,9 +57,19 @@ pub struct Settings {
 
 pub(super) fn workflow(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Workflow> {
     let owner = Owner::new("workflow", name);
-    let mut workflow = Workflow { mapping: None, parameters: Named::default(), is_cascading: false, availability_rules: None };
+    let mut workflow = Workflow {
+        mapping: None,
+        parameters: Named::default(),
+        is_cascading: false,
+        availability_rules: None,
+    };
     match &value.data {
-        Data::Str(text) => workflow.mapping = Some(Spanned { node: text.clone(), span: value.span }),
+        Data::Str(text) => {
+            workflow.mapping = Some(Spanned {
+                node: text.clone(),
+                span: value.span,
+            })
+        }
         Data::Null => r.wrong_shape(value, &owner, "a string or a mapping"),
         _ => {
             let mut fields = Fields::open(value, owner, r)?;
@@ -67,11 +77,19 @@ pub(super) fn workflow(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
             if mapping.is_none() && value.get("mapping").is_none_or(Value::is_null) {
                 r.missing(value.span, &owner, "mapping");
             }
-            workflow.mapping = mapping.map(|text| Spanned { node: text.node.into(), span: text.span });
+            workflow.mapping = mapping.map(|text| Spanned {
+                node: text.node.into(),
+                span: text.span,
+            });
             workflow.parameters = fields.named("parameters", r, schema::parameter);
             let cascading = fields.take("is_cascading");
-            workflow.is_cascading = fields.boolean("is_cascading", cascading, r).unwrap_or(false);
-            workflow.availability_rules = fields.since("availability_rules", Version::V1_4, r).filter(|value| !value.is_null()).cloned();
+            workflow.is_cascading = fields
+                .boolean("is_cascading", cascading, r)
+                .unwrap_or(false);
+            workflow.availability_rules = fields
+                .since("availability_rules", Version::V1_4, r)
+                .filter(|value| !value.is_null())
+                .cloned();
             if let Some(rules) = &workflow.availability_rules {
                 availability_rules(rules, &owner, r);
             }
@@ -84,19 +102,30 @@ pub(super) fn workflow(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
 fn availability_rules(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
     const ACTIVE: [&str; 3] = ["all", "partial", "none"];
     let part = owner.part("availability_rules");
-    let Some(mut fields) = Fields::open(value, part, r) else { return };
+    let Some(mut fields) = Fields::open(value, part, r) else {
+        return;
+    };
     let available = fields.take("available");
     fields.boolean("available", available, r);
-    if let Some(active) = fields.take("node_instances_active").filter(|value| !value.is_null()) {
+    if let Some(active) = fields
+        .take("node_instances_active")
+        .filter(|value| !value.is_null())
+    {
         let inner = part.part("node_instances_active");
         for item in r.list(active, &inner) {
             if !item.as_str().is_some_and(|word| ACTIVE.contains(&word)) {
-                let fault = item.span.error(Code::AvailabilityRule, format!("{inner} cannot be `{}`", item.to_key()));
+                let fault = item.span.error(
+                    Code::AvailabilityRule,
+                    format!("{inner} cannot be `{}`", item.to_key()),
+                );
                 r.push(fault.hint(format!("it is a list of {}", ACTIVE.join(", "))));
             }
         }
     }
-    if let Some(types) = fields.take("node_types_required").filter(|value| !value.is_null()) {
+    if let Some(types) = fields
+        .take("node_types_required")
+        .filter(|value| !value.is_null())
+    {
         let inner = part.part("node_types_required");
         for item in r.list(types, &inner) {
             r.text(item, &inner);
@@ -108,33 +137,59 @@ fn availability_rules(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
 pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Output> {
     let owner = Owner::new("output", name);
     if value.is_null() {
-        return Some(Output { description: None, value: value.clone(), is_empty: true });
+        return Some(Output {
+            description: None,
+            value: value.clone(),
+            is_empty: true,
+        });
     }
     let mut fields = Fields::open(value, owner, r)?;
     let description = fields.text("description", r).map(|text| text.node);
-    let given = fields.take("value").filter(|value| !value.is_null()).cloned();
+    let given = fields
+        .take("value")
+        .filter(|value| !value.is_null())
+        .cloned();
     fields.close(r);
     if given.is_none() {
         r.missing(value.span, &owner, "value");
     }
-    Some(Output { description, value: given?, is_empty: false })
+    Some(Output {
+        description,
+        value: given?,
+        is_empty: false,
+    })
 }
 
 pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Label> {
-    labelled(value, Owner::new("label", name), r, |item| match call(item) {
-        _ if item.get("get_attribute").is_some() => {
-            Some(item.span.error(Code::Label, "a label cannot hold an attribute: it is made before anything runs"))
+    labelled(value, Owner::new("label", name), r, |item| {
+        match call(item) {
+            _ if item.get("get_attribute").is_some() => Some(item.span.error(
+                Code::Label,
+                "a label cannot hold an attribute: it is made before anything runs",
+            )),
+            None if item.as_str().is_none() && item.as_map().is_none() => Some(item.span.error(
+                Code::Label,
+                format!(
+                    "a label holds strings and functions, and this is {}",
+                    item.kind()
+                ),
+            )),
+            _ => None,
         }
-        None if item.as_str().is_none() && item.as_map().is_none() => {
-            Some(item.span.error(Code::Label, format!("a label holds strings and functions, and this is {}", item.kind())))
-        }
-        _ => None,
     })
 }
 
 pub(super) fn blueprint_label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Label> {
     labelled(value, Owner::new("blueprint label", name), r, |item| {
-        let fault = || item.span.error(Code::Label, format!("a label of a blueprint holds strings, and this is {}", item.kind()));
+        let fault = || {
+            item.span.error(
+                Code::Label,
+                format!(
+                    "a label of a blueprint holds strings, and this is {}",
+                    item.kind()
+                ),
+            )
+        };
         item.as_str().is_none().then(fault)
     })
 }
@@ -154,23 +209,44 @@ fn labelled(
     };
     let values = r.list(values, &owner.part("values"));
     r.diagnostics.extend(values.iter().filter_map(check));
-    Some(Label { values: values.to_vec() })
+    Some(Label {
+        values: values.to_vec(),
+    })
 }
 
 pub(super) fn settings(value: &Value, r: &mut Reader<'_>) -> Option<Settings> {
     let owner = Owner::only("`deployment_settings`");
     let mut fields = Fields::open(value, owner, r)?;
-    let id_template = fields.text("id_template", r).map(|text| Value::text(text.span, &text.node));
-    let display_name = fields.take("display_name").filter(|value| !value.is_null()).cloned();
-    if let Some(name) = display_name.as_ref().filter(|name| name.as_str().is_none() && name.as_map().is_none()) {
+    let id_template = fields
+        .text("id_template", r)
+        .map(|text| Value::text(text.span, &text.node));
+    let display_name = fields
+        .take("display_name")
+        .filter(|value| !value.is_null())
+        .cloned();
+    if let Some(name) = display_name
+        .as_ref()
+        .filter(|name| name.as_str().is_none() && name.as_map().is_none())
+    {
         r.wrong_shape(name, &owner.part("display_name"), "a string or a function");
     }
-    let default_groups = fields.take("default_groups").filter(|value| !value.is_null()).cloned();
+    let default_groups = fields
+        .take("default_groups")
+        .filter(|value| !value.is_null())
+        .cloned();
     if let Some(groups) = &default_groups {
         r.list(groups, &owner.part("default_groups"));
     }
     let schedules = fields.named("default_schedules", r, schedule::schedule);
     fields.close(r);
-    let entries = schedules.into_iter().map(|(name, schedule)| (Value::text(schedule.name, &name), schedule.body)).collect();
-    Some(Settings { id_template, display_name, default_groups, default_schedules: Map { entries } })
+    let entries = schedules
+        .into_iter()
+        .map(|(name, schedule)| (Value::text(schedule.name, &name), schedule.body))
+        .collect();
+    Some(Settings {
+        id_template,
+        display_name,
+        default_groups,
+        default_schedules: Map { entries },
+    })
 }

@@ -60,11 +60,17 @@ const BLOCK: usize = 1024;
 
 impl Source {
     fn new(name: String, path: Option<PathBuf>, text: String) -> Self {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let lines = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         let mut characters = Vec::new();
         if !text.is_ascii() {
-            let blocks = (0..=text.len() / BLOCK).map(|block| text.floor_char_boundary(block * BLOCK));
-            let counts = blocks.clone().zip(blocks.skip(1)).map(|(start, end)| text[start..end].chars().count());
+            let blocks =
+                (0..=text.len() / BLOCK).map(|block| text.floor_char_boundary(block * BLOCK));
+            let counts = blocks
+                .clone()
+                .zip(blocks.skip(1))
+                .map(|(start, end)| text[start..end].chars().count());
             characters = std::iter::once(0)
                 .chain(counts.scan(0, |sum, count| {
                     *sum += count;
@@ -72,7 +78,14 @@ impl Source {
                 }))
                 .collect();
         }
-        Self { name, path, import: None, text, lines, characters }
+        Self {
+            name,
+            path,
+            import: None,
+            text,
+            lines,
+            characters,
+        }
     }
 
     /// Characters before a byte.
@@ -80,7 +93,12 @@ impl Source {
         let block = at / BLOCK;
         match self.characters.get(block) {
             None => at,
-            Some(before) => before + self.text[self.text.floor_char_boundary(block * BLOCK)..at].chars().count(),
+            Some(before) => {
+                before
+                    + self.text[self.text.floor_char_boundary(block * BLOCK)..at]
+                        .chars()
+                        .count()
+            }
         }
     }
 }
@@ -102,7 +120,11 @@ impl Sources {
     ///
     /// If it cannot be read, is no regular file, is too large or is not UTF-8.
     pub fn read(&mut self, path: &Path) -> Result<FileId, SourceError> {
-        if let Some(known) = self.files.iter().position(|source| source.path.as_deref() == Some(path)) {
+        if let Some(known) = self
+            .files
+            .iter()
+            .position(|source| source.path.as_deref() == Some(path))
+        {
             return Ok(FileId(u32::try_from(known).unwrap_or(u32::MAX)));
         }
         let text = read_text(path)?;
@@ -128,7 +150,9 @@ impl Sources {
     /// Whether a place is part of one whose text must not be shown, or touches it.
     #[must_use]
     pub fn is_withheld(&self, span: Span) -> bool {
-        self.withheld.iter().any(|it| it.file == span.file && it.start <= span.end && span.start <= it.end)
+        self.withheld
+            .iter()
+            .any(|it| it.file == span.file && it.start <= span.end && span.start <= it.end)
     }
 
     /// Adds a text that lies in no file, such as a bundled catalog.
@@ -165,14 +189,18 @@ impl Sources {
     /// The import that asked for a file that is none of the user's: bundled, or from the network.
     #[must_use]
     pub fn import(&self, file: FileId) -> Option<Span> {
-        self.source(file).import.filter(|_| self.path(file).is_none())
+        self.source(file)
+            .import
+            .filter(|_| self.path(file).is_none())
     }
 
     /// A place in a file of the user's: of what stands in another, the import that leads there.
     #[must_use]
     pub fn own(&self, span: Span) -> Span {
         // Imports of imports go no deeper than there are files.
-        (0..self.files.len()).try_fold(span, |span, _| self.import(span.file).ok_or(span)).unwrap_or_else(|own| own)
+        (0..self.files.len())
+            .try_fold(span, |span, _| self.import(span.file).ok_or(span))
+            .unwrap_or_else(|own| own)
     }
 
     /// The text.
@@ -187,19 +215,29 @@ impl Sources {
         let source = self.source(file);
         let at = source.text.floor_char_boundary(at);
         let line = source.lines.partition_point(|start| *start <= at);
-        (line, source.characters_before(at) - source.characters_before(source.lines[line - 1]) + 1)
+        (
+            line,
+            source.characters_before(at) - source.characters_before(source.lines[line - 1]) + 1,
+        )
     }
 
     /// The span of a whole file's first line, for faults of the file itself.
     #[must_use]
     pub fn start(&self, file: FileId) -> Span {
         let text = self.text(file);
-        Span { file, start: 0, end: text.find('\n').unwrap_or(text.len()) }
+        Span {
+            file,
+            start: 0,
+            end: text.find('\n').unwrap_or(text.len()),
+        }
     }
 }
 
 fn read_text(path: &Path) -> Result<String, SourceError> {
-    let io = |source| SourceError::Io { path: path.to_owned(), source };
+    let io = |source| SourceError::Io {
+        path: path.to_owned(),
+        source,
+    };
     // Asked before opening: opening a FIFO would wait for a writer.
     let data = path.metadata().map_err(io)?;
     if !data.is_file() {
@@ -210,7 +248,11 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     }
     // Some files of the kernel wait for something to read.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(io)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(io)?;
     let mut bytes = Vec::new();
     file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > LIMIT {
@@ -218,6 +260,10 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let utf_16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-        SourceError::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to(), utf_16 }
+        SourceError::NotText {
+            path: path.to_owned(),
+            at: error.utf8_error().valid_up_to(),
+            utf_16,
+        }
     })
 }

@@ -61,9 +61,14 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
         r.missing(value.span, &owner, "type");
     }
     let deploy = fields.take("instances").filter(|value| !value.is_null());
-    let capabilities = fields.since("capabilities", Version::V1_3, r).filter(|value| !value.is_null());
+    let capabilities = fields
+        .since("capabilities", Version::V1_3, r)
+        .filter(|value| !value.is_null());
     if let (Some(one), Some(other)) = (deploy, capabilities) {
-        let fault = other.span.error(Code::TwoScalings, format!("{owner} gives both `instances` and `capabilities`"));
+        let fault = other.span.error(
+            Code::TwoScalings,
+            format!("{owner} gives both `instances` and `capabilities`"),
+        );
         r.push(fault.related(one.span, "`instances` is here"));
     }
     let template = NodeTemplate {
@@ -89,7 +94,10 @@ fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Val
     };
     match deploy.data {
         Data::Int(0..) | Data::Bool(_) => return Some(deploy.clone()),
-        Data::Int(_) => r.push(deploy.span.error(Code::Format, format!("{} must be 0 or more", part.part("deploy")))),
+        Data::Int(_) => r.push(deploy.span.error(
+            Code::Format,
+            format!("{} must be 0 or more", part.part("deploy")),
+        )),
         _ => r.wrong_shape(deploy, &part.part("deploy"), "a whole number from 0 up"),
     }
     None
@@ -97,29 +105,50 @@ fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Val
 
 fn capability(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Scalable {
     let part = owner.part("capabilities");
-    let Some(mut fields) = Fields::open(value, part, r) else { return Scalable::default() };
+    let Some(mut fields) = Fields::open(value, part, r) else {
+        return Scalable::default();
+    };
     let inner = fields.take("scalable");
     fields.close(r);
     let part = part.part("scalable");
-    let Some(mut fields) = inner.and_then(|inner| Fields::open(inner, part, r)) else { return Scalable::default() };
+    let Some(mut fields) = inner.and_then(|inner| Fields::open(inner, part, r)) else {
+        return Scalable::default();
+    };
     let properties = fields.take("properties");
     fields.close(r);
-    properties.map_or_else(Scalable::default, |properties| scalable(properties, &part.part("properties"), r))
+    properties.map_or_else(Scalable::default, |properties| {
+        scalable(properties, &part.part("properties"), r)
+    })
 }
 
 /// Reads numbers of instances.
 pub(super) fn scalable(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Scalable {
-    let Some(mut fields) = Fields::open(value, *owner, r) else { return Scalable::default() };
+    let Some(mut fields) = Fields::open(value, *owner, r) else {
+        return Scalable::default();
+    };
     let mut count = |key| fields.take(key).filter(|value| !value.is_null()).cloned();
-    let scalable =
-        Scalable { span: Some(value.span), min: count("min_instances"), max: count("max_instances"), default: count("default_instances") };
+    let scalable = Scalable {
+        span: Some(value.span),
+        min: count("min_instances"),
+        max: count("max_instances"),
+        default: count("default_instances"),
+    };
     fields.close(r);
     scalable
 }
 
-fn relationships(value: Option<&Value>, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Relationship> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Vec::new() };
-    r.list(value, &owner.part("relationships")).iter().filter_map(|item| relationship(item, owner, r)).collect()
+fn relationships(
+    value: Option<&Value>,
+    owner: &Owner<'_>,
+    r: &mut Reader<'_>,
+) -> Vec<Relationship> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Vec::new();
+    };
+    r.list(value, &owner.part("relationships"))
+        .iter()
+        .filter_map(|item| relationship(item, owner, r))
+        .collect()
 }
 
 fn relationship(value: &Value, node: &Owner<'_>, r: &mut Reader<'_>) -> Option<Relationship> {
@@ -135,5 +164,11 @@ fn relationship(value: &Value, node: &Owner<'_>, r: &mut Reader<'_>) -> Option<R
             r.missing(value.span, &owner, key);
         }
     }
-    Some(Relationship { type_name: type_name?, target: target?, properties, source_interfaces, target_interfaces })
+    Some(Relationship {
+        type_name: type_name?,
+        target: target?,
+        properties,
+        source_interfaces,
+        target_interfaces,
+    })
 }

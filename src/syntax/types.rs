@@ -84,7 +84,8 @@ pub struct Operation<I> {
 pub struct Rules {
     /// Where it runs, if not where its plugin runs.
     pub executor: Option<Arc<str>>,
-    /// How often it is repeated after a failure; -1 for ever. An integer, or a boolean that counts as one.
+    /// How often it is repeated after a failure; -1 for ever. An integer, or a boolean that counts
+    /// as one.
     pub max_retries: Option<Value>,
     /// Seconds between repetitions.
     pub retry_interval: Option<Value>,
@@ -100,8 +101,14 @@ impl Rules {
     pub fn or(&self, other: &Self) -> Self {
         Self {
             executor: self.executor.clone().or_else(|| other.executor.clone()),
-            max_retries: self.max_retries.clone().or_else(|| other.max_retries.clone()),
-            retry_interval: self.retry_interval.clone().or_else(|| other.retry_interval.clone()),
+            max_retries: self
+                .max_retries
+                .clone()
+                .or_else(|| other.max_retries.clone()),
+            retry_interval: self
+                .retry_interval
+                .clone()
+                .or_else(|| other.retry_interval.clone()),
             timeout: self.timeout.clone().or_else(|| other.timeout.clone()),
             timeout_recoverable: self.timeout_recoverable.or(other.timeout_recoverable),
         }
@@ -130,7 +137,10 @@ const EXECUTORS: [&str; 2] = ["central_deployment_agent", "host_agent"];
 pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Plugin> {
     let owner = Owner::new("plugin", name);
     if value.as_map().is_none() {
-        r.push(value.span.error(Code::Foreign, format!("{owner} must be a mapping, and this is {}", value.kind())));
+        r.push(value.span.error(
+            Code::Foreign,
+            format!("{owner} must be a mapping, and this is {}", value.kind()),
+        ));
         return None;
     }
     let mut fields = Fields::open(value, owner, r)?;
@@ -139,7 +149,11 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
     let install = fields.take("install");
     let install = fields.boolean("install", install, r).unwrap_or(true);
     let mut package: Vec<(&'static str, Value)> = Vec::new();
-    package.extend(source.as_ref().map(|text| ("source", Value::text(text.span, &text.node))));
+    package.extend(
+        source
+            .as_ref()
+            .map(|text| ("source", Value::text(text.span, &text.node))),
+    );
     let optional = [
         ("install_arguments", Version::V1_1),
         ("package_name", Version::V1_2),
@@ -151,7 +165,10 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
         ("properties_description", Version::V1_5),
     ];
     for (key, since) in optional {
-        if let Some(text) = fields.text_since(key, since, r).filter(|text| key != "package_name" || !text.node.is_empty()) {
+        if let Some(text) = fields
+            .text_since(key, since, r)
+            .filter(|text| key != "package_name" || !text.node.is_empty())
+        {
             package.push((key, Value::text(text.span, &text.node)));
         }
     }
@@ -162,19 +179,42 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
         None => r.missing(value.span, &owner, "executor"),
         Some(executor) => check_executor(executor, Code::Executor, r),
     }
-    if install && !package.iter().any(|(key, _)| matches!(*key, "source" | "package_name")) {
-        let fault = value.span.error(Code::PluginSource, format!("{owner} is to be installed and has neither `source` nor `package_name`"));
+    if install
+        && !package
+            .iter()
+            .any(|(key, _)| matches!(*key, "source" | "package_name"))
+    {
+        let fault = value.span.error(
+            Code::PluginSource,
+            format!("{owner} is to be installed and has neither `source` nor `package_name`"),
+        );
         r.push(fault.hint("say `install: false` if it is there already"));
     }
-    Some(Plugin { executor: executor.map_or_else(String::new, |text| text.node), install, package, properties, property_types })
+    Some(Plugin {
+        executor: executor.map_or_else(String::new, |text| text.node),
+        install,
+        package,
+        properties,
+        property_types,
+    })
 }
 
-/// The original cannot read properties that are not mappings, and says so in its host language's way.
-fn plugin_properties(given: Option<&Value>, owner: &Owner<'_>, r: &mut Reader<'_>) -> (Arc<Map>, Vec<Spanned<String>>) {
+/// The original cannot read properties that are not mappings, and says so in its host language's
+/// way.
+fn plugin_properties(
+    given: Option<&Value>,
+    owner: &Owner<'_>,
+    r: &mut Reader<'_>,
+) -> (Arc<Map>, Vec<Spanned<String>>) {
     let part = owner.part("properties");
-    let Some(given) = given.filter(|given| !given.is_null()) else { return Default::default() };
+    let Some(given) = given.filter(|given| !given.is_null()) else {
+        return Default::default();
+    };
     if given.as_map().is_none() {
-        r.push(given.span.error(Code::Foreign, format!("{part} must be a mapping, and this is {}", given.kind())));
+        r.push(given.span.error(
+            Code::Foreign,
+            format!("{part} must be a mapping, and this is {}", given.kind()),
+        ));
         return Default::default();
     }
     let (properties, mut types) = (r.free_map(Some(given), &part), Vec::new());
@@ -182,7 +222,10 @@ fn plugin_properties(given: Option<&Value>, owner: &Owner<'_>, r: &mut Reader<'_
         let name = name.to_key();
         let part = owner.part(&name);
         if property.as_map().is_none() {
-            r.push(property.span.error(Code::Foreign, format!("{part} must be a mapping, and this is {}", property.kind())));
+            r.push(property.span.error(
+                Code::Foreign,
+                format!("{part} must be a mapping, and this is {}", property.kind()),
+            ));
         } else if let Some(mut fields) = Fields::open(property, part, r) {
             types.extend(fields.text("type", r));
             fields.text("description", r);
@@ -196,8 +239,14 @@ fn plugin_properties(given: Option<&Value>, owner: &Owner<'_>, r: &mut Reader<'_
 
 fn check_executor(executor: &Spanned<String>, code: Code, r: &mut Reader<'_>) {
     if !EXECUTORS.contains(&executor.node.as_str()) {
-        let fault = executor.span.error(code, format!("there is no executor `{}`", executor.node));
-        r.push(fault.did_you_mean(&executor.node, EXECUTORS).hint(format!("known executors: {}", EXECUTORS.join(", "))));
+        let fault = executor
+            .span
+            .error(code, format!("there is no executor `{}`", executor.node));
+        r.push(
+            fault
+                .did_you_mean(&executor.node, EXECUTORS)
+                .hint(format!("known executors: {}", EXECUTORS.join(", "))),
+        );
     }
 }
 
@@ -206,7 +255,9 @@ pub(super) fn data_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
     let data_type = DataType {
         derived_from: fields.text("derived_from", r),
         properties: fields.named("properties", r, schema::property),
-        version: fields.text("version", r).map(|text| Value::text(text.span, &text.node)),
+        version: fields
+            .text("version", r)
+            .map(|text| Value::text(text.span, &text.node)),
         description: fields.text("description", r).map(|text| text.node),
     };
     fields.close(r);
@@ -225,7 +276,11 @@ pub(super) fn node_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
     Some(node_type)
 }
 
-pub(super) fn relationship_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<RelationshipType> {
+pub(super) fn relationship_type(
+    value: &Value,
+    name: &str,
+    r: &mut Reader<'_>,
+) -> Option<RelationshipType> {
     let mut fields = Fields::open(value, Owner::new("relationship type", name), r)?;
     let relationship = RelationshipType {
         derived_from: fields.text("derived_from", r),
@@ -237,11 +292,21 @@ pub(super) fn relationship_type(value: &Value, name: &str, r: &mut Reader<'_>) -
     Some(relationship)
 }
 
-fn declared_interface(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Named<Operation<Named<Schema>>>> {
-    interface(value, name, r, |fields, r| fields.named("inputs", r, schema::operation_input))
+fn declared_interface(
+    value: &Value,
+    name: &str,
+    r: &mut Reader<'_>,
+) -> Option<Named<Operation<Named<Schema>>>> {
+    interface(value, name, r, |fields, r| {
+        fields.named("inputs", r, schema::operation_input)
+    })
 }
 
-pub(super) fn given_interface(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Named<Operation<Arc<Map>>>> {
+pub(super) fn given_interface(
+    value: &Value,
+    name: &str,
+    r: &mut Reader<'_>,
+) -> Option<Named<Operation<Arc<Map>>>> {
     interface(value, name, r, |fields, r| fields.free_map("inputs", r))
 }
 
@@ -254,7 +319,11 @@ fn interface<I: Default>(
     if value.is_null() {
         return Some(Named::default());
     }
-    Some(r.named(value, &Owner::new("interface", name), |value, name, r| operation(value, name, r, inputs)))
+    Some(
+        r.named(value, &Owner::new("interface", name), |value, name, r| {
+            operation(value, name, r, inputs)
+        }),
+    )
 }
 
 fn operation<I: Default>(
@@ -263,19 +332,34 @@ fn operation<I: Default>(
     r: &mut Reader<'_>,
     inputs: fn(&mut Fields<'_, '_>, &mut Reader<'_>) -> I,
 ) -> Option<Operation<I>> {
-    let mut operation = Operation { span: value.span, implementation: None, inputs: I::default(), rules: Rules::default() };
+    let mut operation = Operation {
+        span: value.span,
+        implementation: None,
+        inputs: I::default(),
+        rules: Rules::default(),
+    };
     match &value.data {
-        Data::Str(text) => operation.implementation = Some(Spanned { node: text.clone(), span: value.span }),
+        Data::Str(text) => {
+            operation.implementation = Some(Spanned {
+                node: text.clone(),
+                span: value.span,
+            })
+        }
         Data::Null => {}
         _ => {
             let mut fields = Fields::open(value, Owner::new("operation", name), r)?;
-            operation.implementation = fields.text("implementation", r).map(|text| Spanned { node: text.node.into(), span: text.span });
+            operation.implementation = fields.text("implementation", r).map(|text| Spanned {
+                node: text.node.into(),
+                span: text.span,
+            });
             operation.inputs = inputs(&mut fields, r);
             operation.rules = rules(&mut fields, r);
             fields.close(r);
         }
     }
-    operation.implementation = operation.implementation.filter(|text| !text.node.is_empty());
+    operation.implementation = operation
+        .implementation
+        .filter(|text| !text.node.is_empty());
     Some(operation)
 }
 
@@ -299,7 +383,13 @@ fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Rules {
 
 /// A number of at least `least`. Booleans count as 1 and 0; `max_retries` is whole.
 #[expect(clippy::cast_precision_loss, reason = "only compared with -1 and 0")]
-fn number(fields: &Fields<'_, '_>, key: &str, value: Option<&Value>, least: f64, r: &mut Reader<'_>) -> Option<Value> {
+fn number(
+    fields: &Fields<'_, '_>,
+    key: &str,
+    value: Option<&Value>,
+    least: f64,
+    r: &mut Reader<'_>,
+) -> Option<Value> {
     let value = value.filter(|value| !value.is_null())?;
     let whole = key == "max_retries";
     let number = match value.data {
@@ -307,13 +397,27 @@ fn number(fields: &Fields<'_, '_>, key: &str, value: Option<&Value>, least: f64,
         Data::Int(number) => number as f64,
         Data::Float(number) if !whole => number,
         _ => {
-            let (code, wanted) = if whole { (Code::Format, "an integer") } else { (Code::Foreign, "a number") };
-            r.push(value.span.error(code, format!("`{key}` of {} must be {wanted}, and this is {}", fields.owner(), value.kind())));
+            let (code, wanted) = if whole {
+                (Code::Format, "an integer")
+            } else {
+                (Code::Foreign, "a number")
+            };
+            r.push(value.span.error(
+                code,
+                format!(
+                    "`{key}` of {} must be {wanted}, and this is {}",
+                    fields.owner(),
+                    value.kind()
+                ),
+            ));
             return None;
         }
     };
     if number < least {
-        r.push(value.span.error(Code::Foreign, format!("`{key}` of {} must be at least {least}", fields.owner())));
+        r.push(value.span.error(
+            Code::Foreign,
+            format!("`{key}` of {} must be at least {least}", fields.owner()),
+        ));
         return None;
     }
     Some(value.clone())

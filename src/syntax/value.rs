@@ -56,7 +56,12 @@ impl Map {
     /// The mapping as [`Value::to_plan`] writes it.
     #[must_use]
     pub fn to_plan(&self) -> Json {
-        Json::Object(self.entries.iter().map(|(key, value)| (key.to_key(), value.to_plan())).collect())
+        Json::Object(
+            self.entries
+                .iter()
+                .map(|(key, value)| (key.to_key(), value.to_plan()))
+                .collect(),
+        )
     }
 
     /// Key and value under a text key.
@@ -73,12 +78,19 @@ impl Value {
         Self { span, data }
     }
 
-    /// How many values it is, itself and those of mappings and lists counted; what is shared counts each time.
+    /// How many values it is, itself and those of mappings and lists counted; what is shared counts
+    /// each time.
     #[must_use]
     pub fn count(&self) -> usize {
         match &self.data {
             Data::List(list) => 1 + list.iter().map(Self::count).sum::<usize>(),
-            Data::Map(map) => 1 + map.entries.iter().map(|(_, value)| value.count()).sum::<usize>(),
+            Data::Map(map) => {
+                1 + map
+                    .entries
+                    .iter()
+                    .map(|(_, value)| value.count())
+                    .sum::<usize>()
+            }
             _ => 1,
         }
     }
@@ -98,19 +110,31 @@ impl Value {
     /// The text, if it is text.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Data::Str(text) = &self.data { Some(text) } else { None }
+        if let Data::Str(text) = &self.data {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The mapping, if it is one.
     #[must_use]
     pub fn as_map(&self) -> Option<&Map> {
-        if let Data::Map(map) = &self.data { Some(map) } else { None }
+        if let Data::Map(map) = &self.data {
+            Some(map)
+        } else {
+            None
+        }
     }
 
     /// The list, if it is one.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Value]> {
-        if let Data::List(list) = &self.data { Some(list) } else { None }
+        if let Data::List(list) = &self.data {
+            Some(list)
+        } else {
+            None
+        }
     }
 
     /// Whether it is `null`.
@@ -128,8 +152,11 @@ impl Value {
     /// The place of the deepest part of `path` that exists.
     #[must_use]
     pub fn place(&self, path: &[String]) -> Span {
-        let Some((step, rest)) = path.split_first() else { return self.span };
-        self.child(step).map_or(self.span, |(_, value)| value.place(rest))
+        let Some((step, rest)) = path.split_first() else {
+            return self.span;
+        };
+        self.child(step)
+            .map_or(self.span, |(_, value)| value.place(rest))
     }
 
     /// The place of the key that the last step of `path` names, or of the deepest part that exists.
@@ -138,20 +165,31 @@ impl Value {
         match path {
             [] => self.span,
             [step] => self.child(step).map_or(self.span, |(key, _)| key),
-            [step, rest @ ..] => self.child(step).map_or(self.span, |(_, value)| value.key_place(rest)),
+            [step, rest @ ..] => self
+                .child(step)
+                .map_or(self.span, |(_, value)| value.key_place(rest)),
         }
     }
 
     fn child(&self, step: &str) -> Option<(Span, &Value)> {
         match &self.data {
-            // Keys may be written in snake case or in any case where the step has the name of a field.
+            // Keys may be written in snake case or in any case where the step has the name of a
+            // field.
             Data::Map(map) => {
                 let plain = |key: &str| key.replace('_', "").to_lowercase();
                 let exact = map.entries.iter().find(|(key, _)| key.to_key() == step);
-                let entry = exact.or_else(|| map.entries.iter().find(|(key, _)| plain(&key.to_key()) == plain(step)));
+                let entry = exact.or_else(|| {
+                    map.entries
+                        .iter()
+                        .find(|(key, _)| plain(&key.to_key()) == plain(step))
+                });
                 entry.map(|(key, value)| (key.span, value))
             }
-            Data::List(list) => step.parse().ok().and_then(|at: usize| list.get(at)).map(|item| (item.span, item)),
+            Data::List(list) => step
+                .parse()
+                .ok()
+                .and_then(|at: usize| list.get(at))
+                .map(|item| (item.span, item)),
             _ => None,
         }
     }
@@ -172,7 +210,8 @@ impl Value {
         }
     }
 
-    /// The value as a key of a JSON object; numbers and booleans are spelt as the original's host language does.
+    /// The value as a key of a JSON object; numbers and booleans are spelt as the original's host
+    /// language does.
     #[must_use]
     pub fn to_key(&self) -> String {
         match &self.data {
@@ -192,17 +231,22 @@ impl Value {
             Data::Null => Json::Null,
             Data::Bool(value) => (*value).into(),
             Data::Int(value) => (*value).into(),
-            Data::Float(value) => serde_json::Number::from_f64(*value).map_or_else(|| Json::String(python_float(*value)), Json::Number),
+            Data::Float(value) => serde_json::Number::from_f64(*value)
+                .map_or_else(|| Json::String(python_float(*value)), Json::Number),
             Data::Str(text) | Data::Date(text) => Json::String(text.to_string()),
             Data::Bytes(bytes) => Json::String(String::from_utf8_lossy(bytes).into_owned()),
             Data::List(list) => list.iter().map(Self::to_json).collect(),
-            Data::Map(map) => {
-                Json::Object(map.entries.iter().map(|(key, value)| (key.to_key(), value.to_json())).collect::<JsonMap<_, _>>())
-            }
+            Data::Map(map) => Json::Object(
+                map.entries
+                    .iter()
+                    .map(|(key, value)| (key.to_key(), value.to_json()))
+                    .collect::<JsonMap<_, _>>(),
+            ),
         }
     }
 
-    /// The value without places, and with dates and bytes kept apart from text: `{"__date__": …}`, `{"__bytes__": HEX}`.
+    /// The value without places, and with dates and bytes kept apart from text: `{"__date__": …}`,
+    /// `{"__bytes__": HEX}`.
     #[must_use]
     pub fn to_plan(&self) -> Json {
         match &self.data {
@@ -222,12 +266,24 @@ impl Value {
         let data = match json {
             Json::Null => Data::Null,
             Json::Bool(value) => Data::Bool(*value),
-            Json::Number(number) => number.as_i64().map_or_else(|| Data::Float(number.as_f64().unwrap_or(f64::NAN)), Data::Int),
+            Json::Number(number) => number.as_i64().map_or_else(
+                || Data::Float(number.as_f64().unwrap_or(f64::NAN)),
+                Data::Int,
+            ),
             Json::String(text) => Data::Str(text.as_str().into()),
-            Json::Array(items) => Data::List(Arc::new(items.iter().map(|item| Self::from_json(item, span)).collect())),
+            Json::Array(items) => Data::List(Arc::new(
+                items
+                    .iter()
+                    .map(|item| Self::from_json(item, span))
+                    .collect(),
+            )),
             Json::Object(object) => {
-                let entries = object.iter().map(|(key, value)| (Self::text(span, key), Self::from_json(value, span)));
-                Data::Map(Arc::new(Map { entries: entries.collect() }))
+                let entries = object
+                    .iter()
+                    .map(|(key, value)| (Self::text(span, key), Self::from_json(value, span)));
+                Data::Map(Arc::new(Map {
+                    entries: entries.collect(),
+                }))
             }
         };
         Self { span, data }
@@ -243,9 +299,17 @@ pub fn python_float(value: f64) -> String {
     let (digits, exponent) = scientific(value);
     if (-4..16).contains(&exponent) {
         let plain = value.to_string();
-        return if plain.contains('.') { plain } else { format!("{plain}.0") };
+        return if plain.contains('.') {
+            plain
+        } else {
+            format!("{plain}.0")
+        };
     }
-    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+    format!(
+        "{digits}e{}{:02}",
+        if exponent < 0 { '-' } else { '+' },
+        exponent.abs()
+    )
 }
 
 fn scientific(value: f64) -> (String, i32) {
@@ -260,9 +324,14 @@ mod tests {
 
     #[test]
     fn floats_are_spelt_as_in_python() {
-        for (value, text) in
-            [(1.5, "1.5"), (2.0, "2.0"), (1e20, "1e+20"), (1.5e-7, "1.5e-07"), (1e15, "1000000000000000.0"), (f64::INFINITY, "inf")]
-        {
+        for (value, text) in [
+            (1.5, "1.5"),
+            (2.0, "2.0"),
+            (1e20, "1e+20"),
+            (1.5e-7, "1.5e-07"),
+            (1e15, "1000000000000000.0"),
+            (f64::INFINITY, "inf"),
+        ] {
             assert_eq!(python_float(value), text);
         }
     }

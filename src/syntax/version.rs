@@ -21,7 +21,14 @@ pub enum Version {
 
 impl Version {
     /// Every version, oldest first.
-    pub const ALL: [Self; 6] = [Self::V1_0, Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4, Self::V1_5];
+    pub const ALL: [Self; 6] = [
+        Self::V1_0,
+        Self::V1_1,
+        Self::V1_2,
+        Self::V1_3,
+        Self::V1_4,
+        Self::V1_5,
+    ];
 
     /// The newest version.
     pub const LATEST: Self = Self::V1_5;
@@ -42,7 +49,9 @@ impl Version {
     /// The version that a blueprint names, if there is such a one.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|version| version.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|version| version.as_str() == name)
     }
 
     /// The end of the name, as files for one version have it: `1_3`.
@@ -64,7 +73,11 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_they_are_written() {
-        assert!(Version::ALL.into_iter().all(|version| Version::parse(version.as_str()) == Some(version)));
+        assert!(
+            Version::ALL
+                .into_iter()
+                .all(|version| Version::parse(version.as_str()) == Some(version))
+        );
         assert_eq!(Version::parse("cloudify_dsl_1_3_0"), None);
         assert_eq!(Version::V1_3.suffix(), "1_3");
     }

@@ -23,16 +23,26 @@ const NODES: usize = 1_000_000;
 /// # Errors
 ///
 /// The first fault of grammar, or a limit that was exceeded. Warnings go to `diagnostics`.
-pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Result<Value, Diagnostic> {
+pub fn parse(
+    sources: &Sources,
+    file: FileId,
+    diagnostics: &mut Diagnostics,
+) -> Result<Value, Diagnostic> {
     let whole = sources.text(file);
     let text = whole.strip_prefix('\u{feff}').unwrap_or(whole);
-    let mut mended = Mended { text: text.into(), inserted: Vec::new(), bom: whole.len() - text.len() };
+    let mut mended = Mended {
+        text: text.into(),
+        inserted: Vec::new(),
+        bom: whole.len() - text.len(),
+    };
     loop {
         let before = diagnostics.len();
         match build(&mended, file, diagnostics) {
             Ok(root) => {
                 check_tabs(&mended, file)?;
-                return Ok(root.unwrap_or_else(|| Value::new(sources.start(file), Data::Map(Arc::default()))));
+                return Ok(root.unwrap_or_else(|| {
+                    Value::new(sources.start(file), Data::Map(Arc::default()))
+                }));
             }
             Err(Stop::Scan(error)) if mended.mend(&error) => diagnostics.truncate(before),
             Err(Stop::Scan(error)) => return Err(mended.scan_error(&error, file)),
@@ -55,11 +65,25 @@ impl From<Diagnostic> for Stop {
     }
 }
 
-fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Diagnostics) -> Result<Option<Value>, Stop> {
-    let options = options! { emit_unresolved_aliases: true, emit_comments: false, emit_anchor_events: true };
+fn build(
+    mended: &Mended<'_>,
+    file: FileId,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<Value>, Stop> {
+    let options =
+        options! { emit_unresolved_aliases: true, emit_comments: false, emit_anchor_events: true };
     let events = Parser::new_from_str_with_options(&mended.text, options);
     let (anchors, names) = (HashMap::new(), HashMap::new());
-    let mut builder = Builder { file, mended, stack: Vec::new(), anchors, names, root: None, produced: 0, diagnostics };
+    let mut builder = Builder {
+        file,
+        mended,
+        stack: Vec::new(),
+        anchors,
+        names,
+        root: None,
+        produced: 0,
+        diagnostics,
+    };
     if mended.text.len() < LARGE {
         builder.take(events)?;
         return Ok(builder.root);
@@ -68,7 +92,9 @@ fn build(mended: &Mended<'_>, file: FileId, diagnostics: &mut Diagnostics) -> Re
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(4);
         scope.spawn(move || batches(events, &sender));
-        receiver.into_iter().try_for_each(|batch| builder.take(batch))
+        receiver
+            .into_iter()
+            .try_for_each(|batch| builder.take(batch))
     })?;
     Ok(builder.root)
 }
@@ -81,11 +107,18 @@ const BATCH: usize = 4096;
 type Parsed<'t> = Result<(Event<'t>, granit_parser::Span), ScanError>;
 
 /// Hands events over until there are no more, or nobody wants them.
-fn batches<'t>(events: impl Iterator<Item = Parsed<'t>>, sender: &mpsc::SyncSender<Vec<Parsed<'t>>>) {
+fn batches<'t>(
+    events: impl Iterator<Item = Parsed<'t>>,
+    sender: &mpsc::SyncSender<Vec<Parsed<'t>>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     for event in events {
         batch.push(event);
-        if batch.len() == BATCH && sender.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err() {
+        if batch.len() == BATCH
+            && sender
+                .send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))
+                .is_err()
+        {
             return;
         }
     }
@@ -97,8 +130,9 @@ const MENDS: usize = 100;
 /// Most text that is read again for them, in bytes.
 const MENDED: usize = 4 << 20;
 
-/// The text as it is parsed. The original takes two forms that the parser refuses: `{a:[1]}` without a blank, and a quoted
-/// text that goes on in a line that is not indented. Blanks put in there change no value; places are told without them.
+/// The text as it is parsed. The original takes two forms that the parser refuses: `{a:[1]}`
+/// without a blank, and a quoted text that goes on in a line that is not indented. Blanks put in
+/// there change no value; places are told without them.
 struct Mended<'t> {
     text: Cow<'t, str>,
     /// Where blanks were put in, in the text as it is parsed, and how many.
@@ -110,12 +144,20 @@ struct Mended<'t> {
 impl Mended<'_> {
     /// Puts blanks in where that cures the fault; whether it did.
     fn mend(&mut self, error: &ScanError) -> bool {
-        let Some(at) = error.marker().byte_offset().filter(|at| *at <= self.text.len()) else {
+        let Some(at) = error
+            .marker()
+            .byte_offset()
+            .filter(|at| *at <= self.text.len())
+        else {
             return false;
         };
         let (at, count) = match error.kind() {
-            ErrorKind::FlowMappingValueAdjacentCollection if self.text[at..].starts_with(':') => (at + 1, 1),
-            ErrorKind::InvalidQuotedScalarIndent => (self.text[..at].rfind('\n').map_or(0, |end| end + 1), DEPTH),
+            ErrorKind::FlowMappingValueAdjacentCollection if self.text[at..].starts_with(':') => {
+                (at + 1, 1)
+            }
+            ErrorKind::InvalidQuotedScalarIndent => {
+                (self.text[..at].rfind('\n').map_or(0, |end| end + 1), DEPTH)
+            }
             _ => return false,
         };
         let mended = self.inserted.len();
@@ -133,27 +175,53 @@ impl Mended<'_> {
 
     /// A place of the parsed text in the file.
     fn original(&self, at: usize) -> usize {
-        let before: usize = self.inserted.iter().map(|(from, count)| at.saturating_sub(*from).min(*count)).sum();
+        let before: usize = self
+            .inserted
+            .iter()
+            .map(|(from, count)| at.saturating_sub(*from).min(*count))
+            .sum();
         at - before + self.bom
     }
 
     fn scan_error(&self, error: &ScanError, file: FileId) -> Diagnostic {
-        let at = self.original(error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len()));
-        let span = Span { file, start: at, end: at };
+        let at = self.original(
+            error
+                .marker()
+                .byte_offset()
+                .unwrap_or(self.text.len())
+                .min(self.text.len()),
+        );
+        let span = Span {
+            file,
+            start: at,
+            end: at,
+        };
         if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
             return too_deep(span);
         }
-        let code = if is_of_parser(error.kind()) { Code::Syntax } else { Code::Scanner };
+        let code = if is_of_parser(error.kind()) {
+            Code::Syntax
+        } else {
+            Code::Scanner
+        };
         let diagnostic = span.error(code, format!("the text is not YAML: {}", error.info()));
-        if error.info().contains("tab") { diagnostic.hint(NO_TABS) } else { diagnostic }
+        if error.info().contains("tab") {
+            diagnostic.hint(NO_TABS)
+        } else {
+            diagnostic
+        }
     }
 }
 
 fn too_deep(span: Span) -> Diagnostic {
-    span.error(Code::Limit, format!("lists and mappings are nested more than {DEPTH} deep"))
+    span.error(
+        Code::Limit,
+        format!("lists and mappings are nested more than {DEPTH} deep"),
+    )
 }
 
-const NO_TABS: &str = "use blanks: a tab can only stand in quoted text, in a block of text or in a comment";
+const NO_TABS: &str =
+    "use blanks: a tab can only stand in quoted text, in a block of text or in a comment";
 
 /// Tabs between the parts of a text are a fault in the original; the parser takes some of them.
 fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
@@ -161,9 +229,15 @@ fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let mut free: Vec<(usize, usize)> = Vec::new();
-    for event in Parser::new_from_str_with_options(&mended.text, options! { emit_unresolved_aliases: true }) {
-        let Ok((event, span)) = event else { return Ok(()) };
-        if matches!(event, Event::Comment(..)) || matches!(event, Event::Scalar(_, style, ..) if style != ScalarStyle::Plain) {
+    for event in
+        Parser::new_from_str_with_options(&mended.text, options! { emit_unresolved_aliases: true })
+    {
+        let Ok((event, span)) = event else {
+            return Ok(());
+        };
+        if matches!(event, Event::Comment(..))
+            || matches!(event, Event::Scalar(_, style, ..) if style != ScalarStyle::Plain)
+        {
             free.extend(span.byte_range().map(|range| (range.start, range.end)));
         }
     }
@@ -175,14 +249,30 @@ fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
     });
     match outside.map(|at| mended.original(at)) {
         None => Ok(()),
-        Some(at) => Err(Span { file, start: at, end: at + 1 }.error(Code::Scanner, "a tab cannot stand here").hint(NO_TABS)),
+        Some(at) => Err(Span {
+            file,
+            start: at,
+            end: at + 1,
+        }
+        .error(Code::Scanner, "a tab cannot stand here")
+        .hint(NO_TABS)),
     }
 }
 
 /// A list or mapping that is not closed yet.
 enum Open {
-    List { items: Vec<Value>, start: Span, anchor: usize, before: usize },
-    Map { map: OpenMap, start: Span, anchor: usize, before: usize },
+    List {
+        items: Vec<Value>,
+        start: Span,
+        anchor: usize,
+        before: usize,
+    },
+    Map {
+        map: OpenMap,
+        start: Span,
+        anchor: usize,
+        before: usize,
+    },
 }
 
 /// A mapping under construction: the key that waits for its value, merges to be applied at the end.
@@ -200,7 +290,8 @@ struct OpenMap {
 /// Up to this many entries a mapping is searched from end to end.
 const SMALL: usize = 12;
 
-/// A key as the original's host language compares keys: `1` and `true` are the same, `1` and `"1"` are not.
+/// A key as the original's host language compares keys: `1` and `true` are the same, `1` and `"1"`
+/// are not.
 #[derive(Eq, Hash, PartialEq)]
 enum Key {
     Null,
@@ -262,12 +353,18 @@ impl Builder<'_> {
 
     fn span(&self, span: &granit_parser::Span) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
-        Span { file: self.file, start: self.mended.original(range.start), end: self.mended.original(range.end) }
+        Span {
+            file: self.file,
+            start: self.mended.original(range.start),
+            end: self.mended.original(range.end),
+        }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
         match event {
-            Event::Scalar(text, ScalarStyle::Plain, anchor, None) => self.plain(&text, anchor, span),
+            Event::Scalar(text, ScalarStyle::Plain, anchor, None) => {
+                self.plain(&text, anchor, span)
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let data = tagged(&text, style, tag.as_deref(), span)?;
                 self.finish(Value::new(span, data), anchor, self.produced)
@@ -275,17 +372,36 @@ impl Builder<'_> {
             Event::Anchor(_, name) => self.name(&name, span),
             Event::SequenceStart(_, anchor, tag) => {
                 Self::check_tag(tag.as_deref(), "seq", span)?;
-                self.open(Open::List { items: Vec::new(), start: span, anchor, before: self.produced }, anchor, span)
+                self.open(
+                    Open::List {
+                        items: Vec::new(),
+                        start: span,
+                        anchor,
+                        before: self.produced,
+                    },
+                    anchor,
+                    span,
+                )
             }
             Event::MappingStart(_, anchor, tag) => {
                 Self::check_tag(tag.as_deref(), "map", span)?;
-                self.open(Open::Map { map: OpenMap::default(), start: span, anchor, before: self.produced }, anchor, span)
+                self.open(
+                    Open::Map {
+                        map: OpenMap::default(),
+                        start: span,
+                        anchor,
+                        before: self.produced,
+                    },
+                    anchor,
+                    span,
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(anchor) => self.alias(anchor, span),
-            Event::UnresolvedAlias(name) => {
-                Err(span.error(Code::Yaml, format!("the alias `*{name}` refers to an anchor that is not defined before it")))
-            }
+            Event::UnresolvedAlias(name) => Err(span.error(
+                Code::Yaml,
+                format!("the alias `*{name}` refers to an anchor that is not defined before it"),
+            )),
             Event::DocumentStart(..) if self.root.is_some() => Err(span
                 .error(Code::Yaml, "a second document starts here")
                 .hint("a blueprint is exactly one YAML document: remove the `---`")),
@@ -298,7 +414,10 @@ impl Builder<'_> {
         let is_key = matches!(self.stack.last(), Some(Open::Map { map, .. }) if map.key.is_none());
         let data = match text {
             "=" | "<<" if !is_key => {
-                let fault = span.error(Code::Construct, format!("a plain `{text}` has no meaning here"));
+                let fault = span.error(
+                    Code::Construct,
+                    format!("a plain `{text}` has no meaning here"),
+                );
                 return Err(fault.hint(format!("quote it: '{text}'")));
             }
             "=" | "<<" => Data::Str(text.into()),
@@ -311,11 +430,14 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A name can be given to one value only, as in the original; elsewhere in YAML the later one would hold.
+    /// A name can be given to one value only, as in the original; elsewhere in YAML the later one
+    /// would hold.
     fn name(&mut self, name: &str, span: Span) -> Result<(), Diagnostic> {
         match self.names.insert(name.to_owned(), span) {
             None => Ok(()),
-            Some(first) => Err(span.error(Code::Yaml, format!("the anchor `&{name}` is given twice")).related(first, "first given here")),
+            Some(first) => Err(span
+                .error(Code::Yaml, format!("the anchor `&{name}` is given twice"))
+                .related(first, "first given here")),
         }
     }
 
@@ -331,7 +453,13 @@ impl Builder<'_> {
             return Err(too_deep(span));
         }
         if anchor > 0 {
-            self.anchors.insert(anchor, Anchor { value: None, size: 0 });
+            self.anchors.insert(
+                anchor,
+                Anchor {
+                    value: None,
+                    size: 0,
+                },
+            );
         }
         self.stack.push(open);
         Ok(())
@@ -339,24 +467,55 @@ impl Builder<'_> {
 
     fn close(&mut self, end: Span) -> Result<(), Diagnostic> {
         match self.stack.pop() {
-            Some(Open::List { items, start, anchor, before }) => {
-                let span = Span { end: closing(end, items.last().map(|item| item.span.end)).max(start.end), ..start };
-                self.finish(Value::new(span, Data::List(Arc::new(items))), anchor, before)
+            Some(Open::List {
+                items,
+                start,
+                anchor,
+                before,
+            }) => {
+                let span = Span {
+                    end: closing(end, items.last().map(|item| item.span.end)).max(start.end),
+                    ..start
+                };
+                self.finish(
+                    Value::new(span, Data::List(Arc::new(items))),
+                    anchor,
+                    before,
+                )
             }
-            Some(Open::Map { map, start, anchor, before }) => {
+            Some(Open::Map {
+                map,
+                start,
+                anchor,
+                before,
+            }) => {
                 let entries = self.merge(map)?;
                 let last = entries.iter().map(|(_, value)| value.span.end).max();
-                let span = Span { end: closing(end, last).max(start.end), ..start };
-                self.finish(Value::new(span, Data::Map(Arc::new(Map { entries }))), anchor, before)
+                let span = Span {
+                    end: closing(end, last).max(start.end),
+                    ..start
+                };
+                self.finish(
+                    Value::new(span, Data::Map(Arc::new(Map { entries }))),
+                    anchor,
+                    before,
+                )
             }
             None => Ok(()),
         }
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Diagnostic> {
-        let Some(Anchor { value: Some(value), size }) = self.anchors.get(&anchor) else {
+        let Some(Anchor {
+            value: Some(value),
+            size,
+        }) = self.anchors.get(&anchor)
+        else {
             return Err(span
-                .error(Code::Construct, "the alias refers to the value that contains it")
+                .error(
+                    Code::Construct,
+                    "the alias refers to the value that contains it",
+                )
                 .hint("a blueprint cannot contain itself"));
         };
         let (value, size) = (value.clone(), *size);
@@ -378,7 +537,13 @@ impl Builder<'_> {
     fn finish(&mut self, value: Value, anchor: usize, before: usize) -> Result<(), Diagnostic> {
         self.produce(1, value.span)?;
         if anchor > 0 {
-            self.anchors.insert(anchor, Anchor { value: Some(value.clone()), size: self.produced - before });
+            self.anchors.insert(
+                anchor,
+                Anchor {
+                    value: Some(value.clone()),
+                    size: self.produced - before,
+                },
+            );
         }
         let span = value.span;
         self.add(value, span)
@@ -397,13 +562,19 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Applies `<<`: own keys win, then earlier sources. Of several `<<` in one mapping, which are legal, later ones win.
+    /// Applies `<<`: own keys win, then earlier sources. Of several `<<` in one mapping, which are
+    /// legal, later ones win.
     fn merge(&mut self, mut open: OpenMap) -> Result<Vec<(Value, Value)>, Diagnostic> {
         for merge in std::mem::take(&mut open.merges).into_iter().rev() {
-            let sources = merge.as_list().map_or_else(|| vec![merge.clone()], <[Value]>::to_vec);
+            let sources = merge
+                .as_list()
+                .map_or_else(|| vec![merge.clone()], <[Value]>::to_vec);
             for source in sources {
                 let Some(map) = source.as_map() else {
-                    return Err(source.span.error(Code::Construct, format!("`<<` merges mappings, and this is {}", source.kind())));
+                    return Err(source.span.error(
+                        Code::Construct,
+                        format!("`<<` merges mappings, and this is {}", source.kind()),
+                    ));
                 };
                 self.produce(map.entries.len(), source.span)?;
                 open.merge(map);
@@ -425,8 +596,12 @@ impl OpenMap {
         if let Some(places) = &mut self.places {
             places.insert(key, self.entries.len());
         } else if self.entries.len() == SMALL {
-            let mut places: HashMap<Key, usize> =
-                self.entries.iter().enumerate().filter_map(|(at, (key, _))| Some((Key::of(key)?, at))).collect();
+            let mut places: HashMap<Key, usize> = self
+                .entries
+                .iter()
+                .enumerate()
+                .filter_map(|(at, (key, _))| Some((Key::of(key)?, at)))
+                .collect();
             places.insert(key, self.entries.len());
             self.places = Some(places);
         }
@@ -441,7 +616,10 @@ impl OpenMap {
             return None;
         };
         let (first, old) = &mut self.entries[place];
-        let warning = key.span.warning(Code::DuplicateKey, format!("the key `{}` is given twice; this one holds", key.to_key()));
+        let warning = key.span.warning(
+            Code::DuplicateKey,
+            format!("the key `{}` is given twice; this one holds", key.to_key()),
+        );
         let warning = warning.related(first.span, "first given here");
         (*first, *old) = (key, value);
         Some(warning)
@@ -485,13 +663,19 @@ fn is_of_parser(kind: &ErrorKind) -> bool {
 
 /// Where a list or mapping ends: at its bracket, or after its last part.
 fn closing(end: Span, last: Option<usize>) -> usize {
-    if end.start < end.end { end.end } else { last.unwrap_or(end.end) }
+    if end.start < end.end {
+        end.end
+    } else {
+        last.unwrap_or(end.end)
+    }
 }
 
 fn checked_key(key: Value) -> Result<Value, Diagnostic> {
     match key.data {
         Data::List(_) | Data::Map(_) => {
-            let fault = key.span.error(Code::WrongKind, format!("{} cannot be a key", key.kind()));
+            let fault = key
+                .span
+                .error(Code::WrongKind, format!("{} cannot be a key", key.kind()));
             Err(fault.hint("quote it if this is a template such as \"{{ name }}\""))
         }
         _ => Ok(key),
@@ -501,12 +685,27 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
 /// What a text means that has no quotes.
 fn plain(text: &str, span: Span) -> Result<Data, Diagnostic> {
     scalar::resolve(text).map_err(|scalar::NoDate| {
-        span.error(Code::Foreign, format!("`{text}` reads as a date, and there is no such date")).hint(format!("quote it: '{text}'"))
+        span.error(
+            Code::Foreign,
+            format!("`{text}` reads as a date, and there is no such date"),
+        )
+        .hint(format!("quote it: '{text}'"))
     })
 }
 
-fn tagged(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Data, Diagnostic> {
-    let Some(tag) = tag else { return if style == ScalarStyle::Plain { plain(text, span) } else { Ok(Data::Str(text.into())) } };
+fn tagged(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    span: Span,
+) -> Result<Data, Diagnostic> {
+    let Some(tag) = tag else {
+        return if style == ScalarStyle::Plain {
+            plain(text, span)
+        } else {
+            Ok(Data::Str(text.into()))
+        };
+    };
     let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
     match (name.as_deref(), name.as_ref().map(|_| plain(text, span))) {
         (Some("str"), _) => Ok(Data::Str(text.into())),
@@ -519,23 +718,32 @@ fn tagged(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Resu
         #[expect(clippy::cast_precision_loss, reason = "what `float` means")]
         (Some("float"), Some(Ok(Data::Int(number)))) => Ok(Data::Float(number as f64)),
         (Some("timestamp"), Some(Err(fault))) => Err(fault),
-        (Some(name @ ("bool" | "int" | "float" | "timestamp")), _) => {
-            Err(span.error(Code::Foreign, format!("`{text}` is not what its tag `!!{name}` says")))
-        }
+        (Some(name @ ("bool" | "int" | "float" | "timestamp")), _) => Err(span.error(
+            Code::Foreign,
+            format!("`{text}` is not what its tag `!!{name}` says"),
+        )),
         _ => Err(unknown_tag(tag, span)),
     }
 }
 
 /// What is not of its alphabet does not count in base64, as in the original.
 fn binary(text: &str, span: Span) -> Result<Data, Diagnostic> {
-    let clean: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/=".contains(*c)).collect();
+    let clean: String = text
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "+/=".contains(*c))
+        .collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(clean);
-    bytes.map(|bytes| Data::Bytes(bytes.into())).map_err(|error| span.error(Code::Construct, format!("this is not base64: {error}")))
+    bytes
+        .map(|bytes| Data::Bytes(bytes.into()))
+        .map_err(|error| span.error(Code::Construct, format!("this is not base64: {error}")))
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Diagnostic {
-    span.error(Code::Construct, format!("the tag `{}` is not known", tag.original()))
-        .hint("blueprints use plain YAML without tags of their own")
+    span.error(
+        Code::Construct,
+        format!("the tag `{}` is not known", tag.original()),
+    )
+    .hint("blueprints use plain YAML without tags of their own")
 }
 
 #[cfg(test)]
@@ -561,19 +769,28 @@ mod tests {
     #[test]
     fn merges_keep_own_keys_and_the_last_of_several() {
         let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: *a\n  <<: *b\n  x: 0\n";
-        assert_eq!(json(text), r#"{"a":{"x":1,"y":1},"b":{"y":2,"z":2},"c":{"x":0,"y":2,"z":2}}"#);
+        assert_eq!(
+            json(text),
+            r#"{"a":{"x":1,"y":1},"b":{"y":2,"z":2},"c":{"x":0,"y":2,"z":2}}"#
+        );
     }
 
     #[test]
     fn only_a_plain_key_merges() {
-        assert_eq!(json("a: {'<<': {x: 1}, =: 2}"), r#"{"a":{"<<":{"x":1},"=":2}}"#);
+        assert_eq!(
+            json("a: {'<<': {x: 1}, =: 2}"),
+            r#"{"a":{"<<":{"x":1},"=":2}}"#
+        );
     }
 
     #[test]
     fn the_last_of_two_keys_holds_and_both_places_are_named() {
         let (value, warnings) = read("a: 1\na: 2\n");
         assert_eq!(value.unwrap().to_json().to_string(), r#"{"a":2}"#);
-        assert_eq!((warnings[0].span.start, warnings[0].related[0].0.start), (5, 0));
+        assert_eq!(
+            (warnings[0].span.start, warnings[0].related[0].0.start),
+            (5, 0)
+        );
     }
 
     #[test]
@@ -585,12 +802,17 @@ mod tests {
     fn spans_cover_keys_and_values_after_a_byte_order_mark() {
         let value = read("\u{feff}key: [one, two]\n").0.unwrap();
         let (key, list) = &value.as_map().unwrap().entries[0];
-        assert_eq!((key.span.range(), list.as_list().unwrap()[1].span.range()), (3..6, 14..17));
+        assert_eq!(
+            (key.span.range(), list.as_list().unwrap()[1].span.range()),
+            (3..6, 14..17)
+        );
     }
 
     #[test]
     fn hostile_text_is_refused() {
-        let bomb: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{m}, *a{m}, *a{m}, *a{m}]\n", m = n - 1)).collect();
+        let bomb: String = (1..30)
+            .map(|n| format!("a{n}: &a{n} [*a{m}, *a{m}, *a{m}, *a{m}]\n", m = n - 1))
+            .collect();
         assert!(fault(&format!("a0: &a0 [x]\n{bomb}")).starts_with("D0004"));
         assert!(fault(&"[".repeat(100_000)).starts_with("D000"));
         assert!(fault(&"- ".repeat(20_000)).starts_with("D000"));
@@ -608,15 +830,28 @@ mod tests {
 
     #[test]
     fn forms_that_the_original_takes_are_taken() {
-        assert_eq!(json("a: {b:[1], c:{d: 2}}"), r#"{"a":{"b":[1],"c":{"d":2}}}"#);
-        assert_eq!(json("a:\n  b: 'one\n  two'\nc: 1"), r#"{"a":{"b":"one two"},"c":1}"#);
+        assert_eq!(
+            json("a: {b:[1], c:{d: 2}}"),
+            r#"{"a":{"b":[1],"c":{"d":2}}}"#
+        );
+        assert_eq!(
+            json("a:\n  b: 'one\n  two'\nc: 1"),
+            r#"{"a":{"b":"one two"},"c":1}"#
+        );
         let value = read("{a:[1], b: 2}").0.unwrap();
-        assert_eq!(value.get("b").unwrap().span.range(), 11..12, "places are those of the file");
+        assert_eq!(
+            value.get("b").unwrap().span.range(),
+            11..12,
+            "places are those of the file"
+        );
     }
 
     #[test]
     fn tabs_stand_in_text_and_in_comments_only() {
-        assert_eq!(json("a: \"x\ty\" #\tz\nb: |\n  x\ty\n"), r#"{"a":"x\ty","b":"x\ty\n"}"#);
+        assert_eq!(
+            json("a: \"x\ty\" #\tz\nb: |\n  x\ty\n"),
+            r#"{"a":"x\ty","b":"x\ty\n"}"#
+        );
         for text in ["a:\tb", "a: b\t", "a: x\ty", "\ta: 1"] {
             assert!(fault(text).starts_with("D0006"), "{text:?}");
         }

@@ -19,13 +19,28 @@ fn a_running_container_is_left_alone_from_end_to_end() {
     let test = Test::new("running");
     test.foreign("db", &["sleep", "1000"]);
     docker(&["start", &test.name("db")]);
-    let before = test.inspect("db", "{{.Id}} {{.State.StartedAt}} {{.HostConfig}} {{.Config}}");
+    let before = test.inspect(
+        "db",
+        "{{.Id}} {{.State.StartedAt}} {{.HostConfig}} {{.Config}}",
+    );
     test.blueprint(ADOPTED);
     test.run(&["install"]).exits(0);
     let status = test.run(&["status", "--output", "json"]).exits(0).json();
-    assert_eq!((&status["instances"][0]["adopted"], &status["instances"][0]["objects"][0]["state"]), (&json!(true), &json!("running")));
+    assert_eq!(
+        (
+            &status["instances"][0]["adopted"],
+            &status["instances"][0]["objects"][0]["state"]
+        ),
+        (&json!(true), &json!("running"))
+    );
     test.run(&["uninstall"]).exits(0);
-    assert_eq!(test.inspect("db", "{{.Id}} {{.State.StartedAt}} {{.HostConfig}} {{.Config}}"), before);
+    assert_eq!(
+        test.inspect(
+            "db",
+            "{{.Id}} {{.State.StartedAt}} {{.HostConfig}} {{.Config}}"
+        ),
+        before
+    );
     assert_eq!(test.containers(), ["PREFIX-db running"]);
 }
 
@@ -85,8 +100,13 @@ fn what_was_removed_behind_our_back_is_no_fault_of_uninstall() {
 #[test]
 fn parameters_of_an_adopted_container_are_warned_of() {
     let test = Test::new("warned");
-    test.blueprint(&ADOPTED.replace("        stop:", "        create: {inputs: {params: {command: sleep 1}}}\n        stop:"));
-    test.run(&["validate"]).exits(0).says(&["`command` has no effect: an adopted container is never changed"]);
+    test.blueprint(&ADOPTED.replace(
+        "        stop:",
+        "        create: {inputs: {params: {command: sleep 1}}}\n        stop:",
+    ));
+    test.run(&["validate"])
+        .exits(0)
+        .says(&["`command` has no effect: an adopted container is never changed"]);
     test.run(&["validate", "--strict"]).exits(3);
 }
 
@@ -111,10 +131,19 @@ fn a_container_that_was_replaced_is_adopted_anew() {
     test.run(&["install"]).exits(0);
     docker(&["rm", "-f", &test.name("db")]);
     let id = test.foreign("db", &["sleep", "2000"]);
-    let status = test.run(&["status", "--exit-code", "--output", "json"]).exits(6).json();
-    assert_eq!(status["instances"][0]["drift"], json!(["stopped", "replaced"]));
+    let status = test
+        .run(&["status", "--exit-code", "--output", "json"])
+        .exits(6)
+        .json();
+    assert_eq!(
+        status["instances"][0]["drift"],
+        json!(["stopped", "replaced"])
+    );
     let installed = test.run(&["install", "--output", "json"]).exits(0).json();
-    assert_eq!(installed["instances"][0]["runtime_properties"]["container_id"], id);
+    assert_eq!(
+        installed["instances"][0]["runtime_properties"]["container_id"],
+        id
+    );
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db exited"]);
 }
@@ -135,7 +164,9 @@ fn a_running_container_that_somebody_paused_goes_on_again() {
 fn a_container_that_is_adopted_has_one_instance() {
     let test = Test::new("one");
     test.blueprint(&(ADOPTED.to_owned() + "    instances: {deploy: 2}\n"));
-    test.run(&["validate"]).exits(3).says(&["a node that adopts a container has exactly one instance"]);
+    test.run(&["validate"])
+        .exits(3)
+        .says(&["a node that adopts a container has exactly one instance"]);
 }
 
 /// What decides what a container is like; what the engine gives anew each time is left out.
@@ -145,21 +176,39 @@ fn likeness(test: &Test, name: &str) -> Json {
     let id: String = it["Id"].as_str().unwrap().chars().take(12).collect();
     let mut networks = json!({});
     for (network_name, network) in it["NetworkSettings"]["Networks"].as_object().unwrap() {
-        // The engine adds the id, and the host name, which here is the name that it answers to anyway.
+        // The engine adds the id, and the host name, which here is the name that it answers to
+        // anyway.
         let own = |alias: &&Json| **alias != json!(id) && **alias != json!(test.name(name));
-        let aliases: Vec<&Json> = network["Aliases"].as_array().into_iter().flatten().filter(own).collect();
-        networks[network_name] = json!({ "Aliases": aliases, "IPAMConfig": network["IPAMConfig"]["IPv4Address"] });
+        let aliases: Vec<&Json> = network["Aliases"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(own)
+            .collect();
+        networks[network_name] =
+            json!({ "Aliases": aliases, "IPAMConfig": network["IPAMConfig"]["IPv4Address"] });
     }
-    let shares = it["HostConfig"]["NetworkMode"].as_str().unwrap().starts_with("container:");
+    let shares = it["HostConfig"]["NetworkMode"]
+        .as_str()
+        .unwrap()
+        .starts_with("container:");
     let (config, host) = (&mut it["Config"], json!(null));
-    config["Labels"].as_object_mut().unwrap().retain(|label, _| !label.starts_with("dockctl."));
+    config["Labels"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|label, _| !label.starts_with("dockctl."));
     let hostname = config["Hostname"].as_str().unwrap().to_owned();
     // The engine's own choice there, the name here; that of the other where the network is shared.
     if shares || hostname == id || hostname == test.name(name) {
         config["Hostname"] = host;
     }
     // Exposed is what is published, here as there.
-    let mut exposed: Vec<String> = config["ExposedPorts"].as_object().into_iter().flatten().map(|(port, _)| port.clone()).collect();
+    let mut exposed: Vec<String> = config["ExposedPorts"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(port, _)| port.clone())
+        .collect();
     exposed.sort();
     let config = json!({
         "Env": config["Env"], "Cmd": config["Cmd"], "Entrypoint": config["Entrypoint"].as_array().cloned().unwrap_or_default(), "Labels": config["Labels"], "Hostname": config["Hostname"],
@@ -171,8 +220,12 @@ fn likeness(test: &Test, name: &str) -> Json {
     if host["RestartPolicy"]["Name"] == "no" {
         host["RestartPolicy"]["Name"] = "".into();
     }
-    let nothing = |value: &Json| value.is_null() || *value == json!([]) || *value == json!({}) || *value == json!("");
-    host.as_object_mut().unwrap().retain(|field, value| !nothing(value) && field != "ConsoleSize" && field != "NetworkMode");
+    let nothing = |value: &Json| {
+        value.is_null() || *value == json!([]) || *value == json!({}) || *value == json!("")
+    };
+    host.as_object_mut()
+        .unwrap()
+        .retain(|field, value| !nothing(value) && field != "ConsoleSize" && field != "NetworkMode");
     json!({ "image": it["Image"], "config": config, "host": host, "networks": networks })
 }
 
@@ -182,9 +235,33 @@ fn words(text: &str) -> Vec<&str> {
 
 /// The image has an entry point and a variable; these are taken away.
 fn bare(test: &Test) {
-    let (rich, bare, tarball) = (test.name("rich"), test.name("bare"), crate::support::tarball().display().to_string());
-    docker(&["import", "-c", "ENTRYPOINT [\"sleep\"]", "-c", "ENV GONE=1", &tarball, &rich]);
-    docker(&["run", "-d", "--name", &bare, "--entrypoint", "", "-e", "GONE", &rich, "sleep", "1000"]);
+    let (rich, bare, tarball) = (
+        test.name("rich"),
+        test.name("bare"),
+        crate::support::tarball().display().to_string(),
+    );
+    docker(&[
+        "import",
+        "-c",
+        "ENTRYPOINT [\"sleep\"]",
+        "-c",
+        "ENV GONE=1",
+        &tarball,
+        &rich,
+    ]);
+    docker(&[
+        "run",
+        "-d",
+        "--name",
+        &bare,
+        "--entrypoint",
+        "",
+        "-e",
+        "GONE",
+        &rich,
+        "sleep",
+        "1000",
+    ]);
 }
 
 /// Containers as people make them by hand.
@@ -199,26 +276,89 @@ fn by_hand(test: &Test) -> Vec<&'static str> {
     run("plain", &[], &["sleep", "1000"]);
     run(
         "env",
-        &["-e", "A=yes", "-e", "B=22:22 'x' \"y\" #", "-l", "team=a", "-w", "/tmp", "-u", "0:0", "-h", "special"],
+        &[
+            "-e",
+            "A=yes",
+            "-e",
+            "B=22:22 'x' \"y\" #",
+            "-l",
+            "team=a",
+            "-w",
+            "/tmp",
+            "-u",
+            "0:0",
+            "-h",
+            "special",
+        ],
         &["sh", "-c", "sleep 1000 # $A"],
     );
-    run("limits", &words("-m 64m --cpus 0.5 --pids-limit 50 --ulimit nofile=100:200 --shm-size 8m --oom-score-adj 10"), &["sleep", "1000"]);
-    run("ports", &words("-p 127.0.0.1::80 -p 81/udp --expose 90"), &["sleep", "1000"]);
+    run(
+        "limits",
+        &words(
+            "-m 64m --cpus 0.5 --pids-limit 50 --ulimit nofile=100:200 --shm-size 8m --oom-score-adj 10",
+        ),
+        &["sleep", "1000"],
+    );
+    run(
+        "ports",
+        &words("-p 127.0.0.1::80 -p 81/udp --expose 90"),
+        &["sleep", "1000"],
+    );
     let named = format!("{}:/named", test.name("vol"));
-    let mounts = words("-v /tmp:/host:ro -v /anonymous --tmpfs /run:size=1m --mount type=bind,src=/tmp,dst=/m,readonly");
-    run("mounts", &[&["-v", &named], &mounts[..]].concat(), &["sleep", "1000"]);
+    let mounts = words(
+        "-v /tmp:/host:ro -v /anonymous --tmpfs /run:size=1m --mount type=bind,src=/tmp,dst=/m,readonly",
+    );
+    run(
+        "mounts",
+        &[&["-v", &named], &mounts[..]].concat(),
+        &["sleep", "1000"],
+    );
     let health = "--health-cmd true --health-interval 1h --restart on-failure:3 --stop-timeout 1 --stop-signal KILL --init";
     run("health", &words(health), &["sleep", "1000"]);
     let caps = "--cap-add NET_ADMIN --cap-drop CHOWN --security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 --add-host x:1.2.3.4";
     let rest = "--dns 1.1.1.1 --log-opt max-size=1m --read-only";
-    run("caps", &[words(caps), words(rest)].concat(), &["sleep", "1000"]);
-    run("net", &["--network", &network, "--network-alias", "db"], &["sleep", "1000"]);
-    run("shared", &["--network", &format!("container:{}", test.name("plain")), "-it"], &["sleep", "1000"]);
-    run("linked", &["--link", &format!("{}:other", test.name("plain"))], &["sleep", "1000"]);
+    run(
+        "caps",
+        &[words(caps), words(rest)].concat(),
+        &["sleep", "1000"],
+    );
+    run(
+        "net",
+        &["--network", &network, "--network-alias", "db"],
+        &["sleep", "1000"],
+    );
+    run(
+        "shared",
+        &[
+            "--network",
+            &format!("container:{}", test.name("plain")),
+            "-it",
+        ],
+        &["sleep", "1000"],
+    );
+    run(
+        "linked",
+        &["--link", &format!("{}:other", test.name("plain"))],
+        &["sleep", "1000"],
+    );
     run("entry", &["--entrypoint", "sleep"], &["1000"]);
     bare(test);
-    run("volumes", &["--volumes-from", &test.name("mounts"), "--ipc", "host", "--group-add", "99"], &["sleep", "1000"]);
-    vec!["plain", "env", "limits", "ports", "mounts", "health", "caps", "net", "shared", "linked", "entry", "bare", "volumes"]
+    run(
+        "volumes",
+        &[
+            "--volumes-from",
+            &test.name("mounts"),
+            "--ipc",
+            "host",
+            "--group-add",
+            "99",
+        ],
+        &["sleep", "1000"],
+    );
+    vec![
+        "plain", "env", "limits", "ports", "mounts", "health", "caps", "net", "shared", "linked",
+        "entry", "bare", "volumes",
+    ]
 }
 
 #[test]
@@ -230,10 +370,21 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
     let mut arguments: Vec<&str> = vec!["adopt", "--out", "blueprint.yaml"];
     arguments.extend(full.iter().map(String::as_str));
     let run = test.run(&arguments).exits(0);
-    assert!(run.stdout.contains("13 containers written to blueprint.yaml\nadopt with: dockctl install blueprint.yaml"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(
+            "13 containers written to blueprint.yaml\nadopt with: dockctl install blueprint.yaml"
+        ),
+        "{}",
+        run.stdout
+    );
     let path = test.path("blueprint.yaml");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    test.run(&arguments).exits(2).says(&["blueprint.yaml is there already", "--yes writes over it"]);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    test.run(&arguments)
+        .exits(2)
+        .says(&["blueprint.yaml is there already", "--yes writes over it"]);
 
     // Adopting changes nothing, and says nothing of parameters that only write down what is.
     test.run(&["validate", "--strict"]).exits(0);
@@ -248,9 +399,21 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
         docker(&["rm", "-fv", name]);
     }
     let text = fs::read_to_string(&path).unwrap();
-    let (head, networks) = text.split_once(&format!("  {}:\n    type: dockctl.nodes.Network", test.name("back"))).unwrap();
+    let (head, networks) = text
+        .split_once(&format!(
+            "  {}:\n    type: dockctl.nodes.Network",
+            test.name("back")
+        ))
+        .unwrap();
     let own = head.replace("      use_external_resource: true\n", "");
-    fs::write(&path, format!("{own}  {}:\n    type: dockctl.nodes.Network{networks}", test.name("back"))).unwrap();
+    fs::write(
+        &path,
+        format!(
+            "{own}  {}:\n    type: dockctl.nodes.Network{networks}",
+            test.name("back")
+        ),
+    )
+    .unwrap();
     test.run(&["install"]).exits(0);
     for (name, before) in names.iter().zip(&before) {
         assert_eq!(&likeness(&test, name), before, "{name}:\n{text}");
@@ -265,16 +428,52 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
     let image = test.image();
     let label = format!("team={}", test.prefix);
     for name in ["a", "b"] {
-        docker(&["create", "--name", &test.name(name), "-l", &label, &image, "sleep", "1"]);
+        docker(&[
+            "create",
+            "--name",
+            &test.name(name),
+            "-l",
+            &label,
+            &image,
+            "sleep",
+            "1",
+        ]);
     }
-    docker(&["create", "--name", &test.name("c"), "-l", &label, "-l", "dockctl.deployment=other", &image, "sleep", "1"]);
+    docker(&[
+        "create",
+        "--name",
+        &test.name("c"),
+        "-l",
+        &label,
+        "-l",
+        "dockctl.deployment=other",
+        &image,
+        "sleep",
+        "1",
+    ]);
     let filter = format!("label={label}");
-    let run = test.run(&["adopt", "--all", "--filter", &filter, "--output", "json"]).exits(0);
-    let mut nodes: Vec<String> = run.json()["nodes"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    let run = test
+        .run(&["adopt", "--all", "--filter", &filter, "--output", "json"])
+        .exits(0);
+    let mut nodes: Vec<String> = run.json()["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
     nodes.sort();
     assert_eq!(nodes, [test.name("a"), test.name("b")]);
-    run.says(&["belongs to the deployment `other`", "-a` does not run; install will start it"]);
-    test.run(&["adopt", &test.name("absent")]).exits(1).says(&["there is no container", "docker ps -a"]);
-    test.run(&["adopt"]).exits(2).says(&["no container is named"]);
-    test.run(&["adopt", "--all", "--filter", "nonsense"]).exits(2).says(&["it is KEY=VALUE"]);
+    run.says(&[
+        "belongs to the deployment `other`",
+        "-a` does not run; install will start it",
+    ]);
+    test.run(&["adopt", &test.name("absent")])
+        .exits(1)
+        .says(&["there is no container", "docker ps -a"]);
+    test.run(&["adopt"])
+        .exits(2)
+        .says(&["no container is named"]);
+    test.run(&["adopt", "--all", "--filter", "nonsense"])
+        .exits(2)
+        .says(&["it is KEY=VALUE"]);
 }

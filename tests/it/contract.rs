@@ -12,38 +12,85 @@ fn every_command_writes_one_document() {
     let test = Test::new("json");
     test.blueprint(&(SLEEPER.to_owned() + "outputs:\n  ip: {value: {get_attribute: [web, network_settings, IPAddress]}}\n  missing: {value: {get_attribute: [web, no, such]}}\n"));
     let document = |arguments: &[&str]| {
-        let json = test.run(&[arguments, &["--output", "json"]].concat()).exits(0).json();
-        assert_eq!((&json["format"], &json["kind"], &json["ok"]), (&json!(1), &json!(arguments[0]), &json!(true)), "{json}");
+        let json = test
+            .run(&[arguments, &["--output", "json"]].concat())
+            .exits(0)
+            .json();
+        assert_eq!(
+            (&json["format"], &json["kind"], &json["ok"]),
+            (&json!(1), &json!(arguments[0]), &json!(true)),
+            "{json}"
+        );
         json
     };
     assert_eq!(document(&["validate"])["valid"], true);
     let plan = document(&["plan"]);
-    let steps: Vec<&str> = plan["steps"].as_array().unwrap().iter().map(|step| step["operation"].as_str().unwrap()).collect();
+    let steps: Vec<&str> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["operation"].as_str().unwrap())
+        .collect();
     assert_eq!(steps, ["create", "create", "start", "start"]);
     assert_eq!(plan["changes"], true);
     let planned = plan["steps"][0]["instance"].clone();
 
     let installed = document(&["install"]);
-    assert_eq!((&installed["execution"]["outcome"], &installed["execution"]["done"]), (&json!("terminated"), &json!(4)));
-    assert_eq!(installed["instances"][0]["id"], planned, "a plan tells the truth");
+    assert_eq!(
+        (
+            &installed["execution"]["outcome"],
+            &installed["execution"]["done"]
+        ),
+        (&json!("terminated"), &json!(4))
+    );
+    assert_eq!(
+        installed["instances"][0]["id"], planned,
+        "a plan tells the truth"
+    );
     let status = document(&["status"]);
     let instance = &status["instances"][0];
     assert_eq!(
-        (&instance["node"], &instance["index"], &instance["state"], &instance["adopted"]),
+        (
+            &instance["node"],
+            &instance["index"],
+            &instance["state"],
+            &instance["adopted"]
+        ),
         (&json!("web"), &json!(0), &json!("started"), &json!(false))
     );
     assert_eq!(instance["objects"][0]["kind"], "container");
     assert_eq!(instance["objects"][0]["name"], test.name("web"));
-    assert_eq!(instance["objects"][0]["id"], instance["runtime_properties"]["container_id"]);
+    assert_eq!(
+        instance["objects"][0]["id"],
+        instance["runtime_properties"]["container_id"]
+    );
     let outputs = document(&["outputs"]);
-    assert_eq!(outputs["outputs"], json!({ "ip": test.inspect("web", "{{.NetworkSettings.IPAddress}}"), "missing": null }));
-    assert_eq!(document(&["list"])["deployments"][0]["deployment"], test.prefix);
+    assert_eq!(
+        outputs["outputs"],
+        json!({ "ip": test.inspect("web", "{{.NetworkSettings.IPAddress}}"), "missing": null })
+    );
+    assert_eq!(
+        document(&["list"])["deployments"][0]["deployment"],
+        test.prefix
+    );
     let executions = document(&["executions"]);
-    let id = executions["executions"][0]["id"].as_str().unwrap().to_owned();
+    let id = executions["executions"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let events = document(&["executions", &id]);
-    assert_eq!(events["events"].as_array().unwrap().first().unwrap()["event"]["event"], "execution_started");
-    assert_eq!(events["events"].as_array().unwrap().last().unwrap()["event"]["outcome"], "terminated");
-    assert_eq!(document(&["uninstall"])["execution"]["outcome"], "terminated");
+    assert_eq!(
+        events["events"].as_array().unwrap().first().unwrap()["event"]["event"],
+        "execution_started"
+    );
+    assert_eq!(
+        events["events"].as_array().unwrap().last().unwrap()["event"]["outcome"],
+        "terminated"
+    );
+    assert_eq!(
+        document(&["uninstall"])["execution"]["outcome"],
+        "terminated"
+    );
     assert_eq!(document(&["list"])["deployments"], json!([]));
 }
 
@@ -51,12 +98,22 @@ fn every_command_writes_one_document() {
 fn usage_is_exit_code_2_and_a_document_too() {
     let test = Test::new("usage");
     test.run(&["frobnicate"]).exits(2);
-    let json = test.run(&["list", "--no-such-flag", "--output", "json"]).exits(2).json();
-    assert_eq!((&json["ok"], &json["error"]["code"]), (&json!(false), &json!("usage")));
-    test.run(&["status"]).exits(2).says(&["there is no deployment"]);
+    let json = test
+        .run(&["list", "--no-such-flag", "--output", "json"])
+        .exits(2)
+        .json();
+    assert_eq!(
+        (&json["ok"], &json["error"]["code"]),
+        (&json!(false), &json!("usage"))
+    );
+    test.run(&["status"])
+        .exits(2)
+        .says(&["there is no deployment"]);
     test.run(&["install", "-d", "Not a name"]).exits(3);
     test.blueprint(SLEEPER);
-    test.run(&["install", "-d", "Not a name"]).exits(2).says(&["cannot be the name of a deployment"]);
+    test.run(&["install", "-d", "Not a name"])
+        .exits(2)
+        .says(&["cannot be the name of a deployment"]);
     test.run(&["--version"]).exits(0);
 }
 
@@ -65,33 +122,81 @@ fn progress_goes_to_standard_error_and_the_result_to_standard_output() {
     let test = Test::new("streams");
     test.blueprint(SLEEPER);
     let plain = test.run(&["install"]).exits(0);
-    let stamped = |line: &str| line.len() > 21 && line.as_bytes()[4] == b'-' && line.as_bytes()[19] == b'Z';
-    assert!(plain.stderr.lines().all(stamped), "off a terminal each line has a time stamp:\n{}", plain.stderr);
+    let stamped =
+        |line: &str| line.len() > 21 && line.as_bytes()[4] == b'-' && line.as_bytes()[19] == b'Z';
+    assert!(
+        plain.stderr.lines().all(stamped),
+        "off a terminal each line has a time stamp:\n{}",
+        plain.stderr
+    );
     assert!(plain.stdout.starts_with("INSTANCE"), "{}", plain.stdout);
     let lines = test.run(&["uninstall", "--progress", "json"]).exits(0);
-    let events: Vec<Json> = lines.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.iter().all(|event| event["version"] == 1 && event["event"].is_string()));
-    assert!(events.iter().any(|event| event["event"] == "task_succeeded" && event["operation"] == "delete"));
-    assert!(test.run(&["install", "--progress", "quiet"]).exits(0).stderr.is_empty());
+    let events: Vec<Json> = lines
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        events
+            .iter()
+            .all(|event| event["version"] == 1 && event["event"].is_string())
+    );
+    assert!(
+        events
+            .iter()
+            .any(|event| event["event"] == "task_succeeded" && event["operation"] == "delete")
+    );
+    assert!(
+        test.run(&["install", "--progress", "quiet"])
+            .exits(0)
+            .stderr
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_terminal_gets_a_live_view() {
     let test = Test::new("tty");
     let slow = "\"sh -c 'sleep 1; exec sleep $((1000 + 1))'\"";
-    test.blueprint(&SLEEPER.replace("sleep 1000", slow).replace("[sleep]", "['sleep 1001']"));
+    test.blueprint(
+        &SLEEPER
+            .replace("sleep 1000", slow)
+            .replace("[sleep]", "['sleep 1001']"),
+    );
     let inner = test.command(&["install"]);
     let line = format!("{} install", inner.get_program().to_string_lossy());
     let mut command = Command::new("script");
-    command.args(["-qec", &line, "/dev/null"]).current_dir(test.folder.path()).stdin(Stdio::null()).env("TERM", "xterm");
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("NO_COLOR");
-    let output = command.output().expect("script starts; it belongs to every Debian");
+    command
+        .args(["-qec", &line, "/dev/null"])
+        .current_dir(test.folder.path())
+        .stdin(Stdio::null())
+        .env("TERM", "xterm");
+    command
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env_remove("NO_COLOR");
+    let output = command
+        .output()
+        .expect("script starts; it belongs to every Debian");
     let screen = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{screen}");
-    for part in ["3/4 steps", "✓", "waiting for sleep 1001", "\u{1b}[", "INSTANCE", "install terminated"] {
+    for part in [
+        "3/4 steps",
+        "✓",
+        "waiting for sleep 1001",
+        "\u{1b}[",
+        "INSTANCE",
+        "install terminated",
+    ] {
         assert!(screen.contains(part), "`{part}` is not in:\n{screen}");
     }
-    assert!(!screen.contains("] done: "), "plain lines on a terminal:\n{screen}");
+    assert!(
+        !screen.contains("] done: "),
+        "plain lines on a terminal:\n{screen}"
+    );
 }
 
 #[test]
@@ -99,7 +204,10 @@ fn a_reader_that_went_away_is_no_error() {
     let test = Test::new("pipe");
     let program = env!("CARGO_BIN_EXE_dockctl");
     let run = Command::new("sh")
-        .args(["-c", &format!("{program} --help | true; {program} list --all | true")])
+        .args([
+            "-c",
+            &format!("{program} --help | true; {program} list --all | true"),
+        ])
         .env("DOCKCTL_STATE_DIR", test.path("state"))
         .output()
         .unwrap();
@@ -110,20 +218,50 @@ fn a_reader_that_went_away_is_no_error() {
 fn flags_can_be_set_by_the_environment() {
     let test = Test::new("env");
     test.blueprint(SLEEPER);
-    let run = test.command(&["plan"]).env("DOCKCTL_OUTPUT", "json").env("DOCKCTL_SEED", "7").output().unwrap();
-    let again = test.run(&["plan", "--output", "json", "--seed", "7"]).json();
+    let run = test
+        .command(&["plan"])
+        .env("DOCKCTL_OUTPUT", "json")
+        .env("DOCKCTL_SEED", "7")
+        .output()
+        .unwrap();
+    let again = test
+        .run(&["plan", "--output", "json", "--seed", "7"])
+        .json();
     assert_eq!(serde_json::from_slice::<Json>(&run.stdout).unwrap(), again);
-    for (variable, value, code) in
-        [("DOCKCTL_STRICT", "1", 0), ("DOCKCTL_STRICT", "", 0), ("DOCKCTL_YES", "no", 0), ("DOCKCTL_EXIT_CODE", "yes", 6)]
-    {
-        let run = test.command(&["plan"]).env(variable, value).output().unwrap();
-        assert_eq!(run.status.code(), Some(code), "{variable}={value}: {}", String::from_utf8_lossy(&run.stderr));
+    for (variable, value, code) in [
+        ("DOCKCTL_STRICT", "1", 0),
+        ("DOCKCTL_STRICT", "", 0),
+        ("DOCKCTL_YES", "no", 0),
+        ("DOCKCTL_EXIT_CODE", "yes", 6),
+    ] {
+        let run = test
+            .command(&["plan"])
+            .env(variable, value)
+            .output()
+            .unwrap();
+        assert_eq!(
+            run.status.code(),
+            Some(code),
+            "{variable}={value}: {}",
+            String::from_utf8_lossy(&run.stderr)
+        );
     }
     // What is typed beats what is set.
-    let run = test.command(&["uninstall", "another"]).env("DOCKCTL_DEPLOYMENT", "one").output().unwrap();
+    let run = test
+        .command(&["uninstall", "another"])
+        .env("DOCKCTL_DEPLOYMENT", "one")
+        .output()
+        .unwrap();
     assert!(String::from_utf8_lossy(&run.stdout).contains("`another` is not installed"));
-    let run = test.command(&["frobnicate"]).env("DOCKCTL_OUTPUT", "json").output().unwrap();
-    assert_eq!(serde_json::from_slice::<Json>(&run.stdout).unwrap()["error"]["code"], "usage");
+    let run = test
+        .command(&["frobnicate"])
+        .env("DOCKCTL_OUTPUT", "json")
+        .output()
+        .unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Json>(&run.stdout).unwrap()["error"]["code"],
+        "usage"
+    );
 }
 
 #[test]
@@ -134,12 +272,26 @@ fn a_deployment_is_named_after_its_folder() {
     test.blueprint(SLEEPER);
     std::fs::rename(test.path("blueprint.yaml"), folder.join("blueprint.yaml")).unwrap();
     let in_folder = |arguments: &[&str]| {
-        let output = test.command(arguments).env_remove("DOCKCTL_DEPLOYMENT").current_dir(&folder).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = test
+            .command(arguments)
+            .env_remove("DOCKCTL_DEPLOYMENT")
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     in_folder(&["install"]);
-    let label = docker(&["inspect", "--format", "{{index .Config.Labels \"dockctl.deployment\"}}", &test.name("web")]);
+    let label = docker(&[
+        "inspect",
+        "--format",
+        "{{index .Config.Labels \"dockctl.deployment\"}}",
+        &test.name("web"),
+    ]);
     assert_eq!(label, format!("{}-app", test.prefix));
     assert!(in_folder(&["status"]).contains("started"));
     in_folder(&["uninstall"]);
@@ -150,7 +302,11 @@ fn a_deployment_is_named_after_its_folder() {
 fn the_blueprint_in_the_readme_is_valid() {
     let test = Test::new("readme");
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    let blueprint = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the README shows a blueprint");
+    let blueprint = readme
+        .split("```yaml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("the README shows a blueprint");
     test.write("demo-image.tar", "it only has to be there");
     test.write("shown.yaml", blueprint);
     test.run(&["validate", "shown.yaml", "--strict"]).exits(0);

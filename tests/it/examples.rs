@@ -5,18 +5,29 @@ use serde_json::json;
 use std::fs;
 
 fn example(name: &str) -> String {
-    project().join("blueprints").join(name).display().to_string()
+    project()
+        .join("blueprints")
+        .join(name)
+        .display()
+        .to_string()
 }
 
 #[test]
 fn every_example_is_valid_and_has_a_page_about_it() {
     let test = Test::new("valid");
     let mut seen = Vec::new();
-    for entry in fs::read_dir(project().join("blueprints")).unwrap().flatten().filter(|entry| entry.path().join("blueprint.yaml").exists())
+    for entry in fs::read_dir(project().join("blueprints"))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().join("blueprint.yaml").exists())
     {
         let name = entry.file_name().into_string().unwrap();
-        test.run(&["validate", "--strict", &example(&name)]).exits(0);
-        assert!(entry.path().join("README.md").exists(), "{name} has no README.md");
+        test.run(&["validate", "--strict", &example(&name)])
+            .exits(0);
+        assert!(
+            entry.path().join("README.md").exists(),
+            "{name} has no README.md"
+        );
         seen.push(name);
     }
     seen.sort();
@@ -26,12 +37,20 @@ fn every_example_is_valid_and_has_a_page_about_it() {
 #[test]
 fn hello_serves_its_page() {
     let test = Test::new("hello");
-    let (port, name) = (format!("port={}", free_port()), format!("name={}", test.name("web")));
-    test.run(&["install", &example("hello"), "-i", &port, "-i", &name]).exits(0);
-    test.run(&["plan", &example("hello"), "--exit-code"]).exits(0);
+    let (port, name) = (
+        format!("port={}", free_port()),
+        format!("name={}", test.name("web")),
+    );
+    test.run(&["install", &example("hello"), "-i", &port, "-i", &name])
+        .exits(0);
+    test.run(&["plan", &example("hello"), "--exit-code"])
+        .exits(0);
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert!(fetch(outputs["outputs"]["url"].as_str().unwrap()).contains("Hello from a blueprint"));
-    assert_eq!(outputs["outputs"]["address"], test.inspect("web", "{{.NetworkSettings.IPAddress}}"));
+    assert_eq!(
+        outputs["outputs"]["address"],
+        test.inspect("web", "{{.NetworkSettings.IPAddress}}")
+    );
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
@@ -39,39 +58,107 @@ fn hello_serves_its_page() {
 #[test]
 fn nodecellar_passes_a_request_through_three_containers() {
     let test = Test::new("cellar");
-    let (port, prefix) = (format!("port={}", free_port()), format!("prefix={}", test.prefix));
-    let arguments = [example("nodecellar"), "-i".into(), port.clone(), "-i".into(), prefix.clone()];
-    let arguments: Vec<&str> = ["install"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let (port, prefix) = (
+        format!("port={}", free_port()),
+        format!("prefix={}", test.prefix),
+    );
+    let arguments = [
+        example("nodecellar"),
+        "-i".into(),
+        port.clone(),
+        "-i".into(),
+        prefix.clone(),
+    ];
+    let arguments: Vec<&str> = ["install"]
+        .into_iter()
+        .chain(arguments.iter().map(String::as_str))
+        .collect();
     let installed = test.run(&arguments).exits(0);
-    test.run(&["plan", &example("nodecellar"), "--exit-code"]).exits(0);
-    let done = |container: &str| installed.stderr.find(&format!("done: create container {}-{container}", test.prefix)).unwrap();
-    let ready = |container: &str| installed.stderr.find(&format!("done: wait for processes [\"{container}")).unwrap();
-    assert!(ready("nc") < done("app") && ready("httpd -f -p 8080") < done("proxy"), "{}", installed.stderr);
+    test.run(&["plan", &example("nodecellar"), "--exit-code"])
+        .exits(0);
+    let done = |container: &str| {
+        installed
+            .stderr
+            .find(&format!(
+                "done: create container {}-{container}",
+                test.prefix
+            ))
+            .unwrap()
+    };
+    let ready = |container: &str| {
+        installed
+            .stderr
+            .find(&format!("done: wait for processes [\"{container}"))
+            .unwrap()
+    };
+    assert!(
+        ready("nc") < done("app") && ready("httpd -f -p 8080") < done("proxy"),
+        "{}",
+        installed.stderr
+    );
 
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert!(fetch(outputs["outputs"]["url"].as_str().unwrap()).contains("Romanee-Conti 1945"));
-    assert_eq!(outputs["outputs"]["ports"]["80/tcp"][0]["HostPort"], port.trim_start_matches("port="));
+    assert_eq!(
+        outputs["outputs"]["ports"]["80/tcp"][0]["HostPort"],
+        port.trim_start_matches("port=")
+    );
     let status = test.run(&["status", "--output", "json"]).exits(0).json();
     assert!(
-        status["instances"].as_array().unwrap().iter().all(|instance| instance["state"] == "started" && instance["drift"] == json!([]))
+        status["instances"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|instance| instance["state"] == "started" && instance["drift"] == json!([]))
     );
 
     let removed = test.run(&["uninstall"]).exits(0);
     let gone = |node: &str| removed.stderr.find(&format!("[{node}_")).unwrap();
-    assert!(gone("proxy") < gone("application") && gone("application") < gone("database") && gone("database") < gone("host"));
+    assert!(
+        gone("proxy") < gone("application")
+            && gone("application") < gone("database")
+            && gone("database") < gone("host")
+    );
     assert!(test.containers().is_empty());
 }
 
 #[test]
 fn adopt_joins_an_existing_container_and_leaves_it_as_it_was() {
     let test = Test::new("join");
-    let id = test.foreign("legacy", &["nc", "-ll", "-p", "27017", "-e", "cat", "/nodecellar/db/wines"]);
-    let (existing, name) = (format!("existing={}", test.name("legacy")), format!("name={}", test.name("client")));
-    test.run(&["install", &example("adopt"), "-i", &existing, "-i", &name]).exits(0);
-    test.run(&["plan", &example("adopt"), "--exit-code"]).exits(0);
-    let wines = docker(&["exec", &test.name("client"), "sh", "-c", "nc $DB_HOST 27017 </dev/null"]);
+    let id = test.foreign(
+        "legacy",
+        &[
+            "nc",
+            "-ll",
+            "-p",
+            "27017",
+            "-e",
+            "cat",
+            "/nodecellar/db/wines",
+        ],
+    );
+    let (existing, name) = (
+        format!("existing={}", test.name("legacy")),
+        format!("name={}", test.name("client")),
+    );
+    test.run(&["install", &example("adopt"), "-i", &existing, "-i", &name])
+        .exits(0);
+    test.run(&["plan", &example("adopt"), "--exit-code"])
+        .exits(0);
+    let wines = docker(&[
+        "exec",
+        &test.name("client"),
+        "sh",
+        "-c",
+        "nc $DB_HOST 27017 </dev/null",
+    ]);
     assert!(wines.contains("Penfolds Grange 1951"), "{wines}");
-    assert!(test.run(&["status"]).exits(0).stdout.contains("legacy (adopted)"));
+    assert!(
+        test.run(&["status"])
+            .exits(0)
+            .stdout
+            .contains("legacy (adopted)")
+    );
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-legacy exited"]);
     assert_eq!(test.inspect("legacy", "{{.Id}}"), id);

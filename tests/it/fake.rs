@@ -1,4 +1,5 @@
-//! An engine that lies: HTTP on a unix socket. What a test says nothing of goes to the real engine, and comes back as it is.
+//! An engine that lies: HTTP on a unix socket. What a test says nothing of goes to the real engine,
+//! and comes back as it is.
 
 use crate::support::{Run, Test};
 use serde_json::Value as Json;
@@ -22,7 +23,8 @@ pub(crate) enum Answer {
     Silence,
 }
 
-/// Answers by method and path; the path without its version and parameters, in which `*` stands for one part.
+/// Answers by method and path; the path without its version and parameters, in which `*` stands for
+/// one part.
 type Answers = Arc<Mutex<Vec<(String, String, Answer)>>>;
 
 /// It lies for as long as it is held.
@@ -62,14 +64,19 @@ impl Fake {
     pub(crate) fn run(&self, test: &Test, arguments: &[&str]) -> Run {
         let command = test.command(arguments);
         let mut limited = std::process::Command::new("bash");
-        limited.args(["-c", "ulimit -v 2000000; exec \"$@\"", "bash"]).arg(command.get_program()).args(command.get_args());
+        limited
+            .args(["-c", "ulimit -v 2000000; exec \"$@\"", "bash"])
+            .arg(command.get_program())
+            .args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => limited.env(name, value),
                 None => limited.env_remove(name),
             };
         }
-        limited.env("DOCKER_HOST", format!("unix://{}", self.socket.display())).stdin(std::process::Stdio::null());
+        limited
+            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+            .stdin(std::process::Stdio::null());
         limited.current_dir(test.folder.path());
         Run::of(&limited.output().unwrap())
     }
@@ -78,21 +85,39 @@ impl Fake {
 fn serve(mut client: UnixStream, answers: &Answers) -> std::io::Result<()> {
     let (head, body) = request(&mut client)?;
     let mut words = head.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let lie = answers.lock().unwrap().iter().find(|(known, of, _)| known == method && is_at(of, path)).map(|(_, _, answer)| answer.clone());
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let lie = answers
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|(known, of, _)| known == method && is_at(of, path))
+        .map(|(_, _, answer)| answer.clone());
     match lie {
         None => forward(client, &head, &body),
         Some(Answer::Json(status, json)) => {
             let text = json.to_string();
             let kind = "Content-Type: application/json\r\nConnection: close";
-            write!(client, "HTTP/1.1 {status} x\r\n{kind}\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+            write!(
+                client,
+                "HTTP/1.1 {status} x\r\n{kind}\r\nContent-Length: {}\r\n\r\n{text}",
+                text.len()
+            )
         }
         Some(Answer::Bytes(status, bytes, times)) => {
-            write!(client, "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")?;
+            write!(
+                client,
+                "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+            )?;
             (0..times).try_for_each(|_| client.write_all(&bytes))
         }
         Some(Answer::Silence) => {
-            write!(client, "HTTP/1.1 200 x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            write!(
+                client,
+                "HTTP/1.1 200 x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )?;
             client.set_read_timeout(Some(Duration::from_mins(1)))?;
             client.read(&mut [0; 1]).map(drop)
         }
@@ -107,9 +132,15 @@ fn request(client: &mut UnixStream) -> std::io::Result<(String, Vec<u8>)> {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let lower = head.to_lowercase();
-            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
-            let is_whole =
-                if lower.contains("transfer-encoding: chunked") { bytes.ends_with(b"0\r\n\r\n") } else { bytes.len() >= end + 4 + length };
+            let length = lower
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok())
+                .unwrap_or(0);
+            let is_whole = if lower.contains("transfer-encoding: chunked") {
+                bytes.ends_with(b"0\r\n\r\n")
+            } else {
+                bytes.len() >= end + 4 + length
+            };
             if is_whole {
                 return Ok((head, bytes[end + 4..].to_vec()));
             }
@@ -124,17 +155,35 @@ fn request(client: &mut UnixStream) -> std::io::Result<(String, Vec<u8>)> {
 fn is_at(of: &str, path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let is_version = |part: &str| part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let parts = if parts.first().is_some_and(|part| is_version(part)) { &parts[1..] } else { &parts[..] };
+    let is_version = |part: &str| {
+        part.strip_prefix('v')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let parts = if parts.first().is_some_and(|part| is_version(part)) {
+        &parts[1..]
+    } else {
+        &parts[..]
+    };
     let of: Vec<&str> = of.split('/').filter(|part| !part.is_empty()).collect();
-    of.len() == parts.len() && of.iter().zip(parts).all(|(of, part)| *of == "*" || of == part)
+    of.len() == parts.len()
+        && of
+            .iter()
+            .zip(parts)
+            .all(|(of, part)| *of == "*" || of == part)
 }
 
 /// Passes a request on to the real engine, and its answer back.
 fn forward(mut client: UnixStream, head: &str, body: &[u8]) -> std::io::Result<()> {
     let mut engine = UnixStream::connect("/var/run/docker.sock")?;
-    let lines: Vec<&str> = head.lines().filter(|line| !line.to_lowercase().starts_with("connection:")).collect();
-    write!(engine, "{}\r\nConnection: close\r\n\r\n", lines.join("\r\n"))?;
+    let lines: Vec<&str> = head
+        .lines()
+        .filter(|line| !line.to_lowercase().starts_with("connection:"))
+        .collect();
+    write!(
+        engine,
+        "{}\r\nConnection: close\r\n\r\n",
+        lines.join("\r\n")
+    )?;
     engine.write_all(body)?;
     std::io::copy(&mut engine, &mut client).map(drop)
 }

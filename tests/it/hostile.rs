@@ -1,4 +1,5 @@
-//! Hostile and broken text: always a diagnostic, never a crash. A sample of what `scripts/fuzz` does at length.
+//! Hostile and broken text: always a diagnostic, never a crash. A sample of what `scripts/fuzz`
+//! does at length.
 
 use crate::support::Test;
 use dockctl::{
@@ -25,19 +26,42 @@ relationships:
 fn codes(text: &str) -> Vec<&'static str> {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
-    let network = catalog::Network { offline: true, cache: None };
-    let ast = catalog::follow(file, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults);
+    let network = catalog::Network {
+        offline: true,
+        cache: None,
+    };
+    let ast = catalog::follow(
+        file,
+        &catalog::Options {
+            network,
+            rules: Vec::new(),
+        },
+        &mut sources,
+        &mut faults,
+    );
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
     let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
     let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
     if !faults.iter().any(Diagnostic::is_error) {
-        let instances = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
+        let instances = model::expand(
+            &blueprint,
+            &[],
+            &mut fastrand::Rng::with_seed(1),
+            &mut faults,
+        );
         if !faults.iter().any(Diagnostic::is_error) {
-            let _ = (normal::plan(&blueprint, Stage::Deployed { inputs: &inputs }), normal::shape(&instances));
+            let _ = (
+                normal::plan(&blueprint, Stage::Deployed { inputs: &inputs }),
+                normal::shape(&instances),
+            );
         }
     }
     let _ = render::render(&faults, &sources, false);
-    let mut codes: Vec<_> = faults.iter().filter(|fault| fault.is_error()).map(|fault| fault.code.as_str()).collect();
+    let mut codes: Vec<_> = faults
+        .iter()
+        .filter(|fault| fault.is_error())
+        .map(|fault| fault.code.as_str())
+        .collect();
     codes.dedup();
     codes
 }
@@ -53,7 +77,9 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
         text
     });
     let contained = |count: usize| {
-        let mut text = format!("{START}{TYPES}node_templates:\n  n0: {{type: t, instances: {{deploy: 100}}}}\n");
+        let mut text = format!(
+            "{START}{TYPES}node_templates:\n  n0: {{type: t, instances: {{deploy: 100}}}}\n"
+        );
         for n in 1..count {
             let _ = writeln!(
                 text,
@@ -65,21 +91,33 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
     };
     let all_to_all = "node_templates:\n  a: {type: t, instances: {deploy: 9000}}\n  b: {type: t, instances: {deploy: 9000}, relationships: [{type: cloudify.relationships.depends_on, target: a}]}\n";
     let wide: String = (0..10).fold(String::new(), |mut text, n| {
-        let _ = writeln!(text, "  d{n}: {{properties: {{a: {{type: d{m}}}, b: {{type: d{m}}}}}}}", m = n + 1);
+        let _ = writeln!(
+            text,
+            "  d{n}: {{properties: {{a: {{type: d{m}}}, b: {{type: d{m}}}}}}}",
+            m = n + 1
+        );
         text
     });
     let filled = (0..1000).fold(
         format!("{START}data_types:\n{wide}  d10: {{}}\nnode_types: {{t: {{properties: {{x: {{type: d0}}}}}}}}\nnode_templates:\n"),
         |text, n| text + &format!("  n{n}: {{type: t, properties: {{x: {{a: {{}}}}}}}}\n"),
     );
-    let lookups = (0..300)
-        .fold(format!("{START}outputs: {{o: {{value: {{get_input: i0}}}}}}\ninputs:\n  i300: {{default: 1}}\n"), |text, n| {
-            text + &format!("  i{n}: {{default: {{get_input: i{}}}}}\n", n + 1)
-        });
+    let lookups = (0..300).fold(
+        format!(
+            "{START}outputs: {{o: {{value: {{get_input: i0}}}}}}\ninputs:\n  i300: {{default: 1}}\n"
+        ),
+        |text, n| text + &format!("  i{n}: {{default: {{get_input: i{}}}}}\n", n + 1),
+    );
     for (what, text) in [
         ("data types that fan out in a thousand nodes", filled),
         ("inputs that lead from one to the next", lookups),
-        ("an alias bomb", format!("{START}dsl_definitions:\n{}", bomb.replace("a0:", "  a0:").replace("\na", "\n  a"))),
+        (
+            "an alias bomb",
+            format!(
+                "{START}dsl_definitions:\n{}",
+                bomb.replace("a0:", "  a0:").replace("\na", "\n  a")
+            ),
+        ),
         ("a long line of ancestors", format!("{START}{chain}")),
         (
             "a billion instances",
@@ -88,8 +126,18 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
             ),
         ),
         ("instances in instances", contained(6)),
-        ("relationships from all to all", format!("{START}{TYPES}{all_to_all}")),
-        ("deep nesting", format!("{START}metadata: {{a: {}1{}}}", "[".repeat(220), "]".repeat(220))),
+        (
+            "relationships from all to all",
+            format!("{START}{TYPES}{all_to_all}"),
+        ),
+        (
+            "deep nesting",
+            format!(
+                "{START}metadata: {{a: {}1{}}}",
+                "[".repeat(220),
+                "]".repeat(220)
+            ),
+        ),
     ] {
         assert_eq!(codes(&text), ["D0004"], "{what}");
     }
@@ -98,9 +146,14 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
 #[test]
 fn a_file_under_a_thousand_namespaces_is_refused_by_a_limit() {
     let test = Test::new("namespaces");
-    let types: String = (0..300).map(|n| format!("  t{n}: {{properties: {{a: {{default: 1}}, b: {{default: x}}}}}}\n")).collect();
+    let types: String = (0..300)
+        .map(|n| format!("  t{n}: {{properties: {{a: {{default: 1}}, b: {{default: x}}}}}}\n"))
+        .collect();
     let imports = "imports: [n0--blueprint.yaml, n1--blueprint.yaml, n2--blueprint.yaml]";
-    test.write("blueprint.yaml", &format!("{START}{imports}\nnode_types:\n{types}"));
+    test.write(
+        "blueprint.yaml",
+        &format!("{START}{imports}\nnode_types:\n{types}"),
+    );
     test.run(&["validate"]).exits(3).says(&["error[D0004]"]);
 }
 
@@ -108,11 +161,23 @@ fn a_file_under_a_thousand_namespaces_is_refused_by_a_limit() {
 fn a_flood_of_faults_is_counted_and_each_is_shown_near_its_place() {
     let test = Test::new("flood");
     let inputs: Vec<String> = (0..30_000).map(|n| format!("ä{n}: {{typ: x}}")).collect();
-    test.write("blueprint.yaml", &format!("{START}inputs: {{{}}}\n", inputs.join(", ")));
+    test.write(
+        "blueprint.yaml",
+        &format!("{START}inputs: {{{}}}\n", inputs.join(", ")),
+    );
     let told = test.run(&["validate", "--output", "json"]).exits(3);
     let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    assert_eq!((json["diagnostics"].as_array().unwrap().len(), &json["omitted"]), (10_000, &20_000.into()));
-    let column = format!("inputs: {{{}, ä5000: {{", inputs[..5000].join(", ")).chars().count() + 1;
+    assert_eq!(
+        (
+            json["diagnostics"].as_array().unwrap().len(),
+            &json["omitted"]
+        ),
+        (10_000, &20_000.into())
+    );
+    let column = format!("inputs: {{{}, ä5000: {{", inputs[..5000].join(", "))
+        .chars()
+        .count()
+        + 1;
     assert_eq!(json["diagnostics"][5000]["column"], column);
     let shown = told.stderr.split("\n\n").nth(1500).unwrap();
     assert!(shown.contains("typ: x") && shown.len() < 1000, "{shown}");
@@ -120,7 +185,9 @@ fn a_flood_of_faults_is_counted_and_each_is_shown_near_its_place() {
 
 #[test]
 fn broken_text_is_told_so() {
-    let deep_block: String = (0..20_000).map(|n| format!("{}a:\n", " ".repeat(n % 400))).collect();
+    let deep_block: String = (0..20_000)
+        .map(|n| format!("{}a:\n", " ".repeat(n % 400)))
+        .collect();
     for text in [
         "[".repeat(100_000),
         "{".repeat(100_000),
@@ -143,20 +210,36 @@ fn broken_text_is_told_so() {
 fn line_ends_and_byte_order_marks_are_no_trouble() {
     let text = format!("\u{feff}{START}inputs:\n  a: {{default: 1}}\n").replace('\n', "\r\n");
     assert!(codes(&text).is_empty());
-    assert!(codes(&format!("{START}metadata: {{a: {}}}", "x".repeat(5_000_000))).is_empty(), "a huge scalar is only text");
+    assert!(
+        codes(&format!(
+            "{START}metadata: {{a: {}}}",
+            "x".repeat(5_000_000)
+        ))
+        .is_empty(),
+        "a huge scalar is only text"
+    );
 }
 
 #[test]
 fn what_is_no_file_of_text_is_refused() {
     let test = Test::new("nofile");
     fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9, b'\n']).unwrap();
-    fs::write(test.path("wide.yaml"), "a: b\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+    fs::write(
+        test.path("wide.yaml"),
+        "a: b\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<_>>(),
+    )
+    .unwrap();
     for import in ["latin.yaml", ".", "/dev/zero"] {
         test.write("blueprint.yaml", &format!("{START}imports: [{import}]\n"));
         test.run(&["validate"]).exits(3).says(&["error[D0014]"]);
     }
     test.run(&["validate", "wide.yaml"]).exits(3);
-    test.run(&["validate", "/dev/zero"]).exits(3).says(&["is not a regular file"]);
+    test.run(&["validate", "/dev/zero"])
+        .exits(3)
+        .says(&["is not a regular file"]);
 }
 
 /// Every file of the corpus, as it is and torn in a thousand ways.
@@ -188,7 +271,10 @@ fn torn_blueprints_never_crash() {
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/blueprint");
     let mut random = fastrand::Rng::with_seed(11);
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() > 100);
     for path in files {

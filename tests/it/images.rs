@@ -30,7 +30,10 @@ impl Server {
     fn new(files: HashMap<&'static str, Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let server = Self { address, asked: Arc::default() };
+        let server = Self {
+            address,
+            asked: Arc::default(),
+        };
         let asked = server.asked.clone();
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
@@ -42,12 +45,21 @@ impl Server {
                 let head = match file {
                     None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
                     Some(text) if text.starts_with(b"-> ") => {
-                        format!("HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", String::from_utf8_lossy(&text[3..]))
+                        format!(
+                            "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+                            String::from_utf8_lossy(&text[3..])
+                        )
                     }
-                    Some(text) => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len()),
+                    Some(text) => format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                        text.len()
+                    ),
                 };
                 let _ = stream.write_all(head.as_bytes());
-                let _ = stream.write_all(file.filter(|text| !text.starts_with(b"-> ")).map_or(&[], Vec::as_slice));
+                let _ = stream.write_all(
+                    file.filter(|text| !text.starts_with(b"-> "))
+                        .map_or(&[], Vec::as_slice),
+                );
             }
         });
         server
@@ -69,13 +81,19 @@ fn works(test: &Test, image: &str) {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The demo image with something in it that no other has.
 fn unique(test: &Test) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    for entry in tar::Archive::new(fs::File::open(tarball()).unwrap()).entries().unwrap() {
+    for entry in tar::Archive::new(fs::File::open(tarball()).unwrap())
+        .entries()
+        .unwrap()
+    {
         let entry = entry.unwrap();
         let (mut header, path) = (entry.header().clone(), entry.path().unwrap().into_owned());
         match entry.link_name().unwrap().map(std::borrow::Cow::into_owned) {
@@ -110,17 +128,31 @@ fn tarballs_are_brought_however_they_are_compressed() {
         gzip.write_all(&plain).unwrap();
         let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
         bzip2.write_all(&plain).unwrap();
-        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+        let mut xz =
+            lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
         xz.write_all(&plain).unwrap();
-        let zstd = ruzstd::encoding::compress_to_vec(&plain[..], ruzstd::encoding::CompressionLevel::Fastest);
-        for (ending, bytes) in
-            [("gz", gzip.finish().unwrap()), ("bz2", bzip2.finish().unwrap()), ("xz", xz.finish().unwrap()), ("zst", zstd)]
-        {
+        let zstd = ruzstd::encoding::compress_to_vec(
+            &plain[..],
+            ruzstd::encoding::CompressionLevel::Fastest,
+        );
+        for (ending, bytes) in [
+            ("gz", gzip.finish().unwrap()),
+            ("bz2", bzip2.finish().unwrap()),
+            ("xz", xz.finish().unwrap()),
+            ("zst", zstd),
+        ] {
             // The name says nothing: the content does.
             fs::write(test.path(&format!("{kind}-{ending}")), bytes).unwrap();
-            works(&test, &format!("{{src: {kind}-{ending}, repository: PREFIX-{kind}, tag: {ending}}}"));
-            let layers =
-                docker(&["inspect", "--format", "{{len .RootFS.Layers}} {{.Config.Cmd}}", &format!("{}-{kind}:{ending}", test.prefix)]);
+            works(
+                &test,
+                &format!("{{src: {kind}-{ending}, repository: PREFIX-{kind}, tag: {ending}}}"),
+            );
+            let layers = docker(&[
+                "inspect",
+                "--format",
+                "{{len .RootFS.Layers}} {{.Config.Cmd}}",
+                &format!("{}-{kind}:{ending}", test.prefix),
+            ]);
             assert!(layers.starts_with("1 "), "{layers}");
             docker(&["rmi", "-f", &format!("{}-{kind}:{ending}", test.prefix)]);
         }
@@ -144,10 +176,15 @@ fn layout(test: &Test) -> Vec<(String, Vec<u8>)> {
     let manifest = manifest.to_string().into_bytes();
     let index = json!({ "schemaVersion": 2, "manifests": [{ "digest": format!("sha256:{}", sha256(&manifest)) }] });
     let mut files = vec![
-        ("oci-layout".to_owned(), br#"{"imageLayoutVersion": "1.0.0"}"#.to_vec()),
+        (
+            "oci-layout".to_owned(),
+            br#"{"imageLayoutVersion": "1.0.0"}"#.to_vec(),
+        ),
         ("index.json".to_owned(), index.to_string().into_bytes()),
     ];
-    files.extend([layer, config, manifest].map(|blob| (format!("blobs/sha256/{}", sha256(&blob)), blob)));
+    files.extend(
+        [layer, config, manifest].map(|blob| (format!("blobs/sha256/{}", sha256(&blob)), blob)),
+    );
     files
 }
 
@@ -164,12 +201,22 @@ fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
     fs::write(test.path("layout.tar"), archive.into_inner().unwrap()).unwrap();
     for src in ["layout.tar", "folder"] {
         works(&test, &format!("{{src: {src}, repository: PREFIX-oci}}"));
-        assert_eq!(docker(&["inspect", "--format", "{{index .Config.Env 0}}", &format!("{}-oci", test.prefix)]), "FROM=layout");
+        assert_eq!(
+            docker(&[
+                "inspect",
+                "--format",
+                "{{index .Config.Env 0}}",
+                &format!("{}-oci", test.prefix)
+            ]),
+            "FROM=layout"
+        );
         docker(&["rmi", "-f", &format!("{}-oci", test.prefix)]);
     }
     fs::create_dir(test.path("nothing")).unwrap();
     with_image(&test, "{src: nothing}");
-    test.run(&["install"]).exits(1).says(&["is a folder, and no OCI layout"]);
+    test.run(&["install"])
+        .exits(1)
+        .says(&["is a folder, and no OCI layout"]);
 }
 
 #[test]
@@ -185,29 +232,66 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
     ];
     let server = Server::new(files.into_iter().collect());
     let url = |path: &str| format!("'{}{path}'", server.address);
-    works(&test, &format!("{{src: {}, repository: PREFIX-web, sha256: {digest}}}", url("/moved.tar")));
+    works(
+        &test,
+        &format!(
+            "{{src: {}, repository: PREFIX-web, sha256: {digest}}}",
+            url("/moved.tar")
+        ),
+    );
     // What is there under its digest is not fetched again.
     let asked = server.asked.load(Ordering::SeqCst);
-    works(&test, &format!("{{src: {}, repository: PREFIX-web, sha256: 'sha256:{digest}'}}", url("/image.tar")));
+    works(
+        &test,
+        &format!(
+            "{{src: {}, repository: PREFIX-web, sha256: 'sha256:{digest}'}}",
+            url("/image.tar")
+        ),
+    );
     assert_eq!(server.asked.load(Ordering::SeqCst), asked);
     let refused = |image: &str, says: &[&str]| {
         with_image(&test, image);
-        test.run(&["install", "--task-retries", "0"]).exits(1).says(says);
+        test.run(&["install", "--task-retries", "0"])
+            .exits(1)
+            .says(says);
     };
     refused(
-        &format!("{{src: {}, sha256: '{}'}}", url("/image.tar"), "0".repeat(64)),
-        &[&format!("has the digest sha256:{digest}, and the blueprint wants sha256:000")],
+        &format!(
+            "{{src: {}, sha256: '{}'}}",
+            url("/image.tar"),
+            "0".repeat(64)
+        ),
+        &[&format!(
+            "has the digest sha256:{digest}, and the blueprint wants sha256:000"
+        )],
     );
     refused(
         &format!("{{src: {}, max_size: 1m}}", url("/image.tar")),
-        &["cannot be fetched: it is larger than 1048576 bytes", "max_size: 20g"],
+        &[
+            "cannot be fetched: it is larger than 1048576 bytes",
+            "max_size: 20g",
+        ],
     );
-    refused(&format!("{{src: {}}}", url("/absent")), &["/absent cannot be fetched", "404"]);
-    refused(&format!("{{src: {}}}", url("/page")), &["/page is no image: it is not a tarball"]);
-    refused(&format!("{{src: {}}}", url("/file")), &["/file cannot be fetched"]);
-    refused("{src: 'http://127.0.0.1:1/x'}", &["cannot be fetched", "refused"]);
+    refused(
+        &format!("{{src: {}}}", url("/absent")),
+        &["/absent cannot be fetched", "404"],
+    );
+    refused(
+        &format!("{{src: {}}}", url("/page")),
+        &["/page is no image: it is not a tarball"],
+    );
+    refused(
+        &format!("{{src: {}}}", url("/file")),
+        &["/file cannot be fetched"],
+    );
+    refused(
+        "{src: 'http://127.0.0.1:1/x'}",
+        &["cannot be fetched", "refused"],
+    );
     with_image(&test, "{src: 'ftp://127.0.0.1/x'}");
-    test.run(&["install"]).exits(3).says(&["an address in `src` must be http or https"]);
+    test.run(&["install"])
+        .exits(3)
+        .says(&["an address in `src` must be http or https"]);
     docker(&["rmi", "-f", &format!("{}-web", test.prefix)]);
 }
 
@@ -215,11 +299,25 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
 fn changes_are_made_to_what_is_imported() {
     let test = Test::new("changes");
     fs::write(test.path("root.tar"), unique(&test)).unwrap();
-    let image = |more: &str| format!("{{src: root.tar, repository: PREFIX-img, changes: ['ENV COLOUR=green', 'EXPOSE 80'{more}]}}");
+    let image = |more: &str| {
+        format!(
+            "{{src: root.tar, repository: PREFIX-img, changes: ['ENV COLOUR=green', 'EXPOSE 80'{more}]}}"
+        )
+    };
     works(&test, &image(""));
-    let config = |field: &str| docker(&["inspect", "--format", field, &format!("{}-img", test.prefix)]);
+    let config = |field: &str| {
+        docker(&[
+            "inspect",
+            "--format",
+            field,
+            &format!("{}-img", test.prefix),
+        ])
+    };
     assert_eq!(
-        (config("{{index .Config.Env 0}}").as_str(), config("{{json .Config.ExposedPorts}}").as_str()),
+        (
+            config("{{index .Config.Env 0}}").as_str(),
+            config("{{json .Config.ExposedPorts}}").as_str()
+        ),
         ("COLOUR=green", r#"{"80/tcp":{}}"#)
     );
     // Other changes make another image of the same file.
@@ -233,10 +331,14 @@ fn an_image_that_has_no_name_goes_with_its_last_container() {
     let test = Test::new("unnamed");
     fs::write(test.path("root.tar"), unique(&test)).unwrap();
     let web = SLEEPER.replace(DEMO, "{src: root.tar}");
-    let other = web.replace("\nnode_templates:\n", "").replace("web", "other");
+    let other = web
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "other");
     test.blueprint(&(web + &other));
     let installed = test.run(&["install", "--output", "json"]).exits(0).json();
-    let ids: Vec<&Json> = (0..2).map(|at| &installed["instances"][at]["runtime_properties"]["image_id"]).collect();
+    let ids: Vec<&Json> = (0..2)
+        .map(|at| &installed["instances"][at]["runtime_properties"]["image_id"])
+        .collect();
     assert_eq!(ids[0], ids[1]);
     let exists = || docker(&["images", "-q", "--no-trunc"]).contains(ids[0].as_str().unwrap());
     assert!(exists());
@@ -251,11 +353,22 @@ fn what_an_image_cannot_say_is_told_at_its_place() {
         with_image(&test, image);
         test.run(&["validate"])
     };
-    validate("{repositry: x}").exits(3).says(&["`image` has no key `repositry`", "did you mean `repository`?"]);
-    validate("{repository: x, auth_config: {pasword: y}}").exits(3).says(&["auth_config.pasword", "did you mean `password`?"]);
-    validate("{repository: x, sha256: abc}").exits(3).says(&["`sha256` must be a digest of 64 hexadecimal digits"]);
-    validate("{repository: 'https://reg.test/x'}").exits(3).says(&["must not start with a scheme"]);
-    validate("{repository: x, insecure_registry: true}").exits(0).says(&["`insecure_registry` has no effect", "insecure-registries"]);
+    validate("{repositry: x}").exits(3).says(&[
+        "`image` has no key `repositry`",
+        "did you mean `repository`?",
+    ]);
+    validate("{repository: x, auth_config: {pasword: y}}")
+        .exits(3)
+        .says(&["auth_config.pasword", "did you mean `password`?"]);
+    validate("{repository: x, sha256: abc}")
+        .exits(3)
+        .says(&["`sha256` must be a digest of 64 hexadecimal digits"]);
+    validate("{repository: 'https://reg.test/x'}")
+        .exits(3)
+        .says(&["must not start with a scheme"]);
+    validate("{repository: x, insecure_registry: true}")
+        .exits(0)
+        .says(&["`insecure_registry` has no effect", "insecure-registries"]);
     validate("{repository: x, auth_config: {password: {get_secret: p}}, platform: linux/amd64, all_tags: false}").exits(0);
 }
 
@@ -272,7 +385,11 @@ fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
     test.run(&["install"]).exits(0);
     assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
     test.run(&["uninstall"]).exits(0);
-    assert_ne!(docker(&["images", "-q", &snap]), "", "the image of somebody else is still there");
+    assert_ne!(
+        docker(&["images", "-q", &snap]),
+        "",
+        "the image of somebody else is still there"
+    );
     docker(&["rmi", "-f", &snap]);
 }
 
@@ -292,7 +409,10 @@ fn a_digest_is_not_believed_of_an_image_that_only_says_so() {
         &crate::support::tarball().display().to_string(),
         &format!("{}-img:latest", test.prefix),
     ]);
-    with_image(&test, &format!("{{src: root.tar, repository: PREFIX-img, sha256: '{digest}'}}"));
+    with_image(
+        &test,
+        &format!("{{src: root.tar, repository: PREFIX-img, sha256: '{digest}'}}"),
+    );
     test.run(&["install"]).exits(0);
     assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
     test.run(&["uninstall"]).exits(0);
@@ -303,32 +423,60 @@ fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() 
     let test = Test::new("once");
     let server = Server::new([("/image.tar", unique(&test))].into_iter().collect());
     let address = server.address.replace("http://", "http://me:open-sesame@");
-    let web = SLEEPER.replace(DEMO, &format!("{{src: '{address}/image.tar', repository: PREFIX-img}}"));
-    let other = web.replace("\nnode_templates:\n", "").replace("web", "other");
+    let web = SLEEPER.replace(
+        DEMO,
+        &format!("{{src: '{address}/image.tar', repository: PREFIX-img}}"),
+    );
+    let other = web
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "other");
     test.blueprint(&(web + &other));
     for _ in 0..2 {
         let run = test.run(&["install", "-v"]).exits(0);
-        assert!(!run.stderr.contains("open-sesame") && !crate::secrets::holds(&test.path("state"), "open-sesame"), "{}", run.stderr);
+        assert!(
+            !run.stderr.contains("open-sesame")
+                && !crate::secrets::holds(&test.path("state"), "open-sesame"),
+            "{}",
+            run.stderr
+        );
         test.run(&["uninstall"]).exits(0);
     }
     assert_eq!(server.asked.load(Ordering::SeqCst), 1);
     docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
 }
 
-/// An archive of two images: the one of the given name is meant, whichever comes first, and no name of the user is moved.
+/// An archive of two images: the one of the given name is meant, whichever comes first, and no name
+/// of the user is moved.
 #[test]
 fn of_two_saved_images_the_one_that_is_named_is_meant() {
     let test = Test::new("two-saved");
     let image = test.image();
-    let (a, b, other) = (format!("{}-a:x", test.prefix), format!("{}-b:y", test.prefix), format!("{}-mine:1", test.prefix));
+    let (a, b, other) = (
+        format!("{}-a:x", test.prefix),
+        format!("{}-b:y", test.prefix),
+        format!("{}-mine:1", test.prefix),
+    );
     let build = |name: &str, text: &str| {
-        let id = docker(&["create", "--env", &format!("WHO={text}"), &image, "sleep", "1000"]);
+        let id = docker(&[
+            "create",
+            "--env",
+            &format!("WHO={text}"),
+            &image,
+            "sleep",
+            "1000",
+        ]);
         docker(&["commit", &id, name]);
         docker(&["rm", &id]);
     };
     build(&a, "a");
     build(&b, "b");
-    docker(&["save", "-o", &test.path("two.tar").display().to_string(), &a, &b]);
+    docker(&[
+        "save",
+        "-o",
+        &test.path("two.tar").display().to_string(),
+        &a,
+        &b,
+    ]);
     // The names are of other images by now.
     docker(&["tag", &image, &a]);
     docker(&["tag", &image, &b]);
@@ -336,13 +484,23 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
     let id = |name: &str| docker(&["image", "inspect", "--format", "{{.Id}}", name]);
     let before = [id(&a), id(&b)];
     let shop = format!("{}-b", test.prefix);
-    with_image(&test, &format!("{{src: two.tar, repository: {shop}, tag: 'y'}}"));
+    with_image(
+        &test,
+        &format!("{{src: two.tar, repository: {shop}, tag: 'y'}}"),
+    );
     test.run(&["install"]).exits(0);
     assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=b"));
-    assert_eq!(id(&a), before[0], "what the archive calls so is another image by now");
+    assert_eq!(
+        id(&a),
+        before[0],
+        "what the archive calls so is another image by now"
+    );
     assert_ne!(id(&b), before[1], "the blueprint gives this name");
     test.run(&["uninstall"]).exits(0);
-    for (wanted, says) in [("nobody", "none is called `nobody`"), (a.split(':').next().unwrap(), "")] {
+    for (wanted, says) in [
+        ("nobody", "none is called `nobody`"),
+        (a.split(':').next().unwrap(), ""),
+    ] {
         with_image(&test, &format!("{{src: two.tar, repository: {wanted}}}"));
         let run = test.run(&["install", "--task-retries", "0"]);
         if says.is_empty() {
@@ -355,7 +513,9 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
         test.run(&["uninstall"]).exits(0);
     }
     with_image(&test, "{src: two.tar}");
-    test.run(&["install", "--task-retries", "0"]).exits(1).says(&["no `repository` says which is meant", &a, &b]);
+    test.run(&["install", "--task-retries", "0"])
+        .exits(1)
+        .says(&["no `repository` says which is meant", &a, &b]);
     test.run(&["uninstall"]).exits(0);
 }
 
@@ -369,14 +529,29 @@ fn a_saved_image_moves_no_name_of_the_user() {
     let id = docker(&["create", "--env", "WHO=other", &image, "sleep", "1000"]);
     docker(&["commit", &id, &name]);
     docker(&["rm", &id]);
-    docker(&["save", "-o", &test.path("one.tar").display().to_string(), &name]);
+    docker(&[
+        "save",
+        "-o",
+        &test.path("one.tar").display().to_string(),
+        &name,
+    ]);
     docker(&["tag", &image, &name]);
     let before = docker(&["image", "inspect", "--format", "{{.Id}}", &name]);
-    for source in ["{src: one.tar}".to_owned(), format!("{{src: one.tar, repository: {}-new}}", test.prefix)] {
+    for source in [
+        "{src: one.tar}".to_owned(),
+        format!("{{src: one.tar, repository: {}-new}}", test.prefix),
+    ] {
         with_image(&test, &source);
         test.run(&["install"]).exits(0);
-        assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=other"), "{source}");
-        assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &name]), before, "{source}");
+        assert!(
+            test.inspect("web", "{{.Config.Env}}").contains("WHO=other"),
+            "{source}"
+        );
+        assert_eq!(
+            docker(&["image", "inspect", "--format", "{{.Id}}", &name]),
+            before,
+            "{source}"
+        );
         let made = test.inspect("web", "{{.Image}}");
         test.run(&["uninstall"]).exits(0);
         // It has no name by which it would be cleared away.

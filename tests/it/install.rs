@@ -57,19 +57,47 @@ node_templates:
     );
     let installed = test.run(&["install"]).exits(0);
     // No relationship says so: the order follows from the names that `web` uses.
-    let line = |text: &str| installed.stderr.find(text).unwrap_or_else(|| panic!("`{text}` is not in {}", installed.stderr));
+    let line = |text: &str| {
+        installed
+            .stderr
+            .find(text)
+            .unwrap_or_else(|| panic!("`{text}` is not in {}", installed.stderr))
+    };
     let (data, web) = (test.name("data"), test.name("web"));
-    assert!(line(&format!("done: create container {data}")) < line(&format!("create container {web}")));
-    let host: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .HostConfig}}")).unwrap();
-    assert_eq!(host["PortBindings"], json!({ "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "" }] }));
+    assert!(
+        line(&format!("done: create container {data}")) < line(&format!("create container {web}"))
+    );
+    let host: serde_json::Value =
+        serde_json::from_str(&test.inspect("web", "{{json .HostConfig}}")).unwrap();
+    assert_eq!(
+        host["PortBindings"],
+        json!({ "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "" }] })
+    );
     assert_eq!(host["Binds"], json!(["/tmp:/host:ro"]));
     assert_eq!(host["VolumesFrom"], json!([data]));
-    assert_eq!(host["RestartPolicy"], json!({ "Name": "on-failure", "MaximumRetryCount": 2 }));
+    assert_eq!(
+        host["RestartPolicy"],
+        json!({ "Name": "on-failure", "MaximumRetryCount": 2 })
+    );
     assert_eq!(host["Memory"], 64 << 20);
-    assert!(host["Links"][0].as_str().unwrap().ends_with(&format!("/{web}/store")), "{}", host["Links"]);
-    let config: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .Config}}")).unwrap();
-    assert_eq!(config["Env"].as_array().unwrap()[..2], [json!("PORT=80"), json!("DEBUG=True")]);
-    assert_eq!(config["ExposedPorts"], json!({ "80/tcp": {}, "53/udp": {} }));
+    assert!(
+        host["Links"][0]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("/{web}/store")),
+        "{}",
+        host["Links"]
+    );
+    let config: serde_json::Value =
+        serde_json::from_str(&test.inspect("web", "{{json .Config}}")).unwrap();
+    assert_eq!(
+        config["Env"].as_array().unwrap()[..2],
+        [json!("PORT=80"), json!("DEBUG=True")]
+    );
+    assert_eq!(
+        config["ExposedPorts"],
+        json!({ "80/tcp": {}, "53/udp": {} })
+    );
     assert_eq!(config["Hostname"], web);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -88,12 +116,19 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
     test.blueprint(&bind("node_instance_id"));
     let installed = test.run(&["install", "--output", "json"]).exits(0).json();
     let instance = &installed["instances"][0];
-    assert_eq!(test.inspect("web", "{{.HostConfig.Binds}}"), format!("[/tmp:/{}]", instance["id"].as_str().unwrap()));
+    assert_eq!(
+        test.inspect("web", "{{.HostConfig.Binds}}"),
+        format!("[/tmp:/{}]", instance["id"].as_str().unwrap())
+    );
 
     let test = Test::new("late");
     test.blueprint(&bind("container_id"));
     let installed = test.run(&["install"]).exits(0);
-    assert!(installed.stderr.contains("anew if what start adds differs"), "{}", installed.stderr);
+    assert!(
+        installed.stderr.contains("anew if what start adds differs"),
+        "{}",
+        installed.stderr
+    );
     let binds = test.inspect("web", "{{.HostConfig.Binds}}");
     assert_eq!(binds.len(), "[/tmp:/]".len() + 64, "{binds}");
     test.run(&["uninstall"]).exits(0);
@@ -107,7 +142,10 @@ fn a_second_install_does_nothing_and_says_so() {
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
     let again = test.run(&["install", "--output", "json"]).exits(0).json();
-    assert_eq!((&again["ok"], &again["up_to_date"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&again["ok"], &again["up_to_date"]),
+        (&json!(true), &json!(true))
+    );
     assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), id);
     let plan = test.run(&["plan", "--exit-code"]).exits(0);
     assert!(plan.stdout.contains("nothing to do"), "{}", plan.stdout);
@@ -120,7 +158,10 @@ fn install_of_a_changed_deployment_changes_nothing() {
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}}");
     test.blueprint(&SLEEPER.replace("sleep 1000", "sleep 2000"));
-    let refused = test.run(&["install", "--output", "json"]).exits(6).says(&["\"sleep 1000\" → \"sleep 2000\"", "update"]);
+    let refused = test
+        .run(&["install", "--output", "json"])
+        .exits(6)
+        .says(&["\"sleep 1000\" → \"sleep 2000\"", "update"]);
     assert_eq!(refused.json()["differences"][0]["after"], "sleep 2000");
     test.run(&["plan", "--exit-code"]).exits(6);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
@@ -149,7 +190,9 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
             )
     };
     test.blueprint(&two("sh -c 'exit 7'", "sleep"));
-    test.run(&["install"]).exits(1).says(&["exit code 7", "dockctl install"]);
+    test.run(&["install"])
+        .exits(1)
+        .says(&["exit code 7", "dockctl install"]);
     let kept = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
     test.blueprint(&two("sleep 3000", "sleep"));
     test.run(&["install"]).exits(0);
@@ -165,7 +208,10 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
 fn a_node_that_a_mended_blueprint_dropped_is_removed() {
     let test = Test::new("dropped");
     let broken = SLEEPER.replace("web", "old")
-        + &SLEEPER.replace("\nnode_templates:\n", "").replace("[sleep]", "[nothing]").replace("sleep 1000", "'false'");
+        + &SLEEPER
+            .replace("\nnode_templates:\n", "")
+            .replace("[sleep]", "[nothing]")
+            .replace("sleep 1000", "'false'");
     test.blueprint(&broken);
     test.run(&["install"]).exits(1);
     assert!(test.containers().contains(&"PREFIX-old running".to_owned()));
@@ -181,18 +227,35 @@ fn what_vanished_or_stopped_is_brought_back() {
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     docker(&["rm", "-f", &test.name("web")]);
-    assert_eq!(test.run(&["status", "--exit-code", "--output", "json"]).exits(6).json()["instances"][0]["drift"], json!(["missing"]));
+    assert_eq!(
+        test.run(&["status", "--exit-code", "--output", "json"])
+            .exits(6)
+            .json()["instances"][0]["drift"],
+        json!(["missing"])
+    );
     test.run(&["plan", "--exit-code"]).exits(6);
     test.run(&["install"]).exits(0);
     docker(&["stop", "-t", "0", &test.name("web")]);
     let id = test.inspect("web", "{{.Id}}");
-    assert_eq!(test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"], json!(["stopped"]));
+    assert_eq!(
+        test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"],
+        json!(["stopped"])
+    );
     test.run(&["install"]).exits(0);
-    assert_eq!(test.inspect("web", "{{.Id}} {{.State.Running}}"), format!("{id} true"));
+    assert_eq!(
+        test.inspect("web", "{{.Id}} {{.State.Running}}"),
+        format!("{id} true")
+    );
     docker(&["pause", &test.name("web")]);
-    assert_eq!(test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"], json!(["paused"]));
+    assert_eq!(
+        test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"],
+        json!(["paused"])
+    );
     test.run(&["install"]).exits(0);
-    assert_eq!(test.inspect("web", "{{.Id}} {{.State.Paused}}"), format!("{id} false"));
+    assert_eq!(
+        test.inspect("web", "{{.Id}} {{.State.Paused}}"),
+        format!("{id} false")
+    );
 }
 
 #[test]
@@ -205,7 +268,15 @@ fn several_instances_get_names_of_their_own_and_share_one_host() {
             + "  host:\n    type: cloudify.nodes.Compute\n    properties: {install_agent: false}\n    instances: {deploy: 2}\n"),
     );
     test.run(&["install"]).exits(0);
-    assert_eq!(test.containers(), ["PREFIX-web running", "PREFIX-web-1 running", "PREFIX-web-2 running", "PREFIX-web-3 running"]);
+    assert_eq!(
+        test.containers(),
+        [
+            "PREFIX-web running",
+            "PREFIX-web-1 running",
+            "PREFIX-web-2 running",
+            "PREFIX-web-3 running"
+        ]
+    );
     let status = test.run(&["status", "--output", "json"]).exits(0).json();
     assert_eq!(status["instances"].as_array().unwrap().len(), 6);
     test.run(&["uninstall"]).exits(0);
@@ -215,17 +286,33 @@ fn several_instances_get_names_of_their_own_and_share_one_host() {
 #[test]
 fn uninstall_leaves_nothing_but_images_and_a_second_one_is_no_fault() {
     let test = Test::new("gone");
-    test.blueprint(&SLEEPER.replace("command: sleep 1000", "command: sleep 1000, volumes: [/data]"));
+    test.blueprint(&SLEEPER.replace(
+        "command: sleep 1000",
+        "command: sleep 1000, volumes: [/data]",
+    ));
     test.run(&["install"]).exits(0);
     let volume = test.inspect("web", "{{range .Mounts}}{{.Name}}{{end}}");
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
-    assert!(!docker(&["volume", "ls", "-q"]).contains(&volume), "the anonymous volume is left");
-    assert!(docker(&["images", "-q", "dockctl-demo"]).lines().next().is_some(), "the image is gone");
+    assert!(
+        !docker(&["volume", "ls", "-q"]).contains(&volume),
+        "the anonymous volume is left"
+    );
+    assert!(
+        docker(&["images", "-q", "dockctl-demo"])
+            .lines()
+            .next()
+            .is_some(),
+        "the image is gone"
+    );
     let again = test.run(&["uninstall"]).exits(0);
     assert!(again.stdout.contains("not installed"), "{}", again.stdout);
     let never = test.run(&["uninstall", "-d", "never-there"]).exits(0);
-    assert!(never.stdout.contains("`never-there` is not installed"), "{}", never.stdout);
+    assert!(
+        never.stdout.contains("`never-there` is not installed"),
+        "{}",
+        never.stdout
+    );
 }
 
 #[test]
@@ -233,13 +320,29 @@ fn what_is_created_carries_labels_that_say_for_whom() {
     let test = Test::new("labels");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
-    let labels: serde_json::Value = serde_json::from_str(&test.inspect("web", "{{json .Config.Labels}}")).unwrap();
-    assert_eq!((&labels["dockctl.deployment"], &labels["dockctl.node"]), (&json!(test.prefix), &json!("web")));
-    let record: serde_json::Value = serde_json::from_str(labels["dockctl.record"].as_str().unwrap()).unwrap();
+    let labels: serde_json::Value =
+        serde_json::from_str(&test.inspect("web", "{{json .Config.Labels}}")).unwrap();
+    assert_eq!(
+        (&labels["dockctl.deployment"], &labels["dockctl.node"]),
+        (&json!(test.prefix), &json!("web"))
+    );
+    let record: serde_json::Value =
+        serde_json::from_str(labels["dockctl.record"].as_str().unwrap()).unwrap();
     assert_eq!(record["name"], test.name("web").as_str());
-    assert_eq!(record["operations"]["cloudify.interfaces.lifecycle.stop"][2]["params"], json!({ "timeout": 0 }));
-    for name in ["dockctl.instance", "dockctl.generation", "dockctl.execution", "dockctl.spec"] {
-        assert!(labels[name].as_str().is_some_and(|value| !value.is_empty()), "{name}: {labels}");
+    assert_eq!(
+        record["operations"]["cloudify.interfaces.lifecycle.stop"][2]["params"],
+        json!({ "timeout": 0 })
+    );
+    for name in [
+        "dockctl.instance",
+        "dockctl.generation",
+        "dockctl.execution",
+        "dockctl.spec",
+    ] {
+        assert!(
+            labels[name].as_str().is_some_and(|value| !value.is_empty()),
+            "{name}: {labels}"
+        );
     }
 }
 
@@ -247,11 +350,24 @@ fn what_is_created_carries_labels_that_say_for_whom() {
 fn a_saved_image_is_loaded_and_named() {
     let test = Test::new("load");
     let image = test.image();
-    docker(&["save", "-o", &test.path("saved.tar").display().to_string(), &image]);
+    docker(&[
+        "save",
+        "-o",
+        &test.path("saved.tar").display().to_string(),
+        &image,
+    ]);
     docker(&["rmi", "-f", &image]);
-    test.blueprint(&SLEEPER.replace("{src: TARBALL, repository: dockctl-demo}", "{src: saved.tar, repository: PREFIX-loaded, tag: v2}"));
+    test.blueprint(&SLEEPER.replace(
+        "{src: TARBALL, repository: dockctl-demo}",
+        "{src: saved.tar, repository: PREFIX-loaded, tag: v2}",
+    ));
     test.run(&["install"]).exits(0);
-    assert!(docker(&["images", "-q", &format!("{}-loaded:v2", test.prefix)]).lines().next().is_some());
+    assert!(
+        docker(&["images", "-q", &format!("{}-loaded:v2", test.prefix)])
+            .lines()
+            .next()
+            .is_some()
+    );
     test.run(&["uninstall"]).exits(0);
 }
 
@@ -261,8 +377,14 @@ fn the_same_name_from_another_path_is_refused() {
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     std::fs::create_dir(test.path("other")).unwrap();
-    std::fs::copy(test.path("blueprint.yaml"), test.path("other/blueprint.yaml")).unwrap();
-    test.run(&["install", "other"]).exits(2).says(&["was made from", "-d NAME"]);
+    std::fs::copy(
+        test.path("blueprint.yaml"),
+        test.path("other/blueprint.yaml"),
+    )
+    .unwrap();
+    test.run(&["install", "other"])
+        .exits(2)
+        .says(&["was made from", "-d NAME"]);
 }
 
 #[test]
@@ -276,18 +398,36 @@ inputs:
 outputs:
   all: {value: [{get_input: seconds}, {get_input: [list, 0]}, {get_input: note}]}
 ";
-    test.blueprint(&(inputs.to_owned() + &SLEEPER.replace("sleep 1000", "{concat: ['sleep ', {get_input: seconds}]}")));
+    test.blueprint(
+        &(inputs.to_owned()
+            + &SLEEPER.replace("sleep 1000", "{concat: ['sleep ', {get_input: seconds}]}")),
+    );
     test.write("more.yaml", "note: from a file\nseconds: 5\n");
-    test.run(&["install"]).exits(3).says(&["the input `seconds` has no default", "-i seconds=VALUE"]);
-    test.run(&["install", "-i", "seconds=ten"]).exits(3).says(&["must be of type integer"]);
-    test.run(&["install", "-i", "more.yaml", "-i", "seconds=1000", "-i", "list:=[a, b]"]).exits(0);
+    test.run(&["install"])
+        .exits(3)
+        .says(&["the input `seconds` has no default", "-i seconds=VALUE"]);
+    test.run(&["install", "-i", "seconds=ten"])
+        .exits(3)
+        .says(&["must be of type integer"]);
+    test.run(&[
+        "install",
+        "-i",
+        "more.yaml",
+        "-i",
+        "seconds=1000",
+        "-i",
+        "list:=[a, b]",
+    ])
+    .exits(0);
     assert_eq!(test.inspect("web", "{{.Config.Cmd}}"), "[sleep 1000]");
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert_eq!(outputs["outputs"]["all"], json!([1000, "a", "from a file"]));
     // The same deployment again, without saying it all once more.
     test.run(&["install"]).exits(0);
     test.run(&["install", "-i", "seconds=7"]).exits(6);
-    test.run(&["install", "-i", "secnds=7"]).exits(3).says(&["did you mean `seconds`?"]);
+    test.run(&["install", "-i", "secnds=7"])
+        .exits(3)
+        .says(&["did you mean `seconds`?"]);
 }
 
 #[test]
@@ -307,20 +447,43 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
 "
         )
     };
-    let needs = |name: &str| format!("{{type: cloudify.relationships.connected_to, target: {name}}}");
-    let app = container("app", ", environment: {DB: {get_attribute: [db, container_id]}}", "", &needs("db"));
+    let needs =
+        |name: &str| format!("{{type: cloudify.relationships.connected_to, target: {name}}}");
+    let app = container(
+        "app",
+        ", environment: {DB: {get_attribute: [db, container_id]}}",
+        "",
+        &needs("db"),
+    );
     let proxy = container("proxy", "", "links: {PREFIX-app: app}", &needs("app"));
     let aside = container("aside", "", "", &needs("db"));
-    test.blueprint(&format!("node_templates:\n{}{app}{proxy}{aside}", container("db", "", "", "")));
+    test.blueprint(&format!(
+        "node_templates:\n{}{app}{proxy}{aside}",
+        container("db", "", "", "")
+    ));
     test.run(&["install"]).exits(0);
     let untouched = test.inspect("aside", "{{.Id}}");
     docker(&["rm", "-f", &test.name("db")]);
     let plan = test.run(&["plan"]).exits(0).stdout;
-    assert_eq!(plan.matches("what it is bound to is made anew").count(), 2, "{plan}");
+    assert_eq!(
+        plan.matches("what it is bound to is made anew").count(),
+        2,
+        "{plan}"
+    );
     test.run(&["install"]).exits(0);
-    assert!(test.inspect("app", "{{.Config.Env}}").contains(&test.inspect("db", "DB={{.Id}}")));
-    assert!(test.inspect("proxy", "{{.HostConfig.Links}}").contains(&test.name("app")));
-    assert_eq!(test.inspect("aside", "{{.Id}}"), untouched, "what only comes later is not touched");
+    assert!(
+        test.inspect("app", "{{.Config.Env}}")
+            .contains(&test.inspect("db", "DB={{.Id}}"))
+    );
+    assert!(
+        test.inspect("proxy", "{{.HostConfig.Links}}")
+            .contains(&test.name("app"))
+    );
+    assert_eq!(
+        test.inspect("aside", "{{.Id}}"),
+        untouched,
+        "what only comes later is not touched"
+    );
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -330,9 +493,17 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
 fn nodes_that_give_their_image_no_name_share_one() {
     let test = Test::new("share");
     let nameless = SLEEPER.replace(", repository: dockctl-demo", "");
-    test.blueprint(&(nameless.clone() + &nameless.replace("\nnode_templates:\n", "").replace("web", "other")));
+    test.blueprint(
+        &(nameless.clone()
+            + &nameless
+                .replace("\nnode_templates:\n", "")
+                .replace("web", "other")),
+    );
     test.run(&["install"]).exits(0);
-    assert_eq!(test.inspect("web", "{{.Image}}"), test.inspect("other", "{{.Image}}"));
+    assert_eq!(
+        test.inspect("web", "{{.Image}}"),
+        test.inspect("other", "{{.Image}}")
+    );
     test.run(&["uninstall"]).exits(0);
 }
 
@@ -345,32 +516,55 @@ fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() 
             "command: sleep 1000, host_config: {restartpolicy: {Name: always}, FutureField: 1, dns: 1.1.1.1}",
         ),
     );
-    test.run(&["install"]).exits(0).says(&["warning[D0105]", "`FutureField` is no known field"]);
-    assert_eq!(test.inspect("web", "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Dns}}"), "always [1.1.1.1]");
+    test.run(&["install"])
+        .exits(0)
+        .says(&["warning[D0105]", "`FutureField` is no known field"]);
+    assert_eq!(
+        test.inspect(
+            "web",
+            "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Dns}}"
+        ),
+        "always [1.1.1.1]"
+    );
 }
 
 #[test]
 fn dropped_nodes_go_in_reverse_order_and_still_know_their_attributes() {
     let test = Test::new("reverse");
     let node = |name: &str, stop: &str, needs: &str| {
-        SLEEPER.replace("\nnode_templates:\n", "").replace("web", name).replace("timeout: 0", stop)
+        SLEEPER
+            .replace("\nnode_templates:\n", "")
+            .replace("web", name)
+            .replace("timeout: 0", stop)
             + &format!("    relationships: [{needs}]\n")
     };
-    let needs = |name: &str| format!("{{type: cloudify.relationships.connected_to, target: {name}}}");
+    let needs =
+        |name: &str| format!("{{type: cloudify.relationships.connected_to, target: {name}}}");
     let late = "timeout: {get_attribute: [SELF, node_instance_index]}";
     let bad = node("bad", "timeout: 0", &needs("app")).replace("sleep 1000", "'false'");
     test.blueprint(&format!(
         "node_templates:\n{}{}{bad}",
         node("db", late, ""),
-        node("app", "timeout: {get_attribute: [db, node_instance_index]}", &needs("db"))
+        node(
+            "app",
+            "timeout: {get_attribute: [db, node_instance_index]}",
+            &needs("db")
+        )
     ));
     test.run(&["install"]).exits(1);
-    test.blueprint(&format!("node_templates:\n{}", node("other", "timeout: 0", "")));
+    test.blueprint(&format!(
+        "node_templates:\n{}",
+        node("other", "timeout: 0", "")
+    ));
     let status = test.run(&["status"]).exits(0).stdout;
     assert!(!status.contains("no longer in the blueprint"), "{status}");
     let run = test.run(&["install"]).exits(0);
     let gone = |name: &str| run.stderr.find(&format!("[{name}_")).unwrap();
-    assert!(gone("bad") < gone("app") && gone("app") < gone("db"), "{}", run.stderr);
+    assert!(
+        gone("bad") < gone("app") && gone("app") < gone("db"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(test.containers(), ["PREFIX-other running"]);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -390,14 +584,26 @@ fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
 
 /// The labels of a container, as the docker command takes them.
 fn labels_of(test: &Test, name: &str) -> Vec<String> {
-    let labels: serde_json::Value = serde_json::from_str(&test.inspect(name, "{{json .Config.Labels}}")).unwrap();
-    labels.as_object().unwrap().iter().map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap())).collect()
+    let labels: serde_json::Value =
+        serde_json::from_str(&test.inspect(name, "{{json .Config.Labels}}")).unwrap();
+    labels
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap()))
+        .collect()
 }
 
 fn labelled(test: &Test, name: &str, labels: &[String]) {
     let (name, image) = (test.name(name), test.image());
     let labels = labels.iter().map(String::as_str);
-    docker(&["create", "--name", &name].into_iter().chain(labels).chain([image.as_str(), "sleep", "1000"]).collect::<Vec<_>>());
+    docker(
+        &["create", "--name", &name]
+            .into_iter()
+            .chain(labels)
+            .chain([image.as_str(), "sleep", "1000"])
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -411,7 +617,9 @@ fn labels_that_somebody_copied_do_not_make_a_container_ours() {
     assert_eq!(test.containers(), ["PREFIX-copy created"]);
     // Nor is it taken for the one that is to be made under its name.
     test.blueprint(&SLEEPER.replace("name: PREFIX-web", "name: PREFIX-copy"));
-    test.run(&["install"]).exits(1).says(&["is taken by container"]);
+    test.run(&["install"])
+        .exits(1)
+        .says(&["is taken by container"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-copy created"]);
 }

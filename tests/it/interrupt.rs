@@ -10,7 +10,13 @@ use std::{
 };
 
 pub(crate) fn signal(process: u32, name: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([&format!("-{name}"), &process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// A container whose process never comes.
@@ -29,7 +35,11 @@ fn an_interrupt_ends_a_wait_and_the_same_command_goes_on() {
     let child = test.start(&["install"]);
     eventually("the container", || waits(&test));
     signal(child.id(), "INT");
-    Test::end(child).exits(130).says(&["nothing new starts", "given up: wait for processes", "go on with: dockctl install"]);
+    Test::end(child).exits(130).says(&[
+        "nothing new starts",
+        "given up: wait for processes",
+        "go on with: dockctl install",
+    ]);
     let id = test.inspect("web", "{{.Id}}");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
@@ -43,21 +53,36 @@ fn a_second_run_is_told_who_holds_the_deployment() {
     let child = test.start(&["install"]);
     eventually("the container", || waits(&test));
     let process = format!("process {}", child.id());
-    test.run(&["uninstall"]).exits(5).says(&["`dockctl install`", &process, "since 20"]);
+    test.run(&["uninstall"])
+        .exits(5)
+        .says(&["`dockctl install`", &process, "since 20"]);
     test.run(&["install"]).exits(5);
     assert!(test.run(&["status"]).exits(0).stdout.contains(&process));
     signal(child.id(), "KILL");
     Test::end(child);
     // A dead holder frees the deployment.
-    assert!(test.run(&["executions"]).exits(0).stdout.contains("interrupted"));
+    assert!(
+        test.run(&["executions"])
+            .exits(0)
+            .stdout
+            .contains("interrupted")
+    );
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
 
 /// Kills dockctl after its `n`th line of progress; false if it ended before.
 fn kill_after(test: &Test, arguments: &[&str], n: usize) -> bool {
-    let mut child = test.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().take(n).count();
+    let mut child = test
+        .command(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .take(n)
+        .count();
     let _ = child.kill();
     child.wait().unwrap();
     lines == n
@@ -66,7 +91,9 @@ fn kill_after(test: &Test, arguments: &[&str], n: usize) -> bool {
 #[test]
 fn a_run_that_is_killed_anywhere_is_taken_up_with_nothing_done_twice() {
     let test = Test::new("kill");
-    let app = SLEEPER.replace("\nnode_templates:\n", "").replace("web", "app")
+    let app = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "app")
         + "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n";
     test.blueprint(&(SLEEPER.to_owned() + &app));
     let mut points = 0;
@@ -76,7 +103,11 @@ fn a_run_that_is_killed_anywhere_is_taken_up_with_nothing_done_twice() {
             break;
         }
         test.run(&["install"]).exits(0);
-        assert_eq!(test.containers(), ["PREFIX-app running", "PREFIX-web running"], "killed after {n} lines");
+        assert_eq!(
+            test.containers(),
+            ["PREFIX-app running", "PREFIX-web running"],
+            "killed after {n} lines"
+        );
         let label = format!("label=dockctl.deployment={}", test.prefix);
         let until = docker(&["info", "--format", "{{.SystemTime}}"]);
         let created = docker(&[

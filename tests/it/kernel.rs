@@ -11,7 +11,10 @@ use dockctl::{
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::{self, Deployment, Origin, inputs},
-    plan::{self, InstanceState, Known, Parameters, Proposal, TaskId, Workflow, install, rollback, uninstall},
+    plan::{
+        self, InstanceState, Known, Parameters, Proposal, TaskId, Workflow, install, rollback,
+        uninstall,
+    },
     report::Quiet,
     secrets::Secrets,
     state::{Record, TaskState},
@@ -27,13 +30,20 @@ pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     written(&blueprint(nodes), None)
 }
 
-/// The deployment of a blueprint as it is written, which follows another definition if there is one.
+/// The deployment of a blueprint as it is written, which follows another definition if there is
+/// one.
 pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blueprint.yaml");
     std::fs::write(&path, text).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let ast = catalog::load(&path, &catalog::Options::default(), &mut sources, &mut faults).unwrap();
+    let ast = catalog::load(
+        &path,
+        &catalog::Options::default(),
+        &mut sources,
+        &mut faults,
+    )
+    .unwrap();
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
     faults.retain(dockctl::diagnostic::Diagnostic::is_error);
     deployed_after(before, blueprint, &sources, faults)
@@ -46,11 +56,29 @@ pub(crate) fn deployed_after(
     sources: &Sources,
     mut faults: Diagnostics,
 ) -> Deployment {
-    let mut given = inputs::supply(&blueprint, &IndexMap::new(), inputs::Missing::Fault, &mut faults);
+    let mut given = inputs::supply(
+        &blueprint,
+        &IndexMap::new(),
+        inputs::Missing::Fault,
+        &mut faults,
+    );
     let evaluated = model::evaluate(blueprint, &mut given, &mut faults);
     let path = "/srv/blueprint.yaml".as_ref();
-    let origin = Origin { name: "test", path, given: serde_json::Map::new(), before, planned: &[], sources };
-    let deployment = Deployment::new(&origin, &evaluated, &given, &mut fastrand::Rng::with_seed(1), &mut faults);
+    let origin = Origin {
+        name: "test",
+        path,
+        given: serde_json::Map::new(),
+        before,
+        planned: &[],
+        sources,
+    };
+    let deployment = Deployment::new(
+        &origin,
+        &evaluated,
+        &given,
+        &mut fastrand::Rng::with_seed(1),
+        &mut faults,
+    );
     assert!(faults.is_empty(), "{faults:?}");
     deployment
 }
@@ -67,7 +95,9 @@ node_templates:
         text += &format!(
             "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: c-{name}, image: {{repository: i-{name}}}}}\n    relationships:\n"
         );
-        text.extend(needs.iter().map(|need| format!("      - {{type: cloudify.relationships.connected_to, target: {need}}}\n")));
+        text.extend(needs.iter().map(|need| {
+            format!("      - {{type: cloudify.relationships.connected_to, target: {need}}}\n")
+        }));
         if needs.is_empty() {
             text += "      []\n";
         }
@@ -77,7 +107,12 @@ node_templates:
 
 /// net → (db, cache) → web
 pub(crate) fn diamond() -> Deployment {
-    deployment(&[("net", &[]), ("db", &["net"]), ("cache", &["net"]), ("web", &["db", "cache"])])
+    deployment(&[
+        ("net", &[]),
+        ("db", &["net"]),
+        ("cache", &["net"]),
+        ("web", &["db", "cache"]),
+    ])
 }
 
 pub(crate) fn replay(journal: &[Entry]) -> Record {
@@ -88,26 +123,60 @@ pub(crate) fn replay(journal: &[Entry]) -> Record {
     record
 }
 
-/// One process: goes on from the journal, plans from what it finds, and runs until it is done, dies or hangs.
-/// A hang is a death: what hangs is dropped.
-async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deployment, workflow: Workflow) -> Option<Record> {
+/// One process: goes on from the journal, plans from what it finds, and runs until it is done, dies
+/// or hangs. A hang is a death: what hangs is dropped.
+async fn process(
+    world: &Simulated,
+    journal: &mut Vec<Entry>,
+    deployment: &Deployment,
+    workflow: Workflow,
+) -> Option<Record> {
     let mut record = replay(journal);
     let mut quiet = Quiet;
-    let policy = Policy { parallel: 3, retries: 2.0, interval: 1.0, ..Policy::default() };
-    let mut executor =
-        Executor { record: &mut record, backend: world, journal, reporter: &mut quiet, secrets: &Secrets::default(), policy };
+    let policy = Policy {
+        parallel: 3,
+        retries: 2.0,
+        interval: 1.0,
+        ..Policy::default()
+    };
+    let mut executor = Executor {
+        record: &mut record,
+        backend: world,
+        journal,
+        reporter: &mut quiet,
+        secrets: &Secrets::default(),
+        policy,
+    };
     executor.settle().await.unwrap();
     if executor.record.deployment.is_none() {
-        executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+        executor
+            .emit(Event::Defined {
+                deployment: Box::new(deployment.clone()),
+            })
+            .unwrap();
     }
     let observed = world.observe(deployment, &Places::new()).await.unwrap();
     let proposal = match workflow {
         Workflow::Rollback => rollback::next(deployment, executor.record, &observed, "x"),
-        workflow => plan::first(workflow, &Parameters::default(), &Known { deployment, record: executor.record, observed: &observed }),
+        workflow => plan::first(
+            workflow,
+            &Parameters::default(),
+            &Known {
+                deployment,
+                record: executor.record,
+                observed: &observed,
+            },
+        ),
     };
-    executor.begin("x", workflow, &Parameters::default(), None).unwrap();
+    executor
+        .begin("x", workflow, &Parameters::default(), None)
+        .unwrap();
     let signals = Signals::default();
-    let ran = tokio::time::timeout(Duration::from_mins(10), executor.run(proposal.stage, &signals)).await;
+    let ran = tokio::time::timeout(
+        Duration::from_mins(10),
+        executor.run(proposal.stage, &signals),
+    )
+    .await;
     ran.ok()?.unwrap();
     executor.finish().unwrap();
     Some(record)
@@ -115,22 +184,43 @@ async fn process(world: &Simulated, journal: &mut Vec<Entry>, deployment: &Deplo
 
 pub(crate) fn runs_everything(world: &Simulated, deployment: &Deployment) {
     let containers = world.containers.borrow();
-    let owners: HashSet<&str> = containers.iter().map(|object| object.owner.as_ref().unwrap().instance.as_str()).collect();
-    assert_eq!((containers.len(), owners.len()), (deployment.instances.len(), deployment.instances.len()), "each container exists once");
-    assert!(containers.iter().all(|object| object.state == ObjectState::Running));
+    let owners: HashSet<&str> = containers
+        .iter()
+        .map(|object| object.owner.as_ref().unwrap().instance.as_str())
+        .collect();
+    assert_eq!(
+        (containers.len(), owners.len()),
+        (deployment.instances.len(), deployment.instances.len()),
+        "each container exists once"
+    );
+    assert!(
+        containers
+            .iter()
+            .all(|object| object.state == ObjectState::Running)
+    );
 }
 
 pub(crate) fn with_runtime<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 #[test]
 fn plans_read_as_text() {
     let deployment = diamond();
-    let Proposal { stage, .. } = install::next(&deployment, &Record::default(), &Observed::default());
+    let Proposal { stage, .. } =
+        install::next(&deployment, &Record::default(), &Observed::default());
     insta::assert_snapshot!("install_of_a_diamond", stage.to_string());
     let mut record = Record::default();
-    record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
+    record
+        .apply(&Entry::now(Event::Defined {
+            deployment: Box::new(deployment.clone()),
+        }))
+        .unwrap();
     for instance in &deployment.instances {
         record.instances.get_mut(&instance.id).unwrap().state = InstanceState::Started;
     }
@@ -142,24 +232,60 @@ fn plans_read_as_text() {
 fn independent_work_starts_together_and_dependent_work_waits() {
     let world = Simulated::default();
     let deployment = diamond();
-    with_runtime(process(&world, &mut Vec::new(), &deployment, Workflow::Install)).unwrap();
+    with_runtime(process(
+        &world,
+        &mut Vec::new(),
+        &deployment,
+        Workflow::Install,
+    ))
+    .unwrap();
     let requests = world.requests.borrow();
-    let position =
-        |node: &str, step: &str| requests.iter().position(|(instance, text)| instance.starts_with(node) && text.starts_with(step)).unwrap();
-    assert!(requests[..3].iter().all(|(_, step)| step.starts_with("bring image")), "as many as may run at once: {requests:?}");
-    assert!(position("net", "start") < position("db", "create") && position("net", "start") < position("cache", "create"));
-    assert!(position("cache", "create") < position("db", "start") || position("db", "create") < position("cache", "start"), "side by side");
-    assert!(position("db", "start") < position("web", "create") && position("cache", "start") < position("web", "create"));
+    let position = |node: &str, step: &str| {
+        requests
+            .iter()
+            .position(|(instance, text)| instance.starts_with(node) && text.starts_with(step))
+            .unwrap()
+    };
+    assert!(
+        requests[..3]
+            .iter()
+            .all(|(_, step)| step.starts_with("bring image")),
+        "as many as may run at once: {requests:?}"
+    );
+    assert!(
+        position("net", "start") < position("db", "create")
+            && position("net", "start") < position("cache", "create")
+    );
+    assert!(
+        position("cache", "create") < position("db", "start")
+            || position("db", "create") < position("cache", "start"),
+        "side by side"
+    );
+    assert!(
+        position("db", "start") < position("web", "create")
+            && position("cache", "start") < position("web", "create")
+    );
 }
 
 #[test]
 fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
     let deployment = diamond();
     let undisturbed = Simulated::default();
-    with_runtime(process(&undisturbed, &mut Vec::new(), &deployment, Workflow::Install)).unwrap();
+    with_runtime(process(
+        &undisturbed,
+        &mut Vec::new(),
+        &deployment,
+        Workflow::Install,
+    ))
+    .unwrap();
     let requests = undisturbed.requests.borrow().len();
     for n in 0..requests {
-        for fate in [Fate::Refused, Fate::RefusedOnce, Fate::LostBefore, Fate::LostAfter] {
+        for fate in [
+            Fate::Refused,
+            Fate::RefusedOnce,
+            Fate::LostBefore,
+            Fate::LostAfter,
+        ] {
             with_runtime(async {
                 let world = Simulated::default().fate(n, fate);
                 let mut journal = Vec::new();
@@ -168,12 +294,23 @@ fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
                     nothing_depends_on_a_failure(&first.unwrap());
                 }
                 world.calm();
-                let record = process(&world, &mut journal, &deployment, Workflow::Install).await.unwrap();
+                let record = process(&world, &mut journal, &deployment, Workflow::Install)
+                    .await
+                    .unwrap();
                 assert!(record.is_complete() && record.is_done(), "{fate:?} at {n}");
-                assert_eq!(replay(&journal), record, "the journal tells the whole story");
+                assert_eq!(
+                    replay(&journal),
+                    record,
+                    "the journal tells the whole story"
+                );
                 runs_everything(&world, &deployment);
-                let record = process(&world, &mut journal, &deployment, Workflow::Uninstall).await.unwrap();
-                assert!(world.containers.borrow().is_empty() && !record.is_installed(), "{fate:?} at {n}");
+                let record = process(&world, &mut journal, &deployment, Workflow::Uninstall)
+                    .await
+                    .unwrap();
+                assert!(
+                    world.containers.borrow().is_empty() && !record.is_installed(),
+                    "{fate:?} at {n}"
+                );
             });
         }
     }
@@ -182,16 +319,33 @@ fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
 
 fn nothing_depends_on_a_failure(record: &Record) {
     let stage = record.stage();
-    assert_eq!(stage.ids().filter(|id| record.task(*id) == TaskState::Failed).count(), 1);
+    assert_eq!(
+        stage
+            .ids()
+            .filter(|id| record.task(*id) == TaskState::Failed)
+            .count(),
+        1
+    );
     let mut lost: HashSet<TaskId> = HashSet::new();
     for id in stage.ids() {
-        let after_failure = stage.task(id).needs.iter().any(|need| lost.contains(need) || record.task(*need) == TaskState::Failed);
-        let expected = if after_failure { TaskState::Pending } else { record.task(id) };
+        let after_failure = stage
+            .task(id)
+            .needs
+            .iter()
+            .any(|need| lost.contains(need) || record.task(*need) == TaskState::Failed);
+        let expected = if after_failure {
+            TaskState::Pending
+        } else {
+            record.task(id)
+        };
         assert_eq!(record.task(id), expected, "#{}", id.0);
         if after_failure {
             lost.insert(id);
         } else {
-            assert!(matches!(record.task(id), TaskState::Succeeded | TaskState::Failed), "branches without a failure are finished");
+            assert!(
+                matches!(record.task(id), TaskState::Succeeded | TaskState::Failed),
+                "branches without a failure are finished"
+            );
         }
     }
 }
@@ -202,7 +356,11 @@ fn a_journal_cut_anywhere_is_taken_up_without_repeating_what_was_done() {
     for workflow in [Workflow::Install, Workflow::Uninstall] {
         let (world, mut full) = (Simulated::default(), Vec::new());
         with_runtime(process(&world, &mut full, &deployment, Workflow::Install)).unwrap();
-        let start = if workflow == Workflow::Install { 0 } else { full.len() };
+        let start = if workflow == Workflow::Install {
+            0
+        } else {
+            full.len()
+        };
         if workflow == Workflow::Uninstall {
             with_runtime(process(&world, &mut full, &deployment, Workflow::Uninstall)).unwrap();
         }
@@ -214,40 +372,80 @@ fn a_journal_cut_anywhere_is_taken_up_without_repeating_what_was_done() {
     }
 }
 
-/// The world at the cut: what is journalled as done is done; what was under way may have happened or not.
+/// The world at the cut: what is journalled as done is done; what was under way may have happened
+/// or not.
 async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
     let (world, mut record) = (Simulated::default(), Record::default());
     for entry in journal {
-        let done = if let Event::TaskSucceeded { task, .. } = &entry.event { Some(record.stage().task(*task).clone()) } else { None };
+        let done = if let Event::TaskSucceeded { task, .. } = &entry.event {
+            Some(record.stage().task(*task).clone())
+        } else {
+            None
+        };
         record.apply(entry).unwrap();
         if let Some(task) = done {
-            world.perform(&call(task.instance, task.node, task.step), &|_| ()).await.unwrap();
+            world
+                .perform(&call(task.instance, task.node, task.step), &|_| ())
+                .await
+                .unwrap();
         }
     }
-    let under_way: Vec<TaskId> = record.stage().ids().filter(|id| record.task(*id) == TaskState::Started).collect();
-    for id in under_way.into_iter().filter(|_| happened && record.running().is_some()) {
+    let under_way: Vec<TaskId> = record
+        .stage()
+        .ids()
+        .filter(|id| record.task(*id) == TaskState::Started)
+        .collect();
+    for id in under_way
+        .into_iter()
+        .filter(|_| happened && record.running().is_some())
+    {
         let task = record.stage().task(id).clone();
-        world.perform(&call(task.instance, task.node, task.step), &|_| ()).await.unwrap();
+        world
+            .perform(&call(task.instance, task.node, task.step), &|_| ())
+            .await
+            .unwrap();
     }
-    let created: Vec<String> = world.containers.borrow().iter().map(|object| object.owner.as_ref().unwrap().instance.clone()).collect();
+    let created: Vec<String> = world
+        .containers
+        .borrow()
+        .iter()
+        .map(|object| object.owner.as_ref().unwrap().instance.clone())
+        .collect();
     world.requests.borrow_mut().clear();
     let mut journal = journal.to_vec();
-    let resumed = process(&world, &mut journal, deployment, workflow).await.unwrap();
+    let resumed = process(&world, &mut journal, deployment, workflow)
+        .await
+        .unwrap();
     assert_eq!(replay(&journal), resumed);
     let requests = world.requests.borrow();
     match workflow {
         Workflow::Install => {
             runs_everything(&world, deployment);
-            let known = |instance: &String| record.properties(instance).is_some_and(|properties| properties.contains_key("container_id"));
+            let known = |instance: &String| {
+                record
+                    .properties(instance)
+                    .is_some_and(|properties| properties.contains_key("container_id"))
+            };
             for instance in created.iter().filter(|instance| known(instance)) {
-                assert!(!requests.iter().any(|(of, step)| of == instance && step.starts_with("create")), "finished work is not repeated");
+                assert!(
+                    !requests
+                        .iter()
+                        .any(|(of, step)| of == instance && step.starts_with("create")),
+                    "finished work is not repeated"
+                );
             }
         }
         Workflow::Uninstall => {
             assert!(world.containers.borrow().is_empty());
-            let gone = record.instances.iter().filter(|(_, instance)| instance.state == InstanceState::Deleted);
+            let gone = record
+                .instances
+                .iter()
+                .filter(|(_, instance)| instance.state == InstanceState::Deleted);
             for (id, _) in gone {
-                assert!(!requests.iter().any(|(of, _)| of == id), "finished work is not repeated");
+                assert!(
+                    !requests.iter().any(|(of, _)| of == id),
+                    "finished work is not repeated"
+                );
             }
         }
         other => unreachable!("{other} is not asked for here"),
@@ -271,23 +469,48 @@ pub(crate) fn call(instance: String, node: String, step: dockctl::backend::Step)
 #[test]
 fn a_failed_operation_is_tried_again_as_often_as_allowed_and_pauses_grow() {
     let deployment = deployment(&[("one", &[])]);
-    let world = (0..9).fold(Simulated::default(), |world, n| world.fate(n, Fate::RefusedOnce));
+    let world = (0..9).fold(Simulated::default(), |world, n| {
+        world.fate(n, Fate::RefusedOnce)
+    });
     let mut journal = Vec::new();
-    let record = with_runtime(process(&world, &mut journal, &deployment, Workflow::Install)).unwrap();
+    let record = with_runtime(process(
+        &world,
+        &mut journal,
+        &deployment,
+        Workflow::Install,
+    ))
+    .unwrap();
     assert_eq!(record.executions[0].outcome, Some(Outcome::Failed));
     let pauses: Vec<Option<u64>> = journal
         .iter()
-        .filter_map(|entry| if let Event::TaskFailed { retry_in, .. } = entry.event { Some(retry_in) } else { None })
+        .filter_map(|entry| {
+            if let Event::TaskFailed { retry_in, .. } = entry.event {
+                Some(retry_in)
+            } else {
+                None
+            }
+        })
         .collect();
-    let within = |pause: Option<u64>, least: u64| pause.is_some_and(|pause| (least..=least + least / 4).contains(&pause));
-    assert!(within(pauses[0], 1000) && within(pauses[1], 2000) && pauses[2..] == [None], "{pauses:?}");
+    let within = |pause: Option<u64>, least: u64| {
+        pause.is_some_and(|pause| (least..=least + least / 4).contains(&pause))
+    };
+    assert!(
+        within(pauses[0], 1000) && within(pauses[1], 2000) && pauses[2..] == [None],
+        "{pauses:?}"
+    );
 }
 
 #[test]
 fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
-    let (deployment, world, mut journal, mut quiet) = (diamond(), Simulated::default(), Vec::new(), Quiet);
+    let (deployment, world, mut journal, mut quiet) =
+        (diamond(), Simulated::default(), Vec::new(), Quiet);
     with_runtime(async {
-        let policy = Policy { parallel: 2, retries: 0.0, interval: 1.0, ..Policy::default() };
+        let policy = Policy {
+            parallel: 2,
+            retries: 0.0,
+            interval: 1.0,
+            ..Policy::default()
+        };
         let mut executor = Executor {
             record: &mut Record::default(),
             backend: &world,
@@ -296,16 +519,28 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
             secrets: &Secrets::default(),
             policy,
         };
-        executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+        executor
+            .emit(Event::Defined {
+                deployment: Box::new(deployment.clone()),
+            })
+            .unwrap();
         let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
-        executor.begin("x", Workflow::Install, &Parameters::default(), None).unwrap();
+        executor
+            .begin("x", Workflow::Install, &Parameters::default(), None)
+            .unwrap();
         let signals = Signals::default();
         let stop = signals.clone();
-        let (ran, ()) = tokio::join!(executor.run(stage, &signals), async { stop.stop(Why::Asked) });
+        let (ran, ()) = tokio::join!(executor.run(stage, &signals), async {
+            stop.stop(Why::Asked)
+        });
         ran.unwrap();
         assert_eq!(executor.finish().unwrap(), Outcome::Cancelled);
         let done = executor.record.executions[0].done;
-        assert_eq!(done, world.requests.borrow().len(), "what was begun is finished");
+        assert_eq!(
+            done,
+            world.requests.borrow().len(),
+            "what was begun is finished"
+        );
         assert!(done <= 2, "{done}");
     });
 }
@@ -319,7 +554,10 @@ struct Full {
 impl Journal for Full {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         if self.entries.len() == self.room {
-            return Err(JournalError::Io { path: "/full".into(), source: std::io::ErrorKind::StorageFull.into() });
+            return Err(JournalError::Io {
+                path: "/full".into(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
         }
         self.entries.push(entry.clone());
         Ok(())
@@ -331,9 +569,21 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
     let deployment = diamond();
     let mut stopped = 0;
     for room in 3..20 {
-        let (world, mut journal, mut quiet) = (Simulated::default(), Full { entries: Vec::new(), room }, Quiet);
+        let (world, mut journal, mut quiet) = (
+            Simulated::default(),
+            Full {
+                entries: Vec::new(),
+                room,
+            },
+            Quiet,
+        );
         with_runtime(async {
-            let policy = Policy { parallel: 3, retries: 0.0, interval: 1.0, ..Policy::default() };
+            let policy = Policy {
+                parallel: 3,
+                retries: 0.0,
+                interval: 1.0,
+                ..Policy::default()
+            };
             let mut executor = Executor {
                 record: &mut Record::default(),
                 backend: &world,
@@ -342,9 +592,15 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
                 secrets: &Secrets::default(),
                 policy,
             };
-            executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+            executor
+                .emit(Event::Defined {
+                    deployment: Box::new(deployment.clone()),
+                })
+                .unwrap();
             let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
-            executor.begin("x", Workflow::Install, &Parameters::default(), None).unwrap();
+            executor
+                .begin("x", Workflow::Install, &Parameters::default(), None)
+                .unwrap();
             assert!(executor.run(stage, &Signals::default()).await.is_err());
         });
         stopped += 1;
@@ -352,8 +608,13 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
         let mut entries = journal.entries;
         let asked = world.requests.borrow().len();
         with_runtime(async {
-            let record = process(&world, &mut entries, &deployment, Workflow::Install).await.unwrap();
-            assert!(record.is_complete(), "room for {room} entries, {asked} requests");
+            let record = process(&world, &mut entries, &deployment, Workflow::Install)
+                .await
+                .unwrap();
+            assert!(
+                record.is_complete(),
+                "room for {room} entries, {asked} requests"
+            );
         });
         runs_everything(&world, &deployment);
     }

@@ -1,5 +1,6 @@
-//! Every crash of the process, with every fault of the engine after it: the journal is cut at every byte, what was under way at
-//! the cut has happened or not, and the run that takes it up meets a fault at one of its requests. No engine, no clock.
+//! Every crash of the process, with every fault of the engine after it: the journal is cut at every
+//! byte, what was under way at the cut has happened or not, and the run that takes it up meets a
+//! fault at one of its requests. No engine, no clock.
 
 use crate::kernel::{call, deployment, diamond, replay, with_runtime};
 use dockctl::{
@@ -55,11 +56,19 @@ impl Backend for Seen<'_> {
     }
 
     async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
-        if self.mutation == Mutation::Blind { Ok(None) } else { self.world.settle(call, since).await }
+        if self.mutation == Mutation::Blind {
+            Ok(None)
+        } else {
+            self.world.settle(call, since).await
+        }
     }
 
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
-        if self.mutation == Mutation::Blind { Ok(Observed::default()) } else { self.world.observe(deployment, places).await }
+        if self.mutation == Mutation::Blind {
+            Ok(Observed::default())
+        } else {
+            self.world.observe(deployment, places).await
+        }
     }
 }
 
@@ -76,7 +85,11 @@ impl Journal for Paper<'_> {
             Mutation::Deaf => matches!(entry.event, Event::CancelRequested { .. }),
             _ => false,
         };
-        if dropped { Ok(()) } else { Journal::append(self.entries, entry) }
+        if dropped {
+            Ok(())
+        } else {
+            Journal::append(self.entries, entry)
+        }
     }
 }
 
@@ -93,16 +106,37 @@ struct Life<'a> {
 
 impl<'a> Life<'a> {
     fn new(deployment: &'a Deployment) -> Self {
-        let policy = Policy { parallel: 3, retries: 1.0, interval: 1.0, ..Policy::default() };
-        Self { deployment, world: Simulated::default(), journal: Vec::new(), policy, mutation: Mutation::None, stop_at: None }
+        let policy = Policy {
+            parallel: 3,
+            retries: 1.0,
+            interval: 1.0,
+            ..Policy::default()
+        };
+        Self {
+            deployment,
+            world: Simulated::default(),
+            journal: Vec::new(),
+            policy,
+            mutation: Mutation::None,
+            stop_at: None,
+        }
     }
 
-    /// One process, from the journal to its end, or to where it hangs and is given up. What it knew at the end.
+    /// One process, from the journal to its end, or to where it hangs and is given up. What it knew
+    /// at the end.
     async fn process(&mut self, workflow: Workflow) -> Record {
         let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
-        let backend = Seen { world: &self.world, mutation: self.mutation, stop_at: self.stop_at, signals: &signals };
+        let backend = Seen {
+            world: &self.world,
+            mutation: self.mutation,
+            stop_at: self.stop_at,
+            signals: &signals,
+        };
         let mut record = replay(&self.journal);
-        let mut paper = Paper { entries: &mut self.journal, mutation: self.mutation };
+        let mut paper = Paper {
+            entries: &mut self.journal,
+            mutation: self.mutation,
+        };
         let mut executor = Executor {
             record: &mut record,
             backend: &backend,
@@ -113,16 +147,31 @@ impl<'a> Life<'a> {
         };
         executor.settle().await.unwrap();
         if executor.record.deployment.is_none() {
-            executor.emit(Event::Defined { deployment: Box::new(self.deployment.clone()) }).unwrap();
+            executor
+                .emit(Event::Defined {
+                    deployment: Box::new(self.deployment.clone()),
+                })
+                .unwrap();
         }
-        let observed = backend.observe(self.deployment, &Places::new()).await.unwrap();
+        let observed = backend
+            .observe(self.deployment, &Places::new())
+            .await
+            .unwrap();
         let stage = match workflow {
             Workflow::Install => install::next(self.deployment, executor.record, &observed).stage,
             _ => uninstall::next(self.deployment, executor.record, &observed).stage,
         };
-        executor.begin("x", workflow, &Parameters::default(), None).unwrap();
-        let stage = if self.mutation == Mutation::Unordered { without_order(&stage) } else { stage };
-        let ran = tokio::time::timeout(HANG, executor.run(stage, &signals)).await.is_ok();
+        executor
+            .begin("x", workflow, &Parameters::default(), None)
+            .unwrap();
+        let stage = if self.mutation == Mutation::Unordered {
+            without_order(&stage)
+        } else {
+            stage
+        };
+        let ran = tokio::time::timeout(HANG, executor.run(stage, &signals))
+            .await
+            .is_ok();
         if ran {
             executor.finish().unwrap();
         }
@@ -133,17 +182,24 @@ impl<'a> Life<'a> {
 fn without_order(stage: &Stage) -> Stage {
     let mut free = Stage::default();
     for task in stage.tasks() {
-        free.push(dockctl::plan::Task { needs: Vec::new(), ..task.clone() });
+        free.push(dockctl::plan::Task {
+            needs: Vec::new(),
+            ..task.clone()
+        });
     }
     free
 }
 
-/// Nothing that the journal says is done was done again: each container is made and started once on the way up, stopped and
-/// removed once on the way down, and of what was done nothing is asked for again.
+/// Nothing that the journal says is done was done again: each container is made and started once on
+/// the way up, stopped and removed once on the way down, and of what was done nothing is asked for
+/// again.
 fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String> {
     let changes = life.world.changes.borrow();
     let mut seen = HashSet::new();
-    if let Some((instance, change)) = changes.iter().find(|(instance, change)| !seen.insert((instance.clone(), format!("{change:?}")))) {
+    if let Some((instance, change)) = changes
+        .iter()
+        .find(|(instance, change)| !seen.insert((instance.clone(), format!("{change:?}"))))
+    {
         return Err(format!("{instance} was {change:?} twice: {changes:?}"));
     }
     let mut record = Record::default();
@@ -171,11 +227,15 @@ fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), Stri
     for entry in journal {
         replayed.apply(entry).map_err(|error| error.to_string())?;
     }
-    if replayed == *known { Ok(()) } else { Err("the journal tells another story".to_owned()) }
+    if replayed == *known {
+        Ok(())
+    } else {
+        Err("the journal tells another story".to_owned())
+    }
 }
 
-/// Nothing begins that needs what failed or is not done, by the blueprint's relationships; nothing at all after a stop, or with
-/// `fail_fast` after a failure.
+/// Nothing begins that needs what failed or is not done, by the blueprint's relationships; nothing
+/// at all after a stop, or with `fail_fast` after a failure.
 fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
     let mut record = Record::default();
     let mut stopped = false;
@@ -184,33 +244,53 @@ fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
             Event::ExecutionStarted { .. } => stopped = false,
             Event::CancelRequested { .. } => stopped = true,
             Event::TaskFailed { retry_in: None, .. } if life.policy.fail_fast => stopped = true,
-            Event::TaskStarted { task, .. } if stopped => return Err(format!("#{} starts after a stop", task.0)),
+            Event::TaskStarted { task, .. } if stopped => {
+                return Err(format!("#{} starts after a stop", task.0));
+            }
             Event::TaskStarted { task, .. } => may_start(life.deployment, &record, *task)?,
             _ => {}
         }
         record.apply(entry).map_err(|error| error.to_string())?;
     }
-    let asked = life.stop_at.is_some_and(|at| life.world.requests.borrow().len() > at + life.policy.parallel);
-    if asked { Err("more was asked for after the stop than was under way".to_owned()) } else { Ok(()) }
+    let asked = life
+        .stop_at
+        .is_some_and(|at| life.world.requests.borrow().len() > at + life.policy.parallel);
+    if asked {
+        Err("more was asked for after the stop than was under way".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(), String> {
-    let workflow = record.running().map_or(Workflow::Install, |execution| execution.workflow);
+    let workflow = record
+        .running()
+        .map_or(Workflow::Install, |execution| execution.workflow);
     let task = record.stage().task(task);
     if task.step.is_about_image() {
         return Ok(());
     }
-    let (mine, others) = (deployment.instance(&task.instance).unwrap(), &deployment.instances);
+    let (mine, others) = (
+        deployment.instance(&task.instance).unwrap(),
+        &deployment.instances,
+    );
     let before: Vec<&str> = match workflow {
         Workflow::Install => mine.ties.iter().map(|tie| tie.target.as_str()).collect(),
-        _ => others.iter().filter(|other| other.ties.iter().any(|tie| tie.target == mine.id)).map(|other| other.id.as_str()).collect(),
+        _ => others
+            .iter()
+            .filter(|other| other.ties.iter().any(|tie| tie.target == mine.id))
+            .map(|other| other.id.as_str())
+            .collect(),
     };
     let is_ready = |id: &str| match workflow {
         Workflow::Install => record.state(id) == dockctl::plan::InstanceState::Started,
         _ => record.state(id).is_gone(),
     };
     match before.iter().find(|id| !is_ready(id)) {
-        Some(id) => Err(format!("{} {} starts before {id} is ready", task.instance, task.step)),
+        Some(id) => Err(format!(
+            "{} {} starts before {id} is ready",
+            task.instance, task.step
+        )),
         None => Ok(()),
     }
 }
@@ -228,25 +308,47 @@ fn bytes_of(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
 
 /// Entries that survive when the journal is cut after so many bytes; what is torn is none.
 fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
-    let whole = bytes[..cut].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = bytes[..cut]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     let text = std::str::from_utf8(&bytes[..whole]).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The world at a cut: what is journalled as done is done; what was under way has happened, or not.
 async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: bool) -> Life<'a> {
     let (mut life, mut record) = (Life::new(deployment), Record::default());
     for entry in journal {
-        let done = if let Event::TaskSucceeded { task, .. } = &entry.event { Some(record.stage().task(*task).clone()) } else { None };
+        let done = if let Event::TaskSucceeded { task, .. } = &entry.event {
+            Some(record.stage().task(*task).clone())
+        } else {
+            None
+        };
         record.apply(entry).unwrap();
         if let Some(task) = done {
-            life.world.perform(&call(task.instance, task.node, task.step), &|_| ()).await.unwrap();
+            life.world
+                .perform(&call(task.instance, task.node, task.step), &|_| ())
+                .await
+                .unwrap();
         }
     }
-    let under_way: Vec<TaskId> = record.stage().ids().filter(|id| record.task(*id) == TaskState::Started).collect();
-    for id in under_way.into_iter().filter(|_| happened && record.running().is_some()) {
+    let under_way: Vec<TaskId> = record
+        .stage()
+        .ids()
+        .filter(|id| record.task(*id) == TaskState::Started)
+        .collect();
+    for id in under_way
+        .into_iter()
+        .filter(|_| happened && record.running().is_some())
+    {
         let task = record.stage().task(id).clone();
-        life.world.perform(&call(task.instance, task.node, task.step), &|_| ()).await.unwrap();
+        life.world
+            .perform(&call(task.instance, task.node, task.step), &|_| ())
+            .await
+            .unwrap();
     }
     life.world.requests.borrow_mut().clear();
     life.journal = journal.to_vec();
@@ -258,19 +360,36 @@ fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result
     let containers = life.world.containers.borrow();
     let good = match workflow {
         Workflow::Install => {
-            let running = containers.iter().filter(|object| object.state == ObjectState::Running).count();
-            record.is_complete() && running == life.deployment.instances.len() && containers.len() == running
+            let running = containers
+                .iter()
+                .filter(|object| object.state == ObjectState::Running)
+                .count();
+            record.is_complete()
+                && running == life.deployment.instances.len()
+                && containers.len() == running
         }
         _ => containers.is_empty() && !record.is_installed(),
     };
-    if good { Ok(()) } else { Err(format!("another end: {containers:?}")) }
+    if good {
+        Ok(())
+    } else {
+        Err(format!("another end: {containers:?}"))
+    }
 }
 
 /// One point: taken up with a fault at a request, and once more without.
-async fn take_up(mut life: Life<'_>, workflow: Workflow, fault: Option<(usize, Fate)>) -> Result<usize, String> {
+async fn take_up(
+    mut life: Life<'_>,
+    workflow: Workflow,
+    fault: Option<(usize, Fate)>,
+) -> Result<usize, String> {
     let before = life.journal.clone();
     // Changes that were made on the way to the cut count too: nothing is made twice.
-    life.world = fault.into_iter().fold(std::mem::take(&mut life.world), |world, (at, fate)| world.fate(at, fate));
+    life.world = fault
+        .into_iter()
+        .fold(std::mem::take(&mut life.world), |world, (at, fate)| {
+            world.fate(at, fate)
+        });
     let known = life.process(workflow).await;
     let asked = life.world.requests.borrow().len();
     replay_is_what_is_known(&life.journal, &known)?;
@@ -289,7 +408,11 @@ async fn take_up(mut life: Life<'_>, workflow: Workflow, fault: Option<(usize, F
 async fn undisturbed(deployment: &Deployment, workflow: Workflow) -> (Vec<Entry>, usize) {
     let mut life = Life::new(deployment);
     life.process(Workflow::Install).await;
-    let begin = if workflow == Workflow::Install { 0 } else { life.journal.len() };
+    let begin = if workflow == Workflow::Install {
+        0
+    } else {
+        life.journal.len()
+    };
     if workflow == Workflow::Uninstall {
         // Going up is no part of going down.
         life.world.changes.borrow_mut().clear();
@@ -327,16 +450,26 @@ async fn sweep(
             let fresh = || async {
                 let mut life = world_at(deployment, &entries, happened).await;
                 if workflow == Workflow::Uninstall {
-                    life.world.changes.borrow_mut().retain(|(_, change)| matches!(change, Change::Stopped | Change::Removed));
+                    life.world
+                        .changes
+                        .borrow_mut()
+                        .retain(|(_, change)| matches!(change, Change::Stopped | Change::Removed));
                 }
                 change(&mut life);
                 life
             };
-            let at = |what: String, error: String| format!("cut after {survives} entries, happened: {happened}, {what}: {error}");
-            let asked = take_up(fresh().await, workflow, None).await.map_err(|error| at("no fault".to_owned(), error))?;
-            let all = (0..asked).flat_map(|request| faults.iter().map(move |fate| (request, *fate)));
+            let at = |what: String, error: String| {
+                format!("cut after {survives} entries, happened: {happened}, {what}: {error}")
+            };
+            let asked = take_up(fresh().await, workflow, None)
+                .await
+                .map_err(|error| at("no fault".to_owned(), error))?;
+            let all =
+                (0..asked).flat_map(|request| faults.iter().map(move |fate| (request, *fate)));
             // Unless everything is to be tried, each request has another fault at each cut.
-            let chosen = |(n, _): &(usize, (usize, Fate))| is_long() || (n + survives).is_multiple_of(faults.len());
+            let chosen = |(n, _): &(usize, (usize, Fate))| {
+                is_long() || (n + survives).is_multiple_of(faults.len())
+            };
             for (request, fate) in all.enumerate().filter(chosen).map(|(_, point)| point) {
                 take_up(fresh().await, workflow, Some((request, fate)))
                     .await
@@ -352,9 +485,13 @@ async fn sweep(
 fn the_journal_cut_at_every_byte_with_every_fault_after_it() {
     let deployment = diamond();
     for workflow in [Workflow::Install, Workflow::Uninstall] {
-        let (bytes, runs) = with_runtime(sweep(&deployment, workflow, &Fate::FAULTS, &|_| ())).unwrap();
+        let (bytes, runs) =
+            with_runtime(sweep(&deployment, workflow, &Fate::FAULTS, &|_| ())).unwrap();
         println!("{workflow}: cut at {bytes} bytes, {runs} runs");
-        assert!(bytes > 3000 && runs > 150, "{workflow}: cut at {bytes} bytes, {runs} runs");
+        assert!(
+            bytes > 3000 && runs > 150,
+            "{workflow}: cut at {bytes} bytes, {runs} runs"
+        );
     }
 }
 
@@ -363,17 +500,33 @@ fn with_fail_fast_nothing_at_all_starts_after_a_failure() {
     let deployment = diamond();
     let fail_fast = |life: &mut Life<'_>| life.policy.fail_fast = true;
     for workflow in [Workflow::Install, Workflow::Uninstall] {
-        with_runtime(sweep(&deployment, workflow, &[Fate::Refused, Fate::CutAfter], &fail_fast)).unwrap();
+        with_runtime(sweep(
+            &deployment,
+            workflow,
+            &[Fate::Refused, Fate::CutAfter],
+            &fail_fast,
+        ))
+        .unwrap();
     }
 }
 
 #[test]
 fn after_a_stop_nothing_at_all_starts() {
     let deployment = diamond();
-    let all: Vec<usize> = if is_long() { (1..12).collect() } else { vec![1, 5, 9] };
+    let all: Vec<usize> = if is_long() {
+        (1..12).collect()
+    } else {
+        vec![1, 5, 9]
+    };
     for at in all {
         let stops = |life: &mut Life<'_>| life.stop_at = Some(at);
-        with_runtime(sweep(&deployment, Workflow::Install, &[Fate::CutAfter], &stops)).unwrap();
+        with_runtime(sweep(
+            &deployment,
+            Workflow::Install,
+            &[Fate::CutAfter],
+            &stops,
+        ))
+        .unwrap();
     }
 }
 
@@ -386,7 +539,11 @@ fn half_an_entry_is_none() {
         let line = serde_json::to_string(entry).unwrap();
         let step = (line.len() / 500).max(1);
         for cut in (1..line.len()).step_by(step) {
-            assert!(serde_json::from_str::<Entry>(&line[..cut]).is_err(), "{}", &line[..cut]);
+            assert!(
+                serde_json::from_str::<Entry>(&line[..cut]).is_err(),
+                "{}",
+                &line[..cut]
+            );
         }
     }
 }
@@ -400,12 +557,16 @@ fn what_is_done_wrong_on_purpose_is_noticed() {
             life.mutation = mutation;
             life.stop_at = stop_at;
         };
-        with_runtime(sweep(&deployment, Workflow::Install, faults, &change)).expect_err("it goes unnoticed")
+        with_runtime(sweep(&deployment, Workflow::Install, faults, &change))
+            .expect_err("it goes unnoticed")
     };
     let blind = wrong(Mutation::Blind, &[], None);
     assert!(blind.contains("is asked for again"), "{blind}");
     let forgetful = wrong(Mutation::Forgetful, &[], None);
-    assert!(forgetful.contains("another story") || forgetful.contains("cannot happen"), "{forgetful}");
+    assert!(
+        forgetful.contains("another story") || forgetful.contains("cannot happen"),
+        "{forgetful}"
+    );
     let unordered = wrong(Mutation::Unordered, &[], None);
     assert!(unordered.contains("is ready"), "{unordered}");
     let deaf = wrong(Mutation::Deaf, &[], Some(2));
@@ -413,12 +574,27 @@ fn what_is_done_wrong_on_purpose_is_noticed() {
     // The same at the level of the assertion: a start after a stop, and a change made twice.
     let mut life = Life::new(&deployment);
     with_runtime(life.process(Workflow::Install));
-    let first = life.journal.iter().position(|entry| matches!(entry.event, Event::TaskStarted { .. })).unwrap();
-    life.journal.insert(first, Entry::now(Event::CancelRequested { why: Why::Asked }));
-    assert!(nothing_starts_that_may_not(&life).unwrap_err().contains("after a stop"));
+    let first = life
+        .journal
+        .iter()
+        .position(|entry| matches!(entry.event, Event::TaskStarted { .. }))
+        .unwrap();
+    life.journal.insert(
+        first,
+        Entry::now(Event::CancelRequested { why: Why::Asked }),
+    );
+    assert!(
+        nothing_starts_that_may_not(&life)
+            .unwrap_err()
+            .contains("after a stop")
+    );
     let twice = life.world.changes.borrow()[0].clone();
     life.world.changes.borrow_mut().push(twice);
-    assert!(done_is_not_repeated(&[], &life).unwrap_err().contains("twice"));
+    assert!(
+        done_is_not_repeated(&[], &life)
+            .unwrap_err()
+            .contains("twice")
+    );
 }
 
 proptest! {
@@ -464,9 +640,15 @@ fn a_run_whose_time_is_over_drops_what_hangs() {
         let begin = tokio::time::Instant::now();
         life.policy.deadline = Some(begin + Duration::from_secs(5));
         let known = life.process(Workflow::Install).await;
-        assert_eq!((known.executions[0].outcome, known.stopped()), (Some(Outcome::Failed), Some(Why::Timeout)));
+        assert_eq!(
+            (known.executions[0].outcome, known.stopped()),
+            (Some(Outcome::Failed), Some(Why::Timeout))
+        );
         let took = begin.elapsed();
-        assert!((Duration::from_secs(15)..Duration::from_secs(16)).contains(&took), "{took:?}");
+        assert!(
+            (Duration::from_secs(15)..Duration::from_secs(16)).contains(&took),
+            "{took:?}"
+        );
         nothing_starts_that_may_not(&life).unwrap();
         life.policy.deadline = None;
         life.world.calm();
@@ -481,11 +663,16 @@ fn a_refusal_is_a_failure_and_a_stop_is_none() {
     let deployment = diamond();
     let outcome = |fate: Option<Fate>, stop_at: Option<usize>| {
         let mut life = Life::new(&deployment);
-        life.world = fate.into_iter().fold(Simulated::default(), |world, fate| world.fate(4, fate));
+        life.world = fate
+            .into_iter()
+            .fold(Simulated::default(), |world, fate| world.fate(4, fate));
         life.stop_at = stop_at;
         with_runtime(life.process(Workflow::Install)).executions[0].outcome
     };
     assert_eq!(outcome(Some(Fate::Refused), None), Some(Outcome::Failed));
     assert_eq!(outcome(None, Some(2)), Some(Outcome::Cancelled));
-    assert_eq!(outcome(Some(Fate::CutAfter), None), Some(Outcome::Terminated));
+    assert_eq!(
+        outcome(Some(Fate::CutAfter), None),
+        Some(Outcome::Terminated)
+    );
 }

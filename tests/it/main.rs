@@ -1,6 +1,13 @@
 //! One binary for all integration tests: against a real engine, but for `kernel` and `validate`.
-#![allow(clippy::unwrap_used, clippy::similar_names, reason = "a test that cannot go on says so by panicking")]
-#![allow(clippy::print_stdout, reason = "how many points were tried is the result")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    reason = "a test that cannot go on says so by panicking"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "how many points were tried is the result"
+)]
 
 mod adopt;
 mod answers;

@@ -1,4 +1,5 @@
-//! Arguments of docker-py on a real engine: what is asked for is what the engine then says of the container.
+//! Arguments of docker-py on a real engine: what is asked for is what the engine then says of the
+//! container.
 
 use crate::support::{Test, docker, project, tarball};
 use serde_json::{Map, Value as Json, json};
@@ -30,18 +31,28 @@ struct Case {
     engine: Json,
 }
 
-/// The recorded pairs that have a container as their result. What they give to start is given to create: it is merged there.
+/// The recorded pairs that have a container as their result. What they give to start is given to
+/// create: it is merged there.
 fn cases(test: &Test) -> Vec<Case> {
     let text = fs::read_to_string(project().join("tests/data/params.jsonl")).unwrap();
     // A volume of that name could be anybody's.
-    let own = text.replace("vol1:", &format!("{}:", test.name("vol1"))).replace("\"vol1\"", &format!("\"{}\"", test.name("vol1")));
-    let all = own.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let own = text
+        .replace("vol1:", &format!("{}:", test.name("vol1")))
+        .replace("\"vol1\"", &format!("\"{}\"", test.name("vol1")));
+    let all = own
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).unwrap());
     all.filter(|case| case.get("reject").is_none())
         .filter_map(|case| {
             let params = &case["params"];
             let host = |create: &Json, start: &Json| {
                 let mut create = create.clone();
-                for (name, value) in start.as_object().into_iter().flatten().filter(|(name, _)| *name != "processes_to_wait_for") {
+                for (name, value) in start
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(|(name, _)| *name != "processes_to_wait_for")
+                {
                     create["host_config"][name] = value.clone();
                 }
                 create
@@ -64,18 +75,42 @@ fn cases(test: &Test) -> Vec<Case> {
 
 /// The test's own containers in the place of the recorded ones, wherever others are named.
 fn own_names(test: &Test, under: &str, value: &Json) -> Json {
-    let name =
-        |text: &str| OTHERS.iter().find(|other| text.split(':').next() == Some(other)).map_or_else(|| text.to_owned(), |_| test.name(text));
+    let name = |text: &str| {
+        OTHERS
+            .iter()
+            .find(|other| text.split(':').next() == Some(other))
+            .map_or_else(|| text.to_owned(), |_| test.name(text))
+    };
     let named = matches!(under, "links" | "Links" | "volumes_from" | "VolumesFrom");
     match value {
-        Json::String(text) if named => text.split(',').map(name).collect::<Vec<_>>().join(",").into(),
+        Json::String(text) if named => text
+            .split(',')
+            .map(name)
+            .collect::<Vec<_>>()
+            .join(",")
+            .into(),
         Json::Array(pair) if under == "pair" => json!([name(pair[0].as_str().unwrap()), pair[1]]),
-        Json::Array(items) => {
-            items.iter().map(|item| own_names(test, if named && item.is_array() { "pair" } else { under }, item)).collect()
-        }
+        Json::Array(items) => items
+            .iter()
+            .map(|item| {
+                own_names(
+                    test,
+                    if named && item.is_array() {
+                        "pair"
+                    } else {
+                        under
+                    },
+                    item,
+                )
+            })
+            .collect(),
         Json::Object(entries) => {
             let key = |key: &String| if named { name(key) } else { key.clone() };
-            entries.iter().map(|(k, value)| (key(k), own_names(test, if named { "" } else { k }, value))).collect::<Map<_, _>>().into()
+            entries
+                .iter()
+                .map(|(k, value)| (key(k), own_names(test, if named { "" } else { k }, value)))
+                .collect::<Map<_, _>>()
+                .into()
         }
         _ => value.clone(),
     }
@@ -95,7 +130,10 @@ fn blueprint(test: &Test, cases: &[Case]) {
         nodes.insert(case.id.clone(), node);
     }
     // JSON is YAML.
-    let text: String = nodes.iter().map(|(name, node)| format!("  {}: {node}\n", json!(name))).collect();
+    let text: String = nodes
+        .iter()
+        .map(|(name, node)| format!("  {}: {node}\n", json!(name)))
+        .collect();
     test.write("blueprint.yaml", &format!("{HEAD}{text}"));
 }
 
@@ -107,16 +145,33 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
             "HostConfig" => {
                 for (field, value) in value.as_object().unwrap() {
                     if field == "Links" {
-                        let found = inspected["HostConfig"]["Links"].as_array().map_or(0, Vec::len);
-                        compare("the number of links", &json!(value.as_array().unwrap().len()), &json!(found), &mut wrong);
+                        let found = inspected["HostConfig"]["Links"]
+                            .as_array()
+                            .map_or(0, Vec::len);
+                        compare(
+                            "the number of links",
+                            &json!(value.as_array().unwrap().len()),
+                            &json!(found),
+                            &mut wrong,
+                        );
                         continue;
                     }
-                    compare(&format!("HostConfig.{field}"), value, &inspected["HostConfig"][field], &mut wrong);
+                    compare(
+                        &format!("HostConfig.{field}"),
+                        value,
+                        &inspected["HostConfig"][field],
+                        &mut wrong,
+                    );
                 }
             }
             "NetworkingConfig" => {
                 for (name, endpoint) in value["EndpointsConfig"].as_object().into_iter().flatten() {
-                    compare(&format!("network {name}"), endpoint, &inspected["NetworkSettings"]["Networks"][name], &mut wrong);
+                    compare(
+                        &format!("network {name}"),
+                        endpoint,
+                        &inspected["NetworkSettings"]["Networks"][name],
+                        &mut wrong,
+                    );
                 }
             }
             "@query" | "Labels" => {}
@@ -124,7 +179,12 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
         }
     }
     for (label, value) in case.engine["Labels"].as_object().into_iter().flatten() {
-        compare(label, value, &inspected["Config"]["Labels"][label], &mut wrong);
+        compare(
+            label,
+            value,
+            &inspected["Config"]["Labels"][label],
+            &mut wrong,
+        );
     }
     wrong
 }
@@ -141,7 +201,12 @@ fn compare(what: &str, asked: &Json, found: &Json, wrong: &mut Vec<String>) {
     match (asked, found) {
         (Json::Object(asked), Json::Object(found)) => {
             for (key, value) in asked {
-                compare(&format!("{what}.{key}"), value, found.get(key).unwrap_or(&Json::Null), wrong);
+                compare(
+                    &format!("{what}.{key}"),
+                    value,
+                    found.get(key).unwrap_or(&Json::Null),
+                    wrong,
+                );
             }
         }
         (Json::Array(items), Json::Array(there)) => {
@@ -152,7 +217,12 @@ fn compare(what: &str, asked: &Json, found: &Json, wrong: &mut Vec<String>) {
                     differences.is_empty()
                 })
             };
-            wrong.extend(items.iter().filter(|item| !has(item)).map(|item| format!("{what}: asked for {item}, found {found}")));
+            wrong.extend(
+                items
+                    .iter()
+                    .filter(|item| !has(item))
+                    .map(|item| format!("{what}: asked for {item}, found {found}")),
+            );
         }
         _ if asked == found || (nothing(asked) && nothing(found)) => {}
         _ => wrong.push(format!("{what}: asked for {asked}, found {found}")),
@@ -164,46 +234,80 @@ fn what_is_asked_for_is_what_the_engine_then_has() {
     let test = Test::new("params");
     let image = test.image();
     for name in OTHERS {
-        docker(&["run", "-d", "--name", &test.name(name), &image, "sleep", "1000"]);
+        docker(&[
+            "run",
+            "-d",
+            "--name",
+            &test.name(name),
+            &image,
+            "sleep",
+            "1000",
+        ]);
     }
     let cases = cases(&test);
     assert_eq!(cases.len(), 76);
     blueprint(&test, &cases);
     test.run(&["install"]).exits(0);
     let names: Vec<String> = cases.iter().map(|case| test.name(&case.id)).collect();
-    let inspected: Json = serde_json::from_str(&docker(&names.iter().fold(vec!["inspect"], |mut all, name| {
-        all.push(name);
-        all
-    })))
+    let inspected: Json = serde_json::from_str(&docker(&names.iter().fold(
+        vec!["inspect"],
+        |mut all, name| {
+            all.push(name);
+            all
+        },
+    )))
     .unwrap();
     let mut wrong = Vec::new();
     for (at, case) in cases.iter().enumerate() {
-        wrong.extend(differences(case, &inspected[at]).into_iter().map(|difference| format!("{}: {difference}", case.id)));
+        wrong.extend(
+            differences(case, &inspected[at])
+                .into_iter()
+                .map(|difference| format!("{}: {difference}", case.id)),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // Whatever was asked for, asking again asks for nothing.
     test.run(&["plan", "--exit-code"]).exits(0);
     let again = test.run(&["install"]).exits(0);
-    assert!(again.stdout.contains("is up to date: nothing to do"), "{}", again.stdout);
+    assert!(
+        again.stdout.contains("is up to date: nothing to do"),
+        "{}",
+        again.stdout
+    );
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers().len(), OTHERS.len());
 }
 
 /// Instances that a plan recreates, and those of which it could not compare everything.
 fn planned(plan: &Json) -> (Vec<String>, Map<String, Json>) {
-    let recreated = plan["instances"].as_array().unwrap().iter().filter(|it| it["effect"] == "recreate" || it["effect"] == "update");
-    let mut nodes: Vec<String> = recreated.map(|it| it["node"].as_str().unwrap().to_owned()).collect();
+    let recreated = plan["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["effect"] == "recreate" || it["effect"] == "update");
+    let mut nodes: Vec<String> = recreated
+        .map(|it| it["node"].as_str().unwrap().to_owned())
+        .collect();
     nodes.sort();
     (nodes, plan["not_compared"].as_object().unwrap().clone())
 }
 
-/// What another state directory made is told apart by what the engine shows: all that is declared, and all that is not any more.
+/// What another state directory made is told apart by what the engine shows: all that is declared,
+/// and all that is not any more.
 #[test]
 fn declarations_are_compared_with_what_the_engine_shows() {
     let test = Test::new("compare");
     let image = test.image();
     for name in OTHERS {
-        docker(&["run", "-d", "--name", &test.name(name), &image, "sleep", "1000"]);
+        docker(&[
+            "run",
+            "-d",
+            "--name",
+            &test.name(name),
+            &image,
+            "sleep",
+            "1000",
+        ]);
     }
     let mut cases = cases(&test);
     blueprint(&test, &cases);
@@ -215,8 +319,18 @@ fn declarations_are_compared_with_what_the_engine_shows() {
     assert_eq!(plan["changes"], false, "{:#}", plan["instances"]);
     assert_eq!(plan["not_compared"], json!({}));
     // Without any argument, each container is another one.
-    let is_said = |engine: &Json| engine.as_object().unwrap().iter().any(|(field, value)| field != "@query" && !said_nothing(value));
-    let mut said: Vec<String> = cases.iter().filter(|case| is_said(&case.engine)).map(|case| case.id.clone()).collect();
+    let is_said = |engine: &Json| {
+        engine
+            .as_object()
+            .unwrap()
+            .iter()
+            .any(|(field, value)| field != "@query" && !said_nothing(value))
+    };
+    let mut said: Vec<String> = cases
+        .iter()
+        .filter(|case| is_said(&case.engine))
+        .map(|case| case.id.clone())
+        .collect();
     said.sort();
     for case in &mut cases {
         case.create = json!({});
@@ -227,7 +341,10 @@ fn declarations_are_compared_with_what_the_engine_shows() {
     let missed: Vec<&String> = said.iter().filter(|id| !changed.contains(id)).collect();
     // How much shared memory a container has by default is the engine's secret: that one is named.
     assert_eq!(missed, ["hc-shm-str"]);
-    assert_eq!(unseen.values().collect::<Vec<_>>(), [&json!(["HostConfig.ShmSize"])]);
+    assert_eq!(
+        unseen.values().collect::<Vec<_>>(),
+        [&json!(["HostConfig.ShmSize"])]
+    );
 }
 
 fn said_nothing(value: &Json) -> bool {

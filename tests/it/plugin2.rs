@@ -49,10 +49,22 @@ outputs:
 ",
     );
     test.run(&["install"]).exits(0);
-    assert_eq!(test.containers(), ["PREFIX-job exited", "PREFIX-web running"]);
-    assert_eq!(test.inspect("web", "{{json .HostConfig.Binds}} {{index .Config.Env 0}}"), r#"["/tmp:/data"] A=1"#);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-job exited", "PREFIX-web running"]
+    );
+    assert_eq!(
+        test.inspect("web", "{{json .HostConfig.Binds}} {{index .Config.Env 0}}"),
+        r#"["/tmp:/data"] A=1"#
+    );
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
-    assert_eq!((outputs["outputs"]["said"].as_str(), outputs["outputs"]["code"].as_i64()), (Some("result\n"), Some(4)));
+    assert_eq!(
+        (
+            outputs["outputs"]["said"].as_str(),
+            outputs["outputs"]["code"].as_i64()
+        ),
+        (Some("result\n"), Some(4))
+    );
     assert_eq!(outputs["outputs"]["id"], test.inspect("web", "{{.Id}}"));
     // What ended as it was to end is no drift, and a second install has nothing to do.
     test.run(&["plan", "--exit-code"]).exits(0);
@@ -60,7 +72,10 @@ outputs:
     docker(&["stop", "-t", "0", &test.name("web")]);
     test.run(&["status", "--exit-code"]).exits(6);
     test.run(&["install"]).exits(0);
-    assert_eq!(test.containers(), ["PREFIX-job exited", "PREFIX-web running"]);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-job exited", "PREFIX-web running"]
+    );
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
     let told = fs::read_to_string(format!("/tmp/{}", test.prefix)).unwrap();
@@ -75,7 +90,10 @@ fn an_image_is_built_from_a_text_a_file_and_a_folder() {
     fs::write(test.path("app/page"), "hello").unwrap();
     fs::write(test.path("app/secret.log"), "x").unwrap();
     fs::write(test.path("app/.dockerignore"), "*.log\n").unwrap();
-    test.write("app/Dockerfile", "FROM PREFIX:latest\nARG WORD\nCOPY . /app\nRUN echo $WORD >/word\n");
+    test.write(
+        "app/Dockerfile",
+        "FROM PREFIX:latest\nARG WORD\nCOPY . /app\nRUN echo $WORD >/word\n",
+    );
     test.write("Plain", "FROM PREFIX:latest\nENV KIND=file\n");
     let image = |name: &str, more: &str| {
         format!(
@@ -97,15 +115,34 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
     ];
     write(&test, &nodes.concat());
     test.run(&["install"]).exits(0);
-    let env = |name: &str| docker(&["inspect", "--format", "{{json .Config.Env}}", &format!("{}-{name}:1", test.prefix)]);
+    let env = |name: &str| {
+        docker(&[
+            "inspect",
+            "--format",
+            "{{json .Config.Env}}",
+            &format!("{}-{name}:1", test.prefix),
+        ])
+    };
     assert!(env("text").contains("KIND=text") && env("file").contains("KIND=file"));
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert_eq!(outputs["outputs"]["said"], "hellowell\n");
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
-    let left = docker(&["images", "--format", "{{.Repository}}", "--filter", &format!("reference={}*", test.prefix)]);
+    let left = docker(&[
+        "images",
+        "--format",
+        "{{.Repository}}",
+        "--filter",
+        &format!("reference={}*", test.prefix),
+    ]);
     assert_eq!(left, test.prefix, "what was there before is kept");
-    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.built-for={}", test.prefix)]);
+    docker(&[
+        "image",
+        "prune",
+        "-f",
+        "--filter",
+        &format!("label=dockctl.built-for={}", test.prefix),
+    ]);
 }
 
 #[test]
@@ -113,11 +150,31 @@ fn a_build_that_fails_shows_its_last_lines() {
     let test = Test::new("broken");
     let node = "  bad:\n    type: cloudify.nodes.docker.image\n    properties: {resource_config: {tag: 'PREFIX-bad', image_content: \"FROM PREFIX:latest\\nRUN echo compiling && false\"}}\n";
     write(&test, node);
-    test.run(&["install"]).exits(1).says(&["cannot be built", "| compiling", "returned a non-zero code"]);
+    test.run(&["install"]).exits(1).says(&[
+        "cannot be built",
+        "| compiling",
+        "returned a non-zero code",
+    ]);
     test.run(&["uninstall"]).exits(0);
-    write(&test, &node.replace("\"FROM PREFIX:latest\\nRUN echo compiling && false\"", "Dockerfile.absent"));
-    test.run(&["install"]).exits(3).says(&["there is no ", "/Dockerfile.absent", "nothing was done"]);
-    docker(&["image", "prune", "-f", "--filter", &format!("label=dockctl.built-for={}", test.prefix)]);
+    write(
+        &test,
+        &node.replace(
+            "\"FROM PREFIX:latest\\nRUN echo compiling && false\"",
+            "Dockerfile.absent",
+        ),
+    );
+    test.run(&["install"]).exits(3).says(&[
+        "there is no ",
+        "/Dockerfile.absent",
+        "nothing was done",
+    ]);
+    docker(&[
+        "image",
+        "prune",
+        "-f",
+        "--filter",
+        &format!("label=dockctl.built-for={}", test.prefix),
+    ]);
 }
 
 #[test]
@@ -130,11 +187,21 @@ fn what_the_plugin_does_not_take_is_told_at_its_place() {
         );
         test.run(&["validate"])
     };
-    validate("image_tag: x, container_args: {remove: true}").exits(3).says(&["there is no argument `remove` here"]);
-    validate("image_tag: x, container_args: {enviroment: {}}").exits(3).says(&["did you mean `environment`?"]);
-    validate("image_tag: x, container_args: {host_config: {PortBindings: {}}}").exits(3).says(&["there is no argument `PortBindings`"]);
-    validate("image_tag: x, container_args: {volumes: [/a]}").exits(0).says(&["`volumes` have no effect without `volumes_mapping`"]);
-    validate("container_args: {}").exits(0).says(&["names no `image_tag`"]);
+    validate("image_tag: x, container_args: {remove: true}")
+        .exits(3)
+        .says(&["there is no argument `remove` here"]);
+    validate("image_tag: x, container_args: {enviroment: {}}")
+        .exits(3)
+        .says(&["did you mean `environment`?"]);
+    validate("image_tag: x, container_args: {host_config: {PortBindings: {}}}")
+        .exits(3)
+        .says(&["there is no argument `PortBindings`"]);
+    validate("image_tag: x, container_args: {volumes: [/a]}")
+        .exits(0)
+        .says(&["`volumes` have no effect without `volumes_mapping`"]);
+    validate("container_args: {}")
+        .exits(0)
+        .says(&["names no `image_tag`"]);
 }
 
 #[test]
@@ -160,9 +227,15 @@ fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
     assert_eq!(fs::read_to_string(test.path("v/flag")).unwrap(), "undone\n");
     assert!(test.containers().is_empty());
     // A command that cannot be started is told, and leaves nothing of its own behind.
-    write(&test, &node.replace("sh -c 'echo undone >/v/flag'", "no-such-command"));
+    write(
+        &test,
+        &node.replace("sh -c 'echo undone >/v/flag'", "no-such-command"),
+    );
     test.run(&["install"]).exits(0);
-    test.run(&["uninstall"]).exits(1).says(&["running the stop command in a container of its own", "no-such-command"]);
+    test.run(&["uninstall"]).exits(1).says(&[
+        "running the stop command in a container of its own",
+        "no-such-command",
+    ]);
     assert_eq!(test.containers(), ["PREFIX-job exited"]);
     write(&test, &node);
     docker(&["rm", "-f", &test.name("job")]);

@@ -7,7 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A Podman of the test's own: folders of its own, and a network of its own, so that nothing on this machine changes.
+/// A Podman of the test's own: folders of its own, and a network of its own, so that nothing on
+/// this machine changes.
 struct Podman {
     process: Child,
     socket: String,
@@ -18,11 +19,32 @@ impl Podman {
     fn start(test: &Test) -> Self {
         let at = |name: &str| test.path(name).display().to_string();
         // Not every place where tests run may raise limits.
-        let config = test.write("containers.conf", "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n");
+        let config = test.write(
+            "containers.conf",
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n",
+        );
         let socket = format!("unix://{}", at("podman.sock"));
-        let folders = [("--root", at("root")), ("--runroot", at("run")), ("--tmpdir", at("tmp")), ("--network-config-dir", at("networks"))];
-        let mut global: Vec<String> = folders.into_iter().flat_map(|(flag, folder)| [flag.to_owned(), folder]).collect();
-        global.extend(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"].map(str::to_owned));
+        let folders = [
+            ("--root", at("root")),
+            ("--runroot", at("run")),
+            ("--tmpdir", at("tmp")),
+            ("--network-config-dir", at("networks")),
+        ];
+        let mut global: Vec<String> = folders
+            .into_iter()
+            .flat_map(|(flag, folder)| [flag.to_owned(), folder])
+            .collect();
+        global.extend(
+            [
+                "--storage-driver",
+                "vfs",
+                "--cgroup-manager",
+                "cgroupfs",
+                "--events-backend",
+                "file",
+            ]
+            .map(str::to_owned),
+        );
         let log = fs::File::create(test.path("podman.log")).unwrap();
         let process = Command::new("unshare")
             .args(["--net", "podman"])
@@ -35,9 +57,16 @@ impl Podman {
             .stderr(log)
             .spawn()
             .expect("podman starts; scripts/podman installs it");
-        let podman = Self { process, socket, global };
+        let podman = Self {
+            process,
+            socket,
+            global,
+        };
         eventually("podman", || {
-            let asked = Command::new("docker").args(["-H", &podman.socket, "version"]).output().ok()?;
+            let asked = Command::new("docker")
+                .args(["-H", &podman.socket, "version"])
+                .output()
+                .ok()?;
             asked.status.success().then_some(())
         });
         podman
@@ -56,7 +85,10 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        let _ = Command::new("podman").args(&self.global).args(["rm", "-fa", "-t", "0"]).output();
+        let _ = Command::new("podman")
+            .args(&self.global)
+            .args(["rm", "-fa", "-t", "0"])
+            .output();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -92,16 +124,28 @@ fn podman_is_an_engine_like_any_other() {
         run(&["status", "--exit-code"]).exits(0);
         // A runner without state compares what is declared with what this engine shows.
         let state = test.path("elsewhere").display().to_string();
-        let elsewhere = |arguments: &[&str]| podman.dockctl(&test, &[arguments, &["--state-dir", &state]].concat());
+        let elsewhere = |arguments: &[&str]| {
+            podman.dockctl(&test, &[arguments, &["--state-dir", &state]].concat())
+        };
         elsewhere(&["recover", &test.prefix]).exits(0);
         elsewhere(&["plan", "--exit-code"]).exits(0);
         fs::remove_dir_all(&state).unwrap();
         run(&["uninstall"]).exits(0);
         assert_eq!(podman.docker(&["ps", "-aq"]), "");
     };
-    blueprint(&test, DEMO, "command: sleep 1000, environment: {A: 1}, labels: {b: c}", "processes_to_wait_for: [sleep 1000]");
+    blueprint(
+        &test,
+        DEMO,
+        "command: sleep 1000, environment: {A: 1}, labels: {b: c}",
+        "processes_to_wait_for: [sleep 1000]",
+    );
     whole();
-    blueprint(&test, DEMO, "command: 'sh -c \"echo done; exit 3\"'", "wait_for: [{exited: 3, interval: 0.1}, {log: ^done}]");
+    blueprint(
+        &test,
+        DEMO,
+        "command: 'sh -c \"echo done; exit 3\"'",
+        "wait_for: [{exited: 3, interval: 0.1}, {log: ^done}]",
+    );
     whole();
     blueprint(
         &test,
@@ -112,12 +156,29 @@ fn podman_is_an_engine_like_any_other() {
     whole();
 
     // What it says otherwise than Docker is understood all the same.
-    blueprint(&test, DEMO, "command: 'sh -c \"echo bad luck; exit 5\"'", "processes_to_wait_for: [httpd]");
-    run(&["install"]).exits(1).says(&["the container ended with exit code 5 while httpd was waited for", "| bad luck"]);
+    blueprint(
+        &test,
+        DEMO,
+        "command: 'sh -c \"echo bad luck; exit 5\"'",
+        "processes_to_wait_for: [httpd]",
+    );
+    run(&["install"]).exits(1).says(&[
+        "the container ended with exit code 5 while httpd was waited for",
+        "| bad luck",
+    ]);
     run(&["uninstall"]).exits(0);
-    podman.docker(&["create", "--name", &test.name("web"), "pod-demo", "sleep", "1000"]);
+    podman.docker(&[
+        "create",
+        "--name",
+        &test.name("web"),
+        "pod-demo",
+        "sleep",
+        "1000",
+    ]);
     blueprint(&test, DEMO, "command: sleep 1000", "");
-    run(&["install"]).exits(1).says(&["is taken by container", "use_external_resource: true"]);
+    run(&["install"])
+        .exits(1)
+        .says(&["is taken by container", "use_external_resource: true"]);
     run(&["uninstall"]).exits(0);
     podman.docker(&["rm", "-f", &test.name("web")]);
 
@@ -125,7 +186,12 @@ fn podman_is_an_engine_like_any_other() {
     let saved = test.path("saved.tar").display().to_string();
     podman.docker(&["save", "-o", &saved, "pod-demo"]);
     assert!(Command::new("gzip").arg(&saved).status().unwrap().success());
-    blueprint(&test, "{src: saved.tar.gz, repository: pod-other, tag: '2'}", "command: sleep 1000", "");
+    blueprint(
+        &test,
+        "{src: saved.tar.gz, repository: pod-other, tag: '2'}",
+        "command: sleep 1000",
+        "",
+    );
     whole();
 }
 
@@ -147,18 +213,35 @@ fn what_a_person_stops_on_podman_is_left_alone_and_what_dies_is_started_again() 
     podman.dockctl(&test, &["install"]).exits(0);
     let log = test.path("watch.log");
     let mut watch = test.command(&["heal", "--watch", "--cool-down", "0.1"]);
-    watch.env("DOCKER_HOST", &podman.socket).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+    watch
+        .env("DOCKER_HOST", &podman.socket)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap());
     let _watch = Ended(watch.spawn().unwrap());
     let text = || fs::read_to_string(&log).unwrap();
-    eventually("the watch", || text().contains("watching 1 container").then_some(()));
+    eventually("the watch", || {
+        text().contains("watching 1 container").then_some(())
+    });
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let (name, inspect) = (test.name("web"), |what: &str| podman.docker(&["inspect", "-f", what, &test.name("web")]));
+    let (name, inspect) = (test.name("web"), |what: &str| {
+        podman.docker(&["inspect", "-f", what, &test.name("web")])
+    });
     let pid: u32 = inspect("{{.State.Pid}}").parse().unwrap();
     assert!(pid > 1, "{}", inspect("{{json .State}}"));
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-    eventually("the repair", || (text().contains("mended: web_") && inspect("{{.State.Running}}") == "true").then_some(()));
+    assert!(
+        Command::new("kill")
+            .args(["-KILL", &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    eventually("the repair", || {
+        (text().contains("mended: web_") && inspect("{{.State.Running}}") == "true").then_some(())
+    });
     podman.docker(&["stop", "-t", "0", &name]);
-    eventually("the stop", || text().contains("was stopped on purpose").then_some(()));
+    eventually("the stop", || {
+        text().contains("was stopped on purpose").then_some(())
+    });
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(inspect("{{.State.Running}}"), "false", "{}", text());
 }

@@ -23,19 +23,29 @@ fn value() -> impl Strategy<Value = Json> {
         (-1_000_000_i64..1_000_000).prop_map(Json::from),
         (-1e6..1e6_f64).prop_map(Json::from),
         // Text that plain YAML would read as something else is among it.
-        prop_oneof!["[ -~]{0,12}", "(yes|no|on|010|1:30|1e3|~|null|2020-01-31|<<|=|- a|a: b|#x|ä€)"].prop_map(Json::from),
+        prop_oneof![
+            "[ -~]{0,12}",
+            "(yes|no|on|010|1:30|1e3|~|null|2020-01-31|<<|=|- a|a: b|#x|ä€)"
+        ]
+        .prop_map(Json::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
-            prop::collection::btree_map("[a-z]{1,4}", inner, 0..4).prop_map(|map| Json::Object(map.into_iter().collect())),
+            prop::collection::btree_map("[a-z]{1,4}", inner, 0..4)
+                .prop_map(|map| Json::Object(map.into_iter().collect())),
         ]
     })
 }
 
 /// Nodes with free properties, numbers of instances, and relationships to earlier nodes.
 fn blueprint() -> impl Strategy<Value = Json> {
-    let node = (prop::collection::btree_map("[a-z]{1,3}", value(), 0..4), 0_u8..4, any::<prop::sample::Index>(), 0_u8..3);
+    let node = (
+        prop::collection::btree_map("[a-z]{1,3}", value(), 0..4),
+        0_u8..4,
+        any::<prop::sample::Index>(),
+        0_u8..3,
+    );
     prop::collection::vec(node, 1..8).prop_map(|nodes| {
         let mut templates = Map::new();
         let mut types = Map::new();
@@ -66,7 +76,12 @@ fn blueprint() -> impl Strategy<Value = Json> {
 fn plan(text: &str) -> Json {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
-    let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+    let ast = catalog::follow(
+        file,
+        &catalog::Options::default(),
+        &mut sources,
+        &mut faults,
+    );
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
     faults.retain(Diagnostic::is_error);
     assert!(faults.is_empty(), "{faults:?}\n{text}");
@@ -77,10 +92,20 @@ fn plan(text: &str) -> Json {
 fn block(value: &Json, indent: usize) -> String {
     let pad = " ".repeat(indent);
     match value {
-        Json::Object(map) if !map.is_empty() => {
-            map.iter().map(|(key, value)| format!("\n{pad}{}: {}", Json::from(key.as_str()), block(value, indent + 2))).collect()
-        }
-        Json::Array(items) if !items.is_empty() => items.iter().map(|item| format!("\n{pad}- {}", block(item, indent + 2))).collect(),
+        Json::Object(map) if !map.is_empty() => map
+            .iter()
+            .map(|(key, value)| {
+                format!(
+                    "\n{pad}{}: {}",
+                    Json::from(key.as_str()),
+                    block(value, indent + 2)
+                )
+            })
+            .collect(),
+        Json::Array(items) if !items.is_empty() => items
+            .iter()
+            .map(|item| format!("\n{pad}- {}", block(item, indent + 2)))
+            .collect(),
         other => float(other),
     }
 }
@@ -96,10 +121,16 @@ fn float(value: &Json) -> String {
 fn flow(value: &Json) -> String {
     match value {
         Json::Object(map) => {
-            let entries: Vec<String> = map.iter().map(|(key, value)| format!("{}: {}", Json::from(key.as_str()), flow(value))).collect();
+            let entries: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", Json::from(key.as_str()), flow(value)))
+                .collect();
             format!("{{{}}}", entries.join(", "))
         }
-        Json::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Json::Array(items) => format!(
+            "[{}]",
+            items.iter().map(flow).collect::<Vec<_>>().join(", ")
+        ),
         other => float(other),
     }
 }
@@ -147,21 +178,35 @@ proptest! {
 fn data(text: &str) -> Json {
     let mut sources = Sources::default();
     let file = sources.add_text("blueprint.yaml", text);
-    parse(&sources, file, &mut Diagnostics::default()).unwrap().to_json()
+    parse(&sources, file, &mut Diagnostics::default())
+        .unwrap()
+        .to_json()
 }
 
 #[test]
 fn the_examples_fit_the_schema_and_slips_do_not() {
     let mut compiler = boon::Compiler::new();
     let mut schemas = boon::Schemas::new();
-    compiler.add_resource("blueprint.schema.json", json_schema()).unwrap();
-    let schema = compiler.compile("blueprint.schema.json", &mut schemas).unwrap();
+    compiler
+        .add_resource("blueprint.schema.json", json_schema())
+        .unwrap();
+    let schema = compiler
+        .compile("blueprint.schema.json", &mut schemas)
+        .unwrap();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = glob::glob(folder.join("blueprints/*/*.yaml").to_str().unwrap()).unwrap();
     let mut examples: Vec<_> = examples.flatten().collect();
-    examples.retain(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("tosca_definitions_version")));
+    examples.retain(|path| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.contains("tosca_definitions_version"))
+    });
     assert!(examples.len() >= 3, "{examples:?}");
-    let catalogs = ["types/latest", "types/3.3.1", "docker/2.0.16", "kubernetes/2.13", "swarm/blueprint"];
+    let catalogs = [
+        "types/latest",
+        "types/3.3.1",
+        "docker/2.0.16",
+        "kubernetes/2.13",
+        "swarm/blueprint",
+    ];
     let catalogs = catalogs.map(|name| folder.join("src/catalog").join(format!("{name}.yaml")));
     for path in examples.iter().chain(&catalogs) {
         // Imported files need no version; the schema is that of a blueprint.
@@ -202,17 +247,26 @@ relationships:
   cloudify.relationships.contained_in: {derived_from: cloudify.relationships.depends_on}
 ";
         let node = |(at, container): (usize, &Option<usize>)| {
-            let tie = container.map(|at| format!("{{type: cloudify.relationships.contained_in, target: n{at}}}")).unwrap_or_default();
-            format!("  n{at}: {{type: t, instances: {{deploy: {}}}, relationships: [{tie}]}}\n", self.numbers[at])
+            let tie = container
+                .map(|at| format!("{{type: cloudify.relationships.contained_in, target: n{at}}}"))
+                .unwrap_or_default();
+            format!(
+                "  n{at}: {{type: t, instances: {{deploy: {}}}, relationships: [{tie}]}}\n",
+                self.numbers[at]
+            )
         };
         let nodes: String = self.containers.iter().enumerate().map(node).collect();
         if !with_groups || self.groups.is_empty() {
             return format!("{head}node_templates:\n{nodes}");
         }
-        let group = |(at, members): (usize, &Vec<String>)| format!("  g{at}: {{members: [{}]}}\n", members.join(", "));
+        let group = |(at, members): (usize, &Vec<String>)| {
+            format!("  g{at}: {{members: [{}]}}\n", members.join(", "))
+        };
         let policy = |at: usize| {
             let number = Self::group_number(at);
-            format!("  p{at}: {{type: cloudify.policies.scaling, targets: [g{at}], properties: {{default_instances: {number}}}}}\n")
+            format!(
+                "  p{at}: {{type: cloudify.policies.scaling, targets: [g{at}], properties: {{default_instances: {number}}}}}\n"
+            )
         };
         let groups: String = self.groups.iter().enumerate().map(group).collect();
         let policies: String = (0..self.groups.len()).map(policy).collect();
@@ -226,19 +280,28 @@ relationships:
     /// Nodes in a group, however deep.
     fn leaves(&self, name: &str) -> Vec<usize> {
         match name.split_at(1) {
-            ("g", at) => self.groups[at.parse::<usize>().unwrap()].iter().flat_map(|member| self.leaves(member)).collect(),
+            ("g", at) => self.groups[at.parse::<usize>().unwrap()]
+                .iter()
+                .flat_map(|member| self.leaves(member))
+                .collect(),
             (_, at) => vec![at.parse().unwrap()],
         }
     }
 
     fn ancestors(&self, node: usize) -> Vec<usize> {
-        self.containers[node].map(|at| [vec![at], self.ancestors(at)].concat()).unwrap_or_default()
+        self.containers[node]
+            .map(|at| [vec![at], self.ancestors(at)].concat())
+            .unwrap_or_default()
     }
 
     /// Whether something is directly in a group: nothing else in the group contains it.
     fn is_direct(&self, name: &str, group: usize) -> bool {
         let (mine, all) = (self.leaves(name), self.leaves(&format!("g{group}")));
-        let contained = |node: &usize| self.ancestors(*node).iter().any(|at| all.contains(at) && !mine.contains(at));
+        let contained = |node: &usize| {
+            self.ancestors(*node)
+                .iter()
+                .any(|at| all.contains(at) && !mine.contains(at))
+        };
         self.groups[group].iter().any(|member| member == name) && !mine.iter().any(contained)
     }
 
@@ -247,28 +310,40 @@ relationships:
         match name.split_at(1) {
             ("g", at) => {
                 let group: usize = at.parse().unwrap();
-                self.groups[group].iter().filter(|member| self.is_direct(member, group)).find_map(|member| self.outside(member))
+                self.groups[group]
+                    .iter()
+                    .filter(|member| self.is_direct(member, group))
+                    .find_map(|member| self.outside(member))
             }
             (_, at) => self.containers[at.parse::<usize>().unwrap()],
         }
     }
 
-    /// Whether each group is in one place: where members are in containers of different depth, rules and reference do not say which
-    /// of them the group is in.
+    /// Whether each group is in one place: where members are in containers of different depth,
+    /// rules and reference do not say which of them the group is in.
     fn is_clear(&self) -> bool {
         let places = |group: usize| {
-            let members = self.groups[group].iter().filter(move |member| self.is_direct(member, group));
-            members.map(|member| self.outside(member)).collect::<std::collections::BTreeSet<_>>()
+            let members = self.groups[group]
+                .iter()
+                .filter(move |member| self.is_direct(member, group));
+            members
+                .map(|member| self.outside(member))
+                .collect::<std::collections::BTreeSet<_>>()
         };
         (0..self.groups.len()).all(|group| places(group).len() <= 1)
     }
 
-    /// How many instances there are of a node or a group: its number for each instance of what it is directly in.
+    /// How many instances there are of a node or a group: its number for each instance of what it
+    /// is directly in.
     fn count(&self, name: &str, depth: usize) -> usize {
         assert!(depth < 30, "{name} {self:?}\n{}", self.text(true));
         let group = (0..self.groups.len()).find(|at| self.is_direct(name, *at));
         let at: usize = name[1..].parse().unwrap();
-        let number = if name.starts_with('g') { Self::group_number(at) } else { self.numbers[at] };
+        let number = if name.starts_with('g') {
+            Self::group_number(at)
+        } else {
+            self.numbers[at]
+        };
         let around = match (group, self.outside(name)) {
             (Some(group), _) => self.count(&format!("g{group}"), depth + 1),
             (None, Some(container)) => self.count(&format!("n{container}"), depth + 1),
@@ -282,37 +357,48 @@ fn nest() -> impl Strategy<Value = Nest> {
     use prop::sample::Index;
     let node = (1_usize..3, any::<Index>(), 0_u8..3);
     let group = (any::<Index>(), any::<Index>(), any::<bool>());
-    (prop::collection::vec(node, 1..6), prop::collection::vec(group, 0..5), any::<bool>()).prop_map(|(nodes, groups, reversed)| {
-        let count = nodes.len();
-        // Containers come before what they contain, or after it.
-        let container = |(at, (_, index, kind)): (usize, &(usize, Index, u8))| match (kind, reversed) {
-            (0, _) => None,
-            (_, false) => (at > 0).then(|| index.index(at)),
-            (_, true) => (at + 1 < count).then(|| at + 1 + index.index(count - at - 1)),
-        };
-        let mut free: Vec<String> = (0..count).map(|at| format!("n{at}")).collect();
-        let mut made: Vec<Vec<String>> = Vec::new();
-        for (first, second, several) in groups.into_iter().take_while(|_| count > 0) {
-            let mut members = vec![free.swap_remove(first.index(free.len()))];
-            if several && !free.is_empty() {
-                members.push(free.swap_remove(second.index(free.len())));
+    (
+        prop::collection::vec(node, 1..6),
+        prop::collection::vec(group, 0..5),
+        any::<bool>(),
+    )
+        .prop_map(|(nodes, groups, reversed)| {
+            let count = nodes.len();
+            // Containers come before what they contain, or after it.
+            let container =
+                |(at, (_, index, kind)): (usize, &(usize, Index, u8))| match (kind, reversed) {
+                    (0, _) => None,
+                    (_, false) => (at > 0).then(|| index.index(at)),
+                    (_, true) => (at + 1 < count).then(|| at + 1 + index.index(count - at - 1)),
+                };
+            let mut free: Vec<String> = (0..count).map(|at| format!("n{at}")).collect();
+            let mut made: Vec<Vec<String>> = Vec::new();
+            for (first, second, several) in groups.into_iter().take_while(|_| count > 0) {
+                let mut members = vec![free.swap_remove(first.index(free.len()))];
+                if several && !free.is_empty() {
+                    members.push(free.swap_remove(second.index(free.len())));
+                }
+                free.push(format!("g{}", made.len()));
+                made.push(members);
             }
-            free.push(format!("g{}", made.len()));
-            made.push(members);
-        }
-        Nest {
-            numbers: nodes.iter().map(|node| node.0).collect(),
-            containers: nodes.iter().enumerate().map(container).collect(),
-            groups: made,
-        }
-    })
+            Nest {
+                numbers: nodes.iter().map(|node| node.0).collect(),
+                containers: nodes.iter().enumerate().map(container).collect(),
+                groups: made,
+            }
+        })
 }
 
 /// The blueprint; none if the rules of groups forbid it.
 fn resolved(text: &str) -> Option<model::Blueprint> {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
-    let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+    let ast = catalog::follow(
+        file,
+        &catalog::Options::default(),
+        &mut sources,
+        &mut faults,
+    );
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
     faults.retain(Diagnostic::is_error);
     faults.is_empty().then_some(blueprint)

@@ -1,4 +1,5 @@
-//! Recorded blueprints, and some that were measured later (`measured.jsonl`), with what Cloudify's own parser made of them: verdict, error, plan, instances.
+//! Recorded blueprints, and some that were measured later (`measured.jsonl`), with what Cloudify's
+//! own parser made of them: verdict, error, plan, instances.
 //!
 //! `tests/data/dsl/*.jsonl` holds one case a line, by rule. `%TYPES%` in a blueprint stands for
 //! `types.yaml`, `{"$": n}` in a plan for entry n of `fragments.json`.
@@ -26,19 +27,37 @@ fn recorded_blueprints_come_out_as_recorded() {
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let fragments: Vec<Json> = serde_json::from_str(&read("fragments.json")).unwrap();
     let types = read("types.yaml");
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "jsonl"));
     files.sort();
     let (mut count, mut wrong) = (0, Vec::new());
-    for line in files.iter().flat_map(|path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()) {
+    for line in files.iter().flat_map(|path| {
+        fs::read_to_string(path)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    }) {
         let case: Json = serde_json::from_str(&line).unwrap();
         count += 1;
         if let Err(why) = run(&case, &types, &fragments) {
-            wrong.push(format!("{} {}: {why}", case["kind"].as_str().unwrap(), case["rule"].as_str().unwrap()));
+            wrong.push(format!(
+                "{} {}: {why}",
+                case["kind"].as_str().unwrap(),
+                case["rule"].as_str().unwrap()
+            ));
         }
     }
     assert_eq!(count, 1479);
-    assert!(wrong.is_empty(), "{} of {count} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Runs one case; what differs, if anything does.
@@ -53,55 +72,133 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     for (name, text) in case["files"].as_object().into_iter().flatten() {
         write(name, text.as_str().unwrap());
     }
-    let text = case["blueprint"].as_str().unwrap().replace("%TYPES%", types);
+    let text = case["blueprint"]
+        .as_str()
+        .unwrap()
+        .replace("%TYPES%", types);
     let main = write(case["main"].as_str().unwrap_or("blueprint.yaml"), &text);
 
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let options = catalog::Options { network: catalog::Network { offline: true, cache: None }, rules: Vec::new() };
+    let options = catalog::Options {
+        network: catalog::Network {
+            offline: true,
+            cache: None,
+        },
+        rules: Vec::new(),
+    };
     let ast = catalog::load(&main, &options, &mut sources, &mut faults).unwrap();
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
     let deploy = case["kind"] == "deploy" && !faults.iter().any(Diagnostic::is_error);
-    let (blueprint, inputs) = if deploy { apply(case, blueprint, &mut sources, &mut faults) } else { (blueprint, IndexMap::new()) };
-    let instances = if deploy { model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(7), &mut faults) } else { Vec::new() };
+    let (blueprint, inputs) = if deploy {
+        apply(case, blueprint, &mut sources, &mut faults)
+    } else {
+        (blueprint, IndexMap::new())
+    };
+    let instances = if deploy {
+        model::expand(
+            &blueprint,
+            &[],
+            &mut fastrand::Rng::with_seed(7),
+            &mut faults,
+        )
+    } else {
+        Vec::new()
+    };
     faults.retain(Diagnostic::is_error);
 
     if let Some(error) = case["error"].as_array() {
         return expect_fault(error, &faults);
     }
     if !faults.is_empty() {
-        return Err(format!("refused: {}", faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")));
+        return Err(format!(
+            "refused: {}",
+            faults
+                .iter()
+                .map(|fault| fault.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; ")
+        ));
     }
-    let stage = if deploy { Stage::Deployed { inputs: &inputs } } else { Stage::Parsed };
-    expect("the plan", &whole(&case["plan"], fragments), &normal::plan(&blueprint, stage))?;
+    let stage = if deploy {
+        Stage::Deployed { inputs: &inputs }
+    } else {
+        Stage::Parsed
+    };
+    expect(
+        "the plan",
+        &whole(&case["plan"], fragments),
+        &normal::plan(&blueprint, stage),
+    )?;
     if deploy {
-        expect("the shape", &whole(&case["shape"], fragments), &normal::shape(&instances))?;
+        expect(
+            "the shape",
+            &whole(&case["shape"], fragments),
+            &normal::shape(&instances),
+        )?;
         if !case["instances"].is_null() {
-            expect("the instances", &numbered(&whole(&case["instances"], fragments)), &numbered(&normal::instances(&instances)))?;
+            expect(
+                "the instances",
+                &numbered(&whole(&case["instances"], fragments)),
+                &numbered(&normal::instances(&instances)),
+            )?;
         }
-        let calls = case.get("inter_deployment_functions").cloned().unwrap_or_else(|| json!([]));
-        expect("the calls of other deployments", &calls, &normal::inter_deployment_functions(&blueprint).into())?;
+        let calls = case
+            .get("inter_deployment_functions")
+            .cloned()
+            .unwrap_or_else(|| json!([]));
+        expect(
+            "the calls of other deployments",
+            &calls,
+            &normal::inter_deployment_functions(&blueprint).into(),
+        )?;
     }
     Ok(())
 }
 
-fn apply(case: &Json, blueprint: Blueprint, sources: &mut Sources, faults: &mut Diagnostics) -> (Blueprint, IndexMap<String, Value>) {
+fn apply(
+    case: &Json,
+    blueprint: Blueprint,
+    sources: &mut Sources,
+    faults: &mut Diagnostics,
+) -> (Blueprint, IndexMap<String, Value>) {
     let file = sources.add_text("<inputs>", "");
     let given = case["inputs"]
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(name, value)| (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: case["bare"] == true }));
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                Given {
+                    value: Value::from_json(value, sources.start(file)),
+                    bare: case["bare"] == true,
+                },
+            )
+        });
     let mut inputs = supply(&blueprint, &given.collect(), Missing::Fault, faults);
     (model::evaluate(blueprint, &mut inputs, faults), inputs)
 }
 
 fn expect_fault(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {
-    let is = |code: Code| code.reference().is_some_and(|reference| reference.class == error[0] && json!(reference.code) == error[1]);
-    let found = |fault: &Diagnostic| if error[0] == HANGS { fault.code == Code::FunctionCycle } else { is(fault.code) };
+    let is = |code: Code| {
+        code.reference().is_some_and(|reference| {
+            reference.class == error[0] && json!(reference.code) == error[1]
+        })
+    };
+    let found = |fault: &Diagnostic| {
+        if error[0] == HANGS {
+            fault.code == Code::FunctionCycle
+        } else {
+            is(fault.code)
+        }
+    };
     if faults.iter().any(found) {
         return Ok(());
     }
-    let said: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.code.as_str(), fault.message)).collect();
+    let said: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("{} {}", fault.code.as_str(), fault.message))
+        .collect();
     Err(format!("wants {error:?}, says {said:?}"))
 }
 
@@ -110,19 +207,26 @@ fn whole(value: &Json, fragments: &[Json]) -> Json {
     match value {
         Json::Object(object) => match object.get("$").and_then(Json::as_u64) {
             Some(at) => whole(&fragments[usize::try_from(at).unwrap()], fragments),
-            None => object.iter().map(|(key, value)| (key.clone(), whole(value, fragments))).collect(),
+            None => object
+                .iter()
+                .map(|(key, value)| (key.clone(), whole(value, fragments)))
+                .collect(),
         },
         Json::Array(items) => items.iter().map(|item| whole(item, fragments)).collect(),
         other => other.clone(),
     }
 }
 
-/// Instances with numbers for ids. Where the random part of an id decides between several, only the node is compared.
+/// Instances with numbers for ids. Where the random part of an id decides between several, only the
+/// node is compared.
 fn numbered(instances: &Json) -> Json {
     let mut names: HashMap<String, String> = HashMap::new();
     let mut counts: HashMap<String, usize> = HashMap::new();
     let mut name = |id: &Json, of: &Json| {
-        let (id, of) = (id.as_str().unwrap().to_owned(), of.as_str().unwrap().to_owned());
+        let (id, of) = (
+            id.as_str().unwrap().to_owned(),
+            of.as_str().unwrap().to_owned(),
+        );
         let count = counts.entry(of.clone()).or_default();
         names.entry(id).or_insert_with(|| {
             *count += 1;
@@ -142,10 +246,18 @@ fn numbered(instances: &Json) -> Json {
                 instance[key] = names[id].clone().into();
             }
         }
-        for group in instance["scaling_groups"].as_array_mut().into_iter().flatten() {
+        for group in instance["scaling_groups"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
             group["id"] = names[group["id"].as_str().unwrap()].clone().into();
         }
-        for tie in instance["relationships"].as_array_mut().into_iter().flatten() {
+        for tie in instance["relationships"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
             tie.as_object_mut().unwrap().remove("target_id");
         }
     }
@@ -155,7 +267,11 @@ fn numbered(instances: &Json) -> Json {
 fn expect(what: &str, wanted: &Json, found: &Json) -> Result<(), String> {
     let mut differences = Vec::new();
     compare("", wanted, found, &mut differences);
-    if differences.is_empty() { Ok(()) } else { Err(format!("{what} differs: {}", differences.join("; "))) }
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{what} differs: {}", differences.join("; ")))
+    }
 }
 
 fn compare(path: &str, wanted: &Json, found: &Json, differences: &mut Vec<String>) {
@@ -167,7 +283,12 @@ fn compare(path: &str, wanted: &Json, found: &Json, differences: &mut Vec<String
                     None => differences.push(format!("{path}.{key} is not there")),
                 }
             }
-            differences.extend(other.keys().filter(|key| !one.contains_key(*key)).map(|key| format!("{path}.{key} should not be there")));
+            differences.extend(
+                other
+                    .keys()
+                    .filter(|key| !one.contains_key(*key))
+                    .map(|key| format!("{path}.{key} should not be there")),
+            );
         }
         _ if wanted != found => differences.push(format!("{path} is {found} and not {wanted}")),
         _ => {}

@@ -1,5 +1,5 @@
-//! Replacing containers on the engine in memory: whatever ends a run between the stop of an old container and the proof that the new one
-//! works, the next command leaves a working one.
+//! Replacing containers on the engine in memory: whatever ends a run between the stop of an old
+//! container and the proof that the new one works, the next command leaves a working one.
 
 use crate::kernel::{replay, with_runtime, written};
 use dockctl::{
@@ -21,7 +21,8 @@ use std::time::Duration;
 /// A run that takes longer hangs, and is killed.
 const HANG: Duration = Duration::from_mins(30);
 
-/// One of so many points is tried in CI; it shares no factor with the numbers of faults and commands, so that each meets each.
+/// One of so many points is tried in CI; it shares no factor with the numbers of faults and
+/// commands, so that each meets each.
 const SAMPLE: usize = 11;
 /// Trouble at one request: something happens to it, or a person stops the run, once or twice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,7 +41,12 @@ const TROUBLES: [Trouble; 6] = [
     Trouble::Abort,
 ];
 /// What comes after it.
-const NEXT: [Workflow; 4] = [Workflow::Install, Workflow::Update, Workflow::Heal, Workflow::Restart];
+const NEXT: [Workflow; 4] = [
+    Workflow::Install,
+    Workflow::Update,
+    Workflow::Heal,
+    Workflow::Restart,
+];
 
 fn is_long() -> bool {
     std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
@@ -85,8 +91,18 @@ pub(crate) struct Life {
 
 impl Life {
     pub(crate) fn new() -> Self {
-        let policy = Policy { parallel: 3, retries: 2.0, interval: 1.0, ..Policy::default() };
-        Self { world: Simulated::default(), journal: Vec::new(), policy, stop_at: None }
+        let policy = Policy {
+            parallel: 3,
+            retries: 2.0,
+            interval: 1.0,
+            ..Policy::default()
+        };
+        Self {
+            world: Simulated::default(),
+            journal: Vec::new(),
+            policy,
+            stop_at: None,
+        }
     }
 
     /// One process. How it ended; none if it died.
@@ -94,10 +110,24 @@ impl Life {
         self.run_with(deployment, workflow, &Parameters::default())
     }
 
-    pub(crate) fn run_with(&mut self, deployment: &Deployment, workflow: Workflow, parameters: &Parameters) -> Option<Outcome> {
+    pub(crate) fn run_with(
+        &mut self,
+        deployment: &Deployment,
+        workflow: Workflow,
+        parameters: &Parameters,
+    ) -> Option<Outcome> {
         with_runtime(async {
-            let (mut record, mut quiet, secrets, signals) = (replay(&self.journal), Quiet, Secrets::default(), Signals::default());
-            let backend = Watched { world: &self.world, stop_at: self.stop_at, signals: &signals };
+            let (mut record, mut quiet, secrets, signals) = (
+                replay(&self.journal),
+                Quiet,
+                Secrets::default(),
+                Signals::default(),
+            );
+            let backend = Watched {
+                world: &self.world,
+                stop_at: self.stop_at,
+                signals: &signals,
+            };
             let mut executor = Executor {
                 record: &mut record,
                 backend: &backend,
@@ -108,15 +138,32 @@ impl Life {
             };
             executor.settle().await.unwrap();
             if executor.record.deployment.as_ref() != Some(deployment) {
-                executor.emit(Event::Defined { deployment: Box::new(deployment.clone()) }).unwrap();
+                executor
+                    .emit(Event::Defined {
+                        deployment: Box::new(deployment.clone()),
+                    })
+                    .unwrap();
             }
             let places = backend::places(deployment, executor.record, &secrets).unwrap();
             let observed = self.world.observe(deployment, &places).await.unwrap();
-            let known = Known { deployment, record: executor.record, observed: &observed };
+            let known = Known {
+                deployment,
+                record: executor.record,
+                observed: &observed,
+            };
             let stage = plan::first(workflow, parameters, &known).stage;
             let id = format!("x{}", executor.record.ran);
-            let run = Run { id: &id, workflow, parameters, of: None, replan: None };
-            tokio::time::timeout(HANG, executor.execute(run, stage, &signals)).await.ok()?.unwrap();
+            let run = Run {
+                id: &id,
+                workflow,
+                parameters,
+                of: None,
+                replan: None,
+            };
+            tokio::time::timeout(HANG, executor.execute(run, stage, &signals))
+                .await
+                .ok()?
+                .unwrap();
             Some(executor.finish().unwrap())
         })
     }
@@ -139,10 +186,23 @@ impl Life {
     fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
         with_runtime(async {
             let mut record = replay(&self.journal);
-            record.apply(&Entry::now(Event::Defined { deployment: Box::new(deployment.clone()) })).unwrap();
+            record
+                .apply(&Entry::now(Event::Defined {
+                    deployment: Box::new(deployment.clone()),
+                }))
+                .unwrap();
             let places = backend::places(deployment, &record, &Secrets::default()).unwrap();
             let observed = self.world.observe(deployment, &places).await.unwrap();
-            plan::first(workflow, &Parameters::default(), &Known { deployment, record: &record, observed: &observed }).stage
+            plan::first(
+                workflow,
+                &Parameters::default(),
+                &Known {
+                    deployment,
+                    record: &record,
+                    observed: &observed,
+                },
+            )
+            .stage
         })
     }
 
@@ -152,14 +212,24 @@ impl Life {
 
     /// Names and states of all containers, sorted.
     pub(crate) fn present(&self) -> Vec<String> {
-        let mut all: Vec<String> =
-            self.world.containers.borrow().iter().map(|object| format!("{} {}", object.name, object.state.as_str())).collect();
+        let mut all: Vec<String> = self
+            .world
+            .containers
+            .borrow()
+            .iter()
+            .map(|object| format!("{} {}", object.name, object.state.as_str()))
+            .collect();
         all.sort();
         all
     }
 
     pub(crate) fn id(&self, name: &str) -> Option<String> {
-        self.world.containers.borrow().iter().find(|it| it.name == name && it.state == ObjectState::Running).map(|it| it.id.clone())
+        self.world
+            .containers
+            .borrow()
+            .iter()
+            .find(|it| it.name == name && it.state == ObjectState::Running)
+            .map(|it| it.id.clone())
     }
 
     fn requests(&self) -> usize {
@@ -191,8 +261,8 @@ fn one(params: &str) -> String {
     blueprint(&[("a", params, "", "")])
 }
 
-/// A change of a deployment, with every fault at every request of it, each followed by each command that can come next. A sample of
-/// the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
+/// A change of a deployment, with every fault at every request of it, each followed by each command
+/// that can come next. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
 struct Sweep {
     /// Containers that are there before the deployment.
     foreign: &'static [&'static str],
@@ -207,17 +277,30 @@ struct Sweep {
 impl Sweep {
     fn installed(&self, before: &Deployment) -> Life {
         let mut life = Life::new();
-        self.foreign.iter().for_each(|name| life.world.foreign(name));
-        assert_eq!(life.run(before, Workflow::Install), Some(Outcome::Terminated));
+        self.foreign
+            .iter()
+            .for_each(|name| life.world.foreign(name));
+        assert_eq!(
+            life.run(before, Workflow::Install),
+            Some(Outcome::Terminated)
+        );
         life
     }
 
     fn works(&self, life: &Life, point: &str) {
         for name in self.lasting {
             let record = life.record();
-            let failed = record.executions.iter().flat_map(|it| &it.failed).map(|it| (&it.instance, &it.operation, &it.failure.message));
+            let failed = record
+                .executions
+                .iter()
+                .flat_map(|it| &it.failed)
+                .map(|it| (&it.instance, &it.operation, &it.failure.message));
             let failed = failed.collect::<Vec<_>>();
-            assert!(life.id(name).is_some(), "{point}: nothing works as `{name}`: {:?} {failed:?}", life.present());
+            assert!(
+                life.id(name).is_some(),
+                "{point}: nothing works as `{name}`: {:?} {failed:?}",
+                life.present()
+            );
         }
     }
 
@@ -237,21 +320,31 @@ impl Sweep {
             self.ends_well(life, &corrected, "undisturbed");
             let all = (0..=requests).flat_map(|n| TROUBLES.map(|trouble| (n, trouble)));
             let all = all.flat_map(|(n, trouble)| NEXT.map(|next| (n, trouble, next)));
-            for (n, trouble, next) in all.skip(usize::from(fail_fast)).step_by(if is_long() { 1 } else { SAMPLE }) {
-                let point = format!("{trouble:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
+            for (n, trouble, next) in
+                all.skip(usize::from(fail_fast))
+                    .step_by(if is_long() { 1 } else { SAMPLE })
+            {
+                let point =
+                    format!("{trouble:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
                 let mut life = self.installed(&before);
                 life.policy.fail_fast = fail_fast;
                 life.doom(n, trouble);
                 let ended = life.run(&after, Workflow::Update);
                 // A refusal can meet what restores.
-                if ended.is_some() && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort) {
+                if ended.is_some()
+                    && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort)
+                {
                     self.works(&life, &format!("{point}, ended by itself"));
                 }
                 life.calm();
                 life.run(&after, next);
                 self.works(&life, &point);
                 if next == Workflow::Update && undisturbed == Some(Outcome::Terminated) {
-                    assert!(life.record().is_complete() && !life.record().has_former(), "{point}: {:?}", life.present());
+                    assert!(
+                        life.record().is_complete() && !life.record().has_former(),
+                        "{point}: {:?}",
+                        life.present()
+                    );
                 }
                 self.ends_well(life, &corrected, &point);
                 points += 1;
@@ -261,15 +354,36 @@ impl Sweep {
         points
     }
 
-    /// Going back, or on to what is right, leaves nothing over; and taking it down leaves what was there before, as it was.
+    /// Going back, or on to what is right, leaves nothing over; and taking it down leaves what was
+    /// there before, as it was.
     fn ends_well(&self, mut life: Life, corrected: &Deployment, point: &str) {
         let outcome = life.run(corrected, Workflow::Update);
-        assert_eq!(outcome, Some(Outcome::Terminated), "{point}: {:?} {:?}", life.present(), life.record().executions.last());
+        assert_eq!(
+            outcome,
+            Some(Outcome::Terminated),
+            "{point}: {:?} {:?}",
+            life.present(),
+            life.record().executions.last()
+        );
         self.works(&life, point);
         let left = |name: &&String| name.contains(".dockctl-");
-        assert_eq!(life.present().iter().filter(left).collect::<Vec<_>>(), Vec::<&String>::new(), "{point}");
-        assert_eq!(life.run(corrected, Workflow::Uninstall), Some(Outcome::Terminated), "{point}");
-        let names: Vec<String> = life.world.containers.borrow().iter().map(|it| it.name.replace(".before-dockctl", "")).collect();
+        assert_eq!(
+            life.present().iter().filter(left).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{point}"
+        );
+        assert_eq!(
+            life.run(corrected, Workflow::Uninstall),
+            Some(Outcome::Terminated),
+            "{point}"
+        );
+        let names: Vec<String> = life
+            .world
+            .containers
+            .borrow()
+            .iter()
+            .map(|it| it.name.replace(".before-dockctl", ""))
+            .collect();
         assert_eq!(names, self.foreign, "{point}: {:?}", life.present());
     }
 }
@@ -326,8 +440,18 @@ fn an_adopted_container_makes_way_for_one_that_works() {
 
 /// A container that its engine removes when it stops, and the steps of its update to `failing`.
 fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
-    let params = |command: &str| one(&format!("command: {command}, host_config: {{{host_config}}}"));
-    let sweep = Sweep { foreign: &[], before: params("sleep 1"), after: params(failing), corrected: params("sleep 2"), lasting: &["a"] };
+    let params = |command: &str| {
+        one(&format!(
+            "command: {command}, host_config: {{{host_config}}}"
+        ))
+    };
+    let sweep = Sweep {
+        foreign: &[],
+        before: params("sleep 1"),
+        after: params(failing),
+        corrected: params("sleep 2"),
+        lasting: &["a"],
+    };
     let before = written(&sweep.before, None);
     let life = sweep.installed(&before);
     let after = written(&sweep.after, Some(&before));
@@ -351,7 +475,12 @@ fn a_container_that_is_removed_when_stopped_is_made_again_if_both_need_a_port() 
 
 #[test]
 fn who_shares_something_of_another_container_works_again_after_both_were_replaced() {
-    for shared in ["network_mode: 'container:a'", "pid_mode: 'container:a'", "ipc_mode: 'container:a'", "links: {a: a}"] {
+    for shared in [
+        "network_mode: 'container:a'",
+        "pid_mode: 'container:a'",
+        "ipc_mode: 'container:a'",
+        "links: {a: a}",
+    ] {
         let both = |owner: &str, sharer: &str| {
             blueprint(&[
                 ("a", owner, "", ""),
@@ -377,17 +506,30 @@ fn who_shares_something_of_another_container_works_again_after_both_were_replace
 #[test]
 fn what_was_made_for_places_that_are_not_needed_is_removed() {
     let three = |command: &str| {
-        one(&format!("command: {command}")).replace("    properties: {name: a,", "    instances: {deploy: 3}\n    properties: {name: a,")
+        one(&format!("command: {command}")).replace(
+            "    properties: {name: a,",
+            "    instances: {deploy: 3}\n    properties: {name: a,",
+        )
     };
     let mut life = Life::new();
     let before = written(&three("sleep 1"), None);
     life.run(&before, Workflow::Install);
     let ids: Vec<_> = ["a", "a-1", "a-2"].map(|name| life.id(name)).into();
     life.policy.fail_fast = true;
-    assert_eq!(life.run(&written(&three("exit"), Some(&before)), Workflow::Update), Some(Outcome::Failed));
-    assert_eq!(life.run(&before, Workflow::Update), Some(Outcome::Terminated));
+    assert_eq!(
+        life.run(&written(&three("exit"), Some(&before)), Workflow::Update),
+        Some(Outcome::Failed)
+    );
+    assert_eq!(
+        life.run(&before, Workflow::Update),
+        Some(Outcome::Terminated)
+    );
     assert_eq!(life.present(), ["a running", "a-1 running", "a-2 running"]);
-    assert_eq!(["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(), ids, "the old ones were kept");
+    assert_eq!(
+        ["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(),
+        ids,
+        "the old ones were kept"
+    );
 }
 
 #[test]
@@ -408,9 +550,16 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
     let tie = "{type: cloudify.relationships.connected_to, target: a}";
     let all = |number: u8| {
         let command = format!("command: sleep {number}");
-        let text = blueprint(&[("a", &command, "", ""), ("b", &command, "", tie), ("c", &command, "", "")]);
+        let text = blueprint(&[
+            ("a", &command, "", ""),
+            ("b", &command, "", tie),
+            ("c", &command, "", ""),
+        ]);
         let image = |text: String, name: &str| {
-            text.replace(&format!("{name}, image: {{repository: i"), &format!("{name}, image: {{repository: {name}{number}"))
+            text.replace(
+                &format!("{name}, image: {{repository: i"),
+                &format!("{name}, image: {{repository: {name}{number}"),
+            )
         };
         ["a", "b", "c"].into_iter().fold(text, image)
     };
@@ -422,7 +571,8 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
         life
     };
     let ids = |life: &Life| ["a", "b", "c"].map(|name| life.id(name));
-    // Of a reinstallation: the image of `a` fails, and `b` needs `a`; the first request is for the image of one of them.
+    // Of a reinstallation: the image of `a` fails, and `b` needs `a`; the first request is for the
+    // image of one of them.
     for failing in ["a", "b", "c"] {
         let mut life = installed();
         let text = before.clone();
@@ -430,23 +580,58 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
         life.world.refuse(&format!("{failing}_"), "bring image");
         assert_eq!(life.run(&text, Workflow::Reinstall), Some(Outcome::Failed));
         let now = ids(&life);
-        assert!(now.iter().all(Option::is_some), "{failing}: {:?}", life.present());
+        assert!(
+            now.iter().all(Option::is_some),
+            "{failing}: {:?}",
+            life.present()
+        );
         // Taken down in the reverse order, `a` cannot go while `b` stays.
         let kept: Vec<bool> = old.iter().zip(&now).map(|(old, now)| old == now).collect();
-        assert_eq!(kept, if failing == "c" { [false, false, true] } else { [true, true, false] }, "{failing}");
+        assert_eq!(
+            kept,
+            if failing == "c" {
+                [false, false, true]
+            } else {
+                [true, true, false]
+            },
+            "{failing}"
+        );
         let requests = life.world.requests.borrow();
-        let last = requests.iter().take_while(|(_, step)| !step.contains("stop")).filter(|(_, step)| step.contains("bring")).count();
-        assert_eq!(last, 3, "every image comes before the first stop: {requests:?}");
+        let last = requests
+            .iter()
+            .take_while(|(_, step)| !step.contains("stop"))
+            .filter(|(_, step)| step.contains("bring"))
+            .count();
+        assert_eq!(
+            last, 3,
+            "every image comes before the first stop: {requests:?}"
+        );
     }
     // Of an update: only what the image is for stays as it was.
     for failing in ["a", "b", "c"] {
         let mut life = installed();
         let old = ids(&life);
         life.world.refuse(&format!("{failing}_"), "bring image");
-        assert_eq!(life.run(&written(&all(2), Some(&before)), Workflow::Update), Some(Outcome::Failed));
-        let (now, at) = (ids(&life), ["a", "b", "c"].iter().position(|name| *name == failing).unwrap());
-        assert!(now.iter().all(Option::is_some) && now[at] == old[at], "{failing}: {:?}", life.present());
-        assert!(now[2] != old[2] || failing == "c", "{failing}: the others go on");
+        assert_eq!(
+            life.run(&written(&all(2), Some(&before)), Workflow::Update),
+            Some(Outcome::Failed)
+        );
+        let (now, at) = (
+            ids(&life),
+            ["a", "b", "c"]
+                .iter()
+                .position(|name| *name == failing)
+                .unwrap(),
+        );
+        assert!(
+            now.iter().all(Option::is_some) && now[at] == old[at],
+            "{failing}: {:?}",
+            life.present()
+        );
+        assert!(
+            now[2] != old[2] || failing == "c",
+            "{failing}: the others go on"
+        );
     }
 }
 
@@ -460,8 +645,16 @@ struct Choice {
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
-    (prop::sample::select(vec!["sleep", "sleep", "exit", "missing"]), any::<bool>(), 0_usize..4)
-        .prop_map(|(command, auto_remove, extra)| Choice { command, auto_remove: auto_remove && extra != 1, extra })
+    (
+        prop::sample::select(vec!["sleep", "sleep", "exit", "missing"]),
+        any::<bool>(),
+        0_usize..4,
+    )
+        .prop_map(|(command, auto_remove, extra)| Choice {
+            command,
+            auto_remove: auto_remove && extra != 1,
+            extra,
+        })
 }
 
 /// A definition of three nodes; if it is to work, none of them fails.
@@ -469,16 +662,38 @@ fn chosen(choices: &[Choice], round: usize, works: bool) -> String {
     let params = |at: usize, choice: &Choice| {
         let command = if works { "sleep" } else { choice.command };
         let (shared, env, port) = match choice.extra {
-            1 if at > 0 => (", network_mode: 'container:a'".to_owned(), String::new(), String::new()),
-            2 if at > 0 => (String::new(), ", environment: {A: {get_attribute: [a, container_id]}}".to_owned(), String::new()),
-            3 => (String::new(), String::new(), format!(", port_bindings: {{80: {}}}", 8000 + at)),
+            1 if at > 0 => (
+                ", network_mode: 'container:a'".to_owned(),
+                String::new(),
+                String::new(),
+            ),
+            2 if at > 0 => (
+                String::new(),
+                ", environment: {A: {get_attribute: [a, container_id]}}".to_owned(),
+                String::new(),
+            ),
+            3 => (
+                String::new(),
+                String::new(),
+                format!(", port_bindings: {{80: {}}}", 8000 + at),
+            ),
             _ => Default::default(),
         };
-        format!("command: {command} {round}{env}, host_config: {{auto_remove: {}{shared}{port}}}", choice.auto_remove)
+        format!(
+            "command: {command} {round}{env}, host_config: {{auto_remove: {}{shared}{port}}}",
+            choice.auto_remove
+        )
     };
-    let all: Vec<String> = choices.iter().enumerate().map(|(at, choice)| params(at, choice)).collect();
-    let nodes: Vec<(&str, &str, &str, &str)> =
-        ["a", "b", "c"].into_iter().zip(&all).map(|(name, params)| (name, params.as_str(), "", "")).collect();
+    let all: Vec<String> = choices
+        .iter()
+        .enumerate()
+        .map(|(at, choice)| params(at, choice))
+        .collect();
+    let nodes: Vec<(&str, &str, &str, &str)> = ["a", "b", "c"]
+        .into_iter()
+        .zip(&all)
+        .map(|(name, params)| (name, params.as_str(), "", ""))
+        .collect();
     blueprint(&nodes)
 }
 

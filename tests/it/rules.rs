@@ -1,4 +1,5 @@
-//! One test for each rule of validation, named after the rule: which code a blueprint that breaks it gets.
+//! One test for each rule of validation, named after the rule: which code a blueprint that breaks
+//! it gets.
 //!
 //! Numbers in comments are those of Cloudify's own parser.
 
@@ -24,7 +25,8 @@ relationships:
 node_types: {t: {properties: {x: {default: 1}}}, cloudify.nodes.Compute: {}}
 ";
 
-/// The codes of the errors that a blueprint gets: with `files` beside it, and with inputs if it is deployed.
+/// The codes of the errors that a blueprint gets: with `files` beside it, and with inputs if it is
+/// deployed.
 fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'static str> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -33,27 +35,53 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
     let path = folder.path().join("blueprint.yaml");
     fs::write(&path, text).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let network = catalog::Network { offline: true, cache: None };
-    let ast = catalog::load(&path, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults).unwrap();
+    let network = catalog::Network {
+        offline: true,
+        cache: None,
+    };
+    let ast = catalog::load(
+        &path,
+        &catalog::Options {
+            network,
+            rules: Vec::new(),
+        },
+        &mut sources,
+        &mut faults,
+    )
+    .unwrap();
     let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
     if let Some(inputs) = inputs.filter(|_| !faults.iter().any(Diagnostic::is_error)) {
         let file = sources.add_text("<inputs>", "");
         let given: Json = serde_json::from_str(inputs).unwrap();
-        let given = given
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| (name.clone(), Given { value: Value::from_json(value, sources.start(file)), bare: false }));
+        let given = given.as_object().unwrap().iter().map(|(name, value)| {
+            (
+                name.clone(),
+                Given {
+                    value: Value::from_json(value, sources.start(file)),
+                    bare: false,
+                },
+            )
+        });
         let mut values = supply(&blueprint, &given.collect(), Missing::Fault, &mut faults);
         let blueprint = model::evaluate(blueprint, &mut values, &mut faults);
-        let _ = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
+        let _ = model::expand(
+            &blueprint,
+            &[],
+            &mut fastrand::Rng::with_seed(1),
+            &mut faults,
+        );
     }
-    let mut codes: Vec<_> = faults.iter().filter(|fault| fault.is_error()).map(|fault| fault.code.as_str()).collect();
+    let mut codes: Vec<_> = faults
+        .iter()
+        .filter(|fault| fault.is_error())
+        .map(|fault| fault.code.as_str())
+        .collect();
     codes.dedup();
     codes
 }
 
-/// Each rule: the code, the version, the text after it, and where needed files beside it and inputs.
+/// Each rule: the code, the version, the text after it, and where needed files beside it and
+/// inputs.
 macro_rules! rules {
     ($($name:ident: $code:literal $version:literal $text:literal $([$($file:literal: $content:literal),+])? $(with $inputs:literal)?;)+) => { $(
         #[test]
@@ -73,7 +101,14 @@ fn version_missing_27() {
 
 #[test]
 fn version_unknown_29() {
-    assert_eq!(codes("tosca_definitions_version: tosca_simple_yaml_1_0\n", &[], None), ["D0021"]);
+    assert_eq!(
+        codes(
+            "tosca_definitions_version: tosca_simple_yaml_1_0\n",
+            &[],
+            None
+        ),
+        ["D0021"]
+    );
 }
 
 #[test]

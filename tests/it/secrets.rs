@@ -30,7 +30,14 @@ outputs:
 pub(crate) fn holds(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
-        if path.is_dir() { holds(&path, text) } else { fs::read(&path).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) }
+        if path.is_dir() {
+            holds(&path, text)
+        } else {
+            fs::read(&path)
+                .unwrap()
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        }
     })
 }
 
@@ -43,30 +50,49 @@ fn a_secret_reaches_the_container_and_nothing_else() {
     test.write("mounted/pin", "7\n");
     let place = test.path("mounted");
     let secrets = ["--secrets", place.to_str().unwrap()];
-    for command in [&["plan", "-v"][..], &["install", "-vv", "--progress", "plain"], &["status"], &["executions"], &["inspect", "--deploy"]]
-    {
+    for command in [
+        &["plan", "-v"][..],
+        &["install", "-vv", "--progress", "plain"],
+        &["status"],
+        &["executions"],
+        &["inspect", "--deploy"],
+    ] {
         let run = test.run(&[command, &secrets].concat()).exits(0);
-        assert!(!run.stdout.contains(SECRET) && !run.stderr.contains(SECRET), "{command:?}:\n{}{}", run.stdout, run.stderr);
+        assert!(
+            !run.stdout.contains(SECRET) && !run.stderr.contains(SECRET),
+            "{command:?}:\n{}{}",
+            run.stdout,
+            run.stderr
+        );
     }
     let name = test.name("web");
     let environment = docker(&["inspect", "--format", "{{json .Config.Env}}", &name]);
     assert!(
-        environment.contains(&format!("PASSWORD={SECRET}")) && environment.contains(&format!("http://root:{SECRET}@db")),
+        environment.contains(&format!("PASSWORD={SECRET}"))
+            && environment.contains(&format!("http://root:{SECRET}@db")),
         "{environment}"
     );
     assert!(!docker(&["inspect", "--format", "{{json .Config.Labels}}", &name]).contains(SECRET));
-    assert!(!holds(&test.path("state"), SECRET), "the state holds the secret");
+    assert!(
+        !holds(&test.path("state"), SECRET),
+        "the state holds the secret"
+    );
     // Asked for by name, an output is what it is made of: but the secret itself is never printed.
     let run = test.run(&["outputs", secrets[0], secrets[1]]).exits(0);
     assert_eq!(run.stdout, "url: http://root:********@db\npin: ********\n");
-    test.run(&["uninstall", "--yes", secrets[0], secrets[1]]).exits(0);
+    test.run(&["uninstall", "--yes", secrets[0], secrets[1]])
+        .exits(0);
 }
 
 #[test]
 fn a_missing_secret_is_told_before_anything_begins() {
     let test = Test::new("nosecret");
     test.blueprint(BLUEPRINT);
-    test.run(&["install"]).exits(3).says(&["error[D0098]", "there is no secret `password`", "DOCKCTL_SECRET_PASSWORD"]);
+    test.run(&["install"]).exits(3).says(&[
+        "error[D0098]",
+        "there is no secret `password`",
+        "DOCKCTL_SECRET_PASSWORD",
+    ]);
     test.run(&["validate"]).exits(0);
 }
 
@@ -74,7 +100,9 @@ fn a_missing_secret_is_told_before_anything_begins() {
 fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
     let test = Test::new("sensitive");
     let inputs = "metadata: {dockctl: {sensitive: [password]}}\ninputs: {password: {}, colour: {default: red}}";
-    let body = BLUEPRINT.replace("{get_secret: password}", "{get_input: password}").replace("  pin: {value: {get_secret: pin}}\n", "");
+    let body = BLUEPRINT
+        .replace("{get_secret: password}", "{get_input: password}")
+        .replace("  pin: {value: {get_secret: pin}}\n", "");
     test.blueprint(&format!("{inputs}{body}"));
     let given = format!("password={SECRET}");
     test.run(&["install", "-i", &given]).exits(0);
@@ -82,11 +110,20 @@ fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
     assert!(!holds(&test.path("state"), SECRET));
     let shown = test.run(&["outputs"]).exits(0).stdout;
     assert!(!shown.contains(SECRET), "{shown}");
-    test.run(&["install"]).exits(3).says(&["the input `password` holds a secret, which is not kept", "-i password="]);
+    test.run(&["install"]).exits(3).says(&[
+        "the input `password` holds a secret, which is not kept",
+        "-i password=",
+    ]);
     test.run(&["install", "-i", &given]).exits(0);
     test.run(&["plan", "--exit-code", "-i", &given]).exits(0);
-    let other = test.run(&["install", "-i", "password=another-one-entirely"]).exits(6);
-    assert!(!other.stderr.contains("another-one-entirely"), "{}", other.stderr);
+    let other = test
+        .run(&["install", "-i", "password=another-one-entirely"])
+        .exits(6);
+    assert!(
+        !other.stderr.contains("another-one-entirely"),
+        "{}",
+        other.stderr
+    );
     test.run(&["uninstall"]).exits(0);
 }
 
@@ -97,15 +134,32 @@ fn a_new_value_behind_an_old_name_is_a_change() {
     test.blueprint(BLUEPRINT);
     let run = |value: &str, arguments: &[&str]| {
         let mut command = test.command(arguments);
-        Run::of(&command.env("DOCKCTL_SECRET_PASSWORD", value).env("DOCKCTL_SECRET_PIN", "7").output().unwrap())
+        Run::of(
+            &command
+                .env("DOCKCTL_SECRET_PASSWORD", value)
+                .env("DOCKCTL_SECRET_PIN", "7")
+                .output()
+                .unwrap(),
+        )
     };
     run(SECRET, &["install"]).exits(0);
     run(SECRET, &["plan", "--exit-code"]).exits(0);
     let plan = run(OTHER, &["plan", "--exit-code"]).exits(6);
-    assert!(plan.stdout.contains("recreate: its definition changed\n      secrets.password: changed (sensitive)\n"), "{}", plan.stdout);
-    run(OTHER, &["install"]).exits(6).says(&["nodes.web.secrets.password: changed (sensitive)"]);
+    assert!(
+        plan.stdout.contains(
+            "recreate: its definition changed\n      secrets.password: changed (sensitive)\n"
+        ),
+        "{}",
+        plan.stdout
+    );
+    run(OTHER, &["install"])
+        .exits(6)
+        .says(&["nodes.web.secrets.password: changed (sensitive)"]);
     run(OTHER, &["update"]).exits(0);
-    assert!(test.inspect("web", "{{json .Config.Env}}").contains(&format!("PASSWORD={OTHER}")));
+    assert!(
+        test.inspect("web", "{{json .Config.Env}}")
+            .contains(&format!("PASSWORD={OTHER}"))
+    );
     run(OTHER, &["plan", "--exit-code"]).exits(0);
     run(OTHER, &["status", "--exit-code"]).exits(0);
     assert!(!holds(&test.path("state"), SECRET) && !holds(&test.path("state"), OTHER));
@@ -152,25 +206,49 @@ outputs:
 
 /// Everything in the journal that is text.
 fn journal(test: &Test) -> String {
-    let at = |ending: &str| test.path("state/deployments").join(format!("{}.db{ending}", test.prefix));
-    let files = [at(""), at("-wal")].into_iter().filter_map(|path| std::fs::read(path).ok());
-    files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    let at = |ending: &str| {
+        test.path("state/deployments")
+            .join(format!("{}.db{ending}", test.prefix))
+    };
+    let files = [at(""), at("-wal")]
+        .into_iter()
+        .filter_map(|path| std::fs::read(path).ok());
+    files
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect()
 }
 
-const GIVEN: [&str; 5] =
-    ["pin=8364", "flag=true", "password=glass-horse", "creds:={user: bo, ports: [1, 7391]}", "words:=[zyx, paper-boat-9]"];
+const GIVEN: [&str; 5] = [
+    "pin=8364",
+    "flag=true",
+    "password=glass-horse",
+    "creds:={user: bo, ports: [1, 7391]}",
+    "words:=[zyx, paper-boat-9]",
+];
 
 /// No text shows any of the values, each with what shows it.
 fn expect_hidden(all: &[(String, String)]) {
-    let secrets = ["8364", "glass-horse", "GLASS-HORSE", "7391", "zyx", "paper-boat-9", "47110815"];
+    let secrets = [
+        "8364",
+        "glass-horse",
+        "GLASS-HORSE",
+        "7391",
+        "zyx",
+        "paper-boat-9",
+        "47110815",
+    ];
     for (what, text) in all {
         // Ids of executions and containers, times, and places on the disk are anything.
         for secret in secrets {
             let is_bare = |at: usize| {
                 let around = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
-                around(text[..at].chars().next_back()) && around(text[at + secret.len()..].chars().next())
+                around(text[..at].chars().next_back())
+                    && around(text[at + secret.len()..].chars().next())
             };
-            assert!(!text.match_indices(secret).any(|(at, _)| is_bare(at)), "{what} shows {secret}");
+            assert!(
+                !text.match_indices(secret).any(|(at, _)| is_bare(at)),
+                "{what} shows {secret}"
+            );
         }
     }
 }
@@ -184,7 +262,14 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     let out = test.path("plan.json");
     std::fs::write(&out, "readable by all before").unwrap();
     test.run(&with(&["plan", "--out", "plan.json"])).exits(0);
-    test.run(&with(&["install", "--plan", "plan.json", "--verbose", "--verbose"])).exits(0);
+    test.run(&with(&[
+        "install",
+        "--plan",
+        "plan.json",
+        "--verbose",
+        "--verbose",
+    ]))
+    .exits(0);
     let env = test.inspect("web", "{{json .Config.Env}}");
     let told = [
         "PIN=8364",
@@ -200,13 +285,24 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     for entry in told {
         assert!(env.contains(&format!("\"{entry}\"")), "{entry}: {env}");
     }
-    assert!(test.run(&with(&["install"])).exits(0).stdout.contains("up to date"));
+    assert!(
+        test.run(&with(&["install"]))
+            .exits(0)
+            .stdout
+            .contains("up to date")
+    );
     // Nothing that is kept or shown holds any of it.
     let shown = |words: &[&str]| {
         let run = test.run(words);
         run.stdout + &run.stderr
     };
-    let mut all = vec![("journal".to_owned(), journal(&test)), ("plan file".to_owned(), std::fs::read_to_string(&out).unwrap())];
+    let mut all = vec![
+        ("journal".to_owned(), journal(&test)),
+        (
+            "plan file".to_owned(),
+            std::fs::read_to_string(&out).unwrap(),
+        ),
+    ];
     for words in [
         with(&["plan", "--output", "json", "--steps"]),
         with(&["inspect", "--deploy", "--output", "json"]),
@@ -221,14 +317,31 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
         all.push((words.join(" "), shown(&words)));
     }
     expect_hidden(&all);
-    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&out).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     // Given again, each is known for the run, whatever it was declared as.
-    let again = ["-i", "spare:=47110815", "-i", "creds:={ports: [1, 7391], user: bo}"];
+    let again = [
+        "-i",
+        "spare:=47110815",
+        "-i",
+        "creds:={ports: [1, 7391], user: bo}",
+    ];
     let reinstall = [&["reinstall", "web", "--yes"], &given[..], &again].concat();
     test.run(&reinstall).exits(0);
     assert_eq!(test.inspect("web", "{{json .Config.Env}}"), env);
     // A new value is a change.
-    let other: Vec<&str> = with(&["install"]).iter().map(|word| if *word == "pin=8364" { "pin=8365" } else { word }).collect();
+    let other: Vec<&str> = with(&["install"])
+        .iter()
+        .map(|word| {
+            if *word == "pin=8364" {
+                "pin=8365"
+            } else {
+                word
+            }
+        })
+        .collect();
     let differs = test.run(&other).exits(6);
     assert!(!format!("{}{}", differs.stdout, differs.stderr).contains("836"));
     test.run(&["uninstall"]).exits(0);
@@ -249,24 +362,46 @@ fn faults_of_sensitive_values_do_not_show_them() {
         vec!["-i", "inputs.yaml"],
         vec!["-i", "pin=hunter2", "-i", "password:=[hunter2, 8364]"],
     ] {
-        for form in [&["--output", "json"][..], &[], &["--output", "github"], &["--output", "sarif"]] {
-            let run = test.run(&[&["validate"], &given[..], form].concat()).exits(3);
+        for form in [
+            &["--output", "json"][..],
+            &[],
+            &["--output", "github"],
+            &["--output", "sarif"],
+        ] {
+            let run = test
+                .run(&[&["validate"], &given[..], form].concat())
+                .exits(3);
             let said = format!("{}{}", run.stdout, run.stderr);
-            assert!(!said.contains("hunter2") && !said.contains("8364"), "{given:?} {form:?}:\n{said}");
-            assert!(said.contains("sensitive input"), "{given:?} {form:?}:\n{said}");
+            assert!(
+                !said.contains("hunter2") && !said.contains("8364"),
+                "{given:?} {form:?}:\n{said}"
+            );
+            assert!(
+                said.contains("sensitive input"),
+                "{given:?} {form:?}:\n{said}"
+            );
         }
     }
     // A default is on a line of the blueprint.
     let inputs = "  pin: {type: integer, default: 8364, constraints: [{in_range: [1, 5]}]}\n  password: {default: hunter2, constraints: [{max_length: 3}]}\n  creds: {type: dict, default: {user: hunter2}, constraints: [{max_length: 0}]}\n";
     test.blueprint(&format!("{head}{inputs}{nodes}"));
-    for command in [&["validate"][..], &["validate", "--output", "json"], &["inspect", "--deploy"], &["install"]] {
+    for command in [
+        &["validate"][..],
+        &["validate", "--output", "json"],
+        &["inspect", "--deploy"],
+        &["install"],
+    ] {
         let run = test.run(command).exits(3);
         let said = format!("{}{}", run.stdout, run.stderr);
-        assert!(!said.contains("hunter2") && !said.contains("8364"), "{command:?}:\n{said}");
+        assert!(
+            !said.contains("hunter2") && !said.contains("8364"),
+            "{command:?}:\n{said}"
+        );
     }
 }
 
-/// Whatever is wrong with what is given, and wherever: no line of it is shown if something in it is sensitive, or nobody knows.
+/// Whatever is wrong with what is given, and wherever: no line of it is shown if something in it is
+/// sensitive, or nobody knows.
 #[test]
 fn what_is_given_is_not_quoted_where_it_can_be_sensitive() {
     let test = Test::new("not-quoted");
@@ -294,13 +429,22 @@ inputs:
         vec!["-i", "typo.yaml"],
     ];
     let expect = |given: &[&str], command: &str| {
-        for form in [&["--output", "json"][..], &[], &["--output", "github"], &["--output", "sarif"]] {
+        for form in [
+            &["--output", "json"][..],
+            &[],
+            &["--output", "github"],
+            &["--output", "sarif"],
+        ] {
             if command != "validate" && form.last().is_some_and(|form| *form != "json") {
                 continue;
             }
             let run = test.run(&[&[command], given, form].concat());
             let said = format!("{}{}", run.stdout, run.stderr);
-            assert!(run.code == 3 && !said.contains("hunter2"), "{command} {given:?} {form:?} {}:\n{said}", run.code);
+            assert!(
+                run.code == 3 && !said.contains("hunter2"),
+                "{command} {given:?} {form:?} {}:\n{said}",
+                run.code
+            );
         }
     };
     test.blueprint(&format!("{head}{nodes}"));
@@ -312,18 +456,30 @@ inputs:
     // Nobody knows what a blueprint declares that cannot be read.
     test.blueprint(&format!("{head}{nodes}x: [unclosed\n"));
     let said = test.run(&["validate", "-i", "password=hunter2"]).exits(3);
-    assert!(!said.stderr.contains("declares no input"), "{}", said.stderr);
-    for given in [vec!["-i", "password=hunter2"], vec!["-i", "password:=[hunter2]"], vec!["-i", "typo.yaml"], vec!["-i", "broken.yaml"]] {
+    assert!(
+        !said.stderr.contains("declares no input"),
+        "{}",
+        said.stderr
+    );
+    for given in [
+        vec!["-i", "password=hunter2"],
+        vec!["-i", "password:=[hunter2]"],
+        vec!["-i", "typo.yaml"],
+        vec!["-i", "broken.yaml"],
+    ] {
         for command in ["validate", "plan"] {
             expect(&given, command);
         }
     }
     // Where nothing is sensitive, the line helps.
     test.blueprint(&format!("inputs: {{port: {{type: integer}}}}\n{nodes}"));
-    test.run(&["validate", "-i", "port=many"]).exits(3).says(&["-i port=many"]);
+    test.run(&["validate", "-i", "port=many"])
+        .exits(3)
+        .says(&["-i port=many"]);
 }
 
-/// What functions make of a sensitive value is sensitive, too: in what containers write, and in outputs.
+/// What functions make of a sensitive value is sensitive, too: in what containers write, and in
+/// outputs.
 #[test]
 fn what_functions_make_of_a_sensitive_input_is_not_shown() {
     let test = Test::new("derived");
@@ -352,14 +508,25 @@ outputs:
   joined: {value: {concat: [x-, {string_upper: {get_input: password}}]}}
 ",
     );
-    let given = ["-i", "password=Glass-Word-One", "-i", "creds:={a: paper-boat-9}"];
-    let run = test.run(&[&["install", "--task-retries", "0"], &given[..]].concat()).exits(1).says(&["********"]);
+    let given = [
+        "-i",
+        "password=Glass-Word-One",
+        "-i",
+        "creds:={a: paper-boat-9}",
+    ];
+    let run = test
+        .run(&[&["install", "--task-retries", "0"], &given[..]].concat())
+        .exits(1)
+        .says(&["********"]);
     let logs = test.run(&[&["logs"], &given[..]].concat()).exits(0);
     assert!(logs.stdout.contains("********"), "{}", logs.stdout);
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0);
     for text in [&run.stderr, &run.stdout, &logs.stdout, &outputs.stdout] {
         let small = text.to_lowercase();
-        assert!(!small.contains("glass-word") && !small.contains("paper-boat"), "{text}");
+        assert!(
+            !small.contains("glass-word") && !small.contains("paper-boat"),
+            "{text}"
+        );
     }
     let outputs = &outputs.json()["outputs"];
     assert_eq!(outputs["joined"], "x-********");
@@ -369,7 +536,10 @@ outputs:
     // What cannot be read is not passed over: what it was to hide would be shown.
     test.write("bad.yaml", "password: [unclosed\n");
     for wrong in ["bad.yaml", "password:=[unclosed"] {
-        let run = test.run(&["logs", "-i", wrong]).exits(2).says(&["cannot be read as YAML"]);
+        let run = test
+            .run(&["logs", "-i", wrong])
+            .exits(2)
+            .says(&["cannot be read as YAML"]);
         assert!(run.stdout.is_empty(), "{}", run.stdout);
         test.run(&["uninstall", "-i", wrong]).exits(2);
     }

@@ -1,4 +1,5 @@
-//! What people and other programs see of a blueprint: faults across files, annotations, the tree of `inspect`, explanations.
+//! What people and other programs see of a blueprint: faults across files, annotations, the tree of
+//! `inspect`, explanations.
 
 use crate::support::Test;
 use serde_json::json;
@@ -55,33 +56,74 @@ outputs:
 fn faults_in_several_files_are_shown_with_their_places() {
     let test = Test::new("several");
     faulty(&test);
-    insta::assert_snapshot!("faults_in_several_files", test.run(&["validate", "--offline"]).exits(3).stderr);
+    insta::assert_snapshot!(
+        "faults_in_several_files",
+        test.run(&["validate", "--offline"]).exits(3).stderr
+    );
 }
 
 #[test]
 fn faults_are_annotations_for_github() {
     let test = Test::new("github");
     faulty(&test);
-    let run = test.run(&["validate", "--offline", "--output", "github"]).exits(3);
+    let run = test
+        .run(&["validate", "--offline", "--output", "github"])
+        .exits(3);
     insta::assert_snapshot!("annotations_for_github", run.stdout);
-    assert!(run.stdout.lines().all(|line| line.starts_with("::error file=") && line.contains(",title=D")), "one line each");
+    assert!(
+        run.stdout
+            .lines()
+            .all(|line| line.starts_with("::error file=") && line.contains(",title=D")),
+        "one line each"
+    );
 }
 
 #[test]
 fn faults_are_a_sarif_log() {
     let test = Test::new("sarif");
     faulty(&test);
-    let log = test.run(&["validate", "--offline", "--output", "sarif"]).exits(3).json();
+    let log = test
+        .run(&["validate", "--offline", "--output", "sarif"])
+        .exits(3)
+        .json();
     assert_eq!(log["version"], "2.1.0");
     let results = log["runs"][0]["results"].as_array().unwrap();
-    let rules: Vec<_> = log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
-    assert!(results.iter().all(|result| rules.contains(&&result["ruleId"])), "each result has its rule");
-    let twice = results.iter().find(|result| result["ruleId"] == "D0013").unwrap();
-    assert_eq!(twice["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "blueprint.yaml");
-    assert_eq!(twice["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"], "types.yaml");
+    let rules: Vec<_> = log["runs"][0]["tool"]["driver"]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["id"])
+        .collect();
+    assert!(
+        results
+            .iter()
+            .all(|result| rules.contains(&&result["ruleId"])),
+        "each result has its rule"
+    );
+    let twice = results
+        .iter()
+        .find(|result| result["ruleId"] == "D0013")
+        .unwrap();
+    assert_eq!(
+        twice["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "blueprint.yaml"
+    );
+    assert_eq!(
+        twice["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "types.yaml"
+    );
     let valid = Test::new("valid");
-    valid.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\n");
-    assert_eq!(valid.run(&["validate", "--output", "sarif"]).exits(0).json()["runs"][0]["results"], json!([]));
+    valid.write(
+        "blueprint.yaml",
+        "tosca_definitions_version: cloudify_dsl_1_3\n",
+    );
+    assert_eq!(
+        valid
+            .run(&["validate", "--output", "sarif"])
+            .exits(0)
+            .json()["runs"][0]["results"],
+        json!([])
+    );
 }
 
 #[test]
@@ -109,20 +151,42 @@ outputs:
     insta::assert_snapshot!("tree", test.run(&["inspect"]).exits(0).stdout);
     let deployed = ["inspect", "--deploy", "--seed", "1", "-i", "tag=v2"];
     insta::assert_snapshot!("tree_of_a_deployment", test.run(&deployed).exits(0).stdout);
-    assert_eq!(test.run(&deployed).stdout, test.run(&deployed).stdout, "a seed makes ids reproducible");
-    test.run(&["inspect", "--deploy", "-i", "tga=v2"]).exits(3).says(&["error[D0081]", "did you mean `tag`?"]);
+    assert_eq!(
+        test.run(&deployed).stdout,
+        test.run(&deployed).stdout,
+        "a seed makes ids reproducible"
+    );
+    test.run(&["inspect", "--deploy", "-i", "tga=v2"])
+        .exits(3)
+        .says(&["error[D0081]", "did you mean `tag`?"]);
 }
 
 #[test]
 fn codes_are_explained() {
     let test = Test::new("explain");
-    insta::assert_snapshot!("explanation", test.run(&["explain", "d0035"]).exits(0).stdout);
+    insta::assert_snapshot!(
+        "explanation",
+        test.run(&["explain", "d0035"]).exits(0).stdout
+    );
     let all = test.run(&["explain"]).exits(0).stdout;
-    assert!(all.lines().count() > 100 && all.lines().all(|line| line.starts_with('D')), "{all}");
-    let one = test.run(&["explain", "D0033", "--output", "json"]).exits(0).json();
-    assert_eq!(one["codes"][0]["reference"], json!({ "class": "DSLParsingLogicException", "code": 105 }));
-    test.run(&["explain", "D9999"]).exits(2).says(&["there is no code `D9999`"]);
-    test.run(&["list", "--output", "sarif"]).exits(2).says(&["goes with `dockctl validate`"]);
+    assert!(
+        all.lines().count() > 100 && all.lines().all(|line| line.starts_with('D')),
+        "{all}"
+    );
+    let one = test
+        .run(&["explain", "D0033", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        one["codes"][0]["reference"],
+        json!({ "class": "DSLParsingLogicException", "code": 105 })
+    );
+    test.run(&["explain", "D9999"])
+        .exits(2)
+        .says(&["there is no code `D9999`"]);
+    test.run(&["list", "--output", "sarif"])
+        .exits(2)
+        .says(&["goes with `dockctl validate`"]);
 }
 
 #[test]
@@ -133,8 +197,13 @@ inputs: {names: {default: 'a,b'}}
 outputs: {third: {value: {string_split: [{get_input: names}, ',', 2]}}}
 ";
     test.write("blueprint.yaml", text);
-    test.run(&["validate"]).exits(0).says(&["warning[D0077]", "a deployment with these inputs would be refused"]);
+    test.run(&["validate"]).exits(0).says(&[
+        "warning[D0077]",
+        "a deployment with these inputs would be refused",
+    ]);
     test.run(&["validate", "--strict"]).exits(3);
-    test.run(&["validate", "-i", "names=a"]).exits(3).says(&["error[D0077]"]);
+    test.run(&["validate", "-i", "names=a"])
+        .exits(3)
+        .says(&["error[D0077]"]);
     test.run(&["validate", "-i", "names=a,b,c"]).exits(0);
 }

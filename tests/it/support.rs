@@ -27,8 +27,14 @@ pub(crate) fn tarball() -> &'static Path {
     TARBALL.get_or_init(|| {
         let path = project().join("blueprints/demo-image.tar");
         if !path.exists() {
-            let built = Command::new(project().join("scripts/demo-image")).output().expect("scripts/demo-image starts");
-            assert!(built.status.success(), "scripts/demo-image fails: {}", String::from_utf8_lossy(&built.stderr));
+            let built = Command::new(project().join("scripts/demo-image"))
+                .output()
+                .expect("scripts/demo-image starts");
+            assert!(
+                built.status.success(),
+                "scripts/demo-image fails: {}",
+                String::from_utf8_lossy(&built.stderr)
+            );
         }
         path
     })
@@ -36,15 +42,25 @@ pub(crate) fn tarball() -> &'static Path {
 
 /// Runs the docker command, which has to succeed.
 pub(crate) fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().expect("the docker command starts; scripts/engine installs it");
+    let output = Command::new("docker")
+        .args(arguments)
+        .output()
+        .expect("the docker command starts; scripts/engine installs it");
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    assert!(output.status.success(), "docker {arguments:?}: {}\nscripts/engine starts an engine", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "docker {arguments:?}: {}\nscripts/engine starts an engine",
+        String::from_utf8_lossy(&output.stderr)
+    );
     text
 }
 
 /// A port that nobody listens on.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free")
+        .port()
 }
 
 /// Asks again until there is an answer.
@@ -61,8 +77,15 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 
 /// Fetches a page.
 pub(crate) fn fetch(url: &str) -> String {
-    let fetched = Command::new(project().join("target/busybox")).args(["wget", "-qO-", url]).output().expect("target/busybox starts");
-    assert!(fetched.status.success(), "{url}: {}", String::from_utf8_lossy(&fetched.stderr));
+    let fetched = Command::new(project().join("target/busybox"))
+        .args(["wget", "-qO-", url])
+        .output()
+        .expect("target/busybox starts");
+    assert!(
+        fetched.status.success(),
+        "{url}: {}",
+        String::from_utf8_lossy(&fetched.stderr)
+    );
     String::from_utf8_lossy(&fetched.stdout).into_owned()
 }
 
@@ -92,21 +115,30 @@ impl Run {
     /// The run ended with this exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
     /// The JSON document on standard output.
     #[track_caller]
     pub(crate) fn json(&self) -> Json {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
     }
 
     /// Standard error holds each of these texts.
     #[track_caller]
     pub(crate) fn says(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
+            assert!(
+                self.stderr.contains(text),
+                "`{text}` is not in:\n{}",
+                self.stderr
+            );
         }
         self
     }
@@ -114,9 +146,18 @@ impl Run {
 
 impl Test {
     pub(crate) fn new(name: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("dockctl-test-").tempdir().expect("a folder can be made");
-        let unique: String = std::iter::repeat_with(fastrand::alphanumeric).map(|c| c.to_ascii_lowercase()).take(5).collect();
-        Self { folder, prefix: format!("t-{name}-{unique}") }
+        let folder = tempfile::Builder::new()
+            .prefix("dockctl-test-")
+            .tempdir()
+            .expect("a folder can be made");
+        let unique: String = std::iter::repeat_with(fastrand::alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .take(5)
+            .collect();
+        Self {
+            folder,
+            prefix: format!("t-{name}-{unique}"),
+        }
     }
 
     /// A name on the engine that only this test uses.
@@ -131,12 +172,15 @@ impl Test {
     /// Writes a file into the test's folder. `PREFIX` and `TARBALL` stand for what they say.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
-        let text = text.replace("PREFIX", &self.prefix).replace("TARBALL", &tarball().display().to_string());
+        let text = text
+            .replace("PREFIX", &self.prefix)
+            .replace("TARBALL", &tarball().display().to_string());
         fs::write(&path, text).expect("the file can be written");
         path
     }
 
-    /// Writes a blueprint: imports of the original's types, then these node templates and whatever follows.
+    /// Writes a blueprint: imports of the original's types, then these node templates and whatever
+    /// follows.
     pub(crate) fn blueprint(&self, rest: &str) -> PathBuf {
         let head = "tosca_definitions_version: cloudify_dsl_1_2\n\
                     imports:\n  \
@@ -148,12 +192,32 @@ impl Test {
     /// The dockctl command, in the test's folder, with the test's deployment and state.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("DOCKCTL_STATE_DIR", self.path("state")).env("DOCKCTL_TASK_RETRY_INTERVAL", "0.1");
-        for variable in ["DOCKCTL_DEPLOYMENT", "DOCKCTL_OUTPUT", "DOCKCTL_PROGRESS", "DOCKER_CONTEXT", "NO_COLOR"] {
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+            .env("DOCKCTL_STATE_DIR", self.path("state"))
+            .env("DOCKCTL_TASK_RETRY_INTERVAL", "0.1");
+        for variable in [
+            "DOCKCTL_DEPLOYMENT",
+            "DOCKCTL_OUTPUT",
+            "DOCKCTL_PROGRESS",
+            "DOCKER_CONTEXT",
+            "NO_COLOR",
+        ] {
             command.env_remove(variable);
         }
-        let others = ["validate", "inspect", "explain", "schema", "adopt", "list", "--version", "--help"];
+        let others = [
+            "validate",
+            "inspect",
+            "explain",
+            "schema",
+            "adopt",
+            "list",
+            "--version",
+            "--help",
+        ];
         let is_named = |name: &&&str| !others.contains(*name) && !arguments.contains(&"-d");
         if arguments.first().as_ref().is_some_and(is_named) {
             command.env("DOCKCTL_DEPLOYMENT", &self.prefix);
@@ -168,14 +232,20 @@ impl Test {
 
     /// Starts dockctl and lets it run.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dockctl starts")
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dockctl starts")
     }
 
     /// Runs dockctl until it says something, and kills it there.
     pub(crate) fn killed_at(&self, moment: &str, arguments: &[&str]) {
         let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
         let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let seen = lines.map_while(Result::ok).any(|line| line.contains(moment));
+        let seen = lines
+            .map_while(Result::ok)
+            .any(|line| line.contains(moment));
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
         assert!(seen, "{moment}");
@@ -188,8 +258,18 @@ impl Test {
 
     /// Names and states of the containers on the engine that belong to the test, sorted.
     pub(crate) fn containers(&self) -> Vec<String> {
-        let text = docker(&["ps", "-a", "--filter", &format!("name=^{}", self.prefix), "--format", "{{.Names}} {{.State}}"]);
-        let mut lines: Vec<String> = text.lines().map(|line| line.replace(&self.prefix, "PREFIX")).collect();
+        let text = docker(&[
+            "ps",
+            "-a",
+            "--filter",
+            &format!("name=^{}", self.prefix),
+            "--format",
+            "{{.Names}} {{.State}}",
+        ]);
+        let mut lines: Vec<String> = text
+            .lines()
+            .map(|line| line.replace(&self.prefix, "PREFIX"))
+            .collect();
         lines.sort();
         lines
     }
@@ -203,7 +283,10 @@ impl Test {
     pub(crate) fn foreign(&self, name: &str, command: &[&str]) -> String {
         let image = self.image();
         let name = self.name(name);
-        let arguments: Vec<&str> = ["create", "--name", &name, &image].into_iter().chain(command.iter().copied()).collect();
+        let arguments: Vec<&str> = ["create", "--name", &name, &image]
+            .into_iter()
+            .chain(command.iter().copied())
+            .collect();
         docker(&arguments)
     }
 
@@ -226,11 +309,24 @@ impl Drop for Test {
             }
         }
         for what in ["network", "volume"] {
-            for name in docker(&[what, "ls", "-q", "--filter", &format!("name={}", self.prefix)]).lines() {
+            for name in docker(&[
+                what,
+                "ls",
+                "-q",
+                "--filter",
+                &format!("name={}", self.prefix),
+            ])
+            .lines()
+            {
                 let _ = Command::new("docker").args([what, "rm", name]).output();
             }
         }
-        let images = docker(&["images", "-q", "--filter", &format!("reference={}*", self.prefix)]);
+        let images = docker(&[
+            "images",
+            "-q",
+            "--filter",
+            &format!("reference={}*", self.prefix),
+        ]);
         for id in images.lines() {
             let _ = Command::new("docker").args(["rmi", "-f", id]).output();
         }

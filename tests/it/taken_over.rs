@@ -1,4 +1,5 @@
-//! A deployment that two state directories work on, one after the other: what `recover` takes over stays known.
+//! A deployment that two state directories work on, one after the other: what `recover` takes over
+//! stays known.
 
 use crate::{
     install::SLEEPER,
@@ -6,7 +7,8 @@ use crate::{
 };
 use std::fs;
 
-const NETWORK_AND_VOLUME: &str = "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}
+const NETWORK_AND_VOLUME: &str =
+    "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}
   data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}
 ";
 
@@ -18,7 +20,9 @@ fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
 
 fn write(test: &Test, nodes: &str) {
     test.blueprint(nodes);
-    let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap().replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+    let text = fs::read_to_string(test.path("blueprint.yaml"))
+        .unwrap()
+        .replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
     fs::write(test.path("blueprint.yaml"), text).unwrap();
 }
 
@@ -27,10 +31,17 @@ fn edited(nodes: &str) -> String {
 }
 
 fn volumes(test: &Test) -> String {
-    docker(&["volume", "ls", "--quiet", "--filter", &format!("name={}", test.prefix)])
+    docker(&[
+        "volume",
+        "ls",
+        "--quiet",
+        "--filter",
+        &format!("name={}", test.prefix),
+    ])
 }
 
-/// One installs, another takes over and changes it: the first one neither calls it deleted nor works beside it.
+/// One installs, another takes over and changes it: the first one neither calls it deleted nor
+/// works beside it.
 #[test]
 fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
     for takes_over in [true, false] {
@@ -42,9 +53,14 @@ fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
         elsewhere(&test, &["update", "--yes"]).exits(0);
         let id = test.inspect("web", "{{.Id}}");
         let deployment = test.inspect("web", "{{index .Config.Labels \"dockctl.deployment-id\"}}");
-        let hints = [format!("dockctl recover {}", test.prefix), format!("--from-labels {deployment}")];
-        let said: Vec<&str> =
-            ["another state directory made", "nothing was done"].into_iter().chain(hints.iter().map(String::as_str)).collect();
+        let hints = [
+            format!("dockctl recover {}", test.prefix),
+            format!("--from-labels {deployment}"),
+        ];
+        let said: Vec<&str> = ["another state directory made", "nothing was done"]
+            .into_iter()
+            .chain(hints.iter().map(String::as_str))
+            .collect();
         for arguments in [&["uninstall", "--yes"][..], &["update", "--yes"], &["plan"]] {
             test.run(arguments).exits(1).says(&said);
         }
@@ -52,28 +68,43 @@ fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
         if takes_over {
             test.run(&["recover", &test.prefix]).exits(0);
             test.run(&["update", "--yes"]).exits(0);
-            assert!(test.run(&["update", "--yes"]).exits(0).stdout.contains("up to date"));
+            assert!(
+                test.run(&["update", "--yes"])
+                    .exits(0)
+                    .stdout
+                    .contains("up to date")
+            );
             assert_eq!(test.inspect("web", "{{.Id}}"), id, "it is what is wanted");
             test.run(&["uninstall"]).exits(0);
         } else {
-            test.run(&["uninstall", "--from-labels", "another"]).exits(2);
-            test.run(&["uninstall", "--from-labels", &deployment]).exits(0);
+            test.run(&["uninstall", "--from-labels", "another"])
+                .exits(2);
+            test.run(&["uninstall", "--from-labels", &deployment])
+                .exits(0);
         }
         assert!(test.containers().is_empty());
     }
 }
 
-/// A lost journal whose key is left: what another state directory made is of the same deployment, and still not ours.
+/// A lost journal whose key is left: what another state directory made is of the same deployment,
+/// and still not ours.
 #[test]
 fn a_lost_journal_does_not_make_ours_what_another_made() {
     let test = Test::new("lost-shared");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
-    test.blueprint(&(edited(SLEEPER) + &SLEEPER.replace("\nnode_templates:\n", "").replace("web", "db")));
+    test.blueprint(
+        &(edited(SLEEPER)
+            + &SLEEPER
+                .replace("\nnode_templates:\n", "")
+                .replace("web", "db")),
+    );
     elsewhere(&test, &["update", "--yes"]).exits(0);
     fs::remove_dir_all(test.path("state/deployments")).unwrap();
-    test.run(&["uninstall", "--yes"]).exits(1).says(&["nothing was done"]);
+    test.run(&["uninstall", "--yes"])
+        .exits(1)
+        .says(&["nothing was done"]);
     assert_eq!(test.containers().len(), 2);
     test.run(&["recover", &test.prefix]).exits(0);
     test.run(&["uninstall"]).exits(0);
@@ -105,7 +136,9 @@ fn a_kept_volume_stays_known_to_who_took_it_over() {
     write(&test, &(SLEEPER.to_owned() + NETWORK_AND_VOLUME));
     test.run(&["install"]).exits(0);
     test.run(&["uninstall"]).exits(0);
-    elsewhere(&test, &["install"]).exits(1).says(&["does not know"]);
+    elsewhere(&test, &["install"])
+        .exits(1)
+        .says(&["does not know"]);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
     for _ in 0..2 {
         elsewhere(&test, &["install"]).exits(0);
@@ -116,7 +149,8 @@ fn a_kept_volume_stays_known_to_who_took_it_over() {
     assert_eq!(volumes(&test), "");
 }
 
-/// A runner checks the blueprint out where it likes: whoever took a deployment over says what it is made from.
+/// A runner checks the blueprint out where it likes: whoever took a deployment over says what it is
+/// made from.
 #[test]
 fn what_was_taken_over_can_be_made_from_another_folder() {
     let test = Test::new("folder");
@@ -124,7 +158,11 @@ fn what_was_taken_over_can_be_made_from_another_folder() {
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}}");
     fs::create_dir(test.path("checkout")).unwrap();
-    fs::copy(test.path("blueprint.yaml"), test.path("checkout/blueprint.yaml")).unwrap();
+    fs::copy(
+        test.path("blueprint.yaml"),
+        test.path("checkout/blueprint.yaml"),
+    )
+    .unwrap();
     let there = test.path("checkout/blueprint.yaml").display().to_string();
     let update = ["update", &there, "-d", &test.prefix, "--yes"];
     test.run(&update).exits(2).says(&["was made from"]);
@@ -134,18 +172,26 @@ fn what_was_taken_over_can_be_made_from_another_folder() {
     elsewhere(&test, &["uninstall", &test.prefix]).exits(0);
 }
 
-/// Volumes without a name that a container took over from an older one go with it, whoever takes it down.
+/// Volumes without a name that a container took over from an older one go with it, whoever takes it
+/// down.
 #[test]
 fn volumes_without_a_name_go_with_the_last_container() {
     let test = Test::new("nameless");
-    let nodes = SLEEPER.replace("command: sleep 1000", "command: sleep 1000, volumes: [/data]");
+    let nodes = SLEEPER.replace(
+        "command: sleep 1000",
+        "command: sleep 1000, volumes: [/data]",
+    );
     for is_lost in [true, false] {
         test.blueprint(&nodes);
         test.run(&["install"]).exits(0);
         let name = test.inspect("web", "{{(index .Mounts 0).Name}}");
         test.blueprint(&edited(&nodes));
         test.run(&["update", "--yes"]).exits(0);
-        assert_eq!(test.inspect("web", "{{(index .Mounts 0).Name}}"), name, "it was taken over");
+        assert_eq!(
+            test.inspect("web", "{{(index .Mounts 0).Name}}"),
+            name,
+            "it was taken over"
+        );
         if is_lost {
             fs::remove_dir_all(test.path("state/deployments")).unwrap();
             test.run(&["uninstall"]).exits(0);
@@ -154,22 +200,45 @@ fn volumes_without_a_name_go_with_the_last_container() {
             elsewhere(&test, &["uninstall"]).exits(0);
             fs::remove_dir_all(test.path("state")).unwrap();
         }
-        assert_eq!(docker(&["volume", "ls", "--quiet", "--filter", &format!("name={name}")]), "");
+        assert_eq!(
+            docker(&[
+                "volume",
+                "ls",
+                "--quiet",
+                "--filter",
+                &format!("name={name}")
+            ]),
+            ""
+        );
     }
 }
 
 /// What a dead update left under names of its own is of the same instance to everybody.
 #[test]
 fn containers_between_two_names_are_taken_over_and_removed() {
-    for (names, plain) in [(&["dockctl-next"][..], true), (&["dockctl-former"], true), (&["dockctl-next", "dockctl-former"], false)] {
+    for (names, plain) in [
+        (&["dockctl-next"][..], true),
+        (&["dockctl-former"], true),
+        (&["dockctl-next", "dockctl-former"], false),
+    ] {
         for is_ours in [true, false] {
             let test = Test::new("between");
             test.blueprint(SLEEPER);
-            let elsewhere = |arguments: &[&str]| if is_ours { test.run(arguments) } else { elsewhere(&test, arguments) };
+            let elsewhere = |arguments: &[&str]| {
+                if is_ours {
+                    test.run(arguments)
+                } else {
+                    elsewhere(&test, arguments)
+                }
+            };
             // As an update leaves them that dies between two of its steps.
             for ending in names {
                 test.run(&["install"]).exits(0);
-                docker(&["rename", &test.name("web"), &test.name(&format!("web.{ending}"))]);
+                docker(&[
+                    "rename",
+                    &test.name("web"),
+                    &test.name(&format!("web.{ending}")),
+                ]);
                 fs::remove_dir_all(test.path("state/deployments")).unwrap();
             }
             if plain {
@@ -179,14 +248,32 @@ fn containers_between_two_names_are_taken_over_and_removed() {
                 docker(&["rename", &test.name("aside"), &next]);
                 fs::remove_dir_all(test.path("state/deployments")).unwrap();
             }
-            assert!(elsewhere(&["list", "--all"]).exits(0).stdout.contains(&test.prefix));
+            assert!(
+                elsewhere(&["list", "--all"])
+                    .exits(0)
+                    .stdout
+                    .contains(&test.prefix)
+            );
             assert!(elsewhere(&["status"]).stdout.contains("web"), "{names:?}");
             elsewhere(&["recover", &test.prefix]).exits(0);
             elsewhere(&["update", "--yes"]).exits(0);
-            assert_eq!(test.containers(), ["PREFIX-web running"], "{names:?} {is_ours}");
-            assert!(elsewhere(&["update", "--yes"]).exits(0).stdout.contains("up to date"));
+            assert_eq!(
+                test.containers(),
+                ["PREFIX-web running"],
+                "{names:?} {is_ours}"
+            );
+            assert!(
+                elsewhere(&["update", "--yes"])
+                    .exits(0)
+                    .stdout
+                    .contains("up to date")
+            );
             elsewhere(&["uninstall", "--yes"]).exits(0);
-            assert!(test.containers().is_empty(), "{names:?} {is_ours}: {:?}", test.containers());
+            assert!(
+                test.containers().is_empty(),
+                "{names:?} {is_ours}: {:?}",
+                test.containers()
+            );
         }
     }
 }
@@ -197,13 +284,20 @@ fn several(number: usize, more: &str) -> String {
 }
 
 fn ids(test: &Test) -> Vec<String> {
-    let listed = docker(&["ps", "--quiet", "--no-trunc", "--filter", &format!("name={}-web", test.prefix)]);
+    let listed = docker(&[
+        "ps",
+        "--quiet",
+        "--no-trunc",
+        "--filter",
+        &format!("name={}-web", test.prefix),
+    ]);
     let mut ids: Vec<String> = listed.lines().map(str::to_owned).collect();
     ids.sort();
     ids
 }
 
-/// Instances that another state directory made take their places beside those that are known here: nothing is made twice, or removed.
+/// Instances that another state directory made take their places beside those that are known here:
+/// nothing is made twice, or removed.
 #[test]
 fn instances_of_two_state_directories_are_counted_once() {
     let test = Test::new("counted");
@@ -215,11 +309,16 @@ fn instances_of_two_state_directories_are_counted_once() {
     let three = ids(&test);
     assert_eq!(three.len(), 3);
     let recovered = test.run(&["recover", &test.prefix]).exits(0);
-    assert!(!recovered.stdout.contains("not recovered"), "{}", recovered.stdout);
+    assert!(
+        !recovered.stdout.contains("not recovered"),
+        "{}",
+        recovered.stdout
+    );
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["update", "--yes"]).exits(0);
     assert_eq!(ids(&test), three);
-    // Everything was made again under other ids of instances, and the journal here knows only the former ones.
+    // Everything was made again under other ids of instances, and the journal here knows only the
+    // former ones.
     elsewhere(&test, &["recover", &test.prefix]);
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
     elsewhere(&test, &["install"]).exits(0);
@@ -242,14 +341,23 @@ fn no_workflow_works_beside_another_state_directory() {
     test.blueprint(&several(1, "").replace("sleep 1000", "sleep 2000"));
     elsewhere(&test, &["update", "--yes"]).exits(0);
     let id = ids(&test);
-    for arguments in [&["heal"][..], &["restart"], &["reinstall", "--yes"], &["scale", "web", "--to", "2"], &["stop"]] {
-        test.run(arguments).exits(1).says(&["another state directory made", "dockctl recover"]);
+    for arguments in [
+        &["heal"][..],
+        &["restart"],
+        &["reinstall", "--yes"],
+        &["scale", "web", "--to", "2"],
+        &["stop"],
+    ] {
+        test.run(arguments)
+            .exits(1)
+            .says(&["another state directory made", "dockctl recover"]);
     }
     assert_eq!(ids(&test), id);
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
 }
 
-/// A number that was scaled up holds for runners without state, until the blueprint declares another one.
+/// A number that was scaled up holds for runners without state, until the blueprint declares
+/// another one.
 #[test]
 fn a_number_that_was_scaled_is_taken_over() {
     let test = Test::new("scaled-over");
@@ -292,15 +400,23 @@ fn a_plan_of_one_runner_is_carried_out_by_another() {
     job("applies", &["uninstall"]).exits(0);
 }
 
-/// What a blueprint protects, labels tell as well. A volume that is kept is not passed over in silence.
+/// What a blueprint protects, labels tell as well. A volume that is kept is not passed over in
+/// silence.
 #[test]
 fn protection_is_taken_over_and_kept_volumes_are_named() {
     let test = Test::new("protected");
-    write(&test, &("\nmetadata: {dockctl: {protect: [web]}}".to_owned() + &several(1, NETWORK_AND_VOLUME)));
+    write(
+        &test,
+        &("\nmetadata: {dockctl: {protect: [web]}}".to_owned() + &several(1, NETWORK_AND_VOLUME)),
+    );
     test.run(&["install"]).exits(0);
     let volume = format!("volume `{}` is kept", test.name("data"));
-    elsewhere(&test, &["uninstall", "--from-labels"]).exits(2).says(&["protects: web"]);
-    elsewhere(&test, &["uninstall", "--from-labels", "--yes"]).exits(0).says(&[&volume, "--volumes"]);
+    elsewhere(&test, &["uninstall", "--from-labels"])
+        .exits(2)
+        .says(&["protects: web"]);
+    elsewhere(&test, &["uninstall", "--from-labels", "--yes"])
+        .exits(0)
+        .says(&[&volume, "--volumes"]);
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
     test.run(&["uninstall", "--yes"]).exits(0).says(&[&volume]);
     test.run(&["uninstall", "--volumes", "--yes"]).exits(0);

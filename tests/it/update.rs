@@ -4,7 +4,8 @@ use crate::support::{Test, docker, eventually, free_port};
 use serde_json::{Value as Json, json};
 use std::fs;
 
-/// Three of `web` on a network, each needing `db`, which has a volume without a name; `aside` has nothing to do with them.
+/// Three of `web` on a network, each needing `db`, which has a volume without a name; `aside` has
+/// nothing to do with them.
 const BLUEPRINT: &str = "  - plugin:dockctl
 inputs:
   port: {default: '80'}
@@ -54,7 +55,10 @@ fn installed(name: &str) -> Test {
 }
 
 fn ids(test: &Test, names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| test.inspect(name, "{{.Id}}")).collect()
+    names
+        .iter()
+        .map(|name| test.inspect(name, "{{.Id}}"))
+        .collect()
 }
 
 const WEBS: [&str; 3] = ["web", "web-1", "web-2"];
@@ -64,17 +68,43 @@ fn what_changed_is_replaced_and_nothing_else() {
     let test = installed("replaced");
     let (webs, others) = (ids(&test, &WEBS), ids(&test, &["db", "aside"]));
     let plan = test.run(&["plan", "-i", "port=81"]).exits(0).stdout;
-    assert_eq!(plan.matches("recreate: its definition changed").count(), 3, "{plan}");
-    assert!(plan.contains("params.environment.PORT: \"80\" → \"81\"") && plan.contains("3 unchanged"), "{plan}");
-    test.run(&["install", "-i", "port=81"]).exits(6).says(&["dockctl update changes it"]);
-    let run = test.run(&["update", "-i", "port=81", "--progress", "plain"]).exits(0);
-    assert!(WEBS.iter().all(|name| test.inspect(name, "{{.Config.Env}}").contains("PORT=81")));
+    assert_eq!(
+        plan.matches("recreate: its definition changed").count(),
+        3,
+        "{plan}"
+    );
+    assert!(
+        plan.contains("params.environment.PORT: \"80\" → \"81\"") && plan.contains("3 unchanged"),
+        "{plan}"
+    );
+    test.run(&["install", "-i", "port=81"])
+        .exits(6)
+        .says(&["dockctl update changes it"]);
+    let run = test
+        .run(&["update", "-i", "port=81", "--progress", "plain"])
+        .exits(0);
+    assert!(
+        WEBS.iter()
+            .all(|name| test.inspect(name, "{{.Config.Env}}").contains("PORT=81"))
+    );
     assert!(ids(&test, &WEBS).iter().all(|id| !webs.contains(id)));
-    assert_eq!(ids(&test, &["db", "aside"]), others, "who does not use what changed is not touched");
+    assert_eq!(
+        ids(&test, &["db", "aside"]),
+        others,
+        "who does not use what changed is not touched"
+    );
     assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
     // One after the other: no second is out of service while the first is.
-    let at = |text: &str| run.stderr.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>();
-    let (stops, ends) = (at(".stop] stop container"), at(".clean] remove old container"));
+    let at = |text: &str| {
+        run.stderr
+            .match_indices(text)
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>()
+    };
+    let (stops, ends) = (
+        at(".stop] stop container"),
+        at(".clean] remove old container"),
+    );
     assert_eq!((stops.len(), ends.len()), (3, 3));
     assert!(stops[1] > ends[0] && stops[2] > ends[1], "{}", run.stderr);
     test.run(&["plan", "--exit-code"]).exits(0);
@@ -86,13 +116,43 @@ fn what_changed_is_replaced_and_nothing_else() {
 #[test]
 fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
     let test = installed("rolling");
-    let run = test.run(&["update", "-i", "port=81", "--max-unavailable", "3", "--progress", "plain"]).exits(0);
+    let run = test
+        .run(&[
+            "update",
+            "-i",
+            "port=81",
+            "--max-unavailable",
+            "3",
+            "--progress",
+            "plain",
+        ])
+        .exits(0);
     let last = |text: &str| run.stderr.rfind(text).unwrap();
-    assert!(last(".stop] stop container") < run.stderr.find(".clean] remove old container").unwrap(), "{}", run.stderr);
-    let run = test.run(&["update", "-i", "port=82", "--start-first", "--progress", "plain"]).exits(0);
-    assert!(!run.stderr.contains(".stop] stop container"), "the old one runs until the new one works:\n{}", run.stderr);
-    assert!(WEBS.iter().all(|name| test.inspect(name, "{{.Config.Env}} {{.Config.Hostname}}").contains(&"PORT=82 KEY=k1".to_string())
-        || test.inspect(name, "{{.Config.Env}}").contains("PORT=82")));
+    assert!(
+        last(".stop] stop container") < run.stderr.find(".clean] remove old container").unwrap(),
+        "{}",
+        run.stderr
+    );
+    let run = test
+        .run(&[
+            "update",
+            "-i",
+            "port=82",
+            "--start-first",
+            "--progress",
+            "plain",
+        ])
+        .exits(0);
+    assert!(
+        !run.stderr.contains(".stop] stop container"),
+        "the old one runs until the new one works:\n{}",
+        run.stderr
+    );
+    assert!(WEBS.iter().all(|name| {
+        test.inspect(name, "{{.Config.Env}} {{.Config.Hostname}}")
+            .contains(&"PORT=82 KEY=k1".to_string())
+            || test.inspect(name, "{{.Config.Env}}").contains("PORT=82")
+    }));
     assert_eq!(test.containers().len(), 5);
 }
 
@@ -100,17 +160,34 @@ fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
 fn limits_are_changed_as_it_runs() {
     let test = installed("limits");
     let before = test.inspect("db", "{{.Id}} {{.State.StartedAt}}");
-    let plan = test.run(&["plan", "-i", "memory:=100000000", "--output", "json"]).exits(0).json();
-    let db = plan["instances"].as_array().unwrap().iter().find(|it| it["node"] == "db").unwrap();
-    assert_eq!((&plan["workflow"], &db["effect"]), (&json!("update"), &json!("update")));
-    assert_eq!(db["fields"], json!([{ "field": "params.host_config.mem_limit", "before": 67_108_864, "after": 100_000_000 }]));
+    let plan = test
+        .run(&["plan", "-i", "memory:=100000000", "--output", "json"])
+        .exits(0)
+        .json();
+    let db = plan["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["node"] == "db")
+        .unwrap();
+    assert_eq!(
+        (&plan["workflow"], &db["effect"]),
+        (&json!("update"), &json!("update"))
+    );
+    assert_eq!(
+        db["fields"],
+        json!([{ "field": "params.host_config.mem_limit", "before": 67_108_864, "after": 100_000_000 }])
+    );
     test.run(&["update", "-i", "memory:=100000000"]).exits(0);
     assert_eq!(test.inspect("db", "{{.Id}} {{.State.StartedAt}}"), before);
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "100000000");
     test.run(&["plan", "--exit-code"]).exits(0);
     // And back: what labels say of it counts no more.
     test.run(&["update", "-i", "memory:=67108864"]).exits(0);
-    assert_eq!(test.inspect("db", "{{.HostConfig.Memory}} {{.Id}} {{.State.StartedAt}}"), format!("67108864 {before}"));
+    assert_eq!(
+        test.inspect("db", "{{.HostConfig.Memory}} {{.Id}} {{.State.StartedAt}}"),
+        format!("67108864 {before}")
+    );
 }
 
 #[test]
@@ -119,13 +196,24 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
     docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
     let volume = test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}");
     for seconds in ["2000", "3000"] {
-        blueprint(&test, |text| text.replacen("sleep 1000", &format!("sleep {seconds}"), 1));
+        blueprint(&test, |text| {
+            text.replacen("sleep 1000", &format!("sleep {seconds}"), 1)
+        });
         test.run(&["update"]).exits(0);
-        assert_eq!(docker(&["exec", &test.name("db"), "cat", "/data/x"]), "kept");
+        assert_eq!(
+            docker(&["exec", &test.name("db"), "cat", "/data/x"]),
+            "kept"
+        );
     }
-    assert_eq!(test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}"), volume);
+    assert_eq!(
+        test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}"),
+        volume
+    );
     test.run(&["uninstall"]).exits(0);
-    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]), "");
+    assert_eq!(
+        docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]),
+        ""
+    );
 }
 
 #[test]
@@ -133,15 +221,35 @@ fn what_does_not_work_is_put_back() {
     let test = installed("back");
     let before = ids(&test, &WEBS);
     blueprint(&test, |text| {
-        text.replacen("command: sleep 1000, stop_timeout: 0, environment", "command: 'false', stop_timeout: 0, environment", 1)
+        text.replacen(
+            "command: sleep 1000, stop_timeout: 0, environment",
+            "command: 'false', stop_timeout: 0, environment",
+            1,
+        )
     });
-    let run = test.run(&["update"]).exits(1).says(&["the container ended with exit code 1", "put the old container back"]);
+    let run = test.run(&["update"]).exits(1).says(&[
+        "the container ended with exit code 1",
+        "put the old container back",
+    ]);
     assert!(run.stdout.contains("update failed"), "{}", run.stdout);
     assert_eq!(ids(&test, &WEBS), before);
-    assert_eq!(test.containers().iter().filter(|line| line.ends_with("running")).count(), 5, "{:?}", test.containers());
+    assert_eq!(
+        test.containers()
+            .iter()
+            .filter(|line| line.ends_with("running"))
+            .count(),
+        5,
+        "{:?}",
+        test.containers()
+    );
     let status = test.run(&["status", "--exit-code"]).exits(6).stdout;
     assert!(status.contains("outdated"), "{status}");
-    assert!(test.run(&["plan"]).exits(0).stdout.contains("3 to recreate"));
+    assert!(
+        test.run(&["plan"])
+            .exits(0)
+            .stdout
+            .contains("3 to recreate")
+    );
     test.run(&["install"]).exits(6);
     // The blueprint as it was asks for nothing.
     blueprint(&test, |text| text);
@@ -155,24 +263,56 @@ fn nodes_come_and_go_and_numbers_change() {
     let test = installed("nodes");
     let db = test.inspect("db", "{{.Id}}");
     blueprint(&test, |text| {
-        text.replace("  aside:\n", "  other:\n").replace("PREFIX-aside", "PREFIX-other").replace("deploy: 3", "deploy: 2")
+        text.replace("  aside:\n", "  other:\n")
+            .replace("PREFIX-aside", "PREFIX-other")
+            .replace("deploy: 3", "deploy: 2")
     });
     let plan = test.run(&["plan"]).exits(0).stdout;
-    assert!(plan.contains("- aside_") && plan.contains("+ other_") && plan.contains("1 to create, 2 to remove"), "{plan}");
+    assert!(
+        plan.contains("- aside_")
+            && plan.contains("+ other_")
+            && plan.contains("1 to create, 2 to remove"),
+        "{plan}"
+    );
     test.run(&["update"]).exits(0);
-    assert_eq!(test.containers(), ["PREFIX-db running", "PREFIX-other running", "PREFIX-web running", "PREFIX-web-1 running"]);
+    assert_eq!(
+        test.containers(),
+        [
+            "PREFIX-db running",
+            "PREFIX-other running",
+            "PREFIX-web running",
+            "PREFIX-web-1 running"
+        ]
+    );
     assert_eq!(test.inspect("db", "{{.Id}}"), db);
 }
 
 #[test]
 fn a_changed_network_is_made_anew_with_those_on_it() {
     let test = installed("network");
-    let (db, web) = (test.inspect("db", "{{.Id}}"), test.inspect("web", "{{.Id}}"));
-    blueprint(&test, |text| text.replace("{name: PREFIX-net}", "{name: PREFIX-net, internal: true}"));
+    let (db, web) = (
+        test.inspect("db", "{{.Id}}"),
+        test.inspect("web", "{{.Id}}"),
+    );
+    blueprint(&test, |text| {
+        text.replace("{name: PREFIX-net}", "{name: PREFIX-net, internal: true}")
+    });
     test.run(&["update"]).exits(0);
-    assert_eq!(docker(&["network", "inspect", "-f", "{{.Internal}}", &test.name("net")]), "true");
+    assert_eq!(
+        docker(&[
+            "network",
+            "inspect",
+            "-f",
+            "{{.Internal}}",
+            &test.name("net")
+        ]),
+        "true"
+    );
     assert_ne!(test.inspect("db", "{{.Id}}"), db);
-    assert!(test.inspect("db", "{{json .NetworkSettings.Networks}}").contains(&test.name("net")));
+    assert!(
+        test.inspect("db", "{{json .NetworkSettings.Networks}}")
+            .contains(&test.name("net"))
+    );
     assert_eq!(test.inspect("web", "{{.Id}}"), web);
     test.run(&["plan", "--exit-code"]).exits(0);
 }
@@ -190,7 +330,10 @@ fn a_container_that_was_adopted_is_taken_over_and_kept() {
     test.run(&["install"]).exits(0);
     test.blueprint(&node(""));
     test.run(&["update"]).exits(0);
-    assert_eq!(test.containers(), ["PREFIX-web running", "PREFIX-web.before-dockctl exited"]);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-web running", "PREFIX-web.before-dockctl exited"]
+    );
     assert_eq!(test.inspect("web.before-dockctl", "{{.Id}}"), old);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-web.before-dockctl exited"]);
@@ -199,32 +342,60 @@ fn a_container_that_was_adopted_is_taken_over_and_kept() {
 #[test]
 fn a_plan_is_carried_out_exactly_or_not_at_all() {
     let test = installed("planned");
-    let refused = |arguments: &[&str]| test.run(arguments).exits(6).says(&["the plan is out of date, nothing was done"]);
+    let refused = |arguments: &[&str]| {
+        test.run(arguments)
+            .exits(6)
+            .says(&["the plan is out of date, nothing was done"])
+    };
     let file = test.path("plan.json").display().to_string();
-    test.run(&["plan", "-i", "port=81", "--out", &file]).exits(0);
+    test.run(&["plan", "-i", "port=81", "--out", &file])
+        .exits(0);
     let plan: Json = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!((&plan["format"], &plan["kind"], &plan["workflow"]), (&json!(1), &json!("dockctl.plan"), &json!("update")));
-    assert!(!plan.to_string().contains("\"k1\""), "secrets are in no plan");
-    refused(&["update", "-i", "port=82", "--plan", &file]).says(&["the inputs", "give the same -i"]);
+    assert_eq!(
+        (&plan["format"], &plan["kind"], &plan["workflow"]),
+        (&json!(1), &json!("dockctl.plan"), &json!("update"))
+    );
+    assert!(
+        !plan.to_string().contains("\"k1\""),
+        "secrets are in no plan"
+    );
+    refused(&["update", "-i", "port=82", "--plan", &file])
+        .says(&["the inputs", "give the same -i"]);
     docker(&["kill", &test.name("aside")]);
     refused(&["update", "-i", "port=81", "--plan", &file]).says(&["what is on the engine"]);
     docker(&["start", &test.name("aside")]);
-    test.run(&["install", "-i", "port=81", "--plan", &file]).exits(6).says(&["this is the plan of an update", "dockctl update --plan"]);
-    test.run(&["update", "-i", "port=81", "--plan", &file]).exits(0);
+    test.run(&["install", "-i", "port=81", "--plan", &file])
+        .exits(6)
+        .says(&["this is the plan of an update", "dockctl update --plan"]);
+    test.run(&["update", "-i", "port=81", "--plan", &file])
+        .exits(0);
     refused(&["install", "-i", "port=81", "--plan", &file]);
     test.write("plan.json", "{\"kind\": \"something\"}");
-    test.run(&["update", "--plan", &file]).exits(2).says(&["it is not a plan"]);
+    test.run(&["update", "--plan", &file])
+        .exits(2)
+        .says(&["it is not a plan"]);
 }
 
 #[test]
 fn what_changes_nothing_that_runs_is_only_remembered() {
     let test = installed("remembered");
     let before = ids(&test, &["web", "db", "aside"]);
-    let related = "    relationships: [{type: cloudify.relationships.depends_on, target: db}]\noutputs:";
+    let related =
+        "    relationships: [{type: cloudify.relationships.depends_on, target: db}]\noutputs:";
     blueprint(&test, |text| text.replace("outputs:", related));
     let plan = test.run(&["plan", "--exit-code"]).exits(6);
-    assert!(plan.stdout.contains("nodes.aside.relationships.depends_on to db: added"), "{}", plan.stdout);
-    assert!(plan.stdout.ends_with("nothing is touched; only what is remembered of it changes\n"), "{}", plan.stdout);
+    assert!(
+        plan.stdout
+            .contains("nodes.aside.relationships.depends_on to db: added"),
+        "{}",
+        plan.stdout
+    );
+    assert!(
+        plan.stdout
+            .ends_with("nothing is touched; only what is remembered of it changes\n"),
+        "{}",
+        plan.stdout
+    );
     test.run(&["install"]).exits(6);
     test.run(&["update"]).exits(0);
     assert_eq!(ids(&test, &["web", "db", "aside"]), before);
@@ -236,19 +407,39 @@ fn what_changes_nothing_that_runs_is_only_remembered() {
 fn what_is_sensitive_is_not_in_a_plan() {
     let test = installed("hidden");
     for form in ["text", "json", "markdown"] {
-        let run = test.run(&["plan", "-i", "key=k2-very-secret", "--output", form]).exits(0);
-        assert!(!run.stdout.contains("k2-very-secret") && !run.stdout.contains("\"k1\""), "{}", run.stdout);
-        assert!(form == "json" || run.stdout.contains("(sensitive)"), "{}", run.stdout);
+        let run = test
+            .run(&["plan", "-i", "key=k2-very-secret", "--output", form])
+            .exits(0);
+        assert!(
+            !run.stdout.contains("k2-very-secret") && !run.stdout.contains("\"k1\""),
+            "{}",
+            run.stdout
+        );
+        assert!(
+            form == "json" || run.stdout.contains("(sensitive)"),
+            "{}",
+            run.stdout
+        );
     }
-    let markdown = test.run(&["plan", "-i", "key=k1", "-i", "port=81", "--output", "markdown"]).exits(0).stdout;
-    assert!(markdown.contains("```diff\n- web_") && markdown.contains("= \"81\""), "{markdown}");
+    let markdown = test
+        .run(&[
+            "plan", "-i", "key=k1", "-i", "port=81", "--output", "markdown",
+        ])
+        .exits(0)
+        .stdout;
+    assert!(
+        markdown.contains("```diff\n- web_") && markdown.contains("= \"81\""),
+        "{markdown}"
+    );
 }
 
 #[test]
 fn what_is_not_installed_is_not_updated() {
     let test = Test::new("none");
     blueprint(&test, |text| text);
-    test.run(&["update"]).exits(2).says(&["there is nothing to update", "dockctl install"]);
+    test.run(&["update"])
+        .exits(2)
+        .says(&["there is nothing to update", "dockctl install"]);
 }
 
 #[test]
@@ -268,8 +459,16 @@ fn a_killed_update_gives_way_to_another_one() {
         let port = format!("port={}", 101 + 2 * n);
         test.run(&["update", "-i", &port]).exits(0);
         test.run(&["plan", "--exit-code"]).exits(0);
-        assert_eq!(test.containers().len(), 5, "killed at `{moment}`: {:?}", test.containers());
-        assert!(test.inspect("web", "{{.Config.Env}}").contains(&port.to_uppercase()));
+        assert_eq!(
+            test.containers().len(),
+            5,
+            "killed at `{moment}`: {:?}",
+            test.containers()
+        );
+        assert!(
+            test.inspect("web", "{{.Config.Env}}")
+                .contains(&port.to_uppercase())
+        );
     }
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -280,23 +479,33 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
     let test = installed("kept");
     let waits = "\n        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}\n    relationships: [{type: dockctl.relationships.attached_to_network";
     let broken = |text: String| {
-        text.replacen("command: sleep 1000", "command: 'false'", 1).replacen(
-            "\n    relationships: [{type: dockctl.relationships.attached_to_network",
-            waits,
-            1,
-        )
+        text.replacen("command: sleep 1000", "command: 'false'", 1)
+            .replacen(
+                "\n    relationships: [{type: dockctl.relationships.attached_to_network",
+                waits,
+                1,
+            )
     };
     docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
     let db = test.inspect("db", "{{.Id}}");
     blueprint(&test, broken);
     let is_kept = || {
-        assert_eq!(test.inspect("db", "{{.Id}} {{.State.Running}}"), format!("{db} true"));
-        assert_eq!(docker(&["exec", &test.name("db"), "cat", "/data/x"]), "kept");
+        assert_eq!(
+            test.inspect("db", "{{.Id}} {{.State.Running}}"),
+            format!("{db} true")
+        );
+        assert_eq!(
+            docker(&["exec", &test.name("db"), "cat", "/data/x"]),
+            "kept"
+        );
         assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
     };
-    test.run(&["update"]).exits(1).says(&["ended with exit code 1"]);
+    test.run(&["update"])
+        .exits(1)
+        .says(&["ended with exit code 1"]);
     is_kept();
-    // What an update did not reach waits for the next one: nobody else stops it, and it is started as it was.
+    // What an update did not reach waits for the next one: nobody else stops it, and it is started
+    // as it was.
     let healed = test.run(&["heal"]).exits(0);
     assert!(healed.stdout.contains("all is well"), "{}", healed.stdout);
     test.run(&["status", "--exit-code"]).exits(6);
@@ -318,10 +527,15 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
 /// `user` reads the address of `used`, which comes to another one whenever it is made anew.
 fn reading(test: &Test, command: &str, tail: &str) {
     let image = "{src: TARBALL, repository: dockctl-demo}";
-    let create =
-        |inputs: &str| format!("    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{inputs}}}}}}}}}}}\n");
+    let create = |inputs: &str| {
+        format!(
+            "    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{inputs}}}}}}}}}}}\n"
+        )
+    };
     let used = create(&format!("command: {command}, stop_timeout: 0"));
-    let user = create(&format!("command: sleep 1000, stop_timeout: 0, environment: {{AT: {{get_attribute: [used, container_id]}}{tail}}}"));
+    let user = create(&format!(
+        "command: sleep 1000, stop_timeout: 0, environment: {{AT: {{get_attribute: [used, container_id]}}{tail}}}"
+    ));
     let text = format!(
         "node_templates:\n  used:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-used, image: {image}}}\n{used}  user:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-user, image: {image}}}\n{user}    relationships: [{{type: cloudify.relationships.connected_to, target: used}}]\n"
     );
@@ -336,7 +550,10 @@ fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
     let user = test.inspect("user", "{{.Id}}");
     reading(&test, "sleep 2000", "");
     test.killed_at("[user_", &["update", "--parallel", "1"]);
-    let is_right = || test.inspect("user", "{{json .Config.Env}}").contains(&format!("AT={}", test.inspect("used", "{{.Id}}")));
+    let is_right = || {
+        test.inspect("user", "{{json .Config.Env}}")
+            .contains(&format!("AT={}", test.inspect("used", "{{.Id}}")))
+    };
     test.run(&["update"]).exits(0);
     assert!(is_right() && test.inspect("user", "{{.Id}}") != user);
     // What fails before anything is made leaves it working, however often it is tried.
@@ -344,33 +561,57 @@ fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
     test.run(&["scale", "used", "--to", "2"]).exits(0);
     reading(&test, "sleep 1000", ", X: other");
     for _ in 0..2 {
-        test.run(&["update"]).exits(1).says(&["node `used` has 2 instances"]);
+        test.run(&["update"])
+            .exits(1)
+            .says(&["node `used` has 2 instances"]);
         assert_eq!(test.inspect("user", "{{.Id}} {{.State.Running}}"), user);
     }
     test.run(&["scale", "used", "--to", "1"]).exits(0);
     test.run(&["update"]).exits(0);
-    assert!(is_right() && test.inspect("user", "{{json .Config.Env}}").contains("X=other"));
-    assert_eq!(test.containers(), ["PREFIX-used running", "PREFIX-user running"]);
+    assert!(
+        is_right()
+            && test
+                .inspect("user", "{{json .Config.Env}}")
+                .contains("X=other")
+    );
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-used running", "PREFIX-user running"]
+    );
     test.run(&["plan", "--exit-code"]).exits(0);
 }
 
 #[test]
 fn relationships_that_attach_are_carried_out_alone() {
     let test = installed("detached");
-    let attached = "    relationships: [{type: dockctl.relationships.attached_to_network, target: net}]\n";
+    let attached =
+        "    relationships: [{type: dockctl.relationships.attached_to_network, target: net}]\n";
     blueprint(&test, |text| text.replace(attached, ""));
     let plan = test.run(&["plan"]).exits(0);
     assert!(
-        plan.stdout.contains("recreate: its definition changed") && plan.stdout.contains("attached_to_network to net: removed"),
+        plan.stdout.contains("recreate: its definition changed")
+            && plan.stdout.contains("attached_to_network to net: removed"),
         "{}",
         plan.stdout
     );
     test.run(&["update"]).exits(0);
-    assert_eq!(test.inspect("db", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"), "bridge");
+    assert_eq!(
+        test.inspect(
+            "db",
+            "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"
+        ),
+        "bridge"
+    );
     test.run(&["plan", "--exit-code"]).exits(0);
     blueprint(&test, |text| text);
     test.run(&["update"]).exits(0);
-    assert_eq!(test.inspect("db", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"), test.name("net"));
+    assert_eq!(
+        test.inspect(
+            "db",
+            "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"
+        ),
+        test.name("net")
+    );
     test.run(&["plan", "--exit-code"]).exits(0);
 }
 
@@ -391,10 +632,18 @@ fn what_ends_as_soon_as_it_is_started_is_put_back() {
         text.replace("aside, image: *image}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: sleep 1000", "aside, image: *image}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: 'false'")
     };
     blueprint(&test, other);
-    test.run(&["update"]).exits(1).says(&["the container ended with exit code 1 as soon as it was started"]);
-    assert_eq!(test.inspect("aside", "{{.Id}} {{.State.Running}}"), format!("{aside} true"));
+    test.run(&["update"])
+        .exits(1)
+        .says(&["the container ended with exit code 1 as soon as it was started"]);
+    assert_eq!(
+        test.inspect("aside", "{{.Id}} {{.State.Running}}"),
+        format!("{aside} true")
+    );
     let status = test.run(&["status"]).exits(0).stdout;
-    assert!(status.contains("outdated") && status.contains("the last update failed: aside_"), "{status}");
+    assert!(
+        status.contains("outdated") && status.contains("the last update failed: aside_"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -404,28 +653,55 @@ fn a_limit_that_is_lifted_is_lifted() {
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "0");
     // Somebody raised it: swap goes with it.
     test.run(&["update", "-i", "memory:=67108864"]).exits(0);
-    docker(&["update", "--memory", "80m", "--memory-swap", "-1", &test.name("db")]);
+    docker(&[
+        "update",
+        "--memory",
+        "80m",
+        "--memory-swap",
+        "-1",
+        &test.name("db"),
+    ]);
     docker(&["kill", &test.name("aside")]);
     test.run(&["heal"]).exits(0);
-    assert_eq!(test.inspect("db", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"), "67108864 134217728");
-    assert!(test.containers().iter().any(|it| it == "PREFIX-aside running"));
+    assert_eq!(
+        test.inspect("db", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"),
+        "67108864 134217728"
+    );
+    assert!(
+        test.containers()
+            .iter()
+            .any(|it| it == "PREFIX-aside running")
+    );
 }
 
 #[test]
 fn what_is_refused_is_refused_before_anything_is_begun() {
     let test = Test::new("refused");
     let volume = |labels: &str| {
-        format!("  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data, keep: false, labels: {labels}}}}}\n")
+        format!(
+            "  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data, keep: false, labels: {labels}}}}}\n"
+        )
     };
-    let all = |labels: &str, rest: &str| format!("  - plugin:dockctl\nnode_templates:\n{}{rest}", volume(labels));
-    test.blueprint(&all("{a: b}", "  other: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n"));
+    let all = |labels: &str, rest: &str| {
+        format!(
+            "  - plugin:dockctl\nnode_templates:\n{}{rest}",
+            volume(labels)
+        )
+    };
+    test.blueprint(&all(
+        "{a: b}",
+        "  other: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n",
+    ));
     test.run(&["install"]).exits(0);
     test.blueprint(&all("{a: c}", ""));
-    test.run(&["update"]).exits(3).says(&["would be lost", "nothing was done"]);
+    test.run(&["update"])
+        .exits(3)
+        .says(&["would be lost", "nothing was done"]);
     test.run(&["status", "--exit-code"]).exits(0);
 }
 
-/// A command that ends at the first signal to stop; the first process of a container is deaf otherwise.
+/// A command that ends at the first signal to stop; the first process of a container is deaf
+/// otherwise.
 const PROMPT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 
 /// One container `name`, with arguments of `create` and further properties.
@@ -442,21 +718,52 @@ fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_
     let (port, image) = (free_port().to_string(), test.image());
     let publish = format!("127.0.0.1:{port}:80");
     let name = test.name("to");
-    let old = docker(&["run", "-d", "--name", &name, "--restart", "always", "-p", &publish, &image, "sh", "-c", PROMPT]);
-    let bindings = format!("stop_timeout: 0, host_config: {{port_bindings: {{80: ['127.0.0.1', {port}]}}}}");
+    let old = docker(&[
+        "run",
+        "-d",
+        "--name",
+        &name,
+        "--restart",
+        "always",
+        "-p",
+        &publish,
+        &image,
+        "sh",
+        "-c",
+        PROMPT,
+    ]);
+    let bindings =
+        format!("stop_timeout: 0, host_config: {{port_bindings: {{80: ['127.0.0.1', {port}]}}}}");
     let adopt = || single(&test, "to", "", ", use_external_resource: true");
     adopt();
     test.run(&["install"]).exits(0);
-    single(&test, "to", &format!("command: no-such-command, {bindings}"), "");
+    single(
+        &test,
+        "to",
+        &format!("command: no-such-command, {bindings}"),
+        "",
+    );
     for _ in 0..2 {
         test.run(&["update"]).exits(1).says(&["no-such-command"]);
         assert_eq!(test.containers(), ["PREFIX-to running"]);
-        assert_eq!(test.inspect("to", "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"), format!("{old} always"));
+        assert_eq!(
+            test.inspect("to", "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"),
+            format!("{old} always")
+        );
     }
     single(&test, "to", &format!("command: sleep 1000, {bindings}"), "");
     test.run(&["update"]).exits(0);
-    assert_eq!(test.containers(), ["PREFIX-to running", "PREFIX-to.before-dockctl exited"]);
-    assert_eq!(test.inspect("to.before-dockctl", "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"), format!("{old} no"));
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-to running", "PREFIX-to.before-dockctl exited"]
+    );
+    assert_eq!(
+        test.inspect(
+            "to.before-dockctl",
+            "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"
+        ),
+        format!("{old} no")
+    );
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-to.before-dockctl exited"]);
@@ -479,7 +786,10 @@ fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
     single(&test, "to", "command: no-such-command", "");
     test.run(&["update"]).exits(1);
     test.run(&["uninstall"]).exits(0);
-    assert_eq!((test.containers(), test.inspect("to", "{{.Id}}")), (vec!["PREFIX-to running".to_owned()], old));
+    assert_eq!(
+        (test.containers(), test.inspect("to", "{{.Id}}")),
+        (vec!["PREFIX-to running".to_owned()], old)
+    );
 }
 
 #[test]
@@ -494,7 +804,13 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
     let started = || test.inspect("to", "{{.Id}} {{.State.Running}} {{.State.StartedAt}}");
     let before = started();
     let status = test.run(&["status", "--output", "json"]).exits(0).json();
-    assert_eq!((&status["instances"][0]["drift"], &status["instances"][0]["adopted"]), (&json!(["outdated"]), &json!(true)));
+    assert_eq!(
+        (
+            &status["instances"][0]["drift"],
+            &status["instances"][0]["adopted"]
+        ),
+        (&json!(["outdated"]), &json!(true))
+    );
     for command in ["heal", "restart", "reinstall", "stop"] {
         test.run(&[command, "--yes"]).exits(0);
         assert_eq!(started(), before, "{command}");
@@ -504,9 +820,17 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
     assert!(started().starts_with(&format!("{old} true")));
     test.run(&["restart", "to"]).exits(0);
     single(&test, "to", "command: sleep 1000, stop_timeout: 0", "");
-    docker(&["create", "--name", &test.name("to.before-dockctl"), &test.image(), "true"]);
+    docker(&[
+        "create",
+        "--name",
+        &test.name("to.before-dockctl"),
+        &test.image(),
+        "true",
+    ]);
     let before = started();
-    test.run(&["update"]).exits(1).says(&["to.before-dockctl` is taken"]);
+    test.run(&["update"])
+        .exits(1)
+        .says(&["to.before-dockctl` is taken"]);
     assert_eq!(started(), before, "it was not even stopped");
     docker(&["rm", &test.name("to.before-dockctl")]);
     test.run(&["uninstall"]).exits(0);
@@ -524,15 +848,37 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
             "  - plugin:dockctl\nnode_templates:\n  net: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-net{suffix}{external}}}}}\n  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data{suffix}{external}, keep: false}}}}\n"
         ));
     };
-    let named = |what: &str| docker(&[what, "ls", "-q", "--filter", &format!("name={}", test.prefix)]).lines().count();
+    let named = |what: &str| {
+        docker(&[
+            what,
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.prefix),
+        ])
+        .lines()
+        .count()
+    };
     both("", ", use_external_resource: true");
     test.run(&["install"]).exits(0);
     both("", "");
     let plan = test.run(&["plan"]).exits(0).stdout;
-    assert!(plan.contains("! net_") && plan.contains("! data_") && plan.contains("engines cannot rename volumes"), "{plan}");
-    test.run(&["update"]).exits(3).says(&["engines cannot rename networks", "another `name`, or leave it adopted"]);
+    assert!(
+        plan.contains("! net_")
+            && plan.contains("! data_")
+            && plan.contains("engines cannot rename volumes"),
+        "{plan}"
+    );
+    test.run(&["update"]).exits(3).says(&[
+        "engines cannot rename networks",
+        "another `name`, or leave it adopted",
+    ]);
     test.run(&["uninstall"]).exits(0);
-    assert_eq!((named("network"), named("volume")), (1, 1), "what was adopted stays");
+    assert_eq!(
+        (named("network"), named("volume")),
+        (1, 1),
+        "what was adopted stays"
+    );
     both("", ", use_external_resource: true");
     test.run(&["install"]).exits(0);
     both("-2", "");
@@ -541,7 +887,9 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
     test.run(&["plan", "--exit-code"]).exits(0);
     // Those that were made cannot be given up for the adopted ones: nobody would remove them.
     both("", ", use_external_resource: true");
-    test.run(&["update"]).exits(3).says(&["it was made for the deployment and is to be adopted from now on"]);
+    test.run(&["update"])
+        .exits(3)
+        .says(&["it was made for the deployment and is to be adopted from now on"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!((named("network"), named("volume")), (1, 1));
 }
@@ -553,11 +901,20 @@ fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
     test.run(&["install"]).exits(0);
     let old = test.inspect("a", "{{.Id}}");
     for next in ["update", "heal", "resume", "install", "restart"] {
-        single(&test, "a", "command: [sh, -c, 'sleep 0.3; exit 1'], stop_timeout: 0", "");
+        single(
+            &test,
+            "a",
+            "command: [sh, -c, 'sleep 0.3; exit 1'], stop_timeout: 0",
+            "",
+        );
         test.killed_at("see that it stays up", &["update"]);
         std::thread::sleep(std::time::Duration::from_millis(400));
         test.run(&[next]).exits(i32::from(next != "restart"));
-        assert_eq!((test.containers(), test.inspect("a", "{{.Id}}")), (vec!["PREFIX-a running".to_owned()], old.clone()), "{next}");
+        assert_eq!(
+            (test.containers(), test.inspect("a", "{{.Id}}")),
+            (vec!["PREFIX-a running".to_owned()], old.clone()),
+            "{next}"
+        );
     }
 }
 
@@ -578,44 +935,90 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
     let before = ids(&test, &WEBS);
     three("no-such-command");
     test.run(&["update", "--fail-fast"]).exits(1);
-    let running = || test.containers().iter().filter(|line| line.ends_with("running")).count();
-    assert_eq!((ids(&test, &WEBS), running(), test.containers().len()), (before.clone(), 5, 5), "{:?}", test.containers());
+    let running = || {
+        test.containers()
+            .iter()
+            .filter(|line| line.ends_with("running"))
+            .count()
+    };
+    assert_eq!(
+        (ids(&test, &WEBS), running(), test.containers().len()),
+        (before.clone(), 5, 5),
+        "{:?}",
+        test.containers()
+    );
     assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
     // What waits for something that never comes is ended by the time limit, or by a person.
     let waits = "start: {inputs: {processes_to_wait_for: [never], retry_interval: 0.05}}";
     blueprint(&test, |text| {
-        text.replacen("start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}", waits, 1).replacen("PORT:", "POST:", 1)
+        text.replacen(
+            "start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}",
+            waits,
+            1,
+        )
+        .replacen("PORT:", "POST:", 1)
     });
     test.run(&["update", "--timeout", "2"]).exits(1);
-    assert_eq!((ids(&test, &WEBS), running(), test.containers().len()), (before.clone(), 5, 5), "{:?}", test.containers());
+    assert_eq!(
+        (ids(&test, &WEBS), running(), test.containers().len()),
+        (before.clone(), 5, 5),
+        "{:?}",
+        test.containers()
+    );
     let child = test.start(&["update", "--progress", "plain"]);
-    eventually("the new container", || test.containers().iter().any(|it| it.contains("former")).then_some(()));
-    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    eventually("the new container", || {
+        test.containers()
+            .iter()
+            .any(|it| it.contains("former"))
+            .then_some(())
+    });
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
     assert!(interrupted.is_ok_and(|status| status.success()));
     Test::end(child).exits(130);
-    assert_eq!((ids(&test, &WEBS), running(), test.containers().len()), (before, 5, 5), "{:?}", test.containers());
+    assert_eq!(
+        (ids(&test, &WEBS), running(), test.containers().len()),
+        (before, 5, 5),
+        "{:?}",
+        test.containers()
+    );
 }
 
 #[test]
 fn a_container_that_is_removed_when_stopped_is_kept_until_another_one_works() {
     let test = Test::new("auto");
-    let params = |command: &str, rest: &str| format!("command: {command}, stop_timeout: 0, host_config: {{auto_remove: true{rest}}}");
+    let params = |command: &str, rest: &str| {
+        format!("command: {command}, stop_timeout: 0, host_config: {{auto_remove: true{rest}}}")
+    };
     single(&test, "a", &params("sleep 1000", ""), "");
     test.run(&["install"]).exits(0);
     let old = test.inspect("a", "{{.Id}}");
     for command in ["no-such-command", "'false'"] {
         single(&test, "a", &params(command, ""), "");
         test.run(&["update"]).exits(1);
-        assert_eq!((test.containers(), test.inspect("a", "{{.Id}}")), (vec!["PREFIX-a running".to_owned()], old.clone()));
+        assert_eq!(
+            (test.containers(), test.inspect("a", "{{.Id}}")),
+            (vec!["PREFIX-a running".to_owned()], old.clone())
+        );
     }
     let port = format!(", port_bindings: {{80: ['127.0.0.1', {}]}}", free_port());
     single(&test, "a", &params("sleep 2000", &port), "");
     test.run(&["update"]).exits(0);
     single(&test, "a", &params("no-such-command", &port), "");
     let plan = test.run(&["plan"]).exits(0).stdout;
-    assert!(plan.contains("no rollback: the engine removes the old container once it is stopped"), "{plan}");
+    assert!(
+        plan.contains("no rollback: the engine removes the old container once it is stopped"),
+        "{plan}"
+    );
     test.run(&["update"]).exits(1);
-    assert_eq!((test.containers(), test.inspect("a", "{{.Config.Cmd}}")), (vec!["PREFIX-a running".to_owned()], "[sleep 2000]".to_owned()));
+    assert_eq!(
+        (test.containers(), test.inspect("a", "{{.Config.Cmd}}")),
+        (
+            vec!["PREFIX-a running".to_owned()],
+            "[sleep 2000]".to_owned()
+        )
+    );
     test.run(&["restart"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-a running"]);
 }
@@ -625,13 +1028,22 @@ fn who_shares_the_network_of_another_container_works_again_after_both_were_repla
     let test = Test::new("shared");
     let both = |command: &str| {
         let image = "image: {src: TARBALL, repository: dockctl-demo}";
-        let create =
-            |params: &str| format!("interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}");
+        let create = |params: &str| {
+            format!(
+                "interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}"
+            )
+        };
         let (a, b) = (
             create(&format!("command: sleep {command}, stop_timeout: 0")),
-            create(&format!("command: {command}, stop_timeout: 0, host_config: {{network_mode: 'container:PREFIX-a'}}")),
+            create(&format!(
+                "command: {command}, stop_timeout: 0, host_config: {{network_mode: 'container:PREFIX-a'}}"
+            )),
         );
-        let b = if command.parse::<u32>().is_ok() { b.replace("command: ", "command: sleep ") } else { b };
+        let b = if command.parse::<u32>().is_ok() {
+            b.replace("command: ", "command: sleep ")
+        } else {
+            b
+        };
         let a = a.replace("sleep 'false'", "sleep 7777");
         test.blueprint(&format!(
             "node_templates:\n  a:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-a, {image}}}\n    {a}\n  b:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-b, {image}}}\n    {b}\n    relationships: [{{type: cloudify.relationships.connected_to, target: a}}]\n"
@@ -640,12 +1052,23 @@ fn who_shares_the_network_of_another_container_works_again_after_both_were_repla
     both("1000");
     test.run(&["install"]).exits(0);
     both("'false'");
-    test.run(&["update"]).exits(1).says(&["ended with exit code 1"]);
+    test.run(&["update"])
+        .exits(1)
+        .says(&["ended with exit code 1"]);
     let joins = || {
-        test.inspect("b", "{{.HostConfig.NetworkMode}} {{.State.Running}}") == format!("container:{} true", test.inspect("a", "{{.Id}}"))
+        test.inspect("b", "{{.HostConfig.NetworkMode}} {{.State.Running}}")
+            == format!("container:{} true", test.inspect("a", "{{.Id}}"))
     };
-    assert!(joins() && test.inspect("b", "{{.Config.Cmd}}") == "[sleep 1000]", "{:?}", test.containers());
+    assert!(
+        joins() && test.inspect("b", "{{.Config.Cmd}}") == "[sleep 1000]",
+        "{:?}",
+        test.containers()
+    );
     both("3000");
     test.run(&["update"]).exits(0);
-    assert!(joins() && test.containers() == ["PREFIX-a running", "PREFIX-b running"], "{:?}", test.containers());
+    assert!(
+        joins() && test.containers() == ["PREFIX-a running", "PREFIX-b running"],
+        "{:?}",
+        test.containers()
+    );
 }

@@ -73,10 +73,19 @@ node_templates:
 #[test]
 fn two_nodes_of_one_name_and_bad_names_are_shown() {
     let container = |node: &str, name: &str| {
-        format!("  {node}:\n    type: cloudify.docker.Container\n    properties: {{name: {name}, image: {{repository: busybox}}}}\n")
+        format!(
+            "  {node}:\n    type: cloudify.docker.Container\n    properties: {{name: {name}, image: {{repository: busybox}}}}\n"
+        )
     };
-    let text =
-        faults("names", &format!("node_templates:\n{}{}{}", container("a", "web"), container("b", "web"), container("c", "'no spaces'")));
+    let text = faults(
+        "names",
+        &format!(
+            "node_templates:\n{}{}{}",
+            container("a", "web"),
+            container("b", "web"),
+            container("c", "'no spaces'")
+        ),
+    );
     insta::assert_snapshot!("names_of_containers", text);
 }
 
@@ -86,11 +95,23 @@ fn text_that_is_no_blueprint_is_told_so() {
     for (text, says) in [
         ("a: [1\n", "error[D0002]: the text is not YAML"),
         ("a: 1\n\tb: 2\n", "error[D0006]"),
-        ("- just\n- a list\n", "the blueprint must be a mapping, and this is a list"),
+        (
+            "- just\n- a list\n",
+            "the blueprint must be a mapping, and this is a list",
+        ),
         ("", "`tosca_definitions_version` is missing"),
-        ("tosca_definitions_version: cloudify_dsl_9_9\n", "there is no version `cloudify_dsl_9_9` of the DSL"),
-        ("tosca_definitions_version: cloudify_dsl_1_2\nnode_template: {}\n", "did you mean `node_templates`?"),
-        ("tosca_definitions_version: cloudify_dsl_1_2\nimports: [nowhere.yaml]\n", "the import `nowhere.yaml` cannot be found"),
+        (
+            "tosca_definitions_version: cloudify_dsl_9_9\n",
+            "there is no version `cloudify_dsl_9_9` of the DSL",
+        ),
+        (
+            "tosca_definitions_version: cloudify_dsl_1_2\nnode_template: {}\n",
+            "did you mean `node_templates`?",
+        ),
+        (
+            "tosca_definitions_version: cloudify_dsl_1_2\nimports: [nowhere.yaml]\n",
+            "the import `nowhere.yaml` cannot be found",
+        ),
         (
             "tosca_definitions_version: cloudify_dsl_1_2\nimports: [http://example.org/types.yaml]\n",
             "the import `http://example.org/types.yaml` cannot be found",
@@ -102,8 +123,16 @@ fn text_that_is_no_blueprint_is_told_so() {
     ] {
         test.write("blueprint.yaml", text);
         let run = test.run(&["validate"]).exits(3);
-        assert!(run.stderr.contains(says), "`{says}` is not in:\n{}", run.stderr);
-        assert!(run.stderr.contains("blueprint.yaml"), "no place in:\n{}", run.stderr);
+        assert!(
+            run.stderr.contains(says),
+            "`{says}` is not in:\n{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr.contains("blueprint.yaml"),
+            "no place in:\n{}",
+            run.stderr
+        );
     }
 }
 
@@ -117,16 +146,36 @@ fn what_is_unknown_hides_no_other_fault_and_causes_none() {
         &format!("{head}node_templates: {{a: {{type: Tt, {node}, relationships: [{{type: zz, target: nobody}}]}}}}\n"),
     );
     let codes = |run: &crate::support::Run| {
-        run.stderr.lines().filter_map(|line| line.strip_prefix("error[")?.split(']').next().map(str::to_owned)).collect::<Vec<_>>()
+        run.stderr
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("error[")?
+                    .split(']')
+                    .next()
+                    .map(str::to_owned)
+            })
+            .collect::<Vec<_>>()
     };
     let run = test.run(&["validate"]).exits(3);
-    assert_eq!(codes(&run), ["D0030", "D0071", "D0060", "D0052", "D0051"], "{}", run.stderr);
+    assert_eq!(
+        codes(&run),
+        ["D0030", "D0071", "D0060", "D0052", "D0051"],
+        "{}",
+        run.stderr
+    );
     let types = "node_types:\n  mine: {derived_from: cloudify.nodes.Comput}\n  app: {interfaces: {i: {o: p.x}}}\n";
     let vm = "  vm: {type: mine, properties: {ip: 1}}\n";
     let app = "  app: {type: app, relationships: [{type: cloudify.relationships.contained_in, target: vm}]}\n";
-    let output = "outputs: {o: {value: {get_property: [vm, ip]}}, q: {value: {get_property: [vm, name]}}}\n";
-    test.write("blueprint.yaml", &format!("{head}{types}node_templates:\n{vm}{app}{output}"));
-    let run = test.run(&["validate"]).exits(3).says(&["did you mean `cloudify.nodes.Compute`?"]);
+    let output =
+        "outputs: {o: {value: {get_property: [vm, ip]}}, q: {value: {get_property: [vm, name]}}}\n";
+    test.write(
+        "blueprint.yaml",
+        &format!("{head}{types}node_templates:\n{vm}{app}{output}"),
+    );
+    let run = test
+        .run(&["validate"])
+        .exits(3)
+        .says(&["did you mean `cloudify.nodes.Compute`?"]);
     assert_eq!(codes(&run), ["D0031"], "{}", run.stderr);
 }
 
@@ -135,48 +184,100 @@ fn the_basic_types_are_advised_only_where_they_are_not() {
     let test = Test::new("basic");
     let parents = "relationships:\n  a: {derived_from: cloudify.relationships.connectd_to}\n  b: {derived_from: cloudify.relationships.connectd_to}\n";
     let head = "tosca_definitions_version: cloudify_dsl_1_3\n";
-    test.write("blueprint.yaml", &format!("{head}imports: [cloudify/types/types.yaml]\n{parents}"));
-    let run = test.run(&["validate"]).exits(3).says(&["did you mean `cloudify.relationships.connected_to`?", "error: 2 errors"]);
-    assert!(!run.stderr.contains("import the basic types"), "{}", run.stderr);
+    test.write(
+        "blueprint.yaml",
+        &format!("{head}imports: [cloudify/types/types.yaml]\n{parents}"),
+    );
+    let run = test.run(&["validate"]).exits(3).says(&[
+        "did you mean `cloudify.relationships.connected_to`?",
+        "error: 2 errors",
+    ]);
+    assert!(
+        !run.stderr.contains("import the basic types"),
+        "{}",
+        run.stderr
+    );
     test.write("blueprint.yaml", &format!("{head}{parents}"));
-    test.run(&["validate"]).exits(3).says(&["import the basic types", "error: 1 error"]);
+    test.run(&["validate"])
+        .exits(3)
+        .says(&["import the basic types", "error: 1 error"]);
 }
 
 #[test]
 fn faults_of_libraries_are_told_at_the_import() {
     let test = Test::new("library");
-    test.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [plugin:cloudify-docker-plugin]\n");
-    let run = test.run(&["validate"]).exits(3).says(&["imported here", "import the basic types", "error: 1 error"]);
+    test.write(
+        "blueprint.yaml",
+        "tosca_definitions_version: cloudify_dsl_1_3\nimports: [plugin:cloudify-docker-plugin]\n",
+    );
+    let run = test.run(&["validate"]).exits(3).says(&[
+        "imported here",
+        "import the basic types",
+        "error: 1 error",
+    ]);
     assert!(run.stderr.contains("blueprint.yaml:2:11"), "{}", run.stderr);
     let run = test.run(&["validate", "--output", "github"]).exits(3);
-    assert!(run.stdout.starts_with("::error file=blueprint.yaml,line=2,"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .starts_with("::error file=blueprint.yaml,line=2,"),
+        "{}",
+        run.stdout
+    );
     test.write(
         "blueprint.yaml",
         "tosca_definitions_version: cloudify_dsl_1_0\nimports: [http://getcloudify.org/spec/cloudify/7.0.0/types.yaml]\n",
     );
-    let run = test.run(&["validate", "--offline"]).exits(3).says(&["error[D0015]", "blueprint.yaml:2:11", "error: 1 error"]);
+    let run = test.run(&["validate", "--offline"]).exits(3).says(&[
+        "error[D0015]",
+        "blueprint.yaml:2:11",
+        "error: 1 error",
+    ]);
     assert!(!run.stderr.contains("D0022"), "{}", run.stderr);
 }
 
 #[test]
 fn a_result_that_cannot_be_written_is_a_failure() {
     let test = Test::new("full");
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let status = Command::new(env!("CARGO_BIN_EXE_dockctl")).arg("schema").current_dir(test.path(".")).stdout(full).status().unwrap();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_dockctl"))
+        .arg("schema")
+        .current_dir(test.path("."))
+        .stdout(full)
+        .status()
+        .unwrap();
     assert_eq!(status.code(), Some(1));
 }
 
 #[test]
 fn files_that_cannot_be_read_are_told_so() {
     let test = Test::new("files");
-    test.run(&["validate", "nowhere.yaml"]).exits(3).says(&["error[D0001]: cannot read nowhere.yaml"]);
-    test.run(&["validate", "."]).exits(3).says(&["error[D0001]: there is no blueprint.yaml in ."]);
+    test.run(&["validate", "nowhere.yaml"])
+        .exits(3)
+        .says(&["error[D0001]: cannot read nowhere.yaml"]);
+    test.run(&["validate", "."])
+        .exits(3)
+        .says(&["error[D0001]: there is no blueprint.yaml in ."]);
     std::fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9]).unwrap();
-    test.run(&["validate", "latin.yaml"]).exits(3).says(&["latin.yaml is not UTF-8 text (at byte 3)"]);
+    test.run(&["validate", "latin.yaml"])
+        .exits(3)
+        .says(&["latin.yaml is not UTF-8 text (at byte 3)"]);
     std::fs::write(test.path("wide.yaml"), [0xff, 0xfe, b'a', 0]).unwrap();
-    test.run(&["validate", "wide.yaml"]).exits(3).says(&["but UTF-16: save it as UTF-8"]);
-    assert!(Command::new("mkfifo").arg(test.path("fifo.yaml")).status().unwrap().success());
-    test.run(&["validate", "fifo.yaml"]).exits(3).says(&["fifo.yaml is not a regular file"]);
+    test.run(&["validate", "wide.yaml"])
+        .exits(3)
+        .says(&["but UTF-16: save it as UTF-8"]);
+    assert!(
+        Command::new("mkfifo")
+            .arg(test.path("fifo.yaml"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    test.run(&["validate", "fifo.yaml"])
+        .exits(3)
+        .says(&["fifo.yaml is not a regular file"]);
 }
 
 #[test]
@@ -192,14 +293,22 @@ fn a_diagnostic_is_data_too() {
             "reference": { "class": "DSLParsingLogicException", "code": 7 },
         }])
     );
-    assert_eq!((&json["valid"], &json["error"]["code"]), (&json!(false), &json!("invalid")));
+    assert_eq!(
+        (&json["valid"], &json["error"]["code"]),
+        (&json!(false), &json!("invalid"))
+    );
 }
 
 #[test]
 fn what_the_original_accepts_with_a_shrug_is_a_warning() {
     let test = Test::new("shrug");
-    test.blueprint("node_templates:\n  a:\n    type: cloudify.nodes.Root\n    type: cloudify.nodes.Tier\n");
-    test.run(&["validate"]).exits(0).says(&["warning[D0005]: the key `type` is given twice", "first given here"]);
+    test.blueprint(
+        "node_templates:\n  a:\n    type: cloudify.nodes.Root\n    type: cloudify.nodes.Tier\n",
+    );
+    test.run(&["validate"]).exits(0).says(&[
+        "warning[D0005]: the key `type` is given twice",
+        "first given here",
+    ]);
     test.run(&["validate", "--strict"]).exits(3);
 }
 
@@ -209,25 +318,48 @@ fn blueprints_can_be_split_over_files() {
     test.write("types.yaml", "node_types:\n  my.Web:\n    derived_from: cloudify.docker.Container\n    properties:\n      image: {default: {repository: busybox}}\n");
     let import = |rest: &str| {
         let path = test.blueprint(rest);
-        let text = std::fs::read_to_string(&path).unwrap().replace("imports:\n", "imports:\n  - types.yaml\n");
+        let text = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("imports:\n", "imports:\n  - types.yaml\n");
         std::fs::write(path, text).unwrap();
     };
     import("node_templates:\n  web: {type: my.Web}\n");
     test.run(&["validate", "--strict"]).exits(0);
     // A fault in an imported file is shown there, even when dockctl runs somewhere else.
-    test.write("types.yaml", "node_types:\n  my.Web: {derived_from: cloudify.docker.Containr}\n");
+    test.write(
+        "types.yaml",
+        "node_types:\n  my.Web: {derived_from: cloudify.docker.Containr}\n",
+    );
     let path = test.path("blueprint.yaml").display().to_string();
-    let run = test.command(&["validate", &path]).current_dir("/").output().unwrap();
+    let run = test
+        .command(&["validate", &path])
+        .current_dir("/")
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&run.stderr);
-    assert!(text.contains("types.yaml:2:26") && text.contains("did you mean `cloudify.docker.Container`?"), "{text}");
+    assert!(
+        text.contains("types.yaml:2:26")
+            && text.contains("did you mean `cloudify.docker.Container`?"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_billion_instances_are_refused() {
     let test = Test::new("billion");
-    test.blueprint("node_templates:\n  a: {type: cloudify.nodes.Root, instances: {deploy: 1000000000}}\n");
-    let run = test.command(&["plan", "--host", "unix:///nowhere"]).output().unwrap();
-    assert_eq!(run.status.code(), Some(3), "{}", String::from_utf8_lossy(&run.stderr));
+    test.blueprint(
+        "node_templates:\n  a: {type: cloudify.nodes.Root, instances: {deploy: 1000000000}}\n",
+    );
+    let run = test
+        .command(&["plan", "--host", "unix:///nowhere"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        run.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     assert!(String::from_utf8_lossy(&run.stderr).contains("D0004"));
 }
 
@@ -260,7 +392,9 @@ fn what_the_engine_would_refuse_is_found_without_it() {
 #[test]
 fn long_chains_and_many_faults_are_no_trouble() {
     let test = Test::new("long");
-    let types: String = (1..2000).map(|n| format!("  t{n}: {{derived_from: t{}}}\n", n - 1)).collect();
+    let types: String = (1..2000)
+        .map(|n| format!("  t{n}: {{derived_from: t{}}}\n", n - 1))
+        .collect();
     let faults: String = (0..2000).map(|n| format!("      p{n}: 1\n")).collect();
     test.blueprint(&format!("node_types:\n  t0: {{}}\n{types}node_templates:\n  a:\n    type: t1999\n    properties:\n{faults}"));
     let run = test.run(&["validate"]).exits(3);
@@ -278,7 +412,9 @@ node_templates:
   web: {type: cloudify.docker.Container, properties: {image: {repository: busybox}}}
 ";
     test.write("blueprint.yaml", text);
-    test.run(&["validate"]).exits(0).says(&["cloudify/3.1/types.yaml` is not bundled; edition 3.2.1 is used instead"]);
+    test.run(&["validate"])
+        .exits(0)
+        .says(&["cloudify/3.1/types.yaml` is not bundled; edition 3.2.1 is used instead"]);
 }
 
 /// Two containers: what `a` and `b` have in their definitions, and relationships of each.
@@ -288,7 +424,11 @@ fn two(a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> String {
             "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: n-{name}, image: {{repository: i}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{{inputs}}}}}\n    relationships: [{ties}]\n"
         )
     };
-    format!("node_templates:\n{}{}", node("b", b, ties_of_b), node("a", a, ties_of_a))
+    format!(
+        "node_templates:\n{}{}",
+        node("b", b, ties_of_b),
+        node("a", a, ties_of_a)
+    )
 }
 
 #[test]
@@ -298,33 +438,78 @@ fn attributes_are_read_of_what_comes_first() {
         test.blueprint(&text);
         test.run(&["validate"])
     };
-    let tie = |target: &str| format!("{{type: cloudify.relationships.connected_to, target: {target}}}");
+    let tie =
+        |target: &str| format!("{{type: cloudify.relationships.connected_to, target: {target}}}");
     let create = |rest: &str| format!("create: {{inputs: {{params: {{command: x{rest}}}}}}}");
-    let reads = |node: &str| create(&format!(", environment: {{A: {{concat: [x, {{get_attribute: [{node}, ip]}}]}}}}"));
+    let reads = |node: &str| {
+        create(&format!(
+            ", environment: {{A: {{concat: [x, {{get_attribute: [{node}, ip]}}]}}}}"
+        ))
+    };
     let plain = create("");
-    // Nothing orders them, a relationship does, the one who is read needs the reader, both read each other.
+    // Nothing orders them, a relationship does, the one who is read needs the reader, both read
+    // each other.
     let unordered = validate(two(&plain, &reads("a"), "", "")).exits(0);
     assert!(
         unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, and no relationship puts `a` first"),
         "{}",
         unordered.stderr
     );
-    assert_eq!(validate(two(&plain, &reads("a"), "", &tie("a"))).exits(0).stderr, "");
+    assert_eq!(
+        validate(two(&plain, &reads("a"), "", &tie("a")))
+            .exits(0)
+            .stderr,
+        ""
+    );
     let early = validate(two(&plain, &reads("a"), &tie("b"), "")).exits(3);
-    assert!(early.stderr.contains("error[D0121]: node `b`, create: reads `ip` of `a`, which is started after `b`"), "{}", early.stderr);
-    validate(two(&reads("b"), &reads("a"), "", "")).exits(3).says(&["error[D0121]", "warning[D0122]"]);
-    assert_eq!(validate(two(&reads("a"), &plain, "", "")).exits(0).stderr, "", "it reads itself");
+    assert!(
+        early.stderr.contains(
+            "error[D0121]: node `b`, create: reads `ip` of `a`, which is started after `b`"
+        ),
+        "{}",
+        early.stderr
+    );
+    validate(two(&reads("b"), &reads("a"), "", ""))
+        .exits(3)
+        .says(&["error[D0121]", "warning[D0122]"]);
+    assert_eq!(
+        validate(two(&reads("a"), &plain, "", "")).exits(0).stderr,
+        "",
+        "it reads itself"
+    );
     // Names order them too.
     let joins = create(", host_config: {network_mode: 'container:n-b'}");
-    validate(two(&joins, &reads("a"), "", "")).exits(3).says(&["error[D0121]"]);
-    // Start is as create; another operation is given what there is then; what takes down comes later anyway.
-    let started = |operation: &str| format!("{plain}, {operation}: {{inputs: {{params: {{x: {{get_attribute: [a, ip]}}}}}}}}");
-    validate(two(&plain, &started("start").replace("x: {", "binds: {"), &tie("b"), "")).exits(3).says(&["error[D0121]: node `b`, start"]);
+    validate(two(&joins, &reads("a"), "", ""))
+        .exits(3)
+        .says(&["error[D0121]"]);
+    // Start is as create; another operation is given what there is then; what takes down comes
+    // later anyway.
+    let started = |operation: &str| {
+        format!("{plain}, {operation}: {{inputs: {{params: {{x: {{get_attribute: [a, ip]}}}}}}}}")
+    };
+    validate(two(
+        &plain,
+        &started("start").replace("x: {", "binds: {"),
+        &tie("b"),
+        "",
+    ))
+    .exits(3)
+    .says(&["error[D0121]: node `b`, start"]);
     let later = format!(
         "{plain}, poststart: {{implementation: docker.docker_plugin.tasks.stop, inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}"
     );
     let warned = validate(two(&plain, &later, &tie("b"), "")).exits(0);
-    assert!(warned.stderr.contains("warning[D0121]: node `b`, poststart"), "{}", warned.stderr);
-    let stops = format!("{plain}, stop: {{inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}");
-    assert_eq!(validate(two(&plain, &stops, &tie("b"), "")).exits(0).stderr, "");
+    assert!(
+        warned
+            .stderr
+            .contains("warning[D0121]: node `b`, poststart"),
+        "{}",
+        warned.stderr
+    );
+    let stops =
+        format!("{plain}, stop: {{inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}");
+    assert_eq!(
+        validate(two(&plain, &stops, &tie("b"), "")).exits(0).stderr,
+        ""
+    );
 }

@@ -43,47 +43,80 @@ fn fails(name: &str, params: &str, wait: &str) -> Run {
 
 #[test]
 fn a_container_becomes_healthy() {
-    let params =
-        "command: 'sh -c \"sleep 1; touch /tmp/ok; sleep 1000\"', healthcheck: {test: 'test -e /tmp/ok', interval: 200ms, retries: 50}";
+    let params = "command: 'sh -c \"sleep 1; touch /tmp/ok; sleep 1000\"', healthcheck: {test: 'test -e /tmp/ok', interval: 200ms, retries: 50}";
     installs("healthy", params, "{healthy: true, interval: 0.1}");
 }
 
 #[test]
 fn a_container_that_runs_to_its_end_is_done() {
-    installs("exited", "command: 'sh -c \"sleep 0.3; exit 3\"'", "{exited: 3, interval: 0.1}");
+    installs(
+        "exited",
+        "command: 'sh -c \"sleep 0.3; exit 3\"'",
+        "{exited: 3, interval: 0.1}",
+    );
 }
 
 #[test]
 fn a_port_is_waited_for_until_something_listens() {
     let params = "command: 'sh -c \"sleep 1; httpd -f -p 8080\"'";
     installs("port", params, "{port: 8080, interval: 0.1}");
-    installs("published", &format!("{params}, host_config: {{port_bindings: {{8080: null}}}}"), "[{port: 8080, interval: 0.1}]");
+    installs(
+        "published",
+        &format!("{params}, host_config: {{port_bindings: {{8080: null}}}}"),
+        "[{port: 8080, interval: 0.1}]",
+    );
 }
 
 #[test]
 fn a_line_of_the_log_is_waited_for() {
-    let params = "command: 'sh -c \"echo starting; sleep 0.5; echo server ready on 80; sleep 1000\"'";
-    installs("log", params, "{log: '^server ready on \\d+$', interval: 0.1, timeout: 1m}");
-    installs("tty", &format!("{params}, tty: true"), "{log: 'ready on \\d+$', interval: 0.1}");
+    let params =
+        "command: 'sh -c \"echo starting; sleep 0.5; echo server ready on 80; sleep 1000\"'";
+    installs(
+        "log",
+        params,
+        "{log: '^server ready on \\d+$', interval: 0.1, timeout: 1m}",
+    );
+    installs(
+        "tty",
+        &format!("{params}, tty: true"),
+        "{log: 'ready on \\d+$', interval: 0.1}",
+    );
 }
 
 #[test]
 fn a_container_that_dies_ends_the_wait_at_once_with_all_that_is_known() {
     let params = "command: 'sh -c \"echo about to fail; exit 7\"'";
-    fails("dies", params, "healthy").says(&["the container has no health check, so it is never healthy"]);
+    fails("dies", params, "healthy")
+        .says(&["the container has no health check, so it is never healthy"]);
     let checked = format!("{params}, healthcheck: {{test: 'true'}}");
-    fails("dies", &checked, "healthy").says(&["the container ended with exit code 7 while healthy was waited for", "| about to fail"]);
-    fails("dies", params, "{exited: 0}").says(&["the container ended with exit code 7, and 0 was waited for", "| about to fail"]);
-    fails("dies", params, "{port: 80}").says(&["the container ended with exit code 7 while port 80 was waited for"]);
-    fails("dies", params, "{log: never}").says(&["the container ended with exit code 7 while log never was waited for"]);
+    fails("dies", &checked, "healthy").says(&[
+        "the container ended with exit code 7 while healthy was waited for",
+        "| about to fail",
+    ]);
+    fails("dies", params, "{exited: 0}").says(&[
+        "the container ended with exit code 7, and 0 was waited for",
+        "| about to fail",
+    ]);
+    fails("dies", params, "{port: 80}")
+        .says(&["the container ended with exit code 7 while port 80 was waited for"]);
+    fails("dies", params, "{log: never}")
+        .says(&["the container ended with exit code 7 while log never was waited for"]);
     let sick = "command: sleep 1000, healthcheck: {test: 'echo no disk; exit 1', interval: 100ms, retries: 2}";
-    fails("sick", sick, "{healthy: true, interval: 0.1}").says(&["the container is unhealthy: exit code 1: no disk"]);
+    fails("sick", sick, "{healthy: true, interval: 0.1}")
+        .says(&["the container is unhealthy: exit code 1: no disk"]);
 }
 
 #[test]
 fn a_wait_is_over_when_its_time_is() {
-    let said = fails("late", "command: sleep 1000", "{log: never, timeout: 0.5, interval: 0.1}");
-    said.says(&["the container did not come to log never within 0.5 s", "`timeout` of the condition allows more"]);
+    let said = fails(
+        "late",
+        "command: sleep 1000",
+        "{log: never, timeout: 0.5, interval: 0.1}",
+    );
+    said.says(&[
+        "the container did not come to log never within 0.5 s",
+        "`timeout` of the condition allows more",
+    ]);
 }
 
 #[test]
@@ -93,19 +126,38 @@ fn what_can_never_be_is_told_before_anything_is_done() {
         blueprint(&test, params, wait);
         test.run(&["validate"])
     };
-    validate("healthcheck: {test: [NONE]}", "healthy").exits(3).says(&["error[D0118]", "its health check is turned off"]);
-    validate("host_config: {network_mode: none}", "{port: 80}").exits(3).says(&["it is on no network"]);
-    validate("host_config: {restart_policy: always}", "{exited: 0}").exits(3).says(&["its restart policy is always"]);
-    validate("command: x", "healthy").exits(0).says(&["warning[D0118]", "its image must have one"]);
-    validate("command: x", "{prot: 80}").exits(3).says(&["did you mean `port`?", "blueprint.yaml:13:37"]);
-    validate("command: x", "[healthy, {log: '('}]").exits(3).says(&["`wait_for.1.log` is no regular expression"]);
-    validate("command: x", "{port: 80, exited: 1}").exits(3).says(&["several conditions are a list"]);
+    validate("healthcheck: {test: [NONE]}", "healthy")
+        .exits(3)
+        .says(&["error[D0118]", "its health check is turned off"]);
+    validate("host_config: {network_mode: none}", "{port: 80}")
+        .exits(3)
+        .says(&["it is on no network"]);
+    validate("host_config: {restart_policy: always}", "{exited: 0}")
+        .exits(3)
+        .says(&["its restart policy is always"]);
+    validate("command: x", "healthy")
+        .exits(0)
+        .says(&["warning[D0118]", "its image must have one"]);
+    validate("command: x", "{prot: 80}")
+        .exits(3)
+        .says(&["did you mean `port`?", "blueprint.yaml:13:37"]);
+    validate("command: x", "[healthy, {log: '('}]")
+        .exits(3)
+        .says(&["`wait_for.1.log` is no regular expression"]);
+    validate("command: x", "{port: 80, exited: 1}")
+        .exits(3)
+        .says(&["several conditions are a list"]);
 }
 
 #[test]
 fn a_long_interval_does_not_hide_that_the_container_is_dead() {
     let begin = Instant::now();
-    fails("dead", "command: 'sh -c \"sleep 1; exit 9\"'", "{port: 80, interval: 50}").says(&["ended with exit code 9"]);
+    fails(
+        "dead",
+        "command: 'sh -c \"sleep 1; exit 9\"'",
+        "{port: 80, interval: 50}",
+    )
+    .says(&["ended with exit code 9"]);
     assert!(begin.elapsed().as_secs() < 40, "{:?}", begin.elapsed());
 }
 
@@ -113,6 +165,10 @@ fn a_long_interval_does_not_hide_that_the_container_is_dead() {
 fn a_container_that_comes_up_at_the_second_try_is_waited_for() {
     let params = "command: 'sh -c \"if [ -e /tmp/again ]; then httpd -f -p 80; else touch /tmp/again; exit 1; fi\"', host_config: {restart_policy: always}";
     installs("again", params, "{port: 80, interval: 0.1}");
-    let dying = "command: 'sh -c \"echo last words; exit 6\"', host_config: {restart_policy: always}";
-    fails("dying", dying, "{port: 80, interval: 0.2}").says(&["ended with exit code 6 while port 80 was waited for", "| last words"]);
+    let dying =
+        "command: 'sh -c \"echo last words; exit 6\"', host_config: {restart_policy: always}";
+    fails("dying", dying, "{port: 80, interval: 0.2}").says(&[
+        "ended with exit code 6 while port 80 was waited for",
+        "| last words",
+    ]);
 }

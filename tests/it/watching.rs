@@ -1,4 +1,5 @@
-//! What waiting costs: one subscription to what the engine has to say, instead of a question for each look.
+//! What waiting costs: one subscription to what the engine has to say, instead of a question for
+//! each look.
 
 #[path = "../sweep/proxy.rs"]
 #[allow(dead_code, reason = "made for the sweeps")]
@@ -28,7 +29,11 @@ fn blueprint(test: &Test) {
 }
 
 /// Requests of an install, by the start of their lines.
-fn asked(test: &Test, proxy: &Proxy, fault: Option<(usize, Fault)>) -> impl Fn(&str) -> usize + use<> {
+fn asked(
+    test: &Test,
+    proxy: &Proxy,
+    fault: Option<(usize, Fault)>,
+) -> impl Fn(&str) -> usize + use<> {
     proxy.arm(fault);
     test.run(&["install", "--host", &proxy.address()]).exits(0);
     let log = proxy.log();
@@ -43,10 +48,13 @@ fn while_the_engine_tells_nobody_asks() {
     let proxy = Proxy::start(&test.path("proxy.sock"), Path::new("/var/run/docker.sock"));
     let asked_for = asked(&test, &proxy, None);
     assert_eq!(asked_for("/events"), 1, "one subscription for all");
-    // Looked at when it was started, when the wait begins, at each change of health, and no more: polled every 50 ms for two
-    // seconds it would have been forty times each.
+    // Looked at when it was started, when the wait begins, at each change of health, and no more:
+    // polled every 50 ms for two seconds it would have been forty times each.
     let looks = asked_for("GET /v1.41/containers/") - asked_for("GET /v1.41/containers/json");
-    assert!(looks <= WAITERS * 8, "{looks} looks at {WAITERS} containers");
+    assert!(
+        looks <= WAITERS * 8,
+        "{looks} looks at {WAITERS} containers"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the sweeps over crashes and faults share: a blueprint, what it comes to on an engine, and a proxy before the engine.
+//! What the sweeps over crashes and faults share: a blueprint, what it comes to on an engine, and a
+//! proxy before the engine.
 
 #[allow(dead_code, reason = "not every sweep has it")]
 pub(crate) mod next;
@@ -13,8 +14,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A diamond of four containers, one that needs its top, one that ends by itself, on a network, with a volume. The one that ends
-/// writes a line each time it runs.
+/// A diamond of four containers, one that needs its top, one that ends by itself, on a network,
+/// with a volume. The one that ends writes a line each time it runs.
 const BLUEPRINT: &str = "tosca_definitions_version: cloudify_dsl_1_2
 imports:
   - http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml
@@ -105,8 +106,13 @@ pub(crate) struct Measured {
     pub(crate) expected: Json,
 }
 
-/// The blueprint changes so that one container is replaced, one is changed as it runs, one goes, and one comes.
-pub(crate) const UPDATE: Deed = Deed { command: &["update"], prepare: |sweep| sweep.write(&changed()), undo: undo_update };
+/// The blueprint changes so that one container is replaced, one is changed as it runs, one goes,
+/// and one comes.
+pub(crate) const UPDATE: Deed = Deed {
+    command: &["update"],
+    prepare: |sweep| sweep.write(&changed()),
+    undo: undo_update,
+};
 
 fn changed() -> String {
     let left = "PREFIX-left, image: *image}\n    interfaces: *sleep";
@@ -115,9 +121,16 @@ fn changed() -> String {
         "\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: [sleep, '200000'], stop_timeout: 0}}}",
     );
     let right = "        create: {inputs: {params: {command: [sleep, '100000'], stop_timeout: 0}}}\n        start: {inputs: {processes";
-    let limited = right.replace("stop_timeout: 0", "stop_timeout: 0, host_config: {mem_limit: 100000000}");
+    let limited = right.replace(
+        "stop_timeout: 0",
+        "stop_timeout: 0, host_config: {mem_limit: 100000000}",
+    );
     assert!(BLUEPRINT.contains(left) && BLUEPRINT.contains(right));
-    BLUEPRINT.replace(left, &other).replace(right, &limited).replace("  tail:\n", "  more:\n").replace("PREFIX-tail", "PREFIX-more")
+    BLUEPRINT
+        .replace(left, &other)
+        .replace(right, &limited)
+        .replace("  tail:\n", "  more:\n")
+        .replace("PREFIX-tail", "PREFIX-more")
 }
 
 fn undo_update(sweep: &Sweep) {
@@ -152,7 +165,10 @@ pub(crate) const HEAL: Deed = Deed {
 impl Sweep {
     fn write(&self, blueprint: &str) {
         let folder = self.test.path("out");
-        self.test.write("blueprint.yaml", &blueprint.replace("FOLDER", &folder.display().to_string()));
+        self.test.write(
+            "blueprint.yaml",
+            &blueprint.replace("FOLDER", &folder.display().to_string()),
+        );
     }
 
     /// Does it once, and undoes it. The deployment is installed before and after.
@@ -163,12 +179,22 @@ impl Sweep {
         let (requests, created) = (self.proxy.requests(), self.created());
         let expected = self.present();
         (deed.undo)(self);
-        Measured { requests, created, expected }
+        Measured {
+            requests,
+            created,
+            expected,
+        }
     }
 
-    /// Does it with a fault at a request, and again if it failed; then everything is as if nothing had happened. Whether the first
-    /// run failed, and how many containers were created.
-    pub(crate) fn disturb(&self, deed: &Deed, measured: &Measured, at: usize, fault: Fault) -> (bool, usize) {
+    /// Does it with a fault at a request, and again if it failed; then everything is as if nothing
+    /// had happened. Whether the first run failed, and how many containers were created.
+    pub(crate) fn disturb(
+        &self,
+        deed: &Deed,
+        measured: &Measured,
+        at: usize,
+        fault: Fault,
+    ) -> (bool, usize) {
         let point = format!("{:?} with {fault:?} at request {at}", deed.command);
         (deed.prepare)(self);
         self.proxy.arm(Some((at, fault)));
@@ -176,7 +202,11 @@ impl Sweep {
         self.proxy.disarm();
         if first.code != 0 {
             let again = self.through_proxy(deed.command);
-            assert_eq!(again.code, 0, "{point}, again:\n{}\n{}", first.stderr, again.stderr);
+            assert_eq!(
+                again.code, 0,
+                "{point}, again:\n{}\n{}",
+                first.stderr, again.stderr
+            );
         }
         if fault == Fault::Restart {
             // What a command does not concern went down with the engine.
@@ -184,7 +214,11 @@ impl Sweep {
             self.direct(&["heal"]).exits(0);
         }
         let (present, created) = (self.present(), self.created());
-        assert_eq!(present, measured.expected, "{point}: the end differs\n{}\n{present:#}\n{:#}", first.stderr, measured.expected);
+        assert_eq!(
+            present, measured.expected,
+            "{point}: the end differs\n{}\n{present:#}\n{:#}",
+            first.stderr, measured.expected
+        );
         (deed.undo)(self);
         (first.code != 0, created)
     }
@@ -198,13 +232,25 @@ impl Sweep {
         let test = Test::new(name);
         std::fs::create_dir(test.path("out")).unwrap();
         let proxy = Proxy::start(&test.path("proxy.sock"), engine);
-        let mut sweep = Self { test, proxy, engine: engine.to_owned(), expected: Json::Null, install: 0, uninstall: 0 };
+        let mut sweep = Self {
+            test,
+            proxy,
+            engine: engine.to_owned(),
+            expected: Json::Null,
+            install: 0,
+            uninstall: 0,
+        };
         sweep.write(BLUEPRINT);
         sweep.proxy.arm(None);
         sweep.through_proxy(&["install"]).exits(0);
         sweep.install = sweep.proxy.requests();
         sweep.expected = sweep.present();
-        assert_eq!(sweep.expected["containers"].as_array().map(Vec::len), Some(CONTAINERS), "{:#}", sweep.expected);
+        assert_eq!(
+            sweep.expected["containers"].as_array().map(Vec::len),
+            Some(CONTAINERS),
+            "{:#}",
+            sweep.expected
+        );
         sweep.proxy.arm(None);
         sweep.through_proxy(&["uninstall"]).exits(0);
         sweep.uninstall = sweep.proxy.requests();
@@ -212,46 +258,81 @@ impl Sweep {
         sweep
     }
 
-    /// Points of a sweep: all of them, the one that is asked for, or a sample that is spread over them, another one for each kind of
-    /// fault.
+    /// Points of a sweep: all of them, the one that is asked for, or a sample that is spread over
+    /// them, another one for each kind of fault.
     pub(crate) fn points(requests: usize, sample: usize, fault: Fault) -> Vec<usize> {
-        if let Some(only) = std::env::var("DOCKCTL_SWEEP").ok().and_then(|point| point.parse().ok()) {
+        if let Some(only) = std::env::var("DOCKCTL_SWEEP")
+            .ok()
+            .and_then(|point| point.parse().ok())
+        {
             return vec![only];
         }
         let stride = (requests / sample).max(1);
         let first = 1 + (format!("{fault:?}").bytes().map(usize::from).sum::<usize>()) % stride;
         // One more than there are: a disturbed run asks more often.
-        if is_long() { (1..=requests + 1).collect() } else { (first..=requests).step_by(stride).collect() }
+        if is_long() {
+            (1..=requests + 1).collect()
+        } else {
+            (first..=requests).step_by(stride).collect()
+        }
     }
 
     fn flags(&self, arguments: &[&str], host: &str) -> Command {
         let mut command = self.test.command(arguments);
-        command.args(["--host", host, "--seed", "7", "--engine-timeout", "4", "--progress", "plain"]);
+        command.args([
+            "--host",
+            host,
+            "--seed",
+            "7",
+            "--engine-timeout",
+            "4",
+            "--progress",
+            "plain",
+        ]);
         command
     }
 
     /// Runs dockctl on the engine itself.
     pub(crate) fn direct(&self, arguments: &[&str]) -> Run {
-        Run::of(&self.flags(arguments, &format!("unix://{}", self.engine.display())).output().unwrap())
+        Run::of(
+            &self
+                .flags(arguments, &format!("unix://{}", self.engine.display()))
+                .output()
+                .unwrap(),
+        )
     }
 
     /// Runs dockctl through the proxy, with what it is armed with.
     pub(crate) fn through_proxy(&self, arguments: &[&str]) -> Run {
-        let child = self.flags(arguments, &self.proxy.address()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = self
+            .flags(arguments, &self.proxy.address())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         self.proxy.set_victim(child.id());
         Run::of(&child.wait_with_output().unwrap())
     }
 
     /// Containers that the engine says it created since the proxy was armed.
     pub(crate) fn created(&self) -> usize {
-        let created = |(line, status): &&(String, u16)| line.contains("/containers/create") && *status == 201;
+        let created =
+            |(line, status): &&(String, u16)| line.contains("/containers/create") && *status == 201;
         self.proxy.log().iter().filter(created).count()
     }
 
     fn docker(&self, arguments: &[&str]) -> String {
         let host = format!("unix://{}", self.engine.display());
-        let output = Command::new("docker").args(["--host", &host]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("docker")
+            .args(["--host", &host])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "docker {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
@@ -259,7 +340,12 @@ impl Sweep {
     #[allow(dead_code, reason = "only one of the sweeps restarts it")]
     pub(crate) fn wait_for_engine(&self) {
         let host = format!("unix://{}", self.engine.display());
-        let answers = || Command::new("docker").args(["--host", &host, "version"]).output().is_ok_and(|output| output.status.success());
+        let answers = || {
+            Command::new("docker")
+                .args(["--host", &host, "version"])
+                .output()
+                .is_ok_and(|output| output.status.success())
+        };
         eventually("the engine", || answers().then_some(()));
     }
 
@@ -270,7 +356,13 @@ impl Sweep {
     }
 
     fn container_ids(&self) -> Vec<String> {
-        self.lines(&["ps", "-aq", "--no-trunc", "--filter", &format!("name=^/{}", self.test.prefix)])
+        self.lines(&[
+            "ps",
+            "-aq",
+            "--no-trunc",
+            "--filter",
+            &format!("name=^/{}", self.test.prefix),
+        ])
     }
 
     /// What is on the engine and what is known, without what differs from run to run.
@@ -279,14 +371,16 @@ impl Sweep {
         let inspected: Vec<Json> = if ids.is_empty() {
             Vec::new()
         } else {
-            let arguments: Vec<&str> = ["inspect"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+            let arguments: Vec<&str> = ["inspect"]
+                .into_iter()
+                .chain(ids.iter().map(String::as_str))
+                .collect();
             serde_json::from_str(&self.docker(&arguments)).unwrap()
         };
         let mut containers: Vec<Json> = inspected.iter().map(lasting).collect();
         containers.sort_by_key(|container| container["name"].to_string());
         let status = self.direct(&["status", "--output", "json"]).exits(0).json();
-        let instance =
-            |it: &Json| json!({ "id": it["id"], "state": it["state"], "drift": it["drift"], "object": it["objects"][0]["name"] });
+        let instance = |it: &Json| json!({ "id": it["id"], "state": it["state"], "drift": it["drift"], "object": it["objects"][0]["name"] });
         json!({
             "containers": containers,
             "networks": self.lines(&["network", "ls", "--format", "{{.Name}}", "--filter", &format!("name={}", self.test.prefix)]),
@@ -296,18 +390,31 @@ impl Sweep {
         })
     }
 
-    /// The engine and the record are as after an undisturbed install, and a further install finds nothing to do.
+    /// The engine and the record are as after an undisturbed install, and a further install finds
+    /// nothing to do.
     pub(crate) fn expect_installed(&self, point: &str) {
         let present = self.present();
-        assert_eq!(present, self.expected, "{point}: the end differs\n{present:#}\n{:#}", self.expected);
+        assert_eq!(
+            present, self.expected,
+            "{point}: the end differs\n{present:#}\n{:#}",
+            self.expected
+        );
         let again = self.direct(&["install"]).exits(0);
-        assert!(again.stdout.contains("up to date"), "{point}: {}", again.stdout);
+        assert!(
+            again.stdout.contains("up to date"),
+            "{point}: {}",
+            again.stdout
+        );
     }
 
     /// Nothing of the blueprint is left on the engine.
     pub(crate) fn expect_nothing(&self, point: &str) {
         let prefix = &self.test.prefix;
-        assert_eq!(self.container_ids(), Vec::<String>::new(), "{point}: containers are left");
+        assert_eq!(
+            self.container_ids(),
+            Vec::<String>::new(),
+            "{point}: containers are left"
+        );
         assert_eq!(
             self.lines(&["network", "ls", "-q", "--filter", &format!("name={prefix}")]),
             Vec::<String>::new(),
@@ -333,9 +440,18 @@ fn lasting(container: &Json) -> Json {
     for name in ["dockctl.execution", "dockctl.request", "dockctl.seal"] {
         labels.as_object_mut().map(|labels| labels.remove(name));
     }
-    let mounts: Vec<Json> =
-        container["Mounts"].as_array().into_iter().flatten().map(|mount| json!([mount["Type"], mount["Destination"]])).collect();
-    let networks: Vec<&String> = container["NetworkSettings"]["Networks"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    let mounts: Vec<Json> = container["Mounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|mount| json!([mount["Type"], mount["Destination"]]))
+        .collect();
+    let networks: Vec<&String> = container["NetworkSettings"]["Networks"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .collect();
     json!({
         "name": container["Name"],
         "state": container["State"]["Status"],

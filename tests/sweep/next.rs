@@ -1,4 +1,5 @@
-//! Updates of what is easily lost, with trouble at a request, and whatever command comes next: a working container of each is there.
+//! Updates of what is easily lost, with trouble at a request, and whatever command comes next: a
+//! working container of each is there.
 
 use super::{
     Sweep,
@@ -12,8 +13,8 @@ use std::{
 
 /// What can be run after an update that was cut short.
 const NEXT: [&str; 4] = ["install", "update", "heal", "resume"];
-/// An adopted container that is taken over, one that is removed when it is stopped, an owner and a sharer of a network, and one that
-/// nothing is waited for.
+/// An adopted container that is taken over, one that is removed when it is stopped, an owner and a
+/// sharer of a network, and one that nothing is waited for.
 const NAMES: [&str; 5] = ["taken", "auto", "owner", "sharer", "steady"];
 /// It ends at the first signal to stop.
 const PROMPT: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
@@ -48,7 +49,11 @@ impl Next {
         self.end("undisturbed");
         let points = Sweep::points(requests, sample, fault);
         for (n, at) in points.iter().enumerate() {
-            let after = if n % 3 == 2 { After::Works } else { After::Fails };
+            let after = if n % 3 == 2 {
+                After::Works
+            } else {
+                After::Fails
+            };
             self.point(*at, fault, NEXT[n % NEXT.len()], after);
         }
         points.len()
@@ -70,7 +75,12 @@ impl Next {
         let third = self.run(&["update"], false);
         assert_eq!(third.code, 0, "{said}\n{}", third.stderr);
         self.works(&said);
-        let left: Vec<String> = self.test.containers().into_iter().filter(|line| line.contains(".dockctl-")).collect();
+        let left: Vec<String> = self
+            .test
+            .containers()
+            .into_iter()
+            .filter(|line| line.contains(".dockctl-"))
+            .collect();
         assert!(left.is_empty(), "{said}\n{left:?}");
         self.end(&said);
     }
@@ -81,15 +91,33 @@ impl Next {
         if docker(&["images", "-q", &image]).is_empty() {
             self.test.image();
         }
-        docker(&["run", "-d", "--name", &self.test.name("taken"), &image, "sh", "-c", PROMPT]);
+        docker(&[
+            "run",
+            "-d",
+            "--name",
+            &self.test.name("taken"),
+            &image,
+            "sh",
+            "-c",
+            PROMPT,
+        ]);
         self.write(", use_external_resource: true", After::Works, 1);
         self.run(&["install"], false).exits(0);
     }
 
     fn works(&self, said: &str) {
-        let running = docker(&["ps", "--filter", &format!("name=^{}", self.test.prefix), "--format", "{{.Names}}"]);
+        let running = docker(&[
+            "ps",
+            "--filter",
+            &format!("name=^{}", self.test.prefix),
+            "--format",
+            "{{.Names}}",
+        ]);
         for name in NAMES {
-            assert!(running.lines().any(|line| line == self.test.name(name)), "no {name} works: {running}\n{said}");
+            assert!(
+                running.lines().any(|line| line == self.test.name(name)),
+                "no {name} works: {running}\n{said}"
+            );
         }
     }
 
@@ -97,8 +125,15 @@ impl Next {
     fn end(&self, said: &str) {
         self.run(&["uninstall"], false).exits(0);
         let left = self.test.containers();
-        assert!(left.len() == 1 && left[0].starts_with("PREFIX-taken"), "{said}\n{left:?}");
-        let name = left[0].split(' ').next().unwrap_or_default().replace("PREFIX", &self.test.prefix);
+        assert!(
+            left.len() == 1 && left[0].starts_with("PREFIX-taken"),
+            "{said}\n{left:?}"
+        );
+        let name = left[0]
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .replace("PREFIX", &self.test.prefix);
         docker(&["rm", "-f", &name]);
     }
 
@@ -113,23 +148,58 @@ impl Next {
                 "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}{rest}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}\n"
             )
         };
-        let made = |failing: &str, rest: &str| format!("command: {}, stop_timeout: 0{rest}", command(failing));
-        let taken = if external.is_empty() { made("no-such-command", "") } else { String::new() };
+        let made = |failing: &str, rest: &str| {
+            format!("command: {}, stop_timeout: 0{rest}", command(failing))
+        };
+        let taken = if external.is_empty() {
+            made("no-such-command", "")
+        } else {
+            String::new()
+        };
         let nodes = [
             node("taken", &taken, external),
-            node("auto", &made("'false'", ", host_config: {auto_remove: true}"), ""),
+            node(
+                "auto",
+                &made("'false'", ", host_config: {auto_remove: true}"),
+                "",
+            ),
             node("owner", &format!("command: {works}, stop_timeout: 0"), ""),
-            node("sharer", &made("'false'", ", host_config: {network_mode: 'container:PREFIX-owner'}"), ""),
+            node(
+                "sharer",
+                &made(
+                    "'false'",
+                    ", host_config: {network_mode: 'container:PREFIX-owner'}",
+                ),
+                "",
+            ),
             node("steady", &made("[sh, -c, 'sleep 0.3; exit 1']", ""), ""),
         ];
-        self.test.blueprint(&format!("node_templates:\n{}", nodes.concat()));
+        self.test
+            .blueprint(&format!("node_templates:\n{}", nodes.concat()));
     }
 
     fn run(&self, arguments: &[&str], through_proxy: bool) -> Run {
-        let host = if through_proxy { self.proxy.address() } else { "unix:///var/run/docker.sock".to_owned() };
+        let host = if through_proxy {
+            self.proxy.address()
+        } else {
+            "unix:///var/run/docker.sock".to_owned()
+        };
         let mut command: Command = self.test.command(arguments);
-        command.args(["--host", &host, "--seed", "7", "--engine-timeout", "4", "--progress", "plain"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.args([
+            "--host",
+            &host,
+            "--seed",
+            "7",
+            "--engine-timeout",
+            "4",
+            "--progress",
+            "plain",
+        ]);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         if through_proxy {
             self.proxy.set_victim(child.id());
         }

@@ -1,4 +1,5 @@
-//! A socket between dockctl and the engine that counts requests and does what it is told at one of them.
+//! A socket between dockctl and the engine that counts requests and does what it is told at one of
+//! them.
 
 use std::{
     io::{Read, Write},
@@ -29,7 +30,8 @@ pub(crate) enum Fault {
     Freeze,
     /// Half of the answer comes.
     Truncate,
-    /// The engine makes what it is asked for without labels, and says that it failed: as one that is stopped just then.
+    /// The engine makes what it is asked for without labels, and says that it failed: as one that
+    /// is stopped just then.
     Torso,
     /// The engine is restarted before it hears of the request.
     Restart,
@@ -55,8 +57,12 @@ struct Shared {
 impl Shared {
     fn is_to_be_torso(&self, request: &Message) -> bool {
         let mut torso = self.torso.lock().unwrap();
-        let asked = torso.as_ref().filter(|_| request.head.contains("/volumes/create"));
-        let hit = asked.is_some_and(|name| String::from_utf8_lossy(&request.body).contains(&format!("\"Name\":\"{name}\"")));
+        let asked = torso
+            .as_ref()
+            .filter(|_| request.head.contains("/volumes/create"));
+        let hit = asked.is_some_and(|name| {
+            String::from_utf8_lossy(&request.body).contains(&format!("\"Name\":\"{name}\""))
+        });
         hit && torso.take().is_some()
     }
 }
@@ -89,7 +95,10 @@ impl Proxy {
                 std::thread::spawn(move || drop(serve(client, &shared)));
             }
         });
-        Self { socket: socket.to_owned(), shared }
+        Self {
+            socket: socket.to_owned(),
+            shared,
+        }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -154,29 +163,60 @@ impl Message {
         let mut asked: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         asked["Labels"] = serde_json::json!({});
         let body = asked.to_string().into_bytes();
-        let kept = self.head.trim_end().lines().filter(|line| !line.to_lowercase().starts_with("content-length"));
-        let head = kept.map(|line| format!("{line}\r\n")).collect::<String>() + &format!("Content-Length: {}\r\n\r\n", body.len());
+        let kept = self
+            .head
+            .trim_end()
+            .lines()
+            .filter(|line| !line.to_lowercase().starts_with("content-length"));
+        let head = kept.map(|line| format!("{line}\r\n")).collect::<String>()
+            + &format!("Content-Length: {}\r\n\r\n", body.len());
         Self { head, body }
     }
 }
 
 fn refuse(client: &mut UnixStream, status: u16) -> std::io::Result<()> {
     let body = "{\"message\":\"this is a test of trouble\"}";
-    write!(client, "HTTP/1.1 {status} Trouble\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    write!(
+        client,
+        "HTTP/1.1 {status} Trouble\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
-    head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
 }
 
 fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
     loop {
         let head = read_head(&mut client)?;
         let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
-        let fault = shared.fault.lock().unwrap().filter(|(at, _)| *at == number).map(|(_, fault)| fault);
-        let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-        let refused = shared.refused.lock().unwrap().as_ref().is_some_and(|text| line.contains(text.as_str()));
-        let fault = if refused { Some(Fault::Status(403)) } else { fault };
+        let fault = shared
+            .fault
+            .lock()
+            .unwrap()
+            .filter(|(at, _)| *at == number)
+            .map(|(_, fault)| fault);
+        let line = head
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(" HTTP/1.1")
+            .to_owned();
+        let refused = shared
+            .refused
+            .lock()
+            .unwrap()
+            .as_ref()
+            .is_some_and(|text| line.contains(text.as_str()));
+        let fault = if refused {
+            Some(Fault::Status(403))
+        } else {
+            fault
+        };
         let entry = {
             let mut log = shared.log.lock().unwrap();
             log.push((line, 0));
@@ -189,13 +229,22 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
         let mut body = Vec::new();
         read_body(&mut client, &head, true, &mut body)?;
         let mut request = Message { head, body };
-        let fault = if shared.is_to_be_torso(&request) { Some(Fault::Torso) } else { fault };
+        let fault = if shared.is_to_be_torso(&request) {
+            Some(Fault::Torso)
+        } else {
+            fault
+        };
         if fault == Some(Fault::Torso) {
             request = request.without_labels();
         }
         match fault {
             Some(Fault::KillBefore) => return kill(shared),
-            Some(Fault::Restart) => shared.restart.lock().unwrap().as_ref().expect("there is an engine to restart")(),
+            Some(Fault::Restart) => shared
+                .restart
+                .lock()
+                .unwrap()
+                .as_ref()
+                .expect("there is an engine to restart")(),
             Some(Fault::Status(status)) => {
                 refuse(&mut client, status)?;
                 continue;
@@ -208,21 +257,40 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-/// Asks the engine, and answers as the fault wants it. Returns false if the connection is to be closed.
-fn forward(client: &mut UnixStream, shared: &Shared, (request, entry): (&Message, usize), fault: Option<Fault>) -> std::io::Result<bool> {
+/// Asks the engine, and answers as the fault wants it. Returns false if the connection is to be
+/// closed.
+fn forward(
+    client: &mut UnixStream,
+    shared: &Shared,
+    (request, entry): (&Message, usize),
+    fault: Option<Fault>,
+) -> std::io::Result<bool> {
     let mut engine = UnixStream::connect(&shared.engine)?;
     engine.write_all(request.head.as_bytes())?;
     engine.write_all(&request.body)?;
     let head = read_head(&mut engine)?;
-    let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    shared.log.lock().unwrap().get_mut(entry).into_iter().for_each(|entry| entry.1 = status);
+    let status: u16 = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_default();
+    shared
+        .log
+        .lock()
+        .unwrap()
+        .get_mut(entry)
+        .into_iter()
+        .for_each(|entry| entry.1 = status);
     let bodiless = matches!(status, 204 | 304);
     if fault.is_none() {
         client.write_all(head.as_bytes())?;
         relay_body(&mut engine, client, &head, bodiless)?;
         return Ok(true);
     }
-    let mut answer = Message { head, body: Vec::new() };
+    let mut answer = Message {
+        head,
+        body: Vec::new(),
+    };
     if !bodiless {
         read_body(&mut engine, &answer.head.clone(), false, &mut answer.body)?;
     }
@@ -234,7 +302,11 @@ fn forward(client: &mut UnixStream, shared: &Shared, (request, entry): (&Message
         }
         Some(Fault::Truncate) => {
             let whole = [answer.head.as_bytes(), &answer.body].concat();
-            let half = if answer.body.is_empty() { answer.head.len() / 2 } else { answer.head.len() + answer.body.len() / 2 };
+            let half = if answer.body.is_empty() {
+                answer.head.len() / 2
+            } else {
+                answer.head.len() + answer.body.len() / 2
+            };
             client.write_all(&whole[..half])?;
             return Ok(false);
         }
@@ -245,7 +317,9 @@ fn forward(client: &mut UnixStream, shared: &Shared, (request, entry): (&Message
             client.write_all(&answer.body)?;
         }
     }
-    Ok(answer.header("Connection").is_none_or(|connection| !connection.eq_ignore_ascii_case("close")))
+    Ok(answer
+        .header("Connection")
+        .is_none_or(|connection| !connection.eq_ignore_ascii_case("close")))
 }
 
 fn kill(shared: &Shared) -> std::io::Result<()> {
@@ -253,7 +327,10 @@ fn kill(shared: &Shared) -> std::io::Result<()> {
     while shared.victim.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
-    Command::new("kill").args(["-KILL", &shared.victim.load(Ordering::SeqCst).to_string()]).status().map(drop)
+    Command::new("kill")
+        .args(["-KILL", &shared.victim.load(Ordering::SeqCst).to_string()])
+        .status()
+        .map(drop)
 }
 
 /// Up to the empty line. A byte at a time: what comes after is not to be taken.
@@ -267,8 +344,14 @@ fn read_head(stream: &mut impl Read) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// The body as the head announces it. One that it does not announce ends with the connection, unless it is a request's.
-fn read_body(stream: &mut impl Read, head: &str, is_request: bool, body: &mut Vec<u8>) -> std::io::Result<()> {
+/// The body as the head announces it. One that it does not announce ends with the connection,
+/// unless it is a request's.
+fn read_body(
+    stream: &mut impl Read,
+    head: &str,
+    is_request: bool,
+    body: &mut Vec<u8>,
+) -> std::io::Result<()> {
     if header(head, "Transfer-Encoding").is_some() {
         while read_chunk(stream, body)? {}
         return Ok(());
@@ -287,14 +370,23 @@ fn read_chunk(stream: &mut impl Read, body: &mut Vec<u8>) -> std::io::Result<boo
         stream.read_exact(&mut byte)?;
         body.push(byte[0]);
     }
-    let size = String::from_utf8_lossy(&body[start..]).trim().split(';').next().map(|size| u64::from_str_radix(size, 16));
+    let size = String::from_utf8_lossy(&body[start..])
+        .trim()
+        .split(';')
+        .next()
+        .map(|size| u64::from_str_radix(size, 16));
     let size = size.and_then(Result::ok).unwrap_or_default();
     stream.take(size + 2).read_to_end(body)?;
     Ok(size > 0)
 }
 
 /// Passes a body on as it comes: some have no end.
-fn relay_body(engine: &mut UnixStream, client: &mut UnixStream, head: &str, bodiless: bool) -> std::io::Result<()> {
+fn relay_body(
+    engine: &mut UnixStream,
+    client: &mut UnixStream,
+    head: &str,
+    bodiless: bool,
+) -> std::io::Result<()> {
     if bodiless {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! A blueprint for containers that exist: what they are made of, without what their image and the engine filled in.
+//! A blueprint for containers that exist: what they are made of, without what their image and the
+//! engine filled in.
 
 use super::{
     connect::failure,
@@ -23,8 +24,15 @@ pub struct Found {
 /// Networks that every engine has; containers are on them without being attached.
 const BUILT_IN: [&str; 3] = ["bridge", "host", "none"];
 /// Fields of `HostConfig` that the engine fills in for every container, and that nobody asks for.
-const FILLED_IN: [&str; 7] =
-    ["ContainerIDFile", "ConsoleSize", "MaskedPaths", "ReadonlyPaths", "Isolation", "NetworkMode", "IOMaximumIOps"];
+const FILLED_IN: [&str; 7] = [
+    "ContainerIDFile",
+    "ConsoleSize",
+    "MaskedPaths",
+    "ReadonlyPaths",
+    "Isolation",
+    "NetworkMode",
+    "IOMaximumIOps",
+];
 
 impl Found {
     /// The name, which becomes that of the node.
@@ -46,17 +54,31 @@ impl Found {
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.container.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
+        self.container
+            .pointer(pointer)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
     }
 
-    /// The image as a node names it: as it was asked for, if that still is the image; else by a name of it; else by its id.
+    /// The image as a node names it: as it was asked for, if that still is the image; else by a
+    /// name of it; else by its id.
     fn image(&self) -> Json {
         let asked = self.text("/Config/Image");
         let id = self.text("/Image");
         let names = |field: &str| {
-            self.image[field].as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect::<Vec<_>>()
+            self.image[field]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Json::as_str)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
-        let tagged = if asked.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) {
+        let tagged = if asked
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains([':', '@']))
+        {
             asked.to_owned()
         } else {
             format!("{asked}:latest")
@@ -64,9 +86,10 @@ impl Found {
         let all = [names("RepoTags"), names("RepoDigests")].concat();
         match all.iter().find(|name| **name == tagged).or(all.first()) {
             Some(name) if name.contains('@') => json!({ "repository": name }),
-            Some(name) => {
-                name.rsplit_once(':').map_or_else(|| json!({ "repository": name }), |(name, tag)| json!({ "repository": name, "tag": tag }))
-            }
+            Some(name) => name.rsplit_once(':').map_or_else(
+                || json!({ "repository": name }),
+                |(name, tag)| json!({ "repository": name, "tag": tag }),
+            ),
             None => json!({ "repository": id, "pull_policy": "never" }),
         }
     }
@@ -101,7 +124,11 @@ impl Found {
         if is_empty(&config["Entrypoint"]) && !is_empty(&of_image["Entrypoint"]) {
             put("entrypoint", json!([]));
         }
-        for (field, name) in [("Tty", "tty"), ("OpenStdin", "stdin_open"), ("NetworkDisabled", "network_disabled")] {
+        for (field, name) in [
+            ("Tty", "tty"),
+            ("OpenStdin", "stdin_open"),
+            ("NetworkDisabled", "network_disabled"),
+        ] {
             if config[field] == true {
                 put(name, true.into());
             }
@@ -115,10 +142,17 @@ impl Found {
         let lists = [
             ("environment", environment(config, of_image)),
             ("ports", self.ports()),
-            ("volumes", keys_beyond(&config["Volumes"], &of_image["Volumes"])),
+            (
+                "volumes",
+                keys_beyond(&config["Volumes"], &of_image["Volumes"]),
+            ),
         ];
         let labels = ("labels", labels(config, of_image));
-        for (name, value) in lists.into_iter().chain([labels]).filter(|(_, value)| !is_empty(value)) {
+        for (name, value) in lists
+            .into_iter()
+            .chain([labels])
+            .filter(|(_, value)| !is_empty(value))
+        {
             put(name, value);
         }
         let host = self.host_config(info);
@@ -131,30 +165,55 @@ impl Found {
     /// The engine's own choice is the start of the id; dockctl's is the name.
     fn host_name(&self) -> Option<Json> {
         let (given, id) = (self.text("/Config/Hostname"), self.text("/Id"));
-        let shares = ["container:", "host"].iter().any(|mode| self.text("/HostConfig/NetworkMode").starts_with(mode));
-        (!given.is_empty() && !shares && !id.starts_with(given) && given != self.name()).then(|| given.into())
+        let shares = ["container:", "host"]
+            .iter()
+            .any(|mode| self.text("/HostConfig/NetworkMode").starts_with(mode));
+        (!given.is_empty() && !shares && !id.starts_with(given) && given != self.name())
+            .then(|| given.into())
     }
 
-    /// Exposed ports that the image does not expose, and that are not published: those are exposed by that.
+    /// Exposed ports that the image does not expose, and that are not published: those are exposed
+    /// by that.
     fn ports(&self) -> Json {
         let published = self.container["HostConfig"]["PortBindings"].as_object();
-        let beyond = keys_beyond(&self.container["Config"]["ExposedPorts"], &self.image["Config"]["ExposedPorts"]);
-        let own = |port: &Json| published.is_none_or(|published| !published.contains_key(port.as_str().unwrap_or_default()));
-        beyond.as_array().into_iter().flatten().filter(|port| own(port)).cloned().collect()
+        let beyond = keys_beyond(
+            &self.container["Config"]["ExposedPorts"],
+            &self.image["Config"]["ExposedPorts"],
+        );
+        let own = |port: &Json| {
+            published
+                .is_none_or(|published| !published.contains_key(port.as_str().unwrap_or_default()))
+        };
+        beyond
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|port| own(port))
+            .cloned()
+            .collect()
     }
 
     fn host_config(&self, info: &Json) -> JsonMap<String, Json> {
         let host = &self.container["HostConfig"];
         let mut given = JsonMap::new();
         for (field, value) in host.as_object().into_iter().flatten() {
-            if FILLED_IN.contains(&field.as_str()) || is_empty(value) || is_default(field, value, host, info) {
+            if FILLED_IN.contains(&field.as_str())
+                || is_empty(value)
+                || is_default(field, value, host, info)
+            {
                 continue;
             }
-            let value = if field == "Links" { links(value) } else { value.clone() };
+            let value = if field == "Links" {
+                links(value)
+            } else {
+                value.clone()
+            };
             given.insert(argument_of(field).unwrap_or(field).to_owned(), value);
         }
         let mode = self.text("/HostConfig/NetworkMode");
-        if !matches!(mode, "" | "default" | "bridge") && !self.networks().iter().any(|(name, _)| name == mode) {
+        if !matches!(mode, "" | "default" | "bridge")
+            && !self.networks().iter().any(|(name, _)| name == mode)
+        {
             given.insert("network_mode".to_owned(), mode.into());
         }
         given
@@ -179,11 +238,30 @@ impl Found {
     #[must_use]
     pub fn needs(&self) -> Vec<String> {
         let host = &self.container["HostConfig"];
-        let list = |field: &str| host[field].as_array().into_iter().flatten().filter_map(Json::as_str).collect::<Vec<_>>();
-        let first = |text: &str| text.trim_start_matches('/').split(':').next().unwrap_or_default().to_owned();
-        let shared = ["NetworkMode", "PidMode", "IpcMode"].into_iter().filter_map(|field| host[field].as_str()?.strip_prefix("container:"));
-        let mut all: Vec<String> =
-            list("Links").into_iter().chain(list("VolumesFrom")).map(first).chain(shared.map(str::to_owned)).collect();
+        let list = |field: &str| {
+            host[field]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Json::as_str)
+                .collect::<Vec<_>>()
+        };
+        let first = |text: &str| {
+            text.trim_start_matches('/')
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let shared = ["NetworkMode", "PidMode", "IpcMode"]
+            .into_iter()
+            .filter_map(|field| host[field].as_str()?.strip_prefix("container:"));
+        let mut all: Vec<String> = list("Links")
+            .into_iter()
+            .chain(list("VolumesFrom"))
+            .map(first)
+            .chain(shared.map(str::to_owned))
+            .collect();
         all.sort();
         all.dedup();
         all
@@ -193,7 +271,12 @@ impl Found {
 /// The blueprint for some containers, as data in the order in which it is read best.
 #[must_use]
 pub fn blueprint(found: &[Found], info: &Json) -> Json {
-    let id_or_name = |reference: &str| found.iter().find(|it| it.name() == reference || it.text("/Id") == reference).map(Found::name);
+    let id_or_name = |reference: &str| {
+        found
+            .iter()
+            .find(|it| it.name() == reference || it.text("/Id") == reference)
+            .map(Found::name)
+    };
     let mut nodes = JsonMap::new();
     let mut networks = JsonMap::new();
     for it in found {
@@ -210,14 +293,20 @@ pub fn blueprint(found: &[Found], info: &Json) -> Json {
                 .insert(node, json!({ "type": "dockctl.nodes.Network", "properties": { "name": network, "use_external_resource": true } }));
         }
         for relationship in &mut relationships {
-            if let Some(fields) = relationship.as_object_mut().filter(|fields| fields.get("properties").is_some_and(is_empty)) {
+            if let Some(fields) = relationship
+                .as_object_mut()
+                .filter(|fields| fields.get("properties").is_some_and(is_empty))
+            {
                 fields.shift_remove("properties");
             }
         }
         nodes.insert(it.name(), by_name(&node(it, info, relationships), found));
     }
     let names: Vec<String> = nodes.keys().cloned().collect();
-    let mut imports = vec!["cloudify/types/types.yaml", "plugin:cloudify-docker-plugin?version=1.3.2"];
+    let mut imports = vec![
+        "cloudify/types/types.yaml",
+        "plugin:cloudify-docker-plugin?version=1.3.2",
+    ];
     imports.extend((!networks.is_empty()).then_some("plugin:dockctl"));
     nodes.extend(networks);
     json!({
@@ -228,16 +317,23 @@ pub fn blueprint(found: &[Found], info: &Json) -> Json {
     })
 }
 
-/// Engines write down the id of a container whose network or processes are shared; the next one has another.
+/// Engines write down the id of a container whose network or processes are shared; the next one has
+/// another.
 fn by_name(value: &Json, found: &[Found]) -> Json {
     let named = |text: &String| {
         let id = text.strip_prefix("container:")?;
-        found.iter().find(|it| it.text("/Id") == id).map(|it| format!("container:{}", it.name()).into())
+        found
+            .iter()
+            .find(|it| it.text("/Id") == id)
+            .map(|it| format!("container:{}", it.name()).into())
     };
     match value {
         Json::String(text) => named(text).unwrap_or_else(|| value.clone()),
         Json::Array(items) => items.iter().map(|item| by_name(item, found)).collect(),
-        Json::Object(object) => object.iter().map(|(key, value)| (key.clone(), by_name(value, found))).collect(),
+        Json::Object(object) => object
+            .iter()
+            .map(|(key, value)| (key.clone(), by_name(value, found)))
+            .collect(),
         _ => value.clone(),
     }
 }
@@ -258,7 +354,8 @@ fn node(it: &Found, info: &Json, relationships: Vec<Json>) -> Json {
     });
     let params = it.params(info);
     if !params.is_empty() {
-        node["interfaces"]["cloudify.interfaces.lifecycle"]["create"]["inputs"]["params"] = params.into();
+        node["interfaces"]["cloudify.interfaces.lifecycle"]["create"]["inputs"]["params"] =
+            params.into();
     }
     if !relationships.is_empty() {
         node["relationships"] = relationships.into();
@@ -270,13 +367,26 @@ fn node(it: &Found, info: &Json, relationships: Vec<Json>) -> Json {
 fn is_default(field: &str, value: &Json, host: &Json, info: &Json) -> bool {
     match field {
         "RestartPolicy" => matches!(value["Name"].as_str(), None | Some("" | "no")),
-        "LogConfig" => is_empty(&value["Config"]) && (value["Type"] == info["LoggingDriver"] || value["Type"] == "json-file"),
+        "LogConfig" => {
+            is_empty(&value["Config"])
+                && (value["Type"] == info["LoggingDriver"] || value["Type"] == "json-file")
+        }
         "IpcMode" => value == "private",
-        "CgroupnsMode" => value == if info["CgroupVersion"] == "2" { "private" } else { "host" },
+        "CgroupnsMode" => {
+            value
+                == if info["CgroupVersion"] == "2" {
+                    "private"
+                } else {
+                    "host"
+                }
+        }
         "ShmSize" => *value == 64 << 20,
         "Runtime" => *value == info["DefaultRuntime"],
         // Twice the memory, or nothing at all, where only that is limited.
-        "MemorySwap" => value.as_i64() == host["Memory"].as_i64().map(|memory| 2 * memory) || (*value == -1 && is_empty(&host["Memory"])),
+        "MemorySwap" => {
+            value.as_i64() == host["Memory"].as_i64().map(|memory| 2 * memory)
+                || (*value == -1 && is_empty(&host["Memory"]))
+        }
         "MemorySwappiness" | "PidsLimit" => *value == -1,
         // The engine writes it down for privileged containers.
         "SecurityOpt" => host["Privileged"] == true && *value == json!(["label=disable"]),
@@ -288,20 +398,38 @@ fn is_default(field: &str, value: &Json, host: &Json, info: &Json) -> bool {
 fn links(value: &Json) -> Json {
     let link = |link: &str| {
         let (other, own) = link.split_once(':').unwrap_or((link, link));
-        format!("{}:{}", other.trim_start_matches('/'), own.rsplit('/').next().unwrap_or(own))
+        format!(
+            "{}:{}",
+            other.trim_start_matches('/'),
+            own.rsplit('/').next().unwrap_or(own)
+        )
     };
-    value.as_array().into_iter().flatten().filter_map(Json::as_str).map(link).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .map(link)
+        .collect()
 }
 
 /// What was asked for when the container was attached; what the engine chose is left out.
 fn endpoint(network: &Json, id: &str) -> Json {
     let mut endpoint = json!({});
-    let aliases: Vec<&Json> =
-        network["Aliases"].as_array().into_iter().flatten().filter(|alias| !id.starts_with(alias.as_str().unwrap_or_default())).collect();
+    let aliases: Vec<&Json> = network["Aliases"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|alias| !id.starts_with(alias.as_str().unwrap_or_default()))
+        .collect();
     if !aliases.is_empty() {
         endpoint["aliases"] = json!(aliases);
     }
-    for (field, name) in [("IPv4Address", "ipv4_address"), ("IPv6Address", "ipv6_address"), ("LinkLocalIPs", "link_local_ips")] {
+    for (field, name) in [
+        ("IPv4Address", "ipv4_address"),
+        ("IPv6Address", "ipv6_address"),
+        ("LinkLocalIPs", "link_local_ips"),
+    ] {
         if !is_empty(&network["IPAMConfig"][field]) {
             endpoint[name] = network["IPAMConfig"][field].clone();
         }
@@ -317,19 +445,37 @@ fn endpoint(network: &Json, id: &str) -> Json {
 /// Variables beyond those of the image; one that the image has and the container has not is null.
 fn environment(config: &Json, image: &Json) -> Json {
     let of = |config: &Json| -> Vec<String> {
-        config["Env"].as_array().into_iter().flatten().filter_map(|it| it.as_str().map(str::to_owned)).collect()
+        config["Env"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it.as_str().map(str::to_owned))
+            .collect()
     };
     let (own, filled) = (of(config), of(image));
     // A name alone takes the image's own value away.
-    let pair =
-        |entry: &String| entry.split_once('=').map_or_else(|| (entry.clone(), Json::Null), |(name, value)| (name.to_owned(), value.into()));
+    let pair = |entry: &String| {
+        entry.split_once('=').map_or_else(
+            || (entry.clone(), Json::Null),
+            |(name, value)| (name.to_owned(), value.into()),
+        )
+    };
     let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
-    let gone = filled.iter().map(name).filter(|lost| !own.iter().any(|entry| name(entry) == *lost)).map(|name| (name, Json::Null));
+    let gone = filled
+        .iter()
+        .map(name)
+        .filter(|lost| !own.iter().any(|entry| name(entry) == *lost))
+        .map(|name| (name, Json::Null));
     let beyond = || own.iter().filter(|entry| !filled.contains(entry));
     let all: JsonMap<String, Json> = beyond().map(pair).chain(gone).collect();
-    // A list says that a value is taken away, and does not look like a call where one variable is called as a function is.
+    // A list says that a value is taken away, and does not look like a call where one variable is
+    // called as a function is.
     if all.values().any(Json::is_null) || is_call(&Json::Object(all.clone())) {
-        let entry = |(name, value): (&String, &Json)| value.as_str().map_or_else(|| name.clone(), |value| format!("{name}={value}"));
+        let entry = |(name, value): (&String, &Json)| {
+            value
+                .as_str()
+                .map_or_else(|| name.clone(), |value| format!("{name}={value}"))
+        };
         return all.iter().map(entry).collect();
     }
     all.into()
@@ -337,36 +483,58 @@ fn environment(config: &Json, image: &Json) -> Json {
 
 fn labels(config: &Json, image: &Json) -> Json {
     let own = config["Labels"].as_object().into_iter().flatten();
-    let kept = own.filter(|(name, value)| image["Labels"].get(name) != Some(value) && !name.starts_with("dockctl."));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect::<JsonMap<_, _>>().into()
+    let kept = own.filter(|(name, value)| {
+        image["Labels"].get(name) != Some(value) && !name.starts_with("dockctl.")
+    });
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect::<JsonMap<_, _>>()
+        .into()
 }
 
 fn keys_beyond(own: &Json, image: &Json) -> Json {
     let names = own.as_object().into_iter().flatten().map(|(name, _)| name);
-    names.filter(|name| image.get(name.as_str()).is_none()).map(|name| Json::from(name.as_str())).collect()
+    names
+        .filter(|name| image.get(name.as_str()).is_none())
+        .map(|name| Json::from(name.as_str()))
+        .collect()
 }
 
 impl Engine {
-    /// Looks at containers: those of these names or ids, and all that a filter of the engine lets through.
+    /// Looks at containers: those of these names or ids, and all that a filter of the engine lets
+    /// through.
     ///
     /// # Errors
     ///
     /// If the engine does not say, or there is no container of a name.
-    pub async fn describe(&self, names: &[String], filters: Option<&Json>) -> Result<Vec<Found>, Failure> {
+    pub async fn describe(
+        &self,
+        names: &[String],
+        filters: Option<&Json>,
+    ) -> Result<Vec<Found>, Failure> {
         let mut all: Vec<String> = names.to_vec();
         if let Some(filters) = filters {
             let query = [("all", "1".to_owned()), ("filters", filters.to_string())];
             let listed = self.client.list(ObjectKind::Container, &query).await;
             let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
-            all.extend(listed.iter().filter_map(|it| it["Id"].as_str().map(str::to_owned)));
+            all.extend(
+                listed
+                    .iter()
+                    .filter_map(|it| it["Id"].as_str().map(str::to_owned)),
+            );
         }
         let mut found: Vec<Found> = Vec::new();
         for name in &all {
             let container = self.inspect(name.trim_start_matches('/')).await?;
             let container = container
-                .ok_or_else(|| Failure::fatal(format!("there is no container `{name}`")).hint("docker ps -a lists those there are"))?
+                .ok_or_else(|| {
+                    Failure::fatal(format!("there is no container `{name}`"))
+                        .hint("docker ps -a lists those there are")
+                })?
                 .json;
-            let image = self.image(container["Image"].as_str().unwrap_or_default()).await?.unwrap_or_default();
+            let image = self
+                .image(container["Image"].as_str().unwrap_or_default())
+                .await?
+                .unwrap_or_default();
             if !found.iter().any(|it| it.container["Id"] == container["Id"]) {
                 found.push(Found { container, image });
             }
@@ -380,7 +548,10 @@ impl Engine {
     ///
     /// If it does not.
     pub async fn info(&self) -> Result<Json, Failure> {
-        self.client.mapping("/info", &[]).await.map_err(|error| failure(&error, "asking the engine about itself"))
+        self.client
+            .mapping("/info", &[])
+            .await
+            .map_err(|error| failure(&error, "asking the engine about itself"))
     }
 }
 
@@ -420,7 +591,19 @@ mod tests {
             },
         });
         assert_eq!(params, expected);
-        assert_eq!(it.networks(), [("back".to_owned(), json!({ "aliases": ["db"], "ipv4_address": "10.0.0.5" }))]);
-        assert_eq!((it.needs(), it.image()), (vec!["db".to_owned()], json!({ "repository": "busybox", "tag": "latest" })));
+        assert_eq!(
+            it.networks(),
+            [(
+                "back".to_owned(),
+                json!({ "aliases": ["db"], "ipv4_address": "10.0.0.5" })
+            )]
+        );
+        assert_eq!(
+            (it.needs(), it.image()),
+            (
+                vec!["db".to_owned()],
+                json!({ "repository": "busybox", "tag": "latest" })
+            )
+        );
     }
 }

@@ -61,14 +61,28 @@ impl Engine {
     /// # Errors
     ///
     /// If there is no such container, or the engine does not say.
-    pub async fn excerpt(&self, id: &str, excerpt: Excerpt) -> Result<impl Stream<Item = Result<Piece, Failure>> + Send + use<>, Failure> {
+    pub async fn excerpt(
+        &self,
+        id: &str,
+        excerpt: Excerpt,
+    ) -> Result<impl Stream<Item = Result<Piece, Failure>> + Send + use<>, Failure> {
         let query = [
             ("since", excerpt.since.unwrap_or_default().to_string()),
-            ("tail", excerpt.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string())),
+            (
+                "tail",
+                excerpt
+                    .tail
+                    .map_or_else(|| "all".to_owned(), |lines| lines.to_string()),
+            ),
             ("timestamps", excerpt.timestamps.to_string()),
         ];
-        let container = self.inspect(id).await?.ok_or_else(|| Failure::fatal(format!("the container {id} is gone")))?;
-        let pieces = self.client.logs(id, &query, (container.is_terminal(), excerpt.follow));
+        let container = self
+            .inspect(id)
+            .await?
+            .ok_or_else(|| Failure::fatal(format!("the container {id} is gone")))?;
+        let pieces = self
+            .client
+            .logs(id, &query, (container.is_terminal(), excerpt.follow));
         Ok(pieces.map_err(|error| failure(&error, "reading the log")))
     }
 
@@ -98,17 +112,34 @@ impl Engine {
             "AttachStderr": true,
         });
         let cannot = |error| failure(&error, "starting the command");
-        let made = self.client.create(&format!("/containers/{id}/exec"), &[], &config).await.map_err(cannot)?;
-        let (output, input) = self.client.attach(&made, command.terminal).await.map_err(cannot)?;
-        let output = output.map_err(|error| failure(&error, "reading what the command writes")).boxed();
-        Ok(Attached { id: made, output, input })
+        let made = self
+            .client
+            .create(&format!("/containers/{id}/exec"), &[], &config)
+            .await
+            .map_err(cannot)?;
+        let (output, input) = self
+            .client
+            .attach(&made, command.terminal)
+            .await
+            .map_err(cannot)?;
+        let output = output
+            .map_err(|error| failure(&error, "reading what the command writes"))
+            .boxed();
+        Ok(Attached {
+            id: made,
+            output,
+            input,
+        })
     }
 
     /// Tells a command how large its terminal is.
     pub async fn resize(&self, attached: &str, rows: u16, columns: u16) {
         // A command that ended meanwhile needs no size.
         let size = [("h", rows.to_string()), ("w", columns.to_string())];
-        let _ = self.client.send(&format!("/exec/{attached}/resize"), &size).await;
+        let _ = self
+            .client
+            .send(&format!("/exec/{attached}/resize"), &size)
+            .await;
     }
 
     /// The exit code of a command that ended.
@@ -120,12 +151,25 @@ impl Engine {
         let cannot = |error| failure(&error, "asking how the command ended");
         let asked = Instant::now();
         loop {
-            let found = self.client.mapping(&format!("/exec/{attached}/json"), &[]).await.map_err(cannot)?;
-            match found["ExitCode"].as_i64().filter(|_| found["Running"] != true) {
+            let found = self
+                .client
+                .mapping(&format!("/exec/{attached}/json"), &[])
+                .await
+                .map_err(cannot)?;
+            match found["ExitCode"]
+                .as_i64()
+                .filter(|_| found["Running"] != true)
+            {
                 Some(code) => return Ok(code),
                 // What it writes may come to its end a moment before it does.
-                None if asked.elapsed() < ENDING => tokio::time::sleep(Duration::from_millis(50)).await,
-                None => return Err(Failure::fatal("the command writes no more, and does not end")),
+                None if asked.elapsed() < ENDING => {
+                    tokio::time::sleep(Duration::from_millis(50)).await
+                }
+                None => {
+                    return Err(Failure::fatal(
+                        "the command writes no more, and does not end",
+                    ));
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Images that are built: the image type of the docker plugin 2.x, with a context, which it could not have.
+//! Images that are built: the image type of the docker plugin 2.x, with a context, which it could
+//! not have.
 
 use super::{
     connect::failure,
@@ -50,7 +51,11 @@ impl Said {
                 Some(*sum)
             });
             let count = dropped.take_while(|sum| *sum <= too_much).count();
-            self.size -= self.lines.drain(..count).map(|line| line.len()).sum::<usize>();
+            self.size -= self
+                .lines
+                .drain(..count)
+                .map(|line| line.len())
+                .sum::<usize>();
         }
     }
 }
@@ -83,32 +88,51 @@ impl Recipe {
             value if holds_call(value) => Ok(None),
             _ => Err(Fault::new("this must be a string").within(&[name.to_owned()])),
         };
-        let args = super::networks::texts(&config["build_args"]).filter(|_| !holds_call(&config["build_args"]));
+        let args = super::networks::texts(&config["build_args"])
+            .filter(|_| !holds_call(&config["build_args"]));
         if args.is_none() && !holds_call(&config["build_args"]) {
-            return Err(Fault::new("this must be a mapping to texts").within(&["build_args".to_owned()]));
+            return Err(
+                Fault::new("this must be a mapping to texts").within(&["build_args".to_owned()])
+            );
         }
         let recipe = Self {
             content: text("image_content")?,
             tag: text("tag")?.unwrap_or_default(),
             pull: config["pull_image"] == true,
             context: text("context")?,
-            args: args.and_then(|args| args.as_object().cloned()).unwrap_or_default(),
+            args: args
+                .and_then(|args| args.as_object().cloned())
+                .unwrap_or_default(),
             target: text("target")?,
         };
         if recipe.tag.is_empty() && !holds_call(&config["tag"]) {
-            return Err(Fault::new("an image needs a `tag`: the name that it gets").hint("tag: NAME:TAG"));
+            return Err(
+                Fault::new("an image needs a `tag`: the name that it gets").hint("tag: NAME:TAG")
+            );
         }
-        if let Some(fault) = Image::read(&json!({ "repository": recipe.tag })).err().and_then(|faults| faults.into_iter().next())
+        if let Some(fault) = Image::read(&json!({ "repository": recipe.tag }))
+            .err()
+            .and_then(|faults| faults.into_iter().next())
             && !recipe.tag.is_empty()
         {
-            return Err(Fault { path: vec!["tag".to_owned()], ..fault });
+            return Err(Fault {
+                path: vec!["tag".to_owned()],
+                ..fault
+            });
         }
         Ok(recipe)
     }
 
     /// What is known of an image that a run which died had built.
     pub(super) fn built(image: &Json, tag: &str) -> Outputs {
-        Outputs { set: properties(image, tag, Some("built by a run that was interrupted".into())), unset: Vec::new() }
+        Outputs {
+            set: properties(
+                image,
+                tag,
+                Some("built by a run that was interrupted".into()),
+            ),
+            unset: Vec::new(),
+        }
     }
 
     fn builds(&self) -> bool {
@@ -127,61 +151,152 @@ pub(super) fn shown(config: &Json) -> String {
 }
 
 impl Engine {
-    /// Builds the image, or pulls it if that is asked for. What was there before is not ours to remove.
-    pub(super) async fn build(&self, call: &Call, config: &Json, folder: &str, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+    /// Builds the image, or pulls it if that is asked for. What was there before is not ours to
+    /// remove.
+    pub(super) async fn build(
+        &self,
+        call: &Call,
+        config: &Json,
+        folder: &str,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
         let recipe = Recipe::read(config).map_err(|fault| super::containers::refused(&[fault]))?;
         if recipe.builds() {
-            return self.build_recipe(call, &recipe, Path::new(folder), progress).await;
+            return self
+                .build_recipe(call, &recipe, Path::new(folder), progress)
+                .await;
         }
         let there = self.image(&recipe.tag).await?;
-        if let (Some(found), _) | (None, Some(found)) = (&there, there.as_ref().filter(|_| !recipe.pull)) {
-            return Ok(Outputs { set: properties(found, &recipe.tag, None), unset: Vec::new() });
+        if let (Some(found), _) | (None, Some(found)) =
+            (&there, there.as_ref().filter(|_| !recipe.pull))
+        {
+            return Ok(Outputs {
+                set: properties(found, &recipe.tag, None),
+                unset: Vec::new(),
+            });
         }
         if !recipe.pull {
-            let message = format!("image {} is not there, and nothing says how to make it", recipe.tag);
-            return Err(Failure::fatal(message).hint("`image_content` is a Dockerfile, `pull_image: true` pulls the image"));
+            let message = format!(
+                "image {} is not there, and nothing says how to make it",
+                recipe.tag
+            );
+            return Err(Failure::fatal(message)
+                .hint("`image_content` is a Dockerfile, `pull_image: true` pulls the image"));
         }
         let image = json!({ "repository": recipe.tag });
-        self.ensure_image(&Wanted { image: &image, folder, fallback: &call.instance }, call, progress).await?;
+        self.ensure_image(
+            &Wanted {
+                image: &image,
+                folder,
+                fallback: &call.instance,
+            },
+            call,
+            progress,
+        )
+        .await?;
         let found = self.image(&recipe.tag).await?.unwrap_or_default();
-        Ok(Outputs { set: properties(&found, &recipe.tag, Some("Image was pull".into())), unset: Vec::new() })
+        Ok(Outputs {
+            set: properties(&found, &recipe.tag, Some("Image was pull".into())),
+            unset: Vec::new(),
+        })
     }
 
-    async fn build_recipe(&self, call: &Call, recipe: &Recipe, folder: &Path, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+    async fn build_recipe(
+        &self,
+        call: &Call,
+        recipe: &Recipe,
+        folder: &Path,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
         let dockerfile = match &recipe.content {
             Some(content) => Some(dockerfile(content, folder, call, progress).await?),
             None => None,
         };
-        let context = recipe.context.as_ref().map(|context| path_of(context, folder));
+        let context = recipe
+            .context
+            .as_ref()
+            .map(|context| path_of(context, folder));
         let labels = json!({ (label::BUILT_FOR): call.deployment });
-        let mut query = vec![("t", recipe.tag.clone()), ("labels", labels.to_string()), ("forcerm", "1".to_owned())];
+        let mut query = vec![
+            ("t", recipe.tag.clone()),
+            ("labels", labels.to_string()),
+            ("forcerm", "1".to_owned()),
+        ];
         query.extend(dockerfile.as_ref().map(|_| ("dockerfile", NAME.to_owned())));
-        query.extend((!recipe.args.is_empty()).then(|| ("buildargs", Json::Object(recipe.args.clone()).to_string())));
+        query.extend(
+            (!recipe.args.is_empty())
+                .then(|| ("buildargs", Json::Object(recipe.args.clone()).to_string())),
+        );
         query.extend(recipe.target.clone().map(|target| ("target", target)));
         progress(Progress::Note(format!("building {}", recipe.tag)));
-        let body = images::stream_of(move |out| write_context(context.as_deref(), dockerfile.as_deref(), out));
-        let mut lines = std::pin::pin!(self.client.lines_within(SILENCE, "/build", &query, None, Some(Box::pin(body))));
+        let body = images::stream_of(move |out| {
+            write_context(context.as_deref(), dockerfile.as_deref(), out)
+        });
+        let mut lines = std::pin::pin!(self.client.lines_within(
+            SILENCE,
+            "/build",
+            &query,
+            None,
+            Some(Box::pin(body))
+        ));
         let mut said = Said::default();
         while let Some(line) = lines.next().await {
-            let line = line.map_err(|error| cannot_build(&failure(&error, &format!("image {} cannot be built", recipe.tag)), &said))?;
-            let text = line["stream"].as_str().or_else(|| line["status"].as_str()).unwrap_or_default();
+            let line = line.map_err(|error| {
+                cannot_build(
+                    &failure(&error, &format!("image {} cannot be built", recipe.tag)),
+                    &said,
+                )
+            })?;
+            let text = line["stream"]
+                .as_str()
+                .or_else(|| line["status"].as_str())
+                .unwrap_or_default();
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
                 progress(Progress::Note(line.trim().to_owned()));
                 said.push(line.trim_end());
             }
         }
         let found = self.image(&recipe.tag).await?;
-        let found = found.ok_or_else(|| Failure::fatal(format!("image {} is not there although the engine built it", recipe.tag)))?;
-        Ok(Outputs { set: properties(&found, &recipe.tag, Some(said.lines.join("\n").into())), unset: Vec::new() })
+        let found = found.ok_or_else(|| {
+            Failure::fatal(format!(
+                "image {} is not there although the engine built it",
+                recipe.tag
+            ))
+        })?;
+        Ok(Outputs {
+            set: properties(&found, &recipe.tag, Some(said.lines.join("\n").into())),
+            unset: Vec::new(),
+        })
     }
 
-    /// Removes the image if it was built or pulled for the instance: one that was there before is kept.
+    /// Removes the image if it was built or pulled for the instance: one that was there before is
+    /// kept.
     pub(super) async fn remove_image(&self, call: &Call) -> Result<Outputs, Failure> {
-        let done = || Ok(Outputs { unset: ["build_result", "image", "image_id"].map(str::to_owned).to_vec(), ..Outputs::default() });
+        let done = || {
+            Ok(Outputs {
+                unset: ["build_result", "image", "image_id"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                ..Outputs::default()
+            })
+        };
         let brought = call.properties.contains_key("build_result");
-        let Some(tag) = call.properties.get("image_tag").and_then(Json::as_str).filter(|_| brought) else { return done() };
-        match self.client.delete(&format!("/images/{}", in_path(tag)), &[]).await {
-            Err(error) if !matches!(super::connect::status(&error), Some(404 | 409)) => Err(failure(&error, "removing the image")),
+        let Some(tag) = call
+            .properties
+            .get("image_tag")
+            .and_then(Json::as_str)
+            .filter(|_| brought)
+        else {
+            return done();
+        };
+        match self
+            .client
+            .delete(&format!("/images/{}", in_path(tag)), &[])
+            .await
+        {
+            Err(error) if !matches!(super::connect::status(&error), Some(404 | 409)) => {
+                Err(failure(&error, "removing the image"))
+            }
             _ => done(),
         }
     }
@@ -189,36 +304,73 @@ impl Engine {
 
 /// The context on this machine that an image is built from, if it is known by now.
 pub(super) fn files_of(config: &Json, folder: &Path) -> Vec<Need> {
-    let Ok(recipe) = Recipe::read(config) else { return Vec::new() };
-    let context = recipe.context.map(|context| Need::Folder(path_of(&context, folder)));
-    let dockerfile = recipe.content.filter(|content| is_named(content) && !is_url(content));
-    context.into_iter().chain(dockerfile.map(|content| Need::File(path_of(&content, folder)))).collect()
+    let Ok(recipe) = Recipe::read(config) else {
+        return Vec::new();
+    };
+    let context = recipe
+        .context
+        .map(|context| Need::Folder(path_of(&context, folder)));
+    let dockerfile = recipe
+        .content
+        .filter(|content| is_named(content) && !is_url(content));
+    context
+        .into_iter()
+        .chain(dockerfile.map(|content| Need::File(path_of(&content, folder))))
+        .collect()
 }
 
 /// Whether a Dockerfile is named, and not written out.
 fn is_named(content: &str) -> bool {
-    !content.contains('\n') && !content.contains("\\n") && !content.trim_start().to_uppercase().starts_with("FROM ")
+    !content.contains('\n')
+        && !content.contains("\\n")
+        && !content.trim_start().to_uppercase().starts_with("FROM ")
 }
 
 /// Name of the Dockerfile beside the context; no file of the context has it.
 const NAME: &str = ".dockctl.Dockerfile";
 
 fn properties(image: &Json, tag: &str, result: Option<Json>) -> JsonMap<String, Json> {
-    let known = [("image_id", image["Id"].clone()), ("image", image.clone()), ("image_tag", tag.into())];
+    let known = [
+        ("image_id", image["Id"].clone()),
+        ("image", image.clone()),
+        ("image_tag", tag.into()),
+    ];
     let result = result.map(|result| ("build_result", result));
-    known.into_iter().chain(result).map(|(name, value)| (name.to_owned(), value)).collect()
+    known
+        .into_iter()
+        .chain(result)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 fn cannot_build(failure: &Failure, said: &Said) -> Failure {
     let last = &said.lines[said.lines.len().saturating_sub(LINES)..];
-    let lines = last.iter().map(|line| format!("\n    | {}", shortened(line, LINE))).collect::<String>();
-    Failure { message: format!("{}{lines}", failure.message), recoverable: false, ..failure.clone() }
+    let lines = last
+        .iter()
+        .map(|line| format!("\n    | {}", shortened(line, LINE)))
+        .collect::<String>();
+    Failure {
+        message: format!("{}{lines}", failure.message),
+        recoverable: false,
+        ..failure.clone()
+    }
 }
 
-/// The Dockerfile: from an address, from a file, or the text itself, in which `\n` may stand for a line break.
-async fn dockerfile(content: &str, folder: &Path, call: &Call, progress: ProgressSink<'_>) -> Result<String, Failure> {
+/// The Dockerfile: from an address, from a file, or the text itself, in which `\n` may stand for a
+/// line break.
+async fn dockerfile(
+    content: &str,
+    folder: &Path,
+    call: &Call,
+    progress: ProgressSink<'_>,
+) -> Result<String, Failure> {
     let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| Failure::fatal(format!("the Dockerfile {} cannot be read: {error}", path.display())))
+        std::fs::read_to_string(path).map_err(|error| {
+            Failure::fatal(format!(
+                "the Dockerfile {} cannot be read: {error}",
+                path.display()
+            ))
+        })
     };
     if is_url(content) {
         let file = images::download(content, DOCKERFILE, &call.stop, progress).await?;
@@ -236,8 +388,13 @@ async fn dockerfile(content: &str, folder: &Path, call: &Call, progress: Progres
     Ok(content.replace("\\n", "\n"))
 }
 
-/// The archive that the engine builds from: the folder without what its `.dockerignore` names, and the Dockerfile.
-fn write_context(context: Option<&Path>, dockerfile: Option<&str>, out: &mut dyn io::Write) -> io::Result<()> {
+/// The archive that the engine builds from: the folder without what its `.dockerignore` names, and
+/// the Dockerfile.
+fn write_context(
+    context: Option<&Path>,
+    dockerfile: Option<&str>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     let mut builder = tar::Builder::new(out);
     builder.follow_symlinks(false);
     if let Some(folder) = context {
@@ -253,7 +410,12 @@ fn write_context(context: Option<&Path>, dockerfile: Option<&str>, out: &mut dyn
     builder.finish()
 }
 
-fn add(builder: &mut tar::Builder<&mut dyn io::Write>, root: &Path, inside: &Path, ignored: &Ignored) -> io::Result<()> {
+fn add(
+    builder: &mut tar::Builder<&mut dyn io::Write>,
+    root: &Path,
+    inside: &Path,
+    ignored: &Ignored,
+) -> io::Result<()> {
     let mut entries: Vec<_> = std::fs::read_dir(root.join(inside))?.collect::<io::Result<_>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
@@ -280,21 +442,39 @@ struct Ignored {
 impl Ignored {
     fn read(folder: &Path) -> Self {
         let text = std::fs::read_to_string(folder.join(".dockerignore")).unwrap_or_default();
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let pattern = |line: &str| {
-            let (kept, pattern) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest));
+            let (kept, pattern) = line
+                .strip_prefix('!')
+                .map_or((false, line), |rest| (true, rest));
             let pattern = pattern.trim().trim_start_matches("./").trim_matches('/');
             Some((kept, glob::Pattern::new(pattern).ok()?))
         };
-        Self { patterns: lines.filter_map(pattern).collect() }
+        Self {
+            patterns: lines.filter_map(pattern).collect(),
+        }
     }
 
     fn holds(&self, path: &Path) -> bool {
-        let options = glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: false,
+        };
         // A pattern that fits a folder fits everything in it.
-        let fits =
-            |pattern: &glob::Pattern| path.ancestors().any(|part| !part.as_os_str().is_empty() && pattern.matches_path_with(part, options));
-        self.patterns.iter().rev().find(|(_, pattern)| fits(pattern)).is_some_and(|(kept, _)| !kept)
+        let fits = |pattern: &glob::Pattern| {
+            path.ancestors().any(|part| {
+                !part.as_os_str().is_empty() && pattern.matches_path_with(part, options)
+            })
+        };
+        self.patterns
+            .iter()
+            .rev()
+            .find(|(_, pattern)| fits(pattern))
+            .is_some_and(|(kept, _)| !kept)
     }
 }
 
@@ -304,10 +484,19 @@ mod tests {
 
     #[test]
     fn a_recipe_says_what_it_needs() {
-        let recipe = Recipe::read(&json!({ "image_content": "FROM x", "tag": "a:1", "build_args": { "N": 1 } })).unwrap();
+        let recipe = Recipe::read(
+            &json!({ "image_content": "FROM x", "tag": "a:1", "build_args": { "N": 1 } }),
+        )
+        .unwrap();
         assert_eq!((recipe.builds(), &recipe.args["N"]), (true, &json!("1")));
-        assert_eq!(shown(&json!({ "tag": "a:1", "context": "." })), "build image a:1");
-        assert_eq!(shown(&json!({ "tag": "a:1", "pull_image": true })), "bring image a:1");
+        assert_eq!(
+            shown(&json!({ "tag": "a:1", "context": "." })),
+            "build image a:1"
+        );
+        assert_eq!(
+            shown(&json!({ "tag": "a:1", "pull_image": true })),
+            "bring image a:1"
+        );
         assert!(Recipe::read(&json!({ "image_content": "FROM x" })).is_err());
         assert!(Recipe::read(&json!({ "tag": "a", "build_args": [1] })).is_err());
     }
@@ -328,7 +517,11 @@ mod tests {
         let mut out = Vec::new();
         write_context(Some(folder.path()), Some("FROM scratch"), &mut out).unwrap();
         let mut archive = tar::Archive::new(&out[..]);
-        let names: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
         assert_eq!(names, [".dockerignore", "app", "keep.log", NAME]);
     }
 }

@@ -17,7 +17,10 @@ impl Container {
     }
 
     pub(super) fn flag(&self, pointer: &str) -> bool {
-        self.json.pointer(pointer).and_then(Json::as_bool).unwrap_or(false)
+        self.json
+            .pointer(pointer)
+            .and_then(Json::as_bool)
+            .unwrap_or(false)
     }
 
     pub(super) fn id(&self) -> String {
@@ -39,7 +42,8 @@ impl Container {
 
     /// When it was started, if it ever was.
     pub(super) fn started_at(&self) -> Option<&str> {
-        self.text("/State/StartedAt").filter(|at| !at.is_empty() && !at.starts_with("0001"))
+        self.text("/State/StartedAt")
+            .filter(|at| !at.is_empty() && !at.starts_with("0001"))
     }
 
     /// The same in milliseconds since 1970 UTC, by the engine's clock.
@@ -65,20 +69,43 @@ impl Container {
 
     /// What the health check said, oldest first: a line for each time, cut.
     pub(super) fn health_log(&self) -> Vec<String> {
-        let log = self.json.pointer("/State/Health/Log").and_then(Json::as_array);
+        let log = self
+            .json
+            .pointer("/State/Health/Log")
+            .and_then(Json::as_array);
         let line = |check: &Json| {
-            let said = shortened(&check["Output"].as_str().unwrap_or_default().trim().replace('\n', " "), SAID);
-            format!("exit code {}{}{said}", check["ExitCode"], if said.is_empty() { "" } else { ": " })
+            let said = shortened(
+                &check["Output"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .trim()
+                    .replace('\n', " "),
+                SAID,
+            );
+            format!(
+                "exit code {}{}{said}",
+                check["ExitCode"],
+                if said.is_empty() { "" } else { ": " }
+            )
         };
         log.into_iter().flatten().map(line).collect()
     }
 
     /// Published ports, as `8080→80/tcp`.
     pub(super) fn published(&self) -> Vec<String> {
-        let ports = self.json.pointer("/NetworkSettings/Ports").and_then(Json::as_object);
+        let ports = self
+            .json
+            .pointer("/NetworkSettings/Ports")
+            .and_then(Json::as_object);
         let of = |(inner, bindings): (&String, &Json)| {
-            let outer = bindings.as_array().into_iter().flatten().filter_map(|binding| binding["HostPort"].as_str());
-            outer.map(|outer| format!("{outer}→{inner}")).collect::<Vec<_>>()
+            let outer = bindings
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|binding| binding["HostPort"].as_str());
+            outer
+                .map(|outer| format!("{outer}→{inner}"))
+                .collect::<Vec<_>>()
         };
         let mut all: Vec<String> = ports.into_iter().flatten().flat_map(of).collect();
         all.sort();
@@ -86,11 +113,19 @@ impl Container {
         all
     }
 
-    /// The properties that blueprints of the original read: `network_settings`, and `ports` out of it.
+    /// The properties that blueprints of the original read: `network_settings`, and `ports` out of
+    /// it.
     pub(super) fn network_properties(&self) -> JsonMap<String, Json> {
-        let settings = self.json.get("NetworkSettings").cloned().unwrap_or_default();
+        let settings = self
+            .json
+            .get("NetworkSettings")
+            .cloned()
+            .unwrap_or_default();
         let ports = settings.get("Ports").cloned().unwrap_or_default();
-        JsonMap::from_iter([("network_settings".to_owned(), settings), ("ports".to_owned(), ports)])
+        JsonMap::from_iter([
+            ("network_settings".to_owned(), settings),
+            ("ports".to_owned(), ports),
+        ])
     }
 }
 
@@ -105,7 +140,8 @@ pub(super) fn plain_name(name: &str) -> String {
     name.strip_prefix('/').unwrap_or(name).to_owned()
 }
 
-/// The rule of the engine. Names go into paths as they are, so anything else could hit another path.
+/// The rule of the engine. Names go into paths as they are, so anything else could hit another
+/// path.
 pub(super) fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     let rest = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);

@@ -16,7 +16,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    backend::{Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, Places, ProgressSink},
+    backend::{
+        Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, Places, ProgressSink,
+    },
     digest::keyed,
     model::{Deployment, Instance},
 };
@@ -47,12 +49,13 @@ pub(super) mod label {
     pub(in super::super) const AUTHOR: &str = "dockctl.author";
     /// Which state folder's key the digests were made with.
     pub(in super::super) const KEY: &str = "dockctl.key";
-    /// Keyed digest over the name and the other labels that say whose the object is: labels can be copied, this cannot
-    /// be made for another name.
+    /// Keyed digest over the name and the other labels that say whose the object is: labels can be
+    /// copied, this cannot be made for another name.
     pub(in super::super) const SEAL: &str = "dockctl.seal";
     /// Digest of the tarball that an image was imported from.
     pub(in super::super) const SOURCE: &str = "dockctl.source";
-    /// Deployment that an image was built for. Containers inherit labels of their images: those of containers would lie.
+    /// Deployment that an image was built for. Containers inherit labels of their images: those of
+    /// containers would lie.
     pub(in super::super) const BUILT_FOR: &str = "dockctl.built-for";
     /// Keyed digest of the address that an imported image was fetched from.
     pub(in super::super) const FROM: &str = "dockctl.from";
@@ -89,7 +92,11 @@ impl Engine {
     /// # Errors
     ///
     /// If there is none, within three seconds.
-    pub async fn connect(host: &Host, author: &Author, taken_over: &TakenOver) -> Result<Self, ConnectError> {
+    pub async fn connect(
+        host: &Host,
+        author: &Author,
+        taken_over: &TakenOver,
+    ) -> Result<Self, ConnectError> {
         Ok(Self {
             client: Client::connect(host).await?,
             author: author.clone(),
@@ -111,16 +118,28 @@ impl Engine {
         if !is_name(id) {
             return Ok(None);
         }
-        let found = self.client.object(ObjectKind::Container, id).await.map_err(|error| failure(&error, "looking at the container"))?;
+        let found = self
+            .client
+            .object(ObjectKind::Container, id)
+            .await
+            .map_err(|error| failure(&error, "looking at the container"))?;
         Ok(found.map(|json| Container { json }))
     }
 
-    async fn object(&self, container: &Container, deployment: &Deployment, places: &Places, engine: &str) -> Result<Object, Failure> {
+    async fn object(
+        &self,
+        container: &Container,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+    ) -> Result<Object, Failure> {
         let names_it = names_deployment(container.labels(), &deployment.name, &deployment.id);
         let instance = container.label(label::INSTANCE).filter(|_| names_it);
         // Labels can be copied, and names changed: the record knows the id, or the seal fits.
         let is_mine = match instance {
-            Some(instance) if has_known(places, instance) => is_known(places, instance, &container.id()),
+            Some(instance) if has_known(places, instance) => {
+                is_known(places, instance, &container.id())
+            }
             Some(_) => self.is_proven(container).await?,
             None => false,
         };
@@ -129,7 +148,9 @@ impl Engine {
             as_declared: self.is_as_declared(deployment, instance, container.labels()),
         });
         let shown = match &owner {
-            Some(owner) if self.is_by_another(container.labels()) => Some(self.shown(container, deployment, &owner.instance).await?),
+            Some(owner) if self.is_by_another(container.labels()) => {
+                Some(self.shown(container, deployment, &owner.instance).await?)
+            }
             _ => None,
         };
         let bears_name = container.label(label::DEPLOYMENT) == Some(&deployment.name);
@@ -138,9 +159,15 @@ impl Engine {
             kind: ObjectKind::Container,
             id: container.id(),
             name: container.name(),
-            image: container.text("/Config/Image").unwrap_or_default().to_owned(),
+            image: container
+                .text("/Config/Image")
+                .unwrap_or_default()
+                .to_owned(),
             state: container.state(),
-            health: container.text("/State/Health/Status").filter(|status| !status.is_empty() && *status != "none").map(str::to_owned),
+            health: container
+                .text("/State/Health/Status")
+                .filter(|status| !status.is_empty() && *status != "none")
+                .map(str::to_owned),
             started_at: container.started_at().map(str::to_owned),
             exit_code: container
                 .started_at()
@@ -149,7 +176,10 @@ impl Engine {
             ports: container.published(),
             properties: container.network_properties(),
             is_claimed,
-            drift: owner.as_ref().map(|owner| drift(deployment, &owner.instance, container)).unwrap_or_default(),
+            drift: owner
+                .as_ref()
+                .map(|owner| drift(deployment, &owner.instance, container))
+                .unwrap_or_default(),
             owner,
             engine: engine.to_owned(),
             shown: shown.map(Box::new),
@@ -158,9 +188,18 @@ impl Engine {
     }
 
     /// What there is to compare of a container that another state directory made.
-    async fn shown(&self, container: &Container, deployment: &Deployment, instance: &str) -> Result<Shown, Failure> {
-        let image = self.image(container.text("/Image").unwrap_or_default()).await?;
-        let node = deployment.instance(instance).and_then(|instance| deployment.node(instance));
+    async fn shown(
+        &self,
+        container: &Container,
+        deployment: &Deployment,
+        instance: &str,
+    ) -> Result<Shown, Failure> {
+        let image = self
+            .image(container.text("/Image").unwrap_or_default())
+            .await?;
+        let node = deployment
+            .instance(instance)
+            .and_then(|instance| deployment.node(instance));
         let declared = node.map(declared_image).unwrap_or_default();
         let folder = deployment.blueprint.parent().unwrap_or(Path::new("."));
         let is_made_of = match &image {
@@ -176,19 +215,36 @@ impl Engine {
             },
         };
         let mut peers = Vec::new();
-        let modes = ["NetworkMode", "PidMode", "IpcMode"].map(|mode| container.json["HostConfig"][mode].as_str().unwrap_or_default());
-        for id in modes.into_iter().filter_map(|mode| mode.strip_prefix("container:")) {
-            peers.extend(self.inspect(id).await?.map(|peer| (id.to_owned(), peer.name())));
+        let modes = ["NetworkMode", "PidMode", "IpcMode"].map(|mode| {
+            container.json["HostConfig"][mode]
+                .as_str()
+                .unwrap_or_default()
+        });
+        for id in modes
+            .into_iter()
+            .filter_map(|mode| mode.strip_prefix("container:"))
+        {
+            peers.extend(
+                self.inspect(id)
+                    .await?
+                    .map(|peer| (id.to_owned(), peer.name())),
+            );
         }
         let known = self.description.borrow().clone();
         let engine = match known {
             Some(known) => known,
-            None => self.client.mapping("/info", &[]).await.map_err(|error| failure(&error, "asking the engine about itself"))?,
+            None => self
+                .client
+                .mapping("/info", &[])
+                .await
+                .map_err(|error| failure(&error, "asking the engine about itself"))?,
         };
         *self.description.borrow_mut() = Some(engine.clone());
         Ok(Shown {
             object: container.json.clone(),
-            image: image.map(|image| image["Config"].clone()).unwrap_or_default(),
+            image: image
+                .map(|image| image["Config"].clone())
+                .unwrap_or_default(),
             wanted_image,
             engine,
             is_podman: self.client.is_podman(),
@@ -198,29 +254,57 @@ impl Engine {
         })
     }
 
-    /// Whether an object with these labels was made from what the deployment declares for an instance. The digests of another state
-    /// directory have another key: then it counts as such until it is compared.
+    /// Whether an object with these labels was made from what the deployment declares for an
+    /// instance. The digests of another state directory have another key: then it counts as such
+    /// until it is compared.
     fn is_as_declared(&self, deployment: &Deployment, instance: &str, labels: &Json) -> bool {
-        self.is_by_another(labels) || self.declared(deployment, instance).is_none_or(|spec| labels[label::SPEC] == spec.as_str())
+        self.is_by_another(labels)
+            || self
+                .declared(deployment, instance)
+                .is_none_or(|spec| labels[label::SPEC] == spec.as_str())
     }
 
     /// Whether labels were made with the key of another state directory.
     fn is_by_another(&self, labels: &Json) -> bool {
-        labels[label::KEY].as_str().is_some_and(|key| key != self.key_id())
+        labels[label::KEY]
+            .as_str()
+            .is_some_and(|key| key != self.key_id())
     }
 
     /// Digest of what the deployment declares for an instance; none if it does not have it.
     fn declared(&self, deployment: &Deployment, instance: &str) -> Option<String> {
         let instance = deployment.instance(instance)?;
-        let node = deployment.node(instance).filter(|node| kind(node).is_some())?;
+        let node = deployment
+            .node(instance)
+            .filter(|node| kind(node).is_some())?;
         Some(self.digest(&declaration(deployment, instance, node)))
     }
 }
 
 impl Engine {
-    pub(super) async fn perform(&self, action: &Action, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+    pub(super) async fn perform(
+        &self,
+        action: &Action,
+        call: &Call,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
         match action {
-            Action::Image { image, folder, fallback } => self.ensure_image(&Wanted { image, folder, fallback }, call, progress).await,
+            Action::Image {
+                image,
+                folder,
+                fallback,
+            } => {
+                self.ensure_image(
+                    &Wanted {
+                        image,
+                        folder,
+                        fallback,
+                    },
+                    call,
+                    progress,
+                )
+                .await
+            }
             Action::Build { image, folder } => self.build(call, image, folder, progress).await,
             Action::RemoveImage => self.remove_image(call).await,
             Action::Create(creation) => self.create(call, creation).await,
@@ -232,14 +316,26 @@ impl Engine {
             Action::PutBack => self.put_back(call).await,
             Action::Adjust { body, .. } => self.adjust(call, body).await,
             Action::Rename { name } => {
-                let renamed = self.rename(&known_id(call)?, name.as_str().unwrap_or_default()).await;
+                let renamed = self
+                    .rename(&known_id(call)?, name.as_str().unwrap_or_default())
+                    .await;
                 renamed.map(|()| Outputs::default())
             }
             Action::Connect { network, endpoint } => {
-                self.connect_network(call, &Attachment { network: network.clone(), endpoint: endpoint.clone() }).await
+                self.connect_network(
+                    call,
+                    &Attachment {
+                        network: network.clone(),
+                        endpoint: endpoint.clone(),
+                    },
+                )
+                .await
             }
             Action::Start { .. } => self.start(call).await,
-            Action::Wait { processes, interval } => self.wait(call, processes, interval, progress).await,
+            Action::Wait {
+                processes,
+                interval,
+            } => self.wait(call, processes, interval, progress).await,
             Action::WaitFor { condition } => self.wait_for(call, condition, progress).await,
             Action::Follow => self.follow(call, progress).await,
             Action::Endure => self.endure(call).await,
@@ -252,13 +348,22 @@ impl Engine {
             Action::CreateNetwork(making) => self.create_network(call, making).await,
             Action::RemoveNetwork => self.remove_network(call).await,
             Action::CreateVolume(making) => self.create_volume(call, making).await,
-            Action::RemoveVolume { keep, made_by } => self.remove_volume(call, keep, made_by.as_deref()).await,
+            Action::RemoveVolume { keep, made_by } => {
+                self.remove_volume(call, keep, made_by.as_deref()).await
+            }
         }
     }
 
     /// Adds the labels that say for whom an object is made.
-    pub(super) fn add_labels(&self, body: &mut Json, call: &Call, declaration: &str, (record, name): (&Json, &str)) {
-        let mut labels: JsonMap<String, Json> = body["Labels"].as_object().cloned().unwrap_or_default();
+    pub(super) fn add_labels(
+        &self,
+        body: &mut Json,
+        call: &Call,
+        declaration: &str,
+        (record, name): (&Json, &str),
+    ) {
+        let mut labels: JsonMap<String, Json> =
+            body["Labels"].as_object().cloned().unwrap_or_default();
         for (name, value) in [
             (label::DEPLOYMENT, call.deployment.as_str()),
             (label::DEPLOYMENT_ID, &call.deployment_id),
@@ -283,25 +388,52 @@ impl Engine {
     }
 
     /// What this engine has of a deployment, and what stands where it wants to be.
-    pub(super) async fn objects(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
+    pub(super) async fn objects(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+    ) -> Result<Vec<Object>, Failure> {
         let mut objects = self.containers(deployment, places, engine).await?;
-        let has = |wanted: ObjectKind| deployment.nodes.values().any(|node| kind(node) == Some(wanted));
+        let has = |wanted: ObjectKind| {
+            deployment
+                .nodes
+                .values()
+                .any(|node| kind(node) == Some(wanted))
+        };
         if has(ObjectKind::Network) {
-            objects.extend(self.plain(deployment, places, engine, ObjectKind::Network).await?);
+            objects.extend(
+                self.plain(deployment, places, engine, ObjectKind::Network)
+                    .await?,
+            );
         }
         if has(ObjectKind::Volume) {
-            objects.extend(self.plain(deployment, places, engine, ObjectKind::Volume).await?);
+            objects.extend(
+                self.plain(deployment, places, engine, ObjectKind::Volume)
+                    .await?,
+            );
         }
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
     }
 
-    async fn containers(&self, deployment: &Deployment, places: &Places, engine: &str) -> Result<Vec<Object>, Failure> {
-        let listed = self.client.list(ObjectKind::Container, &[("all", "true".to_owned())]).await;
+    async fn containers(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+    ) -> Result<Vec<Object>, Failure> {
+        let listed = self
+            .client
+            .list(ObjectKind::Container, &[("all", "true".to_owned())])
+            .await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
         // The record can know an adopted container that is wanted under another name by now.
         let known = places.values().filter_map(|place| place.object.clone());
-        let wanted = wanted_names(deployment, ObjectKind::Container).into_iter().chain(known).collect();
+        let wanted = wanted_names(deployment, ObjectKind::Container)
+            .into_iter()
+            .chain(known)
+            .collect();
         let relevant = listed
             .iter()
             .filter(|container| is_relevant(container, &deployment.name, &wanted))
@@ -315,52 +447,111 @@ impl Engine {
         Ok(objects)
     }
 
-    /// The instance that a network or volume belongs to. A volume outlives its instance, and the journal of it: one that is sealed
-    /// belongs to the instance that has its name now.
-    fn plain_owner(&self, found: &Json, deployment: &Deployment, places: &Places, kind: ObjectKind, id: &str) -> Option<String> {
+    /// The instance that a network or volume belongs to. A volume outlives its instance, and the
+    /// journal of it: one that is sealed belongs to the instance that has its name now.
+    fn plain_owner(
+        &self,
+        found: &Json,
+        deployment: &Deployment,
+        places: &Places,
+        kind: ObjectKind,
+        id: &str,
+    ) -> Option<String> {
         let labels = &found["Labels"];
         if labels[label::DEPLOYMENT] != deployment.name.as_str() {
             return None;
         }
         let names_it = names_deployment(labels, &deployment.name, &deployment.id);
-        if let Some((instance, _)) = places.iter().find(|(_, place)| names_it && place.object.as_deref() == Some(id)) {
+        if let Some((instance, _)) = places
+            .iter()
+            .find(|(_, place)| names_it && place.object.as_deref() == Some(id))
+        {
             return Some(instance.clone());
         }
         if !self.is_proven_as(found, kind) {
             return None;
         }
-        let is_volume = |it: &Instance| deployment.node(it).and_then(super::kind) == Some(ObjectKind::Volume);
-        let has_name = |it: &Instance| wanted_name(deployment, it).as_deref() == found["Name"].as_str();
-        let by_name = |it: &&Instance| is_volume(it) && labels[label::NODE] == it.node.as_str() && has_name(it);
+        let is_volume =
+            |it: &Instance| deployment.node(it).and_then(super::kind) == Some(ObjectKind::Volume);
+        let has_name =
+            |it: &Instance| wanted_name(deployment, it).as_deref() == found["Name"].as_str();
+        let by_name = |it: &&Instance| {
+            is_volume(it) && labels[label::NODE] == it.node.as_str() && has_name(it)
+        };
         let instance = match kind {
             ObjectKind::Volume => {
-                let labelled = || deployment.instances.iter().find(|it| labels[label::INSTANCE] == it.id.as_str());
-                deployment.instances.iter().find(by_name).or_else(labelled).map(|it| it.id.clone())
+                let labelled = || {
+                    deployment
+                        .instances
+                        .iter()
+                        .find(|it| labels[label::INSTANCE] == it.id.as_str())
+                };
+                deployment
+                    .instances
+                    .iter()
+                    .find(by_name)
+                    .or_else(labelled)
+                    .map(|it| it.id.clone())
             }
-            _ => labels[label::INSTANCE].as_str().map(str::to_owned).filter(|_| names_it),
+            _ => labels[label::INSTANCE]
+                .as_str()
+                .map(str::to_owned)
+                .filter(|_| names_it),
         };
         instance.filter(|instance| !has_known(places, instance))
     }
 
     /// Networks or volumes: a list tells everything of them.
-    async fn plain(&self, deployment: &Deployment, places: &Places, engine: &str, kind: ObjectKind) -> Result<Vec<Object>, Failure> {
-        let listed = self.client.list(kind, &[]).await.map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
+    async fn plain(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+        kind: ObjectKind,
+    ) -> Result<Vec<Object>, Failure> {
+        let listed = self
+            .client
+            .list(kind, &[])
+            .await
+            .map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
         let wanted = wanted_names(deployment, kind);
         let relevant = |found: &&Json| {
-            let is = |field: &str| found[field].as_str().is_some_and(|text| wanted.contains(text));
+            let is = |field: &str| {
+                found[field]
+                    .as_str()
+                    .is_some_and(|text| wanted.contains(text))
+            };
             found["Labels"][label::DEPLOYMENT] == deployment.name.as_str() || is("Name") || is("Id")
         };
-        Ok(listed.iter().filter(relevant).map(|found| self.plain_object(found, deployment, places, engine, kind)).collect())
+        Ok(listed
+            .iter()
+            .filter(relevant)
+            .map(|found| self.plain_object(found, deployment, places, engine, kind))
+            .collect())
     }
 
-    fn plain_object(&self, found: &Json, deployment: &Deployment, places: &Places, engine: &str, kind: ObjectKind) -> Object {
+    fn plain_object(
+        &self,
+        found: &Json,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+        kind: ObjectKind,
+    ) -> Object {
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-        let id = if kind == ObjectKind::Volume { text("Name") } else { text("Id") };
-        let owner = self.plain_owner(found, deployment, places, kind, &id).map(|instance| Owner {
-            // What is in a volume is worth more than what it was made from.
-            as_declared: kind == ObjectKind::Volume || self.is_as_declared(deployment, &instance, &found["Labels"]),
-            instance,
-        });
+        let id = if kind == ObjectKind::Volume {
+            text("Name")
+        } else {
+            text("Id")
+        };
+        let owner = self
+            .plain_owner(found, deployment, places, kind, &id)
+            .map(|instance| Owner {
+                // What is in a volume is worth more than what it was made from.
+                as_declared: kind == ObjectKind::Volume
+                    || self.is_as_declared(deployment, &instance, &found["Labels"]),
+                instance,
+            });
         Object {
             kind,
             id,
@@ -376,27 +567,38 @@ impl Engine {
             owner,
             engine: engine.to_owned(),
             drift: Vec::new(),
-            shown: self.is_by_another(&found["Labels"]).then(|| Box::new(Shown { object: found.clone(), ..Shown::default() })),
+            shown: self.is_by_another(&found["Labels"]).then(|| {
+                Box::new(Shown {
+                    object: found.clone(),
+                    ..Shown::default()
+                })
+            }),
             comparison: Comparison::default(),
         }
     }
 }
 
-/// Whether the labels of a network or a volume say that it, and not another one, was made for a deployment of this name.
+/// Whether the labels of a network or a volume say that it, and not another one, was made for a
+/// deployment of this name.
 fn is_claim(found: &Json, deployment: &str) -> bool {
     let labels = &found["Labels"];
     let record = labels[label::RECORD].as_str().unwrap_or_default();
-    labels[label::DEPLOYMENT] == deployment && recover::is_of(record, found["Name"].as_str().unwrap_or_default())
+    labels[label::DEPLOYMENT] == deployment
+        && recover::is_of(record, found["Name"].as_str().unwrap_or_default())
 }
 
 /// Whether the record knows the object of an instance by this id.
 fn is_known(places: &Places, instance: &str, id: &str) -> bool {
-    places.get(instance).is_some_and(|place| place.object.as_deref() == Some(id))
+    places
+        .get(instance)
+        .is_some_and(|place| place.object.as_deref() == Some(id))
 }
 
 /// Whether the record knows an object of an instance: then nothing else is.
 fn has_known(places: &Places, instance: &str) -> bool {
-    places.get(instance).is_some_and(|place| place.object.is_some())
+    places
+        .get(instance)
+        .is_some_and(|place| place.object.is_some())
 }
 
 fn released() -> Outputs {
@@ -411,18 +613,34 @@ fn released() -> Outputs {
         "mountpoint",
         super::ADOPTED_STATE,
     ];
-    Outputs { unset: names.map(str::to_owned).to_vec(), ..Outputs::default() }
+    Outputs {
+        unset: names.map(str::to_owned).to_vec(),
+        ..Outputs::default()
+    }
 }
 
 /// Names that the deployment wants for objects of a kind, adopted ones included.
 fn wanted_names(deployment: &Deployment, wanted: ObjectKind) -> HashSet<String> {
     let of_kind = |instance: &&Instance| deployment.node(instance).and_then(kind) == Some(wanted);
-    deployment.instances.iter().filter(of_kind).filter_map(|instance| wanted_name(deployment, instance)).collect()
+    deployment
+        .instances
+        .iter()
+        .filter(of_kind)
+        .filter_map(|instance| wanted_name(deployment, instance))
+        .collect()
 }
 
 fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> bool {
-    let names = || container["Names"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    let names = || {
+        container["Names"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+    };
     let mine = container["Labels"][label::DEPLOYMENT] == deployment;
-    let by_id = container["Id"].as_str().is_some_and(|id| wanted.contains(id));
+    let by_id = container["Id"]
+        .as_str()
+        .is_some_and(|id| wanted.contains(id));
     mine || by_id || names().any(|name| wanted.contains(&plain_name(name)))
 }

@@ -1,8 +1,13 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
-use super::{Action, Author, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded, engine::TakenOver};
+use super::{
+    Action, Author, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded, engine::TakenOver,
+};
 use crate::{
-    backend::{Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step, docker},
+    backend::{
+        Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step,
+        docker,
+    },
     model::{Deployment, function::holds_call},
     plan::{Stage, TaskId},
     state::Record,
@@ -26,16 +31,23 @@ impl Engines {
     /// Nothing is connected to yet. The author's key makes the digests that go into labels.
     #[must_use]
     pub fn new(default: Host, author: Author) -> Self {
-        Self { default, author, open: RefCell::default(), taken_over: TakenOver::default() }
+        Self {
+            default,
+            author,
+            open: RefCell::default(),
+            taken_over: TakenOver::default(),
+        }
     }
 
     /// From here on, what the user took over is as good as sealed: the ids are those of the record.
     pub fn trust(&self, record: &Record) {
-        self.taken_over.borrow_mut().extend(record.taken_over.iter().cloned());
+        self.taken_over
+            .borrow_mut()
+            .extend(record.taken_over.iter().cloned());
     }
 
-    /// The first contact with every engine that is known by now, so that one which does not answer is
-    /// told before anything begins.
+    /// The first contact with every engine that is known by now, so that one which does not answer
+    /// is told before anything begins.
     ///
     /// # Errors
     ///
@@ -56,10 +68,19 @@ impl Engines {
         self.get(&EngineRef::Default).await
     }
 
-    /// Whether a connection to an engine was lost since this was last asked: it may have been restarted.
+    /// Whether a connection to an engine was lost since this was last asked: it may have been
+    /// restarted.
     pub fn was_cut(&self) -> bool {
-        let open: Vec<Rc<Engine>> = self.open.borrow().values().filter_map(|place| place.get().cloned()).collect();
-        open.iter().filter(|engine| engine.client.was_cut() | engine.watch.was_cut()).count() > 0
+        let open: Vec<Rc<Engine>> = self
+            .open
+            .borrow()
+            .values()
+            .filter_map(|place| place.get().cloned())
+            .collect();
+        open.iter()
+            .filter(|engine| engine.client.was_cut() | engine.watch.was_cut())
+            .count()
+            > 0
     }
 
     /// Guards a deployment on every engine that is known by now.
@@ -67,21 +88,32 @@ impl Engines {
     /// # Errors
     ///
     /// If somebody else does, or an engine cannot be used.
-    pub async fn guard(&self, deployment: &str, places: &Places, me: GuardHolder) -> Result<Guard, Unguarded> {
+    pub async fn guard(
+        &self,
+        deployment: &str,
+        places: &Places,
+        me: GuardHolder,
+    ) -> Result<Guard, Unguarded> {
         let refused = |error: ConnectError| Unguarded::Refused(unreachable(&error));
         let mut hosts: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
-        for engine in places.values().map(|place| &place.engine).chain([&EngineRef::Default].into_iter().filter(|_| places.is_empty())) {
+        for engine in places.values().map(|place| &place.engine).chain(
+            [&EngineRef::Default]
+                .into_iter()
+                .filter(|_| places.is_empty()),
+        ) {
             let name = self.host(engine).map_err(refused)?.address;
             hosts.insert(name, self.get(engine).await.map_err(refused)?);
         }
         Guard::take(hosts.into_values().collect(), deployment, me).await
     }
 
-    /// Whether an engine takes a new connection. One that is being shut down does not, though it goes on telling those that listen already
-    /// how it ends its containers.
+    /// Whether an engine takes a new connection. One that is being shut down does not, though it
+    /// goes on telling those that listen already how it ends its containers.
     pub(crate) async fn accepts(&self, engine: &EngineRef) -> bool {
         match self.host(engine) {
-            Ok(host) => Engine::connect(&host, &self.author, &self.taken_over).await.is_ok(),
+            Ok(host) => Engine::connect(&host, &self.author, &self.taken_over)
+                .await
+                .is_ok(),
             Err(_) => false,
         }
     }
@@ -89,8 +121,19 @@ impl Engines {
     /// Connects, unless that was done. Two that ask at once share one connection.
     pub(crate) async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
         let host = self.host(engine)?;
-        let place = self.open.borrow_mut().entry(format!("{host:?}")).or_default().clone();
-        let connected = place.get_or_try_init(async || Engine::connect(&host, &self.author, &self.taken_over).await.map(Rc::new)).await;
+        let place = self
+            .open
+            .borrow_mut()
+            .entry(format!("{host:?}"))
+            .or_default()
+            .clone();
+        let connected = place
+            .get_or_try_init(async || {
+                Engine::connect(&host, &self.author, &self.taken_over)
+                    .await
+                    .map(Rc::new)
+            })
+            .await;
         connected.cloned()
     }
 
@@ -102,20 +145,34 @@ impl Engines {
     }
 
     fn name(&self, host: &Host) -> String {
-        if host.address == self.default.address { Object::DEFAULT_ENGINE.to_owned() } else { host.address.clone() }
+        if host.address == self.default.address {
+            Object::DEFAULT_ENGINE.to_owned()
+        } else {
+            host.address.clone()
+        }
     }
 }
 
 impl Backend for Engines {
     async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let Step::Docker(step) = &call.step else { return Ok(Outputs::default()) };
-        let engine = self.get(&step.engine).await.map_err(|error| unreachable(&error))?;
+        let Step::Docker(step) = &call.step else {
+            return Ok(Outputs::default());
+        };
+        let engine = self
+            .get(&step.engine)
+            .await
+            .map_err(|error| unreachable(&error))?;
         engine.perform(&step.action, call, progress).await
     }
 
     async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
-        let Step::Docker(step) = &call.step else { return Ok(Some(Outputs::default())) };
-        let engine = self.get(&step.engine).await.map_err(|error| unreachable(&error))?;
+        let Step::Docker(step) = &call.step else {
+            return Ok(Some(Outputs::default()));
+        };
+        let engine = self
+            .get(&step.engine)
+            .await
+            .map_err(|error| unreachable(&error))?;
         engine.settle(&step.action, call, since).await
     }
 
@@ -124,14 +181,26 @@ impl Backend for Engines {
         let mut all = Vec::new();
         for id in stage.ids() {
             let step = &stage.task(id).step;
-            let Step::Docker(docker::Step { engine, action: Action::Create(creation) | Action::CreateSuccessor(creation) }) = step else {
+            let Step::Docker(docker::Step {
+                engine,
+                action: Action::Create(creation) | Action::CreateSuccessor(creation),
+            }) = step
+            else {
                 continue;
             };
             if step.is_late() && matches!(engine, EngineRef::Client(client) if holds_call(client)) {
                 continue;
             }
-            let engine = self.get(engine).await.map_err(|error| unreachable(&error))?;
-            all.extend(engine.too_old_for(creation).into_iter().map(|message| (id, message)));
+            let engine = self
+                .get(engine)
+                .await
+                .map_err(|error| unreachable(&error))?;
+            all.extend(
+                engine
+                    .too_old_for(creation)
+                    .into_iter()
+                    .map(|message| (id, message)),
+            );
         }
         Ok(all)
     }
@@ -146,14 +215,20 @@ impl Backend for Engines {
             engines.entry(name).or_insert(engine);
         }
         for (name, engine) in engines {
-            let engine = self.get(engine).await.map_err(|error| unreachable(&error))?;
-            observed.objects.extend(Box::pin(engine.objects(deployment, places, &name)).await?);
+            let engine = self
+                .get(engine)
+                .await
+                .map_err(|error| unreachable(&error))?;
+            observed
+                .objects
+                .extend(Box::pin(engine.objects(deployment, places, &name)).await?);
         }
         Ok(observed)
     }
 }
 
-/// No engine: that was true a moment ago, or will be for good. Trying again is what a person decides.
+/// No engine: that was true a moment ago, or will be for good. Trying again is what a person
+/// decides.
 fn unreachable(error: &ConnectError) -> Failure {
     Failure::fatal(error.to_string()).hint("is the engine running, and may you use it?")
 }

@@ -1,8 +1,9 @@
 //! A guard on the engine: two machines that share it cannot work on one deployment at once.
 //!
-//! It is a volume without content. Engines make one volume of a name and give everyone the same: of several who make it at
-//! once, one finds its own label on it. Labels cannot be changed, so a guard is renewed by making the next generation and
-//! removing the last. Times are those of the engine's clock.
+//! It is a volume without content. Engines make one volume of a name and give everyone the same: of
+//! several who make it at once, one finds its own label on it. Labels cannot be changed, so a guard
+//! is renewed by making the next generation and removing the last. Times are those of the engine's
+//! clock.
 
 use super::{
     connect::{Client, failure, pauses, status},
@@ -49,7 +50,8 @@ pub struct GuardHolder {
     pub host: String,
     /// Tells guards apart.
     token: String,
-    /// Its start of the machine's kernel, and its view of processes: those with the same can see each other.
+    /// Its start of the machine's kernel, and its view of processes: those with the same can see
+    /// each other.
     boot: String,
     processes: String,
     /// When its process started, as the kernel counts.
@@ -62,22 +64,40 @@ impl GuardHolder {
     /// This process, which holds a lock on a file.
     #[must_use]
     pub fn this(run: Holder, lock: &fs::File) -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let read = |path: &str| {
+            fs::read_to_string(path)
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
         Self {
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            token: std::iter::repeat_with(fastrand::alphanumeric).take(16).collect(),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            token: std::iter::repeat_with(fastrand::alphanumeric)
+                .take(16)
+                .collect(),
             boot: read("/proc/sys/kernel/random/boot_id"),
-            processes: fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default(),
+            processes: fs::read_link("/proc/self/ns/pid")
+                .map(|link| link.display().to_string())
+                .unwrap_or_default(),
             started: start_of(run.pid).unwrap_or_default(),
-            lock: lock.metadata().map(|data| format!("{}:{}", data.dev(), data.ino())).unwrap_or_default(),
+            lock: lock
+                .metadata()
+                .map(|data| format!("{}:{}", data.dev(), data.ino()))
+                .unwrap_or_default(),
             run,
         }
     }
 
-    /// Whether this holder is known to be dead by `me`: its process is gone, or I have the lock that it had.
+    /// Whether this holder is known to be dead by `me`: its process is gone, or I have the lock
+    /// that it had.
     fn is_dead(&self, me: &Self) -> bool {
         let same_kernel = !self.boot.is_empty() && self.boot == me.boot;
-        let visible = !self.processes.is_empty() && self.processes == me.processes && !self.started.is_empty();
+        let visible = !self.processes.is_empty()
+            && self.processes == me.processes
+            && !self.started.is_empty();
         let gone = visible && start_of(self.run.pid).as_ref() != Some(&self.started);
         same_kernel && (gone || (!self.lock.is_empty() && self.lock == me.lock))
     }
@@ -96,7 +116,11 @@ impl fmt::Display for GuardHolder {
 fn start_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program, in parentheses, can hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)
+        .map(str::to_owned)
 }
 
 /// A guard as the engine has it.
@@ -145,8 +169,17 @@ pub struct Guard {
 
 impl Guard {
     /// Guards a deployment on engines; on none of them if one is guarded already.
-    pub(super) async fn take(engines: Vec<Rc<Engine>>, deployment: &str, me: GuardHolder) -> Result<Self, Unguarded> {
-        let mut guard = Self { deployment: deployment.to_owned(), me, held: Vec::new(), renewing: false };
+    pub(super) async fn take(
+        engines: Vec<Rc<Engine>>,
+        deployment: &str,
+        me: GuardHolder,
+    ) -> Result<Self, Unguarded> {
+        let mut guard = Self {
+            deployment: deployment.to_owned(),
+            me,
+            held: Vec::new(),
+            renewing: false,
+        };
         for engine in engines {
             match take_on(&engine, deployment, &guard.me).await {
                 Ok(generation) => guard.held.push((engine, generation)),
@@ -159,7 +192,8 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Renews the guard for as long as it is held. Comes only when another run has taken it over: who.
+    /// Renews the guard for as long as it is held. Comes only when another run has taken it over:
+    /// who.
     pub async fn lost(&mut self) -> GuardHolder {
         let mut due = now() + millis(RENEWAL);
         loop {
@@ -204,13 +238,19 @@ fn millis(duration: Duration) -> u64 {
 
 /// Removes the guards that this holder made.
 async fn remove_all(client: &Client, deployment: &str, me: &GuardHolder) -> Result<(), Failure> {
-    for found in all(client, deployment).await.map_err(refusal)?.iter().filter(|found| found.holder.token == me.token) {
+    for found in all(client, deployment)
+        .await
+        .map_err(refusal)?
+        .iter()
+        .filter(|found| found.holder.token == me.token)
+    {
         remove(client, &found.name).await?;
     }
     Ok(())
 }
 
-/// Takes the guard of one engine. What a dead run had asked for may turn up between the look and the making.
+/// Takes the guard of one engine. What a dead run had asked for may turn up between the look and
+/// the making.
 async fn take_on(engine: &Engine, deployment: &str, me: &GuardHolder) -> Result<u64, Unguarded> {
     for _ in 1..TRIES {
         match try_to_take(&engine.client, deployment, me).await {
@@ -221,21 +261,37 @@ async fn take_on(engine: &Engine, deployment: &str, me: &GuardHolder) -> Result<
     try_to_take(&engine.client, deployment, me).await
 }
 
-async fn try_to_take(client: &Client, deployment: &str, me: &GuardHolder) -> Result<u64, Unguarded> {
+async fn try_to_take(
+    client: &Client,
+    deployment: &str,
+    me: &GuardHolder,
+) -> Result<u64, Unguarded> {
     let before = all(client, deployment).await?;
     expect_free(client, &before, me)?;
-    let generation = before.iter().map(|found| found.generation).max().unwrap_or(0) + 1;
+    let generation = before
+        .iter()
+        .map(|found| found.generation)
+        .max()
+        .unwrap_or(0)
+        + 1;
     make(client, deployment, me, generation).await?;
     // One who came between the look and the making has a later generation, and was first.
     let now = all(client, deployment).await?;
-    let later: Vec<Found> = now.into_iter().filter(|found| found.generation > generation).collect();
+    let later: Vec<Found> = now
+        .into_iter()
+        .filter(|found| found.generation > generation)
+        .collect();
     if let Err(busy) = expect_free(client, &later, me) {
-        remove(client, &name(deployment, generation)).await.map_err(Unguarded::Refused)?;
+        remove(client, &name(deployment, generation))
+            .await
+            .map_err(Unguarded::Refused)?;
         return Err(busy);
     }
     for dead in before {
         if let Err(failure) = remove(client, &dead.name).await {
-            remove(client, &name(deployment, generation)).await.map_err(Unguarded::Refused)?;
+            remove(client, &name(deployment, generation))
+                .await
+                .map_err(Unguarded::Refused)?;
             return Err(Unguarded::Refused(failure));
         }
     }
@@ -243,26 +299,45 @@ async fn try_to_take(client: &Client, deployment: &str, me: &GuardHolder) -> Res
 }
 
 /// One that is not there any more was taken over, by a run that may have ended since.
-async fn renew(engine: &Engine, deployment: &str, me: &GuardHolder, generation: u64) -> Result<u64, Unguarded> {
+async fn renew(
+    engine: &Engine,
+    deployment: &str,
+    me: &GuardHolder,
+    generation: u64,
+) -> Result<u64, Unguarded> {
     let found = all(&engine.client, deployment).await?;
     if !found.iter().any(|found| found.holder.token == me.token) {
-        let other = found.into_iter().map(|found| found.holder).next().unwrap_or_default();
+        let other = found
+            .into_iter()
+            .map(|found| found.holder)
+            .next()
+            .unwrap_or_default();
         return Err(Unguarded::Busy(Box::new(other), 0));
     }
     make(&engine.client, deployment, me, generation + 1).await?;
-    remove(&engine.client, &name(deployment, generation)).await.map_err(Unguarded::Refused)?;
+    remove(&engine.client, &name(deployment, generation))
+        .await
+        .map_err(Unguarded::Refused)?;
     Ok(generation + 1)
 }
 
 fn expect_free(client: &Client, guards: &[Found], me: &GuardHolder) -> Result<(), Unguarded> {
     match guards.iter().find(|found| found.is_live(client, me)) {
-        Some(live) => Err(Unguarded::Busy(Box::new(live.holder.clone()), live.expires.saturating_sub(client.now()).div_ceil(1000))),
+        Some(live) => Err(Unguarded::Busy(
+            Box::new(live.holder.clone()),
+            live.expires.saturating_sub(client.now()).div_ceil(1000),
+        )),
         None => Ok(()),
     }
 }
 
 /// Makes a guard; somebody else's if that was there before.
-async fn make(client: &Client, deployment: &str, me: &GuardHolder, generation: u64) -> Result<(), Unguarded> {
+async fn make(
+    client: &Client,
+    deployment: &str,
+    me: &GuardHolder,
+    generation: u64,
+) -> Result<(), Unguarded> {
     let expires = client.now() + u64::try_from(LIFE.as_millis()).unwrap_or_default();
     let labels = json!({
         (GUARD): deployment,
@@ -272,13 +347,23 @@ async fn make(client: &Client, deployment: &str, me: &GuardHolder, generation: u
     });
     let body = json!({ "Name": name(deployment, generation), "Labels": labels });
     let made = client.post("/volumes/create", &[], &body).await;
-    let made = made.map_err(|error| Unguarded::Refused(failure(&error, "guarding the deployment on the engine")))?;
+    let made = made.map_err(|error| {
+        Unguarded::Refused(failure(&error, "guarding the deployment on the engine"))
+    })?;
     match Found::of(&made) {
         Some(found) if found.holder.token == me.token => Ok(()),
-        Some(found) => Err(Unguarded::Busy(Box::new(found.holder), found.expires.saturating_sub(client.now()).div_ceil(1000))),
+        Some(found) => Err(Unguarded::Busy(
+            Box::new(found.holder),
+            found.expires.saturating_sub(client.now()).div_ceil(1000),
+        )),
         None => {
-            let message = format!("the volume {} is there and is no guard", name(deployment, generation));
-            Err(Unguarded::Refused(Failure::fatal(message).hint("remove it: docker volume rm")))
+            let message = format!(
+                "the volume {} is there and is no guard",
+                name(deployment, generation)
+            );
+            Err(Unguarded::Refused(
+                Failure::fatal(message).hint("remove it: docker volume rm"),
+            ))
         }
     }
 }
@@ -286,16 +371,25 @@ async fn make(client: &Client, deployment: &str, me: &GuardHolder, generation: u
 /// Guards of a deployment, whoever made them.
 async fn all(client: &Client, deployment: &str) -> Result<Vec<Found>, Unguarded> {
     let filters = json!({ "label": [format!("{GUARD}={deployment}")] }).to_string();
-    let listed = client.list(ObjectKind::Volume, &[("filters", filters)]).await;
-    let listed = listed.map_err(|error| Unguarded::Refused(failure(&error, "looking who guards the deployment")))?;
+    let listed = client
+        .list(ObjectKind::Volume, &[("filters", filters)])
+        .await;
+    let listed = listed.map_err(|error| {
+        Unguarded::Refused(failure(&error, "looking who guards the deployment"))
+    })?;
     Ok(listed.iter().filter_map(Found::of).collect())
 }
 
-/// Removing it twice does no harm, and leaving it would be seen: it is asked for again whatever the engine says.
+/// Removing it twice does no harm, and leaving it would be seen: it is asked for again whatever the
+/// engine says.
 async fn remove(client: &Client, name: &str) -> Result<(), Failure> {
     let path = format!("/volumes/{}", in_path(name));
     let asked = || client.delete(&path, &[]);
-    match asked.retry(pauses()).when(|error| status(error) != Some(404)).await {
+    match asked
+        .retry(pauses())
+        .when(|error| status(error) != Some(404))
+        .await
+    {
         Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing a guard")),
         _ => Ok(()),
     }
@@ -319,12 +413,29 @@ impl Engine {
     /// # Errors
     ///
     /// If the engine does not say.
-    pub async fn guards(&self, deployment: &str, me: &GuardHolder) -> Result<Vec<Standing>, Failure> {
+    pub async fn guards(
+        &self,
+        deployment: &str,
+        me: &GuardHolder,
+    ) -> Result<Vec<Standing>, Failure> {
         let found = all(&self.client, deployment).await.map_err(refusal)?;
         let left = |found: &Found| {
-            if found.is_live(&self.client, me) { found.expires.saturating_sub(self.client.now()).div_ceil(1000) } else { 0 }
+            if found.is_live(&self.client, me) {
+                found
+                    .expires
+                    .saturating_sub(self.client.now())
+                    .div_ceil(1000)
+            } else {
+                0
+            }
         };
-        Ok(found.iter().map(|found| Standing { left: left(found), holder: found.holder.clone() }).collect())
+        Ok(found
+            .iter()
+            .map(|found| Standing {
+                left: left(found),
+                holder: found.holder.clone(),
+            })
+            .collect())
     }
 
     /// Removes guards of a deployment.

@@ -2,8 +2,8 @@
 
 use super::{
     declared::{
-        LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration, engine, image, input, object_name, processes,
-        property, stop_params,
+        LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration, engine,
+        image, input, object_name, processes, property, stop_params,
     },
     operation::Operation,
     recover::record,
@@ -21,11 +21,28 @@ pub(in crate::backend) fn lower(
     name: &str,
     operation: &Planned,
 ) -> Option<Vec<Step>> {
-    let lowering = Lowering { deployment, instance, node, planned: operation };
+    let lowering = Lowering {
+        deployment,
+        instance,
+        node,
+        planned: operation,
+    };
     let operation = Operation::of(&operation.plugin, &operation.operation)?;
-    let actions = if node.is_adopted() { lowering.adopted(operation) } else { lowering.own(operation, name.starts_with(LIFECYCLE))? };
+    let actions = if node.is_adopted() {
+        lowering.adopted(operation)
+    } else {
+        lowering.own(operation, name.starts_with(LIFECYCLE))?
+    };
     let engine = client_of(lowering.planned).unwrap_or_else(|| engine(node));
-    Some(actions.into_iter().map(|action| Step { engine: engine.clone(), action }).collect())
+    Some(
+        actions
+            .into_iter()
+            .map(|action| Step {
+                engine: engine.clone(),
+                action,
+            })
+            .collect(),
+    )
 }
 
 struct Lowering<'a> {
@@ -37,56 +54,107 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn own(&self, operation: Operation, on_lifecycle: bool) -> Option<Vec<Action>> {
-        let params = || self.planned.inputs.get("params").cloned().unwrap_or_default();
+        let params = || {
+            self.planned
+                .inputs
+                .get("params")
+                .cloned()
+                .unwrap_or_default()
+        };
         Some(match operation {
             Operation::Create | Operation::Run if !on_lifecycle => return None,
-            Operation::Create => [vec![self.image(), Action::Create(self.creation())], self.connections()].concat(),
-            Operation::Start => [self.recreation(), vec![Action::Start { adopted: false }], self.waits()].concat(),
-            Operation::Stop => vec![Action::Stop { params: stop_params(self.node, params()) }],
+            Operation::Create => [
+                vec![self.image(), Action::Create(self.creation())],
+                self.connections(),
+            ]
+            .concat(),
+            Operation::Start => [
+                self.recreation(),
+                vec![Action::Start { adopted: false }],
+                self.waits(),
+            ]
+            .concat(),
+            Operation::Stop => vec![Action::Stop {
+                params: stop_params(self.node, params()),
+            }],
             Operation::Remove => vec![Action::Remove { params: params() }],
             Operation::Run => self.run(),
             Operation::StopRun => self.stop_run(),
-            Operation::RemoveRun => vec![Action::Remove { params: serde_json::json!({ "v": false }) }],
-            Operation::Build => vec![Action::Build { image: property(self.node, "resource_config").clone(), folder: self.folder() }],
+            Operation::RemoveRun => vec![Action::Remove {
+                params: serde_json::json!({ "v": false }),
+            }],
+            Operation::Build => vec![Action::Build {
+                image: property(self.node, "resource_config").clone(),
+                folder: self.folder(),
+            }],
             Operation::RemoveImage => vec![Action::RemoveImage],
             Operation::CreateNetwork => vec![Action::CreateNetwork(self.making())],
             Operation::RemoveNetwork => vec![Action::RemoveNetwork],
             Operation::CreateVolume => vec![Action::CreateVolume(self.making())],
-            Operation::RemoveVolume => vec![Action::RemoveVolume { keep: property(self.node, "keep").clone(), made_by: None }],
+            Operation::RemoveVolume => vec![Action::RemoveVolume {
+                keep: property(self.node, "keep").clone(),
+                made_by: None,
+            }],
         })
     }
 
-    /// What is adopted is found, started if it can be, and put back as it was; it is never made or changed.
+    /// What is adopted is found, started if it can be, and put back as it was; it is never made or
+    /// changed.
     fn adopted(&self, operation: Operation) -> Vec<Action> {
-        let params = self.planned.inputs.get("params").cloned().unwrap_or_default();
+        let params = self
+            .planned
+            .inputs
+            .get("params")
+            .cloned()
+            .unwrap_or_default();
         match operation {
             Operation::Start => [vec![Action::Start { adopted: true }], self.waits()].concat(),
             Operation::Stop | Operation::StopRun => vec![Action::Restore { params }],
             _ => match operation.makes() {
-                Some(kind) => vec![Action::Adopt { name: adopted(self.node), kind }],
+                Some(kind) => vec![Action::Adopt {
+                    name: adopted(self.node),
+                    kind,
+                }],
                 None => vec![Action::Release],
             },
         }
     }
 
     fn folder(&self) -> String {
-        self.deployment.blueprint.parent().unwrap_or(Path::new(".")).display().to_string()
+        self.deployment
+            .blueprint
+            .parent()
+            .unwrap_or(Path::new("."))
+            .display()
+            .to_string()
     }
 
     fn image(&self) -> Action {
-        Action::Image { image: image(self.node), folder: self.folder(), fallback: self.instance.id.clone() }
+        Action::Image {
+            image: image(self.node),
+            folder: self.folder(),
+            fallback: self.instance.id.clone(),
+        }
     }
 
     fn creation(&self) -> super::Creation {
         let record = record(self.deployment, self.instance, self.node);
-        super::Creation { record, ..creation(self.deployment, self.instance, self.node) }
+        super::Creation {
+            record,
+            ..creation(self.deployment, self.instance, self.node)
+        }
     }
 
     /// The first network goes into the request; older engines take no more there.
     fn connections(&self) -> Vec<Action> {
         let creation = self.creation();
         let all = creation.later_networks();
-        all.into_iter().map(|attachment| Action::Connect { network: attachment.network, endpoint: attachment.endpoint }).collect()
+        all.into_iter()
+            .map(|attachment| Action::Connect {
+                network: attachment.network,
+                endpoint: attachment.endpoint,
+            })
+            .collect()
     }
 
     fn recreation(&self) -> Vec<Action> {
@@ -96,9 +164,25 @@ impl Lowering<'_> {
     }
 
     fn waits(&self) -> Vec<Action> {
-        let interval = || self.planned.inputs.get("retry_interval").cloned().unwrap_or_default();
-        let processes = processes(self.node).map(|processes| Action::Wait { processes, interval: interval() });
-        processes.into_iter().chain(conditions(self.node).into_iter().map(|condition| Action::WaitFor { condition })).collect()
+        let interval = || {
+            self.planned
+                .inputs
+                .get("retry_interval")
+                .cloned()
+                .unwrap_or_default()
+        };
+        let processes = processes(self.node).map(|processes| Action::Wait {
+            processes,
+            interval: interval(),
+        });
+        processes
+            .into_iter()
+            .chain(
+                conditions(self.node)
+                    .into_iter()
+                    .map(|condition| Action::WaitFor { condition }),
+            )
+            .collect()
     }
 
     /// A node of the plugin 2.x that names no image does nothing.
@@ -108,20 +192,33 @@ impl Lowering<'_> {
             return Vec::new();
         }
         let follow = (config["container_args"]["detach"] != true).then_some(Action::Follow);
-        let start =
-            [self.image(), Action::Create(self.creation())].into_iter().chain(self.connections()).chain([Action::Start { adopted: false }]);
+        let start = [self.image(), Action::Create(self.creation())]
+            .into_iter()
+            .chain(self.connections())
+            .chain([Action::Start { adopted: false }]);
         start.chain(follow).collect()
     }
 
     fn stop_run(&self) -> Vec<Action> {
-        let command = self.planned.inputs.get("stop_command").cloned().unwrap_or_default();
+        let command = self
+            .planned
+            .inputs
+            .get("stop_command")
+            .cloned()
+            .unwrap_or_default();
         let asked = (!command.is_null() && command != "").then_some(Action::Execute { command });
-        asked.into_iter().chain([Action::Stop { params: Json::Null }]).collect()
+        asked
+            .into_iter()
+            .chain([Action::Stop { params: Json::Null }])
+            .collect()
     }
 
     fn making(&self) -> Making {
         Making {
-            name: adopted_name(self.node).map_or_else(|| object_name(&self.deployment.name, self.instance, self.node), Json::from),
+            name: adopted_name(self.node).map_or_else(
+                || object_name(&self.deployment.name, self.instance, self.node),
+                Json::from,
+            ),
             properties: Json::Object(self.node.properties.clone()),
             declaration: declaration(self.deployment, self.instance, self.node),
             record: record(self.deployment, self.instance, self.node),

@@ -1,7 +1,9 @@
-//! Containers, images, networks and volumes on Docker engines: the operations of the original docker plugin, and dockctl's own.
+//! Containers, images, networks and volumes on Docker engines: the operations of the original
+//! docker plugin, and dockctl's own.
 //!
-//! Pure here: which operation ([`Operation`]) becomes which steps ([`Step`]), what objects are called and what goes into
-//! them, what the standing of each is. [`Engine`] carries steps out on one engine, [`Engines`] on all.
+//! Pure here: which operation ([`Operation`]) becomes which steps ([`Step`]), what objects are
+//! called and what goes into them, what the standing of each is. [`Engine`] carries steps out on
+//! one engine, [`Engines`] on all.
 
 pub mod adopt;
 mod attach;
@@ -54,8 +56,9 @@ pub(super) use declared::{adopted_name, engine_of, uses};
 pub(super) use exclusive::{both_need, fixed_port, is_removed_when_stopped};
 pub(super) use lower::lower;
 pub(super) use replace::{
-    NEXT, PREDECESSOR, SUCCESSOR, change, discarding, enduring, is_being_replaced, is_predecessor_gone, is_put_back, is_replaced,
-    lasting_name, put_back, starting_old, stopping, swap,
+    NEXT, PREDECESSOR, SUCCESSOR, change, discarding, enduring, is_being_replaced,
+    is_predecessor_gone, is_put_back, is_replaced, lasting_name, put_back, starting_old, stopping,
+    swap,
 };
 
 use super::{Object, ObjectKind, ObjectState, Observed, Standing};
@@ -69,13 +72,23 @@ use serde_json::Value as Json;
 use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
-pub(super) const HEARSAY: [&str; 4] = ["container_info", "container_args", "run_result", "build_result"];
+pub(super) const HEARSAY: [&str; 4] = [
+    "container_info",
+    "container_args",
+    "run_result",
+    "build_result",
+];
 
 /// Runtime property that says how an adopted container was found.
 const ADOPTED_STATE: &str = "adopted_state";
 
 /// How far an object is from being installed.
-pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, observed: &Observed) -> Standing {
+pub(super) fn standing(
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+    observed: &Observed,
+) -> Standing {
     let started = record.state(&instance.id) == InstanceState::Started;
     let object = match adopted_name(node) {
         Some(_) if record.state(&instance.id).is_gone() => return Standing::Absent,
@@ -84,13 +97,27 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
     };
     match object {
         None => Standing::Absent,
-        Some(object) if !node.is_adopted() && !is_as_declared(object, instance, node, record) => Standing::Outdated,
+        Some(object) if !node.is_adopted() && !is_as_declared(object, instance, node, record) => {
+            Standing::Outdated
+        }
         Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
         // What comes after making the object, such as networks, may be missing.
-        Some(_) if matches!(record.state(&instance.id), InstanceState::Initializing | InstanceState::Creating) => Standing::Unfinished,
+        Some(_)
+            if matches!(
+                record.state(&instance.id),
+                InstanceState::Initializing | InstanceState::Creating
+            ) =>
+        {
+            Standing::Unfinished
+        }
         Some(object) if started && !object.drift.is_empty() => Standing::Changed,
         Some(object) if is_done(node, object) && started => Standing::UpToDate,
-        Some(object) if matches!(object.state, ObjectState::Running | ObjectState::Restarting | ObjectState::Available) => {
+        Some(object)
+            if matches!(
+                object.state,
+                ObjectState::Running | ObjectState::Restarting | ObjectState::Available
+            ) =>
+        {
             Standing::NotReady
         }
         Some(_) => Standing::Stopped,
@@ -98,8 +125,16 @@ pub(super) fn standing(instance: &Instance, node: &Definition, record: &Record, 
 }
 
 /// Whether an object was made from, or changed to, what is declared now.
-fn is_as_declared(object: &Object, instance: &Instance, node: &Definition, record: &Record) -> bool {
-    let adjusted = record.instances.get(&instance.id).and_then(|known| known.adjusted.as_deref());
+fn is_as_declared(
+    object: &Object,
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+) -> bool {
+    let adjusted = record
+        .instances
+        .get(&instance.id)
+        .and_then(|known| known.adjusted.as_deref());
     match (adjusted, &record.deployment) {
         (Some(adjusted), Some(deployment)) => adjusted == declaration(deployment, instance, node),
         _ => object.owner.as_ref().is_none_or(|owner| owner.as_declared),
@@ -117,14 +152,18 @@ pub(super) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
         | Action::Adopt { .. }
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_) => object.is_some(),
-        // One that is to end and ended otherwise is not run again unasked: what waits for it says so.
+        // One that is to end and ended otherwise is not run again unasked: what waits for it says
+        // so.
         Action::Start { .. } => object.is_some_and(|object| match object.state {
             ObjectState::Exited => expected_exit(node).is_some(),
             ObjectState::Restarting => true,
             _ => is_done(node, object),
         }),
         Action::Execute { .. } => true,
-        Action::Stop { .. } => !matches!(state, Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)),
+        Action::Stop { .. } => !matches!(
+            state,
+            Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)
+        ),
         Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
         Action::CreateSuccessor(_)
         | Action::Swap { .. }
@@ -177,8 +216,17 @@ pub fn known_id<'r>(record: &'r Record, instance: &Instance, node: &Definition) 
 #[must_use]
 pub fn known_ids(record: &Record) -> HashSet<String> {
     let ids = |known: &InstanceRecord| {
-        let names = ["container_id", "network_id", "volume_name", SUCCESSOR, PREDECESSOR];
-        names.iter().filter_map(|name| known.properties.get(*name)?.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        let names = [
+            "container_id",
+            "network_id",
+            "volume_name",
+            SUCCESSOR,
+            PREDECESSOR,
+        ];
+        names
+            .iter()
+            .filter_map(|name| known.properties.get(*name)?.as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
     };
     record.instances.values().flat_map(ids).collect()
 }
@@ -193,15 +241,26 @@ pub fn wanted(deployment: &Deployment, instance: &Instance) -> Option<String> {
 #[must_use]
 pub fn removed_volumes(stage: &Stage) -> Vec<String> {
     let removes = |task: &&Task| match &task.step {
-        crate::backend::Step::Docker(Step { action: Action::RemoveVolume { keep, .. }, .. }) => *keep == false,
+        crate::backend::Step::Docker(Step {
+            action: Action::RemoveVolume { keep, .. },
+            ..
+        }) => *keep == false,
         _ => false,
     };
-    stage.tasks().iter().filter(removes).map(|task| task.node.clone()).collect()
+    stage
+        .tasks()
+        .iter()
+        .filter(removes)
+        .map(|task| task.node.clone())
+        .collect()
 }
 
 /// Makes volumes of chosen nodes go when the deployment is taken down, whatever the blueprint says.
 pub fn give_up_volumes(deployment: &mut Deployment, chosen: impl Fn(&str) -> bool) {
-    let volumes = deployment.nodes.iter_mut().filter(|(name, node)| kind(node) == Some(ObjectKind::Volume) && chosen(name));
+    let volumes = deployment
+        .nodes
+        .iter_mut()
+        .filter(|(name, node)| kind(node) == Some(ObjectKind::Volume) && chosen(name));
     for (_, node) in volumes {
         node.properties.insert("keep".to_owned(), Json::Bool(false));
     }

@@ -18,18 +18,29 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 ///
 /// The first property that cannot be used.
 pub(super) fn request(properties: &Json) -> Result<Json, Fault> {
-    let fault = |name: &str, what: &str| Fault::new(format!("this must be {what}")).within(&[name.to_owned()]);
+    let fault = |name: &str, what: &str| {
+        Fault::new(format!("this must be {what}")).within(&[name.to_owned()])
+    };
     let mut body = json!({ "CheckDuplicate": true });
-    for (name, field) in [("internal", "Internal"), ("attachable", "Attachable"), ("enable_ipv6", "EnableIPv6")] {
+    for (name, field) in [
+        ("internal", "Internal"),
+        ("attachable", "Attachable"),
+        ("enable_ipv6", "EnableIPv6"),
+    ] {
         if properties[name] == true {
             body[field] = true.into();
         }
     }
-    if let Some(driver) = properties["driver"].as_str().filter(|driver| !driver.is_empty()) {
+    if let Some(driver) = properties["driver"]
+        .as_str()
+        .filter(|driver| !driver.is_empty())
+    {
         body["Driver"] = driver.into();
     }
-    body["Options"] = texts(&properties["options"]).ok_or_else(|| fault("options", "a mapping to texts"))?;
-    body["Labels"] = texts(&properties["labels"]).ok_or_else(|| fault("labels", "a mapping to texts"))?;
+    body["Options"] =
+        texts(&properties["options"]).ok_or_else(|| fault("options", "a mapping to texts"))?;
+    body["Labels"] =
+        texts(&properties["labels"]).ok_or_else(|| fault("labels", "a mapping to texts"))?;
     if let Some(ipam) = ipam(properties)? {
         body["IPAM"] = ipam;
     }
@@ -49,17 +60,28 @@ pub(super) fn texts(value: &Json) -> Option<Json> {
         Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
         _ => None,
     };
-    entries.iter().map(|(key, value)| Some((key.clone(), Json::from(text(value)?)))).collect::<Option<JsonMap<_, _>>>().map(Json::Object)
+    entries
+        .iter()
+        .map(|(key, value)| Some((key.clone(), Json::from(text(value)?))))
+        .collect::<Option<JsonMap<_, _>>>()
+        .map(Json::Object)
 }
 
 /// `subnet` and `gateway`, or `ipam` as docker-py's `IPAMConfig` has it, in either case.
 fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
     let text = |name: &str| properties[name].as_str().filter(|text| !text.is_empty());
     let at = |name: &str, message: &str| Fault::new(message.to_owned()).within(&[name.to_owned()]);
-    let given = properties["ipam"].as_object().filter(|ipam| !ipam.is_empty());
+    let given = properties["ipam"]
+        .as_object()
+        .filter(|ipam| !ipam.is_empty());
     match (text("subnet"), text("gateway"), given) {
-        (None, None, None) if properties["ipam"].is_object() || properties["ipam"].is_null() => Ok(None),
-        (None, None, None) => Err(at("ipam", "this must be a mapping of driver, config and options")),
+        (None, None, None) if properties["ipam"].is_object() || properties["ipam"].is_null() => {
+            Ok(None)
+        }
+        (None, None, None) => Err(at(
+            "ipam",
+            "this must be a mapping of driver, config and options",
+        )),
         (None, Some(_), None) => Err(at("gateway", "`gateway` goes with `subnet`")),
         (Some(subnet), gateway, None) => {
             let mut pool = json!({ "Subnet": subnet });
@@ -74,10 +96,21 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
 }
 
 fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
-    const POOL: [(&str, &str); 4] =
-        [("subnet", "Subnet"), ("iprange", "IPRange"), ("gateway", "Gateway"), ("auxaddresses", "AuxiliaryAddresses")];
+    const POOL: [(&str, &str); 4] = [
+        ("subnet", "Subnet"),
+        ("iprange", "IPRange"),
+        ("gateway", "Gateway"),
+        ("auxaddresses", "AuxiliaryAddresses"),
+    ];
     let plain = |key: &str| key.replace('_', "").to_lowercase();
-    let under = |fault: Fault, path: &[&str]| fault.within(&path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>());
+    let under = |fault: Fault, path: &[&str]| {
+        fault.within(
+            &path
+                .iter()
+                .map(|part| (*part).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
     let mut ipam = json!({ "Driver": "default" });
     for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
         match plain(key).as_str() {
@@ -87,10 +120,23 @@ fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
                 let mut pools = Vec::new();
                 for pool in value.as_array().into_iter().flatten() {
                     let mut converted = json!({});
-                    for (key, value) in pool.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-                        let found = POOL.iter().find(|(name, field)| *name == plain(key) || field.to_lowercase() == plain(key));
+                    for (key, value) in pool
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .filter(|(_, value)| !value.is_null())
+                    {
+                        let found = POOL.iter().find(|(name, field)| {
+                            *name == plain(key) || field.to_lowercase() == plain(key)
+                        });
                         let (_, field) = found.ok_or_else(|| {
-                            under(Fault::unknown_among(key, &["subnet", "iprange", "gateway", "aux_addresses"]), &["ipam", "config"])
+                            under(
+                                Fault::unknown_among(
+                                    key,
+                                    &["subnet", "iprange", "gateway", "aux_addresses"],
+                                ),
+                                &["ipam", "config"],
+                            )
                         })?;
                         converted[*field] = value.clone();
                     }
@@ -98,7 +144,12 @@ fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
                 }
                 ipam["Config"] = pools.into();
             }
-            _ => return Err(under(Fault::unknown_among(key, &["driver", "config", "options"]), &["ipam"])),
+            _ => {
+                return Err(under(
+                    Fault::unknown_among(key, &["driver", "config", "options"]),
+                    &["ipam"],
+                ));
+            }
         }
     }
     Ok(ipam)
@@ -106,11 +157,20 @@ fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
 
 impl Engine {
     /// Creates the network of an instance, or takes up the one that a run which died made for it.
-    pub(super) async fn create_network(&self, call: &Call, making: &Making) -> Result<Outputs, Failure> {
+    pub(super) async fn create_network(
+        &self,
+        call: &Call,
+        making: &Making,
+    ) -> Result<Outputs, Failure> {
         let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
         let name = making.name.as_str().unwrap_or_default().to_owned();
         body["Name"] = name.clone().into();
-        self.add_labels(&mut body, call, &making.declaration, (&making.record, &name));
+        self.add_labels(
+            &mut body,
+            call,
+            &making.declaration,
+            (&making.record, &name),
+        );
         self.add_seal(&mut body, ObjectKind::Network, &name);
         if let Some(found) = self.only_network(call, &name).await? {
             return self.taken_up(call, &name, &found);
@@ -124,39 +184,59 @@ impl Engine {
         match (self.only_network(call, &name).await?, created) {
             (Some(found), _) => self.taken_up(call, &name, &found),
             (None, Err(error)) => Err(failure(&error, &format!("creating network `{name}`"))),
-            (None, Ok(_)) => Err(Failure::fatal(format!("network {name} is not there although the engine said that it is done"))),
+            (None, Ok(_)) => Err(Failure::fatal(format!(
+                "network {name} is not there although the engine said that it is done"
+            ))),
         }
     }
 
-    /// The network of exactly this name. Engines make two of one name if they are asked at the same moment, as when an answer was
-    /// lost and the call repeated: all but the first that were made for the instance are removed.
+    /// The network of exactly this name. Engines make two of one name if they are asked at the same
+    /// moment, as when an answer was lost and the call repeated: all but the first that were made
+    /// for the instance are removed.
     async fn only_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
         let filters = json!({ "name": [name] }).to_string();
-        let listed = self.client.list(ObjectKind::Network, &[("filters", filters)]).await;
-        let listed = listed.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+        let listed = self
+            .client
+            .list(ObjectKind::Network, &[("filters", filters)])
+            .await;
+        let listed =
+            listed.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
         let all = listed.iter().filter(|found| found["Name"] == name);
-        let (mut mine, others): (Vec<&Json>, Vec<&Json>) = all.partition(|found| self.is_made_for(call, found));
+        let (mut mine, others): (Vec<&Json>, Vec<&Json>) =
+            all.partition(|found| self.is_made_for(call, found));
         mine.sort_by_key(|found| found["Created"].as_str().unwrap_or_default());
         for twin in mine.iter().skip(1) {
             self.delete_network(call, twin).await?;
         }
-        Ok(mine.first().or(others.first()).map(|found| (*found).clone()))
+        Ok(mine
+            .first()
+            .or(others.first())
+            .map(|found| (*found).clone()))
     }
 
     fn is_made_for(&self, call: &Call, found: &Json) -> bool {
-        let is_known = call.properties.get("network_id").is_some_and(|id| *id == found["Id"]);
-        names_instance(&found["Labels"], call) && (is_known || self.is_proven_as(found, ObjectKind::Network))
+        let is_known = call
+            .properties
+            .get("network_id")
+            .is_some_and(|id| *id == found["Id"]);
+        names_instance(&found["Labels"], call)
+            && (is_known || self.is_proven_as(found, ObjectKind::Network))
     }
 
     /// A network of this name is what is wanted if a run that died made it for the same instance.
     fn taken_up(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
-        if self.is_made_for(call, found) { Ok(known(found)) } else { Err(taken("network", name, &found["Labels"])) }
+        if self.is_made_for(call, found) {
+            Ok(known(found))
+        } else {
+            Err(taken("network", name, &found["Labels"]))
+        }
     }
 
     /// The network of exactly this name, or with this id.
     pub(super) async fn network_named(&self, name: &str) -> Result<Option<Json>, Failure> {
         let found = self.client.object(ObjectKind::Network, name).await;
-        let found = found.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+        let found =
+            found.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
         // The engine finds by a part of an id too.
         Ok(found.filter(|found| found["Name"] == name || found["Id"] == name))
     }
@@ -169,7 +249,8 @@ impl Engine {
         })
     }
 
-    /// Removes the network, and any that a run made for the instance and died before it could write that down.
+    /// Removes the network, and any that a run made for the instance and died before it could write
+    /// that down.
     pub(super) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
         for found in self.made_for_instance(call, ObjectKind::Network).await? {
             self.delete_network(call, &found).await?;
@@ -180,18 +261,23 @@ impl Engine {
     async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
         let id = found["Id"].as_str().unwrap_or_default();
         let path = format!("/networks/{}", in_path(id));
-        let Err(error) = self.client.delete(&path, &[]).await else { return Ok(()) };
+        let Err(error) = self.client.delete(&path, &[]).await else {
+            return Ok(());
+        };
         if status(&error) == Some(404) {
             return Ok(());
         }
         let cannot = failure(&error, "removing the network");
-        if !cannot.message.contains("active endpoints") && !cannot.message.contains("is being used") {
+        if !cannot.message.contains("active endpoints") && !cannot.message.contains("is being used")
+        {
             return Err(cannot);
         }
         // Containers of the deployment that are on it are made anew after this.
         if self.disconnect_own(call, id).await? {
             return match self.client.delete(&path, &[]).await {
-                Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing the network")),
+                Err(error) if status(&error) != Some(404) => {
+                    Err(failure(&error, "removing the network"))
+                }
                 _ => Ok(()),
             };
         }
@@ -201,15 +287,28 @@ impl Engine {
 
     /// Takes containers of the deployment from a network; whether there were any.
     async fn disconnect_own(&self, call: &Call, id: &str) -> Result<bool, Failure> {
-        let network = self.client.object(ObjectKind::Network, id).await.map_err(|error| failure(&error, "looking at the network"))?;
-        let (network, path) = (network.unwrap_or_default(), format!("/networks/{}", in_path(id)));
+        let network = self
+            .client
+            .object(ObjectKind::Network, id)
+            .await
+            .map_err(|error| failure(&error, "looking at the network"))?;
+        let (network, path) = (
+            network.unwrap_or_default(),
+            format!("/networks/{}", in_path(id)),
+        );
         let mut any = false;
         for (id, _) in network["Containers"].as_object().into_iter().flatten() {
-            let Some(container) = self.inspect(id).await? else { continue };
-            let names_it = names_deployment(container.labels(), &call.deployment, &call.deployment_id);
+            let Some(container) = self.inspect(id).await? else {
+                continue;
+            };
+            let names_it =
+                names_deployment(container.labels(), &call.deployment, &call.deployment_id);
             if names_it && self.is_proven(&container).await? {
                 let body = json!({ "Container": id, "Force": true });
-                let done = self.client.post_to_do(&format!("{path}/disconnect"), &body).await;
+                let done = self
+                    .client
+                    .post_to_do(&format!("{path}/disconnect"), &body)
+                    .await;
                 done.map_err(|error| failure(&error, "taking a container from the network"))?;
                 any = true;
             }
@@ -217,55 +316,106 @@ impl Engine {
         Ok(any)
     }
 
-    /// Networks or volumes of an instance: the one that the record knows and those that carry its labels and our seal. One
-    /// that the record knows, and whose labels name another deployment or none, is an error.
-    pub(super) async fn made_for_instance(&self, call: &Call, kind: ObjectKind) -> Result<Vec<Json>, Failure> {
-        let property = if kind == ObjectKind::Volume { "volume_name" } else { "network_id" };
-        let filter =
-            [(label::DEPLOYMENT, &call.deployment), (label::INSTANCE, &call.instance)].map(|(name, value)| format!("{name}={value}"));
+    /// Networks or volumes of an instance: the one that the record knows and those that carry its
+    /// labels and our seal. One that the record knows, and whose labels name another deployment or
+    /// none, is an error.
+    pub(super) async fn made_for_instance(
+        &self,
+        call: &Call,
+        kind: ObjectKind,
+    ) -> Result<Vec<Json>, Failure> {
+        let property = if kind == ObjectKind::Volume {
+            "volume_name"
+        } else {
+            "network_id"
+        };
+        let filter = [
+            (label::DEPLOYMENT, &call.deployment),
+            (label::INSTANCE, &call.instance),
+        ]
+        .map(|(name, value)| format!("{name}={value}"));
         let filters = json!({ "label": filter }).to_string();
-        let listed = self.client.list(kind, &[("filters", filters)]).await.map_err(|error| failure(&error, "looking for what was made"))?;
-        let is_mine = |found: &&Json| names_instance(&found["Labels"], call) && self.is_proven_as(found, kind);
+        let listed = self
+            .client
+            .list(kind, &[("filters", filters)])
+            .await
+            .map_err(|error| failure(&error, "looking for what was made"))?;
+        let is_mine = |found: &&Json| {
+            names_instance(&found["Labels"], call) && self.is_proven_as(found, kind)
+        };
         let mut all: Vec<Json> = listed.iter().filter(is_mine).cloned().collect();
         let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
-        if let Some(known) =
-            call.properties.get(property).filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
+        if let Some(known) = call
+            .properties
+            .get(property)
+            .filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
         {
-            all.extend(self.known_object(call, kind, known.as_str().unwrap_or_default()).await?);
+            all.extend(
+                self.known_object(call, kind, known.as_str().unwrap_or_default())
+                    .await?,
+            );
         }
         Ok(all)
     }
 
-    async fn known_object(&self, call: &Call, kind: ObjectKind, id: &str) -> Result<Option<Json>, Failure> {
-        let found = self.client.object(kind, id).await.map_err(|error| failure(&error, "looking for what was made"))?;
+    async fn known_object(
+        &self,
+        call: &Call,
+        kind: ObjectKind,
+        id: &str,
+    ) -> Result<Option<Json>, Failure> {
+        let found = self
+            .client
+            .object(kind, id)
+            .await
+            .map_err(|error| failure(&error, "looking for what was made"))?;
         let Some(found) = found else { return Ok(None) };
         // The journal is proof enough of an id; whose it is now, its labels say.
         let labels = &found["Labels"];
-        let is_proven = labels[label::DEPLOYMENT] == call.deployment.as_str() && self.is_proven_as(&found, kind);
+        let is_proven = labels[label::DEPLOYMENT] == call.deployment.as_str()
+            && self.is_proven_as(&found, kind);
         if is_proven || names_deployment(labels, &call.deployment, &call.deployment_id) {
             return Ok(Some(found));
         }
         // Only a volume can have a name that something else had.
         let error = taken(kind.as_str(), id, &found["Labels"]);
-        Err(Failure { hints: vec!["the volume of the deployment is gone: take it down without --volumes".to_owned()], ..error })
+        Err(Failure {
+            hints: vec![
+                "the volume of the deployment is gone: take it down without --volumes".to_owned(),
+            ],
+            ..error
+        })
     }
 
     /// Attaches the container to a network, unless it is.
-    pub(super) async fn connect_network(&self, call: &Call, attachment: &Attachment) -> Result<Outputs, Failure> {
+    pub(super) async fn connect_network(
+        &self,
+        call: &Call,
+        attachment: &Attachment,
+    ) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         let network = attachment.network.as_str().unwrap_or_default();
         let endpoint = attachment.converted().map_err(|fault| refused(&[fault]))?;
         let container = self.inspect(&id).await?;
-        let attached = container.is_some_and(|container| container.json["NetworkSettings"]["Networks"].get(network).is_some());
+        let attached = container.is_some_and(|container| {
+            container.json["NetworkSettings"]["Networks"]
+                .get(network)
+                .is_some()
+        });
         if attached {
             return Ok(Outputs::default());
         }
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
-        match self.client.post_to_do(&format!("/networks/{}/connect", in_path(network)), &body).await {
+        match self
+            .client
+            .post_to_do(&format!("/networks/{}/connect", in_path(network)), &body)
+            .await
+        {
             // A call that was lost on the way and repeated finds its own work done.
-            Err(error) if !error.to_string().contains("already exists in network") => {
-                Err(failure(&error, &format!("attaching the container to network {network}")))
-            }
+            Err(error) if !error.to_string().contains("already exists in network") => Err(failure(
+                &error,
+                &format!("attaching the container to network {network}"),
+            )),
             _ => Ok(Outputs::default()),
         }
     }
@@ -273,7 +423,12 @@ impl Engine {
 
 /// What a removal changes.
 pub(super) fn forgotten() -> Outputs {
-    Outputs { unset: ["network_id", "network_name", "network"].map(str::to_owned).to_vec(), ..Outputs::default() }
+    Outputs {
+        unset: ["network_id", "network_name", "network"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..Outputs::default()
+    }
 }
 
 /// What blueprints may ask of a network.
@@ -283,19 +438,34 @@ pub(super) fn known(network: &Json) -> Outputs {
     if let Some(fields) = shown.as_object_mut() {
         fields.shift_remove("Containers");
     }
-    let set = [("network_id", network["Id"].clone()), ("network_name", network["Name"].clone()), ("network", shown)];
-    Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() }
+    let set = [
+        ("network_id", network["Id"].clone()),
+        ("network_name", network["Name"].clone()),
+        ("network", shown),
+    ];
+    Outputs {
+        set: set
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        unset: Vec::new(),
+    }
 }
 
 /// Something of this name is there, and not ours.
 pub(super) fn taken(what: &str, name: &str, labels: &Json) -> Failure {
     let whose = match labels[label::DEPLOYMENT].as_str() {
         None => "was not made by dockctl".to_owned(),
-        Some(owner) => format!("belongs to `{}` of the deployment `{owner}`", labels[label::INSTANCE].as_str().unwrap_or_default()),
+        Some(owner) => format!(
+            "belongs to `{}` of the deployment `{owner}`",
+            labels[label::INSTANCE].as_str().unwrap_or_default()
+        ),
     };
-    Failure::fatal(format!("the name `{name}` is taken by a {what} that {whose}; it was not touched"))
-        .hint("to adopt it, add `use_external_resource: true` to the node's properties")
-        .hint("to keep both, give the node another `name`")
+    Failure::fatal(format!(
+        "the name `{name}` is taken by a {what} that {whose}; it was not touched"
+    ))
+    .hint("to adopt it, add `use_external_resource: true` to the node's properties")
+    .hint("to keep both, give the node another `name`")
 }
 
 #[cfg(test)]
@@ -304,11 +474,16 @@ mod tests {
 
     #[test]
     fn properties_become_a_request() {
-        let properties =
-            json!({ "driver": "bridge", "internal": true, "options": { "mtu": 1400 }, "subnet": "10.5.0.0/24", "gateway": "10.5.0.1" });
+        let properties = json!({ "driver": "bridge", "internal": true, "options": { "mtu": 1400 }, "subnet": "10.5.0.0/24", "gateway": "10.5.0.1" });
         let body = request(&properties).unwrap();
-        assert_eq!((&body["Driver"], &body["Internal"], &body["Options"]), (&json!("bridge"), &json!(true), &json!({ "mtu": "1400" })));
-        assert_eq!(body["IPAM"]["Config"], json!([{ "Subnet": "10.5.0.0/24", "Gateway": "10.5.0.1" }]));
+        assert_eq!(
+            (&body["Driver"], &body["Internal"], &body["Options"]),
+            (&json!("bridge"), &json!(true), &json!({ "mtu": "1400" }))
+        );
+        assert_eq!(
+            body["IPAM"]["Config"],
+            json!([{ "Subnet": "10.5.0.0/24", "Gateway": "10.5.0.1" }])
+        );
         let raw = json!({ "ipam": { "driver": "default", "config": [{ "subnet": "10.6.0.0/24", "aux_addresses": { "x": "10.6.0.9" } }] } });
         assert_eq!(
             request(&raw).unwrap()["IPAM"]["Config"],
@@ -322,7 +497,10 @@ mod tests {
             (json!({ "gateway": "10.5.0.1" }), "gateway"),
             (json!({ "options": ["a"] }), "options"),
             (json!({ "ipam": { "confg": [] } }), "ipam.confg"),
-            (json!({ "subnet": "10.5.0.0/24", "ipam": { "driver": "x" } }), "ipam"),
+            (
+                json!({ "subnet": "10.5.0.0/24", "ipam": { "driver": "x" } }),
+                "ipam",
+            ),
         ] {
             assert_eq!(request(&properties).unwrap_err().path.join("."), path);
         }

@@ -13,7 +13,8 @@ pub enum Operation {
     Stop,
     /// `remove_container`.
     Remove,
-    /// Docker plugin 2.x, `create_container`: the image, the container, its start, and its end unless it is detached.
+    /// Docker plugin 2.x, `create_container`: the image, the container, its start, and its end
+    /// unless it is detached.
     Run,
     /// `stop_container`.
     StopRun,
@@ -80,18 +81,25 @@ fn own_name(plugin: &str) -> &str {
 }
 
 fn operations(node: &Definition) -> impl Iterator<Item = Operation> {
-    node.operations.values().filter_map(|operation| Operation::of(&operation.plugin, &operation.operation))
+    node.operations
+        .values()
+        .filter_map(|operation| Operation::of(&operation.plugin, &operation.operation))
 }
 
 /// What a node is on an engine, whatever its type is called.
 #[must_use]
 pub fn kind(node: &Definition) -> Option<ObjectKind> {
-    operations(node).find_map(Operation::makes).filter(|_| !is_idle(node))
+    operations(node)
+        .find_map(Operation::makes)
+        .filter(|_| !is_idle(node))
 }
 
 /// A container of the plugin 2.x that names no image: nothing is done for it.
 fn is_idle(node: &Definition) -> bool {
-    let tag = node.properties.get("resource_config").map(|config| &config["image_tag"]);
+    let tag = node
+        .properties
+        .get("resource_config")
+        .map(|config| &config["image_tag"]);
     is_run(node) && tag.is_none_or(|tag| tag.is_null() || tag == "")
 }
 
@@ -100,7 +108,8 @@ pub(super) fn is_run(node: &Definition) -> bool {
     operations(node).any(|operation| operation == Operation::Run)
 }
 
-/// Whether anything starts the container of a node: a type of the blueprint's own may leave that out.
+/// Whether anything starts the container of a node: a type of the blueprint's own may leave that
+/// out.
 pub(super) fn is_started(node: &Definition) -> bool {
     operations(node).any(|operation| matches!(operation, Operation::Start | Operation::Run))
 }

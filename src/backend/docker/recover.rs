@@ -1,8 +1,8 @@
 //! What labels tell of a deployment whose journal is gone, and making one of it.
 //!
-//! Every object carries what taking it down needs. What this state directory sealed is its own. Everything else is a claim: it is
-//! shown, and becomes part of the record only when the user says so. Labels that name another object, or that a container has from
-//! its image, are not even that.
+//! Every object carries what taking it down needs. What this state directory sealed is its own.
+//! Everything else is a claim: it is shown, and becomes part of the record only when the user says
+//! so. Labels that name another object, or that a container has from its image, are not even that.
 
 use super::{
     connect::failure,
@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     backend::{EngineRef, Failure, ObjectKind, ObjectState},
-    model::{Definition, Deployment, Instance, InstanceTie, Place, Planned, RelationshipKind, Retry, Structure},
+    model::{
+        Definition, Deployment, Instance, InstanceTie, Place, Planned, RelationshipKind, Retry,
+        Structure,
+    },
     plan::{InstanceState, takes_down},
     state::InstanceRecord,
 };
@@ -54,10 +57,12 @@ pub(super) struct Label {
     operations: IndexMap<String, (String, String, JsonMap<String, Json>)>,
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     properties: JsonMap<String, Json>,
-    /// Volumes without a name of their own that an older container of the instance left to this one, by where they are mounted.
+    /// Volumes without a name of their own that an older container of the instance left to this
+    /// one, by where they are mounted.
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     carried: JsonMap<String, Json>,
-    /// `network` or `volume`: labels can be copied to objects of another kind. Nothing is said of a container.
+    /// `network` or `volume`: labels can be copied to objects of another kind. Nothing is said of a
+    /// container.
     #[serde(skip_serializing_if = "String::is_empty")]
     kind: String,
     /// The blueprint protects the node.
@@ -74,8 +79,14 @@ pub(super) struct Label {
 impl Label {
     /// Whether nothing in it makes a terminal do anything.
     fn is_printable(&self) -> bool {
-        let texts = [&self.node, &self.type_name].into_iter().chain(&self.needs).chain(&self.uses).chain(self.operations.keys());
-        texts.chain(self.beside.iter().flat_map(|(id, why)| [id, why])).all(|text| is_plain(text))
+        let texts = [&self.node, &self.type_name]
+            .into_iter()
+            .chain(&self.needs)
+            .chain(&self.uses)
+            .chain(self.operations.keys());
+        texts
+            .chain(self.beside.iter().flat_map(|(id, why)| [id, why]))
+            .all(|text| is_plain(text))
             && is_plain(&self.blueprint.display().to_string())
     }
 }
@@ -89,7 +100,8 @@ fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
-/// The label of what is made for an instance. Functions in it stay functions: they may ask for secrets.
+/// The label of what is made for an instance. Functions in it stay functions: they may ask for
+/// secrets.
 pub(super) fn record(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
     let mut uses = names_used(deployment, instance);
     uses.sort();
@@ -102,22 +114,45 @@ pub(super) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
         blueprint: deployment.blueprint.clone(),
         needs: instance.ties.iter().map(|tie| tie.target.clone()).collect(),
         uses,
-        operations: node.operations.iter().filter_map(|(name, planned)| Some((name.clone(), operation(name, planned, node)?))).collect(),
+        operations: node
+            .operations
+            .iter()
+            .filter_map(|(name, planned)| Some((name.clone(), operation(name, planned, node)?)))
+            .collect(),
         properties: properties(node),
         carried: JsonMap::new(),
-        kind: kind(node).filter(|kind| *kind != ObjectKind::Container).map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        kind: kind(node)
+            .filter(|kind| *kind != ObjectKind::Container)
+            .map(|kind| kind.as_str().to_owned())
+            .unwrap_or_default(),
         protected: deployment.protected.contains(&instance.node),
-        declared: deployment.structure.numbers.get(&instance.node).copied().unwrap_or_default(),
-        beside: if is_first(deployment, instance) { beside(deployment) } else { Vec::new() },
+        declared: deployment
+            .structure
+            .numbers
+            .get(&instance.node)
+            .copied()
+            .unwrap_or_default(),
+        beside: if is_first(deployment, instance) {
+            beside(deployment)
+        } else {
+            Vec::new()
+        },
     })
 }
 
-/// Of an operation that takes down its inputs, of one that makes or starts only what tells what the object is.
-fn operation(name: &str, planned: &Planned, node: &Definition) -> Option<(String, String, JsonMap<String, Json>)> {
+/// Of an operation that takes down its inputs, of one that makes or starts only what tells what the
+/// object is.
+fn operation(
+    name: &str,
+    planned: &Planned,
+    node: &Definition,
+) -> Option<(String, String, JsonMap<String, Json>)> {
     let of = Operation::of(&planned.plugin, &planned.operation)?;
     let mut inputs = JsonMap::new();
     if takes_down(name) {
-        let kept = planned.inputs.iter().filter(|(name, value)| matches!(name.as_str(), "params" | "stop_command") && !value.is_null());
+        let kept = planned.inputs.iter().filter(|(name, value)| {
+            matches!(name.as_str(), "params" | "stop_command") && !value.is_null()
+        });
         inputs.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
         if of == Operation::Stop {
             let params = stop_params(node, inputs.get("params").cloned().unwrap_or_default());
@@ -136,20 +171,34 @@ fn properties(node: &Definition) -> JsonMap<String, Json> {
     if is_run(node) {
         let config = property(node, "resource_config");
         let detach = config["container_args"]["detach"].clone();
-        properties
-            .insert("resource_config".to_owned(), json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } }));
+        properties.insert(
+            "resource_config".to_owned(),
+            json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } }),
+        );
     }
-    properties.extend(node.properties.get("keep").map(|keep| ("keep".to_owned(), keep.clone())));
+    properties.extend(
+        node.properties
+            .get("keep")
+            .map(|keep| ("keep".to_owned(), keep.clone())),
+    );
     properties
 }
 
 /// Whether an instance is the first whose object is made on the default engine.
 fn is_first(deployment: &Deployment, instance: &Instance) -> bool {
-    deployment.instances.iter().find(|it| why_beside(deployment, it).is_none()).is_some_and(|first| first.id == instance.id)
+    deployment
+        .instances
+        .iter()
+        .find(|it| why_beside(deployment, it).is_none())
+        .is_some_and(|first| first.id == instance.id)
 }
 
 fn beside(deployment: &Deployment) -> Vec<(String, String)> {
-    deployment.instances.iter().filter_map(|instance| Some((instance.id.clone(), why_beside(deployment, instance)?))).collect()
+    deployment
+        .instances
+        .iter()
+        .filter_map(|instance| Some((instance.id.clone(), why_beside(deployment, instance)?)))
+        .collect()
 }
 
 /// Why nothing on the default engine carries a label of the instance; none if something does.
@@ -157,7 +206,10 @@ fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment.node(instance)?;
     match engine_of(deployment, instance) {
         None => Some("it has no object on an engine".to_owned()),
-        Some(_) if node.is_adopted() => Some(format!("it is adopted: {}", super::step::shown(&super::declared::adopted(node)))),
+        Some(_) if node.is_adopted() => Some(format!(
+            "it is adopted: {}",
+            super::step::shown(&super::declared::adopted(node))
+        )),
         Some(_) if kind(node) == Some(ObjectKind::Image) => Some("it is an image".to_owned()),
         Some(EngineRef::Client(_)) => Some(format!("it is on {}", engine(node))),
         Some(EngineRef::Default) => None,
@@ -225,14 +277,19 @@ impl Found {
         self.label.kind.is_empty() || self.label.kind == self.kind.as_str()
     }
 
-    /// Whether it was made when the node had been scaled to more instances than its blueprint declares.
+    /// Whether it was made when the node had been scaled to more instances than its blueprint
+    /// declares.
     fn is_scaled(&self) -> bool {
         self.label.declared > 0 && self.label.index >= self.label.declared
     }
 
     /// What tells deployments of one name apart.
     fn identity(&self) -> &str {
-        if self.deployment_id.is_empty() { &self.key } else { &self.deployment_id }
+        if self.deployment_id.is_empty() {
+            &self.key
+        } else {
+            &self.deployment_id
+        }
     }
 }
 
@@ -250,25 +307,45 @@ impl Told {
         for found in self.found.iter().filter(|found| !found.is_ours) {
             claims.entry(found.identity()).or_default().push(found);
         }
-        claims.into_iter().map(|(id, found)| claim(id, &found)).collect()
+        claims
+            .into_iter()
+            .map(|(id, found)| claim(id, &found))
+            .collect()
     }
 
-    /// What this state directory made for a deployment, and a record does not know: none of these ids. Volumes among it only if they
-    /// are asked for.
+    /// What this state directory made for a deployment, and a record does not know: none of these
+    /// ids. Volumes among it only if they are asked for.
     #[must_use]
-    pub fn left_of(&self, deployment: &str, known: &HashSet<String>, volumes: bool) -> Option<Recovered> {
+    pub fn left_of(
+        &self,
+        deployment: &str,
+        known: &HashSet<String>,
+        volumes: bool,
+    ) -> Option<Recovered> {
         let is_of = |id: &str| id.is_empty() || deployment.is_empty() || id == deployment;
         let is_asked_for = |found: &Found| volumes || found.kind != ObjectKind::Volume;
-        self.of(|found| found.is_ours && is_of(&found.deployment_id) && !known.contains(&found.id) && is_asked_for(found))
+        self.of(|found| {
+            found.is_ours
+                && is_of(&found.deployment_id)
+                && !known.contains(&found.id)
+                && is_asked_for(found)
+        })
     }
 
     /// What another state directory made for a deployment that a record knows: none of these ids.
     #[must_use]
     pub fn made_elsewhere(&self, deployment: &str, known: &HashSet<String>) -> Option<Recovered> {
-        let made =
-            self.of(|found| !found.is_ours && !deployment.is_empty() && found.deployment_id == deployment && !known.contains(&found.id));
+        let made = self.of(|found| {
+            !found.is_ours
+                && !deployment.is_empty()
+                && found.deployment_id == deployment
+                && !known.contains(&found.id)
+        });
         // The rest is known, or told by whoever is asked for all.
-        made.map(|made| Recovered { left_out: Vec::new(), ..made })
+        made.map(|made| Recovered {
+            left_out: Vec::new(),
+            ..made
+        })
     }
 
     /// The deployment with this id, whoever made it; none if nothing carries the id.
@@ -277,50 +354,93 @@ impl Told {
         self.of(|found| found.identity() == id)
     }
 
-    /// What a user means who gives no id: what this state directory made, with what others made for the same deployment, else the only
-    /// claim. None if nothing is there, or there are several claims.
+    /// What a user means who gives no id: what this state directory made, with what others made for
+    /// the same deployment, else the only claim. None if nothing is there, or there are several
+    /// claims.
     #[must_use]
     pub fn meant(&self) -> Option<Recovered> {
-        let sealed: Vec<&str> = self.found.iter().filter(|found| found.is_ours).map(Found::identity).collect();
+        let sealed: Vec<&str> = self
+            .found
+            .iter()
+            .filter(|found| found.is_ours)
+            .map(Found::identity)
+            .collect();
         match &self.claims()[..] {
-            _ if !sealed.is_empty() => self.of(|found| found.is_ours || sealed.contains(&found.identity())),
+            _ if !sealed.is_empty() => {
+                self.of(|found| found.is_ours || sealed.contains(&found.identity()))
+            }
             [only] => self.identified(&only.id),
             _ => None,
         }
     }
 
     fn of(&self, chosen: impl Fn(&Found) -> bool) -> Option<Recovered> {
-        let (chosen, others): (Vec<&Found>, Vec<&Found>) = self.found.iter().partition(|found| chosen(found));
+        let (chosen, others): (Vec<&Found>, Vec<&Found>) =
+            self.found.iter().partition(|found| chosen(found));
         let others = others.into_iter().map(|found| {
             let is_of_same = chosen.iter().any(|it| it.identity() == found.identity());
-            let other = if is_of_same { "another state directory made this" } else { "labels of another deployment name this" };
-            (found.name.clone(), format!("{other} {}", found.kind.as_str()))
+            let other = if is_of_same {
+                "another state directory made this"
+            } else {
+                "labels of another deployment name this"
+            };
+            (
+                found.name.clone(),
+                format!("{other} {}", found.kind.as_str()),
+            )
         });
-        let recovered =
-            (!chosen.is_empty()).then(|| put_together(&self.deployment, &chosen, self.doubts.iter().cloned().chain(others).collect()));
-        recovered.map(|recovered| Recovered { seen: self.found.iter().map(|found| found.id.clone()).collect(), ..recovered })
+        let recovered = (!chosen.is_empty()).then(|| {
+            put_together(
+                &self.deployment,
+                &chosen,
+                self.doubts.iter().cloned().chain(others).collect(),
+            )
+        });
+        recovered.map(|recovered| Recovered {
+            seen: self.found.iter().map(|found| found.id.clone()).collect(),
+            ..recovered
+        })
     }
 }
 
 fn claim(id: &str, found: &[&Found]) -> Claim {
     Claim {
         id: id.to_owned(),
-        blueprint: found.iter().map(|it| it.label.blueprint.clone()).find(|path| !path.as_os_str().is_empty()).unwrap_or_default(),
+        blueprint: found
+            .iter()
+            .map(|it| it.label.blueprint.clone())
+            .find(|path| !path.as_os_str().is_empty())
+            .unwrap_or_default(),
         made_by: found.iter().find_map(|it| it.made_by.clone()),
-        since: found.iter().map(|it| it.created.as_str()).filter(|at| !at.is_empty()).min().unwrap_or_default().to_owned(),
-        objects: found.iter().map(|it| format!("{} {}", it.kind.as_str(), it.name)).collect(),
+        since: found
+            .iter()
+            .map(|it| it.created.as_str())
+            .filter(|at| !at.is_empty())
+            .min()
+            .unwrap_or_default()
+            .to_owned(),
+        objects: found
+            .iter()
+            .map(|it| format!("{} {}", it.kind.as_str(), it.name))
+            .collect(),
     }
 }
 
 impl Told {
-    /// Takes an object in, unless its labels were made for another one or by nobody who follows the rules.
+    /// Takes an object in, unless its labels were made for another one or by nobody who follows the
+    /// rules.
     fn add(&mut self, found: Found, is_claim: bool) {
         let reason = match &found.label {
-            label if !is_claim || label.name != lasting_name(&found.name) => "carries labels that were not made for it",
-            label if !label.is_printable() || !is_plain(&found.instance) => "carries labels with control characters",
+            label if !is_claim || label.name != lasting_name(&found.name) => {
+                "carries labels that were not made for it"
+            }
+            label if !label.is_printable() || !is_plain(&found.instance) => {
+                "carries labels with control characters"
+            }
             _ => return self.found.push(found),
         };
-        self.doubts.push((found.name, format!("this {} {reason}", found.kind.as_str())));
+        self.doubts
+            .push((found.name, format!("this {} {reason}", found.kind.as_str())));
     }
 }
 
@@ -331,33 +451,61 @@ impl Engine {
     ///
     /// If the engine does not say.
     pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
-        let mut told = Told { deployment: deployment.to_owned(), ..Told::default() };
+        let mut told = Told {
+            deployment: deployment.to_owned(),
+            ..Told::default()
+        };
         for container in self.labelled_containers(deployment).await? {
             let is_ours = self.is_proven(&container).await?;
             let is_claim = is_ours || self.is_claim(&container).await?;
-            told.add(Found { is_ours, ..of_container(&container) }, is_claim);
+            told.add(
+                Found {
+                    is_ours,
+                    ..of_container(&container)
+                },
+                is_claim,
+            );
         }
         for kind in [ObjectKind::Network, ObjectKind::Volume] {
-            for it in self.with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT)).await? {
-                let found = Found { is_ours: self.is_proven_as(&it, kind), ..of_other(&it, kind) };
+            for it in self
+                .with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT))
+                .await?
+            {
+                let found = Found {
+                    is_ours: self.is_proven_as(&it, kind),
+                    ..of_other(&it, kind)
+                };
                 let is_claim = found.label.name == found.name && found.is_of_its_kind();
                 told.add(found, is_claim);
             }
         }
-        told.found.sort_by(|a, b| (&a.label.node, a.label.index).cmp(&(&b.label.node, b.label.index)));
+        told.found
+            .sort_by(|a, b| (&a.label.node, a.label.index).cmp(&(&b.label.node, b.label.index)));
         Ok(told)
     }
 
-    /// Names of the deployments that something on this engine carries, each with the number of such objects.
+    /// Names of the deployments that something on this engine carries, each with the number of such
+    /// objects.
     ///
     /// # Errors
     ///
     /// If the engine does not say.
     pub async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
         let mut all = BTreeMap::new();
-        for kind in [ObjectKind::Container, ObjectKind::Network, ObjectKind::Volume] {
-            for labels in self.with_label(kind, label::DEPLOYMENT).await?.iter().map(|found| &found["Labels"]) {
-                let name = labels[label::DEPLOYMENT].as_str().filter(|name| !name.is_empty());
+        for kind in [
+            ObjectKind::Container,
+            ObjectKind::Network,
+            ObjectKind::Volume,
+        ] {
+            for labels in self
+                .with_label(kind, label::DEPLOYMENT)
+                .await?
+                .iter()
+                .map(|found| &found["Labels"])
+            {
+                let name = labels[label::DEPLOYMENT]
+                    .as_str()
+                    .filter(|name| !name.is_empty());
                 if let Some(name) = name {
                     *all.entry(name.to_owned()).or_insert(0) += 1;
                 }
@@ -367,9 +515,19 @@ impl Engine {
     }
 
     async fn with_label(&self, kind: ObjectKind, label: &str) -> Result<Vec<Json>, Failure> {
-        let query = [("all", "true".to_owned()), ("filters", json!({ "label": [label] }).to_string())];
-        let query = if kind == ObjectKind::Container { &query[..] } else { &query[1..] };
-        self.client.list(kind, query).await.map_err(|error| failure(&error, "looking for what is labelled"))
+        let query = [
+            ("all", "true".to_owned()),
+            ("filters", json!({ "label": [label] }).to_string()),
+        ];
+        let query = if kind == ObjectKind::Container {
+            &query[..]
+        } else {
+            &query[1..]
+        };
+        self.client
+            .list(kind, query)
+            .await
+            .map_err(|error| failure(&error, "looking for what is labelled"))
     }
 
     async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {
@@ -383,15 +541,20 @@ impl Engine {
 fn of_container(container: &Container) -> Found {
     let mut properties = JsonMap::from_iter([
         ("container_id".to_owned(), container.id().into()),
-        ("image_id".to_owned(), container.text("/Image").unwrap_or_default().into()),
+        (
+            "image_id".to_owned(),
+            container.text("/Image").unwrap_or_default().into(),
+        ),
     ]);
     if container.flag("/State/Running") {
         properties.extend(container.network_properties());
     }
     let told = of_labels(container.labels(), container.text("/Created"));
     // The label is a claim: what it names must be mounted there, and have no name of its own.
-    let carried: JsonMap<String, Json> =
-        nameless_volumes(container).into_iter().filter(|(path, name)| told.label.carried.get(path) == Some(name)).collect();
+    let carried: JsonMap<String, Json> = nameless_volumes(container)
+        .into_iter()
+        .filter(|(path, name)| told.label.carried.get(path) == Some(name))
+        .collect();
     if !carried.is_empty() {
         properties.insert(CARRIED.to_owned(), carried.into());
     }
@@ -399,12 +562,21 @@ fn of_container(container: &Container) -> Found {
         .label
         .operations
         .values()
-        .any(|(plugin, operation, _)| matches!(Operation::of(plugin, operation), Some(Operation::Start | Operation::Run)));
+        .any(|(plugin, operation, _)| {
+            matches!(
+                Operation::of(plugin, operation),
+                Some(Operation::Start | Operation::Run)
+            )
+        });
     Found {
         id: container.id(),
         name: container.name(),
         // One that ran and does not any more has drifted: its instance was started.
-        state: if container.state() == ObjectState::Created && is_started { InstanceState::Created } else { InstanceState::Started },
+        state: if container.state() == ObjectState::Created && is_started {
+            InstanceState::Created
+        } else {
+            InstanceState::Started
+        },
         properties,
         ..told
     }
@@ -412,7 +584,11 @@ fn of_container(container: &Container) -> Found {
 
 fn of_other(found: &Json, kind: ObjectKind) -> Found {
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-    let id = if kind == ObjectKind::Volume { text(&found["Name"]) } else { text(&found["Id"]) };
+    let id = if kind == ObjectKind::Volume {
+        text(&found["Name"])
+    } else {
+        text(&found["Id"])
+    };
     let properties = match kind {
         ObjectKind::Volume => super::volumes::known(found).set,
         _ => super::networks::known(found).set,
@@ -422,7 +598,10 @@ fn of_other(found: &Json, kind: ObjectKind) -> Found {
         id,
         name: text(&found["Name"]),
         properties,
-        ..of_labels(&found["Labels"], found["CreatedAt"].as_str().or(found["Created"].as_str()))
+        ..of_labels(
+            &found["Labels"],
+            found["CreatedAt"].as_str().or(found["Created"].as_str()),
+        )
     }
 }
 
@@ -448,17 +627,30 @@ fn of_labels(labels: &Json, created: Option<&str>) -> Found {
 fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)>) -> Recovered {
     let is_found = |id: &String| found.iter().any(|it| it.instance == *id);
     let unlabelled = found.iter().flat_map(|it| it.label.beside.clone());
-    let needed =
-        found.iter().flat_map(|it| it.label.needs.iter().map(|id| (id.clone(), "nothing on this engine carries its name".to_owned())));
+    let needed = found.iter().flat_map(|it| {
+        it.label.needs.iter().map(|id| {
+            (
+                id.clone(),
+                "nothing on this engine carries its name".to_owned(),
+            )
+        })
+    });
     for (id, why) in unlabelled.chain(needed) {
         if !is_found(&id) && !left_out.iter().any(|(known, _)| *known == id) {
             left_out.push((id, why));
         }
     }
-    let blueprint = found.iter().map(|it| it.label.blueprint.clone()).find(|path| !path.as_os_str().is_empty());
+    let blueprint = found
+        .iter()
+        .map(|it| it.label.blueprint.clone())
+        .find(|path| !path.as_os_str().is_empty());
     let mut deployment = Deployment {
         name: name.to_owned(),
-        id: found.iter().map(|it| it.deployment_id.clone()).find(|id| !id.is_empty()).unwrap_or_default(),
+        id: found
+            .iter()
+            .map(|it| it.deployment_id.clone())
+            .find(|id| !id.is_empty())
+            .unwrap_or_default(),
         blueprint: blueprint.unwrap_or_default(),
         inputs: JsonMap::new(),
         given: JsonMap::new(),
@@ -476,43 +668,91 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
     for it in found {
         let (stands, others) = in_place(found, it);
         if stands.id != it.id {
-            // A kept volume names the instance that made it, which another object of today may be called.
+            // A kept volume names the instance that made it, which another object of today may be
+            // called.
             let is_other = !others.values().any(|id| *id == it.id.as_str());
             let why = format!("this {} is of `{}` too", it.kind.as_str(), it.instance);
             left_out.extend(is_other.then(|| (it.name.clone(), why)));
             continue;
         }
         let properties = it.properties.clone().into_iter().chain(others).collect();
-        instances.insert(it.instance.clone(), InstanceRecord { state: it.state, properties, ..InstanceRecord::default() });
-        deployment.nodes.entry(it.label.node.clone()).or_insert_with(|| definition(it));
+        instances.insert(
+            it.instance.clone(),
+            InstanceRecord {
+                state: it.state,
+                properties,
+                ..InstanceRecord::default()
+            },
+        );
+        deployment
+            .nodes
+            .entry(it.label.node.clone())
+            .or_insert_with(|| definition(it));
         deployment.instances.push(instance(it, found));
     }
-    deployment.protected = found.iter().filter(|it| it.label.protected).map(|it| it.label.node.clone()).collect();
+    deployment.protected = found
+        .iter()
+        .filter(|it| it.label.protected)
+        .map(|it| it.label.node.clone())
+        .collect();
     deployment.protected.dedup();
     deployment.structure.numbers = numbers(&deployment, found);
-    Recovered { deployment, instances, left_out, seen: BTreeSet::new() }
+    Recovered {
+        deployment,
+        instances,
+        left_out,
+        seen: BTreeSet::new(),
+    }
 }
 
-/// How many instances of each node were declared, as far as that matters: a number that was scaled holds until the blueprint declares
-/// another one. None if nothing was scaled: then the blueprint's number counts.
+/// How many instances of each node were declared, as far as that matters: a number that was scaled
+/// holds until the blueprint declares another one. None if nothing was scaled: then the blueprint's
+/// number counts.
 fn numbers(deployment: &Deployment, found: &[&Found]) -> IndexMap<String, usize> {
     if !found.iter().any(|it| it.is_scaled()) {
         return IndexMap::new();
     }
-    let scaled = |node: &str| found.iter().find(|it| it.label.node == node && it.is_scaled()).map(|it| it.label.declared);
-    let number = |node: &String| scaled(node).or_else(|| deployment.number(node)).unwrap_or(1);
-    deployment.nodes.keys().map(|node| (node.clone(), number(node))).collect()
+    let scaled = |node: &str| {
+        found
+            .iter()
+            .find(|it| it.label.node == node && it.is_scaled())
+            .map(|it| it.label.declared)
+    };
+    let number = |node: &String| {
+        scaled(node)
+            .or_else(|| deployment.number(node))
+            .unwrap_or(1)
+    };
+    deployment
+        .nodes
+        .keys()
+        .map(|node| (node.clone(), number(node)))
+        .collect()
 }
 
-/// Which object stands for the instance of one, and ids of others that a replacement left which came to no end.
+/// Which object stands for the instance of one, and ids of others that a replacement left which
+/// came to no end.
 fn in_place<'f>(found: &[&'f Found], it: &Found) -> (&'f Found, JsonMap<String, Json>) {
-    let all: Vec<&'f Found> = found.iter().filter(|other| other.instance == it.instance).copied().collect();
-    let containers = || all.iter().filter(|other| other.kind == ObjectKind::Container).copied();
+    let all: Vec<&'f Found> = found
+        .iter()
+        .filter(|other| other.instance == it.instance)
+        .copied()
+        .collect();
+    let containers = || {
+        all.iter()
+            .filter(|other| other.kind == ObjectKind::Container)
+            .copied()
+    };
     let ending = |end: &str| containers().find(|other| other.name.ends_with(end));
     let (next, former) = (ending(NEXT), ending(FORMER));
     let plain = containers().find(|other| lasting_name(&other.name) == other.name);
     let ids = |names: &[(&str, Option<&Found>)]| -> JsonMap<String, Json> {
-        names.iter().filter_map(|(name, other)| Some(((*name).to_owned(), other.as_ref()?.id.clone().into()))).collect()
+        names
+            .iter()
+            .filter_map(|(name, other)| {
+                Some(((*name).to_owned(), other.as_ref()?.id.clone().into()))
+            })
+            .collect()
     };
     match (plain, former) {
         (Some(plain), _) => (plain, ids(&[(SUCCESSOR, next), (PREDECESSOR, former)])),
@@ -523,13 +763,14 @@ fn in_place<'f>(found: &[&'f Found], it: &Found) -> (&'f Found, JsonMap<String, 
     }
 }
 
-/// The operations that remove what only labels know, where they name no `delete` that this version can run: taken down without
-/// one, the object would stay and be called deleted.
+/// The operations that remove what only labels know, where they name no `delete` that this version
+/// can run: taken down without one, the object would stay and be called deleted.
 fn removal(kind: ObjectKind) -> &'static [(&'static str, &'static str, &'static str)] {
     match kind {
-        ObjectKind::Container => {
-            &[(STOP, "docker", "docker_plugin.tasks.stop"), (DELETE, "docker", "docker_plugin.tasks.remove_container")]
-        }
+        ObjectKind::Container => &[
+            (STOP, "docker", "docker_plugin.tasks.stop"),
+            (DELETE, "docker", "docker_plugin.tasks.remove_container"),
+        ],
         ObjectKind::Network => &[(DELETE, "dockctl", "network.remove")],
         ObjectKind::Volume => &[(DELETE, "dockctl", "volume.remove")],
         ObjectKind::Image => &[],
@@ -538,7 +779,11 @@ fn removal(kind: ObjectKind) -> &'static [(&'static str, &'static str, &'static 
 
 fn definition(it: &Found) -> Definition {
     let label = &it.label;
-    let place = Place { file: label.blueprint.display().to_string(), line: 1, column: 1 };
+    let place = Place {
+        file: label.blueprint.display().to_string(),
+        line: 1,
+        column: 1,
+    };
     let planned = |(plugin, operation, inputs): &(String, String, JsonMap<String, Json>)| Planned {
         plugin: plugin.clone(),
         operation: operation.clone(),
@@ -546,12 +791,17 @@ fn definition(it: &Found) -> Definition {
         retry: Retry::default(),
         place: place.clone(),
     };
-    let mut operations: IndexMap<String, Planned> =
-        label.operations.iter().map(|(name, operation)| (name.clone(), planned(operation))).collect();
+    let mut operations: IndexMap<String, Planned> = label
+        .operations
+        .iter()
+        .map(|(name, operation)| (name.clone(), planned(operation)))
+        .collect();
     if !operations.contains_key(DELETE) {
         for (name, plugin, task) in removal(it.kind) {
             let by_us = (plugin.to_string(), task.to_string(), JsonMap::new());
-            operations.entry(name.to_string()).or_insert_with(|| planned(&by_us));
+            operations
+                .entry(name.to_string())
+                .or_insert_with(|| planned(&by_us));
         }
     }
     Definition {
@@ -568,9 +818,19 @@ fn definition(it: &Found) -> Definition {
 /// Properties with the name that the node gives, for that tells what its objects are called.
 fn named(it: &Found) -> JsonMap<String, Json> {
     let mut properties = it.label.properties.clone();
-    let suffix = if it.label.index == 0 { String::new() } else { format!("-{}", it.label.index) };
+    let suffix = if it.label.index == 0 {
+        String::new()
+    } else {
+        format!("-{}", it.label.index)
+    };
     // Without a name of its own a container is called as its instance.
-    let Some(name) = it.name.strip_suffix(&suffix).filter(|_| it.name != it.instance) else { return properties };
+    let Some(name) = it
+        .name
+        .strip_suffix(&suffix)
+        .filter(|_| it.name != it.instance)
+    else {
+        return properties;
+    };
     match properties.get_mut("resource_config") {
         Some(config) => config["container_args"]["name"] = name.into(),
         None => drop(properties.insert("name".to_owned(), name.into())),
@@ -581,15 +841,26 @@ fn named(it: &Found) -> JsonMap<String, Json> {
 /// The instance, tied to those that it needs and to those whose objects its own names.
 fn instance(it: &Found, all: &[&Found]) -> Instance {
     let named = |other: &&&Found| {
-        it.label.needs.contains(&other.instance) || it.label.uses.contains(&other.name) || it.label.uses.contains(&other.id)
+        it.label.needs.contains(&other.instance)
+            || it.label.uses.contains(&other.name)
+            || it.label.uses.contains(&other.id)
     };
-    let tie = |other: &&Found| InstanceTie { target: other.instance.clone(), kind: RelationshipKind::DependsOn, type_name: String::new() };
+    let tie = |other: &&Found| InstanceTie {
+        target: other.instance.clone(),
+        kind: RelationshipKind::DependsOn,
+        type_name: String::new(),
+    };
     Instance {
         id: it.instance.clone(),
         node: it.label.node.clone(),
         index: it.label.index,
         host: None,
-        ties: all.iter().filter(|other| other.instance != it.instance).filter(named).map(tie).collect(),
+        ties: all
+            .iter()
+            .filter(|other| other.instance != it.instance)
+            .filter(named)
+            .map(tie)
+            .collect(),
         groups: Vec::new(),
     }
 }
@@ -602,7 +873,9 @@ pub(super) fn is_of(record: &str, name: &str) -> bool {
 /// A record with the volumes that the object takes over from an older one, for they go with it.
 pub(super) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
     let mut record = record.clone();
-    if let Some(carried) = carried.filter(|carried| **carried != json!({}) && record.get("node").is_some()) {
+    if let Some(carried) =
+        carried.filter(|carried| **carried != json!({}) && record.get("node").is_some())
+    {
         record["carried"] = carried.clone();
     }
     record

@@ -1,4 +1,5 @@
-//! What the docker plugin 2.x does with a container beyond starting it: waiting for its end, and a command before its stop.
+//! What the docker plugin 2.x does with a container beyond starting it: waiting for its end, and a
+//! command before its stop.
 
 use super::{
     connect::{EngineError, Piece, failure},
@@ -21,18 +22,42 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const COMMAND: Duration = Duration::from_secs(20);
 
 impl Engine {
-    /// Waits until the container ends, and keeps what it wrote: `run_result`. With what code it ended is noted, and no failure.
-    pub(super) async fn follow(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+    /// Waits until the container ends, and keeps what it wrote: `run_result`. With what code it
+    /// ended is noted, and no failure.
+    pub(super) async fn follow(
+        &self,
+        call: &Call,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         progress(Progress::Note("waiting for its end".to_owned()));
         let mut changes = self.watch.subscribe(&self.client);
         loop {
             let found = self.inspect(&id).await?;
-            let Some(found) = found else { return Err(Failure::fatal("the container disappeared while its end was waited for")) };
-            if !matches!(found.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused) {
+            let Some(found) = found else {
+                return Err(Failure::fatal(
+                    "the container disappeared while its end was waited for",
+                ));
+            };
+            if !matches!(
+                found.state(),
+                ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
+            ) {
                 let code = found.json["State"]["ExitCode"].clone();
-                let set = [("run_result", Json::from(self.output(&id, found.is_terminal()).await)), ("exit_code", code)];
-                return Ok(Outputs { set: set.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), unset: Vec::new() });
+                let set = [
+                    (
+                        "run_result",
+                        Json::from(self.output(&id, found.is_terminal()).await),
+                    ),
+                    ("exit_code", code),
+                ];
+                return Ok(Outputs {
+                    set: set
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect(),
+                    unset: Vec::new(),
+                });
             }
             tokio::select! {
                 () = changes.next(&id, INTERVAL, Shows::All) => {}
@@ -45,20 +70,41 @@ impl Engine {
         collected(self.client.logs(id, &[], (is_terminal, false))).await
     }
 
-    /// Runs a command in the container, if it runs. One that fails does not keep the container from being stopped.
-    pub(super) async fn execute(&self, call: &Call, command: &Json, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let words = convert(Form::Words, command, &mut Vec::new()).map_err(|fault: Fault| refused(&[fault]))?;
-        let words: Vec<String> = words.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect();
-        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else { return Ok(Outputs::default()) };
-        let Some(found) = self.inspect(id).await?.filter(|_| !words.is_empty()) else { return Ok(Outputs::default()) };
+    /// Runs a command in the container, if it runs. One that fails does not keep the container from
+    /// being stopped.
+    pub(super) async fn execute(
+        &self,
+        call: &Call,
+        command: &Json,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let words = convert(Form::Words, command, &mut Vec::new())
+            .map_err(|fault: Fault| refused(&[fault]))?;
+        let words: Vec<String> = words
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect();
+        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else {
+            return Ok(Outputs::default());
+        };
+        let Some(found) = self.inspect(id).await?.filter(|_| !words.is_empty()) else {
+            return Ok(Outputs::default());
+        };
         if found.state() != ObjectState::Running {
             return self.execute_apart(call, &found, &words, progress).await;
         }
         let config = json!({ "Cmd": words, "AttachStdout": true, "AttachStderr": true });
         let ran = tokio::time::timeout(COMMAND, self.executed(id, &config)).await;
         match ran {
-            Ok(result) => result.map_err(|error| failure(&error, "running the stop command")).map(|said| progress(Progress::Note(said)))?,
-            Err(_) => progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs()))),
+            Ok(result) => result
+                .map_err(|error| failure(&error, "running the stop command"))
+                .map(|said| progress(Progress::Note(said)))?,
+            Err(_) => progress(Progress::Note(format!(
+                "the stop command did not end within {} seconds",
+                COMMAND.as_secs()
+            ))),
         }
         Ok(Outputs::default())
     }
@@ -86,13 +132,23 @@ impl Engine {
         {
             self.remove_apart(&name).await.map_err(cannot)?;
         }
-        let id = self.client.create("/containers/create", &[("name", name)], &body).await.map_err(cannot)?;
-        let started = self.client.send(&format!("/containers/{id}/start"), &[]).await;
+        let id = self
+            .client
+            .create("/containers/create", &[("name", name)], &body)
+            .await
+            .map_err(cannot)?;
+        let started = self
+            .client
+            .send(&format!("/containers/{id}/start"), &[])
+            .await;
         if started.is_ok() {
             let in_time = tokio::time::timeout(COMMAND, self.client.ended(&id)).await;
             progress(Progress::Note(self.output(&id, false).await));
             if in_time.is_err() {
-                progress(Progress::Note(format!("the stop command did not end within {} seconds", COMMAND.as_secs())));
+                progress(Progress::Note(format!(
+                    "the stop command did not end within {} seconds",
+                    COMMAND.as_secs()
+                )));
             }
         }
         self.remove_apart(&id).await.map_err(cannot)?;
@@ -100,11 +156,19 @@ impl Engine {
     }
 
     async fn remove_apart(&self, id: &str) -> Result<(), EngineError> {
-        self.client.delete(&format!("/containers/{id}"), &[("force", "true".to_owned()), ("v", "false".to_owned())]).await
+        self.client
+            .delete(
+                &format!("/containers/{id}"),
+                &[("force", "true".to_owned()), ("v", "false".to_owned())],
+            )
+            .await
     }
 
     async fn executed(&self, id: &str, config: &Json) -> Result<String, EngineError> {
-        let made = self.client.create(&format!("/containers/{id}/exec"), &[], config).await?;
+        let made = self
+            .client
+            .create(&format!("/containers/{id}/exec"), &[], config)
+            .await?;
         let (output, _input) = self.client.attach(&made, false).await?;
         Ok(collected(output).await)
     }

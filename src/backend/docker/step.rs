@@ -41,7 +41,8 @@ pub enum Action {
     Create(Creation),
     /// Creates the container anew if what start adds differs from what create knew. It never ran.
     Recreate(Creation),
-    /// Creates the container that is to take the place of the instance's, under another name for the time being.
+    /// Creates the container that is to take the place of the instance's, under another name for
+    /// the time being.
     CreateSuccessor(Creation),
     /// Lets the old container step aside, and gives its name to the new one.
     Swap {
@@ -51,7 +52,8 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
-    /// Removes the container whose place another took, and one that was made for a place that is not needed.
+    /// Removes the container whose place another took, and one that was made for a place that is
+    /// not needed.
     Discard {
         /// Parameters of `stop`, if it runs still.
         stop: Json,
@@ -61,7 +63,8 @@ pub enum Action {
     },
     /// Removes the new container, and gives the old one its name again.
     StepBack {
-        /// The name; null if it is the one that the old one has without what the replacement added to it.
+        /// The name; null if it is the one that the old one has without what the replacement added
+        /// to it.
         name: Json,
     },
     /// Starts the old container again.
@@ -182,7 +185,8 @@ pub struct Creation {
     /// Volumes from relationships, as the engine takes mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Json>,
-    /// What the declaration comes to before it is bound; its digest is the container's `dockctl.spec`.
+    /// What the declaration comes to before it is bound; its digest is the container's
+    /// `dockctl.spec`.
     pub declaration: String,
     /// What an uninstall needs when everything else is lost; goes into a label.
     pub record: Json,
@@ -233,13 +237,30 @@ impl Action {
 
     pub(in crate::backend) fn touch(&self) -> Touch {
         match self {
-            Self::Create(_) | Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::Build { .. } => Touch::Creates,
+            Self::Create(_)
+            | Self::CreateNetwork(_)
+            | Self::CreateVolume(_)
+            | Self::Build { .. } => Touch::Creates,
             Self::Adopt { .. } => Touch::Adopts,
-            Self::CreateSuccessor(_) | Self::Swap { .. } | Self::StepBack { .. } | Self::PutBack => Touch::Replaces,
-            Self::Start { .. } | Self::Wait { .. } | Self::WaitFor { .. } | Self::Follow | Self::Endure => Touch::Starts,
+            Self::CreateSuccessor(_)
+            | Self::Swap { .. }
+            | Self::StepBack { .. }
+            | Self::PutBack => Touch::Replaces,
+            Self::Start { .. }
+            | Self::Wait { .. }
+            | Self::WaitFor { .. }
+            | Self::Follow
+            | Self::Endure => Touch::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
-            Self::Adjust { .. } | Self::Rename { .. } | Self::Connect { .. } | Self::Discard { .. } => Touch::Adjusts,
-            Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveVolume { .. } | Self::RemoveImage | Self::Release => Touch::Removes,
+            Self::Adjust { .. }
+            | Self::Rename { .. }
+            | Self::Connect { .. }
+            | Self::Discard { .. } => Touch::Adjusts,
+            Self::Remove { .. }
+            | Self::RemoveNetwork
+            | Self::RemoveVolume { .. }
+            | Self::RemoveImage
+            | Self::Release => Touch::Removes,
             Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } => Touch::Nothing,
         }
     }
@@ -247,7 +268,9 @@ impl Action {
     /// The action that stops what this one would put back.
     pub(crate) fn halting(&self) -> Self {
         match self {
-            Self::Restore { params } => Self::Stop { params: params.clone() },
+            Self::Restore { params } => Self::Stop {
+                params: params.clone(),
+            },
             other => other.clone(),
         }
     }
@@ -262,21 +285,39 @@ impl Creation {
         };
         self.add_mounts(&mut converted);
         for attachment in self.at_once(&converted) {
-            attachment.add_to(&mut converted.body).map_err(|fault| vec![fault])?;
+            attachment
+                .add_to(&mut converted.body)
+                .map_err(|fault| vec![fault])?;
         }
         converted.gates.extend(params::late_parts(&converted.body));
-        if self.networks.iter().any(|attachment| attachment.endpoint.get("mac_address").is_some()) {
-            let path = ["create", "params", "mac_address"].map(str::to_owned).to_vec();
+        if self
+            .networks
+            .iter()
+            .any(|attachment| attachment.endpoint.get("mac_address").is_some())
+        {
+            let path = ["create", "params", "mac_address"]
+                .map(str::to_owned)
+                .to_vec();
             converted.gates.push(Gate { path, since: 44 });
         }
         Ok(converted)
     }
 
-    /// Attachments that go into the request: to networks that the parameters name, else the first. Older engines take no
-    /// more there.
+    /// Attachments that go into the request: to networks that the parameters name, else the first.
+    /// Older engines take no more there.
     fn at_once(&self, converted: &params::Creation) -> Vec<Attachment> {
-        let first = self.networks.first().filter(|_| !converted.names_network()).map(|it| &it.network);
-        let is_now = |it: &&Attachment| Some(&it.network) == first || it.network.as_str().is_some_and(|name| converted.is_on(name));
+        let first = self
+            .networks
+            .first()
+            .filter(|_| !converted.names_network())
+            .map(|it| &it.network);
+        let is_now = |it: &&Attachment| {
+            Some(&it.network) == first
+                || it
+                    .network
+                    .as_str()
+                    .is_some_and(|name| converted.is_on(name))
+        };
         self.networks.iter().filter(is_now).cloned().collect()
     }
 
@@ -284,7 +325,10 @@ impl Creation {
         if self.mounts.is_empty() {
             return;
         }
-        let host = converted.body.entry("HostConfig").or_insert_with(|| json!({}));
+        let host = converted
+            .body
+            .entry("HostConfig")
+            .or_insert_with(|| json!({}));
         let mut mounts = host["Mounts"].as_array().cloned().unwrap_or_default();
         mounts.extend(self.mounts.iter().cloned());
         host["Mounts"] = mounts.into();
@@ -296,7 +340,9 @@ impl Creation {
             Dialect::Params => params::creation(&self.create, &self.start),
             Dialect::ContainerArgs => params::container_args(&self.create),
         };
-        let now = converted.map(|converted| self.at_once(&converted)).unwrap_or_default();
+        let now = converted
+            .map(|converted| self.at_once(&converted))
+            .unwrap_or_default();
         let mut later: Vec<Attachment> = Vec::new();
         for attachment in self.networks.iter().filter(|it| !now.contains(it)) {
             match later.iter_mut().find(|it| it.network == attachment.network) {
@@ -314,7 +360,9 @@ fn merged(one: &Json, other: &Json) -> Json {
         (Json::Object(one), Json::Object(other)) => {
             let mut all = one.clone();
             for (key, value) in other {
-                let value = all.get(key).map_or_else(|| value.clone(), |before| merged(before, value));
+                let value = all
+                    .get(key)
+                    .map_or_else(|| value.clone(), |before| merged(before, value));
                 all.insert(key.clone(), value);
             }
             all.into()
@@ -331,9 +379,14 @@ impl Attachment {
     }
 
     fn add_to(&self, body: &mut JsonMap<String, Json>) -> Result<(), Fault> {
-        let Some(name) = self.network.as_str() else { return Ok(()) };
-        let config = body.entry("NetworkingConfig").or_insert_with(|| json!({ "EndpointsConfig": {} }));
-        config["EndpointsConfig"][name] = merged(&config["EndpointsConfig"][name], &self.converted()?);
+        let Some(name) = self.network.as_str() else {
+            return Ok(());
+        };
+        let config = body
+            .entry("NetworkingConfig")
+            .or_insert_with(|| json!({ "EndpointsConfig": {} }));
+        config["EndpointsConfig"][name] =
+            merged(&config["EndpointsConfig"][name], &self.converted()?);
         let host = body.entry("HostConfig").or_insert_with(|| json!({}));
         if matches!(host["NetworkMode"].as_str(), None | Some("" | "default")) {
             host["NetworkMode"] = name.into();
@@ -346,7 +399,10 @@ impl Action {
     /// Files that the action reads, as far as they are known by now.
     pub(in crate::backend) fn files(&self) -> Vec<Need> {
         match self {
-            Self::Image { image, folder, .. } => images::file_of(image, Path::new(folder)).map(Need::File).into_iter().collect(),
+            Self::Image { image, folder, .. } => images::file_of(image, Path::new(folder))
+                .map(Need::File)
+                .into_iter()
+                .collect(),
             Self::Build { image, folder } => build::files_of(image, Path::new(folder)),
             _ => Vec::new(),
         }
@@ -380,12 +436,16 @@ impl Step {
     /// Takes the record that goes into a label as it was before functions in it were evaluated.
     pub(in crate::backend) fn keep_record(&mut self, unbound: &Self) {
         let kept = match &unbound.action {
-            Action::Create(creation) | Action::Recreate(creation) | Action::CreateSuccessor(creation) => creation.record.clone(),
+            Action::Create(creation)
+            | Action::Recreate(creation)
+            | Action::CreateSuccessor(creation) => creation.record.clone(),
             Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record.clone(),
             _ => return,
         };
         match &mut self.action {
-            Action::Create(creation) | Action::Recreate(creation) | Action::CreateSuccessor(creation) => creation.record = kept,
+            Action::Create(creation)
+            | Action::Recreate(creation)
+            | Action::CreateSuccessor(creation) => creation.record = kept,
             Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = kept,
             _ => {}
         }
@@ -395,8 +455,12 @@ impl Step {
     pub(in crate::backend) fn without_record(&self) -> Self {
         let mut step = self.clone();
         match &mut step.action {
-            Action::Create(creation) | Action::Recreate(creation) | Action::CreateSuccessor(creation) => creation.record = Json::Null,
-            Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = Json::Null,
+            Action::Create(creation)
+            | Action::Recreate(creation)
+            | Action::CreateSuccessor(creation) => creation.record = Json::Null,
+            Action::CreateNetwork(making) | Action::CreateVolume(making) => {
+                making.record = Json::Null
+            }
             _ => {}
         }
         step
@@ -404,7 +468,9 @@ impl Step {
 
     pub(in crate::backend) fn image_key(&self) -> Option<String> {
         match &self.action {
-            Action::Image { image, .. } => Some(format!("{} {}", self.engine, images::key_of(image)?)),
+            Action::Image { image, .. } => {
+                Some(format!("{} {}", self.engine, images::key_of(image)?))
+            }
             _ => None,
         }
     }
@@ -424,11 +490,25 @@ impl fmt::Display for Action {
         match self {
             Self::Image { image, .. } => write!(f, "bring image {}", images::shown(image)),
             Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
-            Self::Recreate(Creation { name, .. }) => write!(f, "create container {} anew if what start adds differs", shown(name)),
-            Self::CreateSuccessor(Creation { name, .. }) => write!(f, "create container {} anew, beside the old one", shown(name)),
-            Self::Swap { name, keeps: false } => write!(f, "let the new container take the name {}", shown(name)),
+            Self::Recreate(Creation { name, .. }) => write!(
+                f,
+                "create container {} anew if what start adds differs",
+                shown(name)
+            ),
+            Self::CreateSuccessor(Creation { name, .. }) => write!(
+                f,
+                "create container {} anew, beside the old one",
+                shown(name)
+            ),
+            Self::Swap { name, keeps: false } => {
+                write!(f, "let the new container take the name {}", shown(name))
+            }
             Self::Swap { name, keeps: true } => {
-                write!(f, "let the new container take the name {0}; the old one stays as {0}.before-dockctl", shown(name))
+                write!(
+                    f,
+                    "let the new container take the name {0}; the old one stays as {0}.before-dockctl",
+                    shown(name)
+                )
             }
             Self::Discard { keeps: false, .. } => f.write_str("remove old container"),
             Self::Discard { keeps: true, .. } => f.write_str("leave the old container stopped"),
@@ -436,23 +516,36 @@ impl fmt::Display for Action {
             Self::PutBack => f.write_str("start the old container again"),
             Self::Rename { name } => write!(f, "give the container its name {} again", shown(name)),
             Self::Adjust { body, .. } => {
-                let fields: Vec<&str> = body.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
+                let fields: Vec<&str> = body
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(field, _)| field.as_str())
+                    .collect();
                 write!(f, "change {} of the running container", fields.join(", "))
             }
             Self::Start { adopted: false, .. } => f.write_str("start container"),
-            Self::Start { adopted: true, .. } => f.write_str("start adopted container if it is stopped"),
+            Self::Start { adopted: true, .. } => {
+                f.write_str("start adopted container if it is stopped")
+            }
             Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
             Self::WaitFor { condition } => write!(f, "wait for {}", wait_for::shown(condition)),
             Self::Follow => f.write_str("wait until the container ends"),
             // Nothing shows afterwards whether it ran.
-            Self::Execute { command } => write!(f, "run {} in the container (at least once)", shown(command)),
-            Self::Connect { network, .. } => write!(f, "attach container to network {}", shown(network)),
+            Self::Execute { command } => {
+                write!(f, "run {} in the container (at least once)", shown(command))
+            }
+            Self::Connect { network, .. } => {
+                write!(f, "attach container to network {}", shown(network))
+            }
             Self::Build { image, .. } => f.write_str(&build::shown(image)),
             Self::RemoveImage => f.write_str("remove image if it was brought for this"),
             Self::CreateNetwork(making) => write!(f, "create network {}", shown(&making.name)),
             Self::RemoveNetwork => f.write_str("remove network"),
             Self::CreateVolume(making) => write!(f, "create volume {}", shown(&making.name)),
-            Self::RemoveVolume { made_by: Some(_), .. } => f.write_str("remove volume if this run made it"),
+            Self::RemoveVolume {
+                made_by: Some(_), ..
+            } => f.write_str("remove volume if this run made it"),
             Self::RemoveVolume { keep, .. } if *keep == false => f.write_str("remove volume"),
             Self::RemoveVolume { .. } => f.write_str("keep volume"),
             Self::Endure => f.write_str("see that it stays up"),

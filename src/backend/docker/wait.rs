@@ -29,7 +29,13 @@ impl Engine {
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         let names = names(processes)?;
-        let interval = Duration::from_secs_f64(interval.as_f64().filter(|seconds| *seconds >= 0.0).unwrap_or(INTERVAL).clamp(0.02, 3600.0));
+        let interval = Duration::from_secs_f64(
+            interval
+                .as_f64()
+                .filter(|seconds| *seconds >= 0.0)
+                .unwrap_or(INTERVAL)
+                .clamp(0.02, 3600.0),
+        );
         let id = known_id(call)?;
         let mut changes = self.watch.subscribe(&self.client);
         loop {
@@ -37,7 +43,10 @@ impl Engine {
             if missing.is_empty() {
                 return Ok(Outputs::default());
             }
-            progress(Progress::Note(format!("waiting for {}", missing.join(", "))));
+            progress(Progress::Note(format!(
+                "waiting for {}",
+                missing.join(", ")
+            )));
             tokio::select! {
                 () = changes.next(&id, interval, Shows::End) => {}
                 () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
@@ -45,7 +54,8 @@ impl Engine {
         }
     }
 
-    /// Looks once more a moment after the start: where nothing else is waited for, that a container runs is all that can be known.
+    /// Looks once more a moment after the start: where nothing else is waited for, that a container
+    /// runs is all that can be known.
     pub(super) async fn endure(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         let mut changes = self.watch.subscribe(&self.client);
@@ -57,41 +67,84 @@ impl Engine {
             Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),
             Some(_) => {
                 let exit = self.exit(&id).await;
-                let code = exit.as_ref().map_or_else(String::new, |exit| format!(" with exit code {}", exit.code));
-                Err(Failure { exit, ..Failure::fatal(format!("the container ended{code} as soon as it was started")) })
+                let code = exit
+                    .as_ref()
+                    .map_or_else(String::new, |exit| format!(" with exit code {}", exit.code));
+                Err(Failure {
+                    exit,
+                    ..Failure::fatal(format!(
+                        "the container ended{code} as soon as it was started"
+                    ))
+                })
             }
-            None => Err(Failure::fatal("the container disappeared as soon as it was started")),
+            None => Err(Failure::fatal(
+                "the container disappeared as soon as it was started",
+            )),
         }
     }
 
     async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
         // Podman would run `ps` inside the container, unless it is told what to show.
-        let query: &[(&str, String)] = if self.client.is_podman() { &[("ps_args", "pid,args".to_owned())] } else { &[] };
-        match self.client.mapping_or_null(&format!("/containers/{id}/top"), query).await {
-            Ok(Json::Null) => self.explain(id, names, Failure::fatal("the engine lists no processes")).await,
+        let query: &[(&str, String)] = if self.client.is_podman() {
+            &[("ps_args", "pid,args".to_owned())]
+        } else {
+            &[]
+        };
+        match self
+            .client
+            .mapping_or_null(&format!("/containers/{id}/top"), query)
+            .await
+        {
+            Ok(Json::Null) => {
+                self.explain(id, names, Failure::fatal("the engine lists no processes"))
+                    .await
+            }
             Ok(top) => {
                 let rows = top["Processes"].as_array().cloned().unwrap_or_default();
-                let lines: Vec<&str> = rows.iter().filter_map(|row| row.as_array()?.last()?.as_str()).collect();
-                Ok(names.iter().filter(|name| !lines.iter().any(|line| line.contains(*name))).cloned().collect())
+                let lines: Vec<&str> = rows
+                    .iter()
+                    .filter_map(|row| row.as_array()?.last()?.as_str())
+                    .collect();
+                Ok(names
+                    .iter()
+                    .filter(|name| !lines.iter().any(|line| line.contains(*name)))
+                    .cloned()
+                    .collect())
             }
             Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => {
-                self.explain(id, names, failure(&error, "listing the processes")).await
+                self.explain(id, names, failure(&error, "listing the processes"))
+                    .await
             }
             Err(error) => Err(failure(&error, "listing the processes")),
         }
     }
 
     /// Why the processes could not be listed: the container ended, or is about to be restarted.
-    async fn explain(&self, id: &str, names: &[String], asked: Failure) -> Result<Vec<String>, Failure> {
+    async fn explain(
+        &self,
+        id: &str,
+        names: &[String],
+        asked: Failure,
+    ) -> Result<Vec<String>, Failure> {
         let Some(container) = self.inspect(id).await? else {
-            return Err(Failure::fatal("the container disappeared while its processes were waited for"));
+            return Err(Failure::fatal(
+                "the container disappeared while its processes were waited for",
+            ));
         };
-        let restarts = container.json.pointer("/RestartCount").and_then(Json::as_i64).unwrap_or(0);
+        let restarts = container
+            .json
+            .pointer("/RestartCount")
+            .and_then(Json::as_i64)
+            .unwrap_or(0);
         match container.state() {
             ObjectState::Running => Err(asked),
             ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
             // Podman does not say that it is about to start it again.
-            ObjectState::Exited if self.client.is_podman() && restarts <= RESTARTS && is_restarted(&container) => Ok(names.to_vec()),
+            ObjectState::Exited
+                if self.client.is_podman() && restarts <= RESTARTS && is_restarted(&container) =>
+            {
+                Ok(names.to_vec())
+            }
             ObjectState::Paused => Ok(names.to_vec()),
             _ => Err(self.died(id, &names.join(", ")).await),
         }
@@ -109,11 +162,16 @@ fn is_restarted(container: &Container) -> bool {
 }
 
 fn names(processes: &Json) -> Result<Vec<String>, Failure> {
-    let list = processes.as_array().cloned().unwrap_or_else(|| vec![processes.clone()]);
+    let list = processes
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![processes.clone()]);
     let name = |name: &Json| {
-        name.as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| Failure::fatal(format!("`processes_to_wait_for` holds {name}, which is no name of a process")))
+        name.as_str().map(str::to_owned).ok_or_else(|| {
+            Failure::fatal(format!(
+                "`processes_to_wait_for` holds {name}, which is no name of a process"
+            ))
+        })
     };
     list.iter().map(name).collect()
 }

@@ -1,4 +1,5 @@
-//! `wait_for`: what a container must come to before its instance counts as started; dockctl's own input of `start`.
+//! `wait_for`: what a container must come to before its instance counts as started; dockctl's own
+//! input of `start`.
 
 use super::{
     connect::{Lines, failure},
@@ -27,7 +28,8 @@ const TIMEOUT: f64 = 300.0;
 const INTERVAL: f64 = 1.0;
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long a published port is watched: a proxy takes connections for a program that does not, and drops them.
+/// How long a published port is watched: a proxy takes connections for a program that does not, and
+/// drops them.
 const PROXY: Duration = Duration::from_millis(200);
 /// How much of a line is looked at, in bytes.
 const LINE: usize = 64 << 10;
@@ -58,41 +60,61 @@ pub(super) struct WaitFor {
 }
 
 impl WaitFor {
-    /// Reads `healthy`, or a mapping with one of the conditions, and perhaps `timeout` and `interval`: seconds, or `30s`.
+    /// Reads `healthy`, or a mapping with one of the conditions, and perhaps `timeout` and
+    /// `interval`: seconds, or `30s`.
     ///
     /// # Errors
     ///
     /// What of it cannot be used.
     pub(super) fn read(given: &Json) -> Result<Self, Fault> {
         let entries = match given {
-            Json::String(name) if name == "healthy" => return Ok(Self::new(Condition::Healthy, TIMEOUT, INTERVAL)),
+            Json::String(name) if name == "healthy" => {
+                return Ok(Self::new(Condition::Healthy, TIMEOUT, INTERVAL));
+            }
             Json::Object(entries) => entries,
-            _ => return Err(Fault::new("this must be `healthy`, or a mapping with `exited`, `port` or `log`")),
+            _ => {
+                return Err(Fault::new(
+                    "this must be `healthy`, or a mapping with `exited`, `port` or `log`",
+                ));
+            }
         };
         if let Some(key) = entries.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(Fault::unknown_among(key, &KEYS));
         }
         let seconds = |key: &str, default: f64| match entries.get(key) {
             None | Some(Json::Null) => Ok(default),
-            Some(value) => {
-                seconds(value).ok_or_else(|| Fault::new("this must be a number of seconds, or text such as 30s").within(&[key.to_owned()]))
-            }
+            Some(value) => seconds(value).ok_or_else(|| {
+                Fault::new("this must be a number of seconds, or text such as 30s")
+                    .within(&[key.to_owned()])
+            }),
         };
         let (timeout, interval) = (seconds("timeout", TIMEOUT)?, seconds("interval", INTERVAL)?);
-        let mut conditions = entries.iter().filter(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
+        let mut conditions = entries
+            .iter()
+            .filter(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
         match (conditions.next(), conditions.next()) {
             (Some((key, value)), None) => {
-                let condition = condition(key, value).map_err(|fault| fault.within(std::slice::from_ref(key)))?;
+                let condition = condition(key, value)
+                    .map_err(|fault| fault.within(std::slice::from_ref(key)))?;
                 Ok(Self::new(condition, timeout, interval))
             }
-            (None, _) => Err(Fault::new("it says not what to wait for").hint("`healthy`, or a mapping with `exited`, `port` or `log`")),
-            _ => Err(Fault::new("one condition holds one of healthy, exited, port and log").hint("several conditions are a list")),
+            (None, _) => Err(Fault::new("it says not what to wait for")
+                .hint("`healthy`, or a mapping with `exited`, `port` or `log`")),
+            _ => Err(
+                Fault::new("one condition holds one of healthy, exited, port and log")
+                    .hint("several conditions are a list"),
+            ),
         }
     }
 
     fn new(condition: Condition, timeout: f64, interval: f64) -> Self {
-        let duration = |seconds: f64, least: f64| Duration::from_secs_f64(seconds.clamp(least, 1e8));
-        Self { condition, timeout: duration(timeout, 0.0), interval: duration(interval, 0.02) }
+        let duration =
+            |seconds: f64, least: f64| Duration::from_secs_f64(seconds.clamp(least, 1e8));
+        Self {
+            condition,
+            timeout: duration(timeout, 0.0),
+            interval: duration(interval, 0.02),
+        }
     }
 
     /// Whether the container must have a health check.
@@ -106,14 +128,18 @@ impl WaitFor {
         let check = body.get("Healthcheck").cloned().unwrap_or_default();
         let policy = host["RestartPolicy"]["Name"].as_str().unwrap_or_default();
         match &self.condition {
-            Condition::Healthy if check["Test"][0] == "NONE" => Some("it is never healthy: its health check is turned off".to_owned()),
-            Condition::Port(_) if host["NetworkMode"] == "none" => Some("no port of it can be reached: it is on no network".to_owned()),
+            Condition::Healthy if check["Test"][0] == "NONE" => {
+                Some("it is never healthy: its health check is turned off".to_owned())
+            }
+            Condition::Port(_) if host["NetworkMode"] == "none" => {
+                Some("no port of it can be reached: it is on no network".to_owned())
+            }
             Condition::Exited(_) if host["AutoRemove"] == true => {
                 Some("how it ended cannot be seen: it is removed when it ends".to_owned())
             }
-            Condition::Exited(_) if matches!(policy, "always" | "unless-stopped") => {
-                Some(format!("it never stays ended: its restart policy is {policy}"))
-            }
+            Condition::Exited(_) if matches!(policy, "always" | "unless-stopped") => Some(format!(
+                "it never stays ended: its restart policy is {policy}"
+            )),
             _ => None,
         }
     }
@@ -122,25 +148,41 @@ impl WaitFor {
 fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
     match (key, value) {
         ("healthy", Json::Bool(true) | Json::Null) => Ok(Condition::Healthy),
-        ("exited", _) => value.as_i64().map(Condition::Exited).ok_or_else(|| Fault::new("this must be an exit code")),
+        ("exited", _) => value
+            .as_i64()
+            .map(Condition::Exited)
+            .ok_or_else(|| Fault::new("this must be an exit code")),
         ("port", _) => {
-            let port =
-                value.as_u64().or_else(|| value.as_str()?.trim_end_matches("/tcp").parse().ok()).and_then(|port| u16::try_from(port).ok());
-            port.filter(|port| *port > 0).map(Condition::Port).ok_or_else(|| Fault::new("this must be a TCP port of the container"))
+            let port = value
+                .as_u64()
+                .or_else(|| value.as_str()?.trim_end_matches("/tcp").parse().ok())
+                .and_then(|port| u16::try_from(port).ok());
+            port.filter(|port| *port > 0)
+                .map(Condition::Port)
+                .ok_or_else(|| Fault::new("this must be a TCP port of the container"))
         }
         ("log", Json::String(pattern)) => {
-            let compiled = Regex::new(pattern).map_err(|error| Fault::new(format!("this is no regular expression: {error}")))?;
+            let compiled = Regex::new(pattern)
+                .map_err(|error| Fault::new(format!("this is no regular expression: {error}")))?;
             Ok(Condition::Log(Box::new(compiled)))
         }
-        _ => Err(Fault::new(format!("`{}` cannot be the value of `{key}`", python_text(value)))),
+        _ => Err(Fault::new(format!(
+            "`{}` cannot be the value of `{key}`",
+            python_text(value)
+        ))),
     }
 }
 
 fn seconds(value: &Json) -> Option<f64> {
     let of_text = |text: &str| {
-        text.parse::<f64>().ok().or_else(|| nanoseconds(text).map(|nanos| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64()))
+        text.parse::<f64>().ok().or_else(|| {
+            nanoseconds(text).map(|nanos| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64())
+        })
     };
-    value.as_f64().or_else(|| of_text(value.as_str()?)).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+    value
+        .as_f64()
+        .or_else(|| of_text(value.as_str()?))
+        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
 }
 
 /// A condition as a plan shows it.
@@ -149,16 +191,30 @@ pub(super) fn shown(given: &Json) -> String {
         _ if holds_call(given) => "(known after install)".to_owned(),
         Json::String(name) => name.clone(),
         given => {
-            let condition = given.as_object().into_iter().flatten().find(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
-            condition.map_or_else(|| given.to_string(), |(key, value)| format!("{key} {}", python_text(value)))
+            let condition = given
+                .as_object()
+                .into_iter()
+                .flatten()
+                .find(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
+            condition.map_or_else(
+                || given.to_string(),
+                |(key, value)| format!("{key} {}", python_text(value)),
+            )
         }
     }
 }
 
 impl Engine {
     /// Waits until a condition holds. A container that can never come to it ends the wait at once.
-    pub(super) async fn wait_for(&self, call: &Call, given: &Json, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let wait = WaitFor::read(given).map_err(|fault| super::containers::refused(&[fault.within(&["wait_for".to_owned()])]))?;
+    pub(super) async fn wait_for(
+        &self,
+        call: &Call,
+        given: &Json,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let wait = WaitFor::read(given).map_err(|fault| {
+            super::containers::refused(&[fault.within(&["wait_for".to_owned()])])
+        })?;
         let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
         progress(Progress::Note(format!("waiting for {what}")));
         let mut changes = self.watch.subscribe(&self.client);
@@ -187,14 +243,21 @@ impl Engine {
 
     async fn holds(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
         let Some(container) = self.inspect(id).await? else {
-            return Err(Failure::fatal(format!("the container disappeared while {what} was waited for")));
+            return Err(Failure::fatal(format!(
+                "the container disappeared while {what} was waited for"
+            )));
         };
-        let runs = matches!(container.state(), ObjectState::Running | ObjectState::Restarting | ObjectState::Paused);
+        let runs = matches!(
+            container.state(),
+            ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
+        );
         // One that is about to be restarted may come to it yet, unless that goes on and on.
         let restarts = container.json["RestartCount"].as_i64().unwrap_or(0);
         let is_between = container.state() == ObjectState::Restarting;
         match &wait.condition {
-            Condition::Healthy | Condition::Port(_) | Condition::Log(_) if is_between && restarts > RESTARTS => {
+            Condition::Healthy | Condition::Port(_) | Condition::Log(_)
+                if is_between && restarts > RESTARTS =>
+            {
                 Err(self.died(id, what).await)
             }
             Condition::Healthy | Condition::Port(_) if is_between => Ok(false),
@@ -203,7 +266,9 @@ impl Engine {
             Condition::Log(pattern) if self.wrote(&container, pattern).await? => Ok(true),
             _ if !runs => Err(self.died(id, what).await),
             Condition::Healthy => {
-                if self.client.is_podman() && container.text("/State/Health/Status") == Some("starting") {
+                if self.client.is_podman()
+                    && container.text("/State/Health/Status") == Some("starting")
+                {
                     self.client.run_podman_check(id).await;
                 }
                 is_healthy(&container)
@@ -214,12 +279,19 @@ impl Engine {
     }
 
     async fn ended(&self, container: &Container, code: i64) -> Result<bool, Failure> {
-        let found = container.json["State"]["ExitCode"].as_i64().unwrap_or_default();
+        let found = container.json["State"]["ExitCode"]
+            .as_i64()
+            .unwrap_or_default();
         if found == code {
             return Ok(true);
         }
         let exit = self.exit(&container.id()).await;
-        Err(Failure { exit, ..Failure::fatal(format!("the container ended with exit code {found}, and {code} was waited for")) })
+        Err(Failure {
+            exit,
+            ..Failure::fatal(format!(
+                "the container ended with exit code {found}, and {code} was waited for"
+            ))
+        })
     }
 
     /// Looks at what it wrote since it was started.
@@ -229,13 +301,20 @@ impl Engine {
             .and_then(|at| humantime::parse_rfc3339(at).ok())
             .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         // A fast program writes before its start is noted down.
-        let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).map_or(0, |since| (since - 1).max(0));
+        let since = since
+            .and_then(|since| i32::try_from(since.as_secs()).ok())
+            .map_or(0, |since| (since - 1).max(0));
         let query = [("since", since.to_string())];
-        let mut logs = std::pin::pin!(self.client.logs(&container.id(), &query, (container.is_terminal(), false)));
+        let mut logs = std::pin::pin!(self.client.logs(
+            &container.id(),
+            &query,
+            (container.is_terminal(), false)
+        ));
         let mut lines = Lines::of_at_most(LINE);
         let matches = |line: &String| pattern.is_match(line).unwrap_or(false);
         while let Some(piece) = logs.next().await {
-            let piece = piece.map_err(|error| failure(&error, "reading what the container wrote"))?;
+            let piece =
+                piece.map_err(|error| failure(&error, "reading what the container wrote"))?;
             if lines.take(&piece.bytes).iter().any(matches) {
                 return Ok(true);
             }
@@ -243,25 +322,41 @@ impl Engine {
         Ok(lines.rest().is_some_and(|line| matches(&line)))
     }
 
-    /// Whether something in the container takes connections: at its own addresses, which this machine may not
-    /// reach, or where the port is published.
+    /// Whether something in the container takes connections: at its own addresses, which this
+    /// machine may not reach, or where the port is published.
     async fn listens(&self, container: &Container, port: u16) -> Result<bool, Failure> {
-        let shared = container.text("/HostConfig/NetworkMode").and_then(|mode| mode.strip_prefix("container:"));
+        let shared = container
+            .text("/HostConfig/NetworkMode")
+            .and_then(|mode| mode.strip_prefix("container:"));
         let other = match shared {
             Some(id) => self.inspect(id).await?,
             None => None,
         };
         let container = other.as_ref().unwrap_or(container);
         let settings = &container.json["NetworkSettings"];
-        let networks = settings["Networks"].as_object().into_iter().flatten().map(|(_, network)| &network["IPAddress"]);
-        let own: Vec<String> = networks.filter_map(|ip| ip.as_str().filter(|ip| !ip.is_empty()).map(str::to_owned)).collect();
+        let networks = settings["Networks"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, network)| &network["IPAddress"]);
+        let own: Vec<String> = networks
+            .filter_map(|ip| ip.as_str().filter(|ip| !ip.is_empty()).map(str::to_owned))
+            .collect();
         let host = self.client.host().unwrap_or_else(|| "127.0.0.1".to_owned());
         let on_host = container.text("/HostConfig/NetworkMode") == Some("host");
-        let bindings = settings["Ports"][format!("{port}/tcp")].as_array().cloned().unwrap_or_default();
-        let published: Vec<(String, u16)> = bindings.iter().filter_map(|binding| binding_address(binding, &host)).collect();
+        let bindings = settings["Ports"][format!("{port}/tcp")]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let published: Vec<(String, u16)> = bindings
+            .iter()
+            .filter_map(|binding| binding_address(binding, &host))
+            .collect();
         if own.is_empty() && published.is_empty() && !on_host {
-            return Err(Failure::fatal(format!("port {port} of the container cannot be reached from here"))
-                .hint("put it on a network, or publish the port: port_bindings"));
+            return Err(Failure::fatal(format!(
+                "port {port} of the container cannot be reached from here"
+            ))
+            .hint("put it on a network, or publish the port: port_bindings"));
         }
         if on_host && connects(&host, port, false).await {
             return Ok(true);
@@ -284,16 +379,35 @@ impl Engine {
     pub(super) async fn died(&self, id: &str, what: &str) -> Failure {
         let exit = self.exit(id).await;
         let how = exit.as_ref().map_or_else(String::new, |exit| {
-            format!(" with exit code {}{}", exit.code, if exit.oom_killed { ", killed for want of memory" } else { "" })
+            format!(
+                " with exit code {}{}",
+                exit.code,
+                if exit.oom_killed {
+                    ", killed for want of memory"
+                } else {
+                    ""
+                }
+            )
         });
-        Failure { exit, ..Failure::fatal(format!("the container ended{how} while {what} was waited for")) }
+        Failure {
+            exit,
+            ..Failure::fatal(format!(
+                "the container ended{how} while {what} was waited for"
+            ))
+        }
     }
 
     /// What is known of a container that did not come to it in time.
     async fn too_late(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
-        let message = format!("the container did not come to {what} within {} s", wait.timeout.as_secs_f64());
-        Failure { exit: self.exit(id).await, ..Failure::fatal(message) }
-            .hint("`timeout` of the condition allows more; docker logs shows what it does")
+        let message = format!(
+            "the container did not come to {what} within {} s",
+            wait.timeout.as_secs_f64()
+        );
+        Failure {
+            exit: self.exit(id).await,
+            ..Failure::fatal(message)
+        }
+        .hint("`timeout` of the condition allows more; docker logs shows what it does")
     }
 }
 
@@ -312,20 +426,26 @@ fn is_healthy(container: &Container) -> Result<bool, Failure> {
 
 /// Neither the parameters nor the image have a health check.
 pub(super) fn no_check() -> Failure {
-    Failure::fatal("the container has no health check, so it is never healthy")
-        .hint("give it one: params: {healthcheck: {test: …}}, or wait for a port or a line of its log")
+    Failure::fatal("the container has no health check, so it is never healthy").hint(
+        "give it one: params: {healthcheck: {test: …}}, or wait for a port or a line of its log",
+    )
 }
 
 fn binding_address(binding: &Json, host: &str) -> Option<(String, u16)> {
     let port = binding["HostPort"].as_str()?.parse().ok()?;
     let ip: Option<IpAddr> = binding["HostIp"].as_str().and_then(|ip| ip.parse().ok());
-    let ip = ip.filter(|ip| !ip.is_unspecified()).map_or_else(|| host.to_owned(), |ip| ip.to_string());
+    let ip = ip
+        .filter(|ip| !ip.is_unspecified())
+        .map_or_else(|| host.to_owned(), |ip| ip.to_string());
     Some((ip, port))
 }
 
 /// Whether a connection is taken, and where a proxy may stand between, kept.
 async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
-    let Ok(Ok(mut stream)) = tokio::time::timeout(CONNECT, TcpStream::connect((ip, port))).await else { return false };
+    let Ok(Ok(mut stream)) = tokio::time::timeout(CONNECT, TcpStream::connect((ip, port))).await
+    else {
+        return false;
+    };
     if !proxied {
         return true;
     }
@@ -347,14 +467,21 @@ mod tests {
         for (given, text) in [
             (json!("healthy"), "healthy"),
             (json!({ "exited": 0 }), "exited 0"),
-            (json!({ "port": "80/tcp", "timeout": "1m30s", "interval": 0.1 }), "port 80/tcp"),
+            (
+                json!({ "port": "80/tcp", "timeout": "1m30s", "interval": 0.1 }),
+                "port 80/tcp",
+            ),
             (json!({ "log": "^ready .*", "timeout": 5 }), "log ^ready .*"),
         ] {
             assert!(WaitFor::read(&given).is_ok(), "{given}");
             assert_eq!(shown(&given), text);
         }
-        let wait = WaitFor::read(&json!({ "port": 80, "timeout": "1m30s", "interval": 0.1 })).unwrap();
-        assert_eq!((wait.timeout.as_secs(), wait.interval.as_millis()), (90, 100));
+        let wait =
+            WaitFor::read(&json!({ "port": 80, "timeout": "1m30s", "interval": 0.1 })).unwrap();
+        assert_eq!(
+            (wait.timeout.as_secs(), wait.interval.as_millis()),
+            (90, 100)
+        );
     }
 
     #[test]
@@ -369,16 +496,42 @@ mod tests {
             (json!({ "port": 80, "log": "x" }), ""),
             (json!({ "port": 80, "timeout": "soon" }), "timeout"),
         ] {
-            assert_eq!(WaitFor::read(&given).unwrap_err().path.join("."), path, "{given}");
+            assert_eq!(
+                WaitFor::read(&given).unwrap_err().path.join("."),
+                path,
+                "{given}"
+            );
         }
     }
 
     #[test]
     fn what_can_never_be_is_known_beforehand() {
-        let why = |given: Json, body: Json| WaitFor::read(&given).unwrap().impossible(body.as_object().unwrap());
-        assert!(why(json!("healthy"), json!({ "Healthcheck": { "Test": ["NONE"] } })).is_some());
-        assert!(why(json!({ "exited": 0 }), json!({ "HostConfig": { "RestartPolicy": { "Name": "always" } } })).is_some());
-        assert!(why(json!({ "port": 80 }), json!({ "HostConfig": { "NetworkMode": "none" } })).is_some());
+        let why = |given: Json, body: Json| {
+            WaitFor::read(&given)
+                .unwrap()
+                .impossible(body.as_object().unwrap())
+        };
+        assert!(
+            why(
+                json!("healthy"),
+                json!({ "Healthcheck": { "Test": ["NONE"] } })
+            )
+            .is_some()
+        );
+        assert!(
+            why(
+                json!({ "exited": 0 }),
+                json!({ "HostConfig": { "RestartPolicy": { "Name": "always" } } })
+            )
+            .is_some()
+        );
+        assert!(
+            why(
+                json!({ "port": 80 }),
+                json!({ "HostConfig": { "NetworkMode": "none" } })
+            )
+            .is_some()
+        );
         assert!(why(json!("healthy"), json!({})).is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! What happens to containers, told by the engine: one subscription for all that is waited for, instead of a poll each.
+//! What happens to containers, told by the engine: one subscription for all that is waited for,
+//! instead of a poll each.
 
 use super::connect::Client;
 use futures_util::StreamExt as _;
@@ -56,10 +57,15 @@ impl Watch {
     /// Listens from now on. A subscription that broke is made anew.
     pub(super) fn subscribe(&self, client: &Client) -> Changes {
         let mut place = self.subscription.borrow_mut();
-        let alive = place.take().filter(|subscription| !subscription.ended.load(Ordering::Relaxed));
+        let alive = place
+            .take()
+            .filter(|subscription| !subscription.ended.load(Ordering::Relaxed));
         let subscription = alive.unwrap_or_else(|| Subscription::start(client, self.cut.clone()));
         *place = Some(subscription.clone());
-        Changes { changed: subscription.changed.subscribe(), subscription }
+        Changes {
+            changed: subscription.changed.subscribe(),
+            subscription,
+        }
     }
 }
 
@@ -72,15 +78,24 @@ impl Watch {
 
 impl Subscription {
     fn start(client: &Client, cut: Arc<AtomicBool>) -> Self {
-        let subscription = Self { changed: broadcast::channel(ROOM).0, holds: Arc::default(), ended: Arc::default() };
-        let events = client
-            .events(client.now().saturating_sub(BACK), &json!({ "type": ["container"], "event": ["die", "health_status", "destroy"] }));
+        let subscription = Self {
+            changed: broadcast::channel(ROOM).0,
+            holds: Arc::default(),
+            ended: Arc::default(),
+        };
+        let events = client.events(
+            client.now().saturating_sub(BACK),
+            &json!({ "type": ["container"], "event": ["die", "health_status", "destroy"] }),
+        );
         let mine = subscription.clone();
         tokio::spawn(async move {
             let mut events = std::pin::pin!(events);
             while let Some(Ok(event)) = events.next().await {
                 mine.holds.store(true, Ordering::Relaxed);
-                let id = event["Actor"]["ID"].as_str().or_else(|| event["id"].as_str()).unwrap_or_default();
+                let id = event["Actor"]["ID"]
+                    .as_str()
+                    .or_else(|| event["id"].as_str())
+                    .unwrap_or_default();
                 // Nobody waits just now.
                 let _ = mine.changed.send(id.to_owned());
             }
@@ -94,8 +109,8 @@ impl Subscription {
 }
 
 impl Changes {
-    /// Comes when it is worth looking at a container again: the engine says that something happened to it, or `interval` is
-    /// over and the engine would not have said.
+    /// Comes when it is worth looking at a container again: the engine says that something happened
+    /// to it, or `interval` is over and the engine would not have said.
     pub(super) async fn next(&mut self, id: &str, interval: Duration, shows: Shows) {
         let told = shows == Shows::All && self.subscription.holds.load(Ordering::Relaxed);
         let pause = tokio::time::sleep(if told { ANYWAY.max(interval) } else { interval });

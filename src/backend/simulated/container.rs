@@ -27,8 +27,14 @@ fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
 }
 
 fn outputs<const N: usize>(set: [(&str, &str); N], unset: &[&str]) -> Outputs {
-    let set = set.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    Outputs { set, unset: unset.iter().map(|name| (*name).to_owned()).collect() }
+    let set = set
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    Outputs {
+        set,
+        unset: unset.iter().map(|name| (*name).to_owned()).collect(),
+    }
 }
 
 fn gone() -> Outputs {
@@ -36,7 +42,10 @@ fn gone() -> Outputs {
 }
 
 fn is_of(object: &Object, call: &Call) -> bool {
-    object.owner.as_ref().is_some_and(|owner| owner.instance == call.instance)
+    object
+        .owner
+        .as_ref()
+        .is_some_and(|owner| owner.instance == call.instance)
 }
 
 impl Simulated {
@@ -45,7 +54,9 @@ impl Simulated {
             Action::Image { .. } => return Ok(outputs([("image_id", "sha256:simulated")], &[])),
             Action::Create(creation) => return self.create(call, creation),
             Action::CreateSuccessor(creation) => return self.create_successor(call, creation),
-            Action::Swap { name, keeps } => return self.swap(call, name.as_str().unwrap_or_default(), *keeps),
+            Action::Swap { name, keeps } => {
+                return self.swap(call, name.as_str().unwrap_or_default(), *keeps);
+            }
             Action::Start { .. } => self.start(call)?,
             Action::PutBack => {
                 self.start(call)?;
@@ -58,8 +69,13 @@ impl Simulated {
                 return Ok(gone());
             }
             Action::Discard { keeps, .. } => {
-                let others = [PREDECESSOR, SUCCESSOR].iter().filter_map(|name| property(call, name));
-                let others: Vec<String> = others.filter(|id| Some(*id) != property(call, "container_id")).map(str::to_owned).collect();
+                let others = [PREDECESSOR, SUCCESSOR]
+                    .iter()
+                    .filter_map(|name| property(call, name));
+                let others: Vec<String> = others
+                    .filter(|id| Some(*id) != property(call, "container_id"))
+                    .map(str::to_owned)
+                    .collect();
                 if !keeps {
                     self.remove(&others, call);
                 }
@@ -68,8 +84,12 @@ impl Simulated {
             Action::StepBack { .. } => return Ok(self.step_back(call)),
             Action::Adopt { name, .. } => {
                 let found = self.id_of(name.as_str().unwrap_or_default());
-                let found = found.ok_or_else(|| Failure::fatal("there is no such container to adopt"))?;
-                return Ok(outputs([("container_id", &found), ("adopted_state", "running")], &[]));
+                let found =
+                    found.ok_or_else(|| Failure::fatal("there is no such container to adopt"))?;
+                return Ok(outputs(
+                    [("container_id", &found), ("adopted_state", "running")],
+                    &[],
+                ));
             }
             Action::Release => return Ok(outputs([], &["container_id", "adopted_state"])),
             _ => {}
@@ -84,8 +104,11 @@ impl Simulated {
         match action {
             Action::Create(_) => made.first().map(|id| outputs([("container_id", id)], &[])),
             Action::CreateSuccessor(_) => {
-                let next = made.iter().find(|id| self.name(id).is_some_and(|name| name.ends_with(NEXT)));
-                next.map(|id| outputs([(SUCCESSOR, id)], &[])).filter(|_| property(call, PREDECESSOR).is_none())
+                let next = made
+                    .iter()
+                    .find(|id| self.name(id).is_some_and(|name| name.ends_with(NEXT)));
+                next.map(|id| outputs([(SUCCESSOR, id)], &[]))
+                    .filter(|_| property(call, PREDECESSOR).is_none())
             }
             Action::Start { .. } => runs.then(Outputs::default),
             Action::Stop { .. } => (!runs).then(Outputs::default),
@@ -94,25 +117,42 @@ impl Simulated {
         }
     }
 
-    /// Ids of the containers that an action is about: the one that the record knows, else all that were made for the instance.
+    /// Ids of the containers that an action is about: the one that the record knows, else all that
+    /// were made for the instance.
     fn mine(&self, call: &Call) -> Vec<String> {
         property(call, "container_id").map_or_else(|| self.made_for(call), |id| vec![id.to_owned()])
     }
 
     fn made_for(&self, call: &Call) -> Vec<String> {
-        self.containers.borrow().iter().filter(|object| is_of(object, call)).map(|object| object.id.clone()).collect()
+        self.containers
+            .borrow()
+            .iter()
+            .filter(|object| is_of(object, call))
+            .map(|object| object.id.clone())
+            .collect()
     }
 
     fn id_of(&self, name: &str) -> Option<String> {
-        self.containers.borrow().iter().find(|object| object.name == name || object.id == name).map(|object| object.id.clone())
+        self.containers
+            .borrow()
+            .iter()
+            .find(|object| object.name == name || object.id == name)
+            .map(|object| object.id.clone())
     }
 
     fn name(&self, id: &str) -> Option<String> {
-        self.containers.borrow().iter().find(|object| object.id == id).map(|object| object.name.clone())
+        self.containers
+            .borrow()
+            .iter()
+            .find(|object| object.id == id)
+            .map(|object| object.name.clone())
     }
 
     fn runs(&self, id: &str) -> bool {
-        self.containers.borrow().iter().any(|object| object.id == id && object.state == ObjectState::Running)
+        self.containers
+            .borrow()
+            .iter()
+            .any(|object| object.id == id && object.state == ObjectState::Running)
     }
 
     fn made(&self, id: &str) -> Made {
@@ -120,7 +160,11 @@ impl Simulated {
     }
 
     fn set(&self, id: &str, change: impl Fn(&mut Object)) {
-        self.containers.borrow_mut().iter_mut().filter(|object| object.id == id).for_each(change);
+        self.containers
+            .borrow_mut()
+            .iter_mut()
+            .filter(|object| object.id == id)
+            .for_each(change);
     }
 
     fn create(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
@@ -132,14 +176,32 @@ impl Simulated {
         let made = self.read(creation)?;
         // What a run that died made for the instance, from the same request, is the container.
         match self.id_of(name) {
-            Some(id) if self.made_for(call).contains(&id) && self.made(&id) == made => return Ok(id),
-            Some(id) if self.made_for(call).contains(&id) && !self.runs(&id) => self.remove(&[id], call),
+            Some(id) if self.made_for(call).contains(&id) && self.made(&id) == made => {
+                return Ok(id);
+            }
+            Some(id) if self.made_for(call).contains(&id) && !self.runs(&id) => {
+                self.remove(&[id], call)
+            }
             Some(_) => return Err(Failure::fatal(format!("the name `{name}` is taken"))),
             None => {}
         }
-        let count = self.made.borrow().keys().filter(|id| id.starts_with(&format!("id-{}", call.instance))).count();
-        let id = if count == 0 { format!("id-{}", call.instance) } else { format!("id-{}-{count}", call.instance) };
-        self.containers.borrow_mut().push(object(id.clone(), name, Some(&call.instance), ObjectState::Created));
+        let count = self
+            .made
+            .borrow()
+            .keys()
+            .filter(|id| id.starts_with(&format!("id-{}", call.instance)))
+            .count();
+        let id = if count == 0 {
+            format!("id-{}", call.instance)
+        } else {
+            format!("id-{}-{count}", call.instance)
+        };
+        self.containers.borrow_mut().push(object(
+            id.clone(),
+            name,
+            Some(&call.instance),
+            ObjectState::Created,
+        ));
         self.made.borrow_mut().insert(id.clone(), made);
         self.note(call, Change::Created);
         Ok(id)
@@ -147,19 +209,35 @@ impl Simulated {
 
     /// Names of other containers stand for those that have them now.
     fn read(&self, creation: &Creation) -> Result<Made, Failure> {
-        let body = creation.converted().map(|converted| Json::Object(converted.body)).unwrap_or_default();
+        let body = creation
+            .converted()
+            .map(|converted| Json::Object(converted.body))
+            .unwrap_or_default();
         let host = &body["HostConfig"];
-        let shared = ["NetworkMode", "PidMode", "IpcMode"].iter().filter_map(|field| host[*field].as_str()?.strip_prefix("container:"));
-        let linked = host["Links"].as_array().into_iter().flatten().filter_map(|link| link.as_str()?.split(':').next());
+        let shared = ["NetworkMode", "PidMode", "IpcMode"]
+            .iter()
+            .filter_map(|field| host[*field].as_str()?.strip_prefix("container:"));
+        let linked = host["Links"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|link| link.as_str()?.split(':').next());
         let named = shared.chain(linked).map(|name| {
-            self.id_of(name.trim_start_matches('/')).ok_or_else(|| Failure::fatal(format!("there is no container `{name}` to join")))
+            self.id_of(name.trim_start_matches('/'))
+                .ok_or_else(|| Failure::fatal(format!("there is no container `{name}` to join")))
         });
-        let bindings = host["PortBindings"].as_object().into_iter().flatten().flat_map(|(_, all)| all.as_array().into_iter().flatten());
+        let bindings = host["PortBindings"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, all)| all.as_array().into_iter().flatten());
         Ok(Made {
             declaration: creation.declaration.clone(),
             command: body["Cmd"].to_string(),
             joins: named.collect::<Result<_, _>>()?,
-            ports: bindings.filter_map(|binding| binding["HostPort"].as_str().map(str::to_owned)).collect(),
+            ports: bindings
+                .filter_map(|binding| binding["HostPort"].as_str().map(str::to_owned))
+                .collect(),
             auto_remove: host["AutoRemove"] == true,
         })
     }
@@ -167,18 +245,28 @@ impl Simulated {
     fn create_successor(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
         let mut back = None;
         if let Some(before) = property(call, PREDECESSOR).filter(|id| self.name(id).is_some()) {
-            let unproven = property(call, "container_id").filter(|id| *id != before).map(str::to_owned);
+            let unproven = property(call, "container_id")
+                .filter(|id| *id != before)
+                .map(str::to_owned);
             self.remove(&unproven.into_iter().collect::<Vec<_>>(), call);
-            self.set(before, |object| object.name = lasting_name(&object.name).to_owned());
+            self.set(before, |object| {
+                object.name = lasting_name(&object.name).to_owned()
+            });
             back = Some(before.to_owned());
         }
-        let there = property(call, SUCCESSOR).filter(|id| self.made(id).declaration == creation.declaration && self.name(id).is_some());
+        let there = property(call, SUCCESSOR).filter(|id| {
+            self.made(id).declaration == creation.declaration && self.name(id).is_some()
+        });
         if let (None, Some(stale)) = (there, property(call, SUCCESSOR)) {
             self.remove(&[stale.to_owned()], call);
         }
         let id = match there {
             Some(id) => id.to_owned(),
-            None => self.create_as(call, creation, &format!("{}{NEXT}", creation.name.as_str().unwrap_or_default()))?,
+            None => self.create_as(
+                call,
+                creation,
+                &format!("{}{NEXT}", creation.name.as_str().unwrap_or_default()),
+            )?,
         };
         let mut made = outputs([(SUCCESSOR, &id)], &[]);
         if let Some(back) = back {
@@ -189,7 +277,8 @@ impl Simulated {
     }
 
     fn swap(&self, call: &Call, name: &str, keeps: bool) -> Result<Outputs, Failure> {
-        let next = property(call, SUCCESSOR).ok_or_else(|| Failure::fatal("there is nothing to take the place"))?;
+        let next = property(call, SUCCESSOR)
+            .ok_or_else(|| Failure::fatal("there is nothing to take the place"))?;
         let old = property(call, "container_id");
         if let Some(old) = old {
             let ending = ASIDE[usize::from(keeps)];
@@ -201,19 +290,28 @@ impl Simulated {
         }
         self.set(next, |object| name.clone_into(&mut object.name));
         let mut swapped = outputs([("container_id", next)], &[SUCCESSOR]);
-        swapped.set.extend(old.map(|old| (PREDECESSOR.to_owned(), old.into())));
+        swapped
+            .set
+            .extend(old.map(|old| (PREDECESSOR.to_owned(), old.into())));
         Ok(swapped)
     }
 
     fn step_back(&self, call: &Call) -> Outputs {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
-        let new: Vec<String> = [mine, next].into_iter().flatten().filter(|id| Some(*id) != before).map(str::to_owned).collect();
+        let new: Vec<String> = [mine, next]
+            .into_iter()
+            .flatten()
+            .filter(|id| Some(*id) != before)
+            .map(str::to_owned)
+            .collect();
         self.remove(&new, call);
         match before.filter(|id| self.name(id).is_some()) {
             None => outputs([], &["container_id", SUCCESSOR]),
             Some(id) => {
-                self.set(id, |object| object.name = lasting_name(&object.name).to_owned());
+                self.set(id, |object| {
+                    object.name = lasting_name(&object.name).to_owned()
+                });
                 outputs([("container_id", id), (PREDECESSOR, id)], &[SUCCESSOR])
             }
         }
@@ -229,11 +327,23 @@ impl Simulated {
                 return Err(Failure::fatal("the command does not exist"));
             }
             if let Some(other) = made.joins.iter().find(|id| !self.runs(id)) {
-                return Err(Failure::fatal(format!("container {other}, which is to be joined, does not run")));
+                return Err(Failure::fatal(format!(
+                    "container {other}, which is to be joined, does not run"
+                )));
             }
-            let running =
-                self.containers.borrow().iter().filter(|it| it.state == ObjectState::Running).map(|it| it.id.clone()).collect::<Vec<_>>();
-            if running.iter().any(|other| self.made(other).ports.iter().any(|port| made.ports.contains(port))) {
+            let running = self
+                .containers
+                .borrow()
+                .iter()
+                .filter(|it| it.state == ObjectState::Running)
+                .map(|it| it.id.clone())
+                .collect::<Vec<_>>();
+            if running.iter().any(|other| {
+                self.made(other)
+                    .ports
+                    .iter()
+                    .any(|port| made.ports.contains(port))
+            }) {
                 return Err(Failure::fatal("the port is taken"));
             }
             self.set(&id, |object| object.state = ObjectState::Running);
@@ -244,16 +354,29 @@ impl Simulated {
 
     fn endure(&self, call: &Call) -> Result<(), Failure> {
         let mine = self.mine(call);
-        for id in mine.iter().filter(|id| self.made(id).command.contains("exit")) {
+        for id in mine
+            .iter()
+            .filter(|id| self.made(id).command.contains("exit"))
+        {
             self.end(id);
         }
-        if mine.iter().all(|id| self.runs(id)) { Ok(()) } else { Err(Failure::fatal("the container ended as soon as it was started")) }
+        if mine.iter().all(|id| self.runs(id)) {
+            Ok(())
+        } else {
+            Err(Failure::fatal(
+                "the container ended as soon as it was started",
+            ))
+        }
     }
 
     fn end(&self, id: &str) {
-        self.set(id, |object| (object.state, object.exit_code) = (ObjectState::Exited, Some(1)));
+        self.set(id, |object| {
+            (object.state, object.exit_code) = (ObjectState::Exited, Some(1))
+        });
         if self.made(id).auto_remove {
-            self.containers.borrow_mut().retain(|object| object.id != id);
+            self.containers
+                .borrow_mut()
+                .retain(|object| object.id != id);
         }
     }
 
@@ -267,7 +390,9 @@ impl Simulated {
     fn remove(&self, ids: &[String], call: &Call) {
         for id in ids {
             let before = self.containers.borrow().len();
-            self.containers.borrow_mut().retain(|object| !(object.id == *id && is_of(object, call)));
+            self.containers
+                .borrow_mut()
+                .retain(|object| !(object.id == *id && is_of(object, call)));
             if self.containers.borrow().len() < before {
                 self.note(call, Change::Removed);
             }

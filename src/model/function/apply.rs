@@ -26,7 +26,16 @@ pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)
 /// Whether a function needs nothing but its arguments.
 #[must_use]
 pub fn is_pure(name: &str) -> bool {
-    matches!(name, "concat" | "merge" | "string_find" | "string_replace" | "string_split" | "string_lower" | "string_upper")
+    matches!(
+        name,
+        "concat"
+            | "merge"
+            | "string_find"
+            | "string_replace"
+            | "string_split"
+            | "string_lower"
+            | "string_upper"
+    )
 }
 
 type Applied<T> = Result<T, (Code, String)>;
@@ -42,11 +51,27 @@ fn miscounted<T>(message: String) -> Applied<T> {
 
 fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
     let items = arguments.as_array().map(Vec::as_slice);
-    items.map_or_else(|| miscounted(format!("`{name}` takes a list, and this is {}", python_text(arguments))), Ok)
+    items.map_or_else(
+        || {
+            miscounted(format!(
+                "`{name}` takes a list, and this is {}",
+                python_text(arguments)
+            ))
+        },
+        Ok,
+    )
 }
 
 fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
-    value.as_str().map_or_else(|| wrong(format!("`{name}` takes text, and this is {}", python_text(value))), Ok)
+    value.as_str().map_or_else(
+        || {
+            wrong(format!(
+                "`{name}` takes text, and this is {}",
+                python_text(value)
+            ))
+        },
+        Ok,
+    )
 }
 
 /// The only argument of a function: what is no text is of a wrong shape.
@@ -59,10 +84,21 @@ fn merge(items: &[Json]) -> Applied<Json> {
     for item in items {
         let Some(object) = item.as_object() else {
             // The original tries to go through whatever it is.
-            let code = if matches!(item, Json::String(_) | Json::Array(_)) { Code::FunctionResult } else { Code::WrongKind };
-            return Err((code, format!("`merge` merges mappings, and this is {}", python_text(item))));
+            let code = if matches!(item, Json::String(_) | Json::Array(_)) {
+                Code::FunctionResult
+            } else {
+                Code::WrongKind
+            };
+            return Err((
+                code,
+                format!("`merge` merges mappings, and this is {}", python_text(item)),
+            ));
         };
-        merged.extend(object.iter().map(|(key, value)| (key.clone(), value.clone())));
+        merged.extend(
+            object
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
     }
     Ok(Json::Object(merged))
 }
@@ -71,7 +107,10 @@ fn merge(items: &[Json]) -> Applied<Json> {
 const LONGEST: usize = 4 << 20;
 
 fn too_long<T>(name: &str) -> Applied<T> {
-    Err((Code::Limit, format!("`{name}` comes to a text of more than {LONGEST} bytes")))
+    Err((
+        Code::Limit,
+        format!("`{name}` comes to a text of more than {LONGEST} bytes"),
+    ))
 }
 
 fn concat(items: &[Json]) -> Applied<Json> {
@@ -87,20 +126,40 @@ fn concat(items: &[Json]) -> Applied<Json> {
 
 /// Positions count characters.
 fn find(items: &[Json]) -> Applied<Json> {
-    let [haystack, needle] = items else { return miscounted("`string_find` takes a text and what to find in it".into()) };
+    let [haystack, needle] = items else {
+        return miscounted("`string_find` takes a text and what to find in it".into());
+    };
     let (haystack, needle) = (text("string_find", haystack)?, text("string_find", needle)?);
-    Ok(haystack.find(needle).map_or(Json::from(-1), |at| haystack[..at].chars().count().into()))
+    Ok(haystack
+        .find(needle)
+        .map_or(Json::from(-1), |at| haystack[..at].chars().count().into()))
 }
 
 fn replace(items: &[Json]) -> Applied<Json> {
     let (source, old, new, count) = match items {
         [source, old, new] => (source, old, new, None),
         [source, old, new, count] => (source, old, new, Some(whole("string_replace", count)?)),
-        _ => return miscounted("`string_replace` takes a text, what to replace, and what with".into()),
+        _ => {
+            return miscounted(
+                "`string_replace` takes a text, what to replace, and what with".into(),
+            );
+        }
     };
-    let (source, old, new) = (text("string_replace", source)?, text("string_replace", old)?, text("string_replace", new)?);
-    let places = source.matches(old).count().min(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX));
-    if places.saturating_mul(new.len()).saturating_add(source.len()) > LONGEST {
+    let (source, old, new) = (
+        text("string_replace", source)?,
+        text("string_replace", old)?,
+        text("string_replace", new)?,
+    );
+    let places = source.matches(old).count().min(
+        count
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(usize::MAX),
+    );
+    if places
+        .saturating_mul(new.len())
+        .saturating_add(source.len())
+        > LONGEST
+    {
         return too_long("string_replace");
     }
     Ok(match count.and_then(|count| usize::try_from(count).ok()) {
@@ -115,22 +174,46 @@ fn split(items: &[Json]) -> Applied<Json> {
         [source, separator, place] => (source, separator, Some(whole("string_split", place)?)),
         _ => return miscounted("`string_split` takes a text and what to split it at".into()),
     };
-    let (source, separator) = (text("string_split", source)?, text("string_split", separator)?);
+    let (source, separator) = (
+        text("string_split", source)?,
+        text("string_split", separator)?,
+    );
     if separator.is_empty() {
-        return Err((Code::FunctionResult, "`string_split` cannot split at nothing".into()));
+        return Err((
+            Code::FunctionResult,
+            "`string_split` cannot split at nothing".into(),
+        ));
     }
     let parts: Vec<Json> = source.split(separator).map(Json::from).collect();
-    let Some(place) = place else { return Ok(parts.into()) };
+    let Some(place) = place else {
+        return Ok(parts.into());
+    };
     index(place, parts.len())
         .map(|at| parts[at].clone())
-        .ok_or_else(|| (Code::SplitIndex, format!("`string_split` is asked for part {place}, and there are {}", parts.len())))
+        .ok_or_else(|| {
+            (
+                Code::SplitIndex,
+                format!(
+                    "`string_split` is asked for part {place}, and there are {}",
+                    parts.len()
+                ),
+            )
+        })
 }
 
 fn whole(name: &str, value: &Json) -> Applied<i64> {
     value
         .as_i64()
         .or_else(|| value.as_bool().map(i64::from))
-        .map_or_else(|| wrong(format!("`{name}` takes a whole number there, and this is {}", python_text(value))), Ok)
+        .map_or_else(
+            || {
+                wrong(format!(
+                    "`{name}` takes a whole number there, and this is {}",
+                    python_text(value)
+                ))
+            },
+            Ok,
+        )
 }
 
 #[cfg(test)]
@@ -139,20 +222,40 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     fn result(name: &str, arguments: &Json) -> Result<Json, &'static str> {
-        apply(name, arguments).unwrap().map_err(|(code, _)| code.as_str())
+        apply(name, arguments)
+            .unwrap()
+            .map_err(|(code, _)| code.as_str())
     }
 
     #[test]
     fn functions_of_text_do_as_in_python() {
-        assert_eq!(result("concat", &json!(["a", 1, true, null, 1.5])), Ok(json!("a1TrueNone1.5")));
+        assert_eq!(
+            result("concat", &json!(["a", 1, true, null, 1.5])),
+            Ok(json!("a1TrueNone1.5"))
+        );
         assert_eq!(result("string_find", &json!(["héllo", "l"])), Ok(json!(2)));
         assert_eq!(result("string_find", &json!(["hello", "z"])), Ok(json!(-1)));
-        assert_eq!(result("string_replace", &json!(["aXbXc", "X", "-", 1])), Ok(json!("a-bXc")));
-        assert_eq!(result("string_replace", &json!(["aXbXc", "X", "-", -1])), Ok(json!("a-b-c")));
-        assert_eq!(result("string_split", &json!(["a,b,c", ",", -1])), Ok(json!("c")));
-        assert_eq!(result("string_split", &json!(["a,b,c", ",", 7])), Err("D0077"));
+        assert_eq!(
+            result("string_replace", &json!(["aXbXc", "X", "-", 1])),
+            Ok(json!("a-bXc"))
+        );
+        assert_eq!(
+            result("string_replace", &json!(["aXbXc", "X", "-", -1])),
+            Ok(json!("a-b-c"))
+        );
+        assert_eq!(
+            result("string_split", &json!(["a,b,c", ",", -1])),
+            Ok(json!("c"))
+        );
+        assert_eq!(
+            result("string_split", &json!(["a,b,c", ",", 7])),
+            Err("D0077")
+        );
         assert_eq!(result("string_lower", &json!(5)), Err("D0075"));
-        assert_eq!(result("merge", &json!([{"a": 1}, {"a": 2, "b": 3}])), Ok(json!({"a": 2, "b": 3})));
+        assert_eq!(
+            result("merge", &json!([{"a": 1}, {"a": 2, "b": 3}])),
+            Ok(json!({"a": 2, "b": 3}))
+        );
         assert_eq!(result("merge", &json!(["a"])), Err("D0113"));
         assert_eq!(result("merge", &json!([1])), Err("D0116"));
         assert!(apply("get_input", &json!("x")).is_none());

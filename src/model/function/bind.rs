@@ -1,4 +1,5 @@
-//! Calls that are left for run time, bound just before an operation begins or when outputs are asked for.
+//! Calls that are left for run time, bound just before an operation begins or when outputs are
+//! asked for.
 
 use super::{apply, index, is_pure};
 use crate::syntax::FUNCTIONS;
@@ -48,7 +49,8 @@ pub trait Surroundings {
     /// Is told what a function makes of something that was withheld.
     fn note_derived(&self, _: &Json) {}
 
-    /// The text that stands for what is not shown, where something is not: what a function makes of it is not shown either.
+    /// The text that stands for what is not shown, where something is not: what a function makes of
+    /// it is not shown either.
     fn hidden_text(&self) -> Option<&str> {
         None
     }
@@ -70,7 +72,8 @@ pub fn holds_late_call(json: &Json) -> bool {
     match json {
         Json::Array(items) => items.iter().any(holds_late_call),
         Json::Object(object) => {
-            json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name)) || object.values().any(holds_late_call)
+            json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name))
+                || object.values().any(holds_late_call)
         }
         _ => false,
     }
@@ -93,7 +96,10 @@ fn json_call(json: &Json) -> Option<(&str, &Json)> {
     let object = json.as_object().filter(|object| object.len() <= 2)?;
     let is_function = |key: &str| FUNCTIONS.contains(&key) || key == WITHHELD;
     let (name, arguments) = object.iter().rev().find(|(key, _)| is_function(key))?;
-    object.keys().all(|key| key == "type" || is_function(key)).then_some((name, arguments))
+    object
+        .keys()
+        .all(|key| key == "type" || is_function(key))
+        .then_some((name, arguments))
 }
 
 /// First arguments of every `get_attribute` inside a value.
@@ -101,7 +107,11 @@ fn json_call(json: &Json) -> Option<(&str, &Json)> {
 pub fn attribute_targets(json: &Json) -> Vec<String> {
     match (json_call(json), json) {
         (Some(("get_attribute" | "get_attributes_list" | "get_attributes_dict", arguments)), _) => {
-            arguments[0].as_str().map(str::to_owned).into_iter().collect()
+            arguments[0]
+                .as_str()
+                .map(str::to_owned)
+                .into_iter()
+                .collect()
         }
         (_, Json::Array(items)) => items.iter().flat_map(attribute_targets).collect(),
         (_, Json::Object(object)) => object.values().flat_map(attribute_targets).collect(),
@@ -112,21 +122,33 @@ pub fn attribute_targets(json: &Json) -> Vec<String> {
 /// Names of the secrets that a value asks for, where they are known before it is bound.
 #[must_use]
 pub fn secret_names(json: &Json) -> Vec<String> {
-    arguments_of("get_secret", json).into_iter().filter_map(|it| it.as_str().or_else(|| it[0].as_str()).map(str::to_owned)).collect()
+    arguments_of("get_secret", json)
+        .into_iter()
+        .filter_map(|it| it.as_str().or_else(|| it[0].as_str()).map(str::to_owned))
+        .collect()
 }
 
 /// Digests of the texts that were withheld from a value.
 #[must_use]
 pub fn withheld_digests(json: &Json) -> Vec<String> {
-    arguments_of(WITHHELD, json).into_iter().filter_map(|it| it.as_str().map(str::to_owned)).collect()
+    arguments_of(WITHHELD, json)
+        .into_iter()
+        .filter_map(|it| it.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Arguments of every call of a function.
 fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
     match (json_call(json), json) {
         (Some((name, arguments)), _) if name == function => vec![arguments],
-        (_, Json::Array(items)) => items.iter().flat_map(|item| arguments_of(function, item)).collect(),
-        (_, Json::Object(object)) => object.values().flat_map(|value| arguments_of(function, value)).collect(),
+        (_, Json::Array(items)) => items
+            .iter()
+            .flat_map(|item| arguments_of(function, item))
+            .collect(),
+        (_, Json::Object(object)) => object
+            .values()
+            .flat_map(|value| arguments_of(function, value))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -134,7 +156,13 @@ fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
 /// Whether a value reads an attribute.
 #[must_use]
 pub fn reads_attributes(json: &Json) -> bool {
-    ["get_attribute", "get_attributes_list", "get_attributes_dict"].iter().any(|function| !arguments_of(function, json).is_empty())
+    [
+        "get_attribute",
+        "get_attributes_list",
+        "get_attributes_dict",
+    ]
+    .iter()
+    .any(|function| !arguments_of(function, json).is_empty())
 }
 
 /// The value with something else in the place of every secret.
@@ -142,8 +170,14 @@ pub fn reads_attributes(json: &Json) -> bool {
 pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
     match (json_call(json), json) {
         (Some(("get_secret" | WITHHELD, arguments)), _) => hide(arguments),
-        (_, Json::Array(items)) => items.iter().map(|item| without_secrets(item, hide)).collect(),
-        (_, Json::Object(object)) => object.iter().map(|(key, value)| (key.clone(), without_secrets(value, hide))).collect(),
+        (_, Json::Array(items)) => items
+            .iter()
+            .map(|item| without_secrets(item, hide))
+            .collect(),
+        (_, Json::Object(object)) => object
+            .iter()
+            .map(|(key, value)| (key.clone(), without_secrets(value, hide)))
+            .collect(),
         _ => json.clone(),
     }
 }
@@ -157,7 +191,10 @@ pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
     if let Some((name, arguments)) = json_call(json) {
         let bound = bind(arguments, around)?;
         // What is joined can be told apart: the rest of it is shown.
-        if let Some(hidden) = around.hidden_text().filter(|hidden| is_pure(name) && name != "concat" && holds_text(&bound, hidden)) {
+        if let Some(hidden) = around
+            .hidden_text()
+            .filter(|hidden| is_pure(name) && name != "concat" && holds_text(&bound, hidden))
+        {
             return Ok(hidden.into());
         }
         let result = match apply(name, &bound) {
@@ -172,7 +209,9 @@ pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
     match json {
         Json::Array(items) => items.iter().map(|item| bind(item, around)).collect(),
         Json::Object(object) => {
-            let entries = object.iter().map(|(key, value)| Ok((key.clone(), bind(value, around)?)));
+            let entries = object
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), bind(value, around)?)));
             Ok(Json::Object(entries.collect::<Result<_, String>>()?))
         }
         _ => Ok(json.clone()),
@@ -183,19 +222,29 @@ fn holds_text(json: &Json, text: &str) -> bool {
     match json {
         Json::String(found) => found.contains(text),
         Json::Array(items) => items.iter().any(|item| holds_text(item, text)),
-        Json::Object(object) => object.iter().any(|(key, value)| key.contains(text) || holds_text(value, text)),
+        Json::Object(object) => object
+            .iter()
+            .any(|(key, value)| key.contains(text) || holds_text(value, text)),
         _ => false,
     }
 }
 
 fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json, String> {
     match (name, arguments.as_array().map(Vec::as_slice)) {
-        ("get_attribute", Some([Json::String(target), path @ ..])) => around.attribute(target, path),
-        ("get_attributes_list", Some([Json::String(node), path @ ..])) => {
-            Ok(around.attributes(node, path)?.into_iter().map(|(_, value)| value).collect())
+        ("get_attribute", Some([Json::String(target), path @ ..])) => {
+            around.attribute(target, path)
         }
-        ("get_attributes_dict", Some([Json::String(node), paths @ ..])) => attributes_dict(node, paths, around),
-        ("get_secret", None) => around.secret(arguments.as_str().unwrap_or_default()).map(Json::String),
+        ("get_attributes_list", Some([Json::String(node), path @ ..])) => Ok(around
+            .attributes(node, path)?
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect()),
+        ("get_attributes_dict", Some([Json::String(node), paths @ ..])) => {
+            attributes_dict(node, paths, around)
+        }
+        ("get_secret", None) => around
+            .secret(arguments.as_str().unwrap_or_default())
+            .map(Json::String),
         ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, around),
         (WITHHELD, None) => around.withheld(arguments.as_str().unwrap_or_default()),
         ("get_label" | "get_sys" | "get_consumers", _) => around.deployment(name, arguments),
@@ -206,10 +255,19 @@ fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json,
 fn attributes_dict(node: &str, paths: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
     let mut instances: Map<String, Json> = Map::new();
     for path in paths {
-        let steps: Vec<Json> = path.as_array().cloned().unwrap_or_else(|| vec![path.clone()]);
-        let key = steps.iter().map(super::python_text).collect::<Vec<_>>().join(".");
+        let steps: Vec<Json> = path
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![path.clone()]);
+        let key = steps
+            .iter()
+            .map(super::python_text)
+            .collect::<Vec<_>>()
+            .join(".");
         for (id, value) in around.attributes(node, &steps)? {
-            instances.entry(id).or_insert_with(|| Json::Object(Map::new()))[key.as_str()] = value;
+            instances
+                .entry(id)
+                .or_insert_with(|| Json::Object(Map::new()))[key.as_str()] = value;
         }
     }
     Ok(Json::Object(instances))
@@ -217,9 +275,11 @@ fn attributes_dict(node: &str, paths: &[Json], around: &dyn Surroundings) -> Res
 
 /// A secret that is JSON, and a way into it.
 fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
-    let whole: Json =
-        serde_json::from_str(&around.secret(name)?).map_err(|_| format!("the secret `{name}` is no JSON, so it has no keys"))?;
-    lookup(&whole, path).cloned().ok_or_else(|| format!("the secret `{name}` has no such key"))
+    let whole: Json = serde_json::from_str(&around.secret(name)?)
+        .map_err(|_| format!("the secret `{name}` is no JSON, so it has no keys"))?;
+    lookup(&whole, path)
+        .cloned()
+        .ok_or_else(|| format!("the secret `{name}` has no such key"))
 }
 
 /// Follows keys and indexes into a value without places; nothing where there is nothing.
@@ -248,15 +308,29 @@ mod tests {
         }
 
         fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
-            Ok(json!(format!("{target}/{}", path[0].as_str().unwrap_or_default())))
+            Ok(json!(format!(
+                "{target}/{}",
+                path[0].as_str().unwrap_or_default()
+            )))
         }
 
         fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
-            Ok((1..=2).map(|n| (format!("{node}_{n}"), json!(format!("{}{n}", path[0].as_str().unwrap_or_default())))).collect())
+            Ok((1..=2)
+                .map(|n| {
+                    (
+                        format!("{node}_{n}"),
+                        json!(format!("{}{n}", path[0].as_str().unwrap_or_default())),
+                    )
+                })
+                .collect())
         }
 
         fn secret(&self, name: &str) -> Result<String, String> {
-            if name == "json" { Ok(r#"{"user": ["root"]}"#.into()) } else { Err(format!("there is no secret `{name}`")) }
+            if name == "json" {
+                Ok(r#"{"user": ["root"]}"#.into())
+            } else {
+                Err(format!("there is no secret `{name}`"))
+            }
         }
 
         fn deployment(&self, call: &str, _: &Json) -> Result<Json, String> {
@@ -267,33 +341,64 @@ mod tests {
     #[test]
     fn late_calls_are_bound_inside_out() {
         let value = json!({"command": {"concat": ["--db=", {"get_attribute": ["db", "ip"]}]}, "plain": {"get_nothing": 1}});
-        assert_eq!(bind(&value, &Stub).unwrap(), json!({"command": "--db=db/ip", "plain": {"get_nothing": 1}}));
-        assert_eq!(bind(&json!({"string_upper": {"get_attribute": ["db", "ip"]}}), &Stub).unwrap(), json!("DB/IP"));
+        assert_eq!(
+            bind(&value, &Stub).unwrap(),
+            json!({"command": "--db=db/ip", "plain": {"get_nothing": 1}})
+        );
+        assert_eq!(
+            bind(
+                &json!({"string_upper": {"get_attribute": ["db", "ip"]}}),
+                &Stub
+            )
+            .unwrap(),
+            json!("DB/IP")
+        );
     }
 
     #[test]
     fn attributes_of_all_instances_are_found() {
-        assert_eq!(bind(&json!({"get_attributes_list": ["web", "ip"]}), &Stub).unwrap(), json!(["ip1", "ip2"]));
-        let dict = bind(&json!({"get_attributes_dict": ["web", "ip", ["net", "a"]]}), &Stub).unwrap();
-        assert_eq!(dict, json!({"web_1": {"ip": "ip1", "net.a": "net1"}, "web_2": {"ip": "ip2", "net.a": "net2"}}));
+        assert_eq!(
+            bind(&json!({"get_attributes_list": ["web", "ip"]}), &Stub).unwrap(),
+            json!(["ip1", "ip2"])
+        );
+        let dict = bind(
+            &json!({"get_attributes_dict": ["web", "ip", ["net", "a"]]}),
+            &Stub,
+        )
+        .unwrap();
+        assert_eq!(
+            dict,
+            json!({"web_1": {"ip": "ip1", "net.a": "net1"}, "web_2": {"ip": "ip2", "net.a": "net2"}})
+        );
     }
 
     #[test]
     fn secrets_can_be_looked_into() {
-        assert_eq!(bind(&json!({"get_secret": ["json", "user", 0]}), &Stub).unwrap(), json!("root"));
-        assert_eq!(bind(&json!({"get_secret": "other"}), &Stub).unwrap_err(), "there is no secret `other`");
+        assert_eq!(
+            bind(&json!({"get_secret": ["json", "user", 0]}), &Stub).unwrap(),
+            json!("root")
+        );
+        assert_eq!(
+            bind(&json!({"get_secret": "other"}), &Stub).unwrap_err(),
+            "there is no secret `other`"
+        );
     }
 
     #[test]
     fn secrets_can_be_left_out() {
         let value = json!({"concat": ["--pin=", {"get_secret": "pin"}]});
-        let hidden = without_secrets(&value, &|name| json!(format!("<{}>", name.as_str().unwrap_or_default())));
+        let hidden = without_secrets(&value, &|name| {
+            json!(format!("<{}>", name.as_str().unwrap_or_default()))
+        });
         assert_eq!(bind(&hidden, &Stub).unwrap(), json!("--pin=<pin>"));
     }
 
     #[test]
     fn paths_count_from_the_end_too() {
-        assert_eq!(lookup(&json!({"a": [1, 2]}), &[json!("a"), json!(-1)]), Some(&json!(2)));
+        assert_eq!(
+            lookup(&json!({"a": [1, 2]}), &[json!("a"), json!(-1)]),
+            Some(&json!(2))
+        );
         assert_eq!(lookup(&json!({"a": [1, 2]}), &[json!("a"), json!(2)]), None);
     }
 }

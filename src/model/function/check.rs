@@ -24,30 +24,74 @@ enum Scope<'a> {
     Elsewhere,
 }
 
-/// Checks the shape and the names of every call in a blueprint.
-/// Nodes that could not be resolved are named by `templates` too: what is wrong with them is told already.
-pub(in crate::model) fn check(blueprint: &Blueprint, templates: &Named<NodeTemplate>, d: &mut Diagnostics) {
-    let mut checker = Checker { blueprint, templates, d };
+/// Checks the shape and the names of every call in a blueprint. Nodes that could not be resolved
+/// are named by `templates` too: what is wrong with them is told already.
+pub(in crate::model) fn check(
+    blueprint: &Blueprint,
+    templates: &Named<NodeTemplate>,
+    d: &mut Diagnostics,
+) {
+    let mut checker = Checker {
+        blueprint,
+        templates,
+        d,
+    };
     for (name, node) in &blueprint.nodes {
         let scope = Scope::Node(name);
         let numbers = [&node.numbers.min, &node.numbers.max, &node.numbers.default];
-        let inputs = node.operations.values().flat_map(|operation| operation.inputs.values());
-        node.properties.values().chain(numbers).chain(inputs).for_each(|value| checker.value(value, scope));
+        let inputs = node
+            .operations
+            .values()
+            .flat_map(|operation| operation.inputs.values());
+        node.properties
+            .values()
+            .chain(numbers)
+            .chain(inputs)
+            .for_each(|value| checker.value(value, scope));
         for relationship in &node.relationships {
-            let scope = Scope::Relationship { source: name, target: &relationship.target.node };
-            let inputs = relationship.operations().flat_map(|(_, operation)| operation.inputs.values());
+            let scope = Scope::Relationship {
+                source: name,
+                target: &relationship.target.node,
+            };
+            let inputs = relationship
+                .operations()
+                .flat_map(|(_, operation)| operation.inputs.values());
             inputs.for_each(|value| checker.value(value, scope));
         }
     }
-    blueprint.outputs.values().for_each(|output| checker.value(&output.body.value, Scope::Outputs));
-    let capabilities = blueprint.capabilities.values().map(|capability| &capability.body.value);
-    let labels = blueprint.labels.values().flat_map(|label| &label.body.values);
-    let policies = blueprint.policies.values().flat_map(|policy| [&policy.numbers.min, &policy.numbers.max, &policy.numbers.default]);
-    let settings = blueprint
-        .settings
-        .iter()
-        .flat_map(|settings| settings.display_name.iter().chain(settings.default_schedules.entries.iter().map(|(_, schedule)| schedule)));
-    capabilities.chain(labels).chain(policies).chain(settings).for_each(|value| checker.value(value, Scope::Elsewhere));
+    blueprint
+        .outputs
+        .values()
+        .for_each(|output| checker.value(&output.body.value, Scope::Outputs));
+    let capabilities = blueprint
+        .capabilities
+        .values()
+        .map(|capability| &capability.body.value);
+    let labels = blueprint
+        .labels
+        .values()
+        .flat_map(|label| &label.body.values);
+    let policies = blueprint.policies.values().flat_map(|policy| {
+        [
+            &policy.numbers.min,
+            &policy.numbers.max,
+            &policy.numbers.default,
+        ]
+    });
+    let settings = blueprint.settings.iter().flat_map(|settings| {
+        settings.display_name.iter().chain(
+            settings
+                .default_schedules
+                .entries
+                .iter()
+                .map(|(_, schedule)| schedule),
+        )
+    });
+    capabilities
+        .chain(labels)
+        .chain(policies)
+        .chain(settings)
+        .for_each(|value| checker.value(value, Scope::Elsewhere));
 }
 
 struct Checker<'a> {
@@ -63,7 +107,10 @@ impl Checker<'_> {
         }
         match &value.data {
             Data::List(list) => list.iter().for_each(|item| self.value(item, scope)),
-            Data::Map(map) => map.entries.iter().for_each(|(_, value)| self.value(value, scope)),
+            Data::Map(map) => map
+                .entries
+                .iter()
+                .for_each(|(_, value)| self.value(value, scope)),
             _ => {}
         }
     }
@@ -84,15 +131,25 @@ impl Checker<'_> {
     }
 
     fn input(&mut self, call: Call<'_>) {
-        let first = call.arguments.as_list().map_or(call.arguments, |list| &list[0]);
+        let first = call
+            .arguments
+            .as_list()
+            .map_or(call.arguments, |list| &list[0]);
         let inputs = &self.blueprint.inputs;
         let text = &first.to_key();
         // A number or a boolean names no input.
-        let is_known = self::call(first).is_some() || (first.as_str().is_some() && inputs.contains_key(text));
+        let is_known =
+            self::call(first).is_some() || (first.as_str().is_some() && inputs.contains_key(text));
         if !is_known {
-            let fault = first.span.error(Code::UnknownInput, format!("there is no input `{text}`")).label("not declared");
+            let fault = first
+                .span
+                .error(Code::UnknownInput, format!("there is no input `{text}`"))
+                .label("not declared");
             let fault = fault.did_you_mean(text, inputs.keys().map(String::as_str));
-            self.d.push(fault.hint(format!("declare it under `inputs`: {}: {{}}", text.rsplit("--").next().unwrap_or(text))));
+            self.d.push(fault.hint(format!(
+                "declare it under `inputs`: {}: {{}}",
+                text.rsplit("--").next().unwrap_or(text)
+            )));
         }
     }
 
@@ -100,22 +157,45 @@ impl Checker<'_> {
     fn node<'s>(&mut self, call: Call<'s>, scope: Scope<'s>) -> Option<&'s str> {
         let target = &call.arguments.as_list()?[0];
         if matches!(target.data, Data::Int(_) | Data::Bool(_)) {
-            self.d.push(target.span.error(Code::UnknownFunctionNode, format!("there is no node `{}`", target.to_key())));
+            self.d.push(target.span.error(
+                Code::UnknownFunctionNode,
+                format!("there is no node `{}`", target.to_key()),
+            ));
         }
         match (target.as_str()?, scope) {
             ("SELF", Scope::Node(name)) => Some(name),
             ("SOURCE", Scope::Relationship { source, .. }) => Some(source),
             ("TARGET", Scope::Relationship { target, .. }) => Some(target),
             (word @ ("SELF" | "SOURCE" | "TARGET"), _) => {
-                let place = if word == "SELF" { "nodes" } else { "the operations of relationships" };
-                let attribute_elsewhere = matches!(scope, Scope::Elsewhere) && call.name.starts_with("get_attribute");
-                let code = if attribute_elsewhere { Code::AttributeScope } else { Code::FunctionScope };
-                self.d.push(target.span.error(code, format!("`{word}` can only be used in {place}")));
+                let place = if word == "SELF" {
+                    "nodes"
+                } else {
+                    "the operations of relationships"
+                };
+                let attribute_elsewhere =
+                    matches!(scope, Scope::Elsewhere) && call.name.starts_with("get_attribute");
+                let code = if attribute_elsewhere {
+                    Code::AttributeScope
+                } else {
+                    Code::FunctionScope
+                };
+                self.d.push(
+                    target
+                        .span
+                        .error(code, format!("`{word}` can only be used in {place}")),
+                );
                 None
             }
             (name, _) if !self.templates.contains_key(name) => {
-                let fault = target.span.error(Code::UnknownFunctionNode, format!("there is no node `{name}`")).label("not defined");
-                self.d.push(fault.did_you_mean(name, self.templates.keys().map(String::as_str)));
+                let fault = target
+                    .span
+                    .error(
+                        Code::UnknownFunctionNode,
+                        format!("there is no node `{name}`"),
+                    )
+                    .label("not defined");
+                self.d
+                    .push(fault.did_you_mean(name, self.templates.keys().map(String::as_str)));
                 None
             }
             (name, _) => Some(name),
@@ -124,24 +204,44 @@ impl Checker<'_> {
 
     /// Properties are known, so what is not there can be told now.
     fn property(&mut self, call: Call<'_>, scope: Scope<'_>) {
-        let Some(node) = self.node(call, scope) else { return };
+        let Some(node) = self.node(call, scope) else {
+            return;
+        };
         let path = &call.arguments.as_list().unwrap_or_default()[1..];
         if path.iter().any(|step| self::call(step).is_some()) {
             return;
         }
-        let Some(properties) = self.blueprint.nodes.get(node).filter(|node| !node.is_open).map(|node| &node.properties) else { return };
-        let Some(property) = path[0].as_str().and_then(|name| properties.get(name)) else {
-            let name = path[0].to_key();
-            let fault = path[0].span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{name}`"));
-            self.d.push(fault.did_you_mean(&name, properties.keys().map(AsRef::as_ref)));
+        let Some(properties) = self
+            .blueprint
+            .nodes
+            .get(node)
+            .filter(|node| !node.is_open)
+            .map(|node| &node.properties)
+        else {
             return;
         };
-        self.d.extend(walk_statically(property, &path[1..], call.name, node));
+        let Some(property) = path[0].as_str().and_then(|name| properties.get(name)) else {
+            let name = path[0].to_key();
+            let fault = path[0].span.error(
+                Code::FunctionEvaluation,
+                format!("node `{node}` has no property `{name}`"),
+            );
+            self.d
+                .push(fault.did_you_mean(&name, properties.keys().map(AsRef::as_ref)));
+            return;
+        };
+        self.d
+            .extend(walk_statically(property, &path[1..], call.name, node));
     }
 }
 
 /// Follows a path as far as everything on it is known.
-fn walk_statically(property: &Value, path: &[Value], function: &str, node: &str) -> Option<Diagnostic> {
+fn walk_statically(
+    property: &Value,
+    path: &[Value],
+    function: &str,
+    node: &str,
+) -> Option<Diagnostic> {
     let mut value = property;
     for step in path {
         if call(value).is_some() {
@@ -149,7 +249,15 @@ fn walk_statically(property: &Value, path: &[Value], function: &str, node: &str)
         }
         match child(value, step) {
             Some(next) => value = next,
-            None => return Some(nothing_there(step.span, function, &format!("node `{node}`"), value, step)),
+            None => {
+                return Some(nothing_there(
+                    step.span,
+                    function,
+                    &format!("node `{node}`"),
+                    value,
+                    step,
+                ));
+            }
         }
     }
     None
@@ -159,24 +267,42 @@ fn walk_statically(property: &Value, path: &[Value], function: &str, node: &str)
 pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
     match (&value.data, &step.data) {
         (Data::Map(map), Data::Str(key)) => map.get(key),
-        (Data::Map(map), _) => {
-            map.entries.iter().find(|(key, _)| key.as_str().is_none() && key.to_key() == step.to_key()).map(|(_, value)| value)
-        }
+        (Data::Map(map), _) => map
+            .entries
+            .iter()
+            .find(|(key, _)| key.as_str().is_none() && key.to_key() == step.to_key())
+            .map(|(_, value)| value),
         (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &list[at]),
         (Data::List(list), Data::Bool(at)) => list.get(usize::from(*at)),
         _ => None,
     }
 }
 
-pub(super) fn nothing_there(span: Span, function: &str, of: &str, value: &Value, step: &Value) -> Diagnostic {
+pub(super) fn nothing_there(
+    span: Span,
+    function: &str,
+    of: &str,
+    value: &Value,
+    step: &Value,
+) -> Diagnostic {
     let step_text = step.to_key();
     let why = match &value.data {
         Data::Map(_) => format!("there is no key `{step_text}`"),
-        Data::List(list) if matches!(step.data, Data::Int(_)) => format!("there is no item {step_text}: the list has {}", list.len()),
+        Data::List(list) if matches!(step.data, Data::Int(_)) => {
+            format!("there is no item {step_text}: the list has {}", list.len())
+        }
         Data::List(_) => format!("a list has no key `{step_text}`"),
         _ => format!("`{step_text}` is looked for in {}", value.kind()),
     };
-    let fault = span.error(Code::FunctionEvaluation, format!("`{function}` finds nothing in {of}: {why}"));
-    let keys: Vec<&str> = value.as_map().into_iter().flat_map(|map| &map.entries).filter_map(|(key, _)| key.as_str()).collect();
+    let fault = span.error(
+        Code::FunctionEvaluation,
+        format!("`{function}` finds nothing in {of}: {why}"),
+    );
+    let keys: Vec<&str> = value
+        .as_map()
+        .into_iter()
+        .flat_map(|map| &map.entries)
+        .filter_map(|(key, _)| key.as_str())
+        .collect();
     fault.did_you_mean(&step_text, keys)
 }

@@ -16,16 +16,28 @@ use crate::{
 use indexmap::IndexMap;
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
-/// Evaluates what is known once the inputs are. Calls of inputs that have no value stay. Calls inside of inputs that are asked for
-/// are evaluated in place.
+/// Evaluates what is known once the inputs are. Calls of inputs that have no value stay. Calls
+/// inside of inputs that are asked for are evaluated in place.
 #[must_use]
-pub fn evaluate(mut blueprint: Blueprint, inputs: &mut IndexMap<String, Value>, d: &mut Diagnostics) -> Blueprint {
-    // What changes is collected first: properties and inputs are read as they were written while others are evaluated.
-    let evaluator =
-        Evaluator { blueprint: &blueprint, inputs, spent: Spent::default(), rewritten: RefCell::default(), circles: RefCell::default() };
+pub fn evaluate(
+    mut blueprint: Blueprint,
+    inputs: &mut IndexMap<String, Value>,
+    d: &mut Diagnostics,
+) -> Blueprint {
+    // What changes is collected first: properties and inputs are read as they were written while
+    // others are evaluated.
+    let evaluator = Evaluator {
+        blueprint: &blueprint,
+        inputs,
+        spent: Spent::default(),
+        rewritten: RefCell::default(),
+        circles: RefCell::default(),
+    };
     let changes = evaluator.changes(d);
     for (name, path, part) in evaluator.rewritten.into_inner() {
-        inputs.entry(name).and_modify(|value| replace(value, &path, part));
+        inputs
+            .entry(name)
+            .and_modify(|value| replace(value, &path, part));
     }
     for change in changes {
         change.apply(&mut blueprint);
@@ -35,29 +47,67 @@ pub fn evaluate(mut blueprint: Blueprint, inputs: &mut IndexMap<String, Value>, 
 
 /// A value of a blueprint that is replaced by what it comes to.
 enum Change {
-    Property { node: usize, property: usize, value: Value },
-    Numbers { node: usize, numbers: Numbers },
-    Operations { node: usize, operations: Arc<Operations> },
-    Tie { node: usize, tie: usize, source: Arc<Operations>, target: Arc<Operations> },
-    Output { output: usize, value: Value },
-    Capability { capability: usize, value: Value },
-    Label { label: usize, values: Vec<Value> },
-    Policy { policy: usize, numbers: Numbers },
+    Property {
+        node: usize,
+        property: usize,
+        value: Value,
+    },
+    Numbers {
+        node: usize,
+        numbers: Numbers,
+    },
+    Operations {
+        node: usize,
+        operations: Arc<Operations>,
+    },
+    Tie {
+        node: usize,
+        tie: usize,
+        source: Arc<Operations>,
+        target: Arc<Operations>,
+    },
+    Output {
+        output: usize,
+        value: Value,
+    },
+    Capability {
+        capability: usize,
+        value: Value,
+    },
+    Label {
+        label: usize,
+        values: Vec<Value>,
+    },
+    Policy {
+        policy: usize,
+        numbers: Numbers,
+    },
     Settings(Settings),
 }
 
 impl Change {
     fn apply(self, blueprint: &mut Blueprint) {
         match self {
-            Self::Property { node, property, value } => blueprint.nodes[node].properties[property] = value,
+            Self::Property {
+                node,
+                property,
+                value,
+            } => blueprint.nodes[node].properties[property] = value,
             Self::Numbers { node, numbers } => blueprint.nodes[node].numbers = numbers,
             Self::Operations { node, operations } => blueprint.nodes[node].operations = operations,
-            Self::Tie { node, tie, source, target } => {
+            Self::Tie {
+                node,
+                tie,
+                source,
+                target,
+            } => {
                 let tie = &mut blueprint.nodes[node].relationships[tie];
                 (tie.source_operations, tie.target_operations) = (source, target);
             }
             Self::Output { output, value } => blueprint.outputs[output].body.value = value,
-            Self::Capability { capability, value } => blueprint.capabilities[capability].body.value = value,
+            Self::Capability { capability, value } => {
+                blueprint.capabilities[capability].body.value = value
+            }
             Self::Label { label, values } => blueprint.labels[label].body.values = values,
             Self::Policy { policy, numbers } => {
                 let targets = blueprint.policies[policy].targets.clone();
@@ -77,7 +127,8 @@ struct Evaluator<'a> {
     blueprint: &'a Blueprint,
     inputs: &'a IndexMap<String, Value>,
     spent: Spent,
-    /// Parts of inputs that are shown otherwise than they were given: the input, the way to the part, and the part.
+    /// Parts of inputs that are shown otherwise than they were given: the input, the way to the
+    /// part, and the part.
     rewritten: RefCell<Vec<(String, Vec<Value>, Value)>>,
     /// Circles that were told.
     circles: RefCell<HashSet<Vec<String>>>,
@@ -98,20 +149,45 @@ impl Evaluator<'_> {
     fn changes(&self, d: &mut Diagnostics) -> Vec<Change> {
         let mut changes = Vec::new();
         for (at, (name, node)) in self.blueprint.nodes.iter().enumerate() {
-            let whose = Whose { me: Some(name), ..Whose::default() };
+            let whose = Whose {
+                me: Some(name),
+                ..Whose::default()
+            };
             for (property, value) in node.properties.values().enumerate() {
-                changes.extend(self.change(value, whose, d).map(|value| Change::Property { node: at, property, value }));
+                changes.extend(self.change(value, whose, d).map(|value| Change::Property {
+                    node: at,
+                    property,
+                    value,
+                }));
             }
-            changes.extend(self.numbers(&node.numbers, whose, d).map(|numbers| Change::Numbers { node: at, numbers }));
-            changes.extend(self.operations(&node.operations, whose, d).map(|operations| Change::Operations { node: at, operations }));
+            changes.extend(
+                self.numbers(&node.numbers, whose, d)
+                    .map(|numbers| Change::Numbers { node: at, numbers }),
+            );
+            changes.extend(
+                self.operations(&node.operations, whose, d)
+                    .map(|operations| Change::Operations {
+                        node: at,
+                        operations,
+                    }),
+            );
             for (tie, relationship) in node.relationships.iter().enumerate() {
-                let whose = Whose { me: None, source: Some(name), target: Some(&relationship.target.node) };
+                let whose = Whose {
+                    me: None,
+                    source: Some(name),
+                    target: Some(&relationship.target.node),
+                };
                 let source = self.operations(&relationship.source_operations, whose, d);
                 let target = self.operations(&relationship.target_operations, whose, d);
                 if source.is_some() || target.is_some() {
                     let source = source.unwrap_or_else(|| relationship.source_operations.clone());
                     let target = target.unwrap_or_else(|| relationship.target_operations.clone());
-                    changes.push(Change::Tie { node: at, tie, source, target });
+                    changes.push(Change::Tie {
+                        node: at,
+                        tie,
+                        source,
+                        target,
+                    });
                 }
             }
         }
@@ -123,19 +199,41 @@ impl Evaluator<'_> {
     fn rest(&self, changes: &mut Vec<Change>, d: &mut Diagnostics) {
         let nobody = Whose::default();
         for (output, one) in self.blueprint.outputs.values().enumerate() {
-            changes.extend(self.change(&one.body.value, nobody, d).map(|value| Change::Output { output, value }));
+            changes.extend(
+                self.change(&one.body.value, nobody, d)
+                    .map(|value| Change::Output { output, value }),
+            );
         }
         for (capability, one) in self.blueprint.capabilities.values().enumerate() {
-            changes.extend(self.change(&one.body.value, nobody, d).map(|value| Change::Capability { capability, value }));
+            changes.extend(
+                self.change(&one.body.value, nobody, d)
+                    .map(|value| Change::Capability { capability, value }),
+            );
         }
         for (label, one) in self.blueprint.labels.values().enumerate() {
-            let values = one.body.values.iter().map(|value| self.change(value, nobody, d).unwrap_or_else(|| value.clone())).collect();
+            let values = one
+                .body
+                .values
+                .iter()
+                .map(|value| {
+                    self.change(value, nobody, d)
+                        .unwrap_or_else(|| value.clone())
+                })
+                .collect();
             changes.push(Change::Label { label, values });
         }
         for (policy, one) in self.blueprint.policies.values().enumerate() {
-            changes.extend(self.numbers(&one.numbers, nobody, d).map(|numbers| Change::Policy { policy, numbers }));
+            changes.extend(
+                self.numbers(&one.numbers, nobody, d)
+                    .map(|numbers| Change::Policy { policy, numbers }),
+            );
         }
-        changes.extend(self.blueprint.settings.as_ref().map(|settings| Change::Settings(self.settings(settings, d))));
+        changes.extend(
+            self.blueprint
+                .settings
+                .as_ref()
+                .map(|settings| Change::Settings(self.settings(settings, d))),
+        );
     }
 
     fn change(&self, value: &Value, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Value> {
@@ -143,20 +241,33 @@ impl Evaluator<'_> {
             return None;
         }
         let mut trail = Trail::default();
-        self.value(value, whose, &mut trail).unwrap_or_else(|fault| {
-            self.spent.told.set(fault.code == Code::Limit);
-            // A circle is told once, not by each of its members.
-            if trail.circle.is_none_or(|circle| self.circles.borrow_mut().insert(circle)) {
-                d.push(*fault);
-            }
-            None
-        })
+        self.value(value, whose, &mut trail)
+            .unwrap_or_else(|fault| {
+                self.spent.told.set(fault.code == Code::Limit);
+                // A circle is told once, not by each of its members.
+                if trail
+                    .circle
+                    .is_none_or(|circle| self.circles.borrow_mut().insert(circle))
+                {
+                    d.push(*fault);
+                }
+                None
+            })
     }
 
     fn settings(&self, settings: &Settings, d: &mut Diagnostics) -> Settings {
         let mut evaluated = settings.clone();
-        let schedules = evaluated.default_schedules.entries.iter_mut().map(|(_, schedule)| schedule);
-        for value in evaluated.display_name.iter_mut().chain(&mut evaluated.default_groups).chain(schedules) {
+        let schedules = evaluated
+            .default_schedules
+            .entries
+            .iter_mut()
+            .map(|(_, schedule)| schedule);
+        for value in evaluated
+            .display_name
+            .iter_mut()
+            .chain(&mut evaluated.default_groups)
+            .chain(schedules)
+        {
             if let Some(result) = self.change(value, Whose::default(), d) {
                 *value = result;
             }
@@ -165,7 +276,8 @@ impl Evaluator<'_> {
     }
 
     fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Numbers> {
-        let [min, max, default] = [&numbers.min, &numbers.max, &numbers.default].map(|value| self.change(value, whose, d));
+        let [min, max, default] = [&numbers.min, &numbers.max, &numbers.default]
+            .map(|value| self.change(value, whose, d));
         d.extend(no_number(default.as_ref().unwrap_or(&numbers.default)));
         if min.is_none() && max.is_none() && default.is_none() {
             return None;
@@ -177,18 +289,32 @@ impl Evaluator<'_> {
         })
     }
 
-    fn operations(&self, operations: &Arc<Operations>, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Arc<Operations>> {
+    fn operations(
+        &self,
+        operations: &Arc<Operations>,
+        whose: Whose<'_>,
+        d: &mut Diagnostics,
+    ) -> Option<Arc<Operations>> {
         let mut changed: Option<Operations> = None;
         for (at, operation) in operations.values().enumerate() {
             if let Some(inputs) = self.inputs_of(operation, whose, d) {
-                let operation = Operation { inputs, ..Operation::clone(operation) };
-                changed.get_or_insert_with(|| Operations::clone(operations))[at] = Arc::new(operation);
+                let operation = Operation {
+                    inputs,
+                    ..Operation::clone(operation)
+                };
+                changed.get_or_insert_with(|| Operations::clone(operations))[at] =
+                    Arc::new(operation);
             }
         }
         changed.map(Arc::new)
     }
 
-    fn inputs_of(&self, operation: &Operation, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Values> {
+    fn inputs_of(
+        &self,
+        operation: &Operation,
+        whose: Whose<'_>,
+        d: &mut Diagnostics,
+    ) -> Option<Values> {
         let mut changed: Option<Values> = None;
         for (at, value) in operation.inputs.values().enumerate() {
             if let Some(value) = self.change(value, whose, d) {
@@ -214,7 +340,8 @@ impl Evaluator<'_> {
                         changed.get_or_insert_with(|| list.to_vec())[at] = item;
                     }
                 }
-                self.spent.make(changed.as_ref().map_or(0, Vec::len), value.span)?;
+                self.spent
+                    .make(changed.as_ref().map_or(0, Vec::len), value.span)?;
                 Ok(changed.map(|list| Value::new(value.span, Data::List(Arc::new(list)))))
             }
             Data::Map(map) => {
@@ -224,14 +351,23 @@ impl Evaluator<'_> {
                         changed.get_or_insert_with(|| Map::clone(map)).entries[at].1 = item;
                     }
                 }
-                self.spent.make(changed.as_ref().map_or(0, |map| map.entries.len()), value.span)?;
+                self.spent.make(
+                    changed.as_ref().map_or(0, |map| map.entries.len()),
+                    value.span,
+                )?;
                 Ok(changed.map(|map| Value::new(value.span, Data::Map(Arc::new(map)))))
             }
             _ => Ok(None),
         }
     }
 
-    fn call(&self, value: &Value, call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+    fn call(
+        &self,
+        value: &Value,
+        call: Call<'_>,
+        whose: Whose<'_>,
+        trail: &mut Trail,
+    ) -> Evaluated {
         self.spent.call(call.span)?;
         // Calls in inputs are looked at only here: an input that nobody asks for may hold anything.
         if let Some(fault) = malformed_in_input(call) {
@@ -245,14 +381,19 @@ impl Evaluator<'_> {
             name => self.applied(name, current, value)?,
         };
         // What cannot be known yet stays a call, with arguments as far as they are known.
-        Ok(result.or_else(|| arguments.map(|arguments| with_arguments(value, call, &arguments))).map(|result| result.at(value.span)))
+        Ok(result
+            .or_else(|| arguments.map(|arguments| with_arguments(value, call, &arguments)))
+            .map(|result| result.at(value.span)))
     }
 
     fn applied(&self, name: &str, arguments: &Value, value: &Value) -> Evaluated {
         let result = applied(name, arguments, value)?;
         let (made, text) = result.as_ref().map_or((0, 0), |value| match &value.data {
             Data::Str(text) => (0, text.len()),
-            Data::List(list) => (list.len(), list.iter().filter_map(Value::as_str).map(str::len).sum()),
+            Data::List(list) => (
+                list.len(),
+                list.iter().filter_map(Value::as_str).map(str::len).sum(),
+            ),
             Data::Map(map) => (map.entries.len(), 0),
             _ => (0, 0),
         });
@@ -261,29 +402,54 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
-    fn input(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+    fn input(
+        &self,
+        call: Call<'_>,
+        arguments: &Value,
+        whose: Whose<'_>,
+        trail: &mut Trail,
+    ) -> Evaluated {
         let (name, path) = match arguments.as_list() {
             Some([name, path @ ..]) => (name, path),
             _ => (arguments, [].as_slice()),
         };
-        let Some(text) = name.as_str().filter(|_| path.iter().all(|step| self::call(step).is_none())) else { return Ok(None) };
+        let Some(text) = name
+            .as_str()
+            .filter(|_| path.iter().all(|step| self::call(step).is_none()))
+        else {
+            return Ok(None);
+        };
         let Some(value) = self.inputs.get(text) else {
             let known = self.blueprint.inputs.contains_key(text);
-            let fault = || Box::new(name.span.error(Code::UnknownInput, format!("there is no input `{text}`")));
+            let fault = || {
+                Box::new(
+                    name.span
+                        .error(Code::UnknownInput, format!("there is no input `{text}`")),
+                )
+            };
             return if known { Ok(None) } else { Err(fault()) };
         };
         let found = walk_input(text, value, path, call)?;
         if refers_to_itself(&found, call) {
             return Ok(None); // An input that is only itself stays as it is, as in the original.
         }
-        let result = trail.along(format!("input {text}"), call, |trail| self.looked_up(text, path, found, whose, trail))?;
+        let result = trail.along(format!("input {text}"), call, |trail| {
+            self.looked_up(text, path, found, whose, trail)
+        })?;
         check_type(call, text, &result)?;
         Ok(Some(result))
     }
 
-    /// What a part of an input comes to. The inputs of the deployment show it like that as well, but a call that is all of it
-    /// stays there with its arguments evaluated, as in the original.
-    fn looked_up(&self, name: &str, path: &[Value], found: Value, whose: Whose<'_>, trail: &mut Trail) -> Result<Value, Box<Diagnostic>> {
+    /// What a part of an input comes to. The inputs of the deployment show it like that as well,
+    /// but a call that is all of it stays there with its arguments evaluated, as in the original.
+    fn looked_up(
+        &self,
+        name: &str,
+        path: &[Value],
+        found: Value,
+        whose: Whose<'_>,
+        trail: &mut Trail,
+    ) -> Result<Value, Box<Diagnostic>> {
         let (shown, result) = match call(&found) {
             None => {
                 let result = self.value(&found, whose, trail)?;
@@ -296,12 +462,24 @@ impl Evaluator<'_> {
                 (shown, result)
             }
         };
-        self.rewritten.borrow_mut().extend(shown.iter().map(|shown| (name.to_owned(), path.to_vec(), shown.clone())));
+        self.rewritten.borrow_mut().extend(
+            shown
+                .iter()
+                .map(|shown| (name.to_owned(), path.to_vec(), shown.clone())),
+        );
         Ok(result.or(shown).unwrap_or(found))
     }
 
-    fn property(&self, call: Call<'_>, arguments: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
-        let Some([target, path @ ..]) = arguments.as_list() else { return Ok(None) };
+    fn property(
+        &self,
+        call: Call<'_>,
+        arguments: &Value,
+        whose: Whose<'_>,
+        trail: &mut Trail,
+    ) -> Evaluated {
+        let Some([target, path @ ..]) = arguments.as_list() else {
+            return Ok(None);
+        };
         let misplaced = || Box::new(out_of_place(target));
         let node = match target.as_str() {
             Some("SELF") => Some(whose.me.ok_or_else(misplaced)?),
@@ -309,29 +487,59 @@ impl Evaluator<'_> {
             Some("TARGET") => Some(whose.target.ok_or_else(misplaced)?),
             other => other,
         };
-        let Some(node) = node.filter(|_| path.iter().all(|step| self::call(step).is_none())) else { return Ok(None) };
-        let Some((node, definition)) = self.blueprint.nodes.get_key_value(node) else {
-            return Err(Box::new(target.span.error(Code::UnknownFunctionNode, format!("there is no node `{node}`"))));
+        let Some(node) = node.filter(|_| path.iter().all(|step| self::call(step).is_none())) else {
+            return Ok(None);
         };
-        let [name, rest @ ..] = path else { return Ok(None) };
+        let Some((node, definition)) = self.blueprint.nodes.get_key_value(node) else {
+            return Err(Box::new(target.span.error(
+                Code::UnknownFunctionNode,
+                format!("there is no node `{node}`"),
+            )));
+        };
+        let [name, rest @ ..] = path else {
+            return Ok(None);
+        };
         if definition.is_open {
             return Ok(None);
         }
         let Some(property) = definition.properties.get(name.to_key().as_str()) else {
-            let fault = name.span.error(Code::FunctionEvaluation, format!("node `{node}` has no property `{}`", name.to_key()));
-            return Err(Box::new(fault.did_you_mean(&name.to_key(), definition.properties.keys().map(AsRef::as_ref))));
+            let fault = name.span.error(
+                Code::FunctionEvaluation,
+                format!("node `{node}` has no property `{}`", name.to_key()),
+            );
+            return Err(Box::new(fault.did_you_mean(
+                &name.to_key(),
+                definition.properties.keys().map(AsRef::as_ref),
+            )));
         };
-        let step = format!("{node}.{}", path.iter().map(Value::to_key).collect::<Vec<_>>().join("."));
-        let from_itself = trail.last().map_or(whose.me == Some(node), |last| last == step);
+        let step = format!(
+            "{node}.{}",
+            path.iter().map(Value::to_key).collect::<Vec<_>>().join(".")
+        );
+        let from_itself = trail
+            .last()
+            .map_or(whose.me == Some(node), |last| last == step);
         if from_itself && refers_to_itself(property, call) {
             return Ok(None); // A property that is only itself stays as it is, as in the original.
         }
-        let whose = Whose { me: Some(node), ..Whose::default() };
-        trail.along(step, call, |trail| self.walk_property(property, rest, call, whose, trail))
+        let whose = Whose {
+            me: Some(node),
+            ..Whose::default()
+        };
+        trail.along(step, call, |trail| {
+            self.walk_property(property, rest, call, whose, trail)
+        })
     }
 
     /// Follows a path; a call on the way is evaluated first.
-    fn walk_property(&self, property: &Value, path: &[Value], call: Call<'_>, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+    fn walk_property(
+        &self,
+        property: &Value,
+        path: &[Value],
+        call: Call<'_>,
+        whose: Whose<'_>,
+        trail: &mut Trail,
+    ) -> Evaluated {
         let mut value = property.clone();
         for step in path {
             if self::call(&value).is_some() {
@@ -341,7 +549,9 @@ impl Evaluator<'_> {
                 }
             }
             let of = format!("node `{}`", whose.me.unwrap_or_default());
-            value = child(&value, step).cloned().ok_or_else(|| Box::new(nothing_there(step.span, call.name, &of, &value, step)))?;
+            value = child(&value, step)
+                .cloned()
+                .ok_or_else(|| Box::new(nothing_there(step.span, call.name, &of, &value, step)))?;
         }
         Ok(Some(self.value(&value, whose, trail)?.unwrap_or(value)))
     }
@@ -353,19 +563,36 @@ fn no_number(default: &Value) -> Option<Diagnostic> {
     if matches!(default.data, Data::Int(_) | Data::Bool(_)) || (is_late && needs_inputs(default)) {
         return None;
     }
-    let kind = if is_late { "only known at run time" } else { default.kind() };
+    let kind = if is_late {
+        "only known at run time"
+    } else {
+        default.kind()
+    };
     let message = format!("`default_instances` must come to a whole number, and this is {kind}");
     Some(default.span.error(Code::WrongKind, message))
 }
 
-/// A call with a second key `type` must come to a value of that type. No value is of a data type here, as in the original.
+/// A call with a second key `type` must come to a value of that type. No value is of a data type
+/// here, as in the original.
 fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
-    let is = |declared: &Value| declared.as_str().is_some_and(|declared| PRIMITIVES.contains(&declared) && fits(result, declared));
-    match call.result_type.filter(|declared| self::call(result).is_none() && !is(declared)) {
+    let is = |declared: &Value| {
+        declared
+            .as_str()
+            .is_some_and(|declared| PRIMITIVES.contains(&declared) && fits(result, declared))
+    };
+    match call
+        .result_type
+        .filter(|declared| self::call(result).is_none() && !is(declared))
+    {
         None => Ok(()),
         Some(declared) => {
-            let (wanted, kind) = (declared.as_str().unwrap_or("that is no name"), result.kind());
-            let message = format!("the value of input `{input}` must be of type {wanted} here, and it is {kind}");
+            let (wanted, kind) = (
+                declared.as_str().unwrap_or("that is no name"),
+                result.kind(),
+            );
+            let message = format!(
+                "the value of input `{input}` must be of type {wanted} here, and it is {kind}"
+            );
             Err(Box::new(call.span.error(Code::InputEvaluation, message)))
         }
     }
@@ -375,9 +602,16 @@ fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
     call(property).is_some_and(|other| other.span == this.span)
 }
 
-/// A word that can only be reached through an input here: elsewhere, it was told when the blueprint was read.
+/// A word that can only be reached through an input here: elsewhere, it was told when the blueprint
+/// was read.
 fn out_of_place(word: &Value) -> Diagnostic {
-    word.span.error(Code::FunctionScope, format!("`{}` stands for nothing where this input is used", word.to_key()))
+    word.span.error(
+        Code::FunctionScope,
+        format!(
+            "`{}` stands for nothing where this input is used",
+            word.to_key()
+        ),
+    )
 }
 
 /// Replaces a part of a value.
@@ -389,9 +623,13 @@ fn replace(value: &mut Value, path: &[Value], part: Value) {
     let child = match (&mut value.data, &step.data) {
         (Data::Map(map), _) => {
             let mut entries = Arc::make_mut(map).entries.iter_mut();
-            entries.find(|(key, _)| key.as_str() == step.as_str() && key.to_key() == step.to_key()).map(|(_, child)| child)
+            entries
+                .find(|(key, _)| key.as_str() == step.as_str() && key.to_key() == step.to_key())
+                .map(|(_, child)| child)
         }
-        (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &mut Arc::make_mut(list)[at]),
+        (Data::List(list), Data::Int(at)) => {
+            index(*at, list.len()).map(|at| &mut Arc::make_mut(list)[at])
+        }
         _ => None,
     };
     if let Some(child) = child {
@@ -400,11 +638,22 @@ fn replace(value: &mut Value, path: &[Value], part: Value) {
 }
 
 /// Follows a path into the value of an input.
-fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Result<Value, Box<Diagnostic>> {
+fn walk_input(
+    name: &str,
+    value: &Value,
+    path: &[Value],
+    call: Call<'_>,
+) -> Result<Value, Box<Diagnostic>> {
     let mut value = value.clone();
     for step in path {
         value = child(&value, step).cloned().ok_or_else(|| {
-            let mut fault = nothing_there(step.span, call.name, &format!("input `{name}`"), &value, step);
+            let mut fault = nothing_there(
+                step.span,
+                call.name,
+                &format!("input `{name}`"),
+                &value,
+                step,
+            );
             // The original tells apart what cannot have parts and what lacks this one.
             if matches!(value.data, Data::Map(_) | Data::List(_)) {
                 fault.code = Code::InputEvaluation;
@@ -418,8 +667,14 @@ fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Resu
 /// The functions that need nothing but their arguments, once all of those are known.
 fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     let open = |value: &Value| call(value).is_some();
-    let items = arguments.as_list().unwrap_or(std::slice::from_ref(arguments));
-    if let Some(late) = items.iter().find(|item| open(item) && !needs_inputs(item)).filter(|_| name.starts_with("string_")) {
+    let items = arguments
+        .as_list()
+        .unwrap_or(std::slice::from_ref(arguments));
+    if let Some(late) = items
+        .iter()
+        .find(|item| open(item) && !needs_inputs(item))
+        .filter(|_| name.starts_with("string_"))
+    {
         let message = format!("`{name}` cannot work on what is only known at run time");
         return Err(Box::new(late.span.error(Code::FunctionEvaluation, message)));
     }
@@ -447,7 +702,11 @@ fn needs_inputs(value: &Value) -> bool {
 
 fn with_arguments(value: &Value, call: Call<'_>, arguments: &Value) -> Value {
     let mut map = value.as_map().cloned().unwrap_or_default();
-    for (_, old) in map.entries.iter_mut().filter(|(key, _)| key.as_str() == Some(call.name)) {
+    for (_, old) in map
+        .entries
+        .iter_mut()
+        .filter(|(key, _)| key.as_str() == Some(call.name))
+    {
         *old = arguments.clone();
     }
     Value::new(value.span, Data::Map(Arc::new(map)))

@@ -1,5 +1,5 @@
-//! Intrinsic functions: checked when a blueprint is read, evaluated when a deployment is made, or when an
-//! operation is about to run.
+//! Intrinsic functions: checked when a blueprint is read, evaluated when a deployment is made, or
+//! when an operation is about to run.
 //!
 //! | evaluated | functions |
 //! |---|---|
@@ -18,17 +18,24 @@ mod trail;
 
 pub use apply::{apply, is_pure};
 pub use bind::{
-    Surroundings, WITHHELD, attribute_targets, bind, call_of, holds_call, holds_late_call, is_call, lookup, reads_attributes, secret_names,
-    withheld_digests, without_secrets,
+    Surroundings, WITHHELD, attribute_targets, bind, call_of, holds_call, holds_late_call, is_call,
+    lookup, reads_attributes, secret_names, withheld_digests, without_secrets,
 };
 pub(super) use check::check;
 pub use evaluate::evaluate;
 pub use spell::python_text;
 
-/// Deepest nesting of a value with functions in it: lists, mappings and calls count alike; the original's limit.
+/// Deepest nesting of a value with functions in it: lists, mappings and calls count alike; the
+/// original's limit.
 const DEPTH: usize = 50;
 
 /// A position in a list; negative ones count from the end.
 fn index(at: i64, length: usize) -> Option<usize> {
-    usize::try_from(if at < 0 { at + i64::try_from(length).ok()? } else { at }).ok().filter(|at| *at < length)
+    usize::try_from(if at < 0 {
+        at + i64::try_from(length).ok()?
+    } else {
+        at
+    })
+    .ok()
+    .filter(|at| *at < length)
 }

@@ -12,14 +12,17 @@ pub(super) fn malformed(call: Call<'_>, version: Version) -> Option<Diagnostic> 
     Some(call.arguments.span.error(code, message))
 }
 
-/// What is wrong with a call that is reached through an input. Names of `get_sys`, nodes of `get_attributes_dict` and what `merge`
-/// and functions of text are made of are looked at only in blueprints, as in the original.
+/// What is wrong with a call that is reached through an input. Names of `get_sys`, nodes of
+/// `get_attributes_dict` and what `merge` and functions of text are made of are looked at only in
+/// blueprints, as in the original.
 pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
     let (code, message) = shape(call)?;
     let only_in_blueprints = matches!(
         (call.name, code),
-        ("merge" | "string_find" | "string_replace" | "string_split", Code::FunctionValidation)
-            | ("get_attributes_dict", Code::FunctionArguments)
+        (
+            "merge" | "string_find" | "string_replace" | "string_split",
+            Code::FunctionValidation
+        ) | ("get_attributes_dict", Code::FunctionArguments)
             | (_, Code::SysEntity | Code::SysProperty)
     );
     (!only_in_blueprints).then(|| call.arguments.span.error(code, message))
@@ -35,67 +38,153 @@ fn too_new(name: &str, declared: Version) -> Option<Broken> {
         "merge" => Version::V1_3,
         _ => return None,
     };
-    (declared < since).then(|| (Code::FunctionValidation, format!("`{name}` exists since {since}, and the blueprint declares {declared}")))
+    (declared < since).then(|| {
+        (
+            Code::FunctionValidation,
+            format!("`{name}` exists since {since}, and the blueprint declares {declared}"),
+        )
+    })
 }
 
 /// Whether the arguments have a shape that the function does not take.
 #[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
 fn shape(call: Call<'_>) -> Option<Broken> {
-    let Call { name, arguments, .. } = call;
+    let Call {
+        name, arguments, ..
+    } = call;
     let list = arguments.as_list();
     let is_call = |value: &Value| self::call(value).is_some();
     let is_text = |value: &Value| value.as_str().is_some() || is_call(value);
-    let is_step = |value: &Value| is_text(value) || matches!(value.data, Data::Int(_) | Data::Bool(_));
-    let given = || list.map_or_else(|| arguments.kind().to_owned(), |list| format!("a list of {}", list.len()));
-    let wrong = |code: Code, wanted: &str| Some((code, format!("`{name}` takes {wanted}, and this is {}", given())));
-    let unless = |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
-    let path = |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
+    let is_step =
+        |value: &Value| is_text(value) || matches!(value.data, Data::Int(_) | Data::Bool(_));
+    let given = || {
+        list.map_or_else(
+            || arguments.kind().to_owned(),
+            |list| format!("a list of {}", list.len()),
+        )
+    };
+    let wrong = |code: Code, wanted: &str| {
+        Some((
+            code,
+            format!("`{name}` takes {wanted}, and this is {}", given()),
+        ))
+    };
+    let unless =
+        |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
+    let path =
+        |least: usize| list.is_some_and(|list| list.len() >= least && list.iter().all(is_step));
     match name {
         "get_input" => {
-            let fits = is_text(arguments) || list.is_some_and(|list| !list.is_empty() && list.iter().all(is_step));
-            unless(fits, Code::FunctionArguments, "the name of an input, or a list that starts with one")
+            let fits = is_text(arguments)
+                || list.is_some_and(|list| !list.is_empty() && list.iter().all(is_step));
+            unless(
+                fits,
+                Code::FunctionArguments,
+                "the name of an input, or a list that starts with one",
+            )
         }
-        "get_property" | "get_attribute" => unless(path(2), Code::FunctionArguments, "a list: [SELF or the name of a node, a name, …]"),
-        "get_attributes_list" => unless(path(2), Code::FunctionArguments, "a list: [the name of a node, a name, …]"),
-        "get_attributes_dict" => attributes_dict(list).map(|(code, why)| (code, format!("`{name}` {why}"))),
+        "get_property" | "get_attribute" => unless(
+            path(2),
+            Code::FunctionArguments,
+            "a list: [SELF or the name of a node, a name, …]",
+        ),
+        "get_attributes_list" => unless(
+            path(2),
+            Code::FunctionArguments,
+            "a list: [the name of a node, a name, …]",
+        ),
+        "get_attributes_dict" => {
+            attributes_dict(list).map(|(code, why)| (code, format!("`{name}` {why}")))
+        }
         "concat" => unless(list.is_some(), Code::FunctionArguments, "a list"),
         "merge" => {
             let mapping = |value: &Value| value.as_map().is_some();
-            let code = if list.is_some() { Code::FunctionValidation } else { Code::FunctionArguments };
-            unless(list.is_some_and(|list| list.iter().all(mapping)), code, "a list of mappings")
+            let code = if list.is_some() {
+                Code::FunctionValidation
+            } else {
+                Code::FunctionArguments
+            };
+            unless(
+                list.is_some_and(|list| list.iter().all(mapping)),
+                code,
+                "a list of mappings",
+            )
         }
         "string_find" => {
             let fits = list.is_some_and(|list| list.len() == 2 && list.iter().all(is_text));
-            unless(fits, Code::FunctionValidation, "a list of two texts: [text, what to find]")
+            unless(
+                fits,
+                Code::FunctionValidation,
+                "a list of two texts: [text, what to find]",
+            )
         }
         "string_replace" => {
-            let fits =
-                list.is_some_and(|list| matches!(list.len(), 3 | 4) && list[..3].iter().all(is_text) && list[3..].iter().all(number));
-            unless(fits, Code::FunctionValidation, "a list: [text, what to replace, what with], and perhaps how often")
+            let fits = list.is_some_and(|list| {
+                matches!(list.len(), 3 | 4)
+                    && list[..3].iter().all(is_text)
+                    && list[3..].iter().all(number)
+            });
+            unless(
+                fits,
+                Code::FunctionValidation,
+                "a list: [text, what to replace, what with], and perhaps how often",
+            )
         }
         "string_split" => {
-            let fits =
-                list.is_some_and(|list| matches!(list.len(), 2 | 3) && list[..2].iter().all(is_text) && list[2..].iter().all(number));
-            unless(fits, Code::FunctionValidation, "a list: [text, separator], and perhaps which part")
+            let fits = list.is_some_and(|list| {
+                matches!(list.len(), 2 | 3)
+                    && list[..2].iter().all(is_text)
+                    && list[2..].iter().all(number)
+            });
+            unless(
+                fits,
+                Code::FunctionValidation,
+                "a list: [text, separator], and perhaps which part",
+            )
         }
-        "string_lower" | "string_upper" => unless(is_text(arguments), Code::FunctionValidation, "one text"),
+        "string_lower" | "string_upper" => {
+            unless(is_text(arguments), Code::FunctionValidation, "one text")
+        }
         "get_secret" => {
             let fits = is_text(arguments) || list.is_some_and(|list| list.len() >= 2);
-            unless(fits, Code::FunctionValidation, "the name of a secret, or a list of it and keys")
+            unless(
+                fits,
+                Code::FunctionValidation,
+                "the name of a secret, or a list of it and keys",
+            )
         }
         "get_label" => {
-            let fits = is_text(arguments) || list.is_some_and(|list| list.len() == 2 && is_text(&list[0]) && is_position(&list[1]));
-            unless(fits, Code::FunctionValidation, "the name of a label, or a list of it and a position")
+            let fits = is_text(arguments)
+                || list.is_some_and(|list| {
+                    list.len() == 2 && is_text(&list[0]) && is_position(&list[1])
+                });
+            unless(
+                fits,
+                Code::FunctionValidation,
+                "the name of a label, or a list of it and a position",
+            )
         }
         "get_group_capability" => {
             let fits = |value: &Value| is_step(value) || value.as_list().is_some();
             let fits = list.is_some_and(|list| list.len() >= 2 && list.iter().all(fits));
-            unless(fits, Code::FunctionArguments, "a list: [group, capability, …]")
+            unless(
+                fits,
+                Code::FunctionArguments,
+                "a list: [group, capability, …]",
+            )
         }
-        "get_capability" => unless(path(2), Code::FunctionArguments, "a list: [deployment, capability, …]"),
+        "get_capability" => unless(
+            path(2),
+            Code::FunctionArguments,
+            "a list: [deployment, capability, …]",
+        ),
         "get_environment_capability" => {
             let fits = arguments.as_str().is_some() || path(2);
-            unless(fits, Code::FunctionValidation, "the name of a capability, or a list of it and keys")
+            unless(
+                fits,
+                Code::FunctionValidation,
+                "the name of a capability, or a list of it and keys",
+            )
         }
         "get_sys" => system(call),
         "get_consumers" => {
@@ -121,13 +210,19 @@ fn is_position(value: &Value) -> bool {
 
 fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
     let Some([_, paths @ ..]) = list else {
-        return Some((Code::FunctionArguments, "takes a list: [the name of a node, a name or a list of names, …]".to_owned()));
+        return Some((
+            Code::FunctionArguments,
+            "takes a list: [the name of a node, a name or a list of names, …]".to_owned(),
+        ));
     };
     let mut seen: HashSet<String> = HashSet::new();
     for path in paths {
         let steps = path.as_list().unwrap_or(std::slice::from_ref(path));
         let Some(names) = steps.iter().map(Value::as_str).collect::<Option<Vec<_>>>() else {
-            return Some((Code::WrongKind, "takes names and lists of names only".to_owned()));
+            return Some((
+                Code::WrongKind,
+                "takes names and lists of names only".to_owned(),
+            ));
         };
         let text = names.join(".");
         if !seen.insert(text.clone()) {
@@ -138,9 +233,19 @@ fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
 }
 
 fn system(call: Call<'_>) -> Option<Broken> {
-    let is_plain = |value: &Value| self::call(value).is_some() || !matches!(value.data, Data::Null | Data::List(_) | Data::Map(_));
-    let Some([entity, property]) = call.arguments.as_list().filter(|list| list.iter().all(is_plain)) else {
-        return Some((Code::FunctionArguments, "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned()));
+    let is_plain = |value: &Value| {
+        self::call(value).is_some()
+            || !matches!(value.data, Data::Null | Data::List(_) | Data::Map(_))
+    };
+    let Some([entity, property]) = call
+        .arguments
+        .as_list()
+        .filter(|list| list.iter().all(is_plain))
+    else {
+        return Some((
+            Code::FunctionArguments,
+            "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned(),
+        ));
     };
     if self::call(entity).is_some() {
         return None;
@@ -148,9 +253,23 @@ fn system(call: Call<'_>) -> Option<Broken> {
     let known: &[&str] = match entity.as_str() {
         Some("tenant") => &["name"],
         Some("deployment") => &["id", "name", "blueprint", "owner"],
-        _ => return Some((Code::SysEntity, format!("`get_sys` knows no `{}`", entity.to_key()))),
+        _ => {
+            return Some((
+                Code::SysEntity,
+                format!("`get_sys` knows no `{}`", entity.to_key()),
+            ));
+        }
     };
-    let is_known = self::call(property).is_some() || property.as_str().is_some_and(|property| known.contains(&property));
-    let why = || format!("`get_sys` knows no `{}` there, only {}", property.to_key(), known.join(", "));
+    let is_known = self::call(property).is_some()
+        || property
+            .as_str()
+            .is_some_and(|property| known.contains(&property));
+    let why = || {
+        format!(
+            "`get_sys` knows no `{}` there, only {}",
+            property.to_key(),
+            known.join(", ")
+        )
+    };
     (!is_known).then(|| (Code::SysProperty, why()))
 }

@@ -1,4 +1,5 @@
-//! What bounds the evaluation of functions: the way that led to a value, and what all of them have cost.
+//! What bounds the evaluation of functions: the way that led to a value, and what all of them have
+//! cost.
 
 use super::DEPTH;
 use crate::{
@@ -49,14 +50,26 @@ impl Trail {
         lookup: impl FnOnce(&mut Self) -> Result<T, Box<Diagnostic>>,
     ) -> Result<T, Box<Diagnostic>> {
         if self.steps.contains(&step) {
-            let circle: Vec<&str> = self.steps.iter().skip_while(|other| **other != step).chain([&step]).map(String::as_str).collect();
-            let message = format!("functions refer to each other in a circle: {}", circle.join(" → "));
+            let circle: Vec<&str> = self
+                .steps
+                .iter()
+                .skip_while(|other| **other != step)
+                .chain([&step])
+                .map(String::as_str)
+                .collect();
+            let message = format!(
+                "functions refer to each other in a circle: {}",
+                circle.join(" → ")
+            );
             let members: BTreeSet<&str> = circle.into_iter().collect();
             self.circle = Some(members.into_iter().map(str::to_owned).collect());
             return Err(Box::new(call.span.error(Code::FunctionCycle, message)));
         }
         if self.steps.len() == CHAIN {
-            let message = format!("`{}` leads to `{step}` over {CHAIN} others, which is as far as is followed", self.steps[0]);
+            let message = format!(
+                "`{}` leads to `{step}` over {CHAIN} others, which is as far as is followed",
+                self.steps[0]
+            );
             return Err(Box::new(call.span.error(Code::Limit, message)));
         }
         self.steps.push(step);
@@ -72,13 +85,18 @@ impl Trail {
         if self.depth < DEPTH {
             return Ok(());
         }
-        let message = format!("a value is nested more than {DEPTH} deep, and functions are not followed further");
+        let message = format!(
+            "a value is nested more than {DEPTH} deep, and functions are not followed further"
+        );
         let fault = span.error(Code::FunctionCycle, message);
-        Err(Box::new(fault.hint("lists, mappings and calls count alike, those that functions come to as well")))
+        Err(Box::new(fault.hint(
+            "lists, mappings and calls count alike, those that functions come to as well",
+        )))
     }
 }
 
-/// What all functions of a blueprint together have cost: a small text can ask for more than any machine has.
+/// What all functions of a blueprint together have cost: a small text can ask for more than any
+/// machine has.
 #[derive(Default)]
 pub(super) struct Spent {
     /// Values that were looked at inside functions.
@@ -120,7 +138,12 @@ impl Spent {
         if cell.get() <= limit {
             return Ok(());
         }
-        let fault = span.error(Code::Limit, "the functions of this blueprint come to more than can be held");
-        Err(Box::new(fault.hint("a value that refers to others several times grows with every step")))
+        let fault = span.error(
+            Code::Limit,
+            "the functions of this blueprint come to more than can be held",
+        );
+        Err(Box::new(fault.hint(
+            "a value that refers to others several times grows with every step",
+        )))
     }
 }

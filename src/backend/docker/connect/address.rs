@@ -41,14 +41,22 @@ impl Address {
         };
         match scheme {
             "unix" => unix(rest),
-            // The form of docker-py: the path may be percent-encoded, and starts at the root in any case.
-            "http+unix" => unix(&format!("/{}", rest.replace("%2F", "/").replace("%2f", "/").trim_start_matches('/'))),
+            // The form of docker-py: the path may be percent-encoded, and starts at the root in any
+            // case.
+            "http+unix" => unix(&format!(
+                "/{}",
+                rest.replace("%2F", "/")
+                    .replace("%2f", "/")
+                    .trim_start_matches('/')
+            )),
             "tcp" | "http" => tcp(rest, false),
             "https" => tcp(rest, true),
             "ssh" => ssh(rest),
             "npipe" => Err("named pipes are a matter of Windows".to_owned()),
             "fd" => Err("fd:// is where an engine listens, not where it is found".to_owned()),
-            _ => Err(format!("`{scheme}://` is not spoken here: it must start with unix://, tcp:// or ssh://")),
+            _ => Err(format!(
+                "`{scheme}://` is not spoken here: it must start with unix://, tcp:// or ssh://"
+            )),
         }
     }
 }
@@ -63,19 +71,39 @@ fn unix(path: &str) -> Result<Address, String> {
 
 fn tcp(rest: &str, secure: bool) -> Result<Address, String> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (host, port) = authority.rsplit_once(':').filter(|(host, _)| !host.ends_with(':')).ok_or("it lacks a port")?;
+    let (host, port) = authority
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.ends_with(':'))
+        .ok_or("it lacks a port")?;
     let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let path = path.trim_end_matches('/');
-    let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
-    Ok(Address::Tcp { host: host.to_owned(), port, prefix, secure })
+    let prefix = if path.is_empty() {
+        String::new()
+    } else {
+        format!("/{path}")
+    };
+    Ok(Address::Tcp {
+        host: host.to_owned(),
+        port,
+        prefix,
+        secure,
+    })
 }
 
 fn ssh(rest: &str) -> Result<Address, String> {
     let (authority, socket) = rest.split_once('/').unwrap_or((rest, ""));
-    let (user, machine) = authority.split_once('@').map_or((None, authority), |(user, machine)| (Some(user), machine));
-    let (host, port) = match machine.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
-        Some((host, port)) => (host, Some(port.parse().map_err(|_| format!("`{port}` is no port"))?)),
+    let (user, machine) = authority
+        .split_once('@')
+        .map_or((None, authority), |(user, machine)| (Some(user), machine));
+    let (host, port) = match machine
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.ends_with(']'))
+    {
+        Some((host, port)) => (
+            host,
+            Some(port.parse().map_err(|_| format!("`{port}` is no port"))?),
+        ),
         None => (machine, None),
     };
     if user.is_some_and(|user| user.contains(':')) {
@@ -83,11 +111,19 @@ fn ssh(rest: &str) -> Result<Address, String> {
     }
     let host = host.trim_matches(['[', ']']);
     // What starts with a dash would be an option of the ssh command.
-    if host.is_empty() || host.starts_with('-') || user.is_some_and(|user| user.is_empty() || user.starts_with('-')) {
+    if host.is_empty()
+        || host.starts_with('-')
+        || user.is_some_and(|user| user.is_empty() || user.starts_with('-'))
+    {
         return Err("it lacks a host".to_owned());
     }
     let socket = (!socket.is_empty()).then(|| format!("/{socket}"));
-    Ok(Address::Ssh { user: user.map(str::to_owned), host: host.to_owned(), port, socket })
+    Ok(Address::Ssh {
+        user: user.map(str::to_owned),
+        host: host.to_owned(),
+        port,
+        socket,
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +131,12 @@ mod tests {
     use super::Address;
 
     fn tcp(host: &str, port: u16, prefix: &str, secure: bool) -> Address {
-        Address::Tcp { host: host.into(), port, prefix: prefix.into(), secure }
+        Address::Tcp {
+            host: host.into(),
+            port,
+            prefix: prefix.into(),
+            secure,
+        }
     }
 
     #[test]
@@ -109,8 +150,14 @@ mod tests {
         for (text, address) in [
             ("unix:///run/x.sock", Address::Unix("/run/x.sock".into())),
             ("unix://", Address::Unix("/var/run/docker.sock".into())),
-            ("http+unix://%2Frun%2Fx.sock", Address::Unix("/run/x.sock".into())),
-            ("http+unix:///run/x.sock", Address::Unix("/run/x.sock".into())),
+            (
+                "http+unix://%2Frun%2Fx.sock",
+                Address::Unix("/run/x.sock".into()),
+            ),
+            (
+                "http+unix:///run/x.sock",
+                Address::Unix("/run/x.sock".into()),
+            ),
             ("tcp://10.0.0.5:2375", tcp("10.0.0.5", 2375, "", false)),
             ("tcp://h:2375/a/b/", tcp("h", 2375, "/a/b", false)),
             ("http://h:80", tcp("h", 80, "", false)),
@@ -119,7 +166,10 @@ mod tests {
             (":2375", tcp("127.0.0.1", 2375, "", false)),
             ("tcp://[::1]:2375", tcp("[::1]", 2375, "", false)),
             ("ssh://h", ssh(None, None, None)),
-            ("ssh://u@h:2222/run/d.sock", ssh(Some("u"), Some(2222), Some("/run/d.sock"))),
+            (
+                "ssh://u@h:2222/run/d.sock",
+                ssh(Some("u"), Some(2222), Some("/run/d.sock")),
+            ),
         ] {
             assert_eq!(Address::parse(text), Ok(address), "{text}");
         }
@@ -131,7 +181,10 @@ mod tests {
             ("tcp://h", "it lacks a port"),
             ("tcp://", "it lacks a port"),
             ("tcp://h:x", "`x` is no port"),
-            ("fd://", "fd:// is where an engine listens, not where it is found"),
+            (
+                "fd://",
+                "fd:// is where an engine listens, not where it is found",
+            ),
             ("unix://run/x", "the path of the socket must be absolute"),
             ("ssh://-oProxyCommand=x", "it lacks a host"),
             ("ssh://[-oProxyCommand=x]", "it lacks a host"),
@@ -143,6 +196,9 @@ mod tests {
         ] {
             assert_eq!(Address::parse(text), Err(reason.to_owned()), "{text}");
         }
-        assert!(Address::parse("gopher://h:1").is_err() && Address::parse("npipe:////./pipe/x").is_err());
+        assert!(
+            Address::parse("gopher://h:1").is_err()
+                && Address::parse("npipe:////./pipe/x").is_err()
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! What an answer must be to be believed: its kind, and ids. A list that is none must not count as an empty one, or what runs is called
-//! gone. Everything else may be null or absent: engines of other ages and makers say less.
+//! What an answer must be to be believed: its kind, and ids. A list that is none must not count as
+//! an empty one, or what runs is called gone. Everything else may be null or absent: engines of
+//! other ages and makers say less.
 
 use super::error::EngineError;
 use crate::backend::ObjectKind;
@@ -43,20 +44,41 @@ pub(super) fn list(answer: Json, kind: ObjectKind) -> Result<Vec<Json>, EngineEr
 
 /// One object, with its id.
 pub(super) fn object(answer: Json, kind: ObjectKind) -> Result<Json, EngineError> {
-    let field = if kind == ObjectKind::Volume { "Name" } else { "Id" };
+    let field = if kind == ObjectKind::Volume {
+        "Name"
+    } else {
+        "Id"
+    };
     let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
-    if has_id { Ok(answer) } else { Err(EngineError::Nonsense(format!("it does not describe one {}, or lacks `{field}`", kind.as_str()))) }
+    if has_id {
+        Ok(answer)
+    } else {
+        Err(EngineError::Nonsense(format!(
+            "it does not describe one {}, or lacks `{field}`",
+            kind.as_str()
+        )))
+    }
 }
 
 /// An object that was asked for by its whole id is that one.
 pub(super) fn asked_for(answer: Json, name: &str) -> Result<Json, EngineError> {
     let plain = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
     let is_id = plain(name).len() == 64 && plain(name).bytes().all(|c| c.is_ascii_hexdigit());
-    let is_other = is_id && answer["Id"].as_str().is_some_and(|id| plain(id) != plain(name));
-    if is_other { Err(EngineError::Nonsense(format!("it is about another object than {name}"))) } else { Ok(answer) }
+    let is_other = is_id
+        && answer["Id"]
+            .as_str()
+            .is_some_and(|id| plain(id) != plain(name));
+    if is_other {
+        Err(EngineError::Nonsense(format!(
+            "it is about another object than {name}"
+        )))
+    } else {
+        Ok(answer)
+    }
 }
 
-/// That something was done is said without words, or with what it was done to. Podman says how that went, too.
+/// That something was done is said without words, or with what it was done to. Podman says how that
+/// went, too.
 pub(super) fn done(answer: Json) -> Result<(), EngineError> {
     let items = match answer {
         Json::Null => Vec::new(),
@@ -64,17 +86,29 @@ pub(super) fn done(answer: Json) -> Result<(), EngineError> {
         item => vec![item],
     };
     let known = ["Id", "ID", "Untagged", "Deleted", "Warnings"];
-    let is_word = |item: &Json| item.as_object().is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)));
-    match items.iter().find_map(|item| item["Err"].as_str().filter(|error| !error.is_empty())) {
+    let is_word = |item: &Json| {
+        item.as_object()
+            .is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)))
+    };
+    match items
+        .iter()
+        .find_map(|item| item["Err"].as_str().filter(|error| !error.is_empty()))
+    {
         Some(error) => Err(EngineError::Said(error.to_owned())),
         None if items.iter().all(is_word) => Ok(()),
-        None => Err(EngineError::Nonsense("it does not say that this was done".to_owned())),
+        None => Err(EngineError::Nonsense(
+            "it does not say that this was done".to_owned(),
+        )),
     }
 }
 
 /// An answer that says something: a mapping.
 pub(super) fn mapping(answer: Json) -> Result<Json, EngineError> {
-    if answer.is_object() { Ok(answer) } else { Err(EngineError::Nonsense("it is not a mapping".to_owned())) }
+    if answer.is_object() {
+        Ok(answer)
+    } else {
+        Err(EngineError::Nonsense("it is not a mapping".to_owned()))
+    }
 }
 
 #[cfg(test)]
@@ -85,14 +119,37 @@ mod tests {
     #[test]
     fn a_list_is_a_list_of_objects_with_ids() {
         let count = |answer: Json, kind| list(answer, kind).map(|all| all.len()).ok();
-        assert_eq!(count(json!([{ "Id": "1" }, { "Id": "2", "Names": null }]), ObjectKind::Container), Some(2));
+        assert_eq!(
+            count(
+                json!([{ "Id": "1" }, { "Id": "2", "Names": null }]),
+                ObjectKind::Container
+            ),
+            Some(2)
+        );
         assert_eq!(count(json!([]), ObjectKind::Network), Some(0));
-        assert_eq!(count(json!({ "Volumes": null }), ObjectKind::Volume), Some(0));
-        assert_eq!(count(json!({ "Volumes": [{ "Name": "a" }] }), ObjectKind::Volume), Some(1));
-        for wrong in
-            [json!(null), json!({ "a": 1 }), json!("x"), json!([null]), json!([{ "a": 1 }]), json!([{ "Id": "" }]), json!([{ "Id": 7 }])]
-        {
-            for kind in [ObjectKind::Container, ObjectKind::Image, ObjectKind::Network, ObjectKind::Volume] {
+        assert_eq!(
+            count(json!({ "Volumes": null }), ObjectKind::Volume),
+            Some(0)
+        );
+        assert_eq!(
+            count(json!({ "Volumes": [{ "Name": "a" }] }), ObjectKind::Volume),
+            Some(1)
+        );
+        for wrong in [
+            json!(null),
+            json!({ "a": 1 }),
+            json!("x"),
+            json!([null]),
+            json!([{ "a": 1 }]),
+            json!([{ "Id": "" }]),
+            json!([{ "Id": 7 }]),
+        ] {
+            for kind in [
+                ObjectKind::Container,
+                ObjectKind::Image,
+                ObjectKind::Network,
+                ObjectKind::Volume,
+            ] {
                 assert_eq!(count(wrong.clone(), kind), None, "{wrong} {kind:?}");
             }
         }
@@ -102,12 +159,22 @@ mod tests {
 
     #[test]
     fn what_was_done_is_said_without_words_or_by_what_it_was_done_to() {
-        for right in
-            [json!(null), json!([]), json!([{ "Id": "1", "Err": null }]), json!([{ "Deleted": "sha256:1" }]), json!({ "Warnings": null })]
-        {
+        for right in [
+            json!(null),
+            json!([]),
+            json!([{ "Id": "1", "Err": null }]),
+            json!([{ "Deleted": "sha256:1" }]),
+            json!({ "Warnings": null }),
+        ] {
             assert!(done(right.clone()).is_ok(), "{right}");
         }
-        for wrong in [json!({ "a": 1 }), json!([null]), json!("x"), json!(true), json!([{ "Id": "1", "Err": "it is in use" }])] {
+        for wrong in [
+            json!({ "a": 1 }),
+            json!([null]),
+            json!("x"),
+            json!(true),
+            json!([{ "Id": "1", "Err": "it is in use" }]),
+        ] {
             assert!(done(wrong.clone()).is_err(), "{wrong}");
         }
     }
@@ -118,7 +185,10 @@ mod tests {
         assert!(asked_for(json!({ "Id": one }), &one).is_ok());
         assert!(asked_for(json!({ "Id": other }), &one).is_err());
         assert!(asked_for(json!({ "Id": format!("sha256:{one}") }), &one).is_ok());
-        assert!(asked_for(json!({ "Id": other }), "web").is_ok(), "a name says nothing of the id");
+        assert!(
+            asked_for(json!({ "Id": other }), "web").is_ok(),
+            "a name says nothing of the id"
+        );
         assert!(object(json!({ "a": 1 }), ObjectKind::Image).is_err());
         assert!((mapping(json!(null)).is_err(), mapping(json!({})).is_ok()) == (true, true));
     }

@@ -53,9 +53,14 @@ pub(super) fn is_passing_when_read(error: &EngineError) -> bool {
 /// Whether an error may pass by itself.
 pub(in super::super) fn is_passing(error: &EngineError) -> bool {
     match error {
-        EngineError::Refused { status, message } => *status >= 502 || (*status == 409 && message.contains("in progress")),
+        EngineError::Refused { status, message } => {
+            *status >= 502 || (*status == 409 && message.contains("in progress"))
+        }
         EngineError::Lost(_) => true,
-        EngineError::Said(_) | EngineError::Silent | EngineError::Garbled(_) | EngineError::Nonsense(_) => false,
+        EngineError::Said(_)
+        | EngineError::Silent
+        | EngineError::Garbled(_)
+        | EngineError::Nonsense(_) => false,
     }
 }
 
@@ -70,17 +75,39 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// What the engine's status code is, if it answered.
 pub(in super::super) fn status(error: &EngineError) -> Option<u16> {
-    if let EngineError::Refused { status, .. } = error { Some(*status) } else { None }
+    if let EngineError::Refused { status, .. } = error {
+        Some(*status)
+    } else {
+        None
+    }
 }
 
-/// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person must solve.
+/// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person
+/// must solve.
 pub(in super::super) fn failure(error: &EngineError, doing: &str) -> Failure {
     let (message, recoverable, lost) = match error {
-        EngineError::Refused { status, message } => (message.trim().to_owned(), *status >= 500, *status >= 500),
+        EngineError::Refused { status, message } => {
+            (message.trim().to_owned(), *status >= 500, *status >= 500)
+        }
         EngineError::Said(error) => (error.trim().to_owned(), true, false),
-        EngineError::Silent => ("the engine did not answer in time (--engine-timeout)".to_owned(), true, true),
-        EngineError::Garbled(why) | EngineError::Nonsense(why) => (format!("the answer of the engine cannot be used: {why}"), true, true),
-        other @ EngineError::Lost(_) => (format!("the connection to the engine was lost: {}", innermost(other)), true, true),
+        EngineError::Silent => (
+            "the engine did not answer in time (--engine-timeout)".to_owned(),
+            true,
+            true,
+        ),
+        EngineError::Garbled(why) | EngineError::Nonsense(why) => (
+            format!("the answer of the engine cannot be used: {why}"),
+            true,
+            true,
+        ),
+        other @ EngineError::Lost(_) => (
+            format!(
+                "the connection to the engine was lost: {}",
+                innermost(other)
+            ),
+            true,
+            true,
+        ),
     };
     let lasting = [
         "port is already allocated",
@@ -93,10 +120,16 @@ pub(in super::super) fn failure(error: &EngineError, doing: &str) -> Failure {
     ];
     let said = status(error).is_some() || matches!(error, EngineError::Said(_));
     let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
-    let failure =
-        Failure { message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)), recoverable, lost, ..Failure::default() };
+    let failure = Failure {
+        message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)),
+        recoverable,
+        lost,
+        ..Failure::default()
+    };
     if message.contains("port is already allocated") || message.contains("address already in use") {
-        return failure.hint("another program or container holds the port: publish another one, or stop the holder");
+        return failure.hint(
+            "another program or container holds the port: publish another one, or stop the holder",
+        );
     }
     failure
 }
@@ -108,9 +141,18 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_and_can_do_nothing_to_a_terminal() {
         let message = format!("\u{1b}]0;x\u{7}{}", "x".repeat(5_000_000));
-        let told = failure(&EngineError::Refused { status: 409, message }, "creating it").message;
+        let told = failure(
+            &EngineError::Refused {
+                status: 409,
+                message,
+            },
+            "creating it",
+        )
+        .message;
         assert!(
-            told.len() < 3000 && told.starts_with("creating it: \\u{1b}]0;x\\u{7}xx") && told.ends_with("more bytes)"),
+            told.len() < 3000
+                && told.starts_with("creating it: \\u{1b}]0;x\\u{7}xx")
+                && told.ends_with("more bytes)"),
             "{}",
             told.len()
         );

@@ -31,10 +31,17 @@ pub struct Host {
 
 impl Host {
     fn new(address: impl Into<String>, origin: impl Into<String>, tls: Option<Tls>) -> Self {
-        Self { address: address.into(), origin: origin.into(), tls, timeout: None, version: None }
+        Self {
+            address: address.into(),
+            origin: origin.into(),
+            tls,
+            timeout: None,
+            version: None,
+        }
     }
 
-    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current context, the usual socket.
+    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current
+    /// context, the usual socket.
     ///
     /// # Errors
     ///
@@ -59,11 +66,16 @@ impl Host {
         }
     }
 
-    /// With what the environment says of TLS. As the docker command does it, an engine that is to be checked is refused without the
-    /// certificates to check it by, on whatever way it is reached.
+    /// With what the environment says of TLS. As the docker command does it, an engine that is to
+    /// be checked is refused without the certificates to check it by, on whatever way it is
+    /// reached.
     fn with_environment(self) -> Result<Self, ConnectError> {
         let tls = tls_of_environment();
-        let missing = tls.as_ref().filter(|tls| tls.verify == Verify::Full).and_then(|tls| tls.ca.as_ref()).filter(|ca| !ca.exists());
+        let missing = tls
+            .as_ref()
+            .filter(|tls| tls.verify == Verify::Full)
+            .and_then(|tls| tls.ca.as_ref())
+            .filter(|ca| !ca.exists());
         match missing {
             Some(ca) => {
                 let reason = format!("DOCKER_TLS_VERIFY is set, and there is no {}", ca.display());
@@ -76,32 +88,49 @@ impl Host {
     /// The engine with this longest wait for an ordinary answer, in seconds.
     #[must_use]
     pub fn with_timeout(self, seconds: u64) -> Self {
-        Self { timeout: Some(seconds), ..self }
+        Self {
+            timeout: Some(seconds),
+            ..self
+        }
     }
 
     fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
         let contexts = config_folder().unwrap_or_default().join("contexts");
         let id = hex(&Sha256::digest(name.as_bytes()));
         let path = contexts.join("meta").join(&id).join("meta.json");
-        let endpoint = read_json(&path).and_then(|meta| meta.pointer("/Endpoints/docker").cloned()).unwrap_or_default();
+        let endpoint = read_json(&path)
+            .and_then(|meta| meta.pointer("/Endpoints/docker").cloned())
+            .unwrap_or_default();
         let Some(address) = endpoint["Host"].as_str() else {
-            return Err(ConnectError::Context { name: name.to_owned(), origin: origin.to_owned(), path });
+            return Err(ConnectError::Context {
+                name: name.to_owned(),
+                origin: origin.to_owned(),
+                path,
+            });
         };
-        let verify = if endpoint["SkipTLSVerify"] == true { Verify::Nothing } else { Verify::Full };
+        let verify = if endpoint["SkipTLSVerify"] == true {
+            Verify::Nothing
+        } else {
+            Verify::Full
+        };
         let folder = contexts.join("tls").join(id).join("docker");
-        let tls = (folder.is_dir() || verify == Verify::Nothing).then(|| Tls::of_folder(&folder, verify));
+        let tls =
+            (folder.is_dir() || verify == Verify::Nothing).then(|| Tls::of_folder(&folder, verify));
         Ok(Self::new(address, format!("{origin} `{name}`"), tls))
     }
 
     /// The machine that it is on; none if it is this one.
     pub(super) fn machine(&self) -> Option<String> {
         match Address::parse(&self.address) {
-            Ok(Address::Tcp { host, .. } | Address::Ssh { host, .. }) => Some(host.trim_matches(['[', ']']).to_owned()),
+            Ok(Address::Tcp { host, .. } | Address::Ssh { host, .. }) => {
+                Some(host.trim_matches(['[', ']']).to_owned())
+            }
             _ => None,
         }
     }
 
-    /// The engine that a `daemon_client` names: its own address, else the default one's, with what else it says.
+    /// The engine that a `daemon_client` names: its own address, else the default one's, with what
+    /// else it says.
     ///
     /// # Errors
     ///
@@ -109,9 +138,20 @@ impl Host {
     pub(in super::super) fn of_client(client: &Json, default: &Self) -> Result<Self, ConnectError> {
         let read = DaemonClient::read(client).map_err(|faults| {
             let address = client["base_url"].as_str().unwrap_or(&default.address);
-            let reasons: Vec<String> =
-                faults.iter().map(|fault| format!("`{}`: {}", fault.path.join("."), fault.message.trim_start_matches("this "))).collect();
-            ConnectError::Address { host: Self::new(address, "daemon_client", None), reason: reasons.join("; ") }
+            let reasons: Vec<String> = faults
+                .iter()
+                .map(|fault| {
+                    format!(
+                        "`{}`: {}",
+                        fault.path.join("."),
+                        fault.message.trim_start_matches("this ")
+                    )
+                })
+                .collect();
+            ConnectError::Address {
+                host: Self::new(address, "daemon_client", None),
+                reason: reasons.join("; "),
+            }
         })?;
         let mut host = match read.base_url {
             Some(address) => Self::new(address, "daemon_client", None),
@@ -124,15 +164,19 @@ impl Host {
     }
 }
 
-/// As the docker command: `DOCKER_TLS_VERIFY` checks the engine, `DOCKER_TLS` alone does not; both with the files of `DOCKER_CERT_PATH`.
-/// Where the engine is to be checked, the certificates to trust must be there.
+/// As the docker command: `DOCKER_TLS_VERIFY` checks the engine, `DOCKER_TLS` alone does not; both
+/// with the files of `DOCKER_CERT_PATH`. Where the engine is to be checked, the certificates to
+/// trust must be there.
 fn tls_of_environment() -> Option<Tls> {
     let verify = match (variable("DOCKER_TLS_VERIFY"), variable("DOCKER_TLS")) {
         (Some(_), _) => Verify::Full,
         (None, Some(_)) => Verify::Nothing,
         (None, None) => return None,
     };
-    let folder = variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(config_folder).unwrap_or_default();
+    let folder = variable("DOCKER_CERT_PATH")
+        .map(PathBuf::from)
+        .or_else(config_folder)
+        .unwrap_or_default();
     Some(Tls::required(&folder, verify))
 }
 
@@ -148,7 +192,9 @@ fn variable(name: &str) -> Option<String> {
 
 /// Where the docker command keeps its configuration.
 pub(in super::super) fn config_folder() -> Option<PathBuf> {
-    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+    variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
 }
 
 pub(in super::super) fn read_json(path: &Path) -> Option<Json> {
@@ -160,7 +206,10 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         fs::read(path)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ))
     }
 }
 
@@ -175,14 +224,21 @@ pub fn broken_config() -> Option<String> {
             Ok(Json::Object(_)) => return None,
             Ok(_) => "it is not a JSON object".to_owned(),
             // What the reader says of its content could quote a password.
-            Err(error) => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+            Err(error) => format!(
+                "it is not JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
         },
     };
     Some(format!("{} is not used: {why}", path.display()))
 }
 
 fn current_context() -> Option<String> {
-    read_json(&config_folder()?.join("config.json"))?.get("currentContext")?.as_str().map(str::to_owned)
+    read_json(&config_folder()?.join("config.json"))?
+        .get("currentContext")?
+        .as_str()
+        .map(str::to_owned)
 }
 
 /// Why there is no engine to talk to.
@@ -215,7 +271,11 @@ pub enum ConnectError {
         reason: String,
     },
     /// It answers in a language that is too old or too new.
-    #[error("the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}", OLDEST, NEWEST)]
+    #[error(
+        "the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}",
+        OLDEST,
+        NEWEST
+    )]
     Version {
         /// The address.
         host: Host,

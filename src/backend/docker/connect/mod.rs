@@ -1,5 +1,6 @@
-//! The way to an engine: which one ([`Host`]), what its address says ([`address`]), bytes to and from
-//! it ([`wire`]), what an answer must be to be believed ([`answer`]), and calls that are repeated when they were lost ([`Client`]).
+//! The way to an engine: which one ([`Host`]), what its address says ([`address`]), bytes to and
+//! from it ([`wire`]), what an answer must be to be believed ([`answer`]), and calls that are
+//! repeated when they were lost ([`Client`]).
 
 mod address;
 mod answer;

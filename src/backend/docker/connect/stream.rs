@@ -1,5 +1,6 @@
-//! Streams of an engine: what containers and commands write, and documents a line each. Pieces are handed on as they come, whatever
-//! they are part of: nothing is kept until a line or a frame is complete.
+//! Streams of an engine: what containers and commands write, and documents a line each. Pieces are
+//! handed on as they come, whatever they are part of: nothing is kept until a line or a frame is
+//! complete.
 
 use super::error::EngineError;
 use bytes::{Buf as _, Bytes};
@@ -42,11 +43,15 @@ impl Frames {
         let mut pieces = Vec::new();
         while bytes.has_remaining() {
             if self.is_raw {
-                pieces.push(Piece { is_error: false, bytes });
+                pieces.push(Piece {
+                    is_error: false,
+                    bytes,
+                });
                 break;
             }
             if self.left == 0 {
-                self.head.extend_from_slice(&bytes.split_to(bytes.len().min(HEAD - self.head.len())));
+                self.head
+                    .extend_from_slice(&bytes.split_to(bytes.len().min(HEAD - self.head.len())));
                 if self.head.len() == HEAD {
                     pieces.extend(self.open()?);
                 }
@@ -54,12 +59,16 @@ impl Frames {
             }
             let part = bytes.split_to(bytes.len().min(self.left));
             self.left -= part.len();
-            pieces.push(Piece { is_error: self.is_error, bytes: part });
+            pieces.push(Piece {
+                is_error: self.is_error,
+                bytes: part,
+            });
         }
         Ok(pieces)
     }
 
-    /// Reads a head. What does not begin with one has none: some engines send what a terminal shows without saying so.
+    /// Reads a head. What does not begin with one has none: some engines send what a terminal shows
+    /// without saying so.
     fn open(&mut self) -> Result<Option<Piece>, EngineError> {
         let head = std::mem::take(&mut self.head);
         let first = !std::mem::replace(&mut self.has_begun, true);
@@ -71,16 +80,24 @@ impl Frames {
             }
             _ if first => {
                 self.is_raw = true;
-                Ok(Some(Piece { is_error: false, bytes: head.into() }))
+                Ok(Some(Piece {
+                    is_error: false,
+                    bytes: head.into(),
+                }))
             }
-            _ => Err(EngineError::Nonsense("a frame of the stream has no head".to_owned())),
+            _ => Err(EngineError::Nonsense(
+                "a frame of the stream has no head".to_owned(),
+            )),
         }
     }
 
     /// What was taken for a part of a head when the stream ended.
     fn rest(&mut self) -> Option<Piece> {
         let rest = std::mem::take(&mut self.head);
-        (!rest.is_empty() && !self.has_begun).then(|| Piece { is_error: false, bytes: rest.into() })
+        (!rest.is_empty() && !self.has_begun).then(|| Piece {
+            is_error: false,
+            bytes: rest.into(),
+        })
     }
 }
 
@@ -89,28 +106,39 @@ pub(super) fn pieces(
     body: impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static,
     is_raw: bool,
 ) -> impl Stream<Item = Result<Piece, EngineError>> + Send {
-    let state = (Box::pin(body), Frames { is_raw, ..Frames::default() }, VecDeque::new(), false);
-    futures_util::stream::unfold(state, |(mut body, mut frames, mut ready, mut ended)| async move {
-        loop {
-            if let Some(piece) = ready.pop_front() {
-                return Some((Ok(piece), (body, frames, ready, ended)));
-            }
-            if ended {
-                return None;
-            }
-            match body.next().await {
-                Some(Ok(bytes)) => match frames.take(bytes) {
-                    Ok(pieces) => ready.extend(pieces),
-                    Err(error) => return Some((Err(error), (body, frames, ready, true))),
-                },
-                Some(Err(error)) => return Some((Err(error), (body, frames, ready, true))),
-                None => {
-                    ready.extend(frames.rest());
-                    ended = true;
+    let state = (
+        Box::pin(body),
+        Frames {
+            is_raw,
+            ..Frames::default()
+        },
+        VecDeque::new(),
+        false,
+    );
+    futures_util::stream::unfold(
+        state,
+        |(mut body, mut frames, mut ready, mut ended)| async move {
+            loop {
+                if let Some(piece) = ready.pop_front() {
+                    return Some((Ok(piece), (body, frames, ready, ended)));
+                }
+                if ended {
+                    return None;
+                }
+                match body.next().await {
+                    Some(Ok(bytes)) => match frames.take(bytes) {
+                        Ok(pieces) => ready.extend(pieces),
+                        Err(error) => return Some((Err(error), (body, frames, ready, true))),
+                    },
+                    Some(Err(error)) => return Some((Err(error), (body, frames, ready, true))),
+                    None => {
+                        ready.extend(frames.rest());
+                        ended = true;
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 /// The lines of pieces, each cut to so many bytes.
@@ -122,14 +150,19 @@ pub(in super::super) struct Lines {
 
 impl Lines {
     pub(in super::super) fn of_at_most(most: usize) -> Self {
-        Self { line: Vec::new(), most }
+        Self {
+            line: Vec::new(),
+            most,
+        }
     }
 
     /// Takes bytes in, and gives the lines that they complete.
     pub(in super::super) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut complete = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            let (text, ends) = part
+                .strip_suffix(b"\n")
+                .map_or((part, false), |text| (text, true));
             let room = self.most.saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if ends {
@@ -147,26 +180,34 @@ impl Lines {
 }
 
 fn text_of(line: &[u8]) -> String {
-    String::from_utf8_lossy(line).trim_end_matches('\r').to_owned()
+    String::from_utf8_lossy(line)
+        .trim_end_matches('\r')
+        .to_owned()
 }
 
 /// One document a line, as far as whole lines have come.
-pub(super) fn documents(body: impl Stream<Item = Result<Bytes, EngineError>> + Send) -> impl Stream<Item = Result<Json, EngineError>> {
+pub(super) fn documents(
+    body: impl Stream<Item = Result<Bytes, EngineError>> + Send,
+) -> impl Stream<Item = Result<Json, EngineError>> {
     let reader = StreamReader::new(Box::pin(body.map_err(io::Error::other)));
     let lines = FramedRead::new(reader, LinesCodec::new_with_max_length(LINE));
     let read = |line: Result<String, LinesCodecError>| match line {
         Ok(line) if line.trim().is_empty() => Ok(None),
         Ok(line) => document(&line).map(Some),
         Err(LinesCodecError::Io(error)) => Err(EngineError::lost(error)),
-        Err(LinesCodecError::MaxLineLengthExceeded) => {
-            Err(EngineError::Nonsense(format!("a line of it is longer than {} MiB", LINE >> 20)))
-        }
+        Err(LinesCodecError::MaxLineLengthExceeded) => Err(EngineError::Nonsense(format!(
+            "a line of it is longer than {} MiB",
+            LINE >> 20
+        ))),
     };
-    lines.map(read).filter_map(|line| std::future::ready(line.transpose()))
+    lines
+        .map(read)
+        .filter_map(|line| std::future::ready(line.transpose()))
 }
 
 fn document(line: &str) -> Result<Json, EngineError> {
-    let json: Json = serde_json::from_str(line).map_err(|error| EngineError::Garbled(format!("a line of it is not JSON ({error})")))?;
+    let json: Json = serde_json::from_str(line)
+        .map_err(|error| EngineError::Garbled(format!("a line of it is not JSON ({error})")))?;
     match json["error"].as_str() {
         Some(error) => Err(EngineError::Said(error.to_owned())),
         None => Ok(json),
@@ -183,20 +224,36 @@ mod tests {
     }
 
     /// Both streams, whatever the pieces were.
-    fn read(frames: &mut Frames, bytes: &[u8], at_once: usize) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
+    fn read(
+        frames: &mut Frames,
+        bytes: &[u8],
+        at_once: usize,
+    ) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
         let mut both = (Vec::new(), Vec::new());
         for part in bytes.chunks(at_once) {
             for piece in frames.take(Bytes::copy_from_slice(part))? {
-                (if piece.is_error { &mut both.1 } else { &mut both.0 }).extend_from_slice(&piece.bytes);
+                (if piece.is_error {
+                    &mut both.1
+                } else {
+                    &mut both.0
+                })
+                .extend_from_slice(&piece.bytes);
             }
         }
-        both.0.extend(frames.rest().into_iter().flat_map(|piece| piece.bytes));
+        both.0
+            .extend(frames.rest().into_iter().flat_map(|piece| piece.bytes));
         Ok(both)
     }
 
     #[test]
     fn frames_are_taken_apart_however_they_arrive() {
-        let bytes = [frame(1, b"one\n"), frame(2, b"two"), frame(1, b""), frame(1, b"three")].concat();
+        let bytes = [
+            frame(1, b"one\n"),
+            frame(2, b"two"),
+            frame(1, b""),
+            frame(1, b"three"),
+        ]
+        .concat();
         for at_once in 1..=bytes.len() {
             let both = read(&mut Frames::default(), &bytes, at_once).unwrap();
             assert_eq!(both, (b"one\nthree".to_vec(), b"two".to_vec()), "{at_once}");
@@ -206,21 +263,41 @@ mod tests {
     #[test]
     fn what_has_no_frames_comes_as_it_is() {
         for text in ["hello world", "hi"] {
-            assert_eq!(read(&mut Frames::default(), text.as_bytes(), 3).unwrap().0, text.as_bytes());
+            assert_eq!(
+                read(&mut Frames::default(), text.as_bytes(), 3).unwrap().0,
+                text.as_bytes()
+            );
         }
-        let raw = &mut Frames { is_raw: true, ..Frames::default() };
+        let raw = &mut Frames {
+            is_raw: true,
+            ..Frames::default()
+        };
         assert_eq!(read(raw, &frame(1, b"x"), 4).unwrap().0, frame(1, b"x"));
         let broken = [frame(1, b"x"), b"no head at all".to_vec()].concat();
-        assert!(matches!(read(&mut Frames::default(), &broken, 5), Err(EngineError::Nonsense(_))));
+        assert!(matches!(
+            read(&mut Frames::default(), &broken, 5),
+            Err(EngineError::Nonsense(_))
+        ));
     }
 
     #[test]
     fn a_frame_that_announces_gigabytes_is_handed_on_as_it_comes() {
         let mut frames = Frames::default();
         let head = [1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
-        assert!(frames.take(Bytes::copy_from_slice(&head)).unwrap().is_empty());
+        assert!(
+            frames
+                .take(Bytes::copy_from_slice(&head))
+                .unwrap()
+                .is_empty()
+        );
         let pieces = frames.take(Bytes::from_static(b"at once")).unwrap();
-        assert_eq!(pieces, [Piece { is_error: false, bytes: Bytes::from_static(b"at once") }]);
+        assert_eq!(
+            pieces,
+            [Piece {
+                is_error: false,
+                bytes: Bytes::from_static(b"at once")
+            }]
+        );
     }
 
     #[test]
@@ -232,6 +309,9 @@ mod tests {
         for _ in 0..1000 {
             assert!(lines.take(&[b'y'; 1000]).is_empty());
         }
-        assert!(lines.line.capacity() < 64, "nothing is kept that is not shown");
+        assert!(
+            lines.line.capacity() < 64,
+            "nothing is kept that is not shown"
+        );
     }
 }

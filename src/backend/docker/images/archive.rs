@@ -1,4 +1,5 @@
-//! Tarballs: what is in them, and how they get to the engine. Everything is read as a stream: nothing is unpacked on this machine.
+//! Tarballs: what is in them, and how they get to the engine. Everything is read as a stream:
+//! nothing is unpacked on this machine.
 
 use super::{
     layout::{self, Meant},
@@ -74,7 +75,9 @@ impl Compression {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
             Self::Xz => Box::new(lzma_rust2::XzReader::new(file, true)),
-            Self::Zstd => Box::new(ruzstd::decoding::StreamingDecoder::new(file).map_err(io::Error::other)?),
+            Self::Zstd => {
+                Box::new(ruzstd::decoding::StreamingDecoder::new(file).map_err(io::Error::other)?)
+            }
         })
     }
 }
@@ -92,15 +95,21 @@ pub(super) async fn blocking<T: Send + 'static>(
             .hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
         io::ErrorKind::InvalidInput => Failure::fatal(format!("{} {error}", path.display()))
             .hint("name the image that is meant: `repository` and `tag`, as the archive has them"),
-        io::ErrorKind::InvalidData => Failure::fatal(format!("{} is no image: {error}", path.display()))
-            .hint("`src` takes a tarball of a root file system, or what `docker save` writes"),
+        io::ErrorKind::InvalidData => {
+            Failure::fatal(format!("{} is no image: {error}", path.display()))
+                .hint("`src` takes a tarball of a root file system, or what `docker save` writes")
+        }
         _ => Failure::fatal(format!("{} cannot be read: {error}", path.display())),
     })
 }
 
 pub(super) fn digest(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    let mut file = if path.is_dir() { File::open(path.join("index.json"))? } else { File::open(path)? };
+    let mut file = if path.is_dir() {
+        File::open(path.join("index.json"))?
+    } else {
+        File::open(path)?
+    };
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer)? {
@@ -114,8 +123,13 @@ pub(super) fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// Tells from its content what a file or folder is. Of several images the one that is meant is chosen.
-pub(super) fn recognise(path: &Path, platform: &str, name: Option<&GivenName>) -> io::Result<Archive> {
+/// Tells from its content what a file or folder is. Of several images the one that is meant is
+/// chosen.
+pub(super) fn recognise(
+    path: &Path,
+    platform: &str,
+    name: Option<&GivenName>,
+) -> io::Result<Archive> {
     let meant = Meant { platform, name };
     let metadata = path.metadata()?;
     if metadata.is_dir() {
@@ -129,7 +143,9 @@ pub(super) fn recognise(path: &Path, platform: &str, name: Option<&GivenName>) -
     match look_inside(compression.decoder(file)?)? {
         Found::FileSystem => Ok(Archive::FileSystem),
         Found::SavedImages(manifest) => choose(of_manifest(&manifest), name).map(Archive::Image),
-        Found::Layout => layout::of_archive(|| compression.decoder(File::open(path)?), meant).map(Archive::Image),
+        Found::Layout => {
+            layout::of_archive(|| compression.decoder(File::open(path)?), meant).map(Archive::Image)
+        }
     }
 }
 
@@ -141,7 +157,8 @@ enum Found {
     Layout,
 }
 
-/// What a file that cannot be read holds is nobody's business: errors of the reader quote it, and are not shown.
+/// What a file that cannot be read holds is nobody's business: errors of the reader quote it, and
+/// are not shown.
 fn look_inside(reader: impl Read) -> io::Result<Found> {
     let broken = |_: io::Error| invalid("it is not a tarball");
     let mut archive = tar::Archive::new(reader);
@@ -149,7 +166,12 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
     for entry in archive.entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         entries += 1;
-        let name = entry.path().map_err(broken)?.to_string_lossy().trim_start_matches("./").to_owned();
+        let name = entry
+            .path()
+            .map_err(broken)?
+            .to_string_lossy()
+            .trim_start_matches("./")
+            .to_owned();
         if name == "manifest.json"
             && let Some(manifest) = manifest(entry)
         {
@@ -164,10 +186,15 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
     }
 }
 
-/// A saved image lists the layers of each image; a file of this name in a root file system does not.
+/// A saved image lists the layers of each image; a file of this name in a root file system does
+/// not.
 fn manifest(entry: impl Read) -> Option<Json> {
     let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).ok()?;
-    manifest.as_array()?.iter().any(|image| image["Layers"].is_array()).then_some(manifest)
+    manifest
+        .as_array()?
+        .iter()
+        .any(|image| image["Layers"].is_array())
+        .then_some(manifest)
 }
 
 /// A file on its way to the engine.
@@ -179,13 +206,21 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Opens what was recognised. Engines of any age and kind read the stream: compressions are undone, but for gzip of a
-    /// root file system, and a layout gets its manifest.
+    /// Opens what was recognised. Engines of any age and kind read the stream: compressions are
+    /// undone, but for gzip of a root file system, and a layout gets its manifest.
     pub(super) async fn open(path: &Path, archive: Archive) -> Result<Self, Failure> {
-        let size = if path.is_dir() { 0 } else { blocking(path, |path| Ok(path.metadata()?.len())).await? };
+        let size = if path.is_dir() {
+            0
+        } else {
+            blocking(path, |path| Ok(path.metadata()?.len())).await?
+        };
         let sent = Arc::new(AtomicU64::new(0));
         let (path, counter) = (path.to_owned(), sent.clone());
-        Ok(Self { stream: Box::pin(stream_of(move |out| write(&path, archive, counter, out))), size, sent })
+        Ok(Self {
+            stream: Box::pin(stream_of(move |out| write(&path, archive, counter, out))),
+            size,
+            sent,
+        })
     }
 }
 
@@ -201,7 +236,9 @@ pub(in super::super) fn stream_of(
             let _ = sender.blocking_send(Err(error));
         }
     });
-    futures_util::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|chunk| (chunk, receiver)))
+    futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    })
 }
 
 struct Sender(mpsc::Sender<io::Result<Bytes>>);
@@ -209,7 +246,8 @@ struct Sender(mpsc::Sender<io::Result<Bytes>>);
 impl io::Write for Sender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        sent.map(|()| bytes.len())
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -217,7 +255,12 @@ impl io::Write for Sender {
     }
 }
 
-fn write(path: &PathBuf, archive: Archive, counter: Arc<AtomicU64>, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(
+    path: &PathBuf,
+    archive: Archive,
+    counter: Arc<AtomicU64>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     if path.is_dir() {
         return match archive {
             Archive::Image(image) => image.write_folder(path, out),
@@ -229,7 +272,9 @@ fn write(path: &PathBuf, archive: Archive, counter: Arc<AtomicU64>, out: &mut dy
     let source = Counted { file, counter };
     match archive {
         Archive::Image(image) => image.write_archive(compression.decoder(source)?, out),
-        Archive::FileSystem if compression == Compression::Gzip => io::copy(&mut Compression::None.decoder(source)?, out).map(drop),
+        Archive::FileSystem if compression == Compression::Gzip => {
+            io::copy(&mut Compression::None.decoder(source)?, out).map(drop)
+        }
         Archive::FileSystem => io::copy(&mut compression.decoder(source)?, out).map(drop),
     }
 }
@@ -248,7 +293,12 @@ impl Read for Counted {
 }
 
 /// Shows how much of an upload is sent while `work` goes on.
-pub(super) async fn watched<T>(work: impl Future<Output = T>, sent: &AtomicU64, total: u64, progress: ProgressSink<'_>) -> T {
+pub(super) async fn watched<T>(
+    work: impl Future<Output = T>,
+    sent: &AtomicU64,
+    total: u64,
+    progress: ProgressSink<'_>,
+) -> T {
     let mut work = std::pin::pin!(work);
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
     loop {
@@ -267,22 +317,39 @@ mod tests {
     fn content_tells_what_a_tarball_is() {
         let mut file_system = tar::Builder::new(Vec::new());
         append(&mut file_system, "bin/sh", b"#!");
-        append(&mut file_system, "manifest.json", b"{\"name\": \"an app of its own\"}");
-        assert_eq!(look_inside(&file_system.into_inner().unwrap()[..]).unwrap(), Found::FileSystem);
+        append(
+            &mut file_system,
+            "manifest.json",
+            b"{\"name\": \"an app of its own\"}",
+        );
+        assert_eq!(
+            look_inside(&file_system.into_inner().unwrap()[..]).unwrap(),
+            Found::FileSystem
+        );
         let mut saved = tar::Builder::new(Vec::new());
         append(&mut saved, "oci-layout", b"{}");
         let manifest = br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#;
         append(&mut saved, "manifest.json", manifest);
         let found = look_inside(&saved.into_inner().unwrap()[..]).unwrap();
-        assert_eq!(found, Found::SavedImages(serde_json::from_slice(manifest).unwrap()));
+        assert_eq!(
+            found,
+            Found::SavedImages(serde_json::from_slice(manifest).unwrap())
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_not_quoted() {
-        for text in ["just some text, and far too short".to_owned(), "root:$6$salt$hash:19000:0:99999:7:::\n".repeat(40)] {
+        for text in [
+            "just some text, and far too short".to_owned(),
+            "root:$6$salt$hash:19000:0:99999:7:::\n".repeat(40),
+        ] {
             let error = look_inside(text.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-            assert!(["it is not a tarball", "it is no tarball, or an empty one"].contains(&error.to_string().as_str()), "{error}");
+            assert!(
+                ["it is not a tarball", "it is no tarball, or an empty one"]
+                    .contains(&error.to_string().as_str()),
+                "{error}"
+            );
         }
     }
 

@@ -29,22 +29,39 @@ pub(super) fn registry_of(repository: &str) -> &str {
 ///
 /// If a credential helper is configured and fails.
 pub(super) fn of_registry(registry: &str) -> Result<Option<Json>, String> {
-    let Some(folder) = config_folder() else { return Ok(None) };
+    let Some(folder) = config_folder() else {
+        return Ok(None);
+    };
     let config = read_json(&folder.join("config.json")).unwrap_or_default();
-    let helper = config["credHelpers"][registry].as_str().or_else(|| config["credsStore"].as_str());
+    let helper = config["credHelpers"][registry]
+        .as_str()
+        .or_else(|| config["credsStore"].as_str());
     let answer = match helper.filter(|name| !name.is_empty()) {
         Some(name) => ask(name, registry)?,
         None => None,
     };
-    Ok(answer.or_else(|| stored(&config["auths"], registry)).or_else(|| legacy(&folder, registry)))
+    Ok(answer
+        .or_else(|| stored(&config["auths"], registry))
+        .or_else(|| legacy(&folder, registry)))
 }
 
 /// From `auths`, whose keys may be written as addresses.
 fn stored(auths: &Json, registry: &str) -> Option<Json> {
     let entries = auths.as_object()?;
-    let entry = entries.get(registry).or_else(|| entries.iter().find(|(key, _)| host(key) == host(registry)).map(|(_, entry)| entry))?;
+    let entry = entries.get(registry).or_else(|| {
+        entries
+            .iter()
+            .find(|(key, _)| host(key) == host(registry))
+            .map(|(_, entry)| entry)
+    })?;
     let mut credentials = json!({ "serveraddress": registry });
-    for field in ["username", "password", "email", "identitytoken", "registrytoken"] {
+    for field in [
+        "username",
+        "password",
+        "email",
+        "identitytoken",
+        "registrytoken",
+    ] {
         if let Some(text) = entry[field].as_str().filter(|text| !text.is_empty()) {
             credentials[field] = text.into();
         }
@@ -53,7 +70,9 @@ fn stored(auths: &Json, registry: &str) -> Option<Json> {
         credentials["username"] = username.into();
         credentials["password"] = password.into();
     }
-    let says = ["username", "identitytoken", "registrytoken"].iter().any(|field| credentials.get(field).is_some());
+    let says = ["username", "identitytoken", "registrytoken"]
+        .iter()
+        .any(|field| credentials.get(field).is_some());
     says.then_some(credentials)
 }
 
@@ -66,7 +85,10 @@ fn host(key: &str) -> &str {
 fn decoded(auth: &str) -> Option<(String, String)> {
     let text = String::from_utf8(BASE64_STANDARD.decode(auth.trim()).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
-    Some((username.to_owned(), password.trim_end_matches('\0').to_owned()))
+    Some((
+        username.to_owned(),
+        password.trim_end_matches('\0').to_owned(),
+    ))
 }
 
 /// `~/.dockercfg`, which came before `config.json`: `auths` and nothing else.
@@ -81,20 +103,35 @@ fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
     if helper.contains('/') {
         return Err(failed("its name has a slash"));
     }
-    let started = Command::new(&program).arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let started = Command::new(&program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = started.map_err(|error| failed(&error.to_string()))?;
     if let Some(mut input) = child.stdin.take() {
         // One that does not read what it is asked says so itself.
         let _ = input.write_all(registry.as_bytes());
     }
-    let output = child.wait_with_output().map_err(|error| failed(&error.to_string()))?;
+    let output = child
+        .wait_with_output()
+        .map_err(|error| failed(&error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        let unknown = said.contains("credentials not found") || said.contains("no credentials server URL");
-        return if unknown { Ok(None) } else { Err(failed(said.trim())) };
+        let unknown =
+            said.contains("credentials not found") || said.contains("no credentials server URL");
+        return if unknown {
+            Ok(None)
+        } else {
+            Err(failed(said.trim()))
+        };
     }
     let answer: Json = serde_json::from_str(&said).map_err(|_| failed("its answer is no JSON"))?;
-    let (username, secret) = (answer["Username"].as_str().unwrap_or_default(), answer["Secret"].as_str().unwrap_or_default());
+    let (username, secret) = (
+        answer["Username"].as_str().unwrap_or_default(),
+        answer["Secret"].as_str().unwrap_or_default(),
+    );
     Ok(Some(match username {
         "<token>" => json!({ "serveraddress": registry, "identitytoken": secret }),
         username => json!({ "serveraddress": registry, "username": username, "password": secret }),
@@ -126,8 +163,17 @@ mod tests {
             "empty.test": {},
             "token.test": { "auth": "", "identitytoken": "t" },
         });
-        assert_eq!(stored(&auths, "reg.test").unwrap(), json!({ "serveraddress": "reg.test", "username": "u", "password": "p:q" }));
-        assert_eq!(stored(&auths, "token.test").unwrap(), json!({ "serveraddress": "token.test", "identitytoken": "t" }));
-        assert_eq!((stored(&auths, "empty.test"), stored(&auths, "other.test")), (None, None));
+        assert_eq!(
+            stored(&auths, "reg.test").unwrap(),
+            json!({ "serveraddress": "reg.test", "username": "u", "password": "p:q" })
+        );
+        assert_eq!(
+            stored(&auths, "token.test").unwrap(),
+            json!({ "serveraddress": "token.test", "identitytoken": "t" })
+        );
+        assert_eq!(
+            (stored(&auths, "empty.test"), stored(&auths, "other.test")),
+            (None, None)
+        );
     }
 }

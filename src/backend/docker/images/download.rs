@@ -1,4 +1,5 @@
-//! Fetches a tarball from an address: with a limit, shown while it goes on, into a file that is gone afterwards.
+//! Fetches a tarball from an address: with a limit, shown while it goes on, into a file that is
+//! gone afterwards.
 
 use crate::{
     backend::{Failure, Progress, ProgressSink},
@@ -21,7 +22,8 @@ const CONTACT: Duration = Duration::from_secs(30);
 /// Longest pause in which nothing arrives.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// Fetches what is at an address. Only http and https, redirects included; from https never back to http.
+/// Fetches what is at an address. Only http and https, redirects included; from https never back to
+/// http.
 pub(in super::super) async fn download(
     url: &str,
     limit: u64,
@@ -48,10 +50,19 @@ pub(in super::super) async fn download(
         let now = state.done.load(Ordering::Relaxed);
         if now != last {
             (last, since) = (now, Instant::now());
-            progress(Progress::Bytes { done: now, total: state.total.load(Ordering::Relaxed) });
+            progress(Progress::Bytes {
+                done: now,
+                total: state.total.load(Ordering::Relaxed),
+            });
         } else if since.elapsed() > SILENCE {
-            let message = format!("{url} cannot be fetched: nothing came for {} seconds", SILENCE.as_secs());
-            return Err(Failure { recoverable: true, ..Failure::fatal(message) });
+            let message = format!(
+                "{url} cannot be fetched: nothing came for {} seconds",
+                SILENCE.as_secs()
+            );
+            return Err(Failure {
+                recoverable: true,
+                ..Failure::fatal(message)
+            });
         }
     }
 }
@@ -83,31 +94,50 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
     let response = web::get(&config, url).map_err(|error| refused(&error))?;
     // What is compressed on the way only has another length than it says.
     let encoded = response.headers().contains_key("content-encoding");
-    let total = response.body().content_length().filter(|_| !encoded).unwrap_or(0);
-    let too_large =
-        || Failure::fatal(format!("it is larger than {limit} bytes")).hint("`max_size` of the image allows more: max_size: 20g");
+    let total = response
+        .body()
+        .content_length()
+        .filter(|_| !encoded)
+        .unwrap_or(0);
+    let too_large = || {
+        Failure::fatal(format!("it is larger than {limit} bytes"))
+            .hint("`max_size` of the image allows more: max_size: 20g")
+    };
     if total > limit {
         return Err(too_large());
     }
     state.total.store(total, Ordering::Relaxed);
-    let kept = |error: io::Error| Failure::fatal(format!("it cannot be kept in {}: {error}", std::env::temp_dir().display()));
+    let kept = |error: io::Error| {
+        Failure::fatal(format!(
+            "it cannot be kept in {}: {error}",
+            std::env::temp_dir().display()
+        ))
+    };
     let mut file = NamedTempFile::with_prefix("dockctl-").map_err(kept)?;
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
     let mut size = 0;
     loop {
-        let read = body.read(&mut buffer).map_err(|error| Failure { recoverable: true, ..Failure::fatal(error.to_string()) })?;
+        let read = body.read(&mut buffer).map_err(|error| Failure {
+            recoverable: true,
+            ..Failure::fatal(error.to_string())
+        })?;
         size += read as u64;
         match read {
             0 => break,
             _ if size > limit => return Err(too_large()),
-            _ if state.given_up.load(Ordering::Relaxed) => return Err(Failure::fatal("nobody waits for it")),
+            _ if state.given_up.load(Ordering::Relaxed) => {
+                return Err(Failure::fatal("nobody waits for it"));
+            }
             read => file.write_all(&buffer[..read]).map_err(kept)?,
         }
         state.done.store(size, Ordering::Relaxed);
     }
     if total > size {
-        return Err(Failure { recoverable: true, ..Failure::fatal(format!("it ended after {size} of {total} bytes")) });
+        return Err(Failure {
+            recoverable: true,
+            ..Failure::fatal(format!("it ended after {size} of {total} bytes"))
+        });
     }
     file.flush().map_err(kept)?;
     Ok(file)
@@ -116,9 +146,15 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
 fn refused(error: &ureq::Error) -> Failure {
     let recoverable = match error {
         ureq::Error::StatusCode(code) => *code >= 500 || *code == 429,
-        ureq::Error::Io(error) => !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied),
+        ureq::Error::Io(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied
+        ),
         ureq::Error::Timeout(_) => true,
         _ => false,
     };
-    Failure { recoverable, ..Failure::fatal(error.to_string()) }
+    Failure {
+        recoverable,
+        ..Failure::fatal(error.to_string())
+    }
 }

@@ -1,7 +1,8 @@
 //! Saved images: which one of an archive is meant, and the archive as the engine gets it.
 //!
-//! An archive says itself what its images are called, and an engine that loads it moves those names: to another image than the one
-//! that the user gave the name to. So what is sent names nothing; the image is named afterwards, as the blueprint says.
+//! An archive says itself what its images are called, and an engine that loads it moves those
+//! names: to another image than the one that the user gave the name to. So what is sent names
+//! nothing; the image is named afterwards, as the blueprint says.
 
 use super::{archive::invalid, short};
 use crate::printable::shortened;
@@ -40,9 +41,22 @@ pub(super) struct Candidate<T> {
 /// If there are several and no name is given, or none or several have it.
 pub(super) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>) -> io::Result<T> {
     let several = candidates.len() > 1;
-    let mut names: Vec<String> = candidates.iter().flat_map(|it| it.names.iter().map(|name| shortened(name, SHOWN))).collect();
-    names.extend(candidates.iter().filter(|it| it.names.is_empty()).map(|_| "an image without a name".to_owned()));
-    let unclear = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{why}: {}", listed(&names))));
+    let mut names: Vec<String> = candidates
+        .iter()
+        .flat_map(|it| it.names.iter().map(|name| shortened(name, SHOWN)))
+        .collect();
+    names.extend(
+        candidates
+            .iter()
+            .filter(|it| it.names.is_empty())
+            .map(|_| "an image without a name".to_owned()),
+    );
+    let unclear = |why: &str| {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{why}: {}", listed(&names)),
+        ))
+    };
     let Some(given) = given.filter(|_| several) else {
         return match candidates.into_iter().next() {
             Some(only) if !several => Ok(only.image),
@@ -53,31 +67,57 @@ pub(super) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>
     let tag = given.tag.as_deref();
     let is_exact = |name: &String| is_named(name, &given.repository, Some(tag.unwrap_or("latest")));
     let is_of = |name: &String| is_named(name, &given.repository, tag);
-    let count = |fits: &dyn Fn(&String) -> bool| candidates.iter().filter(|it| it.names.iter().any(fits)).count();
-    let separator = if tag.is_some_and(|tag| tag.contains(':')) { '@' } else { ':' };
-    let wanted = tag.map_or_else(|| given.repository.clone(), |tag| format!("{}{separator}{tag}", given.repository));
+    let count = |fits: &dyn Fn(&String) -> bool| {
+        candidates
+            .iter()
+            .filter(|it| it.names.iter().any(fits))
+            .count()
+    };
+    let separator = if tag.is_some_and(|tag| tag.contains(':')) {
+        '@'
+    } else {
+        ':'
+    };
+    let wanted = tag.map_or_else(
+        || given.repository.clone(),
+        |tag| format!("{}{separator}{tag}", given.repository),
+    );
     let exact = count(&is_exact) > 0;
     match count(&is_of) {
         _ if exact => Ok(first(candidates, is_exact)?),
-        0 => unclear(&format!("holds several images, and none is called `{wanted}`")),
+        0 => unclear(&format!(
+            "holds several images, and none is called `{wanted}`"
+        )),
         1 => first(candidates, is_of),
-        _ => unclear(&format!("holds several images called `{wanted}`, and no `tag` says which is meant")),
+        _ => unclear(&format!(
+            "holds several images called `{wanted}`, and no `tag` says which is meant"
+        )),
     }
 }
 
 fn first<T>(candidates: Vec<Candidate<T>>, fits: impl Fn(&String) -> bool) -> io::Result<T> {
     let found = candidates.into_iter().find(|it| it.names.iter().any(&fits));
-    found.map(|it| it.image).ok_or_else(|| invalid("it holds no such image"))
+    found
+        .map(|it| it.image)
+        .ok_or_else(|| invalid("it holds no such image"))
 }
 
 /// Whether a name is of a repository, and has the tag if there is one.
 fn is_named(name: &str, repository: &str, tag: Option<&str>) -> bool {
-    let (own, own_tag) = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((name, "latest"));
+    let (own, own_tag) = name
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))
+        .unwrap_or((name, "latest"));
     short(own) == short(repository) && tag.is_none_or(|tag| tag == own_tag)
 }
 
 fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = names
+        .iter()
+        .take(LISTED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     match names.len() {
         all if all > LISTED => format!("it holds {shown} and {} more", all - LISTED),
         _ => format!("it holds {shown}"),
@@ -86,10 +126,21 @@ fn listed(names: &[String]) -> String {
 
 /// The images that a `manifest.json` of `docker save` lists.
 pub(super) fn of_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
-    let images = manifest.as_array().into_iter().flatten().filter(|image| image["Layers"].is_array());
+    let images = manifest
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|image| image["Layers"].is_array());
     let candidate = |image: &Json| {
-        let names = image["RepoTags"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
-        Candidate { names: names.collect(), image: SavedImage::new(&image["Config"], &image["Layers"]) }
+        let names = image["RepoTags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|name| name.as_str().map(str::to_owned));
+        Candidate {
+            names: names.collect(),
+            image: SavedImage::new(&image["Config"], &image["Layers"]),
+        }
     };
     images.map(candidate).collect()
 }
@@ -104,11 +155,13 @@ pub(super) struct SavedImage {
 impl SavedImage {
     /// An image with a configuration and layers, each a path in the archive.
     pub(super) fn new(config: &Json, layers: &Json) -> Self {
-        Self { manifest: json!([{ "Config": config, "RepoTags": [], "Layers": layers }]) }
+        Self {
+            manifest: json!([{ "Config": config, "RepoTags": [], "Layers": layers }]),
+        }
     }
 
-    /// Writes an archive again, with nothing in it that names an image but the manifest, which comes last: whatever stood in its place
-    /// is overwritten.
+    /// Writes an archive again, with nothing in it that names an image but the manifest, which
+    /// comes last: whatever stood in its place is overwritten.
     pub(super) fn write_archive(&self, reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
         let mut builder = tar::Builder::new(out);
         for entry in tar::Archive::new(reader).entries()? {
@@ -118,7 +171,10 @@ impl SavedImage {
             match header.entry_type() {
                 _ if tells(&path) => {}
                 tar::EntryType::Symlink | tar::EntryType::Link => {
-                    let target = entry.link_name()?.ok_or_else(|| invalid("it has a link that leads nowhere"))?.into_owned();
+                    let target = entry
+                        .link_name()?
+                        .ok_or_else(|| invalid("it has a link that leads nowhere"))?
+                        .into_owned();
                     builder.append_link(&mut header, path, target)?;
                 }
                 tar::EntryType::Directory => builder.append_data(&mut header, path, io::empty())?,
@@ -133,8 +189,13 @@ impl SavedImage {
     pub(super) fn write_folder(&self, folder: &Path, out: &mut dyn Write) -> io::Result<()> {
         let mut builder = tar::Builder::new(out);
         let image = &self.manifest[0];
-        let mut names: Vec<&str> =
-            image["Layers"].as_array().into_iter().flatten().chain([&image["Config"]]).filter_map(Json::as_str).collect();
+        let mut names: Vec<&str> = image["Layers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .chain([&image["Config"]])
+            .filter_map(Json::as_str)
+            .collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
@@ -171,10 +232,21 @@ fn tells(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn chosen(images: &[&[&str]], repository: Option<&str>, tag: Option<&str>) -> Result<usize, String> {
-        let of = |(image, names): (usize, &&[&str])| Candidate { names: names.iter().map(|name| (*name).to_owned()).collect(), image };
-        let given = repository.map(|repository| GivenName { repository: repository.to_owned(), tag: tag.map(str::to_owned) });
-        choose(images.iter().enumerate().map(of).collect(), given.as_ref()).map_err(|error| error.to_string())
+    fn chosen(
+        images: &[&[&str]],
+        repository: Option<&str>,
+        tag: Option<&str>,
+    ) -> Result<usize, String> {
+        let of = |(image, names): (usize, &&[&str])| Candidate {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            image,
+        };
+        let given = repository.map(|repository| GivenName {
+            repository: repository.to_owned(),
+            tag: tag.map(str::to_owned),
+        });
+        choose(images.iter().enumerate().map(of).collect(), given.as_ref())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -185,13 +257,39 @@ mod tests {
         assert_eq!(chosen(two, Some("c"), None), Ok(1));
         assert_eq!(chosen(two, Some("docker.io/library/a"), Some("x")), Ok(0));
         let error = chosen(two, Some("d"), None).unwrap_err();
-        assert_eq!(error, "holds several images, and none is called `d`: it holds a:x, b:y, docker.io/library/c:latest");
-        assert!(chosen(two, Some("b"), Some("z")).unwrap_err().contains("none is called `b:z`"));
-        assert!(chosen(two, None, None).unwrap_err().contains("no `repository` says which is meant"));
+        assert_eq!(
+            error,
+            "holds several images, and none is called `d`: it holds a:x, b:y, docker.io/library/c:latest"
+        );
+        assert!(
+            chosen(two, Some("b"), Some("z"))
+                .unwrap_err()
+                .contains("none is called `b:z`")
+        );
+        assert!(
+            chosen(two, None, None)
+                .unwrap_err()
+                .contains("no `repository` says which is meant")
+        );
         let tags: &[&[&str]] = &[&["a:1"], &["a:2"], &["a:latest"]];
-        assert_eq!(chosen(tags, Some("a"), None), Ok(2), "what a name without a tag means everywhere");
-        assert!(chosen(&tags[..2], Some("a"), None).unwrap_err().contains("no `tag` says which is meant"));
-        assert_eq!(chosen(&[&["reg:5000/a"], &["b"]], Some("reg:5000/a"), Some("latest")), Ok(0));
+        assert_eq!(
+            chosen(tags, Some("a"), None),
+            Ok(2),
+            "what a name without a tag means everywhere"
+        );
+        assert!(
+            chosen(&tags[..2], Some("a"), None)
+                .unwrap_err()
+                .contains("no `tag` says which is meant")
+        );
+        assert_eq!(
+            chosen(
+                &[&["reg:5000/a"], &["b"]],
+                Some("reg:5000/a"),
+                Some("latest")
+            ),
+            Ok(0)
+        );
     }
 
     #[test]
@@ -199,8 +297,16 @@ mod tests {
         assert_eq!(chosen(&[&["a:x"]], Some("mine"), Some("1")), Ok(0));
         assert_eq!(chosen(&[&[]], None, None), Ok(0));
         assert!(chosen(&[], None, None).is_err());
-        assert!(chosen(&[&[], &[]], Some("a"), None).unwrap_err().ends_with("it holds an image without a name, an image without a name"));
-        assert!(!chosen(&[&["\u{1b}[31m"], &["b"]], Some("a"), None).unwrap_err().contains('\u{1b}'));
+        assert!(
+            chosen(&[&[], &[]], Some("a"), None)
+                .unwrap_err()
+                .ends_with("it holds an image without a name, an image without a name")
+        );
+        assert!(
+            !chosen(&[&["\u{1b}[31m"], &["b"]], Some("a"), None)
+                .unwrap_err()
+                .contains('\u{1b}')
+        );
     }
 
     #[test]
@@ -219,7 +325,8 @@ mod tests {
             header.set_cksum();
             builder.append(&header, content).unwrap();
         };
-        let manifest = br#"[{"Config": "c.json", "RepoTags": ["busybox:local"], "Layers": ["layer.tar"]}]"#;
+        let manifest =
+            br#"[{"Config": "c.json", "RepoTags": ["busybox:local"], "Layers": ["layer.tar"]}]"#;
         add("layer.tar", tar::EntryType::Regular, b"layer");
         add("other/layer.tar", tar::EntryType::Symlink, b"");
         add("repositories", tar::EntryType::Regular, b"{}");
@@ -228,7 +335,11 @@ mod tests {
         add("x/../manifest.json", tar::EntryType::Regular, manifest);
         add("manifest.json", tar::EntryType::Symlink, b"");
         let bytes = builder.into_inner().unwrap();
-        let image = choose(of_manifest(&serde_json::from_slice(manifest).unwrap()), None).unwrap();
+        let image = choose(
+            of_manifest(&serde_json::from_slice(manifest).unwrap()),
+            None,
+        )
+        .unwrap();
         let mut out = Vec::new();
         image.write_archive(&bytes[..], &mut out).unwrap();
         let mut names = Vec::new();
@@ -240,6 +351,13 @@ mod tests {
         }
         let sent = r#"[{"Config":"c.json","RepoTags":[],"Layers":["layer.tar"]}]"#;
         let of = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        assert_eq!(names, [of("layer.tar", "layer"), of("other/layer.tar", ""), of("manifest.json", sent)]);
+        assert_eq!(
+            names,
+            [
+                of("layer.tar", "layer"),
+                of("other/layer.tar", ""),
+                of("manifest.json", sent)
+            ]
+        );
     }
 }

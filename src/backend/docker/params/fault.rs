@@ -17,7 +17,10 @@ pub struct Fault {
 
 impl Fault {
     pub(in super::super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
     }
 
     pub(in super::super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -32,7 +35,9 @@ impl Fault {
 
     /// A name that is none of these.
     pub(in super::super) fn unknown_among(name: &str, known: &[&str]) -> Self {
-        let fault = Self::new(format!("there is no argument `{name}` here")).unknown().within(&[name.to_owned()]);
+        let fault = Self::new(format!("there is no argument `{name}` here"))
+            .unknown()
+            .within(&[name.to_owned()]);
         match near(name, known) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),
             None => fault.hint(format!("known arguments: {}", known.join(", "))),
@@ -52,7 +57,11 @@ impl Fault {
 /// The nearest name; case and underscores count less than letters.
 pub(super) fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let same = |known: &&&'k str| plain(known) == plain(name);
-    known.iter().find(same).copied().or_else(|| nearest(name, known.iter().copied()))
+    known
+        .iter()
+        .find(same)
+        .copied()
+        .or_else(|| nearest(name, known.iter().copied()))
 }
 
 /// A key without what tells snake case from camel case.

@@ -1,9 +1,9 @@
 //! The arguments that docker-py takes, and where the engine wants them.
 //!
-//! One table drives conversion, diagnostics, the page about them and the JSON Schema: adding an argument
-//! is one line. The names are the union of all releases of the library that a blueprint may have been
-//! written for; the conversions are those of its newest one, except where YAML cannot say what Python can
-//! (a list stands for a tuple).
+//! One table drives conversion, diagnostics, the page about them and the JSON Schema: adding an
+//! argument is one line. The names are the union of all releases of the library that a blueprint
+//! may have been written for; the conversions are those of its newest one, except where YAML cannot
+//! say what Python can (a list stands for a tuple).
 
 mod convert;
 mod fault;
@@ -15,7 +15,9 @@ mod words;
 pub(super) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub use fault::Fault;
 pub(super) use reader::is_empty;
-pub use reader::{Creation, Gate, Removal, container_args, creation, endpoint, late_parts, removal, stop};
+pub use reader::{
+    Creation, Gate, Removal, container_args, creation, endpoint, late_parts, removal, stop,
+};
 pub use reference::{extend_schema, markdown};
 
 /// Where an argument may be given.
@@ -60,11 +62,25 @@ struct Argument {
 }
 
 const fn sent(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
-    Argument { name, places, target, form, skip_empty: false, since: 0 }
+    Argument {
+        name,
+        places,
+        target,
+        form,
+        skip_empty: false,
+        since: 0,
+    }
 }
 
 const fn full(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
-    Argument { name, places, target, form, skip_empty: true, since: 0 }
+    Argument {
+        name,
+        places,
+        target,
+        form,
+        skip_empty: true,
+        since: 0,
+    }
 }
 
 impl Argument {
@@ -73,9 +89,12 @@ impl Argument {
         self
     }
 
-    /// Whether it may be given there. The plugin 2.x takes host arguments among the others, but for two.
+    /// Whether it may be given there. The plugin 2.x takes host arguments among the others, but for
+    /// two.
     fn goes(&self, place: u8) -> bool {
-        let flat = place == RUN && self.places & HOST != 0 && !matches!(self.name, "binds" | "port_bindings" | "lxc_conf");
+        let flat = place == RUN
+            && self.places & HOST != 0
+            && !matches!(self.name, "binds" | "port_bindings" | "lxc_conf");
         self.places & place != 0 || flat
     }
 }
@@ -104,7 +123,12 @@ const TABLE: &[Argument] = &[
     sent("stop_signal", CALL, Body("StopSignal"), F::Text),
     sent("stop_timeout", CREATE, Body("StopTimeout"), F::Int).since(25),
     sent("healthcheck", CALL, Body("Healthcheck"), F::Healthcheck),
-    sent("networking_config", CREATE, Body("NetworkingConfig"), F::Networking),
+    sent(
+        "networking_config",
+        CREATE,
+        Body("NetworkingConfig"),
+        F::Networking,
+    ),
     sent("host_config", CREATE, Special, F::Raw),
     full("platform", CALL, Query("platform"), F::Text).since(41),
     sent("use_config_proxy", CALL, Special, F::Bool),
@@ -114,7 +138,12 @@ const TABLE: &[Argument] = &[
     sent("memswap_limit", LEGACY, Host("MemorySwap"), F::Bytes),
     full("cpu_shares", LEGACY, Host("CpuShares"), F::Int),
     sent("dns", LEGACY | START, Host("Dns"), F::Strings),
-    sent("volumes_from", LEGACY | START, Host("VolumesFrom"), F::VolumesFrom),
+    sent(
+        "volumes_from",
+        LEGACY | START,
+        Host("VolumesFrom"),
+        F::VolumesFrom,
+    ),
     sent("volume_driver", LEGACY, Host("VolumeDriver"), F::Text),
     full("runtime", LEGACY, Host("Runtime"), F::Text),
     sent("binds", BOTH, Host("Binds"), F::Binds),
@@ -125,12 +154,22 @@ const TABLE: &[Argument] = &[
     full("dns_search", BOTH, Host("DnsSearch"), F::Strings),
     sent("dns_opt", HOST, Host("DnsOptions"), F::Strings),
     full("network_mode", BOTH, Host("NetworkMode"), F::Text),
-    full("restart_policy", BOTH, Host("RestartPolicy"), F::RestartPolicy),
+    full(
+        "restart_policy",
+        BOTH,
+        Host("RestartPolicy"),
+        F::RestartPolicy,
+    ),
     full("cap_add", BOTH, Host("CapAdd"), F::Strings),
     full("cap_drop", BOTH, Host("CapDrop"), F::Strings),
     full("devices", BOTH, Host("Devices"), F::Devices),
     sent("extra_hosts", BOTH, Host("ExtraHosts"), F::ExtraHosts),
-    sent("lxc_conf", BOTH, Nothing("engines have no LXC driver any more"), F::Raw),
+    sent(
+        "lxc_conf",
+        BOTH,
+        Nothing("engines have no LXC driver any more"),
+        F::Raw,
+    ),
     sent("read_only", BOTH, Host("ReadonlyRootfs"), F::Bool),
     full("pid_mode", BOTH, Host("PidMode"), F::Text),
     full("ipc_mode", BOTH, Host("IpcMode"), F::Text),
@@ -155,13 +194,50 @@ const TABLE: &[Argument] = &[
     full("cpu_rt_period", HOST, Host("CpuRealtimePeriod"), F::Int).since(25),
     full("cpu_rt_runtime", HOST, Host("CpuRealtimeRuntime"), F::Int).since(25),
     full("blkio_weight", HOST, Host("BlkioWeight"), F::Int),
-    full("blkio_weight_device", HOST, Host("BlkioWeightDevice"), F::Weights),
-    full("device_read_bps", HOST, Host("BlkioDeviceReadBps"), F::Rates),
-    full("device_write_bps", HOST, Host("BlkioDeviceWriteBps"), F::Rates),
-    full("device_read_iops", HOST, Host("BlkioDeviceReadIOps"), F::Rates),
-    full("device_write_iops", HOST, Host("BlkioDeviceWriteIOps"), F::Rates),
-    sent("device_cgroup_rules", HOST, Host("DeviceCgroupRules"), F::StringList).since(28),
-    sent("device_requests", HOST, Host("DeviceRequests"), F::DeviceRequests).since(40),
+    full(
+        "blkio_weight_device",
+        HOST,
+        Host("BlkioWeightDevice"),
+        F::Weights,
+    ),
+    full(
+        "device_read_bps",
+        HOST,
+        Host("BlkioDeviceReadBps"),
+        F::Rates,
+    ),
+    full(
+        "device_write_bps",
+        HOST,
+        Host("BlkioDeviceWriteBps"),
+        F::Rates,
+    ),
+    full(
+        "device_read_iops",
+        HOST,
+        Host("BlkioDeviceReadIOps"),
+        F::Rates,
+    ),
+    full(
+        "device_write_iops",
+        HOST,
+        Host("BlkioDeviceWriteIOps"),
+        F::Rates,
+    ),
+    sent(
+        "device_cgroup_rules",
+        HOST,
+        Host("DeviceCgroupRules"),
+        F::StringList,
+    )
+    .since(28),
+    sent(
+        "device_requests",
+        HOST,
+        Host("DeviceRequests"),
+        F::DeviceRequests,
+    )
+    .since(40),
     full("oom_kill_disable", HOST, Host("OomKillDisable"), F::Bool),
     full("oom_score_adj", HOST, Host("OomScoreAdj"), F::Int),
     full("pids_limit", HOST, Host("PidsLimit"), F::Int),
@@ -194,29 +270,47 @@ const RAW_HOST: [&str; 9] = [
 ];
 
 fn find(name: &str, place: u8) -> Option<&'static Argument> {
-    TABLE.iter().find(|argument| argument.name == name && argument.goes(place))
+    TABLE
+        .iter()
+        .find(|argument| argument.name == name && argument.goes(place))
 }
 
 fn names(place: u8) -> Vec<&'static str> {
-    TABLE.iter().filter(|argument| argument.goes(place)).map(|argument| argument.name).collect()
+    TABLE
+        .iter()
+        .filter(|argument| argument.goes(place))
+        .map(|argument| argument.name)
+        .collect()
 }
 
 /// The argument that leads to a field of `HostConfig`.
 pub(super) fn argument_of(field: &str) -> Option<&'static str> {
     TABLE
         .iter()
-        .find(|argument| matches!(argument.target, Host(target) if target == field) && argument.places & HOST != 0)
+        .find(|argument| {
+            matches!(argument.target, Host(target) if target == field)
+                && argument.places & HOST != 0
+        })
         .map(|it| it.name)
 }
 
 fn host_fields() -> Vec<&'static str> {
-    let fields = TABLE.iter().filter_map(|argument| if let Host(field) = argument.target { Some(field) } else { None });
+    let fields = TABLE.iter().filter_map(|argument| {
+        if let Host(field) = argument.target {
+            Some(field)
+        } else {
+            None
+        }
+    });
     fields.chain(RAW_HOST).collect()
 }
 
-/// The engine decodes names without regard to case, so blueprints with `restartpolicy` work; snake case is as clear.
+/// The engine decodes names without regard to case, so blueprints with `restartpolicy` work; snake
+/// case is as clear.
 fn host_field(key: &str) -> Option<&'static str> {
-    host_fields().into_iter().find(|field| fault::plain(field) == fault::plain(key))
+    host_fields()
+        .into_iter()
+        .find(|field| fault::plain(field) == fault::plain(key))
 }
 
 fn places(places: u8) -> String {
@@ -228,5 +322,10 @@ fn places(places: u8) -> String {
         (REMOVE, "delete"),
         (RUN, "`container_args`"),
     ];
-    names.iter().filter(|(bit, _)| places & bit != 0).map(|(_, name)| *name).collect::<Vec<_>>().join(" and of ")
+    names
+        .iter()
+        .filter(|(bit, _)| places & bit != 0)
+        .map(|(_, name)| *name)
+        .collect::<Vec<_>>()
+        .join(" and of ")
 }

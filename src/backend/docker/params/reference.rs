@@ -1,24 +1,45 @@
 //! The table as others read it: a page for people, a schema for editors.
 
-use super::{CREATE, Form, HOST, Host, Nothing, Query, REMOVE, RUN, START, STOP, Special, TABLE, Target, Target::Body, names, places};
+use super::{
+    CREATE, Form, HOST, Host, Nothing, Query, REMOVE, RUN, START, STOP, Special, TABLE, Target,
+    Target::Body, names, places,
+};
 use crate::syntax::FUNCTIONS;
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// The tables as Markdown: arguments of the operations, and keys of `image`.
 #[must_use]
 pub fn markdown() -> String {
-    format!("### Arguments\n\n{}\n### Keys of `image`\n\n{}", arguments(), image_keys())
+    format!(
+        "### Arguments\n\n{}\n### Keys of `image`\n\n{}",
+        arguments(),
+        image_keys()
+    )
 }
 
 fn image_keys() -> String {
-    let row = |key: &super::super::images::Key| format!("| `{}` | {} | {} |\n", key.name, key.form.accepts(), key.meaning);
-    super::super::images::KEYS.iter().map(row).fold("| key | takes | meaning |\n|---|---|---|\n".to_owned(), |text, row| text + &row)
+    let row = |key: &super::super::images::Key| {
+        format!(
+            "| `{}` | {} | {} |\n",
+            key.name,
+            key.form.accepts(),
+            key.meaning
+        )
+    };
+    super::super::images::KEYS.iter().map(row).fold(
+        "| key | takes | meaning |\n|---|---|---|\n".to_owned(),
+        |text, row| text + &row,
+    )
 }
 
 fn arguments() -> String {
     let head = "| argument | of | takes | becomes | from API |\n|---|---|---|---|---|\n".to_owned();
     let row = |it: &super::Argument| {
-        let since = if it.since == 0 { String::new() } else { format!("1.{}", it.since) };
+        let since = if it.since == 0 {
+            String::new()
+        } else {
+            format!("1.{}", it.since)
+        };
         format!(
             "| `{}` | {} | {} | {} | {since} |\n",
             it.name,
@@ -43,17 +64,31 @@ fn becomes(target: Target) -> String {
 /// Adds to the schema of a blueprint what is known of the types of the docker plugins.
 pub fn extend_schema(schema: &mut Json) {
     let defs = &mut schema["$defs"];
-    for (name, place) in [("create", CREATE), ("start", START), ("stop", STOP), ("delete", REMOVE), ("container_args", RUN)] {
-        let properties: JsonMap<String, Json> =
-            names(place).into_iter().filter_map(|name| Some((name.to_owned(), property(name, place)?))).collect();
+    for (name, place) in [
+        ("create", CREATE),
+        ("start", START),
+        ("stop", STOP),
+        ("delete", REMOVE),
+        ("container_args", RUN),
+    ] {
+        let properties: JsonMap<String, Json> = names(place)
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), property(name, place)?)))
+            .collect();
         defs[format!("docker_{name}")] = mapping(properties);
     }
-    let keys = super::super::images::KEYS.iter().map(|key| (key.name.to_owned(), described(key.form.schema(), key.meaning)));
+    let keys = super::super::images::KEYS.iter().map(|key| {
+        (
+            key.name.to_owned(),
+            described(key.form.schema(), key.meaning),
+        )
+    });
     defs["docker_image"] = mapping(keys.collect());
-    let operation =
-        |name: &str| json!({ "properties": { "inputs": { "properties": { "params": { "$ref": format!("#/$defs/docker_{name}") } } } } });
-    let operations: JsonMap<String, Json> =
-        ["create", "start", "stop", "delete"].map(|name| (name.to_owned(), operation(name))).into_iter().collect();
+    let operation = |name: &str| json!({ "properties": { "inputs": { "properties": { "params": { "$ref": format!("#/$defs/docker_{name}") } } } } });
+    let operations: JsonMap<String, Json> = ["create", "start", "stop", "delete"]
+        .map(|name| (name.to_owned(), operation(name)))
+        .into_iter()
+        .collect();
     defs["node_template"]["allOf"] = json!([
         {
             "if": { "properties": { "type": { "const": "cloudify.docker.Container" } }, "required": ["type"] },
@@ -80,10 +115,17 @@ fn mapping(mut properties: JsonMap<String, Json>) -> Json {
 fn property(name: &str, place: u8) -> Option<Json> {
     let argument = super::find(name, place)?;
     // Beside the arguments it holds fields of the engine, in any case.
-    let properties =
-        || names(HOST).into_iter().filter_map(|name| Some((name.to_owned(), property(name, HOST)?))).collect::<JsonMap<_, _>>();
-    let schema =
-        if name == "host_config" { json!({ "type": ["object", "null"], "properties": properties() }) } else { argument.form.schema() };
+    let properties = || {
+        names(HOST)
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), property(name, HOST)?)))
+            .collect::<JsonMap<_, _>>()
+    };
+    let schema = if name == "host_config" {
+        json!({ "type": ["object", "null"], "properties": properties() })
+    } else {
+        argument.form.schema()
+    };
     Some(described(schema, &becomes(argument.target)))
 }
 
@@ -129,7 +171,9 @@ impl Form {
             Self::Ulimits => "list of `{name, soft, hard}`",
             Self::LogConfig => "`{type, config}`",
             Self::Tmpfs => "mapping of paths to options, or list of `path:options`",
-            Self::Healthcheck => "`{test, interval, timeout, start_period, start_interval, retries}`; durations in nanoseconds, or `30s`",
+            Self::Healthcheck => {
+                "`{test, interval, timeout, start_period, start_interval, retries}`; durations in nanoseconds, or `30s`"
+            }
             Self::Networking => "`{EndpointsConfig: {network: {aliases, links, ipv4_address, …}}}`",
         }
     }
@@ -142,13 +186,31 @@ impl Form {
             Self::Bool => &["boolean"],
             Self::Int => &["integer"],
             Self::Digits | Self::Bytes => &["integer", "number", "string"],
-            Self::Words | Self::Strings | Self::Volumes | Self::VolumesFrom | Self::Ports | Self::Devices => {
-                &["string", "integer", "array"]
-            }
-            Self::StringList | Self::Mounts | Self::Weights | Self::Rates | Self::DeviceRequests | Self::Ulimits => &["array"],
-            Self::Environment | Self::Labels | Self::Binds | Self::Links | Self::ExtraHosts | Self::Tmpfs => &["array", "string"],
+            Self::Words
+            | Self::Strings
+            | Self::Volumes
+            | Self::VolumesFrom
+            | Self::Ports
+            | Self::Devices => &["string", "integer", "array"],
+            Self::StringList
+            | Self::Mounts
+            | Self::Weights
+            | Self::Rates
+            | Self::DeviceRequests
+            | Self::Ulimits => &["array"],
+            Self::Environment
+            | Self::Labels
+            | Self::Binds
+            | Self::Links
+            | Self::ExtraHosts
+            | Self::Tmpfs => &["array", "string"],
             Self::RestartPolicy | Self::OnlyHost => &["string", "boolean"],
-            Self::StringMap | Self::Options | Self::PortBindings | Self::LogConfig | Self::Healthcheck | Self::Networking => &[],
+            Self::StringMap
+            | Self::Options
+            | Self::PortBindings
+            | Self::LogConfig
+            | Self::Healthcheck
+            | Self::Networking => &[],
         };
         let types: Vec<&str> = types.iter().copied().chain(["object", "null"]).collect();
         json!({ "type": types })
@@ -163,9 +225,14 @@ mod tests {
     fn the_page_about_blueprints_has_the_tables_of_the_source() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/blueprint.md");
         let page = std::fs::read_to_string(path).unwrap();
-        let (head, rest) = page.split_once("<!-- made from the source: arguments -->\n").unwrap();
+        let (head, rest) = page
+            .split_once("<!-- made from the source: arguments -->\n")
+            .unwrap();
         let (_, tail) = rest.split_once("<!-- end -->").unwrap();
-        let made = format!("{head}<!-- made from the source: arguments -->\n\n{}\n<!-- end -->{tail}", markdown());
+        let made = format!(
+            "{head}<!-- made from the source: arguments -->\n\n{}\n<!-- end -->{tail}",
+            markdown()
+        );
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(path, &made).unwrap();
         }

@@ -1,5 +1,5 @@
-//! Objects of the engine: the fields that each has, so that keys may be written in snake case or any
-//! case, and none that the engine would drop goes by unseen.
+//! Objects of the engine: the fields that each has, so that keys may be written in snake case or
+//! any case, and none that the engine would drop goes by unseen.
 
 use super::{
     convert::wanted,
@@ -24,14 +24,29 @@ use Shape::{Any, Fields, List, Map};
 pub(super) const RESTART_POLICY: Shape = Fields(&[("Name", Any), ("MaximumRetryCount", Any)]);
 pub(super) const LOG_CONFIG: Shape = Fields(&[("Type", Any), ("Config", Any)]);
 pub(super) const ULIMIT: Shape = Fields(&[("Name", Any), ("Soft", Any), ("Hard", Any)]);
-pub(super) const DEVICE: Shape = Fields(&[("PathOnHost", Any), ("PathInContainer", Any), ("CgroupPermissions", Any)]);
-pub(super) const DEVICE_REQUEST: Shape =
-    Fields(&[("Driver", Any), ("Count", Any), ("DeviceIDs", Any), ("Capabilities", Any), ("Options", Any)]);
+pub(super) const DEVICE: Shape = Fields(&[
+    ("PathOnHost", Any),
+    ("PathInContainer", Any),
+    ("CgroupPermissions", Any),
+]);
+pub(super) const DEVICE_REQUEST: Shape = Fields(&[
+    ("Driver", Any),
+    ("Count", Any),
+    ("DeviceIDs", Any),
+    ("Capabilities", Any),
+    ("Options", Any),
+]);
 pub(super) const WEIGHT: Shape = Fields(&[("Path", Any), ("Weight", Any)]);
 pub(super) const RATE: Shape = Fields(&[("Path", Any), ("Rate", Any)]);
 pub(super) const BINDING: Shape = Fields(&[("HostIp", Any), ("HostPort", Any)]);
-pub(super) const HEALTHCHECK: Shape =
-    Fields(&[("Test", Any), ("Interval", Any), ("Timeout", Any), ("StartPeriod", Any), ("StartInterval", Any), ("Retries", Any)]);
+pub(super) const HEALTHCHECK: Shape = Fields(&[
+    ("Test", Any),
+    ("Interval", Any),
+    ("Timeout", Any),
+    ("StartPeriod", Any),
+    ("StartInterval", Any),
+    ("Retries", Any),
+]);
 pub(super) const MOUNT: Shape = Fields(&[
     ("Type", Any),
     ("Source", Any),
@@ -53,15 +68,25 @@ pub(super) const MOUNT: Shape = Fields(&[
         Fields(&[
             ("NoCopy", Any),
             ("Labels", Map(&Any)),
-            ("DriverConfig", Fields(&[("Name", Any), ("Options", Map(&Any))])),
+            (
+                "DriverConfig",
+                Fields(&[("Name", Any), ("Options", Map(&Any))]),
+            ),
             ("Subpath", Any),
         ]),
     ),
-    ("TmpfsOptions", Fields(&[("SizeBytes", Any), ("Mode", Any), ("Options", Any)])),
+    (
+        "TmpfsOptions",
+        Fields(&[("SizeBytes", Any), ("Mode", Any), ("Options", Any)]),
+    ),
     ("ImageOptions", Fields(&[("Subpath", Any)])),
     ("ClusterOptions", Fields(&[])),
 ]);
-pub(super) const IPAM: Shape = Fields(&[("IPv4Address", Any), ("IPv6Address", Any), ("LinkLocalIPs", Any)]);
+pub(super) const IPAM: Shape = Fields(&[
+    ("IPv4Address", Any),
+    ("IPv6Address", Any),
+    ("LinkLocalIPs", Any),
+]);
 /// An endpoint, with what only inspecting one shows: a configuration may be copied from there.
 pub(super) const ENDPOINT: Shape = Fields(&[
     ("Aliases", Any),
@@ -94,18 +119,26 @@ pub(super) fn of_host_field(field: &str) -> &'static Shape {
         "Mounts" => &List(&MOUNT),
         "PortBindings" => &Map(&List(&BINDING)),
         "BlkioWeightDevice" => &List(&WEIGHT),
-        "BlkioDeviceReadBps" | "BlkioDeviceWriteBps" | "BlkioDeviceReadIOps" | "BlkioDeviceWriteIOps" => &List(&RATE),
+        "BlkioDeviceReadBps"
+        | "BlkioDeviceWriteBps"
+        | "BlkioDeviceReadIOps"
+        | "BlkioDeviceWriteIOps" => &List(&RATE),
         _ => ANY,
     }
 }
 
-/// The object with the engine's names for its fields, and without nulls. A field that is not known here but
-/// written as the engine writes them may be one of a newer engine: it goes through, with a warning.
+/// The object with the engine's names for its fields, and without nulls. A field that is not known
+/// here but written as the engine writes them may be one of a newer engine: it goes through, with a
+/// warning.
 ///
 /// # Errors
 ///
 /// The first key that is no field.
-pub(super) fn shaped(shape: &Shape, value: &Json, warnings: &mut Vec<Fault>) -> Result<Json, Fault> {
+pub(super) fn shaped(
+    shape: &Shape,
+    value: &Json,
+    warnings: &mut Vec<Fault>,
+) -> Result<Json, Fault> {
     match (shape, value) {
         (Fields(fields), Json::Object(entries)) => {
             let mut object = JsonMap::new();
@@ -123,15 +156,28 @@ pub(super) fn shaped(shape: &Shape, value: &Json, warnings: &mut Vec<Fault>) -> 
             let each = |(at, item)| {
                 let mut inside = Vec::new();
                 let item = shaped(inner, item, &mut inside);
-                warnings.extend(inside.into_iter().map(|fault| fault.under(usize::to_string(&at))));
+                warnings.extend(
+                    inside
+                        .into_iter()
+                        .map(|fault| fault.under(usize::to_string(&at))),
+                );
                 item.map_err(|fault| fault.under(at.to_string()))
             };
             items.iter().enumerate().map(each).collect()
         }
         (Map(inner), Json::Object(entries)) => {
-            let each =
-                |(key, value): (&String, &Json)| Ok((key.clone(), shaped(inner, value, warnings).map_err(|fault| fault.under(key))?));
-            entries.iter().filter(|(_, value)| !value.is_null()).map(each).collect::<Result<_, Fault>>().map(Json::Object)
+            let each = |(key, value): (&String, &Json)| {
+                Ok((
+                    key.clone(),
+                    shaped(inner, value, warnings).map_err(|fault| fault.under(key))?,
+                ))
+            };
+            entries
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(each)
+                .collect::<Result<_, Fault>>()
+                .map(Json::Object)
         }
         _ => Ok(value.clone()),
     }
@@ -151,10 +197,19 @@ fn field<'k>(
         None => format!("known keys: {}", names.join(", ")),
     };
     if key.starts_with(|c: char| c.is_ascii_uppercase()) {
-        warnings.push(Fault::new(format!("`{key}` is no known field here; it is sent as it is")).hint(hint).under(key));
+        warnings.push(
+            Fault::new(format!(
+                "`{key}` is no known field here; it is sent as it is"
+            ))
+            .hint(hint)
+            .under(key),
+        );
         return Ok((key, &Any));
     }
-    Err(Fault::new(format!("there is no `{key}` here")).hint(hint).unknown().under(key))
+    Err(Fault::new(format!("there is no `{key}` here"))
+        .hint(hint)
+        .unknown()
+        .under(key))
 }
 
 #[cfg(test)]
@@ -167,8 +222,7 @@ mod tests {
         let mut warnings = Vec::new();
         let mount = json!([{ "type": "bind", "target": "/a", "read_only": true, "BindOptions": { "propagation": "rshared", "NewThing": 1 }, "source": null }]);
         let shaped_mount = shaped(&List(&MOUNT), &mount, &mut warnings).unwrap();
-        let expected =
-            json!([{ "Type": "bind", "Target": "/a", "ReadOnly": true, "BindOptions": { "Propagation": "rshared", "NewThing": 1 } }]);
+        let expected = json!([{ "Type": "bind", "Target": "/a", "ReadOnly": true, "BindOptions": { "Propagation": "rshared", "NewThing": 1 } }]);
         assert_eq!(shaped_mount, expected);
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].path, ["0", "BindOptions", "NewThing"]);

@@ -1,7 +1,7 @@
 //! Splits a command line as Python's `shlex.split` does, which is what docker-py does with a text.
 //!
-//! The crates for this follow a shell instead: they drop what comes after `#`, and treat a backslash
-//! inside double quotes in another way.
+//! The crates for this follow a shell instead: they drop what comes after `#`, and treat a
+//! backslash inside double quotes in another way.
 
 use thiserror::Error;
 
@@ -31,7 +31,9 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, WordsError> {
                 }
             }
             '"' => double_quoted(&mut chars, word.get_or_insert_default())?,
-            '\\' => word.get_or_insert_default().push(chars.next().ok_or(WordsError::TrailingBackslash)?),
+            '\\' => word
+                .get_or_insert_default()
+                .push(chars.next().ok_or(WordsError::TrailingBackslash)?),
             c => word.get_or_insert_default().push(c),
         }
     }
@@ -61,7 +63,10 @@ mod tests {
     fn lines_are_split_as_python_splits_them() {
         for (line, words) in [
             ("nodejs server.js", vec!["nodejs", "server.js"]),
-            ("sh -c 'echo \"a  b\" # no comment'", vec!["sh", "-c", "echo \"a  b\" # no comment"]),
+            (
+                "sh -c 'echo \"a  b\" # no comment'",
+                vec!["sh", "-c", "echo \"a  b\" # no comment"],
+            ),
             ("a # b", vec!["a", "#", "b"]),
             (r#""\$HOME" "\"\\""#, vec![r"\$HOME", r#""\"#]),
             (r"a\ b\'c", vec!["a b'c"]),
