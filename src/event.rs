@@ -1,11 +1,11 @@
 //! The one vocabulary shared by executor, journal and reporters: facts worth keeping.
 
 use crate::{
-    backend::{Failure, Outputs},
+    known::{InstanceRecord, Taken},
     model::Deployment,
-    plan::{Parameters, Stage, TaskId, Workflow},
+    seam::{Failure, Outputs},
     secrets::Secrets,
-    state::{InstanceRecord, Taken},
+    stage::{Parameters, Stage, TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -107,14 +107,15 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event without the secrets that are known. Only what an engine said can hold any.
+    /// The event without the secrets that are known. Only what a system said can hold any;
+    /// properties that are `untrusted` repeat what it was told.
     #[must_use]
-    pub fn scrubbed(self, secrets: &Secrets) -> Self {
+    pub fn scrubbed(self, secrets: &Secrets, untrusted: &[&str]) -> Self {
         // What may hold a secret that is not known cannot be blotted out: it is left out whole.
         let is_hidden = secrets.is_incomplete() || secrets.is_elusive();
         let outputs_of = |outputs: Outputs| {
             if is_hidden {
-                outputs.without_hearsay()
+                outputs.without(untrusted)
             } else {
                 outputs
             }

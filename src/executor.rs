@@ -4,15 +4,18 @@
 //! no lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
 
 use crate::{
-    backend::{Backend, Call, Failure, Outputs, Progress, Step, look},
+    backend::{Backend, look},
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
+    known::Taken,
     model::Retry,
-    plan::{self, Known, Parameters, Stage, TaskId, Workflow, restore},
+    plan::{self, Known, restore},
     preflight::{self, Lack},
+    record::{Around, Record},
     report::Reporter,
+    seam::{Call, Failure, Outputs, Progress, Step},
     secrets::Secrets,
-    state::{Around, Record, Taken},
+    stage::{Parameters, Stage, TaskId, Workflow},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
@@ -225,7 +228,7 @@ impl<'a, B: Backend> Executor<'a, B> {
             };
             let step = planned
                 .step
-                .bind_engine(&around)
+                .bind_target(&around)
                 .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
             let done = Box::pin(self.backend.settle(&call, since))
@@ -526,18 +529,11 @@ impl<'a, B: Backend> Executor<'a, B> {
         let lost = self.record.is_lost(task).then(|| self.record.since(task));
         self.emit(Event::TaskStarted { task, attempt })?;
         match bound {
-            Ok(Step::Nothing) => self.emit(Event::TaskSucceeded {
+            Ok(step) if step.is_nothing() => self.emit(Event::TaskSucceeded {
                 task,
                 outputs: Outputs::default(),
             }),
-            Ok(Step::Refused { why }) => {
-                let failure = Failure {
-                    place: Some(planned.place),
-                    ..Failure::fatal(why)
-                };
-                self.fail(task, failure, running)
-            }
-            Ok(step) => {
+            Ok(step) if step.refusal().is_none() => {
                 running.busy += 1;
                 let limit = limit(&planned, attempt, running);
                 running.begun.insert(task, Instant::now());
@@ -546,10 +542,14 @@ impl<'a, B: Backend> Executor<'a, B> {
                     .push(self.ask(task, step, lost, limit, running));
                 Ok(())
             }
-            Err(message) => {
+            refused => {
+                let why = refused.map_or_else(
+                    |message| message,
+                    |step| step.refusal().unwrap_or_default().to_owned(),
+                );
                 let failure = Failure {
                     place: Some(planned.place),
-                    ..Failure::fatal(message)
+                    ..Failure::fatal(why)
                 };
                 self.fail(task, failure, running)
             }
@@ -743,7 +743,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the executor breaks the rules of its own state, which is a bug.
     pub fn emit(&mut self, event: Event) -> Result<(), JournalError> {
-        let entry = Entry::now(event.scrubbed(self.secrets));
+        let entry = Entry::now(event.scrubbed(self.secrets, self.backend.untrusted()));
         self.record
             .apply(&entry)
             .expect("the executor follows its own state");
@@ -788,7 +788,7 @@ impl Limit {
 
 /// All steps of one try of an operation share its time; waiting for other instances in between is
 /// no part of it.
-fn limit(planned: &crate::plan::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
+fn limit(planned: &crate::stage::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
     let seconds = planned.retry.timeout?;
     let whole = Duration::try_from_secs_f64(seconds).ok()?;
     let left = running

@@ -8,7 +8,7 @@
 
 use crate::{
     event::{Entry, Event, now},
-    state::{IllegalEvent, Record},
+    record::{IllegalEvent, Record},
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
@@ -958,7 +958,7 @@ impl Journal for Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Outcome, plan::Workflow};
+    use crate::{event::Outcome, stage::Workflow};
 
     fn entries(executions: usize) -> Vec<Entry> {
         let started = |n| Event::ExecutionStarted {
@@ -966,7 +966,7 @@ mod tests {
             workflow: Workflow::Install,
             of: None,
             rolls_back: false,
-            takes_back: crate::state::Taken::default(),
+            takes_back: crate::known::Taken::default(),
             parameters: Box::default(),
         };
         let both = |n| {

@@ -27,9 +27,12 @@ mod digest;
 pub mod event;
 pub mod executor;
 pub mod journal;
+pub mod known;
 pub mod preflight;
+pub mod record;
+pub mod seam;
 pub mod secrets;
-pub mod state;
+pub mod stage;
 
 pub mod cli;
 pub mod graph;

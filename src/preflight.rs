@@ -2,10 +2,11 @@
 //! continue loses it.
 
 use crate::{
-    backend::{Need, Step},
+    backend,
     model::{Deployment, function::withheld_digests},
-    plan::{Stage, Task, TaskId},
+    seam::{Need, Step},
     secrets::Secrets,
+    stage::{Stage, Task, TaskId},
 };
 use std::{collections::BTreeSet, fs, io, path::Path};
 
@@ -28,13 +29,23 @@ pub fn lacks(stage: &Stage, deployment: Option<&Deployment>, secrets: &Secrets) 
     let mut all = Vec::new();
     for task in stage.ids() {
         let Task { instance, step, .. } = stage.task(task);
-        for need in step.needs() {
+        for need in needs(step) {
             if seen.insert((instance, need.clone())) {
                 all.extend(lack(task, &need, deployment, secrets));
             }
         }
     }
     all
+}
+
+/// What a step needs that no system has.
+fn needs(step: &Step) -> Vec<Need> {
+    let secrets = step.secrets().into_iter().map(Need::Secret);
+    let withheld = step.withheld().into_iter().map(Need::Withheld);
+    secrets
+        .chain(withheld)
+        .chain(backend::files(step))
+        .collect()
 }
 
 fn lack(
@@ -100,7 +111,7 @@ pub fn refusal(stage: &Stage, lacks: &[Lack]) -> Stage {
     for lack in lacks {
         let why = format!("{}; nothing was begun", lack.why);
         refused.push(Task {
-            step: Step::Refused { why },
+            step: Step::refused(why),
             needs: Vec::new(),
             enters: None,
             leaves: None,

@@ -2,14 +2,17 @@
 
 mod container;
 
-use super::{
-    Backend, Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, Places,
-    ProgressSink, Step, docker,
+use super::{Backend, Places, docker};
+use crate::{
+    model::{Deployment, Planned},
+    seam::{
+        Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, ProgressSink,
+        Step, Traits,
+    },
 };
-use crate::model::{Deployment, Planned};
 use container::Made;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{cell::RefCell, collections::HashMap, fmt};
 
 /// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of
@@ -23,6 +26,21 @@ pub struct Operation {
     pub name: String,
     /// Its inputs.
     pub inputs: JsonMap<String, Json>,
+}
+
+impl Operation {
+    /// The step that carries it out.
+    pub(super) fn step(&self) -> Step {
+        Step {
+            plugin: PLUGIN.to_owned(),
+            traits: Traits {
+                title: self.to_string(),
+                ..Traits::default()
+            },
+            payload: json!(self),
+            ..Step::default()
+        }
+    }
 }
 
 impl fmt::Display for Operation {
@@ -221,9 +239,10 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
 
 impl Backend for Simulated {
     async fn perform(&self, call: &Call, _progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let Step::Docker(step) = &call.step else {
+        if call.step.plugin != docker::ID {
             return Ok(Outputs::default());
-        };
+        }
+        let (step, action) = (&call.step, docker::Action::of(&call.step)?);
         let n = self.requests.borrow().len();
         self.requests
             .borrow_mut()
@@ -232,7 +251,7 @@ impl Backend for Simulated {
         let is_refused = self.is_refused(call, &step.to_string());
         match self.fate_of(n) {
             _ if is_refused => Err(Failure::fatal("refused")),
-            Fate::Done => self.carry_out(call, &step.action),
+            Fate::Done => self.carry_out(call, &action),
             Fate::Refused => Err(Failure::fatal("refused")),
             Fate::RefusedOnce => Err(Failure {
                 recoverable: true,
@@ -240,22 +259,23 @@ impl Backend for Simulated {
             }),
             Fate::CutBefore => Err(cut()),
             Fate::CutAfter => {
-                self.carry_out(call, &step.action).ok();
+                self.carry_out(call, &action).ok();
                 Err(cut())
             }
             Fate::LostBefore => std::future::pending().await,
             Fate::LostAfter => {
-                self.carry_out(call, &step.action).ok();
+                self.carry_out(call, &action).ok();
                 std::future::pending().await
             }
         }
     }
 
     async fn settle(&self, call: &Call, _since: u64) -> Result<Option<Outputs>, Failure> {
-        let Step::Docker(step) = &call.step else {
+        if call.step.plugin != docker::ID {
             return Ok(Some(Outputs::default()));
-        };
-        Ok(self.look(call, &step.action))
+        }
+        let action = docker::Action::of(&call.step)?;
+        Ok(self.look(call, &action))
     }
 
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {

@@ -5,7 +5,7 @@ use super::{
     args::{Cli, Shell},
     error::{CliError, Kind},
 };
-use crate::{journal::StateDir, state::Record};
+use crate::{journal::StateDir, record::Record};
 use clap::CommandFactory as _;
 use clap_complete::{
     CompletionCandidate,

@@ -5,7 +5,7 @@ use super::{
     complain,
     error::{CliError, Kind},
 };
-use crate::{model::Deployment, plan::Stage};
+use crate::{model::Deployment, stage::Stage};
 use std::io::{IsTerminal as _, Write as _};
 
 /// Asks on a terminal. Off a terminal there is nobody to ask: what is dangerous needs `--yes`
@@ -64,7 +64,7 @@ pub(crate) fn protected_nodes(
     let deleted = stage
         .tasks()
         .iter()
-        .filter(|task| task.step.deletes())
+        .filter(|task| task.step.traits.deletes)
         .map(|task| task.node.clone());
     let mut nodes: Vec<String> = deleted.filter(is_protected).collect();
     nodes.sort_unstable();

@@ -1,10 +1,11 @@
 //! Everything that can go wrong with a command, and the exit code of each.
 
 use crate::{
-    backend::{Failure, docker::ConnectError},
+    backend::docker::ConnectError,
     diagnostic::{self, Diagnostics},
     journal::JournalError,
     printable::printable,
+    seam::Failure,
     syntax::Sources,
 };
 use serde_json::{Value as Json, json};

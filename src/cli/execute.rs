@@ -13,12 +13,14 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Observed, Touch, places},
+    backend::places,
     diagnostic::{Diagnostics, nearest},
     event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
-    plan::{self, Known, Parameters, Selection, Stage, Task, Workflow, operation, restore},
-    state::Record,
+    plan::{self, Known, operation, restore},
+    record::Record,
+    seam::{Effect, Observed},
+    stage::{Parameters, Selection, Stage, Task, Workflow, parameter_names},
     syntax::Sources,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -52,7 +54,7 @@ impl Order<'_> {
             }
             let parameters = match declared {
                 Some(declared) => {
-                    with_defaults(name, declared, parameters, &plan::parameter_names(workflow))?
+                    with_defaults(name, declared, parameters, &parameter_names(workflow))?
                 }
                 None => parameters,
             };
@@ -181,7 +183,7 @@ impl Order<'_> {
             record,
             observed: &Observed::default(),
         };
-        let deletes = stage.tasks().iter().any(|task| task.step.deletes());
+        let deletes = stage.tasks().iter().any(|task| task.step.traits.deletes);
         let words =
             super::plan::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
         let Some(words) = words else { return Ok(()) };
@@ -562,7 +564,7 @@ fn workflow(
 /// Something that does not exist, with those that do.
 /// Labels do not tell what an object is made from.
 fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), CliError> {
-    let makes = |task: &Task| matches!(task.step.touch(), Touch::Creates | Touch::Replaces);
+    let makes = |task: &Task| matches!(task.step.effect(), Effect::Creates | Effect::Replaces);
     let Some(task) = stage
         .tasks()
         .iter()

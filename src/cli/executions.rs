@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     event::{self, Entry, Event},
-    plan::Workflow,
+    record::{Execution, Record},
     report::{self, JsonLines, Junit, Plain, Reporter as _, table::fitted},
-    state::{Execution, Record},
+    stage::Workflow,
 };
 use serde_json::{Value as Json, json};
 

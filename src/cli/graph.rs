@@ -8,11 +8,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{self, Observed},
+    backend,
     graph::{Arrow, Graph, Mood, Vertex, dot, mermaid, svg},
-    model::{Blueprint, Deployment, inputs::Missing},
-    plan::InstanceState,
-    state::Record,
+    model::{Blueprint, Deployment, InstanceState, inputs::Missing},
+    record::Record,
+    seam::Observed,
 };
 use serde_json::json;
 use std::{collections::HashMap, fs};

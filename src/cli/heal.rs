@@ -13,13 +13,12 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{
-        EngineRef,
-        docker::{Engines, Happening, What},
-    },
+    backend::docker::{Engines, Happening, What},
     event::{now, timestamp},
-    plan::{Known, Parameters, Selection, Workflow, heal},
-    state::Record,
+    plan::{Known, heal},
+    record::Record,
+    seam::Target,
+    stage::{Parameters, Selection, Workflow},
 };
 use futures_util::{StreamExt as _, stream::BoxStream, stream::LocalBoxStream};
 use serde_json::json;
@@ -200,7 +199,7 @@ impl Watch<'_> {
         engines: &Engines,
     ) -> Result<LocalBoxStream<'static, Happening>, CliError> {
         let record = self.workspace.record(self.name)?;
-        let mut seen: Vec<EngineRef> = Vec::new();
+        let mut seen: Vec<Target> = Vec::new();
         let mut all: Vec<BoxStream<'static, Happening>> = Vec::new();
         for target in targets(self.workspace, &record, self.instances)? {
             if !seen.contains(&target.engine) {

@@ -16,16 +16,16 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Backend as _, Object, Observed, Step, docker, outlives_deployment, places},
+    backend::{Backend as _, docker, outlives_deployment, places},
     diagnostic::Diagnostics,
     digest::keyed,
     event::{Entry, Event},
     model::{Deployment, Difference, Instance, inputs::Missing},
-    plan::{
-        self, Known, Parameters, Proposal, Reading, Stage, Task, TaskId, Unsupported, Workflow,
-    },
+    plan::{self, Known, Proposal, Reading, Unsupported},
     printable::printable,
-    state::Record,
+    record::Record,
+    seam::{Object, Observed},
+    stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
@@ -525,12 +525,7 @@ impl Wish {
 
     /// A missing tarball is found before anything is written.
     fn check_files(&self, proposal: &Proposal, global: &Global) -> Result<(), CliError> {
-        if !proposal
-            .stage
-            .tasks()
-            .iter()
-            .any(|task| task.step.is_about_image())
-        {
+        if !proposal.stage.tasks().iter().any(|task| task.step.brings()) {
             return Ok(());
         }
         let mut d = Diagnostics::default();
@@ -652,9 +647,9 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Res
 
 /// What is known to be refused is refused before anything is begun.
 fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
-    let line = |task: &Task| match &task.step {
-        Step::Refused { why } => Some(format!("{}: {why}\n  --> {}\n", task.instance, task.place)),
-        _ => None,
+    let line = |task: &Task| {
+        let why = task.step.refusal()?;
+        Some(format!("{}: {why}\n  --> {}\n", task.instance, task.place))
     };
     let lines: Vec<String> = stage.tasks().iter().filter_map(line).collect();
     if lines.is_empty() {

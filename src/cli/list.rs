@@ -1,7 +1,7 @@
 //! `dockctl list`.
 
 use super::{Outcome, args::Global, complain, error::CliError, recover, workspace::Workspace};
-use crate::{event, plan::InstanceState, report::table::fitted, state::Record};
+use crate::{event, model::InstanceState, record::Record, report::table::fitted};
 use serde_json::{Value as Json, json};
 
 /// Lists deployments; those that are taken down, and those that only labels tell of, only if asked

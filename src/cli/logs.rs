@@ -6,7 +6,7 @@ use super::{
     complain,
     error::CliError,
     print,
-    target::{Target, engine, require, targets},
+    target::{Running, engine, require, targets},
     workspace::Workspace,
 };
 use crate::{backend::docker::Excerpt, secrets::Secrets};
@@ -66,7 +66,7 @@ fn since(text: &str) -> Result<i32, CliError> {
 async fn show(
     workspace: &Workspace<'_>,
     name: &str,
-    targets: &[Target],
+    targets: &[Running],
     excerpt: Excerpt,
     bare: bool,
 ) -> Result<Outcome, CliError> {

@@ -35,7 +35,7 @@ mod unlock;
 mod validate;
 mod workspace;
 
-use crate::plan::{Parameters, Workflow};
+use crate::stage::{Parameters, Workflow};
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use error::{CliError, Kind};

@@ -8,13 +8,14 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{self, Observed},
+    backend,
     model::{
         Deployment,
         function::{self, Surroundings},
     },
+    record::{Around, Record},
+    seam::Observed,
     secrets::{HIDDEN, Secrets},
-    state::{Around, Record},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 

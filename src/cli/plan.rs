@@ -11,16 +11,17 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Object, Observed},
     model::Difference,
     plan::{
-        Known, Parameters, Proposal, Stage, Task, Workflow,
-        effect::{Effect, Prospect, in_words, prospects},
+        Known, Proposal,
+        effect::{PlannedEffect, Prospect, in_words, prospects},
         restore,
     },
     printable::printable,
+    record::Record,
     report::count,
-    state::Record,
+    seam::{Object, Observed},
+    stage::{Parameters, Stage, Task, Workflow},
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -223,7 +224,7 @@ impl Preview {
     fn touched(&self) -> impl Iterator<Item = &Prospect> {
         self.prospects
             .iter()
-            .filter(|prospect| prospect.effect != Effect::None)
+            .filter(|prospect| prospect.effect != PlannedEffect::None)
     }
 
     fn to_text(&self, steps: bool) -> String {
@@ -290,7 +291,7 @@ impl Preview {
         let idle = self
             .prospects
             .iter()
-            .filter(|prospect| prospect.effect == Effect::None)
+            .filter(|prospect| prospect.effect == PlannedEffect::None)
             .count();
         let words = in_words(&self.prospects);
         let words = if words.is_empty() {
@@ -461,7 +462,7 @@ fn prospect_text(prospect: &Prospect) -> String {
             .iter()
             .map(|why| format!("      no rollback: {why}\n")),
     );
-    if matches!(effect, Effect::Recreate | Effect::Remove) && !used_by.is_empty() {
+    if matches!(effect, PlannedEffect::Recreate | PlannedEffect::Remove) && !used_by.is_empty() {
         text += &format!("      used by {}\n", named(used_by));
     }
     text
@@ -515,8 +516,8 @@ fn steps(stage: &Stage) -> Vec<Json> {
 /// Names that are wanted for a new container and taken by one that is not ours.
 fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
     let foreign = |task: &&Task| {
-        task.step
-            .created_name()
+        let creates = task.step.traits.creates.as_deref();
+        creates
             .and_then(|name| observed.named(&task.instance, name))
             .is_some_and(|object| object.owner.is_none())
     };
@@ -524,7 +525,7 @@ fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
         .tasks()
         .iter()
         .filter(foreign)
-        .filter_map(|task| task.step.created_name().map(str::to_owned))
+        .filter_map(|task| task.step.traits.creates.clone())
         .collect()
 }
 
@@ -532,7 +533,7 @@ fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
 pub(crate) fn told(known: &Known<'_>, stage: &Stage) -> String {
     prospects(known, stage)
         .iter()
-        .filter(|prospect| prospect.effect != Effect::None)
+        .filter(|prospect| prospect.effect != PlannedEffect::None)
         .map(prospect_text)
         .collect()
 }
@@ -541,7 +542,12 @@ pub(crate) fn told(known: &Known<'_>, stage: &Stage) -> String {
 pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
     let touched: Vec<Prospect> = prospects(known, stage)
         .into_iter()
-        .filter(|it| !matches!(it.effect, Effect::None | Effect::Create | Effect::Adopt))
+        .filter(|it| {
+            !matches!(
+                it.effect,
+                PlannedEffect::None | PlannedEffect::Create | PlannedEffect::Adopt
+            )
+        })
         .collect();
     let words = in_words(&touched);
     (!words.is_empty()).then_some(words)

@@ -2,10 +2,10 @@
 
 use super::error::{CliError, Kind};
 use crate::{
-    backend::Observed,
     digest::plain,
     model::{Deployment, Instance},
-    plan::{Parameters, Stage, Workflow},
+    seam::Observed,
+    stage::{Parameters, Stage, Workflow},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};

@@ -18,8 +18,8 @@ use crate::{
     journal::Holder,
     model::{Deployment, Instance},
     printable::printable,
+    record::Record,
     report::count,
-    state::Record,
 };
 use serde_json::json;
 

@@ -13,8 +13,9 @@ use crate::{
     backend::{docker::give_up_volumes, places},
     event,
     model::Deployment,
-    plan::{self, Known, Proposal, Workflow, install, rollback, uninstall},
-    state::{Execution, Record},
+    plan::{self, Known, Proposal, install, rollback, uninstall},
+    record::{Execution, Record},
+    stage::Workflow,
 };
 use serde_json::json;
 
@@ -137,7 +138,7 @@ fn propose(
     last: &Execution,
     mut deployment: Deployment,
     record: &Record,
-    observed: &crate::backend::Observed,
+    observed: &crate::seam::Observed,
     removed: &[String],
 ) -> (Proposal, String) {
     match last.workflow {

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     event::{self, Why},
-    plan::{InstanceState, Workflow},
+    model::InstanceState,
+    record::{Execution, Record, TaskState},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
-    state::{Execution, Record, TaskState},
+    stage::Workflow,
 };
 use indexmap::IndexSet;
 use serde_json::{Value as Json, json};

@@ -9,20 +9,23 @@ use super::{
 };
 use crate::{
     backend::{
-        Observed, Places,
+        Places,
         docker::{Engines, Guard, GuardHolder, Told, Unguarded},
     },
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Replan, Run, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
+    model::InstanceState,
     plan::{
-        InstanceState, Known, Parameters, Selection, Stage, Task, Workflow,
+        Known,
         install::{self, Scope},
         rollback, scale,
     },
     preflight::Lack,
+    record::Record,
     report::Reporter,
-    state::Record,
+    seam::Observed,
+    stage::{Parameters, Selection, Stage, Task, Workflow},
 };
 use serde_json::json;
 use std::{collections::BTreeSet, fs::File, time::Duration};

@@ -9,16 +9,20 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::{Claim, Engines, Recovered, Told},
-    backend::{self, Drift, Object, ObjectKind, ObjectState, Observed},
+    backend::{
+        self,
+        docker::{Claim, Engines, Recovered, Told},
+    },
     event::{self, now, timestamp},
-    model::{Definition, Deployment, Instance},
-    plan::{InstanceState, Workflow},
+    known::InstanceRecord,
+    model::{Definition, Deployment, Instance, InstanceState},
+    record::{Execution, Record},
     report::{
         count,
         table::{fitted, table},
     },
-    state::{Execution, InstanceRecord, Record},
+    seam::{Drift, Object, ObjectKind, ObjectState, Observed},
+    stage::Workflow,
 };
 use console::truncate_str;
 use serde_json::{Value as Json, json};

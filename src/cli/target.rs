@@ -7,18 +7,18 @@ use super::{
 };
 use crate::{
     backend::{
-        EngineRef,
         docker::{Engine, Engines},
         places,
     },
-    state::Record,
+    record::Record,
+    seam::Target,
 };
 
 /// The container of an instance.
-pub(crate) struct Target {
+pub(crate) struct Running {
     pub instance: String,
     pub container: String,
-    pub engine: EngineRef,
+    pub engine: Target,
 }
 
 /// The containers of the instances that are named, or of all. Nodes without one have none.
@@ -26,7 +26,7 @@ pub(crate) fn targets(
     workspace: &Workspace<'_>,
     record: &Record,
     names: &[String],
-) -> Result<Vec<Target>, CliError> {
+) -> Result<Vec<Running>, CliError> {
     let selection = named(names, record)?;
     let Some(deployment) = &record.deployment else {
         return Ok(Vec::new());
@@ -43,7 +43,7 @@ pub(crate) fn targets(
             .get(&instance.id)
             .map(|place| place.engine.clone())
             .unwrap_or_default();
-        Some(Target {
+        Some(Running {
             instance: instance.id.clone(),
             container,
             engine,
@@ -53,7 +53,7 @@ pub(crate) fn targets(
         .instances
         .iter()
         .filter(|instance| selection.has(deployment, instance));
-    let found: Vec<Target> = chosen.filter_map(target).collect();
+    let found: Vec<Running> = chosen.filter_map(target).collect();
     if found.is_empty() {
         return Err(CliError::new(
             Kind::Failed,
@@ -70,7 +70,7 @@ pub(crate) fn targets(
 /// Says so if a container is not there any more.
 pub(crate) async fn require(
     engine: &Engine,
-    target: &Target,
+    target: &Running,
     deployment: &str,
 ) -> Result<(), CliError> {
     if engine.has_container(&target.container).await? {
@@ -87,7 +87,7 @@ pub(crate) async fn require(
 /// The engine that a container is on.
 pub(crate) async fn engine(
     engines: &Engines,
-    target: &Target,
+    target: &Running,
 ) -> Result<std::rc::Rc<crate::backend::docker::Engine>, CliError> {
     Ok(engines.get(&target.engine).await?)
 }

@@ -13,16 +13,17 @@ use super::{
 };
 use crate::{
     backend::{
-        EngineRef, ObjectKind,
         docker::{Claim, Engines, Recovered, give_up_volumes, kind, known_ids},
         places,
     },
     event::Event,
     model::{Definition, Deployment},
-    plan::{Parameters, Workflow, uninstall as workflow},
+    plan::uninstall as workflow,
     printable::printable,
+    record::Record,
     report::count,
-    state::Record,
+    seam::{ObjectKind, Target},
+    stage::{Parameters, Workflow},
 };
 use serde_json::json;
 
@@ -125,9 +126,7 @@ async fn beside(
     // Labels are read on the default engine, which a deployment need not use.
     if !is_asked
         && !places.is_empty()
-        && places
-            .values()
-            .all(|place| place.engine != EngineRef::Default)
+        && places.values().all(|place| place.engine != Target::Default)
     {
         return Ok(None);
     }

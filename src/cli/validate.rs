@@ -7,12 +7,12 @@ use super::{
     color, complain,
     error::{CliError, Kind},
 };
-use crate::report::count;
 use crate::{
     backend,
     diagnostic::{self, Code, Diagnostics, Severity},
     model::inputs::Missing,
     plan,
+    report::count,
 };
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};

@@ -9,14 +9,15 @@ use super::{
 };
 use crate::{
     backend::{
-        self, Observed,
+        self,
         docker::{Author, AuthorName, Engines, Host, Told, broken_config},
     },
     diagnostic::Diagnostics,
     journal::StateDir,
     model::{Deployment, inputs::Given, sensitive},
+    record::Record,
+    seam::Observed,
     secrets::{SHORTEST, Secrets},
-    state::Record,
     syntax::Sources,
 };
 use serde_json::Value as Json;

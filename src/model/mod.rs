@@ -11,6 +11,7 @@ mod groups;
 mod implementation;
 pub mod inputs;
 mod instances;
+mod lifecycle;
 mod loose;
 mod modification;
 pub mod normal;
@@ -28,6 +29,7 @@ pub use deployment::{
 };
 pub use function::evaluate;
 pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
+pub use lifecycle::{End, InstanceState, Side};
 pub use loose::{Link, LooseEnd, links};
 pub use modification::{Modification, Touched, Wanted, modify};
 pub use notes::Notes;

@@ -1,25 +1,20 @@
 //! Which instances hold on to an object that is replaced: by an address, an id or a link.
 
-use super::{Known, Stage, order::Order};
-use crate::{backend::Declares, state::Record};
+use super::{Known, order::Order};
+use crate::{record::Record, stage::Stage};
 use std::collections::{BTreeSet, HashMap};
 
 /// Notes at every task that creates an object which instances hold on to its predecessor. Once the
 /// task is done they are out of date, until they are replaced themselves. The note is in the
 /// journal, because the run may not get that far.
 pub(super) fn note(known: &Known<'_>, stage: &mut Stage) {
-    if !known.record.is_installed()
-        || !stage
-            .tasks()
-            .iter()
-            .any(|task| task.step.declares() == Some(Declares::Anew))
-    {
+    if !known.record.is_installed() || !stage.tasks().iter().any(|task| task.step.declares_anew()) {
         return;
     }
     let holders = holders(known, &made_before(known.record, stage));
     for id in stage.ids() {
         let task = stage.task_mut(id);
-        if task.step.declares() == Some(Declares::Anew) {
+        if task.step.declares_anew() {
             task.outdates = holders
                 .get(task.instance.as_str())
                 .into_iter()
@@ -36,7 +31,7 @@ fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
     let made = stage
         .tasks()
         .iter()
-        .filter(|task| task.step.declares() == Some(Declares::Anew))
+        .filter(|task| task.step.declares_anew())
         .map(|task| &task.instance);
     made.filter(|id| !record.state(id).is_gone())
         .cloned()

@@ -1,10 +1,12 @@
 //! Plans images before the stops that need them, so that a failed pull or build leaves everything
 //! running.
 
-use super::{Known, Proposal, TaskId, chain::Chain, order::Order};
+use super::{Known, Proposal, chain::Chain, order::Order};
 use crate::{
-    backend::{self, Step},
+    backend,
     model::{Definition, Instance},
+    seam::{Purpose, Step},
+    stage::TaskId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -75,11 +77,17 @@ fn steps(
     let Some(planned) = node.operations.get(CREATE) else {
         return Vec::new();
     };
-    let steps =
-        backend::lower(known.deployment, instance, node, CREATE, planned).unwrap_or_default();
+    let steps = backend::lower(
+        known.deployment,
+        instance,
+        node,
+        (CREATE, planned),
+        &Purpose::Ordinary,
+    )
+    .unwrap_or_default();
     steps
         .into_iter()
-        .filter(|step| step.brings() && !step.reads_attributes())
+        .filter(|step| step.prepares() && !step.reads_attributes())
         .map(|step| (step, planned.retry))
         .collect()
 }

@@ -1,15 +1,17 @@
 //! The tasks of one instance, one after another.
 
-use super::{
-    End,
-    InstanceState::{self, Starting, Stopped},
-    Known, Proposal, Side, Task, TaskId, Unsupported, uninstall,
-    update::Replacing,
-};
+use super::{Known, Proposal, Unsupported, uninstall, update::Replacing};
 use crate::{
-    backend::{self, Observed, Step, Touch},
-    model::{Definition, Instance, Link, Place, Planned, Retry, links},
-    state::{DoneStep, Record},
+    backend,
+    known::DoneStep,
+    model::{
+        Definition, End, Instance,
+        InstanceState::{self, Starting, Stopped},
+        Link, Place, Planned, Retry, Side, links,
+    },
+    record::Record,
+    seam::{Effect, Observed, Purpose, Step},
+    stage::{Task, TaskId},
 };
 
 /// A lifecycle operation and the states it leads through.
@@ -37,6 +39,8 @@ pub(super) struct Chain<'a> {
     pub ignores_failure: bool,
     /// What is made takes the place of something.
     pub replacing: Option<Replacing<'a>>,
+    /// Why operations are run.
+    pub purpose: Purpose<'a>,
 }
 
 /// Steps of an instance that the journal says are done, and that still stand.
@@ -76,6 +80,7 @@ impl<'a> Chain<'a> {
             last: None,
             ignores_failure: false,
             replacing: None,
+            purpose: Purpose::Ordinary,
         }
     }
 
@@ -85,12 +90,16 @@ impl<'a> Chain<'a> {
             let Some(operation) = self.node.operations.get(phase.operation) else {
                 continue;
             };
+            let purpose = match self.replacing {
+                Some(_) => Purpose::Successor,
+                None => self.purpose,
+            };
             match backend::lower(
                 self.known.deployment,
                 self.instance,
                 self.node,
-                phase.operation,
-                operation,
+                (phase.operation, operation),
+                &purpose,
             ) {
                 Some(steps) => self.operation(phase, operation, steps),
                 None => self.unsupported(phase.operation, operation),
@@ -113,8 +122,8 @@ impl<'a> Chain<'a> {
         let steps: Vec<Step> = steps.into_iter().filter(|step| !is_done(step)).collect();
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
-            if let (true, Some(successor)) = (self.replacing.is_some(), step.successor()) {
-                self.take_place(name, successor, operation);
+            if self.replacing.is_some() && step.traits.makes_successor {
+                self.take_place(name, step, operation);
                 continue;
             }
             let id = self.push(name, step, operation.retry, Some(&operation.place));
@@ -153,16 +162,13 @@ impl<'a> Chain<'a> {
     /// found: it makes way.
     fn stop_old(&mut self, former: &'a Definition) {
         let node = std::mem::replace(&mut self.node, former);
+        let purpose = std::mem::replace(&mut self.purpose, Purpose::Halt);
         let first = self.proposal.stage.tasks().len();
         uninstall::stop(self);
-        let stage = &mut self.proposal.stage;
-        for id in (first..stage.tasks().len()).map(TaskId) {
-            let step = std::mem::replace(&mut stage.task_mut(id).step, Step::Nothing);
-            stage.task_mut(id).step = step.halting();
-        }
-        let is_stopped = stage.tasks()[first..]
+        self.purpose = purpose;
+        let is_stopped = self.proposal.stage.tasks()[first..]
             .iter()
-            .any(|task| task.step.touch() == Touch::Stops);
+            .any(|task| task.step.effect() == Effect::Stops);
         if !is_stopped {
             let id = self.push(
                 "stop",
@@ -212,7 +218,7 @@ impl<'a> Chain<'a> {
             let Some(operation) = link.tie.operations.get(&full) else {
                 continue;
             };
-            let Some(steps) = backend::lower_tie(&full, operation) else {
+            let Some(steps) = backend::lower_relationship(&full, operation) else {
                 self.unsupported(&full, operation);
                 continue;
             };
@@ -260,7 +266,7 @@ impl<'a> Chain<'a> {
     }
 
     fn nothing(&mut self, operation: &str) -> TaskId {
-        self.push(operation, Step::Nothing, Retry::default(), None)
+        self.push(operation, Step::nothing(), Retry::default(), None)
     }
 
     pub(super) fn push(
@@ -296,7 +302,9 @@ impl<'a> Chain<'a> {
     /// operation, else the node. What stands in a bundled catalog is nothing that the person wrote.
     fn place(&self, step: &Step, asked_at: Option<&Place>) -> Place {
         let property = step
-            .property()
+            .traits
+            .property
+            .as_ref()
             .and_then(|name| self.node.property_places.get(name));
         let written = |place: &&Place| place.file == self.node.place.file;
         property

@@ -1,9 +1,11 @@
 //! What a stage comes to for each instance, in words that people compare.
 
-use super::{InstanceState, Known, Stage, Task, TaskId};
+use super::Known;
 use crate::{
-    backend::{self, Drift, Step, Touch},
-    model::{Definition, Difference, Instance},
+    backend,
+    model::{Definition, Difference, Instance, InstanceState},
+    seam::{Drift, Effect},
+    stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
 use std::{
@@ -14,7 +16,7 @@ use std::{
 /// What happens to an instance. What comes later outweighs what comes before.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Effect {
+pub enum PlannedEffect {
     /// Nothing.
     #[default]
     None,
@@ -38,7 +40,7 @@ pub enum Effect {
     Recreate,
 }
 
-impl Effect {
+impl PlannedEffect {
     /// The sign that goes before it in a list.
     #[must_use]
     pub fn sign(self) -> char {
@@ -53,7 +55,7 @@ impl Effect {
     }
 }
 
-impl fmt::Display for Effect {
+impl fmt::Display for PlannedEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::None => "nothing",
@@ -78,7 +80,7 @@ pub struct Prospect {
     /// Its node.
     pub node: String,
     /// What happens.
-    pub effect: Effect,
+    pub effect: PlannedEffect,
     /// Why.
     pub because: String,
     /// What changed in the definition since the instance was made.
@@ -190,10 +192,9 @@ fn prospect(
 
 /// Why something happens, or is refused.
 fn because(stage: &Stage, tasks: &[TaskId]) -> String {
-    let refused = tasks.iter().find_map(|task| match &stage.task(*task).step {
-        Step::Refused { why } => Some(why.clone()),
-        _ => None,
-    });
+    let refused = tasks
+        .iter()
+        .find_map(|task| stage.task(*task).step.refusal().map(str::to_owned));
     refused
         .or_else(|| Some(stage.task(*tasks.first()?).cause.clone()))
         .unwrap_or_default()
@@ -207,14 +208,14 @@ fn no_rollback(
     (instance, node): (&Instance, &Definition),
     tasks: &[TaskId],
 ) -> Option<String> {
-    let has = |touch: Touch| {
+    let has = |touch: Effect| {
         tasks
             .iter()
-            .any(|task| stage.task(*task).step.touch() == touch)
+            .any(|task| stage.task(*task).step.effect() == touch)
     };
     let former = known.record.made_from(instance, node);
-    let is_lost = has(Touch::Replaces)
-        && has(Touch::Stops)
+    let is_lost = has(Effect::Replaces)
+        && has(Effect::Stops)
         && backend::is_removed_when_stopped(known.deployment, instance, former);
     let shared =
         backend::both_need(known.deployment, instance, former, node).filter(|_| is_lost)?;
@@ -223,38 +224,38 @@ fn no_rollback(
     ))
 }
 
-fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> Effect {
-    let touches: Vec<Touch> = tasks
+fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
+    let touches: Vec<Effect> = tasks
         .iter()
-        .map(|task| stage.task(*task).step.touch())
+        .map(|task| stage.task(*task).step.effect())
         .collect();
-    let has = |touch: Touch| touches.contains(&touch);
+    let has = |touch: Effect| touches.contains(&touch);
     match () {
-        () if has(Touch::Replaces) || (has(Touch::Removes) && has(Touch::Creates)) => {
-            Effect::Recreate
+        () if has(Effect::Replaces) || (has(Effect::Removes) && has(Effect::Creates)) => {
+            PlannedEffect::Recreate
         }
-        () if has(Touch::Removes) => Effect::Remove,
-        () if has(Touch::Creates) => Effect::Create,
-        () if has(Touch::Adopts) => Effect::Adopt,
-        () if has(Touch::Refuses) => Effect::Refused,
-        () if has(Touch::Adjusts) => Effect::Update,
-        () if has(Touch::Starts) => Effect::Start,
-        () if has(Touch::Stops) => Effect::Stop,
-        () if tasks.is_empty() => Effect::None,
-        () if tasks.iter().all(|id| is_only_known(known, stage.task(*id))) => Effect::None,
+        () if has(Effect::Removes) => PlannedEffect::Remove,
+        () if has(Effect::Creates) => PlannedEffect::Create,
+        () if has(Effect::Adopts) => PlannedEffect::Adopt,
+        () if has(Effect::Refuses) => PlannedEffect::Refused,
+        () if has(Effect::Adjusts) => PlannedEffect::Update,
+        () if has(Effect::Starts) => PlannedEffect::Start,
+        () if has(Effect::Stops) => PlannedEffect::Stop,
+        () if tasks.is_empty() => PlannedEffect::None,
+        () if tasks.iter().all(|id| is_only_known(known, stage.task(*id))) => PlannedEffect::None,
         () => by_state(stage, tasks),
     }
 }
 
 /// Whether nothing happens but that something is remembered of what works.
 fn is_only_known(known: &Known<'_>, task: &Task) -> bool {
-    task.step == Step::Nothing
+    task.step.is_nothing()
         && task.leaves == Some(InstanceState::Started)
         && known.record.state(&task.instance) == InstanceState::Started
 }
 
 /// Where no engine is asked, the state tells.
-fn by_state(stage: &Stage, tasks: &[TaskId]) -> Effect {
+fn by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
     let ends: Vec<_> = tasks
         .iter()
         .filter_map(|task| stage.task(*task).leaves)
@@ -262,10 +263,10 @@ fn by_state(stage: &Stage, tasks: &[TaskId]) -> Effect {
     let is_taken_down = ends.iter().any(|state| state.is_gone());
     let is_made = ends.contains(&InstanceState::Started);
     match (is_taken_down, is_made) {
-        (true, true) => Effect::Recreate,
-        (true, false) => Effect::Remove,
-        (false, true) => Effect::Create,
-        (false, false) => Effect::Run,
+        (true, true) => PlannedEffect::Recreate,
+        (true, false) => PlannedEffect::Remove,
+        (false, true) => PlannedEffect::Create,
+        (false, false) => PlannedEffect::Run,
     }
 }
 
@@ -274,7 +275,7 @@ fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
     let needs = tasks
         .iter()
         .map(|task| stage.task(*task))
-        .filter(|task| !task.step.is_about_image())
+        .filter(|task| !task.step.brings())
         .flat_map(|task| &task.needs);
     let names = needs
         .map(|need| stage.task(*need).instance.clone())
@@ -289,7 +290,7 @@ fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
 
 /// How many instances have each effect.
 #[must_use]
-pub fn tally(prospects: &[Prospect]) -> BTreeMap<Effect, usize> {
+pub fn tally(prospects: &[Prospect]) -> BTreeMap<PlannedEffect, usize> {
     let mut all = BTreeMap::new();
     for prospect in prospects {
         *all.entry(prospect.effect).or_default() += 1;
@@ -302,9 +303,9 @@ pub fn tally(prospects: &[Prospect]) -> BTreeMap<Effect, usize> {
 pub fn in_words(prospects: &[Prospect]) -> String {
     let parts = tally(prospects)
         .into_iter()
-        .filter(|(effect, _)| *effect != Effect::None);
+        .filter(|(effect, _)| *effect != PlannedEffect::None);
     let words = |(effect, number)| {
-        if effect == Effect::Refused {
+        if effect == PlannedEffect::Refused {
             format!("{number} refused")
         } else {
             format!("{number} to {effect}")

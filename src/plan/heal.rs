@@ -5,7 +5,7 @@
 //! are made anew if they have none; then those whose `heal` failed.
 
 use super::{
-    InstanceState, Known, Parameters, Proposal, Selection, Stage,
+    Known, Proposal,
     chain::{Chain, Phase},
     install,
     operation::check_status,
@@ -13,8 +13,10 @@ use super::{
     reinstall,
 };
 use crate::{
-    backend::{self, Standing, Step},
-    model::{Instance, Retry},
+    backend,
+    model::{Instance, InstanceState, Retry},
+    seam::{Standing, Step},
+    stage::{Parameters, Selection, Stage},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -396,7 +398,7 @@ impl<'a> Heal<'a> {
             let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
             let why = "it cannot be healed but by making it anew, and allow_reinstall is false"
                 .to_owned();
-            chain.push("heal", Step::Refused { why }, Retry::default(), None);
+            chain.push("heal", Step::refused(why), Retry::default(), None);
         }
         proposal.stage
     }

@@ -1,11 +1,7 @@
 //! `install`: what is missing is created, what stands still is started, what matches is kept.
 
 use super::{
-    InstanceState::{
-        self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started, Starting,
-        Uninitialized,
-    },
-    Known, Proposal, Selection, TaskId, bring,
+    Known, Proposal, bring,
     chain::{Chain, Phase, done_of},
     neighbours::{Beside, join, tell},
     order::Order,
@@ -13,9 +9,18 @@ use super::{
     update::{self, Outages, Replacing, Rolling},
 };
 use crate::{
-    backend::{self, Change, Observed, Standing, Step},
-    model::{Definition, Deployment, Instance, Retry},
-    state::Record,
+    backend,
+    model::{
+        Definition, Deployment, Instance,
+        InstanceState::{
+            self, Configured, Configuring, Created, Creating, Deleted, Initializing, Started,
+            Starting, Uninitialized,
+        },
+        Retry,
+    },
+    record::Record,
+    seam::{Change, Observed, Standing, Step},
+    stage::{CLEAN, Selection, TaskId},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -246,7 +251,7 @@ impl<'a> Planner<'a, '_> {
         if is_left
             && chain
                 .last
-                .is_none_or(|last| chain.proposal.stage.task(last).operation != update::CLEAN)
+                .is_none_or(|last| chain.proposal.stage.task(last).operation != CLEAN)
         {
             update::prove(&mut chain);
         }
@@ -371,7 +376,13 @@ impl<'a> Planner<'a, '_> {
     fn bring_image_early(&mut self, first: TaskId) {
         let next = TaskId(first.0 + 1);
         let task = self.proposal.stage.task_mut(first);
-        let Some(key) = task.step.image_key().filter(|_| !task.step.is_late()) else {
+        let Some(key) = task
+            .step
+            .traits
+            .shared
+            .clone()
+            .filter(|_| !task.step.is_late())
+        else {
             return;
         };
         let waited_for = std::mem::take(&mut task.needs);
@@ -431,7 +442,7 @@ fn apply(
         Change::Replace | Change::Remake => remake(chain, order),
         Change::Refused(why) => drop(chain.push(
             "update",
-            Step::Refused { why },
+            Step::refused(why),
             Retry::default(),
             Some(&node.place),
         )),

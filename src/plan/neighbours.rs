@@ -1,8 +1,11 @@
 //! Instances that stay as they are while others come and go beside them: only their relationships
 //! to those are told.
 
-use super::{Known, Proposal, TaskId, chain::Chain};
-use crate::model::{Instance, Link, LooseEnd, links};
+use super::{Known, Proposal, chain::Chain};
+use crate::{
+    model::{Instance, Link, LooseEnd, links},
+    stage::TaskId,
+};
 use std::collections::{HashMap, HashSet};
 
 /// What happens beside instances that stay.

@@ -2,8 +2,7 @@
 //! `check_status`, `check_drift`.
 
 use super::{
-    InstanceState::{self, Started, Starting, Stopped, Stopping},
-    Known, Parameters, Proposal, TaskId, Workflow,
+    Known, Proposal,
     bring::{self, Brought},
     chain::{Chain, Phase, done_of},
     install,
@@ -11,8 +10,14 @@ use super::{
     restore,
 };
 use crate::{
-    backend::{self, Step},
-    model::{Definition, Deployment, Instance, Planned, Retry},
+    backend,
+    model::{
+        Definition, Deployment, Instance,
+        InstanceState::{self, Started, Starting, Stopped, Stopping},
+        Planned, Retry,
+    },
+    seam::{Purpose, Step},
+    stage::{Parameters, TaskId, Workflow},
 };
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -151,7 +156,7 @@ fn look(
     for (instance, node) in chosen
         .filter(|(_, node)| backend::has_object(node) && !node.operations.contains_key(operation))
     {
-        let step = wrong(known, instance, node).map_or(Step::Nothing, |why| Step::Refused { why });
+        let step = wrong(known, instance, node).map_or_else(Step::nothing, Step::refused);
         Chain::new(*known, (instance, node), "it is asked for", proposal).push(
             name,
             step,
@@ -387,22 +392,20 @@ impl One<'_> {
             return chain.last;
         }
         let (enters, leaves) = self.states();
-        let steps = backend::lower(deployment, instance, node, self.operation, &planned);
-        let halted = |step: Step| {
-            if self.parameters.is_recorded {
-                step.halting()
-            } else {
-                step
-            }
+        let purpose = if self.parameters.is_recorded {
+            Purpose::Halt
+        } else {
+            Purpose::Ordinary
         };
+        let operation = (self.operation, &planned);
+        let steps = backend::lower(deployment, instance, node, operation, &purpose);
         match steps {
             Some(steps) => {
                 // What ran was made with all that start adds.
                 let object = backend::object_of(node, instance, observed);
                 let steps = steps
                     .into_iter()
-                    .filter(|step| !step.is_done_by_running(object))
-                    .map(halted)
+                    .filter(|step| !backend::is_done_by_running(step, object))
                     .collect();
                 chain.operation(
                     &Phase {

@@ -1,8 +1,7 @@
 //! `reinstall`: taken down, then installed anew, in one stage.
 
 use super::{
-    InstanceState::{Started, Uninitialized},
-    Known, Proposal, TaskId,
+    Known, Proposal,
     bring::{self, Brought},
     chain::Chain,
     install,
@@ -10,7 +9,14 @@ use super::{
     order::Order,
     uninstall::Taking,
 };
-use crate::{backend::Step, model::Instance};
+use crate::{
+    model::{
+        Instance,
+        InstanceState::{Started, Uninitialized},
+    },
+    seam::{Material, Purpose, Step},
+    stage::TaskId,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Plans taking down all that are chosen and exist, then installing all that are chosen.
@@ -53,6 +59,7 @@ pub(super) fn append(
         cause,
         ignores_failure,
         brought: &brought,
+        purpose: Purpose::Ordinary,
     }
     .plan(&[], proposal);
     keep_images(first, proposal);
@@ -163,8 +170,8 @@ fn ends(
 pub(super) fn keep_images(first: usize, proposal: &mut Proposal) {
     for id in (first..proposal.stage.tasks().len()).map(TaskId) {
         let task = proposal.stage.task_mut(id);
-        if task.step.removes_image() {
-            task.step = Step::Nothing;
+        if task.step.traits.material == Some(Material::Removes) {
+            task.step = Step::nothing();
         }
     }
 }

@@ -10,8 +10,7 @@
 //! cannot, the next run restores before anything else.
 
 use super::{
-    InstanceState::{Started, Starting, Stopping, Uninitialized},
-    Known, Parameters, Proposal, Restoring, Stage, TaskId, Workflow, bonds,
+    Known, Proposal, bonds,
     chain::Chain,
     install,
     order::Order,
@@ -20,13 +19,16 @@ use super::{
 use crate::{
     backend,
     event::Outcome,
-    model::{Definition, Instance, Retry},
-    state::{InstanceRecord, Record},
+    known::InstanceRecord,
+    model::{
+        Definition, Instance,
+        InstanceState::{Started, Starting, Stopping, Uninitialized},
+        Retry,
+    },
+    record::Record,
+    stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId, Workflow},
 };
 use std::collections::{HashMap, HashSet};
-
-/// The operation that gives an old object its place back.
-pub(crate) const PUT_BACK: &str = "put_back";
 
 /// Returns true if an instance is between two objects, and nothing has shown yet that the new one
 /// works.

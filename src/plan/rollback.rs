@@ -1,17 +1,20 @@
 //! `rollback`: what an install created before it failed is taken down again.
 
 use super::{
-    InstanceState::{Configured, Configuring, Creating, Starting, Uninitialized},
-    Known, Proposal, Selection, TaskId,
+    Known, Proposal,
     bring::Brought,
     chain::Chain,
     order::Order,
     uninstall::{self, Taking},
 };
 use crate::{
-    backend::Observed,
-    model::{Deployment, Instance},
-    state::Record,
+    model::{
+        Deployment, Instance,
+        InstanceState::{Configured, Configuring, Creating, Starting, Uninitialized},
+    },
+    record::Record,
+    seam::{Observed, Purpose},
+    stage::Selection,
 };
 
 /// Plans taking back what an execution created. What was there before it stays as it is now.
@@ -37,15 +40,11 @@ pub fn next(
         cause,
         ignores_failure: false,
         brought: &Brought::new(),
+        purpose: Purpose::TakeBack {
+            made_by: &taken.executions,
+        },
     }
     .plan(&[], &mut proposal);
-    for id in 0..proposal.stage.tasks().len() {
-        proposal
-            .stage
-            .task_mut(TaskId(id))
-            .step
-            .take_back(&taken.executions);
-    }
     proposal
 }
 

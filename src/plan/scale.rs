@@ -1,15 +1,17 @@
 //! `scale`: instances are added or removed; those that have relationships to them are told.
 
 use super::{
-    InstanceState, Known, Parameters, Proposal, Selection, Stage,
+    Known, Proposal,
     bring::Brought,
     install::{self, Scope},
     uninstall::Taking,
 };
 use crate::{
     event::Outcome,
-    model::{Deployment, Instance},
-    state::Record,
+    model::{Deployment, Instance, InstanceState},
+    record::Record,
+    seam::Purpose,
+    stage::{Parameters, Selection, Stage},
 };
 
 /// Plans it; the deployment has the instances that are added already, and still those that go.
@@ -94,6 +96,7 @@ fn take_down(known: &Known<'_>, ids: &[String], cause: &str, ignores_failure: bo
         cause,
         ignores_failure,
         brought: &Brought::new(),
+        purpose: Purpose::Ordinary,
     }
     .plan(&[], &mut proposal);
     proposal

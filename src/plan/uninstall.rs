@@ -1,17 +1,21 @@
 //! `uninstall`: everything is taken down, in the reverse order of `install`.
 
 use super::{
-    InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
-    Known, Proposal, Selection, TaskId,
+    Known, Proposal,
     bring::Brought,
     chain::{Chain, Phase, done_of},
     neighbours::{Beside, sever, tell},
     order::Order,
 };
 use crate::{
-    backend::{self, Observed},
-    model::{Definition, Deployment, Instance},
-    state::Record,
+    backend,
+    model::{
+        Definition, Deployment, Instance,
+        InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
+    },
+    record::Record,
+    seam::{Observed, Purpose},
+    stage::{Selection, TaskId},
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -89,6 +93,7 @@ pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Pr
         cause: "uninstall",
         ignores_failure,
         brought: &Brought::new(),
+        purpose: Purpose::Ordinary,
     }
     .plan(&first, &mut proposal);
     proposal
@@ -121,6 +126,7 @@ pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<Task
         cause,
         ignores_failure: false,
         brought: &brought,
+        purpose: Purpose::Ordinary,
     };
     ends.extend(taking.plan(&ends, proposal));
     ends
@@ -135,6 +141,8 @@ pub(super) struct Taking<'a> {
     pub ignores_failure: bool,
     /// What must have been brought before an instance is stopped.
     pub brought: &'a Brought,
+    /// Why operations are run.
+    pub purpose: Purpose<'a>,
 }
 
 impl Taking<'_> {
@@ -213,6 +221,7 @@ impl Taking<'_> {
         let state = record.state(&instance.id);
         let mut chain = Chain::new(self.known, (instance, node), self.cause, proposal);
         chain.ignores_failure = self.ignores_failure;
+        chain.purpose = self.purpose;
         chain.after = after;
         chain.done = if state.is_down() {
             done_of(instance, node, record, observed)

@@ -5,14 +5,18 @@
 //! what was to be replaced goes on as it was.
 
 use super::{
-    InstanceState::{self, Started},
-    Known, Parameters, Proposal, TaskId,
+    Known, Proposal,
     chain::Chain,
     install::{self, Scope},
 };
 use crate::{
     backend,
-    model::{Definition, Retry},
+    model::{
+        Definition,
+        InstanceState::{self, Started},
+        Retry,
+    },
+    stage::{CLEAN, Parameters, TaskId},
 };
 use std::collections::HashMap;
 
@@ -50,9 +54,6 @@ pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
         },
     )
 }
-
-/// The operation that removes what was replaced.
-pub(super) const CLEAN: &str = "clean";
 
 /// Who of a node is out of service, and until when.
 #[derive(Default)]

@@ -2,10 +2,10 @@
 
 use super::Reporter;
 use crate::{
-    backend::Progress,
     event::{Entry, Event, timestamp},
-    plan::TaskId,
-    state::Record,
+    record::Record,
+    seam::Progress,
+    stage::TaskId,
 };
 use serde_json::{Value as Json, json};
 use std::io::Write;

@@ -4,8 +4,8 @@
 use super::lines::failure;
 use crate::{
     event::{Entry, Event, timestamp},
-    plan::TaskId,
-    state::{FailedTask, Record},
+    record::{FailedTask, Record},
+    stage::TaskId,
 };
 use indexmap::IndexMap;
 

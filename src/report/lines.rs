@@ -1,10 +1,10 @@
 //! Events in words.
 
 use crate::{
-    backend::{Failure, Settling},
     event::{Event, Outcome, Why},
-    plan::{Task, TaskId, Workflow},
-    state::{FailedTask, Record},
+    record::{FailedTask, Record},
+    seam::{Failure, Settling},
+    stage::{Task, TaskId, Workflow},
 };
 
 /// An event as one line; none for events that mean nothing to a reader.
@@ -73,7 +73,9 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
             label(of(task)),
             of(task).step
         ),
-        Event::TaskInterrupted { task } if of(task).step.settling() == Settling::AtLeastOnce => {
+        Event::TaskInterrupted { task }
+            if of(task).step.traits.settling == Settling::AtLeastOnce =>
+        {
             format!(
                 "{} given up; nothing shows whether it was done, so it runs again: {}",
                 label(of(task)),

@@ -17,7 +17,7 @@ pub use lines::{failure, outcome};
 pub use plain::Plain;
 pub use progress::Live;
 
-use crate::{backend::Progress, event::Entry, plan::TaskId, state::Record};
+use crate::{event::Entry, record::Record, seam::Progress, stage::TaskId};
 
 /// A number and what it counts: `1 step`, `2 steps`.
 #[must_use]

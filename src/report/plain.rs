@@ -3,7 +3,7 @@
 use super::{Reporter, lines::line};
 use crate::{
     event::{Entry, timestamp},
-    state::Record,
+    record::Record,
 };
 use std::io::Write;
 

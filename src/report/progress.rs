@@ -3,10 +3,10 @@
 
 use super::{Reporter, lines::line};
 use crate::{
-    backend::Progress,
     event::{Entry, Event},
-    plan::TaskId,
-    state::{Record, TaskState},
+    record::{Record, TaskState},
+    seam::Progress,
+    stage::TaskId,
 };
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::{

@@ -2,7 +2,7 @@
 
 use dockctl::{
     backend::{
-        self, Backend as _, Call, ObjectState, Observed, Places,
+        self, Backend as _, Places,
         simulated::{Fate, Simulated},
     },
     catalog,
@@ -10,14 +10,13 @@ use dockctl::{
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
-    model::{self, Deployment, Origin, inputs},
-    plan::{
-        self, InstanceState, Known, Parameters, Proposal, TaskId, Workflow, install, rollback,
-        uninstall,
-    },
+    model::{self, Deployment, InstanceState, Origin, inputs},
+    plan::{self, Known, Proposal, install, rollback, uninstall},
+    record::{Record, TaskState},
     report::Quiet,
+    seam::{Call, ObjectState, Observed},
     secrets::Secrets,
-    state::{Record, TaskState},
+    stage::{Parameters, TaskId, Workflow},
     syntax::Sources,
 };
 use indexmap::IndexMap;
@@ -452,7 +451,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
     }
 }
 
-pub(crate) fn call(instance: String, node: String, step: dockctl::backend::Step) -> Call {
+pub(crate) fn call(instance: String, node: String, step: dockctl::seam::Step) -> Call {
     Call {
         deployment: "test".into(),
         deployment_id: String::new(),

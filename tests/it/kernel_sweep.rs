@@ -5,17 +5,19 @@
 use crate::kernel::{call, deployment, diamond, replay, with_runtime};
 use dockctl::{
     backend::{
-        Backend, Call, Failure, ObjectState, Observed, Outputs, Places, ProgressSink,
+        Backend, Places,
         simulated::{Change, Fate, Simulated},
     },
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::Deployment,
-    plan::{Parameters, Stage, TaskId, Workflow, install, uninstall},
+    plan::{install, uninstall},
+    record::{Record, TaskState},
     report::Quiet,
+    seam::{Call, Failure, ObjectState, Observed, Outputs, ProgressSink},
     secrets::Secrets,
-    state::{Record, TaskState},
+    stage::{Parameters, Stage, TaskId, Workflow},
 };
 use proptest::prelude::*;
 use std::{collections::HashSet, time::Duration};
@@ -182,7 +184,7 @@ impl<'a> Life<'a> {
 fn without_order(stage: &Stage) -> Stage {
     let mut free = Stage::default();
     for task in stage.tasks() {
-        free.push(dockctl::plan::Task {
+        free.push(dockctl::stage::Task {
             needs: Vec::new(),
             ..task.clone()
         });
@@ -209,7 +211,7 @@ fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String>
         if let Event::TaskSucceeded { task, .. } = &entry.event {
             let task = record.stage().task(*task);
             // Whether an image is there is looked at each time.
-            if !task.step.is_about_image() {
+            if !task.step.brings() {
                 done.insert((task.instance.clone(), task.step.to_string()));
             }
         }
@@ -267,7 +269,7 @@ fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(
         .running()
         .map_or(Workflow::Install, |execution| execution.workflow);
     let task = record.stage().task(task);
-    if task.step.is_about_image() {
+    if task.step.brings() {
         return Ok(());
     }
     let (mine, others) = (
@@ -283,7 +285,7 @@ fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(
             .collect(),
     };
     let is_ready = |id: &str| match workflow {
-        Workflow::Install => record.state(id) == dockctl::plan::InstanceState::Started,
+        Workflow::Install => record.state(id) == dockctl::model::InstanceState::Started,
         _ => record.state(id).is_gone(),
     };
     match before.iter().find(|id| !is_ready(id)) {

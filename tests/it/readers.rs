@@ -7,7 +7,8 @@ use crate::{
 };
 use dockctl::{
     event::Outcome,
-    plan::{Parameters, Selection, Workflow, unordered},
+    plan::unordered,
+    stage::{Parameters, Selection, Workflow},
 };
 
 const READS: &str = "command: sleep 1, environment: {A: {get_attribute: [a, container_id]}}";

@@ -4,16 +4,18 @@
 use crate::kernel::{replay, with_runtime, written};
 use dockctl::{
     backend::{
-        self, Backend, Call, Failure, ObjectState, Observed, Outputs, Places, ProgressSink,
+        self, Backend, Places,
         simulated::{Fate, Simulated},
     },
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Run, Signals},
     model::Deployment,
-    plan::{self, Known, Parameters, Stage, Workflow},
+    plan::{self, Known},
+    record::Record,
     report::Quiet,
+    seam::{Call, Failure, ObjectState, Observed, Outputs, ProgressSink},
     secrets::Secrets,
-    state::Record,
+    stage::{Parameters, Stage, Workflow},
 };
 use proptest::prelude::*;
 use std::time::Duration;

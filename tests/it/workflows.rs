@@ -7,17 +7,19 @@
 
 use crate::kernel::{deployed_after, with_runtime};
 use dockctl::{
-    backend::{Backend, Call, Failure, Observed, Outputs, Places, ProgressSink, Step},
+    backend::{Backend, Places, simulated::Operation},
     catalog,
     diagnostic::Diagnostics,
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
-    model::{self, Deployment},
-    plan::{self, End, InstanceState, Known, Parameters, Workflow},
+    model::{self, Deployment, End, InstanceState},
+    plan::{self, Known},
+    record::Record,
     report::Quiet,
+    seam::{Call, Failure, Observed, Outputs, ProgressSink},
     secrets::Secrets,
-    state::Record,
+    stage::{Parameters, Workflow},
     syntax::Sources,
 };
 use serde_json::{Value as Json, json};
@@ -42,9 +44,10 @@ struct Traced {
 
 impl Backend for Traced {
     async fn perform(&self, call: &Call, _: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let Step::Simulated(operation) = &call.step else {
+        if call.step.plugin != "dockctl-simulated" {
             return Ok(Outputs::default());
-        };
+        }
+        let operation: Operation = serde_json::from_value(call.step.payload.clone()).unwrap();
         let name = operation
             .name
             .rsplit('/')

@@ -7,8 +7,8 @@ use super::{
     params::{argument_of, is_empty},
 };
 use crate::{
-    backend::{Failure, ObjectKind},
     model::function::is_call,
+    seam::{Failure, ObjectKind},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 

@@ -4,7 +4,7 @@ use super::{
     connect::{Piece, failure},
     engine::Engine,
 };
-use crate::backend::Failure;
+use crate::seam::Failure;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 use std::{

@@ -8,9 +8,9 @@ use super::{
     params::Fault,
 };
 use crate::{
-    backend::{Call, Failure, Need, Outputs, Progress, ProgressSink},
     model::function::holds_call,
     printable::shortened,
+    seam::{Call, Failure, Need, Outputs, Progress, ProgressSink},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};

@@ -1,6 +1,6 @@
 //! A container as the engine describes it.
 
-use crate::{backend::ObjectState, printable::shortened};
+use crate::{printable::shortened, seam::ObjectState};
 use serde_json::{Map as JsonMap, Value as Json};
 
 /// Longest word of a health check that is told, in characters.

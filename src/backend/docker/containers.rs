@@ -12,8 +12,8 @@ use super::{
     wait_for,
 };
 use crate::{
-    backend::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs},
     printable::printable,
+    seam::{Call, Exit, Failure, ObjectKind, ObjectState, Outputs},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};

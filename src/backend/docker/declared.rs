@@ -7,11 +7,11 @@ use super::{
     step::{Attachment, Creation, Dialect},
 };
 use crate::{
-    backend::{EngineRef, ObjectKind},
     model::{
         Definition, Deployment, Instance, Planned, Tie,
         function::{holds_call, is_call},
     },
+    seam::{ObjectKind, Target},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::collections::HashMap;
@@ -39,17 +39,30 @@ fn is_given(value: &Json) -> bool {
 }
 
 /// The engine that an operation names with its `daemon_client`.
-pub(super) fn client_of(operation: &Planned) -> Option<EngineRef> {
+pub(super) fn client_of(operation: &Planned) -> Option<Target> {
     let client = operation.inputs.get("daemon_client")?;
     client
         .as_object()
         .filter(|client| !client.is_empty())
-        .map(|_| EngineRef::Client(client.clone()))
+        .map(|client| at(client.clone().into()))
+}
+
+/// The engine that arguments of docker-py's client name.
+fn at(client: Json) -> Target {
+    let shown = match &client["base_url"] {
+        Json::Null => "the default engine",
+        Json::String(address) => address,
+        _ => "an engine known after install",
+    };
+    Target::At {
+        shown: shown.to_owned(),
+        arguments: client,
+    }
 }
 
 /// The engine that a node's object is on: the one that it is created on. Where only another
 /// operation names one, it is that: the original would have looked there.
-pub(super) fn engine(node: &Definition) -> EngineRef {
+pub(super) fn engine(node: &Definition) -> Target {
     let named = |name: &str| client_of(node.operations.get(&format!("{LIFECYCLE}.{name}"))?);
     let of_operations = ["create", "start", "stop", "delete"]
         .into_iter()
@@ -60,7 +73,7 @@ pub(super) fn engine(node: &Definition) -> EngineRef {
 }
 
 /// `client_config` of the plugin 2.x: host and port, else a socket, else the default engine.
-fn client_config(config: &Json) -> Option<EngineRef> {
+fn client_config(config: &Json) -> Option<Target> {
     let [host, port, socket] =
         ["docker_host", "docker_rest_port", "docker_sock_file"].map(|name| &config[name]);
     let address = match (is_given(host) && is_given(port), is_given(socket)) {
@@ -80,14 +93,14 @@ fn client_config(config: &Json) -> Option<EngineRef> {
     let address = plain
         .collect::<Option<String>>()
         .map_or(address, Json::from);
-    Some(EngineRef::Client(json!({ "base_url": address })))
+    Some(at(json!({ "base_url": address })))
 }
 
 /// The engine that the objects of an instance are on; none if it has no objects.
 pub(in crate::backend) fn engine_of(
     deployment: &Deployment,
     instance: &Instance,
-) -> Option<EngineRef> {
+) -> Option<Target> {
     deployment
         .node(instance)
         .filter(|node| kind(node).is_some())

@@ -2,14 +2,14 @@
 //! compared: its digest is in a label.
 
 use super::{
-    Action, Step,
+    Action,
     container::Container,
     declared::{creation, declaration, engine, wanted_name},
     replace::{ADJUSTABLE, add_swap},
 };
 use crate::{
-    backend::{Drift, Step as AnyStep},
     model::{Deployment, function::holds_call},
+    seam::Drift,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -22,12 +22,7 @@ pub(super) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
         return Vec::new();
     };
     let creation = creation(deployment, instance, node);
-    let step = |action: Action| {
-        AnyStep::Docker(Step {
-            engine: engine(node),
-            action,
-        })
-    };
+    let step = |action: Action| action.at(engine(node));
     let mut all = Vec::new();
     if let Some(name) = wanted_name(deployment, instance)
         .filter(|name| *name != super::replace::lasting_name(&found.name()))

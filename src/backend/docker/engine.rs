@@ -16,11 +16,10 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    backend::{
-        Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, Places, ProgressSink,
-    },
+    backend::Places,
     digest::keyed,
     model::{Deployment, Instance},
+    seam::{Call, Failure, Object, ObjectKind, ObjectState, Outputs, Owner, ProgressSink},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map as JsonMap, Value as Json, json};

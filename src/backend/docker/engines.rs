@@ -2,15 +2,14 @@
 
 use super::{
     Action, Author, ConnectError, Engine, Guard, GuardHolder, Host, Unguarded, engine::TakenOver,
+    step::ID,
 };
 use crate::{
-    backend::{
-        Backend, Call, EngineRef, Failure, Object, Observed, Outputs, Places, ProgressSink, Step,
-        docker,
-    },
-    model::{Deployment, function::holds_call},
-    plan::{Stage, TaskId},
-    state::Record,
+    backend::{Backend, Places},
+    model::Deployment,
+    record::Record,
+    seam::{Call, Failure, Object, Observed, Outputs, ProgressSink, Target},
+    stage::{Stage, TaskId},
 };
 use std::{
     cell::RefCell,
@@ -65,7 +64,7 @@ impl Engines {
     ///
     /// If it does not answer.
     pub async fn default_engine(&self) -> Result<Rc<Engine>, ConnectError> {
-        self.get(&EngineRef::Default).await
+        self.get(&Target::Default).await
     }
 
     /// Whether a connection to an engine was lost since this was last asked: it may have been
@@ -96,11 +95,11 @@ impl Engines {
     ) -> Result<Guard, Unguarded> {
         let refused = |error: ConnectError| Unguarded::Refused(unreachable(&error));
         let mut hosts: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
-        for engine in places.values().map(|place| &place.engine).chain(
-            [&EngineRef::Default]
-                .into_iter()
-                .filter(|_| places.is_empty()),
-        ) {
+        for engine in places
+            .values()
+            .map(|place| &place.engine)
+            .chain([&Target::Default].into_iter().filter(|_| places.is_empty()))
+        {
             let name = self.host(engine).map_err(refused)?.address;
             hosts.insert(name, self.get(engine).await.map_err(refused)?);
         }
@@ -109,7 +108,7 @@ impl Engines {
 
     /// Whether an engine takes a new connection. One that is being shut down does not, though it
     /// goes on telling those that listen already how it ends its containers.
-    pub(crate) async fn accepts(&self, engine: &EngineRef) -> bool {
+    pub(crate) async fn accepts(&self, engine: &Target) -> bool {
         match self.host(engine) {
             Ok(host) => Engine::connect(&host, &self.author, &self.taken_over)
                 .await
@@ -119,7 +118,7 @@ impl Engines {
     }
 
     /// Connects, unless that was done. Two that ask at once share one connection.
-    pub(crate) async fn get(&self, engine: &EngineRef) -> Result<Rc<Engine>, ConnectError> {
+    pub(crate) async fn get(&self, engine: &Target) -> Result<Rc<Engine>, ConnectError> {
         let host = self.host(engine)?;
         let place = self
             .open
@@ -137,10 +136,10 @@ impl Engines {
         connected.cloned()
     }
 
-    fn host(&self, engine: &EngineRef) -> Result<Host, ConnectError> {
+    fn host(&self, engine: &Target) -> Result<Host, ConnectError> {
         match engine {
-            EngineRef::Default => Ok(self.default.clone()),
-            EngineRef::Client(client) => Host::of_client(client, &self.default),
+            Target::Default => Ok(self.default.clone()),
+            Target::At { arguments, .. } => Host::of_client(arguments, &self.default),
         }
     }
 
@@ -155,25 +154,21 @@ impl Engines {
 
 impl Backend for Engines {
     async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let Step::Docker(step) = &call.step else {
-            return Ok(Outputs::default());
-        };
+        let action = Action::of(&call.step)?;
         let engine = self
-            .get(&step.engine)
+            .get(&call.step.target)
             .await
             .map_err(|error| unreachable(&error))?;
-        engine.perform(&step.action, call, progress).await
+        engine.perform(&action, call, progress).await
     }
 
     async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
-        let Step::Docker(step) = &call.step else {
-            return Ok(Some(Outputs::default()));
-        };
+        let action = Action::of(&call.step)?;
         let engine = self
-            .get(&step.engine)
+            .get(&call.step.target)
             .await
             .map_err(|error| unreachable(&error))?;
-        engine.settle(&step.action, call, since).await
+        engine.settle(&action, call, since).await
     }
 
     /// Engines that are known only later are asked then.
@@ -181,23 +176,20 @@ impl Backend for Engines {
         let mut all = Vec::new();
         for id in stage.ids() {
             let step = &stage.task(id).step;
-            let Step::Docker(docker::Step {
-                engine,
-                action: Action::Create(creation) | Action::CreateSuccessor(creation),
-            }) = step
+            if step.plugin != ID || step.target.is_late() {
+                continue;
+            }
+            let (Action::Create(creation) | Action::CreateSuccessor(creation)) = Action::of(step)?
             else {
                 continue;
             };
-            if step.is_late() && matches!(engine, EngineRef::Client(client) if holds_call(client)) {
-                continue;
-            }
             let engine = self
-                .get(engine)
+                .get(&step.target)
                 .await
                 .map_err(|error| unreachable(&error))?;
             all.extend(
                 engine
-                    .too_old_for(creation)
+                    .too_old_for(&creation)
                     .into_iter()
                     .map(|message| (id, message)),
             );
@@ -207,7 +199,7 @@ impl Backend for Engines {
 
     async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
-        let mut engines: BTreeMap<String, &EngineRef> = BTreeMap::new();
+        let mut engines: BTreeMap<String, &Target> = BTreeMap::new();
         for (instance, place) in places {
             let engine = &place.engine;
             let name = self.name(&self.host(engine).map_err(|error| unreachable(&error))?);

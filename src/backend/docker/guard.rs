@@ -11,9 +11,9 @@ use super::{
     images::in_path,
 };
 use crate::{
-    backend::{Failure, ObjectKind},
     event::now,
     journal::Holder,
+    seam::{Failure, ObjectKind},
 };
 use backon::Retryable as _;
 use serde::{Deserialize, Serialize};

@@ -7,9 +7,12 @@ use super::{
     },
     operation::Operation,
     recover::record,
-    step::{Action, Making, Step},
+    step::{Action, Making},
 };
-use crate::model::{Definition, Deployment, Instance, Planned, function::holds_call};
+use crate::{
+    model::{Definition, Deployment, Instance, Planned, function::holds_call},
+    seam::{Purpose, Step},
+};
 use serde_json::Value as Json;
 use std::path::Path;
 
@@ -20,6 +23,7 @@ pub(in crate::backend) fn lower(
     node: &Definition,
     name: &str,
     operation: &Planned,
+    purpose: &Purpose<'_>,
 ) -> Option<Vec<Step>> {
     let lowering = Lowering {
         deployment,
@@ -34,15 +38,24 @@ pub(in crate::backend) fn lower(
         lowering.own(operation, name.starts_with(LIFECYCLE))?
     };
     let engine = client_of(lowering.planned).unwrap_or_else(|| engine(node));
-    Some(
-        actions
-            .into_iter()
-            .map(|action| Step {
-                engine: engine.clone(),
-                action,
-            })
-            .collect(),
-    )
+    let actions = actions.into_iter().map(|action| serving(action, purpose));
+    Some(actions.map(|action| action.at(engine.clone())).collect())
+}
+
+/// The action as its purpose wants it.
+fn serving(action: Action, purpose: &Purpose<'_>) -> Action {
+    match (purpose, action) {
+        (Purpose::Successor, Action::Create(creation)) => Action::CreateSuccessor(creation),
+        // What was adopted is stopped, not put back as it was found: it makes way, or rests.
+        (Purpose::Halt, Action::Restore { params }) => Action::Stop { params },
+        (Purpose::TakeBack { made_by }, Action::RemoveVolume { keep, .. }) => {
+            Action::RemoveVolume {
+                keep,
+                made_by: Some(made_by.to_vec()),
+            }
+        }
+        (_, action) => action,
+    }
 }
 
 struct Lowering<'a> {

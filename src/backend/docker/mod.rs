@@ -1,7 +1,7 @@
 //! Containers, images, networks and volumes on Docker engines: the operations of the original
 //! docker plugin, and dockctl's own.
 //!
-//! Pure here: which operation ([`Operation`]) becomes which steps ([`Step`]), what objects are
+//! Pure here: which operation ([`Operation`]) becomes which actions ([`Action`]), what objects are
 //! called and what goes into them, what the standing of each is. [`Engine`] carries steps out on
 //! one engine, [`Engines`] on all.
 
@@ -48,7 +48,8 @@ use operation::is_started;
 pub use operation::{Operation, kind, provides};
 pub use ownership::{Author, AuthorName};
 pub use recover::{Claim, Recovered, Told};
-pub use step::{Action, Attachment, Creation, Dialect, Making, Step};
+pub(in crate::backend) use step::ID;
+pub use step::{Action, Attachment, Creation, Dialect, Making};
 
 pub(super) use compare::judge;
 pub(super) use declared::declaration as declaration_of;
@@ -61,18 +62,19 @@ pub(super) use replace::{
     swap,
 };
 
-use super::{Object, ObjectKind, ObjectState, Observed, Standing};
 use crate::{
-    model::{Definition, Deployment, Instance},
-    plan::{InstanceState, Stage, Task},
-    state::{InstanceRecord, Record},
+    known::InstanceRecord,
+    model::{Definition, Deployment, Instance, InstanceState},
+    record::Record,
+    seam::{Object, ObjectKind, ObjectState, Observed, Standing},
+    stage::{Stage, Task},
 };
 use declared::{ExpectedExit, declaration, expected_exit, wanted_name};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
-pub(super) const HEARSAY: [&str; 4] = [
+pub(crate) const HEARSAY: [&str; 4] = [
     "container_info",
     "container_args",
     "run_result",
@@ -240,13 +242,7 @@ pub fn wanted(deployment: &Deployment, instance: &Instance) -> Option<String> {
 /// Nodes whose volumes a stage was to remove.
 #[must_use]
 pub fn removed_volumes(stage: &Stage) -> Vec<String> {
-    let removes = |task: &&Task| match &task.step {
-        crate::backend::Step::Docker(Step {
-            action: Action::RemoveVolume { keep, .. },
-            ..
-        }) => *keep == false,
-        _ => false,
-    };
+    let removes = |task: &&Task| matches!(Action::of(&task.step), Ok(Action::RemoveVolume { keep, .. }) if keep == false);
     stage
         .tasks()
         .iter()

@@ -9,7 +9,7 @@ use super::{
     ownership::{names_deployment, names_instance},
     params::Fault,
 };
-use crate::backend::{Call, Failure, ObjectKind, Outputs};
+use crate::seam::{Call, Failure, ObjectKind, Outputs};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A request to create a network, from the properties of its node.

@@ -1,6 +1,6 @@
 //! The operations of the plugins that are carried out here.
 
-use crate::{backend::ObjectKind, model::Definition};
+use crate::{model::Definition, seam::ObjectKind};
 
 /// An operation of a plugin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -10,7 +10,7 @@ use super::{
     recover,
     replace::lasting_name,
 };
-use crate::backend::{Call, Failure, ObjectKind};
+use crate::seam::{Call, Failure, ObjectKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{

@@ -15,13 +15,13 @@ use super::{
     replace::{CARRIED, FORMER, NEXT, PREDECESSOR, SUCCESSOR, lasting_name, nameless_volumes},
 };
 use crate::{
-    backend::{EngineRef, Failure, ObjectKind, ObjectState},
+    known::InstanceRecord,
     model::{
-        Definition, Deployment, Instance, InstanceTie, Place, Planned, RelationshipKind, Retry,
-        Structure,
+        Definition, Deployment, Instance, InstanceState, InstanceTie, Place, Planned,
+        RelationshipKind, Retry, Structure,
     },
-    plan::{InstanceState, takes_down},
-    state::InstanceRecord,
+    plan::takes_down,
+    seam::{Failure, ObjectKind, ObjectState, Target},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indexmap::IndexMap;
@@ -211,8 +211,8 @@ fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
             super::step::shown(&super::declared::adopted(node))
         )),
         Some(_) if kind(node) == Some(ObjectKind::Image) => Some("it is an image".to_owned()),
-        Some(EngineRef::Client(_)) => Some(format!("it is on {}", engine(node))),
-        Some(EngineRef::Default) => None,
+        Some(Target::At { .. }) => Some(format!("it is on {}", engine(node))),
+        Some(Target::Default) => None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! `NAME.before-dockctl`, and is never removed.
 
 use super::{
-    ADOPTED_STATE, Action, Creation, Step,
+    ADOPTED_STATE, Action, Creation,
     connect::{failure, status},
     container::Container,
     containers::{known_id, refused},
@@ -22,12 +22,9 @@ use super::{
     params::{self, Removal},
 };
 use crate::{
-    backend::{
-        Call, Change, Declares, Failure, ObjectKind, ObjectState, Observed, Outputs,
-        Step as AnyStep,
-    },
     model::{Definition, Deployment, Instance, function::holds_call},
-    state::Record,
+    record::Record,
+    seam::{Call, Change, Declares, Failure, ObjectKind, ObjectState, Observed, Outputs, Step},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -75,21 +72,8 @@ pub(in crate::backend) fn lasting_name(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-impl Step {
-    /// The step that makes what takes the place of a container.
-    pub(in crate::backend) fn successor(&self) -> Option<Self> {
-        let Action::Create(creation) = &self.action else {
-            return None;
-        };
-        Some(Self {
-            engine: self.engine.clone(),
-            action: Action::CreateSuccessor(creation.clone()),
-        })
-    }
-}
-
 impl Action {
-    pub(in crate::backend) fn declares(&self) -> Option<Declares> {
+    pub(super) fn declares(&self) -> Option<Declares> {
         match self {
             Self::Create(_)
             | Self::CreateNetwork(_)
@@ -203,7 +187,7 @@ fn adjustment(
     deployment: &Deployment,
     (before, former): (&Instance, &Definition),
     (instance, node): (&Instance, &Definition),
-) -> Option<AnyStep> {
+) -> Option<Step> {
     let wanted = creation(deployment, instance, node);
     let (old_rest, old) = split(
         &creation(deployment, before, former),
@@ -236,10 +220,7 @@ fn adjustment(
         body,
         declaration: declaration(deployment, instance, node),
     };
-    Some(AnyStep::Docker(Step {
-        engine: engine(node),
-        action,
-    }))
+    Some(action.at(engine(node)))
 }
 
 /// Engines take memory and swap together, and make the second twice the first where a container is
@@ -309,22 +290,17 @@ pub(in crate::backend) fn swap(
     node: &Definition,
     keeps: bool,
 ) -> Step {
-    Step {
-        engine: engine(node),
-        action: Action::Swap {
-            name: object_name(&deployment.name, instance, node),
-            keeps,
-        },
+    Action::Swap {
+        name: object_name(&deployment.name, instance, node),
+        keeps,
     }
+    .at(engine(node))
 }
 
 /// The step that removes what another container took the place of, or keeps it if it was adopted.
 pub(in crate::backend) fn discarding(node: &Definition, keeps: bool) -> Step {
     let stop = stop_params(node, input(node, "stop", "params").clone());
-    Step {
-        engine: engine(node),
-        action: Action::Discard { stop, keeps },
-    }
+    Action::Discard { stop, keeps }.at(engine(node))
 }
 
 /// The step that sees whether what takes the place of a container stays up; none if something else
@@ -332,37 +308,25 @@ pub(in crate::backend) fn discarding(node: &Definition, keeps: bool) -> Step {
 pub(in crate::backend) fn enduring(node: &Definition) -> Option<Step> {
     let is_shown =
         processes(node).is_some() || !conditions(node).is_empty() || expected_exit(node).is_some();
-    (is_started(node) && !is_shown).then(|| Step {
-        engine: engine(node),
-        action: Action::Endure,
-    })
+    (is_started(node) && !is_shown).then(|| Action::Endure.at(engine(node)))
 }
 
 /// The step that stops a container for another one, where its own definition says nothing of that.
 pub(in crate::backend) fn stopping(node: &Definition) -> Step {
     let params = stop_params(node, input(node, "stop", "params").clone());
-    Step {
-        engine: engine(node),
-        action: Action::Stop { params },
-    }
+    Action::Stop { params }.at(engine(node))
 }
 
 /// The step that gives the container back its place that was made from `former`. An adopted one has
 /// the name that it is adopted by, unless that is an id.
 pub(in crate::backend) fn put_back(former: &Definition) -> Step {
     let name = adopted_name(former).filter(|name| !is_id(name));
-    Step {
-        engine: engine(former),
-        action: Action::StepBack { name: name.into() },
-    }
+    Action::StepBack { name: name.into() }.at(engine(former))
 }
 
 /// The step that starts it there.
 pub(in crate::backend) fn starting_old(former: &Definition) -> Step {
-    Step {
-        engine: engine(former),
-        action: Action::PutBack,
-    }
+    Action::PutBack.at(engine(former))
 }
 
 /// Whether a name can be an id, whole or in part.

@@ -9,7 +9,7 @@ use super::{
     params::{Fault, Form, convert},
     watch::Shows,
 };
-use crate::backend::{Call, Failure, ObjectKind, ObjectState, Outputs, Progress, ProgressSink};
+use crate::seam::{Call, Failure, ObjectKind, ObjectState, Outputs, Progress, ProgressSink};
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 use std::time::Duration;

@@ -10,8 +10,8 @@ use super::{
     networks, volumes,
 };
 use crate::{
-    backend::{Call, Failure, ObjectKind, ObjectState, Outputs},
     event::now,
+    seam::{Call, Failure, ObjectKind, ObjectState, Outputs},
 };
 use backon::BackoffBuilder as _;
 use serde_json::Value as Json;

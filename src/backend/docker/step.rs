@@ -1,4 +1,4 @@
-//! What a container engine is asked: one engine operation, and the engine it is for.
+//! What a container engine is asked, and how that becomes a step and is read from one.
 
 use super::{
     build, images,
@@ -6,25 +6,28 @@ use super::{
     wait_for,
 };
 use crate::{
-    backend::{EngineRef, Need, ObjectKind, Touch},
     model::function::{holds_call, is_call},
+    seam::{Effect, Failure, Material, Need, ObjectKind, Settling, Step, Target, Traits},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{fmt, path::Path};
 
-/// One engine operation. Fields of type [`Json`] may hold functions until the step is bound.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Step {
-    /// Where.
-    #[serde(default)]
-    pub engine: EngineRef,
-    /// What.
+/// The plugin whose steps these are.
+pub(in crate::backend) const ID: &str = "docker";
+
+/// Version of what a step holds for this plugin.
+const VERSION: u32 = 1;
+
+/// What a step holds for this plugin.
+#[derive(Deserialize, Serialize)]
+struct Payload {
+    version: u32,
     #[serde(flatten)]
-    pub action: Action,
+    action: Action,
 }
 
-/// What is done.
+/// What an engine is asked. Fields of type [`Json`] may hold functions until the step is bound.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Action {
@@ -188,7 +191,8 @@ pub struct Creation {
     /// What the declaration comes to before it is bound; its digest is the container's
     /// `dockctl.spec`.
     pub declaration: String,
-    /// What an uninstall needs when everything else is lost; goes into a label.
+    /// What an uninstall needs when everything else is lost; goes into a label. Steps keep it apart.
+    #[serde(skip)]
     pub record: Json,
 }
 
@@ -221,13 +225,14 @@ pub struct Making {
     pub properties: Json,
     /// What the declaration comes to before it is bound.
     pub declaration: String,
-    /// What an uninstall needs when everything else is lost; goes into a label.
+    /// What an uninstall needs when everything else is lost; goes into a label. Steps keep it apart.
+    #[serde(skip)]
     pub record: Json,
 }
 
 impl Action {
     /// Whether it deletes an object. What another takes the place of is not deleted but replaced.
-    pub(in crate::backend) fn deletes(&self) -> bool {
+    fn deletes(&self) -> bool {
         match self {
             Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveImage => true,
             Self::RemoveVolume { keep, made_by } => *keep == false || made_by.is_some(),
@@ -235,43 +240,33 @@ impl Action {
         }
     }
 
-    pub(in crate::backend) fn touch(&self) -> Touch {
+    fn effect(&self) -> Effect {
         match self {
             Self::Create(_)
             | Self::CreateNetwork(_)
             | Self::CreateVolume(_)
-            | Self::Build { .. } => Touch::Creates,
-            Self::Adopt { .. } => Touch::Adopts,
+            | Self::Build { .. } => Effect::Creates,
+            Self::Adopt { .. } => Effect::Adopts,
             Self::CreateSuccessor(_)
             | Self::Swap { .. }
             | Self::StepBack { .. }
-            | Self::PutBack => Touch::Replaces,
+            | Self::PutBack => Effect::Replaces,
             Self::Start { .. }
             | Self::Wait { .. }
             | Self::WaitFor { .. }
             | Self::Follow
-            | Self::Endure => Touch::Starts,
-            Self::Stop { .. } | Self::Restore { .. } => Touch::Stops,
+            | Self::Endure => Effect::Starts,
+            Self::Stop { .. } | Self::Restore { .. } => Effect::Stops,
             Self::Adjust { .. }
             | Self::Rename { .. }
             | Self::Connect { .. }
-            | Self::Discard { .. } => Touch::Adjusts,
+            | Self::Discard { .. } => Effect::Adjusts,
             Self::Remove { .. }
             | Self::RemoveNetwork
             | Self::RemoveVolume { .. }
             | Self::RemoveImage
-            | Self::Release => Touch::Removes,
-            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } => Touch::Nothing,
-        }
-    }
-
-    /// The action that stops what this one would put back.
-    pub(crate) fn halting(&self) -> Self {
-        match self {
-            Self::Restore { params } => Self::Stop {
-                params: params.clone(),
-            },
-            other => other.clone(),
+            | Self::Release => Effect::Removes,
+            Self::Image { .. } | Self::Recreate(_) | Self::Execute { .. } => Effect::Nothing,
         }
     }
 }
@@ -409,7 +404,7 @@ impl Action {
     }
 
     /// The property of the node that the action is about, if it is about one.
-    pub(in crate::backend) fn property(&self) -> Option<&'static str> {
+    fn property(&self) -> Option<&'static str> {
         match self {
             Self::Image { .. } => Some("image"),
             Self::Create(_)
@@ -424,7 +419,7 @@ impl Action {
     }
 
     /// The name that a new object is to have, where it is known.
-    pub(in crate::backend) fn created_name(&self) -> Option<&str> {
+    fn created_name(&self) -> Option<&str> {
         match self {
             Self::Create(creation) => creation.name.as_str(),
             _ => None,
@@ -432,55 +427,93 @@ impl Action {
     }
 }
 
-impl Step {
-    /// Takes the record that goes into a label as it was before functions in it were evaluated.
-    pub(in crate::backend) fn keep_record(&mut self, unbound: &Self) {
-        let kept = match &unbound.action {
-            Action::Create(creation)
-            | Action::Recreate(creation)
-            | Action::CreateSuccessor(creation) => creation.record.clone(),
-            Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record.clone(),
-            _ => return,
+impl Action {
+    /// The step that asks this of an engine.
+    #[must_use]
+    pub fn at(mut self, target: Target) -> Step {
+        let traits = self.traits(&target);
+        let kept = self.record().map(std::mem::take).unwrap_or_default();
+        let payload = Payload {
+            version: VERSION,
+            action: self,
         };
-        match &mut self.action {
-            Action::Create(creation)
-            | Action::Recreate(creation)
-            | Action::CreateSuccessor(creation) => creation.record = kept,
-            Action::CreateNetwork(making) | Action::CreateVolume(making) => making.record = kept,
-            _ => {}
+        Step {
+            plugin: ID.to_owned(),
+            target,
+            traits,
+            payload: json!(payload),
+            kept,
         }
     }
 
-    /// The step without the record that goes into a label.
-    pub(in crate::backend) fn without_record(&self) -> Self {
-        let mut step = self.clone();
-        match &mut step.action {
-            Action::Create(creation)
-            | Action::Recreate(creation)
-            | Action::CreateSuccessor(creation) => creation.record = Json::Null,
-            Action::CreateNetwork(making) | Action::CreateVolume(making) => {
-                making.record = Json::Null
-            }
-            _ => {}
+    /// What a step asks of an engine; the only place where a payload is read.
+    ///
+    /// # Errors
+    ///
+    /// If another version of dockctl wrote it, in a way that this one does not know.
+    pub fn of(step: &Step) -> Result<Self, Failure> {
+        let unknown = |why: String| {
+            Failure::fatal(format!("this dockctl does not know how to {step}: {why}"))
+                .hint("use the version of dockctl that planned it")
+        };
+        let version = &step.payload["version"];
+        if *version != VERSION {
+            return Err(unknown(format!("it is of version {version}")));
         }
-        step
+        let Payload { mut action, .. } = serde_json::from_value(step.payload.clone())
+            .map_err(|error| unknown(error.to_string()))?;
+        if let Some(record) = action.record() {
+            record.clone_from(&step.kept);
+        }
+        Ok(action)
     }
 
-    pub(in crate::backend) fn image_key(&self) -> Option<String> {
-        match &self.action {
-            Action::Image { image, .. } => {
-                Some(format!("{} {}", self.engine, images::key_of(image)?))
+    fn record(&mut self) -> Option<&mut Json> {
+        match self {
+            Self::Create(creation) | Self::Recreate(creation) | Self::CreateSuccessor(creation) => {
+                Some(&mut creation.record)
             }
+            Self::CreateNetwork(making) | Self::CreateVolume(making) => Some(&mut making.record),
             _ => None,
         }
     }
-}
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.engine {
-            EngineRef::Default => self.action.fmt(f),
-            engine @ EngineRef::Client(_) => write!(f, "{} on {engine}", self.action),
+    fn traits(&self, target: &Target) -> Traits {
+        Traits {
+            title: match target {
+                Target::Default => self.to_string(),
+                Target::At { .. } => format!("{self} on {target}"),
+            },
+            effect: self.effect(),
+            settling: match self {
+                Self::Execute { .. } => Settling::AtLeastOnce,
+                _ => Settling::ByLooking,
+            },
+            deletes: self.deletes(),
+            declares: self.declares(),
+            makes_successor: matches!(self, Self::CreateSuccessor(_)),
+            optional: false,
+            material: self.material(),
+            property: self.property().map(str::to_owned),
+            creates: self.created_name().map(str::to_owned),
+            shared: self.shared(target),
+        }
+    }
+
+    fn material(&self) -> Option<Material> {
+        match self {
+            Self::Image { .. } => Some(Material::Brings),
+            Self::Build { .. } => Some(Material::Makes),
+            Self::RemoveImage => Some(Material::Removes),
+            _ => None,
+        }
+    }
+
+    /// Two steps that bring the same image to the same engine have the same key.
+    fn shared(&self, target: &Target) -> Option<String> {
+        match self {
+            Self::Image { image, .. } => Some(format!("{target} {}", images::key_of(image)?)),
+            _ => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     ownership::names_deployment,
     params::Fault,
 };
-use crate::backend::{Call, Failure, ObjectKind, Outputs};
+use crate::seam::{Call, Failure, ObjectKind, Outputs};
 use serde_json::{Value as Json, json};
 
 /// A request to create a volume, from the properties of its node.

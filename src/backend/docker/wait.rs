@@ -7,7 +7,7 @@ use super::{
     engine::Engine,
     watch::Shows,
 };
-use crate::backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
+use crate::seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink};
 use serde_json::Value as Json;
 use std::time::Duration;
 

@@ -10,8 +10,8 @@ use super::{
     watch::Shows,
 };
 use crate::{
-    backend::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
     model::function::{holds_call, python_text},
+    seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
 };
 use fancy_regex::Regex;
 use futures_util::StreamExt as _;

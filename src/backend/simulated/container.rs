@@ -1,9 +1,9 @@
 //! What actions do to the containers of the engine in memory.
 
 use super::{Change, Simulated, object};
-use crate::backend::{
-    Call, Failure, Object, ObjectState, Outputs,
-    docker::{Action, Creation, NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
+use crate::{
+    backend::docker::{Action, Creation, NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
+    seam::{Call, Failure, Object, ObjectState, Outputs},
 };
 use serde_json::Value as Json;
 

@@ -11,9 +11,9 @@ use super::{
     params::Fault,
 };
 use crate::{
-    backend::ObjectKind,
     diagnostic::{Code, Diagnostic, Diagnostics, Span, nearest},
     model::{Blueprint, Node, Operation as ModelOperation, function},
+    seam::ObjectKind,
     syntax::{Value, call},
 };
 use std::{collections::HashMap, path::Path};

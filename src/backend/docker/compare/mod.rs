@@ -20,11 +20,11 @@ use super::{
     volumes,
 };
 use crate::{
-    backend::{Object, ObjectKind},
     model::{
         Definition, Deployment, Instance,
         function::{Surroundings, bind, is_call},
     },
+    seam::{Object, ObjectKind},
 };
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};

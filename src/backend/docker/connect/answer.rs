@@ -3,7 +3,7 @@
 //! other ages and makers say less.
 
 use super::error::EngineError;
-use crate::backend::ObjectKind;
+use crate::seam::ObjectKind;
 use serde_json::Value as Json;
 
 /// Where an engine lists the objects of a kind.

@@ -13,12 +13,10 @@ use super::{
     wire::{Body, Wire, body, streamed},
 };
 use crate::{
-    backend::{
-        ObjectKind,
-        docker::images::{in_path, in_query},
-    },
+    backend::docker::images::{in_path, in_query},
     event::now,
     printable::shortened,
+    seam::ObjectKind,
 };
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;

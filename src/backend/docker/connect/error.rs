@@ -1,8 +1,8 @@
 //! What can go wrong between here and an engine, and what it means for a step.
 
 use crate::{
-    backend::Failure,
     printable::{SHOWN, on_one_line, shortened},
+    seam::Failure,
 };
 use thiserror::Error;
 

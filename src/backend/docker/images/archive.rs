@@ -6,8 +6,8 @@ use super::{
     saved::{GivenName, SavedImage, choose, of_manifest},
 };
 use crate::{
-    backend::{Failure, Progress, ProgressSink},
     digest::hex,
+    seam::{Failure, Progress, ProgressSink},
 };
 use bytes::Bytes;
 use futures_util::Stream;

@@ -2,7 +2,7 @@
 //! gone afterwards.
 
 use crate::{
-    backend::{Failure, Progress, ProgressSink},
+    seam::{Failure, Progress, ProgressSink},
     web,
 };
 use std::{

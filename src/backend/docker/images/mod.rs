@@ -16,7 +16,7 @@ use super::{
     engine::{Engine, label},
     step::is_late,
 };
-use crate::backend::{Call, Failure, ObjectKind, Outputs, Progress, ProgressSink};
+use crate::seam::{Call, Failure, ObjectKind, Outputs, Progress, ProgressSink};
 use archive::{Archive, Upload, blocking, digest, recognise, watched};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use futures_util::{StreamExt as _, TryStreamExt as _};

@@ -1,14 +1,21 @@
 //! What is known of a deployment: a fold over its events, and nothing else.
 
+mod around;
+mod execution;
+
+pub use around::Around;
+pub use execution::{Execution, FailedTask};
+
 use crate::{
-    backend::{Declares, Failure, Outputs, Step, outlives_deployment},
+    backend::outlives_deployment,
     event::{Entry, Event, Outcome, Why},
+    known::{DoneStep, InstanceRecord, Taken},
     model::{
-        Definition, Deployment, GroupInstance, Instance, InstanceTie, LooseEnd, RelationshipKind,
-        function::{Surroundings, bind, lookup, withheld_digests},
+        Definition, Deployment, GroupInstance, Instance, InstanceState, InstanceTie, LooseEnd,
+        RelationshipKind, function::lookup,
     },
-    plan::{InstanceState, Parameters, Stage, Task, TaskId, Workflow, restore::PUT_BACK},
-    secrets::Secrets,
+    seam::{Declares, Failure, Outputs},
+    stage::{Stage, Task, TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -57,173 +64,8 @@ struct Progress {
     lost: bool,
 }
 
-/// A step of a lifecycle operation that is done.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct DoneStep {
-    /// The lifecycle operation.
-    pub operation: String,
-    /// The step, as it was planned.
-    pub step: Step,
-}
-
 /// What a task can be whose outcome is to be settled.
 const UNSETTLED: [TaskState; 3] = [TaskState::Started, TaskState::Retrying, TaskState::Failed];
-
-/// What is known of an instance.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct InstanceRecord {
-    /// Its state.
-    pub state: InstanceState,
-    /// Its runtime properties.
-    #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
-    pub properties: JsonMap<String, Json>,
-    /// Steps that are done of the way up, or down, that came to no end yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub done: Vec<DoneStep>,
-    /// The declaration that its object was changed to since it was made; what labels say of that
-    /// does not count any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adjusted: Option<String>,
-    /// The definition that it was made from, if that is not the present one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub former: Option<Box<Definition>>,
-    /// Its relationships then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub former_ties: Vec<InstanceTie>,
-    /// It holds on to an object that was made anew since: an address, an id, a link.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_stale: bool,
-    /// Somebody stopped it, and wants it so.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub rests: bool,
-}
-
-impl InstanceRecord {
-    /// Whether it is not yet what is wanted: an update did not reach it.
-    #[must_use]
-    pub fn is_outdated(&self) -> bool {
-        self.former.is_some() || self.is_stale
-    }
-
-    /// Ids of the objects that stand for it.
-    #[must_use]
-    pub fn object_ids(&self) -> Vec<String> {
-        let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
-        [
-            "container_id",
-            "network_id",
-            "volume_name",
-            "successor_id",
-            "predecessor_id",
-        ]
-        .into_iter()
-        .filter_map(of)
-        .collect()
-    }
-
-    fn is_up_to_date_now(&mut self) {
-        self.former = None;
-        self.former_ties.clear();
-        self.is_stale = false;
-    }
-}
-
-/// A task that failed for good.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct FailedTask {
-    /// The instance.
-    pub instance: String,
-    /// The lifecycle operation.
-    pub operation: String,
-    /// Why.
-    pub failure: Failure,
-    /// The run went on as if it had been done.
-    #[serde(default)]
-    pub ignored: bool,
-    /// A later stage of the same run tried again.
-    #[serde(default)]
-    pub tried_again: bool,
-}
-
-impl FailedTask {
-    /// Returns true if it still matters: no later stage tried again, and it is not an old container
-    /// that was created again because it did not start.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        let is_created_again = self.ignored && self.operation == PUT_BACK;
-        !self.tried_again && !is_created_again
-    }
-
-    /// Whether it makes the execution a failed one.
-    #[must_use]
-    pub fn counts(&self) -> bool {
-        !self.ignored && !self.tried_again
-    }
-}
-
-/// One run of a workflow.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Execution {
-    /// Its id.
-    pub id: String,
-    /// The workflow.
-    pub workflow: Workflow,
-    /// The execution that it goes on with, or takes back.
-    pub of: Option<String>,
-    /// Milliseconds since 1970 UTC.
-    pub started: u64,
-    /// Milliseconds since 1970 UTC, once it is over.
-    pub ended: Option<u64>,
-    /// How it ended; none while it runs, or since its process died.
-    pub outcome: Option<Outcome>,
-    /// What failed for good, first cause first.
-    pub failed: Vec<FailedTask>,
-    /// What was said of the workflow.
-    #[serde(default)]
-    pub parameters: Box<Parameters>,
-    /// Stages that it had so far.
-    #[serde(default)]
-    pub stages: usize,
-    /// Tasks in its stages.
-    pub tasks: usize,
-    /// Tasks that are done.
-    pub done: usize,
-    /// What it creates is to be taken back if it fails.
-    pub rolls_back: bool,
-    /// Instances that existed before it.
-    before: Vec<String>,
-    /// Instances that did not exist before it and that it began to create.
-    pub created: Vec<String>,
-    /// Of a rollback: what it takes back.
-    takes_back: Taken,
-    /// Why it was ended early.
-    pub stopped: Option<Why>,
-}
-
-impl Execution {
-    /// Whether anything failed for good.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.failed.iter().any(FailedTask::counts)
-    }
-}
-
-/// What is to be taken back: instances, and the executions that made them.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Taken {
-    /// Ids of the instances.
-    pub instances: Vec<String>,
-    /// Ids of the executions.
-    pub executions: Vec<String>,
-}
-
-impl Taken {
-    /// Whether there is nothing to take back.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.instances.is_empty() && self.executions.is_empty()
-    }
-}
 
 /// Everything known of a deployment.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -559,7 +401,7 @@ impl Record {
             instance.properties.shift_remove(name);
         }
         instance.properties.extend(outputs.set.clone());
-        match planned.step.declares() {
+        match planned.step.traits.declares.clone() {
             Some(Declares::Anew) => instance.adjusted = None,
             Some(Declares::Adjusted(declaration)) => instance.adjusted = Some(declaration),
             None => {}
@@ -929,7 +771,7 @@ impl Record {
             let is_behind = step.halts() || needs.iter().any(|need| behind[need.0]);
             let is_lost =
                 self.task(id) == TaskState::Failed || needs.iter().any(|need| lost[need.0]);
-            if step.brings() && !is_behind && !is_lost && !self.is_over(id) {
+            if step.prepares() && !is_behind && !is_lost && !self.is_over(id) {
                 return true;
             }
             behind.push(is_behind);
@@ -1075,99 +917,6 @@ impl Record {
             (_, n) => Err(format!(
                 "node `{target}` has {n} instances, and no relationship tells which is meant"
             )),
-        }
-    }
-}
-
-/// What functions at run time refer to: a record, an instance in it, the secrets.
-#[derive(Clone, Copy)]
-pub struct Around<'a> {
-    /// What is known.
-    pub record: &'a Record,
-    /// Who SELF is; nobody in outputs.
-    pub me: Option<&'a str>,
-    /// Where secrets come from.
-    pub secrets: &'a Secrets,
-}
-
-impl Surroundings for Around<'_> {
-    fn withheld(&self, digest: &str) -> Result<Json, String> {
-        self.secrets.withheld(digest)
-    }
-
-    fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
-        let found = self.record.attribute(self.me, target, path)?;
-        // A property can be sensitive.
-        if withheld_digests(&found).is_empty() {
-            Ok(found)
-        } else {
-            bind(&found, self)
-        }
-    }
-
-    fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
-        let deployment = self
-            .record
-            .deployment
-            .as_ref()
-            .filter(|deployment| deployment.nodes.contains_key(node));
-        let deployment = deployment.ok_or_else(|| format!("there is no node `{node}`"))?;
-        let mine = deployment
-            .instances
-            .iter()
-            .filter(|instance| instance.node == node);
-        Ok(mine
-            .map(|instance| {
-                (
-                    instance.id.clone(),
-                    self.record.attribute_of(instance, path),
-                )
-            })
-            .collect())
-    }
-
-    fn secret(&self, name: &str) -> Result<String, String> {
-        self.secrets.get(name)
-    }
-
-    fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String> {
-        let deployment = self
-            .record
-            .deployment
-            .as_ref()
-            .ok_or("there is no deployment yet")?;
-        let words: Vec<&str> = arguments.as_array().map_or_else(
-            || vec![arguments.as_str().unwrap_or_default()],
-            |list| list.iter().filter_map(Json::as_str).collect(),
-        );
-        match (call, &words[..]) {
-            ("get_sys", ["deployment", "id" | "name"]) => Ok(deployment.name.clone().into()),
-            ("get_sys", ["deployment", "blueprint"]) => {
-                Ok(deployment.blueprint.display().to_string().into())
-            }
-            ("get_sys", ["deployment", "owner"]) => {
-                Ok(std::env::var("USER").unwrap_or_default().into())
-            }
-            ("get_sys", ["tenant", "name"]) => Ok("default_tenant".into()),
-            ("get_consumers", ["count"]) => Ok(0.into()),
-            ("get_consumers", _) => Ok(Json::Array(Vec::new())),
-            ("get_label", [name, ..]) => {
-                let values = deployment
-                    .labels
-                    .get(*name)
-                    .cloned()
-                    .ok_or_else(|| format!("the deployment has no label `{name}`"))?;
-                match arguments
-                    .get(1)
-                    .map(|at| at.as_u64().or_else(|| at.as_str()?.parse().ok()))
-                {
-                    None => Ok(values),
-                    Some(at) => at
-                        .and_then(|at| values.get(usize::try_from(at).ok()?).cloned())
-                        .ok_or_else(|| format!("the label `{name}` has no such value")),
-                }
-            }
-            _ => Err(format!("`{call}` cannot be evaluated here")),
         }
     }
 }

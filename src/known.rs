@@ -1,0 +1,93 @@
+//! What is known of an instance.
+
+use crate::{
+    model::{Definition, InstanceState, InstanceTie},
+    seam::Step,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json};
+
+/// A step of a lifecycle operation that is done.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DoneStep {
+    /// The lifecycle operation.
+    pub operation: String,
+    /// The step, as it was planned.
+    pub step: Step,
+}
+
+/// What is known of an instance.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct InstanceRecord {
+    /// Its state.
+    pub state: InstanceState,
+    /// Its runtime properties.
+    #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
+    pub properties: JsonMap<String, Json>,
+    /// Steps that are done of the way up, or down, that came to no end yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<DoneStep>,
+    /// The declaration that its object was changed to since it was made; what labels say of that
+    /// does not count any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusted: Option<String>,
+    /// The definition that it was made from, if that is not the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Box<Definition>>,
+    /// Its relationships then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_ties: Vec<InstanceTie>,
+    /// It holds on to an object that was made anew since: an address, an id, a link.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stale: bool,
+    /// Somebody stopped it, and wants it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rests: bool,
+}
+
+impl InstanceRecord {
+    /// Whether it is not yet what is wanted: an update did not reach it.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.former.is_some() || self.is_stale
+    }
+
+    /// Ids of the objects that stand for it.
+    #[must_use]
+    pub fn object_ids(&self) -> Vec<String> {
+        let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
+        [
+            "container_id",
+            "network_id",
+            "volume_name",
+            "successor_id",
+            "predecessor_id",
+        ]
+        .into_iter()
+        .filter_map(of)
+        .collect()
+    }
+
+    pub(crate) fn is_up_to_date_now(&mut self) {
+        self.former = None;
+        self.former_ties.clear();
+        self.is_stale = false;
+    }
+}
+
+/// What is to be taken back: instances, and the executions that made them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Taken {
+    /// Ids of the instances.
+    pub instances: Vec<String>,
+    /// Ids of the executions.
+    pub executions: Vec<String>,
+}
+
+impl Taken {
+    /// Whether there is nothing to take back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.executions.is_empty()
+    }
+}

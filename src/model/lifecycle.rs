@@ -1,0 +1,65 @@
+//! States of instances, and the ends of their relationships.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// States of a node instance; the names are the original's.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum InstanceState {
+    #[default]
+    Uninitialized,
+    Initializing,
+    Creating,
+    Created,
+    Configuring,
+    Configured,
+    Starting,
+    Started,
+    Stopping,
+    Stopped,
+    Deleting,
+    Deleted,
+}
+
+impl InstanceState {
+    /// Whether nothing of the instance exists.
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Uninitialized | Self::Deleted)
+    }
+
+    /// Whether the instance is on its way down, or has been down.
+    #[must_use]
+    pub fn is_down(self) -> bool {
+        self >= Self::Stopping
+    }
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{self:?}").to_lowercase();
+        f.pad(&name)
+    }
+}
+
+/// A relationship between two instances, seen from one of its ends.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Side {
+    /// Id of the instance that has the relationship.
+    pub source: String,
+    /// Id of the instance that it points to.
+    pub target: String,
+    /// The end whose operation it is.
+    pub end: End,
+}
+
+/// An end of a relationship.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum End {
+    Source,
+    Target,
+}

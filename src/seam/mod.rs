@@ -1,0 +1,21 @@
+//! The seam between the kernel and the systems that it works on: a vocabulary that knows no plugin.
+//!
+//! A [`Step`] is data: its [`Traits`] are what the kernel needs to plan, replay and settle it, its
+//! payload is the plugin's own. A [`Call`] hands it to the plugin's driver, which answers with
+//! [`Outputs`] or a [`Failure`]. An [`Object`] is what a driver sees.
+
+mod call;
+mod failure;
+mod object;
+mod outputs;
+mod purpose;
+mod step;
+mod target;
+
+pub use call::{Call, Progress, ProgressSink};
+pub use failure::{Exit, Failure};
+pub use object::{Drift, Object, ObjectKind, ObjectState, Observed, Owner};
+pub use outputs::Outputs;
+pub use purpose::{Change, Need, Purpose, Standing};
+pub use step::{Declares, Effect, Material, Settling, Step, Traits};
+pub use target::Target;
