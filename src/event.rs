@@ -34,6 +34,9 @@ pub enum Event {
     ExecutionStarted {
         /// Id of the execution, unique.
         execution: String,
+        /// Version of dockctl; empty if it was one that did not say so.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        dockctl: String,
         /// The workflow.
         workflow: Workflow,
         /// The execution that it goes on with, or takes back.

@@ -295,6 +295,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         let (execution, parameters) = (execution.to_owned(), Box::new(parameters.clone()));
         self.emit(Event::ExecutionStarted {
             execution,
+            dockctl: env!("CARGO_PKG_VERSION").to_owned(),
             workflow,
             of,
             rolls_back,

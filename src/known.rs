@@ -6,6 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::BTreeSet;
 
 /// A step of a lifecycle operation that is done.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -27,6 +28,9 @@ pub struct InstanceRecord {
     /// Steps that are done of the way up, or down, that came to no end yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<DoneStep>,
+    /// Ids of the plugins that worked on what exists of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub plugins: BTreeSet<String>,
     /// The declaration that its object was changed to since it was made; what labels say of that
     /// does not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +44,9 @@ pub struct InstanceRecord {
     /// It holds on to an object that was made anew since: an address, an id, a link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_stale: bool,
+    /// Its object stays when the deployment is taken down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outlives: bool,
     /// Somebody stopped it, and wants it so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rests: bool,

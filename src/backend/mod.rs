@@ -159,6 +159,12 @@ pub fn lower_relationship(name: &str, operation: &Planned) -> Option<Vec<Step>> 
     simulated::lower(name, operation).map(|simulated| vec![simulated.step()])
 }
 
+/// Whether steps of this plugin can be carried out here.
+#[must_use]
+pub fn has_plugin(id: &str) -> bool {
+    id == docker::ID || id == simulated::PLUGIN
+}
+
 /// Files that a step needs.
 #[must_use]
 pub fn files(step: &Step) -> Vec<Need> {

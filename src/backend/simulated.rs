@@ -17,7 +17,7 @@ use std::{cell::RefCell, collections::HashMap, fmt};
 
 /// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of
 /// users can have.
-const PLUGIN: &str = "dockctl-simulated";
+pub(super) const PLUGIN: &str = "dockctl-simulated";
 
 /// An operation that only tests carry out.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -57,12 +57,7 @@ pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Diag
             merger.section(key, section, part.basic);
         }
     }
-    Value::new(
-        main.span,
-        Data::Map(Arc::new(Map {
-            entries: merger.sections,
-        })),
-    )
+    Value::new(main.span, Data::Map(Arc::new(Map::new(merger.sections))))
 }
 
 struct Merger<'d> {
@@ -203,7 +198,7 @@ fn filled(first: &Value, second: &Value) -> Value {
             entries.push((key, value));
         }
     }
-    Value::new(first.span, Data::Map(Arc::new(Map { entries })))
+    Value::new(first.span, Data::Map(Arc::new(Map::new(entries))))
 }
 
 fn only_relationships(template: &Value) -> bool {
@@ -240,5 +235,5 @@ fn extended(first: &Value, second: &Value) -> Value {
         key.clone(),
         Value::new(value.span, Data::List(Arc::new(all))),
     ));
-    Value::new(base.span, Data::Map(Arc::new(Map { entries })))
+    Value::new(base.span, Data::Map(Arc::new(Map::new(entries))))
 }

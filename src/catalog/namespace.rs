@@ -25,6 +25,7 @@ pub(super) fn prefix(root: &Map, namespace: &str) -> Map {
                 )
             })
             .collect(),
+        literal: root.literal,
     }
 }
 
@@ -273,7 +274,13 @@ fn mapped(value: &Value, entry: impl Fn(&Value, &Value) -> (Value, Value)) -> Va
                 .iter()
                 .map(|(key, value)| entry(key, value))
                 .collect();
-            Value::new(value.span, Data::Map(Arc::new(Map { entries })))
+            Value::new(
+                value.span,
+                Data::Map(Arc::new(Map {
+                    entries,
+                    literal: map.literal,
+                })),
+            )
         }
         _ => value.clone(),
     }

@@ -48,7 +48,7 @@ fn plugins_with(plugins: &Value, given: &Map, d: &mut Diagnostics) -> Value {
         .iter()
         .map(|(name, plugin)| (name.clone(), plugin_with(plugin, given, d)))
         .collect();
-    Value::new(plugins.span, Data::Map(Arc::new(Map { entries })))
+    Value::new(plugins.span, Data::Map(Arc::new(Map::new(entries))))
 }
 
 fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
@@ -87,7 +87,7 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
             .unwrap_or_default();
         fields.retain(|(key, _)| key.as_str() != Some("value"));
         fields.push((Value::text(name.span, "value"), value.clone()));
-        *schema = Value::new(schema.span, Data::Map(Arc::new(Map { entries: fields })));
+        *schema = Value::new(schema.span, Data::Map(Arc::new(Map::new(fields))));
     }
     let mut fields = plugin
         .as_map()
@@ -99,7 +99,7 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
     {
         *value = Value::new(value.span, Data::Map(Arc::new(properties)));
     }
-    Value::new(plugin.span, Data::Map(Arc::new(Map { entries: fields })))
+    Value::new(plugin.span, Data::Map(Arc::new(Map::new(fields))))
 }
 
 /// The original's check of a value for a property of a plugin: only some types can be given with an

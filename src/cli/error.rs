@@ -168,7 +168,7 @@ impl From<JournalError> for CliError {
             JournalError::Busy { .. } => {
                 Self::new(kind, message).hint("wait until it is done; a holder that died frees the deployment by itself")
             }
-            JournalError::Format { .. } => Self::new(kind, message).hint("use the dockctl that wrote it, or a newer one"),
+            JournalError::Format { .. } | JournalError::Unknown { .. } => Self::new(kind, message).hint("use the dockctl that wrote it, or a newer one"),
             _ if error.is_damage() => Self::new(kind, message)
                 .hint("install, uninstall, resume and recover keep it under another name, and take what the engine's labels tell"),
             _ if error.is_full() => Self::new(kind, message).hint("free some room there, or name another folder: --state-dir"),

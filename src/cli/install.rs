@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     backend::{Backend as _, docker, outlives_deployment, places},
+    cli::session::expect_known,
     diagnostic::Diagnostics,
     digest::keyed,
     event::{Entry, Event},
@@ -305,6 +306,7 @@ impl Wish {
         plan: Option<&PlanFile>,
     ) -> Result<Self, CliError> {
         let record = workspace.state.read(name)?;
+        record.as_ref().map_or(Ok(()), expect_known)?;
         let before = record
             .as_ref()
             .filter(|record| record.is_installed())

@@ -19,7 +19,17 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                 })
             }
             Ok(_) => {}
-            Err(error) => complain(&format!("warning: {error}\n")),
+            Err(error) => {
+                complain(&format!("warning: {error}\n"));
+                found.push(Row {
+                    name,
+                    record: Record::default(),
+                    by: By::Unreadable {
+                        is_damaged: error.is_damage(),
+                        why: error.to_string(),
+                    },
+                });
+            }
         }
     }
     let mut unlisted = None;
@@ -30,6 +40,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                     labelled
                         .iter()
                         .any(|other| other.by == By::Seal && other.name == row.name)
+                        && !row.is_of_another_version()
                 };
                 found.retain(|row| !is_replaced(row));
                 found.extend(labelled);
@@ -113,6 +124,12 @@ enum By {
     Journal,
     /// Objects that this state directory sealed.
     Seal,
+    /// A journal that says nothing to this dockctl.
+    Unreadable {
+        /// It is not what was written; else another version wrote it.
+        is_damaged: bool,
+        why: String,
+    },
     /// Labels with this id of the deployment, which prove nothing.
     Claim(String),
 }
@@ -134,9 +151,28 @@ impl Row {
         ) {
             (By::Seal, ..) => "recoverable",
             (By::Claim(_), ..) => "claimed",
+            (By::Unreadable { .. }, ..) => "unreadable",
             (By::Journal, false, _) => "uninstalled",
             (By::Journal, true, true) => "installed",
             (By::Journal, true, false) => "unfinished",
+        }
+    }
+
+    /// What labels tell is no reason to pass over what another version of dockctl knows.
+    fn is_of_another_version(&self) -> bool {
+        matches!(
+            self.by,
+            By::Unreadable {
+                is_damaged: false,
+                ..
+            }
+        )
+    }
+
+    fn why(&self) -> Option<&str> {
+        match &self.by {
+            By::Unreadable { why, .. } => Some(why),
+            _ => None,
         }
     }
 
@@ -198,7 +234,7 @@ impl Row {
                 .map(|deployment| &deployment.id)
                 .filter(|id| !id.is_empty()),
         };
-        json!({
+        let mut row = json!({
             "deployment": self.name,
             "id": id,
             "state": self.state(),
@@ -206,6 +242,10 @@ impl Row {
             "instances": all,
             "last_execution": last,
             "blueprint": self.blueprint(),
-        })
+        });
+        if let Some(why) = self.why() {
+            row["why"] = why.into();
+        }
+        row
     }
 }

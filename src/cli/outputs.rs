@@ -16,6 +16,7 @@ use crate::{
     record::{Around, Record},
     seam::Observed,
     secrets::{HIDDEN, Secrets},
+    syntax::plain,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -125,8 +126,11 @@ fn evaluate(
     };
     let value = |value: &Json| {
         let hidden = function::without_secrets(value, &hide);
-        function::bind(&hidden, &around)
-            .unwrap_or_else(|message| format!("<ERROR: {message}>").into())
+        let bound = function::bind(&hidden, &around);
+        bound.map_or_else(
+            |message| format!("<ERROR: {message}>").into(),
+            |bound| plain(&bound),
+        )
     };
     let all: JsonMap<String, Json> = outputs
         .iter()

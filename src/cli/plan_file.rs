@@ -12,7 +12,9 @@ use serde_json::{Value as Json, json};
 use std::{fs, path::Path};
 
 /// Format of the file.
-const FORMAT: u32 = 1;
+///
+/// 2: steps are data with traits; how they are shown does not count.
+const FORMAT: u32 = 2;
 
 /// What `plan --out` writes. Its digests hold no secret: sensitive inputs are withheld from what
 /// they are made of.
@@ -73,11 +75,13 @@ impl PlanFile {
                 "it is not a plan; `dockctl plan --out FILE` writes one".to_owned(),
             ));
         }
-        if json["format"]
-            .as_u64()
-            .is_none_or(|format| format > FORMAT.into())
-        {
-            return Err(cannot("it was written by a newer dockctl".to_owned()));
+        match json["format"].as_u64() {
+            Some(format) if format == u64::from(FORMAT) => {}
+            Some(format) if format < FORMAT.into() => {
+                let error = cannot("it was written by an older dockctl".to_owned());
+                return Err(error.hint("plan again: dockctl plan --out FILE"));
+            }
+            _ => return Err(cannot("it was written by a newer dockctl".to_owned())),
         }
         serde_json::from_value(json).map_err(|error| cannot(error.to_string()))
     }

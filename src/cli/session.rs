@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backend::{
-        Places,
+        self, Places,
         docker::{Engines, Guard, GuardHolder, Told, Unguarded},
     },
     event::{Event, Outcome, Why},
@@ -115,6 +115,18 @@ pub(crate) struct Session<'a> {
     _listeners: Listeners,
 }
 
+/// Refuses to plan on top of what a plugin did that is not here.
+pub(crate) fn expect_known(record: &Record) -> Result<(), CliError> {
+    let Some((instance, plugin)) = record.unknown_plugin(backend::has_plugin) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the plugin `{plugin}` worked on `{instance}`, and this dockctl does not have it; nothing was done"
+    );
+    let error = CliError::new(Kind::Failed, message);
+    Err(error.hint("use the dockctl that did it, or a newer one"))
+}
+
 /// Tasks that end with the session.
 struct Listeners([JoinHandle<()>; 2]);
 
@@ -140,6 +152,7 @@ impl<'a> Session<'a> {
         } = workspace
             .state
             .hold(name, &Holder::this(command, &execution))?;
+        expect_known(&record)?;
         let signals = Signals::default();
         let listeners = Listeners([
             listen(signals.clone())?,

@@ -12,7 +12,7 @@ use crate::{
     syntax::{Data, Sources, Value, ast::Schema},
 };
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -147,8 +147,12 @@ pub struct DeclaredWorkflow {
 /// A parameter of a workflow that a blueprint declares.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct DeclaredParameter {
-    /// What it is where nothing is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it is where nothing is given; null is a value.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub default: Option<Json>,
     /// It has to be given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -156,6 +160,10 @@ pub struct DeclaredParameter {
     /// Its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub type_name: Option<String>,
+}
+
+fn given<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// A place in a blueprint, for messages at run time. Line and column count from 1.

@@ -153,7 +153,8 @@ fn deep_merge(base: &Value, over: &Value) -> Value {
             None => entries.push((key.clone(), value.clone())),
         }
     }
-    Value::new(over.span, Data::Map(Arc::new(Map { entries })))
+    let literal = high.literal;
+    Value::new(over.span, Data::Map(Arc::new(Map { entries, literal })))
 }
 
 /// Operations are replaced one by one; those that a child does not mention are kept.
@@ -820,5 +821,5 @@ fn complete_custom(
         .into_iter()
         .map(|(name, value)| (Value::new(value.span, Data::Str(name)), value))
         .collect();
-    Value::new(value.span, Data::Map(Arc::new(Map { entries })))
+    Value::new(value.span, Data::Map(Arc::new(Map::new(entries))))
 }

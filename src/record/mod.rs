@@ -7,7 +7,6 @@ pub use around::Around;
 pub use execution::{Execution, FailedTask};
 
 use crate::{
-    backend::outlives_deployment,
     event::{Entry, Event, Outcome, Why},
     known::{DoneStep, InstanceRecord, Taken},
     model::{
@@ -124,6 +123,7 @@ impl Record {
                 rolls_back,
                 takes_back,
                 parameters,
+                ..
             } => {
                 self.start(execution, *workflow, of.clone(), *rolls_back, entry.at);
                 if let Some(execution) = self.running_mut() {
@@ -197,7 +197,8 @@ impl Record {
             // A kept volume is no change for a runner without state: labels tell of it at every
             // run.
             let is_hearsay = |instance: &Instance| {
-                old.recovered && old.node(instance).is_some_and(outlives_deployment)
+                let known = self.instances.get(&instance.id);
+                old.recovered && known.is_some_and(|known| known.outlives)
             };
             let is_gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
             let (kept, gone): (Vec<&Instance>, Vec<&Instance>) = old
@@ -406,6 +407,10 @@ impl Record {
             Some(Declares::Adjusted(declaration)) => instance.adjusted = Some(declaration),
             None => {}
         }
+        let plugin = &planned.step.plugin;
+        if !plugin.is_empty() && !instance.plugins.contains(plugin) {
+            instance.plugins.insert(plugin.clone());
+        }
         instance.done.push(DoneStep {
             operation: planned.operation.clone(),
             step: planned.step.clone(),
@@ -442,6 +447,9 @@ impl Record {
         }
         if instance.state == InstanceState::Started || instance.state.is_gone() {
             instance.done.clear();
+        }
+        if instance.state.is_gone() {
+            instance.plugins.clear();
         }
         if instance.state == InstanceState::Deleted {
             let id = planned.instance.clone();
@@ -620,6 +628,21 @@ impl Record {
     #[must_use]
     pub fn stage(&self) -> &Stage {
         &self.stage
+    }
+
+    /// An instance that a plugin worked on which is not among those that are known, and the id of
+    /// the plugin.
+    #[must_use]
+    pub fn unknown_plugin(&self, is_known: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+        let exists = self.instances.iter();
+        let done = exists.flat_map(|(id, known)| known.plugins.iter().map(move |it| (id, it)));
+        let planned = self.stage.tasks().iter();
+        let open = planned
+            .filter(|_| self.running().is_some())
+            .map(|task| (&task.instance, &task.step.plugin));
+        done.chain(open)
+            .find(|(_, plugin)| !plugin.is_empty() && !is_known(plugin))
+            .map(|(id, plugin)| (id.as_str(), plugin.as_str()))
     }
 
     /// Where a task stands.

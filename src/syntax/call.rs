@@ -43,7 +43,7 @@ pub struct Call<'v> {
 /// which is `type` or a function too. Of two functions the last one is called, as in the original.
 #[must_use]
 pub fn call(value: &Value) -> Option<Call<'_>> {
-    let entries = &value.as_map()?.entries;
+    let entries = &value.as_map().filter(|map| !map.literal)?.entries;
     let is_function = |key: &Value| key.as_str().is_some_and(|key| FUNCTIONS.contains(&key));
     let (first, last) = match entries.as_slice() {
         [only] => (None, only),

@@ -9,6 +9,7 @@ use std::{fmt, sync::Arc};
 
 static EMPTY: Map = Map {
     entries: Vec::new(),
+    literal: false,
 };
 
 /// What every reader needs: the version that the blueprint declares, and where faults go.

@@ -56,7 +56,10 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
         }
     }
     fields.close(r);
-    Some(Value::new(value.span, Data::Map(Arc::new(Map { entries }))))
+    Some(Value::new(
+        value.span,
+        Data::Map(Arc::new(Map::new(entries))),
+    ))
 }
 
 fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {

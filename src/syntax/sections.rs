@@ -247,6 +247,6 @@ pub(super) fn settings(value: &Value, r: &mut Reader<'_>) -> Option<Settings> {
         id_template,
         display_name,
         default_groups,
-        default_schedules: Map { entries },
+        default_schedules: Map::new(entries),
     })
 }

@@ -1,7 +1,8 @@
 //! A value of a blueprint together with its place.
 
+use super::literal::{LITERAL, literal, marked};
 use crate::diagnostic::Span;
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// A value and where it was written.
@@ -44,9 +45,34 @@ pub enum Data {
 pub struct Map {
     /// Keys and values, each key once.
     pub entries: Vec<(Value, Value)>,
+    /// It is data, even if it looks like the call of a function.
+    pub literal: bool,
 }
 
 impl Map {
+    /// A mapping that may be the call of a function.
+    #[must_use]
+    pub fn new(entries: Vec<(Value, Value)>) -> Self {
+        Self {
+            entries,
+            literal: false,
+        }
+    }
+
+    /// The mapping without places, each value as `json` says; what is data and looks like a call
+    /// is marked.
+    fn to_object(&self, json: impl Fn(&Value) -> Json) -> Json {
+        let entries = self.entries.iter();
+        let object = entries
+            .map(|(key, value)| (key.to_key(), json(value)))
+            .collect();
+        if self.literal {
+            marked(object)
+        } else {
+            Json::Object(object)
+        }
+    }
+
     /// The value under a text key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
@@ -56,12 +82,7 @@ impl Map {
     /// The mapping as [`Value::to_plan`] writes it.
     #[must_use]
     pub fn to_plan(&self) -> Json {
-        Json::Object(
-            self.entries
-                .iter()
-                .map(|(key, value)| (key.to_key(), value.to_plan()))
-                .collect(),
-        )
+        self.to_object(Value::to_plan)
     }
 
     /// Key and value under a text key.
@@ -236,12 +257,7 @@ impl Value {
             Data::Str(text) | Data::Date(text) => Json::String(text.to_string()),
             Data::Bytes(bytes) => Json::String(String::from_utf8_lossy(bytes).into_owned()),
             Data::List(list) => list.iter().map(Self::to_json).collect(),
-            Data::Map(map) => Json::Object(
-                map.entries
-                    .iter()
-                    .map(|(key, value)| (key.to_key(), value.to_json()))
-                    .collect::<JsonMap<_, _>>(),
-            ),
+            Data::Map(map) => map.to_object(Self::to_json),
         }
     }
 
@@ -260,9 +276,68 @@ impl Value {
         }
     }
 
+    /// The same value as data: no mapping in it is the call of a function.
+    #[must_use]
+    pub fn as_literal(&self) -> Self {
+        let data = match &self.data {
+            Data::List(list) => Data::List(Arc::new(list.iter().map(Self::as_literal).collect())),
+            Data::Map(map) => {
+                let entries = map.entries.iter();
+                let entries = entries
+                    .map(|(key, value)| (key.clone(), value.as_literal()))
+                    .collect();
+                Data::Map(Arc::new(Map {
+                    entries,
+                    literal: true,
+                }))
+            }
+            other => other.clone(),
+        };
+        Self::new(self.span, data)
+    }
+
+    /// The value with the marks of literals taken for what they mean. What is marked is data, and
+    /// so is what is in it, where another mark can stand.
+    #[must_use]
+    pub fn with_literals(&self) -> Self {
+        if let Some([(key, inner)]) = self.as_map().map(|map| &map.entries[..])
+            && key.as_str() == Some(LITERAL)
+        {
+            return inner.with_literals_inside().as_literal();
+        }
+        self.with_literals_inside()
+    }
+
+    fn with_literals_inside(&self) -> Self {
+        let data = match &self.data {
+            Data::List(list) => {
+                Data::List(Arc::new(list.iter().map(Self::with_literals).collect()))
+            }
+            Data::Map(map) => {
+                let entries = map.entries.iter();
+                let entries = entries
+                    .map(|(key, value)| (key.clone(), value.with_literals()))
+                    .collect();
+                Data::Map(Arc::new(Map {
+                    entries,
+                    literal: map.literal,
+                }))
+            }
+            other => other.clone(),
+        };
+        Self::new(self.span, data)
+    }
+
     /// A value that was computed or came from outside the blueprint, at a given place.
     #[must_use]
     pub fn from_json(json: &Json, span: Span) -> Self {
+        match literal(json) {
+            Some(inner) => Self::parts_from_json(inner, span).as_literal(),
+            None => Self::parts_from_json(json, span),
+        }
+    }
+
+    fn parts_from_json(json: &Json, span: Span) -> Self {
         let data = match json {
             Json::Null => Data::Null,
             Json::Bool(value) => Data::Bool(*value),
@@ -281,9 +356,7 @@ impl Value {
                 let entries = object
                     .iter()
                     .map(|(key, value)| (Self::text(span, key), Self::from_json(value, span)));
-                Data::Map(Arc::new(Map {
-                    entries: entries.collect(),
-                }))
+                Data::Map(Arc::new(Map::new(entries.collect())))
             }
         };
         Self { span, data }

@@ -2,7 +2,7 @@
 //!
 //! Iterative throughout: hostile nesting costs memory, never stack.
 
-use super::{Data, Map, Sources, Value, scalar};
+use super::{Data, LITERAL, Map, Sources, Value, scalar};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Span};
 use base64::Engine as _;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag, options};
@@ -40,9 +40,13 @@ pub fn parse(
         match build(&mended, file, diagnostics) {
             Ok(root) => {
                 check_tabs(&mended, file)?;
-                return Ok(root.unwrap_or_else(|| {
-                    Value::new(sources.start(file), Data::Map(Arc::default()))
-                }));
+                let root = root
+                    .unwrap_or_else(|| Value::new(sources.start(file), Data::Map(Arc::default())));
+                return Ok(if text.contains(LITERAL) {
+                    root.with_literals()
+                } else {
+                    root
+                });
             }
             Err(Stop::Scan(error)) if mended.mend(&error) => diagnostics.truncate(before),
             Err(Stop::Scan(error)) => return Err(mended.scan_error(&error, file)),
@@ -496,7 +500,7 @@ impl Builder<'_> {
                     ..start
                 };
                 self.finish(
-                    Value::new(span, Data::Map(Arc::new(Map { entries }))),
+                    Value::new(span, Data::Map(Arc::new(Map::new(entries)))),
                     anchor,
                     before,
                 )

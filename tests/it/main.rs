@@ -18,6 +18,7 @@ mod engines;
 mod examples;
 mod fake;
 mod faults;
+mod formats;
 mod hostile;
 mod images;
 mod imports;

@@ -9,7 +9,10 @@ use super::{
     ownership::{names_deployment, names_instance},
     params::Fault,
 };
-use crate::seam::{Call, Failure, ObjectKind, Outputs};
+use crate::{
+    seam::{Call, Failure, ObjectKind, Outputs},
+    syntax::literal,
+};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A request to create a network, from the properties of its node.
@@ -49,7 +52,7 @@ pub(super) fn request(properties: &Json) -> Result<Json, Fault> {
 
 /// A mapping to texts; numbers and the like are spelt out. Nothing is an empty one.
 pub(super) fn texts(value: &Json) -> Option<Json> {
-    let entries = match value {
+    let entries = match literal(value).unwrap_or(value) {
         Json::Null => return Some(json!({})),
         Json::Object(entries) => entries,
         _ => return None,

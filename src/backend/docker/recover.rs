@@ -681,6 +681,8 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
             InstanceRecord {
                 state: it.state,
                 properties,
+                outlives: it.kind == ObjectKind::Volume
+                    && it.label.properties.get("keep") != Some(&Json::Bool(false)),
                 ..InstanceRecord::default()
             },
         );

@@ -2,7 +2,7 @@
 //! asked for.
 
 use super::{apply, index, is_pure};
-use crate::syntax::FUNCTIONS;
+use crate::syntax::{FUNCTIONS, as_literal, literal, plain};
 use serde_json::{Map, Value as Json};
 
 /// The call that stands for a value which must not be kept; its argument is a digest of it. No
@@ -59,24 +59,21 @@ pub trait Surroundings {
 /// Whether a value without places is or holds a call.
 #[must_use]
 pub fn holds_call(json: &Json) -> bool {
-    match json {
-        Json::Array(items) => items.iter().any(holds_call),
-        Json::Object(object) => json_call(json).is_some() || object.values().any(holds_call),
-        _ => false,
-    }
+    json_call(json).is_some() || parts(json).any(holds_call)
 }
 
 /// Whether a value holds a call whose result is not there from the beginning: what is withheld is.
 #[must_use]
 pub fn holds_late_call(json: &Json) -> bool {
-    match json {
-        Json::Array(items) => items.iter().any(holds_late_call),
-        Json::Object(object) => {
-            json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name))
-                || object.values().any(holds_late_call)
-        }
-        _ => false,
-    }
+    json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name))
+        || parts(json).any(holds_late_call)
+}
+
+/// Values inside a value, but not those of what is marked as data.
+fn parts(json: &Json) -> impl Iterator<Item = &Json> {
+    let json = literal(json).map_or(json, |_| &Json::Null);
+    let items = json.as_array().into_iter().flatten();
+    items.chain(json.as_object().into_iter().flat_map(Map::values))
 }
 
 /// The name and the arguments of the call that a value without places is, if it is one.
@@ -105,17 +102,15 @@ fn json_call(json: &Json) -> Option<(&str, &Json)> {
 /// First arguments of every `get_attribute` inside a value.
 #[must_use]
 pub fn attribute_targets(json: &Json) -> Vec<String> {
-    match (json_call(json), json) {
-        (Some(("get_attribute" | "get_attributes_list" | "get_attributes_dict", arguments)), _) => {
+    match json_call(json) {
+        Some(("get_attribute" | "get_attributes_list" | "get_attributes_dict", arguments)) => {
             arguments[0]
                 .as_str()
                 .map(str::to_owned)
                 .into_iter()
                 .collect()
         }
-        (_, Json::Array(items)) => items.iter().flat_map(attribute_targets).collect(),
-        (_, Json::Object(object)) => object.values().flat_map(attribute_targets).collect(),
-        _ => Vec::new(),
+        _ => parts(json).flat_map(attribute_targets).collect(),
     }
 }
 
@@ -139,17 +134,11 @@ pub fn withheld_digests(json: &Json) -> Vec<String> {
 
 /// Arguments of every call of a function.
 fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
-    match (json_call(json), json) {
-        (Some((name, arguments)), _) if name == function => vec![arguments],
-        (_, Json::Array(items)) => items
-            .iter()
-            .flat_map(|item| arguments_of(function, item))
+    match json_call(json) {
+        Some((name, arguments)) if name == function => vec![arguments],
+        _ => parts(json)
+            .flat_map(|part| arguments_of(function, part))
             .collect(),
-        (_, Json::Object(object)) => object
-            .values()
-            .flat_map(|value| arguments_of(function, value))
-            .collect(),
-        _ => Vec::new(),
     }
 }
 
@@ -170,6 +159,7 @@ pub fn reads_attributes(json: &Json) -> bool {
 pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
     match (json_call(json), json) {
         (Some(("get_secret" | WITHHELD, arguments)), _) => hide(arguments),
+        _ if literal(json).is_some() => json.clone(),
         (_, Json::Array(items)) => items
             .iter()
             .map(|item| without_secrets(item, hide))
@@ -182,7 +172,8 @@ pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
     }
 }
 
-/// Evaluates the calls inside a value.
+/// Evaluates the calls inside a value. What is marked as data stays as it is, with its mark: a
+/// value may be bound again.
 ///
 /// # Errors
 ///
@@ -197,8 +188,11 @@ pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
         {
             return Ok(hidden.into());
         }
-        let result = match apply(name, &bound) {
-            Some(result) => result.map_err(|(_, message)| message)?,
+        let data = plain(&bound);
+        let result = match apply(name, &data) {
+            Some(result) => result
+                .map(|it| if data == bound { it } else { as_literal(&it) })
+                .map_err(|(_, message)| message)?,
             None => return call(name, &bound, around),
         };
         if !withheld_digests(arguments).is_empty() {
@@ -207,6 +201,7 @@ pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
         return Ok(result);
     }
     match json {
+        _ if literal(json).is_some() => Ok(json.clone()),
         Json::Array(items) => items.iter().map(|item| bind(item, around)).collect(),
         Json::Object(object) => {
             let entries = object
@@ -286,7 +281,7 @@ fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<J
 #[must_use]
 pub fn lookup<'j>(json: &'j Json, path: &[Json]) -> Option<&'j Json> {
     path.iter().try_fold(json, |json, step| match step {
-        Json::String(key) => json.get(key),
+        Json::String(key) => literal(json).unwrap_or(json).get(key),
         Json::Number(at) => {
             let list = json.as_array()?;
             list.get(index(at.as_i64()?, list.len())?)
@@ -353,6 +348,21 @@ mod tests {
             .unwrap(),
             json!("DB/IP")
         );
+    }
+
+    #[test]
+    fn what_is_marked_as_data_is_never_evaluated() {
+        let data = json!({"dockctl.literal": {"get_secret": "x"}});
+        assert_eq!(bind(&data, &Stub).unwrap(), data);
+        assert!(!holds_call(&data) && !holds_late_call(&data));
+        assert!(secret_names(&json!([data])).is_empty());
+        assert_eq!(without_secrets(&data, &|_| Json::Null), data);
+        let merged = json!({"merge": [{"a": 1}, data]});
+        assert_eq!(
+            bind(&merged, &Stub).unwrap(),
+            json!({"dockctl.literal": {"a": 1, "get_secret": "x"}})
+        );
+        assert_eq!(lookup(&data, &[json!("get_secret")]), Some(&json!("x")));
     }
 
     #[test]

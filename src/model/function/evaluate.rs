@@ -2,6 +2,7 @@
 
 use super::{
     apply,
+    bind::holds_call,
     check::{child, nothing_there},
     index,
     shape::malformed_in_input,
@@ -11,7 +12,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
     syntax::ast::Settings,
-    syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits},
+    syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits, plain},
 };
 use indexmap::IndexMap;
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
@@ -681,9 +682,22 @@ fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     if items.iter().any(open) {
         return Ok(None);
     }
-    match apply(name, &arguments.to_json()) {
+    let json = arguments.to_json();
+    let data = plain(&json);
+    // What is late and what is data can be told apart only while the marks are there.
+    if data != json && holds_call(&json) {
+        return Ok(None);
+    }
+    match apply(name, &data) {
         None => Ok(None),
-        Some(Ok(result)) => Ok(Some(Value::from_json(&result, value.span))),
+        Some(Ok(result)) => {
+            let result = Value::from_json(&result, value.span);
+            Ok(Some(if data == json {
+                result
+            } else {
+                result.as_literal()
+            }))
+        }
         Some(Err((code, message))) => Err(Box::new(arguments.span.error(code, message))),
     }
 }

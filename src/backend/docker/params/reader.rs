@@ -8,7 +8,10 @@ use super::{
     find, host_field, host_fields, names, places,
     shape::{of_host_field, shaped},
 };
-use crate::model::function::{holds_call, is_call};
+use crate::{
+    model::function::{holds_call, is_call},
+    syntax::{literal, plain},
+};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A request to create a container.
@@ -239,11 +242,13 @@ impl Reader {
             Json::Null => {}
             // The whole mapping is computed later: nothing to look at yet.
             Json::Object(_) if is_call(params) => {}
-            Json::Object(params) => {
+            Json::Object(_) => {
+                let params = literal(params).unwrap_or(params);
+                let params = params.as_object().into_iter().flatten();
                 // The raw object first: single arguments overlay it, in whatever order they are
                 // written.
                 let (raw, single): (Vec<_>, Vec<_>) =
-                    params.iter().partition(|(key, _)| *key == "host_config");
+                    params.partition(|(key, _)| *key == "host_config");
                 raw.into_iter()
                     .chain(single)
                     .for_each(|(key, value)| self.argument(key, value, place, &path));
@@ -316,6 +321,7 @@ impl Reader {
         if value.is_null() || holds_call(value) {
             return;
         }
+        let value = &plain(value);
         match convert(Form::PortBindings, value, &mut self.warnings) {
             Ok(bindings) => {
                 let exposed: JsonMap<String, Json> = bindings
@@ -336,6 +342,7 @@ impl Reader {
         if value.is_null() || holds_call(value) {
             return;
         }
+        let value = &plain(value);
         match convert(Form::Binds, value, &mut self.warnings) {
             Ok(binds) => {
                 let inside =
@@ -388,6 +395,7 @@ impl Reader {
         if value.is_null() || holds_call(value) {
             return;
         }
+        let value = &plain(value);
         if key == "host_config" {
             return self.host_config(value, &path);
         }
@@ -499,7 +507,7 @@ impl Reader {
             match host_field(key) {
                 _ if find(key, HOST).is_some() => self.argument(key, value, HOST, path),
                 _ if holds_call(value) => {}
-                Some(field) => self.raw(field, key, value, path),
+                Some(field) => self.raw(field, key, &plain(value), path),
                 None if key.starts_with(|c: char| c.is_ascii_uppercase()) => {
                     self.unknown_field(key, value, path)
                 }

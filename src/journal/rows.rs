@@ -1,0 +1,130 @@
+//! From the text of a row to what it says.
+//!
+//! A row that was written in format 3 is read strictly: what is lost when it is read and written
+//! again is something that this dockctl does not know, and nothing is done on top of that.
+
+use super::format2;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+
+/// Why a row says nothing.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is not what was written.
+    Damaged(serde_json::Error),
+    /// Another version of dockctl wrote it, and this one does not know what, in words.
+    Unknown(String),
+}
+
+/// What a row, or a snapshot, says.
+pub(super) fn read<T: DeserializeOwned + Serialize>(
+    text: &str,
+    is_strict: bool,
+) -> Result<T, Unread> {
+    let read = if format2::may_be(text) {
+        serde_json::from_str(text)
+            .map(format2::upgraded)
+            .and_then(serde_json::from_value)
+    } else {
+        serde_json::from_str(text)
+    };
+    if !is_strict {
+        return read.map_err(Unread::Damaged);
+    }
+    let known: T = read.map_err(|error| unknown(text, error))?;
+    match lost(text, &known) {
+        Some(path) => Err(Unread::Unknown(format!("the field `{path}`"))),
+        None => Ok(known),
+    }
+}
+
+/// What is JSON was written on purpose.
+fn unknown(text: &str, error: serde_json::Error) -> Unread {
+    let Ok(json) = serde_json::from_str::<Json>(text) else {
+        return Unread::Damaged(error);
+    };
+    let message = error.to_string();
+    let what = message.split(", expected").next().unwrap_or_default();
+    let event = json["event"]
+        .as_str()
+        .filter(|event| what.contains(&format!("`{event}`")));
+    Unread::Unknown(event.map_or_else(|| what.to_owned(), |event| format!("the event `{event}`")))
+}
+
+/// The first key that is lost when what is known of a text is written again.
+fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
+    // Nearly always it is the same text.
+    let again = serde_json::to_string(known).unwrap_or_default();
+    if again == text {
+        return None;
+    }
+    let parsed = |text: &str| serde_json::from_str(text).map_or(Json::Null, format2::upgraded);
+    missing(&parsed(text), &parsed(&again))
+}
+
+fn missing(before: &Json, after: &Json) -> Option<String> {
+    let inside = |step: String, before: &Json, after: Option<&Json>| match after {
+        // What is null says nothing.
+        None if before.is_null() => None,
+        None => Some(step),
+        Some(after) => missing(before, after).map(|path| format!("{step}.{path}")),
+    };
+    match before {
+        Json::Object(entries) => entries
+            .iter()
+            .find_map(|(key, value)| inside(key.clone(), value, after.get(key))),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(at, item)| inside(at.to_string(), item, after.get(at))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Entry;
+
+    fn said(text: &str, is_strict: bool) -> Result<Entry, String> {
+        read(text, is_strict).map_err(|unread| match unread {
+            Unread::Damaged(_) => "damaged".to_owned(),
+            Unread::Unknown(what) => what,
+        })
+    }
+
+    #[test]
+    fn what_is_not_known_is_told_apart_from_damage() {
+        for (text, strict, lenient) in [
+            (
+                r#"{"at":1,"event":"teleported","where":"x"}"#,
+                "the event `teleported`",
+                "damaged",
+            ),
+            (
+                r#"{"at":1,"event":"task_interrupted","task":0,"mood":"good"}"#,
+                "the field `mood`",
+                "",
+            ),
+            (
+                r#"{"at":1,"event":"execution_finished","outcome":"paused"}"#,
+                "unknown variant `paused`",
+                "damaged",
+            ),
+            (
+                r#"{"at":1,"event":"stage_adopted","stage":{"tasks":[],"color":{"r":1}}}"#,
+                "the field `stage.color`",
+                "",
+            ),
+            (r#"{"at":1,"event":"task_int"#, "damaged", "damaged"),
+            (r#"{"at":1,"event":"task_interrupted","task":0}"#, "", ""),
+        ] {
+            assert_eq!(said(text, true).err().unwrap_or_default(), strict, "{text}");
+            assert_eq!(
+                said(text, false).err().unwrap_or_default(),
+                lenient,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,561 @@
+//! One journal, opened to read or to write.
+
+use crate::{
+    event::{Entry, Event},
+    journal::{
+        Journal, JournalError,
+        files::{expect_no_links, open_no_link},
+        rows::{self, Unread},
+    },
+    record::Record,
+};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+/// Format of the database. A newer one is refused, an older one is migrated when it is next
+/// written.
+///
+/// 1: events. 2: a snapshot in the place of pruned events, and requests to the run that holds the
+/// deployment. 3: steps are data with traits, and what is written from there on is read strictly.
+/// Rows are never rewritten.
+pub(super) const FORMAT: i64 = 3;
+/// What brings a database to the present format, from each older one.
+const MIGRATIONS: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, entry TEXT NOT NULL) STRICT;",
+    "CREATE TABLE snapshot (seq INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+     CREATE TABLE request (at INTEGER NOT NULL, force INTEGER NOT NULL) STRICT;",
+    "CREATE TABLE strict (after INTEGER NOT NULL) STRICT;
+     INSERT INTO strict SELECT coalesce(max(seq), 0)
+       FROM (SELECT seq FROM event UNION ALL SELECT seq FROM snapshot);",
+];
+/// Bytes of free pages in a database that are worth giving back.
+const SLACK: i64 = 1 << 20;
+
+/// A deployment that this process holds.
+pub struct Held {
+    /// Its journal.
+    pub store: Store,
+    /// What the journal says.
+    pub record: Record,
+    /// Locked for as long as it is open.
+    pub lock: File,
+}
+
+/// An open journal.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    /// Format that it was found in.
+    pub(super) format: i64,
+}
+
+impl Store {
+    /// Opens a journal to write, and migrates it.
+    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
+        let sqlite = |source| JournalError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
+        // Made by hand first: SQLite gives its side files the mode of the database.
+        let file = open_no_link(path, OpenOptions::new().append(true).create(true));
+        file.map_err(|source| JournalError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let connection = Self::connect(path)?;
+        let found = format_of(&connection, path)?;
+        let check: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(sqlite)?;
+        if check != "ok" {
+            return Err(JournalError::Damaged {
+                path: path.to_owned(),
+                reason: check,
+            });
+        }
+        connection
+            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+            .map_err(sqlite)?;
+        let missing = MIGRATIONS
+            .get(usize::try_from(found).unwrap_or_default()..)
+            .unwrap_or_default()
+            .concat();
+        if !missing.is_empty() {
+            connection
+                .execute_batch(&format!(
+                    "BEGIN IMMEDIATE; {missing} PRAGMA user_version={FORMAT}; COMMIT;"
+                ))
+                .map_err(sqlite)?;
+        }
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            format: FORMAT,
+        })
+    }
+
+    pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
+        let sqlite = |source| JournalError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
+        expect_no_links(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        connection
+            .busy_timeout(std::time::Duration::from_secs(5))
+            .map_err(sqlite)?;
+        Ok(connection)
+    }
+
+    /// Opens a journal to read; also where nothing can be written.
+    pub(super) fn look(path: &Path) -> Result<Self, JournalError> {
+        let is_writable =
+            |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        let writable = is_writable(path) && path.parent().is_some_and(is_writable);
+        let connection = if writable {
+            Self::connect(path)?
+        } else {
+            Self::connect_unwritable(path)?
+        };
+        let format = format_of(&connection, path)?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            format,
+        })
+    }
+
+    /// Nobody writes where nobody can: SQLite needs no side files then.
+    fn connect_unwritable(path: &Path) -> Result<Connection, JournalError> {
+        expect_no_links(path)?;
+        let escaped = path
+            .display()
+            .to_string()
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let opened = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags);
+        opened.map_err(|source| JournalError::Sqlite {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn sqlite(&self, source: rusqlite::Error) -> JournalError {
+        JournalError::Sqlite {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn rows(&self) -> Result<Vec<(i64, Entry)>, JournalError> {
+        // One that was made a moment ago, by a run that died before it could do anything with it.
+        if self.format == 0 {
+            return Ok(Vec::new());
+        }
+        let mut statement = self
+            .connection
+            .prepare("SELECT seq, entry FROM event ORDER BY seq")
+            .map_err(|error| self.sqlite(error))?;
+        let rows = statement
+            .query_map([], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(|error| self.sqlite(error))?;
+        let strict = self.strict_after()?;
+        let mut version = None;
+        rows.map(|row| {
+            let (row, json) = row.map_err(|error| self.sqlite(error))?;
+            let entry: Entry = rows::read(&json, row > strict)
+                .map_err(|unread| self.unread(row, unread, version.clone()))?;
+            if let Event::ExecutionStarted { dockctl, .. } = &entry.event {
+                version = Some(dockctl.clone()).filter(|version| !version.is_empty());
+            }
+            Ok((row, entry))
+        })
+        .collect()
+    }
+
+    /// The last row that was not written in format 3.
+    fn strict_after(&self) -> Result<i64, JournalError> {
+        if self.format < 3 {
+            return Ok(i64::MAX);
+        }
+        self.connection
+            .query_row("SELECT after FROM strict", [], |row| row.get(0))
+            .map_err(|error| self.sqlite(error))
+    }
+
+    fn unread(&self, row: i64, unread: Unread, version: Option<String>) -> JournalError {
+        let path = self.path.clone();
+        match unread {
+            Unread::Damaged(source) => JournalError::Row { path, row, source },
+            Unread::Unknown(what) => JournalError::Unknown {
+                path,
+                row,
+                what,
+                version,
+            },
+        }
+    }
+
+    /// Every entry, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If a row cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, JournalError> {
+        Ok(self.rows()?.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// What stands for the entries that were pruned, and the last row of them.
+    pub(super) fn snapshot(&self) -> Result<(i64, Record), JournalError> {
+        if self.format < 2 {
+            return Ok((0, Record::default()));
+        }
+        let found = self
+            .connection
+            .query_row("SELECT seq, record FROM snapshot", [], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?))
+            });
+        let Some((row, json)) = found.optional().map_err(|error| self.sqlite(error))? else {
+            return Ok((0, Record::default()));
+        };
+        let is_strict = row > self.strict_after()?;
+        let record =
+            rows::read(&json, is_strict).map_err(|unread| self.unread(row, unread, None))?;
+        Ok((row, record))
+    }
+
+    /// What all rows together say.
+    ///
+    /// # Errors
+    ///
+    /// If a row cannot be read or contradicts those before it.
+    pub fn replay(&self) -> Result<Record, JournalError> {
+        let (_, mut record) = self.snapshot()?;
+        for (row, entry) in self.rows()? {
+            self.apply(&mut record, row, &entry)?;
+        }
+        Ok(record)
+    }
+
+    fn apply(&self, record: &mut Record, row: i64, entry: &Entry) -> Result<(), JournalError> {
+        record.apply(entry).map_err(|source| JournalError::Illegal {
+            path: self.path.clone(),
+            row,
+            source,
+        })
+    }
+
+    /// Forgets all executions but the last `keep`, and how it came to what was before them; a
+    /// snapshot says what that was.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be read or written; then nothing is forgotten.
+    pub fn prune(&mut self, keep: usize) -> Result<(), JournalError> {
+        let (mut last, mut record) = self.snapshot()?;
+        let rows = self.rows()?;
+        let begins =
+            |(_, entry): &&(i64, Entry)| matches!(entry.event, Event::ExecutionStarted { .. });
+        let mut forgotten = rows
+            .iter()
+            .filter(begins)
+            .count()
+            .saturating_sub(keep.max(1));
+        if forgotten == 0 {
+            return Ok(());
+        }
+        for (row, entry) in &rows {
+            if matches!(entry.event, Event::ExecutionStarted { .. }) {
+                if forgotten == 0 {
+                    break;
+                }
+                forgotten -= 1;
+            }
+            self.apply(&mut record, *row, entry)?;
+            last = *row;
+        }
+        record.forget_executions();
+        self.replace(last, &record)
+            .map_err(|error| self.sqlite(error))
+    }
+
+    fn replace(&mut self, last: i64, record: &Record) -> rusqlite::Result<()> {
+        let json = serde_json::to_string(record)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM snapshot", [])?;
+        transaction.execute(
+            "INSERT INTO snapshot (seq, record) VALUES (?1, ?2)",
+            (last, json),
+        )?;
+        transaction.execute("DELETE FROM event WHERE seq <= ?1", [last])?;
+        transaction.commit()?;
+        let pragma = |name| {
+            self.connection
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+        };
+        if pragma("freelist_count")? * pragma("page_size")? > SLACK {
+            self.connection.execute_batch("VACUUM")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear_requests(&self, before: u64) -> Result<(), JournalError> {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        self.connection
+            .execute("DELETE FROM request WHERE at < ?1", [before])
+            .map(drop)
+            .map_err(|error| self.sqlite(error))
+    }
+
+    /// What watches for requests to the run that holds the deployment.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be opened once more.
+    pub fn requests(&self) -> Result<Requests, JournalError> {
+        Self::connect(&self.path).map(|connection| Requests { connection })
+    }
+}
+
+/// What others ask of the run that holds a deployment.
+pub struct Requests {
+    connection: Connection,
+}
+
+impl Requests {
+    /// Whether it was asked to stop, and if so, whether by force. A journal that cannot be read now
+    /// is read later.
+    #[must_use]
+    pub fn stop(&self) -> Option<bool> {
+        self.connection
+            .query_row("SELECT max(force) FROM request", [], |row| row.get(0))
+            .ok()
+            .flatten()
+    }
+}
+
+/// The format of a database; 0 if nothing is in it yet.
+fn format_of(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let found: i64 = found.map_err(|source| JournalError::Sqlite {
+        path: path.to_owned(),
+        source,
+    })?;
+    if found > FORMAT {
+        Err(JournalError::Format {
+            path: path.to_owned(),
+            found,
+        })
+    } else {
+        Ok(found)
+    }
+}
+
+impl Journal for Store {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let json = serde_json::to_string(entry).map_err(|source| JournalError::Row {
+            path: self.path.clone(),
+            row: 0,
+            source,
+        })?;
+        let at = i64::try_from(entry.at).unwrap_or(i64::MAX);
+        let inserted = self
+            .connection
+            .execute("INSERT INTO event (at, entry) VALUES (?1, ?2)", (at, json));
+        inserted.map(|_| ()).map_err(|error| self.sqlite(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Holder, StateDir, files::make_folder};
+    use super::*;
+    use crate::{event::Outcome, stage::Workflow};
+    use std::fs;
+
+    fn entries(executions: usize) -> Vec<Entry> {
+        let started = |n| Event::ExecutionStarted {
+            execution: format!("x{n}"),
+            dockctl: "0.1.0".to_owned(),
+            workflow: Workflow::Install,
+            of: None,
+            rolls_back: false,
+            takes_back: crate::known::Taken::default(),
+            parameters: Box::default(),
+        };
+        let both = |n| {
+            [
+                started(n),
+                Event::ExecutionFinished {
+                    outcome: Outcome::Terminated,
+                },
+            ]
+        };
+        (0..executions)
+            .flat_map(both)
+            .map(|event| Entry { at: 7, event })
+            .collect()
+    }
+
+    fn hold(state: &StateDir) -> Held {
+        state.hold("d", &Holder::this("test", "x")).unwrap()
+    }
+
+    /// Whatever is lost of the log of a database that lost its power, what is left is what came
+    /// first.
+    #[test]
+    fn a_write_ahead_log_cut_anywhere_is_a_journal_cut_after_an_entry() {
+        let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let state = StateDir::new(whole.path().to_owned());
+        let mut held = hold(&state);
+        let all = entries(6);
+        for entry in &all {
+            held.store.append(entry).unwrap();
+        }
+        let files = ["d.db", "d.db-wal"]
+            .map(|name| fs::read(whole.path().join("deployments").join(name)).unwrap());
+        let torn = StateDir::new(cut.path().to_owned());
+        make_folder(&torn.deployments()).unwrap();
+        let step = if std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all") {
+            1
+        } else {
+            211
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for length in (0..=files[1].len()).step_by(step) {
+            let at = |ending: &str| torn.deployments().join(format!("d.db{ending}"));
+            let _ = fs::remove_file(at("-shm"));
+            fs::write(at(""), &files[0]).unwrap();
+            fs::write(at("-wal"), &files[1][..length]).unwrap();
+            let (_, left) = torn.entries("d").unwrap();
+            assert_eq!(left, all[..left.len()], "cut after {length} bytes");
+            seen.insert(left.len());
+        }
+        assert!(
+            seen.len() > 6 && seen.contains(&0),
+            "of {} bytes: {seen:?}",
+            files[1].len()
+        );
+    }
+
+    #[test]
+    fn what_others_can_write_to_is_read_and_not_written() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        // However the user gets there, the folder itself counts.
+        symlink(folder.path(), folder.path().join("link")).unwrap();
+        let state = StateDir::new(folder.path().join("link/state"));
+        drop(hold(&state));
+        assert!(state.distrusted().is_none());
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        };
+        for path in [
+            folder.path().join("state"),
+            folder.path().join("state/deployments"),
+        ] {
+            mode(&path, 0o1777);
+            let refused = state.hold("d", &Holder::this("test", "x")).err();
+            assert!(
+                matches!(refused, Some(JournalError::Distrusted { .. })),
+                "{refused:?}"
+            );
+            assert!(matches!(
+                state.ask_to_stop("d", false),
+                Err(JournalError::Distrusted { .. })
+            ));
+            assert!(
+                state.read("d").unwrap().is_some(),
+                "it is read all the same"
+            );
+            mode(&path, 0o700);
+        }
+        drop(hold(&state));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_not_followed() {
+        use std::os::unix::fs::symlink;
+        for name in [
+            "deployments/d.lock",
+            "deployments/d.db",
+            "deployments/d.db-wal",
+            "deployments/d.db-shm",
+            "key",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let state = StateDir::new(folder.path().join("state"));
+            drop(hold(&state));
+            let (victim, path) = (
+                folder.path().join("victim"),
+                folder.path().join("state").join(name),
+            );
+            let _ = fs::remove_file(&path);
+            fs::write(&victim, "precious").unwrap();
+            symlink(&victim, &path).unwrap();
+            let failed = if name == "key" {
+                state.key().is_err()
+            } else {
+                state.hold("d", &Holder::this("test", "x")).is_err()
+            };
+            assert!(failed, "{name}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_pruned_stays_in_the_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path().to_owned());
+        let mut held = hold(&state);
+        for entry in entries(9) {
+            held.store.append(&entry).unwrap();
+        }
+        held.store.prune(3).unwrap();
+        let record = held.store.replay().unwrap();
+        assert_eq!((record.executions.len(), record.ran), (3, 9));
+        assert_eq!(record.executions[0].id, "x6");
+        held.store.prune(3).unwrap();
+        assert_eq!(
+            held.store.replay().unwrap(),
+            record,
+            "pruning again changes nothing"
+        );
+        drop(held);
+        assert_eq!(state.read("d").unwrap(), Some(record));
+    }
+
+    #[test]
+    fn a_request_is_for_the_run_that_holds_the_deployment() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::new(folder.path().to_owned());
+        let held = hold(&state);
+        let requests = held.store.requests().unwrap();
+        assert_eq!(requests.stop(), None);
+        state.ask_to_stop("d", false).unwrap();
+        assert_eq!(requests.stop(), Some(false));
+        state.ask_to_stop("d", true).unwrap();
+        assert_eq!(requests.stop(), Some(true));
+        drop((held, requests));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert_eq!(
+            hold(&state).store.requests().unwrap().stop(),
+            None,
+            "the next run is not meant"
+        );
+    }
+}
