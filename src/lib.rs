@@ -24,10 +24,12 @@ pub mod plan;
 
 pub mod backend;
 mod digest;
+pub mod engine;
 pub mod event;
 pub mod executor;
 pub mod journal;
 pub mod known;
+pub mod plugins;
 pub mod preflight;
 pub mod record;
 pub mod seam;

@@ -1,16 +1,17 @@
 //! What carries steps out, and what planning asks about the systems that it plans for.
 
-pub mod docker;
 pub mod simulated;
 
 use crate::{
     diagnostic::Diagnostics,
+    engine::Kind,
     known::InstanceRecord,
     model::{Blueprint, Definition, Deployment, Instance, InstanceState, Planned},
+    plugins::docker,
     record::{Around, Record},
     seam::{
-        Call, Change, Failure, Need, Object, ObjectKind, ObjectState, Observed, Outputs,
-        ProgressSink, Purpose, Standing, Step, Target,
+        Call, Change, Failure, Need, Object, ObjectState, Observed, Outputs, ProgressSink, Purpose,
+        Standing, Step, Target,
     },
     secrets::Secrets,
     stage::{Stage, TaskId},
@@ -223,7 +224,7 @@ pub fn reads_properties(operation: &Planned) -> bool {
 /// Whether the object of a node stays when its deployment is taken down: a volume that is kept.
 #[must_use]
 pub fn outlives_deployment(node: &Definition) -> bool {
-    docker::kind(node) == Some(ObjectKind::Volume)
+    docker::kind(node) == Some(Kind::Volume)
         && node
             .properties
             .get("keep")
@@ -258,7 +259,7 @@ pub fn is_done(instance: &Instance, node: &Definition, observed: &Observed) -> b
 /// Whether another object can take the place of a node's.
 #[must_use]
 pub fn is_replaceable(node: &Definition) -> bool {
-    docker::kind(node) == Some(ObjectKind::Container) && !node.is_adopted()
+    docker::kind(node) == Some(Kind::Container) && !node.is_adopted()
 }
 
 /// Why an old object of an instance and the one that takes its place cannot be there at once, in
@@ -382,7 +383,7 @@ pub fn makes_image(deployment: &Deployment, instance: &str) -> bool {
     let node = deployment
         .instance(instance)
         .and_then(|instance| deployment.node(instance));
-    node.and_then(docker::kind) == Some(ObjectKind::Image)
+    node.and_then(docker::kind) == Some(Kind::Image)
 }
 
 /// Whether what a step did, as the journal has it, still stands: then it need not be done again.
@@ -402,7 +403,7 @@ pub fn still_done(
 /// Whether an instance of a node is looked at on an engine, and not only in the record.
 #[must_use]
 pub fn has_object(node: &Definition) -> bool {
-    docker::kind(node).is_some_and(|kind| kind != ObjectKind::Image)
+    docker::kind(node).is_some_and(|kind| kind != Kind::Image)
 }
 
 /// Whether an object of the instance exists.

@@ -2,12 +2,13 @@
 
 mod container;
 
-use super::{Backend, Places, docker};
+use super::{Backend, Places};
 use crate::{
+    engine::Kind,
     model::{Deployment, Planned},
+    plugins::docker,
     seam::{
-        Call, Failure, Object, ObjectKind, ObjectState, Observed, Outputs, Owner, ProgressSink,
-        Step, Traits,
+        Call, Failure, Object, ObjectState, Observed, Outputs, Owner, ProgressSink, Step, Traits,
     },
 };
 use container::Made;
@@ -215,7 +216,7 @@ fn cut() -> Failure {
 
 fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) -> Object {
     Object {
-        kind: ObjectKind::Container,
+        kind: Kind::Container,
         id,
         name: name.to_owned(),
         image: String::new(),
@@ -233,7 +234,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         engine: Object::DEFAULT_ENGINE.to_owned(),
         drift: Vec::new(),
         shown: None,
-        comparison: crate::backend::docker::Comparison::default(),
+        comparison: crate::plugins::docker::declare::compare::Comparison::default(),
     }
 }
 

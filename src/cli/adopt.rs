@@ -8,7 +8,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::adopt::{Found, blueprint},
+    plugins::docker::declare::adopted::{Found, blueprint},
     report::{count, yaml::yaml},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};

@@ -9,7 +9,7 @@ use super::{
     completions::{deployments, executions, instances, nodes},
     error::CliError,
 };
-use crate::{backend::docker::ANSWER, stage::Parameters};
+use crate::{engine::ANSWER, stage::Parameters};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 
 use super::error::{CliError, Kind};
 use crate::{
-    backend::docker::{Claim, Recovered, Told},
+    plugins::docker::declare::told::{Claim, Recovered, Told},
     printable::printable,
 };
 use serde_json::{Value as Json, json};

@@ -1,8 +1,8 @@
 //! Everything that can go wrong with a command, and the exit code of each.
 
 use crate::{
-    backend::docker::ConnectError,
     diagnostic::{self, Diagnostics},
+    engine::ConnectError,
     journal::JournalError,
     printable::printable,
     seam::Failure,

@@ -7,7 +7,10 @@ use super::{
     target::{engine, require, targets},
     workspace::Workspace,
 };
-use crate::backend::docker::{Command, Engine, Piece};
+use crate::{
+    engine::Piece,
+    plugins::docker::drive::{attach::Command, engine::Engine},
+};
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;

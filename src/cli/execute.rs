@@ -719,7 +719,8 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
     };
     instance.id == name
         || instance.node == name
-        || crate::backend::docker::wanted(deployment, instance).as_deref() == Some(name)
+        || crate::plugins::docker::declare::standing::wanted(deployment, instance).as_deref()
+            == Some(name)
         || (name.len() >= 12 && container().is_some_and(|id| id.starts_with(name)))
 }
 

@@ -6,8 +6,8 @@ use super::{
     error::CliError,
 };
 use crate::{
-    backend::docker::params::markdown,
     diagnostic::{Code, nearest},
+    plugins::docker::declare::params::markdown,
     report::table::fitted,
 };
 use serde_json::{Value as Json, json};

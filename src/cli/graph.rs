@@ -11,6 +11,7 @@ use crate::{
     backend,
     graph::{Arrow, Graph, Mood, Vertex, dot, mermaid, svg},
     model::{Blueprint, Deployment, InstanceState, inputs::Missing},
+    plugins::docker,
     record::Record,
     seam::Observed,
 };
@@ -177,7 +178,7 @@ fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) 
         let looked_at = node.is_some_and(backend::has_object);
         let well = match (node, object) {
             (Some(node), Some(object)) => {
-                backend::docker::is_done(node, object)
+                docker::is_done(node, object)
                     && object.health.as_deref() != Some("unhealthy")
                     && object.drift.is_empty()
             }

@@ -13,9 +13,12 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::docker::{Engines, Happening, What},
     event::{now, timestamp},
     plan::{Known, heal},
+    plugins::docker::drive::{
+        engines::Engines,
+        happen::{Happening, What},
+    },
     record::Record,
     seam::Target,
     stage::{Parameters, Selection, Workflow},

@@ -16,13 +16,14 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Backend as _, docker, outlives_deployment, places},
+    backend::{Backend as _, outlives_deployment, places},
     cli::session::expect_known,
     diagnostic::Diagnostics,
     digest::keyed,
     event::{Entry, Event},
     model::{Deployment, Difference, Instance, inputs::Missing},
     plan::{self, Known, Proposal, Reading, Unsupported},
+    plugins::docker::{self, declare::told::Told},
     printable::printable,
     record::Record,
     seam::{Object, Observed},
@@ -209,7 +210,7 @@ impl Install<'_> {
     }
 
     /// There is nothing to update, as far as this state directory knows.
-    fn not_installed(&self, told: &docker::Told) -> CliError {
+    fn not_installed(&self, told: &Told) -> CliError {
         let name = self.name;
         let error = CliError::usage(format!(
             "`{name}` is not installed: there is nothing to update"

@@ -9,7 +9,7 @@ use super::{
     target::{Running, engine, require, targets},
     workspace::Workspace,
 };
-use crate::{backend::docker::Excerpt, secrets::Secrets};
+use crate::{plugins::docker::drive::attach::Excerpt, secrets::Secrets};
 use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;

@@ -10,13 +10,14 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{
-        Places,
-        docker::{Claim, Recovered, Told, known_ids},
-    },
+    backend::Places,
     event::{Entry, Event},
     journal::Holder,
     model::{Deployment, Instance},
+    plugins::docker::declare::{
+        standing::known_ids,
+        told::{Claim, Recovered, Told},
+    },
     printable::printable,
     record::Record,
     report::count,

@@ -10,10 +10,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{docker::give_up_volumes, places},
+    backend::places,
     event,
     model::Deployment,
     plan::{self, Known, Proposal, install, rollback, uninstall},
+    plugins::docker::declare::standing::give_up_volumes,
     record::{Execution, Record},
     stage::Workflow,
 };
@@ -91,7 +92,8 @@ async fn go_on(
     ) else {
         return Ok(None);
     };
-    let removed = crate::backend::docker::removed_volumes(session.record.stage());
+    let removed =
+        crate::plugins::docker::declare::standing::removed_volumes(session.record.stage());
     let places = places(&deployment, &session.record, &workspace.secrets)
         .map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(name, &places, "resume").await?;

@@ -8,10 +8,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{
-        self, Places,
-        docker::{Engines, Guard, GuardHolder, Told, Unguarded},
-    },
+    backend::{self, Places},
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Replan, Run, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
@@ -20,6 +17,13 @@ use crate::{
         Known,
         install::{self, Scope},
         rollback, scale,
+    },
+    plugins::docker::{
+        declare::told::Told,
+        drive::{
+            engines::Engines,
+            guard::{Guard, GuardHolder, Unguarded},
+        },
     },
     preflight::Lack,
     record::Record,

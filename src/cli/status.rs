@@ -4,24 +4,27 @@ use super::{
     Outcome,
     args::{Global, Output, StatusArgs},
     claims,
-    error::{CliError, Kind},
+    error::CliError,
     recover,
     workspace::Workspace,
 };
 use crate::{
-    backend::{
-        self,
-        docker::{Claim, Engines, Recovered, Told},
-    },
+    backend,
+    engine::Kind,
     event::{self, now, timestamp},
     known::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
+    plugins::docker::{
+        self,
+        declare::told::{Claim, Recovered, Told},
+        drive::engines::Engines,
+    },
     record::{Execution, Record},
     report::{
         count,
         table::{fitted, table},
     },
-    seam::{Drift, Object, ObjectKind, ObjectState, Observed},
+    seam::{Drift, Object, ObjectState, Observed},
     stage::Workflow,
 };
 use console::truncate_str;
@@ -152,7 +155,7 @@ impl Seen {
             .iter()
             .any(|row| row.last().is_some_and(|drift| drift != "-"));
         let exit = if exit_code && drifted {
-            Kind::Different.exit_code()
+            super::error::Kind::Different.exit_code()
         } else {
             0
         };
@@ -412,20 +415,20 @@ impl<'a> View<'a> {
             .filter(|_| !state.is_gone());
         let expected = state == InstanceState::Started
             && node
-                .and_then(backend::docker::kind)
-                .is_some_and(|kind| kind != ObjectKind::Image);
+                .and_then(docker::kind)
+                .is_some_and(|kind| kind != Kind::Image);
         let properties = record
             .properties(&instance.id)
             .cloned()
             .unwrap_or_default()
             .into();
         let mut drift = drift(expected, node, object);
-        let known = node.and_then(|node| backend::docker::known_id(record, instance, node));
+        let known = node.and_then(|node| docker::known_id(record, instance, node));
         if expected && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
         let taken = || {
-            backend::docker::wanted(deployment, instance)
+            docker::wanted(deployment, instance)
                 .is_some_and(|name| observed.named(&instance.id, &name).is_some())
         };
         if expected && object.is_none() && taken() {
@@ -578,9 +581,7 @@ fn describe(object: &Object) -> String {
 fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
-        Some(object) if node.is_some_and(|node| backend::docker::is_done(node, object)) => {
-            Vec::new()
-        }
+        Some(object) if node.is_some_and(|node| docker::is_done(node, object)) => Vec::new(),
         None => vec!["missing".to_owned()],
         Some(object) => match object.state {
             ObjectState::Paused | ObjectState::Restarting => vec![object.state.as_str().to_owned()],

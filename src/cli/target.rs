@@ -6,10 +6,8 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{
-        docker::{Engine, Engines},
-        places,
-    },
+    backend::places,
+    plugins::docker::drive::{engine::Engine, engines::Engines},
     record::Record,
     seam::Target,
 };
@@ -88,6 +86,6 @@ pub(crate) async fn require(
 pub(crate) async fn engine(
     engines: &Engines,
     target: &Running,
-) -> Result<std::rc::Rc<crate::backend::docker::Engine>, CliError> {
+) -> Result<std::rc::Rc<crate::plugins::docker::drive::engine::Engine>, CliError> {
     Ok(engines.get(&target.engine).await?)
 }

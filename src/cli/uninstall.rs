@@ -5,24 +5,30 @@ use super::{
     args::Global,
     claims, complain,
     confirm::{ask as question, confirm, is_asked},
-    error::{CliError, Kind},
+    error::CliError,
     recover,
     run::closing,
     session::{How, Job, Session},
     workspace::Workspace,
 };
 use crate::{
-    backend::{
-        docker::{Claim, Engines, Recovered, give_up_volumes, kind, known_ids},
-        places,
-    },
+    backend::places,
+    engine::Kind,
     event::Event,
     model::{Definition, Deployment},
     plan::uninstall as workflow,
+    plugins::docker::{
+        declare::{
+            operation::kind,
+            standing::{give_up_volumes, known_ids},
+            told::{Claim, Recovered},
+        },
+        drive::engines::Engines,
+    },
     printable::printable,
     record::Record,
     report::count,
-    seam::{ObjectKind, Target},
+    seam::Target,
     stage::{Parameters, Workflow},
 };
 use serde_json::json;
@@ -120,7 +126,7 @@ async fn beside(
         .map(|deployment| places(deployment, record, &workspace.secrets))
         .transpose();
     let places = places
-        .map_err(|message| CliError::new(Kind::Engine, message))?
+        .map_err(|message| CliError::new(super::error::Kind::Engine, message))?
         .unwrap_or_default();
     let is_asked = ask.from_labels.is_some();
     // Labels are read on the default engine, which a deployment need not use.
@@ -274,7 +280,7 @@ async fn take_down(
         Record::default()
     };
     let places = places(&deployment, &record, &workspace.secrets)
-        .map_err(|message| CliError::new(Kind::Engine, message))?;
+        .map_err(|message| CliError::new(super::error::Kind::Engine, message))?;
     session.settle(&name, &places, "uninstall").await?;
     session.note(known.into_iter().collect())?;
     let left = left_behind(session, ask.volumes).await?;
@@ -324,8 +330,8 @@ async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliErr
         return Ok(());
     };
     let stays = |node: &Definition| match kind(node).filter(|_| !node.is_adopted()) {
-        Some(ObjectKind::Volume) => !volumes,
-        Some(ObjectKind::Container | ObjectKind::Network) => !node.operations.contains_key(DELETE),
+        Some(Kind::Volume) => !volumes,
+        Some(Kind::Container | Kind::Network) => !node.operations.contains_key(DELETE),
         _ => false,
     };
     let staying = |id: &str| {
@@ -343,7 +349,7 @@ async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliErr
         };
         let what = format!("{} `{}`", object.kind.as_str(), printable(&object.name));
         complain(&match object.kind {
-            ObjectKind::Volume => format!(
+            Kind::Volume => format!(
                 "note: {what} is kept; dockctl uninstall {} --volumes removes it\n",
                 deployment.name
             ),

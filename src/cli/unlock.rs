@@ -6,7 +6,7 @@ use super::{
     error::{CliError, Kind},
     workspace::Workspace,
 };
-use crate::{backend::docker::GuardHolder, journal::Holder};
+use crate::{journal::Holder, plugins::docker::drive::guard::GuardHolder};
 use serde_json::json;
 
 /// Removes the guard on the engine whose run is dead. The lock here needs no such thing: it dies

@@ -12,6 +12,7 @@ use crate::{
     diagnostic::{self, Code, Diagnostics, Severity},
     model::inputs::Missing,
     plan,
+    plugins::docker,
     report::count,
 };
 use serde_json::{Value as Json, json};
@@ -135,7 +136,7 @@ fn expand(loaded: &Loaded, d: &mut Diagnostics) {
 fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
     let mut d = Diagnostics::default();
-    backend::docker::check::check_files(
+    docker::check::check_files(
         &loaded.blueprint,
         absolute.parent().unwrap_or(Path::new(".")),
         &mut d,

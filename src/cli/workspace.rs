@@ -8,13 +8,18 @@ use super::{
     given::{self, Hidden},
 };
 use crate::{
-    backend::{
-        self,
-        docker::{Author, AuthorName, Engines, Host, Told, broken_config},
-    },
+    backend,
     diagnostic::Diagnostics,
+    engine::{Host, broken_config},
     journal::StateDir,
     model::{Deployment, inputs::Given, sensitive},
+    plugins::docker::{
+        declare::{
+            author::{Author, AuthorName},
+            told::Told,
+        },
+        drive::engines::Engines,
+    },
     record::Record,
     seam::Observed,
     secrets::{SHORTEST, Secrets},

@@ -6,6 +6,7 @@
 
 mod code;
 mod diagnostics;
+pub(crate) mod fault;
 pub mod github;
 pub mod json;
 mod places;
@@ -14,6 +15,7 @@ pub mod sarif;
 
 pub use code::{Code, Reference};
 pub use diagnostics::Diagnostics;
+pub use fault::Fault;
 
 use std::{
     ops::Range,

@@ -16,6 +16,7 @@ use crate::{
         InstanceState::{self, Started, Starting, Stopped, Stopping},
         Planned, Retry,
     },
+    plugins::docker,
     seam::{Purpose, Step},
     stage::{Parameters, TaskId, Workflow},
 };
@@ -174,7 +175,7 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
         Some(object) if object.health.as_deref() == Some("unhealthy") => {
             Some("it is unhealthy".to_owned())
         }
-        Some(object) if !backend::docker::is_done(node, object) => {
+        Some(object) if !docker::is_done(node, object) => {
             Some(format!("it is {}", object.state.as_str()))
         }
         Some(_) => None,
@@ -186,7 +187,7 @@ fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Opt
     let Some(object) = backend::object_of(node, instance, known.observed) else {
         return Some("it is missing".to_owned());
     };
-    if !backend::docker::is_done(node, object) {
+    if !docker::is_done(node, object) {
         return Some(format!("it is {}", object.state.as_str()));
     }
     let changes: Vec<String> = object.drift.iter().map(ToString::to_string).collect();

@@ -14,7 +14,7 @@ mod target;
 
 pub use call::{Call, Progress, ProgressSink};
 pub use failure::{Exit, Failure};
-pub use object::{Drift, Object, ObjectKind, ObjectState, Observed, Owner};
+pub use object::{Drift, Object, ObjectState, Observed, Owner};
 pub use outputs::Outputs;
 pub use purpose::{Change, Need, Purpose, Standing};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};

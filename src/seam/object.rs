@@ -1,8 +1,8 @@
 //! What exists on a system.
 
 use super::Step;
-use crate::backend::docker;
-use serde::{Deserialize, Serialize};
+use crate::{engine::Kind, plugins::docker};
+use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, fmt};
 
@@ -40,39 +40,11 @@ impl Observed {
     }
 }
 
-/// What something on an engine is.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectKind {
-    /// A container.
-    #[default]
-    Container,
-    /// An image.
-    Image,
-    /// A network.
-    Network,
-    /// A volume.
-    Volume,
-}
-
-impl ObjectKind {
-    /// The name as shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Container => "container",
-            Self::Image => "image",
-            Self::Network => "network",
-            Self::Volume => "volume",
-        }
-    }
-}
-
 /// Something that exists on an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// What it is.
-    pub kind: ObjectKind,
+    pub kind: Kind,
     /// Its id.
     pub id: String,
     /// Its name.

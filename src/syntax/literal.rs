@@ -18,7 +18,7 @@ pub fn literal(json: &Json) -> Option<&Json> {
 
 /// The mapping with a mark around it, if it would be taken for something else.
 #[must_use]
-pub fn marked(object: JsonMap<String, Json>) -> Json {
+pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
     let is_special =
         |key: &String| FUNCTIONS.contains(&key.as_str()) || key.starts_with("dockctl.");
     let is_like_a_call = object.len() <= 2 && object.keys().any(is_special);

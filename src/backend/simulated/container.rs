@@ -2,7 +2,10 @@
 
 use super::{Change, Simulated, object};
 use crate::{
-    backend::docker::{Action, Creation, NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
+    plugins::docker::declare::{
+        action::{Action, Creation},
+        change::{NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
+    },
     seam::{Call, Failure, Object, ObjectState, Outputs},
 };
 use serde_json::Value as Json;

@@ -1,0 +1,204 @@
+//! Addresses of engines, in every spelling that the docker command and docker-py take.
+
+use std::path::PathBuf;
+
+/// Where an engine listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Address {
+    /// A socket on this machine.
+    Unix(PathBuf),
+    /// A port of a machine.
+    Tcp {
+        host: String,
+        port: u16,
+        /// What stands before every path; empty as a rule.
+        prefix: String,
+        /// The address itself asks for TLS.
+        secure: bool,
+    },
+    /// An account on a machine that has the docker command.
+    Ssh {
+        user: Option<String>,
+        host: String,
+        port: Option<u16>,
+        /// The engine's socket over there, where it is not the usual one.
+        socket: Option<String>,
+    },
+}
+
+impl Address {
+    /// Reads an address: `unix:///path`, `http+unix://…`, `tcp://HOST:PORT[/path]`, `http(s)://…`,
+    /// `HOST:PORT`, `:PORT`, `ssh://[USER@]HOST[:PORT]`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some(parts) => parts,
+            None if text.contains(':') => ("tcp", text),
+            None => return Err("it must start with unix://, tcp:// or ssh://".to_owned()),
+        };
+        match scheme {
+            "unix" => unix(rest),
+            // The form of docker-py: the path may be percent-encoded, and starts at the root in any
+            // case.
+            "http+unix" => unix(&format!(
+                "/{}",
+                rest.replace("%2F", "/")
+                    .replace("%2f", "/")
+                    .trim_start_matches('/')
+            )),
+            "tcp" | "http" => tcp(rest, false),
+            "https" => tcp(rest, true),
+            "ssh" => ssh(rest),
+            "npipe" => Err("named pipes are a matter of Windows".to_owned()),
+            "fd" => Err("fd:// is where an engine listens, not where it is found".to_owned()),
+            _ => Err(format!(
+                "`{scheme}://` is not spoken here: it must start with unix://, tcp:// or ssh://"
+            )),
+        }
+    }
+}
+
+fn unix(path: &str) -> Result<Address, String> {
+    match path {
+        "" => Ok(Address::Unix("/var/run/docker.sock".into())),
+        path if path.starts_with('/') => Ok(Address::Unix(path.into())),
+        _ => Err("the path of the socket must be absolute".to_owned()),
+    }
+}
+
+fn tcp(rest: &str, secure: bool) -> Result<Address, String> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.ends_with(':'))
+        .ok_or("it lacks a port")?;
+    let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let path = path.trim_end_matches('/');
+    let prefix = if path.is_empty() {
+        String::new()
+    } else {
+        format!("/{path}")
+    };
+    Ok(Address::Tcp {
+        host: host.to_owned(),
+        port,
+        prefix,
+        secure,
+    })
+}
+
+fn ssh(rest: &str) -> Result<Address, String> {
+    let (authority, socket) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, machine) = authority
+        .split_once('@')
+        .map_or((None, authority), |(user, machine)| (Some(user), machine));
+    let (host, port) = match machine
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.ends_with(']'))
+    {
+        Some((host, port)) => (
+            host,
+            Some(port.parse().map_err(|_| format!("`{port}` is no port"))?),
+        ),
+        None => (machine, None),
+    };
+    if user.is_some_and(|user| user.contains(':')) {
+        return Err("a password cannot be given: ssh takes keys".to_owned());
+    }
+    let host = host.trim_matches(['[', ']']);
+    // What starts with a dash would be an option of the ssh command.
+    if host.is_empty()
+        || host.starts_with('-')
+        || user.is_some_and(|user| user.is_empty() || user.starts_with('-'))
+    {
+        return Err("it lacks a host".to_owned());
+    }
+    let socket = (!socket.is_empty()).then(|| format!("/{socket}"));
+    Ok(Address::Ssh {
+        user: user.map(str::to_owned),
+        host: host.to_owned(),
+        port,
+        socket,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    fn tcp(host: &str, port: u16, prefix: &str, secure: bool) -> Address {
+        Address::Tcp {
+            host: host.into(),
+            port,
+            prefix: prefix.into(),
+            secure,
+        }
+    }
+
+    #[test]
+    fn every_spelling_is_read() {
+        let ssh = |user: Option<&str>, port, socket: Option<&str>| Address::Ssh {
+            user: user.map(str::to_owned),
+            host: "h".into(),
+            port,
+            socket: socket.map(str::to_owned),
+        };
+        for (text, address) in [
+            ("unix:///run/x.sock", Address::Unix("/run/x.sock".into())),
+            ("unix://", Address::Unix("/var/run/docker.sock".into())),
+            (
+                "http+unix://%2Frun%2Fx.sock",
+                Address::Unix("/run/x.sock".into()),
+            ),
+            (
+                "http+unix:///run/x.sock",
+                Address::Unix("/run/x.sock".into()),
+            ),
+            ("tcp://10.0.0.5:2375", tcp("10.0.0.5", 2375, "", false)),
+            ("tcp://h:2375/a/b/", tcp("h", 2375, "/a/b", false)),
+            ("http://h:80", tcp("h", 80, "", false)),
+            ("https://h:2376", tcp("h", 2376, "", true)),
+            ("h:2375", tcp("h", 2375, "", false)),
+            (":2375", tcp("127.0.0.1", 2375, "", false)),
+            ("tcp://[::1]:2375", tcp("[::1]", 2375, "", false)),
+            ("ssh://h", ssh(None, None, None)),
+            (
+                "ssh://u@h:2222/run/d.sock",
+                ssh(Some("u"), Some(2222), Some("/run/d.sock")),
+            ),
+        ] {
+            assert_eq!(Address::parse(text), Ok(address), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for (text, reason) in [
+            ("tcp://h", "it lacks a port"),
+            ("tcp://", "it lacks a port"),
+            ("tcp://h:x", "`x` is no port"),
+            (
+                "fd://",
+                "fd:// is where an engine listens, not where it is found",
+            ),
+            ("unix://run/x", "the path of the socket must be absolute"),
+            ("ssh://-oProxyCommand=x", "it lacks a host"),
+            ("ssh://[-oProxyCommand=x]", "it lacks a host"),
+            ("ssh://u@[[-oProxyCommand=x]]:22", "it lacks a host"),
+            ("ssh://-l@h", "it lacks a host"),
+            ("ssh://[]", "it lacks a host"),
+            ("ssh://u:p@h", "a password cannot be given: ssh takes keys"),
+            ("nonsense", "it must start with unix://, tcp:// or ssh://"),
+        ] {
+            assert_eq!(Address::parse(text), Err(reason.to_owned()), "{text}");
+        }
+        assert!(
+            Address::parse("gopher://h:1").is_err()
+                && Address::parse("npipe:////./pipe/x").is_err()
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! What an answer must be to be believed: its kind, and ids. A list that is none must not count as
+//! an empty one, or what runs is called gone. Everything else may be null or absent: engines of
+//! other ages and makers say less.
+
+use crate::engine::{Kind, error::EngineError};
+use serde_json::Value as Json;
+
+/// Where an engine lists the objects of a kind.
+pub(crate) fn list_path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Container => "/containers/json",
+        Kind::Image => "/images/json",
+        Kind::Network => "/networks",
+        Kind::Volume => "/volumes",
+    }
+}
+
+/// Where an engine shows one.
+pub(crate) fn object_path(kind: Kind, name: &str) -> String {
+    match kind {
+        Kind::Container => format!("/containers/{name}/json"),
+        Kind::Image => format!("/images/{name}/json"),
+        Kind::Network => format!("/networks/{name}"),
+        Kind::Volume => format!("/volumes/{name}"),
+    }
+}
+
+/// The objects of a list, each with its id.
+pub(crate) fn list(answer: Json, kind: Kind) -> Result<Vec<Json>, EngineError> {
+    let wrong = || EngineError::Nonsense(format!("it is not a list of {}s", kind.as_str()));
+    let items = match (answer, kind) {
+        (Json::Object(mut fields), Kind::Volume) => match fields.shift_remove("Volumes") {
+            // No volumes, to some.
+            Some(Json::Null) => Vec::new(),
+            Some(Json::Array(items)) => items,
+            _ => return Err(wrong()),
+        },
+        (Json::Array(items), kind) if kind != Kind::Volume => items,
+        _ => return Err(wrong()),
+    };
+    items.into_iter().map(|item| object(item, kind)).collect()
+}
+
+/// One object, with its id.
+pub(crate) fn object(answer: Json, kind: Kind) -> Result<Json, EngineError> {
+    let field = if kind == Kind::Volume { "Name" } else { "Id" };
+    let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
+    if has_id {
+        Ok(answer)
+    } else {
+        Err(EngineError::Nonsense(format!(
+            "it does not describe one {}, or lacks `{field}`",
+            kind.as_str()
+        )))
+    }
+}
+
+/// An object that was asked for by its whole id is that one.
+pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json, EngineError> {
+    let plain = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
+    let is_id = plain(name).len() == 64 && plain(name).bytes().all(|c| c.is_ascii_hexdigit());
+    let is_other = is_id
+        && answer["Id"]
+            .as_str()
+            .is_some_and(|id| plain(id) != plain(name));
+    if is_other {
+        Err(EngineError::Nonsense(format!(
+            "it is about another object than {name}"
+        )))
+    } else {
+        Ok(answer)
+    }
+}
+
+/// That something was done is said without words, or with what it was done to. Podman says how that
+/// went, too.
+pub(crate) fn done(answer: Json) -> Result<(), EngineError> {
+    let items = match answer {
+        Json::Null => Vec::new(),
+        Json::Array(items) => items,
+        item => vec![item],
+    };
+    let known = ["Id", "ID", "Untagged", "Deleted", "Warnings"];
+    let is_word = |item: &Json| {
+        item.as_object()
+            .is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)))
+    };
+    match items
+        .iter()
+        .find_map(|item| item["Err"].as_str().filter(|error| !error.is_empty()))
+    {
+        Some(error) => Err(EngineError::Said(error.to_owned())),
+        None if items.iter().all(is_word) => Ok(()),
+        None => Err(EngineError::Nonsense(
+            "it does not say that this was done".to_owned(),
+        )),
+    }
+}
+
+/// An answer that says something: a mapping.
+pub(crate) fn mapping(answer: Json) -> Result<Json, EngineError> {
+    if answer.is_object() {
+        Ok(answer)
+    } else {
+        Err(EngineError::Nonsense("it is not a mapping".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_is_a_list_of_objects_with_ids() {
+        let count = |answer: Json, kind| list(answer, kind).map(|all| all.len()).ok();
+        assert_eq!(
+            count(
+                json!([{ "Id": "1" }, { "Id": "2", "Names": null }]),
+                Kind::Container
+            ),
+            Some(2)
+        );
+        assert_eq!(count(json!([]), Kind::Network), Some(0));
+        assert_eq!(count(json!({ "Volumes": null }), Kind::Volume), Some(0));
+        assert_eq!(
+            count(json!({ "Volumes": [{ "Name": "a" }] }), Kind::Volume),
+            Some(1)
+        );
+        for wrong in [
+            json!(null),
+            json!({ "a": 1 }),
+            json!("x"),
+            json!([null]),
+            json!([{ "a": 1 }]),
+            json!([{ "Id": "" }]),
+            json!([{ "Id": 7 }]),
+        ] {
+            for kind in [Kind::Container, Kind::Image, Kind::Network, Kind::Volume] {
+                assert_eq!(count(wrong.clone(), kind), None, "{wrong} {kind:?}");
+            }
+        }
+        assert_eq!(count(json!([]), Kind::Volume), None);
+        assert_eq!(count(json!({ "Volumes": {} }), Kind::Volume), None);
+    }
+
+    #[test]
+    fn what_was_done_is_said_without_words_or_by_what_it_was_done_to() {
+        for right in [
+            json!(null),
+            json!([]),
+            json!([{ "Id": "1", "Err": null }]),
+            json!([{ "Deleted": "sha256:1" }]),
+            json!({ "Warnings": null }),
+        ] {
+            assert!(done(right.clone()).is_ok(), "{right}");
+        }
+        for wrong in [
+            json!({ "a": 1 }),
+            json!([null]),
+            json!("x"),
+            json!(true),
+            json!([{ "Id": "1", "Err": "it is in use" }]),
+        ] {
+            assert!(done(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_the_one_that_was_asked_for() {
+        let (one, other) = ("1".repeat(64), "2".repeat(64));
+        assert!(asked_for(json!({ "Id": one }), &one).is_ok());
+        assert!(asked_for(json!({ "Id": other }), &one).is_err());
+        assert!(asked_for(json!({ "Id": format!("sha256:{one}") }), &one).is_ok());
+        assert!(
+            asked_for(json!({ "Id": other }), "web").is_ok(),
+            "a name says nothing of the id"
+        );
+        assert!(object(json!({ "a": 1 }), Kind::Image).is_err());
+        assert!((mapping(json!(null)).is_err(), mapping(json!({})).is_ok()) == (true, true));
+    }
+}

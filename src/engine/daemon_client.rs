@@ -1,0 +1,251 @@
+//! `daemon_client`: the arguments of docker-py's client, which say where an operation runs.
+
+use crate::{
+    diagnostic::Fault,
+    engine::{
+        address::Address,
+        tls::{Tls, Verify},
+    },
+    model::function::{holds_call, is_call, python_text},
+};
+use serde_json::Value as Json;
+use std::path::PathBuf;
+
+/// What a `daemon_client` says, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct DaemonClient {
+    pub base_url: Option<String>,
+    pub tls: Option<Tls>,
+    /// Seconds for the head of an answer.
+    pub timeout: Option<u64>,
+    pub version: Option<String>,
+}
+
+/// All names, those that change nothing here included.
+const KNOWN: [&str; 9] = [
+    "base_url",
+    "version",
+    "timeout",
+    "tls",
+    "user_agent",
+    "num_pools",
+    "credstore_env",
+    "use_ssh_client",
+    "max_pool_size",
+];
+
+/// The faults of a `daemon_client`; values that are computed later are not looked at.
+pub(crate) fn check(client: &Json) -> Vec<Fault> {
+    DaemonClient::read(client).err().unwrap_or_default()
+}
+
+impl DaemonClient {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    ///
+    /// All that are unknown or cannot be used; paths start at the mapping.
+    pub(crate) fn read(client: &Json) -> Result<Self, Vec<Fault>> {
+        let mut read = Self::default();
+        let Some(arguments) = client.as_object().filter(|_| !is_call(client)) else {
+            let nothing = client.is_null() || holds_call(client);
+            return if nothing {
+                Ok(read)
+            } else {
+                Err(vec![Fault::new("`daemon_client` must be a mapping")])
+            };
+        };
+        let known = |value: &Json| !value.is_null() && !holds_call(value);
+        let each = arguments.iter().map(|(name, value)| match name.as_str() {
+            name if !KNOWN.contains(&name) => Err(Fault::unknown_among(name, &KNOWN)),
+            name if known(value) => read
+                .argument(name, value)
+                .map_err(|fault| fault.within(&[name.to_owned()])),
+            _ => Ok(()),
+        });
+        let faults: Vec<Fault> = each.filter_map(Result::err).collect();
+        if faults.is_empty() {
+            Ok(read)
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn argument(&mut self, name: &str, value: &Json) -> Result<(), Fault> {
+        match name {
+            "base_url" => self.base_url = address(value)?,
+            "timeout" => {
+                self.timeout = Some(
+                    value
+                        .as_u64()
+                        .ok_or_else(|| Fault::new("this must be a whole number of seconds"))?,
+                )
+            }
+            "tls" => self.tls = tls(value)?,
+            "version" => self.version = version(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn address(value: &Json) -> Result<Option<String>, Fault> {
+    let text = value
+        .as_str()
+        .ok_or_else(|| Fault::new("this must be the address of an engine, and it is no string"))?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // The library starts the path of a socket at the root in any case.
+    let address = match text
+        .strip_prefix("unix://")
+        .filter(|path| !path.is_empty() && !path.starts_with('/'))
+    {
+        Some(path) => format!("unix:///{path}"),
+        None => text.to_owned(),
+    };
+    match Address::parse(&address) {
+        Ok(_) => Ok(Some(address)),
+        Err(reason) => Err(Fault::new(format!("the address cannot be used: {reason}"))
+            .hint("addresses look like unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host")),
+    }
+}
+
+/// Numbers are refused as in the original: `1.40` would be `1.4`.
+fn version(value: &Json) -> Result<Option<String>, Fault> {
+    match value.as_str() {
+        Some("auto" | "") => Ok(None),
+        Some(text) if super::Version::parse(text).is_some() => Ok(Some(text.to_owned())),
+        _ => Err(
+            Fault::new(format!("`{}` is no version of the API", python_text(value)))
+                .hint("it is `auto` or quoted text such as '1.41'"),
+        ),
+    }
+}
+
+/// `true`, or the arguments of docker-py's `TLSConfig` as a mapping, which YAML could not say
+/// there.
+fn tls(value: &Json) -> Result<Option<Tls>, Fault> {
+    const NAMES: [&str; 5] = [
+        "client_cert",
+        "ca_cert",
+        "verify",
+        "assert_hostname",
+        "ssl_version",
+    ];
+    let arguments = match value {
+        Json::Bool(yes) => return Ok(yes.then(Tls::default)),
+        Json::Object(arguments) => arguments,
+        _ => {
+            return Err(Fault::new(
+                "this must be true, false, or a mapping of client_cert, ca_cert, verify and assert_hostname",
+            ));
+        }
+    };
+    let mut tls = Tls::default();
+    for (name, value) in arguments.iter().filter(|(_, value)| !value.is_null()) {
+        let under = |fault: Fault| fault.within(std::slice::from_ref(name));
+        match (name.as_str(), value) {
+            ("client_cert", Json::Array(pair)) => match &pair[..] {
+                [Json::String(certificate), Json::String(key)] => {
+                    tls.client = Some((certificate.into(), key.into()))
+                }
+                _ => return Err(under(Fault::new("this must be [CERTIFICATE, KEY]"))),
+            },
+            // As in the library, `verify` can be a file of certificates to trust.
+            ("ca_cert" | "verify", Json::String(path)) => tls.ca = Some(PathBuf::from(path)),
+            ("verify", Json::Bool(false)) => tls.verify = Verify::Nothing,
+            ("assert_hostname", Json::Bool(false)) if tls.verify == Verify::Full => {
+                tls.verify = Verify::Signature
+            }
+            ("verify" | "assert_hostname", Json::Bool(_)) | ("ssl_version", _) => {}
+            (name, _) if NAMES.contains(&name) => {
+                return Err(under(Fault::new(format!(
+                    "this cannot be the value of `{name}`"
+                ))));
+            }
+            (name, _) => return Err(Fault::unknown_among(name, &NAMES)),
+        }
+    }
+    Ok(Some(tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn everything_that_docker_py_takes_is_read() {
+        let client = json!({
+            "base_url": "unix://var/run/docker.sock", "timeout": 30, "version": "1.18", "num_pools": 3, "user_agent": "x",
+            "tls": { "client_cert": ["/c.pem", "/k.pem"], "ca_cert": "/ca.pem", "assert_hostname": false },
+        });
+        let read = DaemonClient::read(&client).unwrap();
+        assert_eq!(
+            (read.base_url.as_deref(), read.timeout),
+            (Some("unix:///var/run/docker.sock"), Some(30))
+        );
+        let tls = read.tls.unwrap();
+        assert_eq!(
+            (tls.client, tls.verify),
+            (Some(("/c.pem".into(), "/k.pem".into())), Verify::Signature)
+        );
+        assert_eq!(DaemonClient::read(&json!({})), Ok(DaemonClient::default()));
+        assert_eq!(
+            DaemonClient::read(&json!({ "base_url": { "get_secret": "x" } })),
+            Ok(DaemonClient::default())
+        );
+        assert_eq!(
+            DaemonClient::read(&json!({ "tls": false })).unwrap().tls,
+            None
+        );
+    }
+
+    #[test]
+    fn what_it_refuses_is_a_fault_with_its_place() {
+        for (client, path, message) in [
+            (
+                json!({ "base_ulr": "x" }),
+                vec!["base_ulr"],
+                "there is no argument `base_ulr` here",
+            ),
+            (
+                json!({ "base_url": "tcp://h" }),
+                vec!["base_url"],
+                "the address cannot be used: it lacks a port",
+            ),
+            (
+                json!({ "version": 1.4 }),
+                vec!["version"],
+                "`1.4` is no version of the API",
+            ),
+            (
+                json!({ "timeout": "x" }),
+                vec!["timeout"],
+                "this must be a whole number of seconds",
+            ),
+            (
+                json!({ "tls": { "client_cert": "x" } }),
+                vec!["tls", "client_cert"],
+                "this cannot be the value of `client_cert`",
+            ),
+        ] {
+            let faults = DaemonClient::read(&client).unwrap_err();
+            assert_eq!(
+                (faults[0].path.clone(), faults[0].message.as_str()),
+                (vec_of(&path), message)
+            );
+        }
+        assert_eq!(
+            DaemonClient::read(&json!({ "base_ulr": "x" })).unwrap_err()[0]
+                .hint
+                .as_deref(),
+            Some("did you mean `base_url`?")
+        );
+    }
+
+    fn vec_of(path: &[&str]) -> Vec<String> {
+        path.iter().map(|part| (*part).to_owned()).collect()
+    }
+}

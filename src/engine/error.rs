@@ -1,0 +1,160 @@
+//! What can go wrong between here and an engine, and what it means for a step.
+
+use crate::{
+    printable::{SHOWN, on_one_line, shortened},
+    seam::Failure,
+};
+use thiserror::Error;
+
+/// Why a call of an engine did not come to an answer that can be used.
+#[derive(Debug, Error)]
+pub(crate) enum EngineError {
+    /// It answered, and refused.
+    #[error("{message}")]
+    Refused {
+        /// The status of HTTP.
+        status: u16,
+        /// What it says.
+        message: String,
+    },
+    /// It began an answer, and said in it that something failed.
+    #[error("{0}")]
+    Said(String),
+    /// It did not answer in time.
+    #[error("the engine did not answer in time")]
+    Silent,
+    /// It answered with something that cannot be read: perhaps a part of an answer.
+    #[error("{0}")]
+    Garbled(String),
+    /// It answered with something that is no answer to what was asked.
+    #[error("{0}")]
+    Nonsense(String),
+    /// The connection was lost, or could not be made.
+    #[error("{0}")]
+    Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl EngineError {
+    pub(crate) fn lost(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Lost(error.into())
+    }
+}
+
+/// Whether an error may pass by itself where nothing is changed by asking again.
+pub(crate) fn is_passing_when_read(error: &EngineError) -> bool {
+    match error {
+        // That a container does not run is 500 to some engines.
+        EngineError::Refused { status, message } => *status >= 500 && !message.contains("running"),
+        EngineError::Garbled(_) => true,
+        other => is_passing(other),
+    }
+}
+
+/// Whether an error may pass by itself.
+pub(crate) fn is_passing(error: &EngineError) -> bool {
+    match error {
+        EngineError::Refused { status, message } => {
+            *status >= 502 || (*status == 409 && message.contains("in progress"))
+        }
+        EngineError::Lost(_) => true,
+        EngineError::Said(_)
+        | EngineError::Silent
+        | EngineError::Garbled(_)
+        | EngineError::Nonsense(_) => false,
+    }
+}
+
+/// The cause at the bottom of an error: that is what its user can do something about.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// What the engine's status code is, if it answered.
+pub(crate) fn status(error: &EngineError) -> Option<u16> {
+    if let EngineError::Refused { status, .. } = error {
+        Some(*status)
+    } else {
+        None
+    }
+}
+
+/// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person
+/// must solve.
+pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
+    let (message, recoverable, lost) = match error {
+        EngineError::Refused { status, message } => {
+            (message.trim().to_owned(), *status >= 500, *status >= 500)
+        }
+        EngineError::Said(error) => (error.trim().to_owned(), true, false),
+        EngineError::Silent => (
+            "the engine did not answer in time (--engine-timeout)".to_owned(),
+            true,
+            true,
+        ),
+        EngineError::Garbled(why) | EngineError::Nonsense(why) => (
+            format!("the answer of the engine cannot be used: {why}"),
+            true,
+            true,
+        ),
+        other @ EngineError::Lost(_) => (
+            format!(
+                "the connection to the engine was lost: {}",
+                innermost(other)
+            ),
+            true,
+            true,
+        ),
+    };
+    let lasting = [
+        "port is already allocated",
+        "all ports are allocated",
+        "address already in use",
+        "executable file not found",
+        "no such host",
+        "connection refused",
+        "server gave HTTP response",
+    ];
+    let said = status(error).is_some() || matches!(error, EngineError::Said(_));
+    let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
+    let failure = Failure {
+        message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)),
+        recoverable,
+        lost,
+        ..Failure::default()
+    };
+    if message.contains("port is already allocated") || message.contains("address already in use") {
+        return failure.hint(
+            "another program or container holds the port: publish another one, or stop the holder",
+        );
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_and_can_do_nothing_to_a_terminal() {
+        let message = format!("\u{1b}]0;x\u{7}{}", "x".repeat(5_000_000));
+        let told = failure(
+            &EngineError::Refused {
+                status: 409,
+                message,
+            },
+            "creating it",
+        )
+        .message;
+        assert!(
+            told.len() < 3000
+                && told.starts_with("creating it: \\u{1b}]0;x\\u{7}xx")
+                && told.ends_with("more bytes)"),
+            "{}",
+            told.len()
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! Which engine to talk to, found as the docker command finds it.
+
+use crate::{
+    digest::hex,
+    engine::{
+        address::Address,
+        daemon_client::DaemonClient,
+        tls::{Tls, Verify},
+        version::{NEWEST, OLDEST, Version},
+    },
+};
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+use std::{
+    env, fmt, fs, io,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Address of an engine, who named it, and how it is spoken with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    /// Such as `unix:///var/run/docker.sock`, `tcp://10.0.0.5:2375` or `ssh://user@host`.
+    pub address: String,
+    /// Where the address comes from, for messages.
+    pub origin: String,
+    pub(crate) tls: Option<Tls>,
+    /// Longest wait for the head of an ordinary answer, in seconds, where one is given.
+    pub(crate) timeout: Option<u64>,
+    /// The version that is asked for; used if both sides speak it.
+    pub(crate) version: Option<Version>,
+}
+
+impl Host {
+    fn new(address: impl Into<String>, origin: impl Into<String>, tls: Option<Tls>) -> Self {
+        Self {
+            address: address.into(),
+            origin: origin.into(),
+            tls,
+            timeout: None,
+            version: None,
+        }
+    }
+
+    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current
+    /// context, the usual socket.
+    ///
+    /// # Errors
+    ///
+    /// If a context is named that does not exist.
+    pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
+        if let Some(address) = host.filter(|address| !address.is_empty()) {
+            return Self::new(address, "--host or DOCKCTL_HOST", None).with_environment();
+        }
+        let context = context.filter(|name| !name.is_empty());
+        if context.is_none()
+            && let Some(address) = variable("DOCKER_HOST")
+        {
+            return Self::new(address, "DOCKER_HOST", None).with_environment();
+        }
+        let named = context
+            .map(|name| (name.to_owned(), "--context or DOCKCTL_CONTEXT"))
+            .or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
+        let current = named.or_else(|| Some((current_context()?, "current docker context")));
+        match current.filter(|(name, _)| name != "default") {
+            Some((name, origin)) => Self::of_context(&name, origin),
+            None => Self::new("unix:///var/run/docker.sock", "default", None).with_environment(),
+        }
+    }
+
+    /// With what the environment says of TLS. As the docker command does it, an engine that is to
+    /// be checked is refused without the certificates to check it by, on whatever way it is
+    /// reached.
+    fn with_environment(self) -> Result<Self, ConnectError> {
+        let tls = tls_of_environment();
+        let missing = tls
+            .as_ref()
+            .filter(|tls| tls.verify == Verify::Full)
+            .and_then(|tls| tls.ca.as_ref())
+            .filter(|ca| !ca.exists());
+        match missing {
+            Some(ca) => {
+                let reason = format!("DOCKER_TLS_VERIFY is set, and there is no {}", ca.display());
+                Err(ConnectError::Address { host: self, reason })
+            }
+            None => Ok(Self { tls, ..self }),
+        }
+    }
+
+    /// The engine with this longest wait for an ordinary answer, in seconds.
+    #[must_use]
+    pub fn with_timeout(self, seconds: u64) -> Self {
+        Self {
+            timeout: Some(seconds),
+            ..self
+        }
+    }
+
+    fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
+        let contexts = config_folder().unwrap_or_default().join("contexts");
+        let id = hex(&Sha256::digest(name.as_bytes()));
+        let path = contexts.join("meta").join(&id).join("meta.json");
+        let endpoint = read_json(&path)
+            .and_then(|meta| meta.pointer("/Endpoints/docker").cloned())
+            .unwrap_or_default();
+        let Some(address) = endpoint["Host"].as_str() else {
+            return Err(ConnectError::Context {
+                name: name.to_owned(),
+                origin: origin.to_owned(),
+                path,
+            });
+        };
+        let verify = if endpoint["SkipTLSVerify"] == true {
+            Verify::Nothing
+        } else {
+            Verify::Full
+        };
+        let folder = contexts.join("tls").join(id).join("docker");
+        let tls =
+            (folder.is_dir() || verify == Verify::Nothing).then(|| Tls::of_folder(&folder, verify));
+        Ok(Self::new(address, format!("{origin} `{name}`"), tls))
+    }
+
+    /// The machine that it is on; none if it is this one.
+    pub(crate) fn machine(&self) -> Option<String> {
+        match Address::parse(&self.address) {
+            Ok(Address::Tcp { host, .. } | Address::Ssh { host, .. }) => {
+                Some(host.trim_matches(['[', ']']).to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The engine that a `daemon_client` names: its own address, else the default one's, with what
+    /// else it says.
+    ///
+    /// # Errors
+    ///
+    /// If an argument cannot be used.
+    pub(crate) fn of_client(client: &Json, default: &Self) -> Result<Self, ConnectError> {
+        let read = DaemonClient::read(client).map_err(|faults| {
+            let address = client["base_url"].as_str().unwrap_or(&default.address);
+            let reasons: Vec<String> = faults
+                .iter()
+                .map(|fault| {
+                    format!(
+                        "`{}`: {}",
+                        fault.path.join("."),
+                        fault.message.trim_start_matches("this ")
+                    )
+                })
+                .collect();
+            ConnectError::Address {
+                host: Self::new(address, "daemon_client", None),
+                reason: reasons.join("; "),
+            }
+        })?;
+        let mut host = match read.base_url {
+            Some(address) => Self::new(address, "daemon_client", None),
+            None => default.clone(),
+        };
+        host.tls = read.tls.or(host.tls);
+        host.timeout = read.timeout.or(default.timeout);
+        host.version = read.version.as_deref().and_then(Version::parse);
+        Ok(host)
+    }
+}
+
+/// As the docker command: `DOCKER_TLS_VERIFY` checks the engine, `DOCKER_TLS` alone does not; both
+/// with the files of `DOCKER_CERT_PATH`. Where the engine is to be checked, the certificates to
+/// trust must be there.
+fn tls_of_environment() -> Option<Tls> {
+    let verify = match (variable("DOCKER_TLS_VERIFY"), variable("DOCKER_TLS")) {
+        (Some(_), _) => Verify::Full,
+        (None, Some(_)) => Verify::Nothing,
+        (None, None) => return None,
+    };
+    let folder = variable("DOCKER_CERT_PATH")
+        .map(PathBuf::from)
+        .or_else(config_folder)
+        .unwrap_or_default();
+    Some(Tls::required(&folder, verify))
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (from {})", self.address, self.origin)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where the docker command keeps its configuration.
+pub(crate) fn config_folder() -> Option<PathBuf> {
+    variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+}
+
+pub(crate) fn read_json(path: &Path) -> Option<Json> {
+    serde_json::from_slice(&read_file(path).ok()?).ok()
+}
+
+/// A pipe would be waited for.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ))
+    }
+}
+
+/// What is wrong with the docker command's configuration; none if it is not there, or can be read.
+#[must_use]
+pub fn broken_config() -> Option<String> {
+    let path = config_folder()?.join("config.json");
+    let why = match read_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => error.to_string(),
+        Ok(bytes) => match serde_json::from_slice::<Json>(&bytes) {
+            Ok(Json::Object(_)) => return None,
+            Ok(_) => "it is not a JSON object".to_owned(),
+            // What the reader says of its content could quote a password.
+            Err(error) => format!(
+                "it is not JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
+        },
+    };
+    Some(format!("{} is not used: {why}", path.display()))
+}
+
+fn current_context() -> Option<String> {
+    read_json(&config_folder()?.join("config.json"))?
+        .get("currentContext")?
+        .as_str()
+        .map(str::to_owned)
+}
+
+/// Why there is no engine to talk to.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The context is not there.
+    #[error("the docker context `{name}` (from {origin}) does not exist: there is no {}", path.display())]
+    Context {
+        /// Its name.
+        name: String,
+        /// Who named it.
+        origin: String,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The address cannot be used.
+    #[error("the engine's address {host} cannot be used: {reason}")]
+    Address {
+        /// The address.
+        host: Host,
+        /// Why not.
+        reason: String,
+    },
+    /// Nothing answers.
+    #[error("no engine answers at {host}: {reason}")]
+    Silent {
+        /// The address.
+        host: Host,
+        /// What happened.
+        reason: String,
+    },
+    /// It answers in a language that is too old or too new.
+    #[error(
+        "the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}",
+        OLDEST,
+        NEWEST
+    )]
+    Version {
+        /// The address.
+        host: Host,
+        /// What it speaks.
+        spoken: String,
+    },
+}

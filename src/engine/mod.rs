@@ -1,0 +1,27 @@
+//! The way to an engine: which one ([`Host`]), what its address says ([`address`]), bytes to and
+//! from it ([`wire`]), what an answer must be to be believed ([`answer`]), and calls that are
+//! repeated when they were lost ([`Client`]).
+
+mod address;
+mod answer;
+mod client;
+mod daemon_client;
+mod encode;
+mod error;
+mod host;
+mod kind;
+mod stream;
+mod tls;
+mod version;
+mod wire;
+
+pub(crate) use client::{ANSWER, Client, pauses};
+pub(crate) use daemon_client::check as check_daemon_client;
+pub(crate) use encode::in_path;
+pub(crate) use error::{EngineError, failure, is_passing, status};
+pub use host::{ConnectError, Host, broken_config};
+pub(crate) use host::{config_folder, read_json};
+pub use kind::Kind;
+pub(crate) use stream::Lines;
+pub use stream::Piece;
+pub(crate) use version::Version;

@@ -1,0 +1,317 @@
+//! Streams of an engine: what containers and commands write, and documents a line each. Pieces are
+//! handed on as they come, whatever they are part of: nothing is kept until a line or a frame is
+//! complete.
+
+use crate::engine::error::EngineError;
+use bytes::{Buf as _, Bytes};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use serde_json::Value as Json;
+use std::{collections::VecDeque, io};
+use tokio_util::{
+    codec::{FramedRead, LinesCodec, LinesCodecError},
+    io::StreamReader,
+};
+
+/// Longest line of an answer that has a document a line, in bytes.
+const LINE: usize = 16 << 20;
+/// Bytes before each frame: which stream it is of, three zeros, its length.
+const HEAD: usize = 8;
+
+/// A piece of what a container, or a command in one, wrote.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Piece {
+    /// It was written to standard error.
+    pub is_error: bool,
+    /// What was written.
+    pub bytes: Bytes,
+}
+
+/// Takes the frames of a stream apart in which standard output and standard error take turns.
+#[derive(Debug, Default)]
+struct Frames {
+    /// There are none: a terminal has one stream.
+    is_raw: bool,
+    has_begun: bool,
+    head: Vec<u8>,
+    is_error: bool,
+    /// Bytes of the frame that are still to come.
+    left: usize,
+}
+
+impl Frames {
+    fn take(&mut self, mut bytes: Bytes) -> Result<Vec<Piece>, EngineError> {
+        let mut pieces = Vec::new();
+        while bytes.has_remaining() {
+            if self.is_raw {
+                pieces.push(Piece {
+                    is_error: false,
+                    bytes,
+                });
+                break;
+            }
+            if self.left == 0 {
+                self.head
+                    .extend_from_slice(&bytes.split_to(bytes.len().min(HEAD - self.head.len())));
+                if self.head.len() == HEAD {
+                    pieces.extend(self.open()?);
+                }
+                continue;
+            }
+            let part = bytes.split_to(bytes.len().min(self.left));
+            self.left -= part.len();
+            pieces.push(Piece {
+                is_error: self.is_error,
+                bytes: part,
+            });
+        }
+        Ok(pieces)
+    }
+
+    /// Reads a head. What does not begin with one has none: some engines send what a terminal shows
+    /// without saying so.
+    fn open(&mut self) -> Result<Option<Piece>, EngineError> {
+        let head = std::mem::take(&mut self.head);
+        let first = !std::mem::replace(&mut self.has_begun, true);
+        match head[..] {
+            [kind @ 0..=3, 0, 0, 0, a, b, c, d] => {
+                self.is_error = kind == 2;
+                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+                Ok(None)
+            }
+            _ if first => {
+                self.is_raw = true;
+                Ok(Some(Piece {
+                    is_error: false,
+                    bytes: head.into(),
+                }))
+            }
+            _ => Err(EngineError::Nonsense(
+                "a frame of the stream has no head".to_owned(),
+            )),
+        }
+    }
+
+    /// What was taken for a part of a head when the stream ended.
+    fn rest(&mut self) -> Option<Piece> {
+        let rest = std::mem::take(&mut self.head);
+        (!rest.is_empty() && !self.has_begun).then(|| Piece {
+            is_error: false,
+            bytes: rest.into(),
+        })
+    }
+}
+
+/// The pieces of a stream; with `is_raw` it has no frames.
+pub(crate) fn pieces(
+    body: impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static,
+    is_raw: bool,
+) -> impl Stream<Item = Result<Piece, EngineError>> + Send {
+    let state = (
+        Box::pin(body),
+        Frames {
+            is_raw,
+            ..Frames::default()
+        },
+        VecDeque::new(),
+        false,
+    );
+    futures_util::stream::unfold(
+        state,
+        |(mut body, mut frames, mut ready, mut ended)| async move {
+            loop {
+                if let Some(piece) = ready.pop_front() {
+                    return Some((Ok(piece), (body, frames, ready, ended)));
+                }
+                if ended {
+                    return None;
+                }
+                match body.next().await {
+                    Some(Ok(bytes)) => match frames.take(bytes) {
+                        Ok(pieces) => ready.extend(pieces),
+                        Err(error) => return Some((Err(error), (body, frames, ready, true))),
+                    },
+                    Some(Err(error)) => return Some((Err(error), (body, frames, ready, true))),
+                    None => {
+                        ready.extend(frames.rest());
+                        ended = true;
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// The lines of pieces, each cut to so many bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines {
+    line: Vec<u8>,
+    most: usize,
+}
+
+impl Lines {
+    pub(crate) fn of_at_most(most: usize) -> Self {
+        Self {
+            line: Vec::new(),
+            most,
+        }
+    }
+
+    /// Takes bytes in, and gives the lines that they complete.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut complete = Vec::new();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = part
+                .strip_suffix(b"\n")
+                .map_or((part, false), |text| (text, true));
+            let room = self.most.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&text[..text.len().min(room)]);
+            if ends {
+                complete.push(text_of(&std::mem::take(&mut self.line)));
+            }
+        }
+        complete
+    }
+
+    /// The line that has no end yet; none if nothing is in it.
+    pub(crate) fn rest(&mut self) -> Option<String> {
+        let line = std::mem::take(&mut self.line);
+        (!line.is_empty()).then(|| text_of(&line))
+    }
+}
+
+fn text_of(line: &[u8]) -> String {
+    String::from_utf8_lossy(line)
+        .trim_end_matches('\r')
+        .to_owned()
+}
+
+/// One document a line, as far as whole lines have come.
+pub(crate) fn documents(
+    body: impl Stream<Item = Result<Bytes, EngineError>> + Send,
+) -> impl Stream<Item = Result<Json, EngineError>> {
+    let reader = StreamReader::new(Box::pin(body.map_err(io::Error::other)));
+    let lines = FramedRead::new(reader, LinesCodec::new_with_max_length(LINE));
+    let read = |line: Result<String, LinesCodecError>| match line {
+        Ok(line) if line.trim().is_empty() => Ok(None),
+        Ok(line) => document(&line).map(Some),
+        Err(LinesCodecError::Io(error)) => Err(EngineError::lost(error)),
+        Err(LinesCodecError::MaxLineLengthExceeded) => Err(EngineError::Nonsense(format!(
+            "a line of it is longer than {} MiB",
+            LINE >> 20
+        ))),
+    };
+    lines
+        .map(read)
+        .filter_map(|line| std::future::ready(line.transpose()))
+}
+
+fn document(line: &str) -> Result<Json, EngineError> {
+    let json: Json = serde_json::from_str(line)
+        .map_err(|error| EngineError::Garbled(format!("a line of it is not JSON ({error})")))?;
+    match json["error"].as_str() {
+        Some(error) => Err(EngineError::Said(error.to_owned())),
+        None => Ok(json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, text: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+        [&[kind, 0, 0, 0][..], &length, text].concat()
+    }
+
+    /// Both streams, whatever the pieces were.
+    fn read(
+        frames: &mut Frames,
+        bytes: &[u8],
+        at_once: usize,
+    ) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
+        let mut both = (Vec::new(), Vec::new());
+        for part in bytes.chunks(at_once) {
+            for piece in frames.take(Bytes::copy_from_slice(part))? {
+                (if piece.is_error {
+                    &mut both.1
+                } else {
+                    &mut both.0
+                })
+                .extend_from_slice(&piece.bytes);
+            }
+        }
+        both.0
+            .extend(frames.rest().into_iter().flat_map(|piece| piece.bytes));
+        Ok(both)
+    }
+
+    #[test]
+    fn frames_are_taken_apart_however_they_arrive() {
+        let bytes = [
+            frame(1, b"one\n"),
+            frame(2, b"two"),
+            frame(1, b""),
+            frame(1, b"three"),
+        ]
+        .concat();
+        for at_once in 1..=bytes.len() {
+            let both = read(&mut Frames::default(), &bytes, at_once).unwrap();
+            assert_eq!(both, (b"one\nthree".to_vec(), b"two".to_vec()), "{at_once}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_frames_comes_as_it_is() {
+        for text in ["hello world", "hi"] {
+            assert_eq!(
+                read(&mut Frames::default(), text.as_bytes(), 3).unwrap().0,
+                text.as_bytes()
+            );
+        }
+        let raw = &mut Frames {
+            is_raw: true,
+            ..Frames::default()
+        };
+        assert_eq!(read(raw, &frame(1, b"x"), 4).unwrap().0, frame(1, b"x"));
+        let broken = [frame(1, b"x"), b"no head at all".to_vec()].concat();
+        assert!(matches!(
+            read(&mut Frames::default(), &broken, 5),
+            Err(EngineError::Nonsense(_))
+        ));
+    }
+
+    #[test]
+    fn a_frame_that_announces_gigabytes_is_handed_on_as_it_comes() {
+        let mut frames = Frames::default();
+        let head = [1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+        assert!(
+            frames
+                .take(Bytes::copy_from_slice(&head))
+                .unwrap()
+                .is_empty()
+        );
+        let pieces = frames.take(Bytes::from_static(b"at once")).unwrap();
+        assert_eq!(
+            pieces,
+            [Piece {
+                is_error: false,
+                bytes: Bytes::from_static(b"at once")
+            }]
+        );
+    }
+
+    #[test]
+    fn lines_are_cut_and_none_is_lost() {
+        let mut lines = Lines::of_at_most(4);
+        assert_eq!(lines.take(b"ab"), Vec::<String>::new());
+        assert_eq!(lines.take(b"c\r\n\nlong line\nx"), ["abc", "", "long"]);
+        assert_eq!((lines.rest().as_deref(), lines.rest()), (Some("x"), None));
+        for _ in 0..1000 {
+            assert!(lines.take(&[b'y'; 1000]).is_empty());
+        }
+        assert!(
+            lines.line.capacity() < 64,
+            "nothing is kept that is not shown"
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! TLS to an engine: whom it trusts, who it is, and the files that say so.
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, ring},
+};
+
+/// How TLS is spoken with an engine.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tls {
+    /// Certificates to trust; those of this system if none are named.
+    pub ca: Option<PathBuf>,
+    /// Certificate and key that say who the client is.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// What is checked of the engine's certificate.
+    pub verify: Verify,
+}
+
+/// What is checked of the engine's certificate.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Verify {
+    /// Who signed it, and that it is for this host.
+    #[default]
+    Full,
+    /// Who signed it.
+    Signature,
+    /// Nothing: anyone can pretend to be the engine.
+    Nothing,
+}
+
+impl Tls {
+    /// The files `ca.pem`, `cert.pem` and `key.pem` of a folder, as far as they are there.
+    pub(crate) fn of_folder(folder: &Path, verify: Verify) -> Self {
+        let file = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
+        Self {
+            ca: file("ca.pem").filter(|_| verify != Verify::Nothing),
+            client: file("cert.pem").zip(file("key.pem")),
+            verify,
+        }
+    }
+
+    /// As [`of_folder`](Self::of_folder), where the engine must not be trusted less than it was
+    /// asked for: what is missing is an error when it is read. Without certificate and key the
+    /// client stays unknown, with one of them it is a mistake.
+    pub(crate) fn required(folder: &Path, verify: Verify) -> Self {
+        let file = |name: &str| folder.join(name);
+        let (certificate, key) = (file("cert.pem"), file("key.pem"));
+        let is_known = certificate.exists() || key.exists();
+        Self {
+            ca: (verify != Verify::Nothing).then(|| file("ca.pem")),
+            client: is_known.then_some((certificate, key)),
+            verify,
+        }
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// Which file cannot be used, and why.
+    pub(crate) fn config(&self) -> Result<ClientConfig, String> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions();
+        let builder = builder
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(&provider)?);
+        match &self.client {
+            None => Ok(builder.with_no_client_auth()),
+            Some((certificate, key)) => {
+                let chain = certificates(certificate)?;
+                let private =
+                    PrivateKeyDer::from_pem_file(key).map_err(|error| cannot_read(key, &error))?;
+                builder
+                    .with_client_auth_cert(chain, private)
+                    .map_err(|error| {
+                        format!(
+                            "{} and {} do not belong together: {error}",
+                            certificate.display(),
+                            key.display()
+                        )
+                    })
+            }
+        }
+    }
+
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        if self.verify == Verify::Nothing {
+            return Ok(Arc::new(Lenient {
+                signature: None,
+                provider: provider.clone(),
+            }));
+        }
+        let full =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone())
+                .build();
+        let full = full.map_err(|error| format!("no certificates to trust: {error}"))?;
+        Ok(match self.verify {
+            Verify::Signature => Arc::new(Lenient {
+                signature: Some(full),
+                provider: provider.clone(),
+            }),
+            _ => full,
+        })
+    }
+
+    fn roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = RootCertStore::empty();
+        match &self.ca {
+            Some(path) => {
+                for certificate in certificates(path)? {
+                    roots
+                        .add(certificate)
+                        .map_err(|error| format!("{}: {error}", path.display()))?;
+                }
+            }
+            None => drop(
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+            ),
+        }
+        Ok(roots)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match all {
+        Ok(all) if all.is_empty() => Err(format!("{} holds no certificate", path.display())),
+        Ok(all) => Ok(all),
+        Err(error) => Err(cannot_read(path, &error)),
+    }
+}
+
+fn cannot_read(path: &Path, error: &dyn fmt::Display) -> String {
+    format!("{} cannot be used: {error}", path.display())
+}
+
+/// Checks less than everything: without a verifier nothing at all, else anything but the name.
+#[derive(Debug)]
+struct Lenient {
+    signature: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(verifier) = &self.signature else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match verifier.verify_server_cert(end, chain, name, ocsp, now) {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_to_be_checked_is_not_trusted_for_want_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Tls::required(folder.path(), Verify::Full)
+            .config()
+            .unwrap_err();
+        assert!(error.contains("ca.pem cannot be used"), "{error}");
+        std::fs::write(folder.path().join("key.pem"), "").unwrap();
+        let half = Tls::required(folder.path(), Verify::Nothing);
+        assert!(
+            half.config().unwrap_err().contains("cert.pem"),
+            "one of the two is a mistake"
+        );
+        assert_eq!(
+            Tls::of_folder(folder.path(), Verify::Full).ca,
+            None,
+            "a context may do without"
+        );
+    }
+}

@@ -1,0 +1,366 @@
+//! Bytes to and from an engine, over connections that are kept between calls.
+
+use crate::engine::{
+    address::Address,
+    error::EngineError,
+    host::{ConnectError, Host},
+};
+use bytes::Bytes;
+use futures_util::{
+    FutureExt as _, Stream, TryFutureExt as _, TryStreamExt as _, future::BoxFuture,
+};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    header::{HOST, HeaderValue},
+};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connected, Connection},
+    },
+    rt::{TokioExecutor, TokioIo},
+};
+use rustls_pki_types::ServerName;
+use std::{
+    io,
+    pin::Pin,
+    process::Stdio,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+};
+use tokio_rustls::{TlsConnector, rustls::ClientConfig};
+use tower_service::Service;
+
+/// Longest wait for a TCP connection.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How much of what ssh complains of is kept, in bytes.
+const COMPLAINT: u64 = 4096;
+
+/// The body of a request.
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A body that is at hand.
+pub(crate) fn body(content: Bytes) -> Body {
+    Full::new(content)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// A body that is made while it is sent.
+pub(crate) fn streamed(content: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(content.map_ok(Frame::data)).boxed_unsync()
+}
+
+/// A way to an engine.
+pub(crate) struct Wire {
+    client: Client<Connector, Body>,
+    /// Scheme, host and what stands before every path. Connections do not look at it, except for
+    /// TLS.
+    base: String,
+    complaint: Arc<Mutex<String>>,
+    /// A connection was lost, or could not be made, since this was last asked.
+    cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// Reads an address and the files that it needs; nothing is sent yet.
+    pub(crate) fn open(host: &Host) -> Result<Self, ConnectError> {
+        let refuse = |reason: String| ConnectError::Address {
+            host: host.clone(),
+            reason,
+        };
+        let address = Address::parse(&host.address).map_err(refuse)?;
+        if let Address::Unix(path) = &address
+            && !path.exists()
+        {
+            return Err(ConnectError::Silent {
+                host: host.clone(),
+                reason: format!("there is no socket {}", path.display()),
+            });
+        }
+        let secure = matches!(address, Address::Tcp { secure: true, .. });
+        let tls = host
+            .tls
+            .clone()
+            .or_else(|| secure.then(Default::default))
+            .filter(|_| matches!(address, Address::Tcp { .. }));
+        let tls = tls
+            .map(|tls| tls.config())
+            .transpose()
+            .map_err(refuse)?
+            .map(Arc::new);
+        let base = match &address {
+            Address::Tcp {
+                host, port, prefix, ..
+            } => format!("http://{host}:{port}{prefix}"),
+            Address::Unix(_) | Address::Ssh { .. } => "http://docker".to_owned(),
+        };
+        let complaint = Arc::new(Mutex::new(String::new()));
+        let connector = Connector {
+            address: Arc::new(address),
+            tls,
+            complaint: complaint.clone(),
+        };
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            base,
+            complaint,
+            cut: Arc::default(),
+        })
+    }
+
+    /// What the program that makes the connection complained of.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let complaint = self
+            .complaint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        complaint
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .map(|line| line.trim().to_owned())
+    }
+
+    /// Whether a connection was lost since this was last asked.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.cut.swap(false, Ordering::Relaxed)
+    }
+
+    /// Sends a request whose URI is a path.
+    pub(crate) fn send(
+        &self,
+        mut request: Request<Body>,
+    ) -> BoxFuture<'static, Result<Response<Incoming>, EngineError>> {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        // Without the query: it can hold what came from a secret.
+        tracing::info!(method = %request.method(), path = request.uri().path(), "request");
+        match format!("{}{path}", self.base).parse::<Uri>() {
+            Ok(uri) => {
+                if let Some(Ok(host)) = uri
+                    .authority()
+                    .map(|authority| HeaderValue::from_str(authority.as_str()))
+                {
+                    request.headers_mut().insert(HOST, host);
+                }
+                *request.uri_mut() = uri;
+                let cut = self.cut.clone();
+                let note =
+                    move |_: &hyper_util::client::legacy::Error| cut.store(true, Ordering::Relaxed);
+                self.client
+                    .request(request)
+                    .inspect_err(note)
+                    .map_err(EngineError::lost)
+                    .boxed()
+            }
+            Err(error) => std::future::ready(Err(EngineError::lost(error))).boxed(),
+        }
+    }
+}
+
+/// Makes connections to one engine, whatever the request says.
+#[derive(Clone)]
+struct Connector {
+    address: Arc<Address>,
+    tls: Option<Arc<ClientConfig>>,
+    complaint: Arc<Mutex<String>>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Pipe>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<TokioIo<Pipe>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connector = self.clone();
+        async move { connector.connect().await.map(TokioIo::new) }.boxed()
+    }
+}
+
+impl Connector {
+    async fn connect(&self) -> io::Result<Pipe> {
+        match &*self.address {
+            Address::Unix(path) => Ok(Pipe(Box::new(UnixStream::connect(path).await?))),
+            Address::Tcp { host, port, .. } => self.tcp(host.trim_matches(['[', ']']), *port).await,
+            Address::Ssh {
+                user,
+                host,
+                port,
+                socket,
+            } => {
+                let mut command = ssh(user.as_deref(), host, *port, socket.as_deref());
+                Ok(Pipe(Box::new(Spawned::start(
+                    &mut command,
+                    self.complaint.clone(),
+                )?)))
+            }
+        }
+    }
+
+    async fn tcp(&self, host: &str, port: u16) -> io::Result<Pipe> {
+        let stream = tokio::time::timeout(CONNECT, TcpStream::connect((host, port))).await??;
+        stream.set_nodelay(true)?;
+        let Some(config) = &self.tls else {
+            return Ok(Pipe(Box::new(stream)));
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        Ok(Pipe(Box::new(
+            TlsConnector::from(config.clone())
+                .connect(name, stream)
+                .await?,
+        )))
+    }
+}
+
+/// As the docker command does it: the command of the other side passes bytes on.
+fn ssh(user: Option<&str>, host: &str, port: Option<u16>, socket: Option<&str>) -> Command {
+    let mut command = Command::new("ssh");
+    command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]);
+    command.args(user.iter().flat_map(|user| ["-l", user]));
+    command.args(
+        port.iter()
+            .flat_map(|port| ["-p".to_owned(), port.to_string()]),
+    );
+    command.args(["--", host, "docker"]);
+    // The other side's shell reads these words: the socket is quoted for it.
+    let quoted = |socket: &str| format!("'unix://{}'", socket.replace('\'', "'\\''"));
+    command.args(
+        socket
+            .iter()
+            .flat_map(|socket| ["--host".to_owned(), quoted(socket)]),
+    );
+    command.args(["system", "dial-stdio"]);
+    command
+}
+
+/// A stream of bytes in both directions, of whatever kind.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+struct Pipe(Box<dyn Duplex>);
+
+impl Connection for Pipe {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// Standard input and output of a program that ends with the connection.
+struct Spawned {
+    input: ChildStdin,
+    output: ChildStdout,
+    _child: Child,
+}
+
+impl Spawned {
+    fn start(command: &mut Command, complaint: Arc<Mutex<String>>) -> io::Result<Self> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        // Ctrl-C is for dockctl: it lets calls under way end.
+        command.process_group(0);
+        let started = command.spawn();
+        let mut child = started.map_err(|error| {
+            io::Error::other(format!("the ssh command cannot be started: {error}"))
+        })?;
+        let lacks = || io::Error::other("the ssh command has no pipes");
+        let (input, output) = child
+            .stdin
+            .take()
+            .zip(child.stdout.take())
+            .ok_or_else(lacks)?;
+        if let Some(errors) = child.stderr.take() {
+            tokio::spawn(listen(errors, complaint));
+        }
+        Ok(Self {
+            input,
+            output,
+            _child: child,
+        })
+    }
+}
+
+async fn listen(errors: ChildStderr, complaint: Arc<Mutex<String>>) {
+    let mut text = Vec::new();
+    let mut errors = errors;
+    let _ = (&mut errors).take(COMPLAINT).read_to_end(&mut text).await;
+    *complaint.lock().unwrap_or_else(PoisonError::into_inner) =
+        String::from_utf8_lossy(&text).into_owned();
+    // A program that nobody listens to would stop.
+    let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
+}
+
+impl AsyncRead for Spawned {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.output).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Spawned {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.input).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_shutdown(context)
+    }
+}

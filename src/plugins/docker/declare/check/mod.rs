@@ -1,0 +1,456 @@
+//! Faults of a blueprint that only this back-end knows of: arguments, names, images.
+
+mod objects;
+mod readers;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Diagnostics, Fault, Span, nearest},
+    engine::{self, Kind},
+    model::{Blueprint, Node, Operation as ModelOperation, function},
+    plugins::docker::declare::{
+        container::is_name,
+        image::{self, Image},
+        operation::Operation,
+        params,
+    },
+    syntax::{Value, call},
+};
+use std::{collections::HashMap, path::Path};
+
+/// Checks everything in a blueprint that is to be on an engine.
+pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
+    for node in blueprint.nodes.values() {
+        match operation(node, Operation::Create) {
+            Some(create) => check_container(node, create, &blueprint.notes.adopted, d),
+            None => objects::check(node, d),
+        }
+        objects::check_relationships(blueprint, node, d);
+    }
+    check_names_differ(blueprint, d);
+    readers::check(blueprint, d);
+}
+
+fn check_container(
+    node: &Node,
+    create: &ModelOperation,
+    written_down: &[String],
+    d: &mut Diagnostics,
+) {
+    if is_adopted(node) {
+        check_adopted(node, create, written_down.contains(&node.name.node), d);
+    } else {
+        check_image(node, d);
+        check_name(node, create, d);
+    }
+    check_params(node, create, d);
+    for operation in node.operations.values() {
+        check_inputs(operation, d);
+    }
+}
+
+fn operation(node: &Node, wanted: Operation) -> Option<&ModelOperation> {
+    node.operations
+        .values()
+        .map(AsRef::as_ref)
+        .find(|operation| Operation::of(&operation.plugin, &operation.operation) == Some(wanted))
+}
+
+fn is_adopted(node: &Node) -> bool {
+    node.properties
+        .get("use_external_resource")
+        .is_some_and(|value| value.to_json() == true)
+}
+
+/// The name that is given in `params` or as a property, where it is known by now.
+fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Value> {
+    let in_params = create
+        .inputs
+        .get("params")
+        .and_then(|params| params.get("name"));
+    in_params
+        .or_else(|| node.properties.get("name"))
+        .filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
+}
+
+fn check_adopted(node: &Node, create: &ModelOperation, written_down: bool, d: &mut Diagnostics) {
+    let named = ["name", "resource_id"]
+        .iter()
+        .filter_map(|key| node.properties.get(*key))
+        .any(|name| !name.is_null() && name.as_str() != Some(""));
+    if !named {
+        let fault = node.name.span.error(
+            Code::ContainerName,
+            format!(
+                "node `{}` adopts a container and does not say which",
+                node.name.node
+            ),
+        );
+        d.push(fault.hint("give the container's exact name: name: NAME"));
+    }
+    let count = &node.numbers.default;
+    if node.numbers.first() != Some(1) && call(count).is_none() {
+        let fault = count.span.error(
+            Code::InstanceNumbers,
+            "a node that adopts a container has exactly one instance",
+        );
+        d.push(fault.hint("one container cannot stand for several: give each a node of its own"));
+    }
+    let start = operation(node, Operation::Start).filter(|_| !written_down);
+    for params in [Some(create).filter(|_| !written_down), start]
+        .into_iter()
+        .flatten()
+        .filter_map(|operation| operation.inputs.get("params"))
+    {
+        let entries = params
+            .as_map()
+            .map(|map| &map.entries[..])
+            .unwrap_or_default();
+        for (key, _) in entries
+            .iter()
+            .filter(|(key, _)| key.as_str() != Some("processes_to_wait_for"))
+        {
+            d.push(key.span.warning(
+                Code::NoEffect,
+                format!(
+                    "`{}` has no effect: an adopted container is never changed",
+                    key.to_key()
+                ),
+            ));
+        }
+    }
+}
+
+fn check_image(node: &Node, d: &mut Diagnostics) {
+    let Some(image) = node.properties.get("image") else {
+        d.push(node.name.span.error(
+            Code::Image,
+            format!("node `{}` has no `image`", node.name.node),
+        ));
+        return;
+    };
+    if call(image).is_some() {
+        return;
+    }
+    let json = image.to_json();
+    for fault in Image::read(&json).err().unwrap_or_default() {
+        d.push(image_fault(&fault, image, node));
+    }
+    if json["insecure_registry"] == true {
+        let place = image.key_place(&["insecure_registry".to_owned()]);
+        let warning = format!(
+            "node `{}`: `insecure_registry` has no effect: engines do not take it any more",
+            node.name.node
+        );
+        d.push(place.warning(Code::NoEffect, warning).hint(
+            "add the registry to `insecure-registries` in the engine's /etc/docker/daemon.json",
+        ));
+    }
+}
+
+/// A default lies in a catalog: then the node is the place that its author can change.
+fn image_fault(fault: &Fault, image: &Value, node: &Node) -> Diagnostic {
+    let written = image.as_map().is_some_and(|map| !map.entries.is_empty());
+    let span = match (written || image.as_map().is_none(), fault.unknown) {
+        (false, _) => node.name.span,
+        (true, true) => image.key_place(&fault.path),
+        (true, false) => image.place(&fault.path),
+    };
+    let what = match fault.message.strip_prefix("this ") {
+        Some(rest) => format!("`{}` {rest}", fault.path.join(".")),
+        None if fault.unknown => format!("`image` has no key `{}`", fault.path.join(".")),
+        None => fault.message.clone(),
+    };
+    let diagnostic = span.error(Code::Image, format!("node `{}`: {what}", node.name.node));
+    fault.hint.iter().fold(diagnostic, Diagnostic::hint)
+}
+
+fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
+    let Some(name) = given_name(node, create) else {
+        return;
+    };
+    // The engine writes names with a leading slash, and so do people.
+    if !name
+        .as_str()
+        .is_some_and(|name| is_name(name.strip_prefix('/').unwrap_or(name)))
+    {
+        let fault = name.span.error(
+            Code::ContainerName,
+            format!("`{}` cannot be the name of a container", name.to_key()),
+        );
+        d.push(fault.hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"));
+    }
+}
+
+/// Create and start are converted together, as they are when the container is made.
+fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
+    let start = operation(node, Operation::Start);
+    let inputs = [Some(create), start]
+        .map(|operation| operation.and_then(|operation| operation.inputs.get("params")));
+    let [create_params, start_params] =
+        inputs.map(|params| params.map(Value::to_json).unwrap_or_default());
+    let report = |fault: &Fault, d: &mut Diagnostics, warning: bool| {
+        let params = if fault.path.first().is_some_and(|first| first == "start") {
+            inputs[1]
+        } else {
+            inputs[0]
+        };
+        d.push(diagnostic(
+            fault,
+            params,
+            node.name.span,
+            &node.name.node,
+            warning,
+        ));
+    };
+    match params::creation(&create_params, &start_params) {
+        Ok(creation) => {
+            creation
+                .warnings
+                .iter()
+                .for_each(|fault| report(fault, d, true));
+            objects::check_waits(
+                node,
+                start.and_then(|start| start.inputs.get("wait_for")),
+                &creation.body,
+                d,
+            );
+            let labels = creation
+                .body
+                .get("Labels")
+                .and_then(|labels| labels.as_object());
+            for label in labels
+                .into_iter()
+                .flat_map(|labels| labels.keys())
+                .filter(|label| label.starts_with("dockctl."))
+            {
+                let path = ["create", "params", "labels", label].map(str::to_owned);
+                report(
+                    &Fault::new(format!(
+                        "the label `{label}` is dockctl's own and is replaced"
+                    ))
+                    .within(&path),
+                    d,
+                    true,
+                );
+            }
+        }
+        Err(faults) => faults.iter().for_each(|fault| report(fault, d, false)),
+    }
+    for (wanted, convert) in [
+        (
+            Operation::Stop,
+            stop as fn(&serde_json::Value) -> Vec<Fault>,
+        ),
+        (Operation::Remove, removal),
+    ] {
+        let params = operation(node, wanted).and_then(|operation| operation.inputs.get("params"));
+        for fault in params
+            .map(|params| convert(&params.to_json()))
+            .unwrap_or_default()
+        {
+            d.push(diagnostic(
+                &fault,
+                params,
+                node.name.span,
+                &node.name.node,
+                false,
+            ));
+        }
+    }
+}
+
+fn stop(params: &serde_json::Value) -> Vec<Fault> {
+    params::stop(params).err().unwrap_or_default()
+}
+
+fn removal(params: &serde_json::Value) -> Vec<Fault> {
+    params::removal(params).err().unwrap_or_default()
+}
+
+/// The path of a fault is `operation.params.…`; its place is found in the value of `params`.
+fn diagnostic(
+    fault: &Fault,
+    params: Option<&Value>,
+    node_span: Span,
+    node: &str,
+    warning: bool,
+) -> Diagnostic {
+    let path = fault.path.get(2..).unwrap_or_default();
+    let by_name = fault.unknown || warning;
+    let span = params.map_or(node_span, |params| {
+        if by_name {
+            params.key_place(path)
+        } else {
+            params.place(path)
+        }
+    });
+    let code = match (warning, fault.unknown) {
+        (true, _) => Code::NoEffect,
+        (false, true) => Code::UnknownArgument,
+        (false, false) => Code::ArgumentValue,
+    };
+    let place = fault
+        .path
+        .first()
+        .map_or(String::new(), |operation| format!(", {operation}"));
+    // "This" is the value under the caret; programs see no caret.
+    let what = match fault.message.strip_prefix("this ") {
+        Some(rest) => format!("`{}` {rest}", path.join(".")),
+        None => fault.message.clone(),
+    };
+    let message = format!("node `{node}`{place}: {what}");
+    let diagnostic = if warning {
+        span.warning(code, message)
+    } else {
+        span.error(code, message)
+    };
+    fault.hint.iter().fold(diagnostic, Diagnostic::hint)
+}
+
+/// Inputs of the operations themselves. Further names are legal in the DSL, and do nothing here.
+fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
+    const KNOWN: [&str; 5] = [
+        "params",
+        "processes_to_wait_for",
+        "retry_interval",
+        "daemon_client",
+        "wait_for",
+    ];
+    let Some(carried_out) = Operation::of(&operation.plugin, &operation.operation) else {
+        return;
+    };
+    for (name, value) in &operation.inputs {
+        let json = value.to_json();
+        match name.as_ref() {
+            "daemon_client" => {
+                for fault in engine::check_daemon_client(&json) {
+                    d.push(input_fault(&fault, value, "daemon_client"));
+                }
+            }
+            "retry_interval"
+                if !function::holds_call(&json)
+                    && json.as_f64().is_none_or(|seconds| seconds < 0.0) =>
+            {
+                d.push(value.span.error(
+                    Code::ArgumentValue,
+                    "`retry_interval` must be a number of seconds",
+                ));
+            }
+            "processes_to_wait_for" if !function::holds_call(&json) => check_processes(value, d),
+            "wait_for" if carried_out == Operation::Start => objects::check_conditions(value, d),
+            name if !KNOWN.contains(&name) || name == "wait_for" => {
+                let warning = value.span.warning(
+                    Code::NoEffect,
+                    format!("the input `{name}` has no effect on this operation"),
+                );
+                d.push(match nearest(name, KNOWN).filter(|known| *known != name) {
+                    Some(known) => warning.hint(format!("did you mean `{known}`?")),
+                    None => warning,
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A fault inside an input of an operation.
+fn input_fault(fault: &Fault, value: &Value, input: &str) -> Diagnostic {
+    let span = if fault.unknown {
+        value.key_place(&fault.path)
+    } else {
+        value.place(&fault.path)
+    };
+    let code = if fault.unknown {
+        Code::UnknownArgument
+    } else {
+        Code::ArgumentValue
+    };
+    let at = [&[input.to_owned()], &fault.path[..]].concat().join(".");
+    let diagnostic = match fault.message.strip_prefix("this ") {
+        Some(rest) => span.error(code, format!("`{at}` {rest}")),
+        None => span.error(code, format!("`{at}`: {}", fault.message)),
+    };
+    fault.hint.iter().fold(diagnostic, Diagnostic::hint)
+}
+
+fn check_processes(value: &Value, d: &mut Diagnostics) {
+    let is_list_of_names = value.is_null()
+        || value.as_str().is_some()
+        || value
+            .as_list()
+            .is_some_and(|list| list.iter().all(|name| name.as_str().is_some()));
+    if !is_list_of_names {
+        d.push(value.span.error(
+            Code::ArgumentValue,
+            "`processes_to_wait_for` must be a list of names of processes",
+        ));
+    }
+}
+
+/// Names are unique among objects of a kind on one engine.
+fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
+    let mut seen: HashMap<(Kind, String, &str), Span> = HashMap::new();
+    for node in blueprint
+        .nodes
+        .values()
+        .filter(|node| !is_adopted(node) || operation(node, Operation::Create).is_some())
+    {
+        let making = node
+            .operations
+            .values()
+            .find_map(|it| Some((Operation::of(&it.plugin, &it.operation)?.makes()?, it)));
+        let Some((kind, create)) = making else {
+            continue;
+        };
+        let Some(name) = objects::run_name(node).or_else(|| given_name(node, create)) else {
+            continue;
+        };
+        let Some(text) = name.as_str().map(|text| text.trim_start_matches('/')) else {
+            continue;
+        };
+        if let Some(first) = seen.insert((kind, objects::engine_text(node), text), name.span) {
+            let fault = name.span.error(
+                Code::SameContainer,
+                format!("two nodes ask for a {} named `{text}`", kind.as_str()),
+            );
+            d.push(fault.related(first, "also asked for here"));
+        }
+    }
+}
+
+/// Finds tarballs that are not there.
+pub(crate) fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
+    for node in blueprint
+        .nodes
+        .values()
+        .filter(|node| operation(node, Operation::Create).is_some() && !is_adopted(node))
+    {
+        let Some(src) = node
+            .properties
+            .get("image")
+            .and_then(|image| image.get("src"))
+        else {
+            continue;
+        };
+        let Some(text) = src
+            .as_str()
+            .filter(|text| !text.is_empty() && !image::is_url(text))
+        else {
+            continue;
+        };
+        let path = image::path_of(text, folder);
+        if !path.exists() {
+            let fault = src.span.error(
+                Code::ImageFile,
+                format!(
+                    "node `{}`: there is no file {}",
+                    node.name.node,
+                    path.display()
+                ),
+            );
+            d.push(fault.hint(
+                "`src` is an absolute path, a path beside the blueprint, or an http(s) address",
+            ));
+        }
+    }
+}

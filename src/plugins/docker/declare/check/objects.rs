@@ -1,0 +1,417 @@
+//! What is checked beyond containers of the plugin 1.x: those of 2.x, images, networks, volumes,
+//! relationships, waits.
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Diagnostics, Fault},
+    model::{Blueprint, Node, Relationship, function::holds_call},
+    plugins::docker::declare::{
+        check::{check_inputs, input_fault, operation},
+        condition::WaitFor,
+        container::is_name,
+        network,
+        operation::Operation,
+        params, recipe, volume,
+    },
+    syntax::{Value, call},
+};
+use serde_json::{Map as JsonMap, Value as Json};
+
+const ATTACHED: &str = "dockctl.relationships.attached_to_network";
+const MOUNTS: &str = "dockctl.relationships.mounts";
+
+/// Checks a node that is no container of the plugin 1.x.
+pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
+    let has = |wanted| operation(node, wanted).is_some();
+    if has(Operation::Run) {
+        check_run(node, d);
+    } else if has(Operation::Build) {
+        check_property(
+            node,
+            "resource_config",
+            |config| recipe::Recipe::read(config).map(drop),
+            d,
+        );
+    } else if has(Operation::CreateNetwork) {
+        check_properties(node, network::request, d);
+    } else if has(Operation::CreateVolume) {
+        check_properties(node, volume::request, d);
+    } else if let Some(start) = operation(node, Operation::Start) {
+        let warning = format!(
+            "node `{}` starts a container and creates none",
+            node.name.node
+        );
+        d.push(
+            start.span.warning(Code::NoEffect, warning).hint(
+                "to adopt an existing one, keep `create` and set `use_external_resource: true`",
+            ),
+        );
+    }
+    if has(Operation::CreateNetwork) || has(Operation::CreateVolume) {
+        node.operations
+            .values()
+            .for_each(|operation| check_inputs(operation, d));
+        check_name(node, node.properties.get("name"), d);
+    }
+}
+
+/// The name of a container of the plugin 2.x, where it is known by now.
+pub(crate) fn run_name(node: &Node) -> Option<&Value> {
+    let name = node
+        .properties
+        .get("resource_config")?
+        .get("container_args")?
+        .get("name")?;
+    Some(name).filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
+}
+
+fn check_run(node: &Node, d: &mut Diagnostics) {
+    let Some(config) = node.properties.get("resource_config") else {
+        return;
+    };
+    let arguments = config.get("container_args");
+    check_name(node, run_name(node), d);
+    let json = arguments.map(Value::to_json).unwrap_or_default();
+    match params::container_args(&json) {
+        Ok(creation) => creation.warnings.iter().for_each(|fault| {
+            d.push(crate::plugins::docker::declare::check::diagnostic(
+                fault,
+                arguments,
+                node.name.span,
+                &node.name.node,
+                true,
+            ))
+        }),
+        Err(faults) => faults.iter().for_each(|fault| {
+            d.push(crate::plugins::docker::declare::check::diagnostic(
+                fault,
+                arguments,
+                node.name.span,
+                &node.name.node,
+                false,
+            ))
+        }),
+    }
+    if config
+        .get("image_tag")
+        .is_none_or(|tag| tag.is_null() || tag.as_str() == Some(""))
+        && call(config).is_none()
+    {
+        let warning = format!(
+            "node `{}` names no `image_tag`, so nothing is done for it",
+            node.name.node
+        );
+        d.push(config.span.warning(Code::NoEffect, warning));
+    }
+}
+
+fn check_name(node: &Node, name: Option<&Value>, d: &mut Diagnostics) {
+    let Some(name) =
+        name.filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
+    else {
+        return;
+    };
+    if !name
+        .as_str()
+        .is_some_and(|name| is_name(name.strip_prefix('/').unwrap_or(name)))
+    {
+        let fault = name.span.error(
+            Code::ContainerName,
+            format!(
+                "node `{}`: `{}` cannot be a name on an engine",
+                node.name.node,
+                name.to_key()
+            ),
+        );
+        d.push(fault.hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"));
+    }
+}
+
+fn check_property(
+    node: &Node,
+    name: &str,
+    read: impl Fn(&Json) -> Result<(), Fault>,
+    d: &mut Diagnostics,
+) {
+    let Some(value) = node
+        .properties
+        .get(name)
+        .filter(|value| call(value).is_none())
+    else {
+        return;
+    };
+    if let Err(fault) = read(&value.to_json()) {
+        d.push(input_fault(&fault, value, name));
+    }
+}
+
+/// Properties that a request is made of; those that are computed later are left out.
+fn check_properties(
+    node: &Node,
+    request: impl Fn(&Json) -> Result<Json, Fault>,
+    d: &mut Diagnostics,
+) {
+    let known = node
+        .properties
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_json()))
+        .filter(|(_, value)| !holds_call(value));
+    let Err(fault) = request(&Json::Object(known.collect::<JsonMap<_, _>>())) else {
+        return;
+    };
+    let (name, rest) = fault
+        .path
+        .split_first()
+        .map_or((String::new(), Vec::new()), |(name, rest)| {
+            (name.clone(), rest.to_vec())
+        });
+    match node.properties.get(name.as_str()) {
+        Some(value) => d.push(input_fault(
+            &Fault {
+                path: rest,
+                ..fault
+            },
+            value,
+            &name,
+        )),
+        None => d.push(node.name.span.error(
+            Code::ArgumentValue,
+            format!("node `{}`: {}", node.name.node, fault.message),
+        )),
+    }
+}
+
+/// Relationships of dockctl's own, and what they ask of both sides.
+pub(crate) fn check_relationships(blueprint: &Blueprint, node: &Node, d: &mut Diagnostics) {
+    for relationship in &node.relationships {
+        let is = |name: &str| {
+            relationship
+                .relationship_type
+                .hierarchy
+                .iter()
+                .any(|it| &**it == name)
+        };
+        if is(ATTACHED) {
+            check_tie(blueprint, node, relationship, Operation::CreateNetwork, d);
+            check_endpoint(node, relationship, d);
+        } else if is(MOUNTS) {
+            check_tie(blueprint, node, relationship, Operation::CreateVolume, d);
+            check_target(relationship, d);
+        }
+    }
+}
+
+fn check_tie(
+    blueprint: &Blueprint,
+    node: &Node,
+    relationship: &Relationship,
+    wanted: Operation,
+    d: &mut Diagnostics,
+) {
+    let place = relationship.type_name.span;
+    let is_container =
+        operation(node, Operation::Create).is_some() || operation(node, Operation::Run).is_some();
+    let what = if wanted == Operation::CreateNetwork {
+        "a network"
+    } else {
+        "a volume"
+    };
+    let target = blueprint.nodes.get(&relationship.target.node);
+    if target.is_some_and(|target| operation(target, wanted).is_none()) {
+        let message = format!(
+            "`{}` leads to {what}, and `{}` is none",
+            relationship.type_name.node, relationship.target.node
+        );
+        d.push(relationship.target.span.error(Code::Attachment, message));
+    }
+    // `client_config` says it in other words: then it cannot be told.
+    let by_client = |node: &Node| node.properties.get("client_config").is_none();
+    if target.is_some_and(|target| {
+        by_client(node) && by_client(target) && engine_text(target) != engine_text(node)
+    }) {
+        let message = format!(
+            "`{}` and `{}` are on different engines",
+            node.name.node, relationship.target.node
+        );
+        d.push(
+            relationship
+                .target
+                .span
+                .error(Code::Attachment, message)
+                .hint("give both the same `daemon_client`"),
+        );
+    }
+    if !is_container {
+        d.push(place.error(
+            Code::Attachment,
+            format!(
+                "only a container can be the source of `{}`",
+                relationship.type_name.node
+            ),
+        ));
+    } else if crate::plugins::docker::declare::check::is_adopted(node)
+        && !blueprint.notes.adopted.contains(&node.name.node)
+    {
+        d.push(place.warning(
+            Code::NoEffect,
+            "the relationship has no effect: an adopted container is never changed",
+        ));
+    }
+    for (name, value) in &relationship.properties {
+        if holds_call(&value.to_json()) {
+            let message = format!(
+                "`{name}` holds a function, and those in properties of relationships are never evaluated"
+            );
+            d.push(value.span.error(Code::Attachment, message));
+        }
+    }
+}
+
+/// The engine that a node names for what it creates, as text.
+pub(crate) fn engine_text(node: &Node) -> String {
+    let given = |value: &Value| {
+        value
+            .to_json()
+            .as_object()
+            .is_some_and(|entries| !entries.is_empty())
+    };
+    let create = node.operations.values().find(|it| {
+        Operation::of(&it.plugin, &it.operation)
+            .is_some_and(|operation| operation.makes().is_some())
+    });
+    let client = create
+        .and_then(|create| create.inputs.get("daemon_client"))
+        .filter(|client| given(client));
+    let client = client.or_else(|| {
+        node.properties
+            .get("client_config")
+            .filter(|config| given(config))
+    });
+    client
+        .map(|client| client.to_json().to_string())
+        .unwrap_or_default()
+}
+
+fn check_endpoint(node: &Node, relationship: &Relationship, d: &mut Diagnostics) {
+    let given =
+        |value: &Value| !matches!(value.to_json(), Json::Null) && value.as_str() != Some("");
+    let entries = relationship
+        .properties
+        .iter()
+        .filter(|(name, value)| params::ENDPOINT.contains(&&***name) && given(value))
+        .map(|(name, value)| (name.to_string(), value.to_json()));
+    if let Err(fault) = params::endpoint(&Json::Object(entries.collect())) {
+        let value = fault
+            .path
+            .first()
+            .and_then(|name| relationship.properties.get(name.as_str()));
+        let span = value.map_or(relationship.type_name.span, |value| value.span);
+        d.push(span.error(
+            Code::Attachment,
+            format!("`{}`: {}", fault.path.join("."), fault.message),
+        ));
+    }
+    let create = operation(node, Operation::Create)
+        .and_then(|create| create.inputs.get("params"))
+        .map(Value::to_json)
+        .unwrap_or_default();
+    let start = operation(node, Operation::Start)
+        .and_then(|start| start.inputs.get("params"))
+        .map(Value::to_json)
+        .unwrap_or_default();
+    let mode = params::creation(&create, &start).ok().and_then(|creation| {
+        creation.body.get("HostConfig")?["NetworkMode"]
+            .as_str()
+            .map(str::to_owned)
+    });
+    if let Some(mode) = mode
+        .filter(|mode| matches!(mode.as_str(), "host" | "none") || mode.starts_with("container:"))
+    {
+        let message = format!("`network_mode: {mode}` excludes networks of the container's own");
+        d.push(
+            relationship
+                .type_name
+                .span
+                .error(Code::Attachment, message)
+                .hint("leave `network_mode` out"),
+        );
+    }
+}
+
+fn check_target(relationship: &Relationship, d: &mut Diagnostics) {
+    let target = relationship.properties.get("target");
+    if !target
+        .and_then(Value::as_str)
+        .is_some_and(|path| path.starts_with('/'))
+    {
+        let span = target.map_or(relationship.type_name.span, |target| target.span);
+        d.push(
+            span.error(
+                Code::Attachment,
+                "`mounts` needs a `target`: an absolute path in the container",
+            )
+            .hint("properties: {target: /var/lib/data}"),
+        );
+    }
+}
+
+/// What a list of conditions, or one, cannot say.
+pub(crate) fn check_conditions(value: &Value, d: &mut Diagnostics) {
+    for (path, condition) in conditions(value) {
+        if let Err(fault) = WaitFor::read(&condition.to_json()) {
+            let fault = fault.within(&path);
+            d.push(input_fault(&fault, value, "wait_for"));
+        }
+    }
+}
+
+/// Each condition with the path to it; those that are computed later are left out.
+fn conditions(value: &Value) -> Vec<(Vec<String>, &Value)> {
+    let all = match value.as_list() {
+        Some(list) => list
+            .iter()
+            .enumerate()
+            .map(|(at, item)| (vec![at.to_string()], item))
+            .collect(),
+        None if value.is_null() => Vec::new(),
+        None => vec![(Vec::new(), value)],
+    };
+    all.into_iter()
+        .filter(|(_, condition)| !holds_call(&condition.to_json()))
+        .collect()
+}
+
+/// Conditions that can never come true, as far as the parameters tell.
+pub(crate) fn check_waits(
+    node: &Node,
+    waits: Option<&Value>,
+    body: &JsonMap<String, Json>,
+    d: &mut Diagnostics,
+) {
+    for (_, condition) in waits.into_iter().flat_map(conditions) {
+        let Ok(wait) = WaitFor::read(&condition.to_json()) else {
+            continue;
+        };
+        if let Some(why) = wait.impossible(body) {
+            d.push(condition.span.error(
+                Code::ImpossibleWait,
+                format!("node `{}`: {why}", node.name.node),
+            ));
+        } else if wait.needs_check()
+            && body.get("Healthcheck").is_none()
+            && !crate::plugins::docker::declare::check::is_adopted(node)
+        {
+            d.push(no_check(node, condition));
+        }
+    }
+}
+
+fn no_check(node: &Node, condition: &Value) -> Diagnostic {
+    let message = format!(
+        "node `{}` is waited for to be healthy and is given no health check: its image must have one",
+        node.name.node
+    );
+    condition
+        .span
+        .warning(Code::ImpossibleWait, message)
+        .hint("params: {healthcheck: {test: …, interval: 5s}}")
+}

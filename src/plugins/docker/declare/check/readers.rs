@@ -1,0 +1,217 @@
+//! Attributes that operations read of other nodes: they are there once those are started.
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
+    model::{Blueprint, Node, Operation as ModelOperation, Precedence},
+    plan::brings_up,
+    plugins::docker::declare::{
+        check::{Operation, given_name, operation, params},
+        declared::names_in_host,
+    },
+    syntax::{Value, call},
+};
+use std::collections::{BTreeSet, HashMap};
+
+/// An attribute of another node that an operation reads on the way up.
+struct Reading<'b> {
+    reader: &'b str,
+    operation: &'b str,
+    target: &'b str,
+    attribute: String,
+    span: Span,
+    /// It makes or starts a container.
+    makes: bool,
+}
+
+/// Finds what is read of nodes that come later, and what is read of nodes that nothing puts first.
+pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
+    let mut readings: Vec<Reading<'_>> = blueprint
+        .nodes
+        .values()
+        .flat_map(|node| of_node(blueprint, node))
+        .collect();
+    if readings.is_empty() {
+        return;
+    }
+    // What makes containers goes first where both cannot be had; as when it is planned.
+    readings.sort_by_key(|reading| !reading.makes);
+    let declared = declared(blueprint);
+    let mut order = declared.clone();
+    let mut told = BTreeSet::new();
+    for reading in readings
+        .iter()
+        .filter(|reading| !declared.comes_after(reading.reader, reading.target))
+    {
+        let fits = order.prefer(reading.reader, reading.target);
+        if told.insert((reading.reader, reading.operation, reading.target)) {
+            d.push(if fits {
+                unordered(reading)
+            } else {
+                too_early(reading)
+            });
+        }
+    }
+}
+
+fn unordered(reading: &Reading<'_>) -> Diagnostic {
+    let Reading {
+        reader,
+        target,
+        attribute,
+        span,
+        ..
+    } = reading;
+    let name = short(reading.operation);
+    let message = format!(
+        "node `{reader}`, {name}: reads {attribute} of `{target}`, and no relationship puts `{target}` first"
+    );
+    span.warning(Code::UnorderedAttribute, message).hint(format!(
+        "dockctl starts `{target}` first; a relationship from `{reader}` to `{target}` says so, such as cloudify.relationships.depends_on"
+    ))
+}
+
+fn too_early(reading: &Reading<'_>) -> Diagnostic {
+    let Reading {
+        reader,
+        target,
+        attribute,
+        span,
+        ..
+    } = reading;
+    let name = short(reading.operation);
+    let message = format!(
+        "node `{reader}`, {name}: reads {attribute} of `{target}`, which is started after `{reader}`: it is null by then"
+    );
+    let fault = if reading.makes {
+        span.error(Code::EarlyAttribute, message)
+    } else {
+        span.warning(Code::EarlyAttribute, message)
+    };
+    fault.hint(format!("remove what makes `{target}` need `{reader}`, or read it in an operation that runs once both are started"))
+}
+
+fn short(operation: &str) -> &str {
+    operation.rsplit('.').next().unwrap_or(operation)
+}
+
+/// The order that relationships and names of containers declare.
+fn declared(blueprint: &Blueprint) -> Precedence<'_> {
+    let mut order = Precedence::default();
+    let create = |node| operation(node, Operation::Create);
+    let name = |node| {
+        given_name(node, create(node)?)?
+            .as_str()
+            .map(|name| name.trim_start_matches('/'))
+    };
+    let named: HashMap<&str, &str> = blueprint
+        .nodes
+        .values()
+        .filter_map(|node| Some((name(node)?, node.name.node.as_str())))
+        .collect();
+    for (name, node) in &blueprint.nodes {
+        node.relationships
+            .iter()
+            .for_each(|relationship| order.require(name, &relationship.target.node));
+        for used in create(node)
+            .map(|create| names_used(node, create))
+            .unwrap_or_default()
+        {
+            named
+                .get(used.as_str())
+                .into_iter()
+                .for_each(|target| order.require(name, target));
+        }
+    }
+    order
+}
+
+/// Names of containers and volumes that a container shares something of.
+fn names_used(node: &Node, create: &ModelOperation) -> Vec<String> {
+    let start = operation(node, Operation::Start);
+    let params = |operation: Option<&ModelOperation>| {
+        operation
+            .and_then(|it| it.inputs.get("params"))
+            .map(Value::to_json)
+            .unwrap_or_default()
+    };
+    let converted = params::creation(&params(Some(create)), &params(start));
+    converted
+        .ok()
+        .and_then(|it| it.body.get("HostConfig").map(names_in_host))
+        .unwrap_or_default()
+}
+
+fn of_node<'b>(blueprint: &'b Blueprint, node: &'b Node) -> Vec<Reading<'b>> {
+    let own = node
+        .operations
+        .iter()
+        .map(|(name, operation)| (name.as_ref(), operation.as_ref()));
+    let of_relationships = node
+        .relationships
+        .iter()
+        .flat_map(crate::model::Relationship::operations);
+    let of_relationships =
+        of_relationships.map(|(name, operation)| (name.as_ref(), operation.as_ref()));
+    let all = own
+        .chain(of_relationships)
+        .filter(|(name, _)| brings_up(name));
+    all.flat_map(|(name, operation)| of_operation(blueprint, node, name, operation))
+        .collect()
+}
+
+fn of_operation<'b>(
+    blueprint: &'b Blueprint,
+    node: &'b Node,
+    name: &'b str,
+    operation: &'b ModelOperation,
+) -> Vec<Reading<'b>> {
+    let carried_out = Operation::of(&operation.plugin, &operation.operation);
+    let makes = matches!(
+        carried_out,
+        Some(Operation::Create | Operation::Run | Operation::Start)
+    );
+    let properties = node
+        .properties
+        .values()
+        .filter(|_| makes || carried_out.and_then(Operation::makes).is_some());
+    let mut found = Vec::new();
+    operation
+        .inputs
+        .values()
+        .chain(properties)
+        .for_each(|value| reads(value, &mut found));
+    let reading = |(target, attribute, span): (&'b str, String, Span)| {
+        let is_other = target != node.name.node && blueprint.nodes.contains_key(target);
+        is_other.then(|| Reading {
+            reader: &node.name.node,
+            operation: name,
+            target,
+            attribute,
+            span,
+            makes,
+        })
+    };
+    found.into_iter().filter_map(reading).collect()
+}
+
+/// Whose attributes are read in a value, which, and where.
+fn reads<'v>(value: &'v Value, found: &mut Vec<(&'v str, String, Span)>) {
+    if let Some(it) = call(value).filter(|it| {
+        matches!(
+            it.name,
+            "get_attribute" | "get_attributes_list" | "get_attributes_dict"
+        )
+    }) {
+        let arguments = it.arguments.as_list().unwrap_or_default();
+        if let Some(target) = arguments.first().and_then(Value::as_str) {
+            let path: Vec<String> = arguments[1..].iter().map(Value::to_key).collect();
+            found.push((target, format!("`{}`", path.join(".")), it.span));
+        }
+    }
+    for item in value.as_list().into_iter().flatten() {
+        reads(item, found);
+    }
+    for (_, entry) in value.as_map().into_iter().flat_map(|map| &map.entries) {
+        reads(entry, found);
+    }
+}

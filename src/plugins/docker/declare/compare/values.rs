@@ -1,0 +1,237 @@
+//! Whether two values say the same to an engine.
+
+use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::BTreeSet;
+
+/// Stands for a value that cannot be known now, such as a secret that this run was not given. No
+/// text of a blueprint holds it.
+pub(crate) const UNKNOWN: &str = "\u{0}unknown\u{0}";
+
+/// What a value comes to.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Match {
+    Same,
+    Unseen,
+    Differs,
+}
+
+pub(crate) fn text(value: &Json) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(crate) fn list(value: &Json) -> impl Iterator<Item = &Json> {
+    value.as_array().into_iter().flatten()
+}
+
+pub(crate) fn keys(value: &Json) -> impl Iterator<Item = &String> {
+    value.as_object().into_iter().flatten().map(|(key, _)| key)
+}
+
+/// Engines leave out what is empty, zero or false, or write it: that is one.
+pub(crate) fn is_nothing(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Number(number) => number.as_f64() == Some(0.0),
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.iter().all(is_nothing),
+        Json::Object(entries) => entries.values().all(is_nothing),
+        Json::Bool(true) => false,
+    }
+}
+
+pub(crate) fn is_unknown(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text.contains(UNKNOWN),
+        Json::Array(items) => items.iter().any(is_unknown),
+        Json::Object(entries) => entries
+            .iter()
+            .any(|(key, value)| key.contains(UNKNOWN) || is_unknown(value)),
+        _ => false,
+    }
+}
+
+/// Whether two values say the same; lists in any order.
+pub(crate) fn alike(own: &Json, found: &Json) -> Match {
+    match (own, found) {
+        _ if is_unknown(own) => Match::Unseen,
+        _ if own == found || (is_nothing(own) && is_nothing(found)) => Match::Same,
+        (Json::Object(own), Json::Object(found)) => {
+            let all: BTreeSet<&String> = own.keys().chain(found.keys()).collect();
+            let of = |map: &JsonMap<String, Json>, key: &String| {
+                map.get(key).cloned().unwrap_or_default()
+            };
+            all.into_iter()
+                .map(|key| alike(&of(own, key), &of(found, key)))
+                .max()
+                .unwrap_or(Match::Same)
+        }
+        (Json::Array(own), Json::Array(found)) if own.len() == found.len() => {
+            let mut left: Vec<&Json> = found.iter().collect();
+            let all_found = own.iter().all(|item| {
+                let at = left
+                    .iter()
+                    .position(|found| alike(item, found) == Match::Same);
+                at.map(|at| left.remove(at)).is_some()
+            });
+            if all_found {
+                Match::Same
+            } else {
+                Match::Differs
+            }
+        }
+        (Json::Number(own), Json::Number(found)) if own.as_f64() == found.as_f64() => Match::Same,
+        _ => Match::Differs,
+    }
+}
+
+/// As [`alike`], of words whose order counts.
+pub(crate) fn in_order(own: &Json, found: &Json) -> Match {
+    let words = |value: &Json| -> Json {
+        match value {
+            Json::Array(words) if words.iter().all(|word| word == "") => Json::Null,
+            other => other.clone(),
+        }
+    };
+    let (own, found) = (words(own), words(found));
+    if is_unknown(&own) {
+        return Match::Unseen;
+    }
+    if own == found || (is_nothing(&own) && is_nothing(&found)) {
+        Match::Same
+    } else {
+        Match::Differs
+    }
+}
+
+/// Whether lists of texts have the same texts, each as it is spelled after `spelled`.
+pub(crate) fn as_set(own: &Json, found: &Json, spelled: impl Fn(&str) -> String) -> Match {
+    if is_unknown(own) {
+        return Match::Unseen;
+    }
+    let set = |value: &Json| {
+        list(value)
+            .map(|item| spelled(text(item)))
+            .collect::<BTreeSet<String>>()
+    };
+    if set(own) == set(found) {
+        Match::Same
+    } else {
+        Match::Differs
+    }
+}
+
+/// Whether a mapping has the entries that are declared, and no others but ignored ones.
+pub(crate) fn entries(own: &Json, found: &Json, ignored: impl Fn(&str) -> bool) -> Match {
+    let extra = keys(found).any(|name| own.get(name).is_none() && !ignored(name));
+    if extra && !is_unknown(own) {
+        return Match::Differs;
+    }
+    let of = |name: &String| match found.get(name) {
+        // An empty entry is one, too.
+        None if !is_unknown(&own[name.as_str()]) => Match::Differs,
+        found => alike(&own[name.as_str()], found.unwrap_or_default()),
+    };
+    keys(own).map(of).max().unwrap_or(Match::Same)
+}
+
+/// Whether everything that is declared is there; engines add to it.
+pub(crate) fn covers(own: &Json, found: &Json) -> Match {
+    match (own, found) {
+        (Json::Object(own), Json::Object(_)) => own
+            .iter()
+            .map(|(key, value)| covers(value, &found[key.as_str()]))
+            .max()
+            .unwrap_or(Match::Same),
+        (Json::Array(own), Json::Array(found)) if own.len() <= found.len() => own
+            .iter()
+            .zip(found)
+            .map(|(own, found)| covers(own, found))
+            .max()
+            .unwrap_or(Match::Same),
+        _ => alike(own, found),
+    }
+}
+
+/// As [`alike`]; where nothing is declared, one of the usual values is nothing.
+pub(crate) fn or_default(own: &Json, found: &Json, usual: &[&str]) -> Match {
+    let plain = |value: &Json| {
+        if usual.contains(&text(value)) {
+            Json::Null
+        } else {
+            value.clone()
+        }
+    };
+    if is_nothing(&plain(own)) {
+        alike(&Json::Null, &plain(found))
+    } else {
+        alike(own, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_is_written_in_many_ways() {
+        for (own, found) in [
+            (json!(null), json!([])),
+            (json!(0), json!(null)),
+            (json!({"a": ""}), json!({})),
+            (json!(false), json!(null)),
+        ] {
+            assert_eq!(alike(&own, &found), Match::Same, "{own} {found}");
+        }
+        assert_eq!(alike(&json!(true), &json!(null)), Match::Differs);
+        assert_eq!(
+            alike(&json!({"a": 1}), &json!({"a": 1, "b": 2})),
+            Match::Differs
+        );
+        assert_eq!(alike(&json!([1, 2]), &json!([2, 1])), Match::Same);
+        assert_eq!(in_order(&json!([1, 2]), &json!([2, 1])), Match::Differs);
+        assert_eq!(
+            alike(&json!([1, 1]), &json!([1, 2])),
+            Match::Differs,
+            "each item counts once"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_seen() {
+        let late = json!(format!("a{UNKNOWN}"));
+        assert_eq!(alike(&late, &json!("ab")), Match::Unseen);
+        assert_eq!(
+            alike(&json!({"x": late}), &json!({"x": "ab"})),
+            Match::Unseen
+        );
+        assert_eq!(
+            as_set(&json!([late]), &json!([]), str::to_owned),
+            Match::Unseen
+        );
+    }
+
+    #[test]
+    fn entries_are_compared_but_for_ignored_ones() {
+        let found = json!({"a": "1", "own": "x"});
+        assert_eq!(
+            entries(&json!({"a": "1"}), &found, |name| name == "own"),
+            Match::Same
+        );
+        assert_eq!(
+            entries(&json!({"a": "1"}), &found, |_| false),
+            Match::Differs
+        );
+        assert_eq!(
+            entries(&json!({"a": "2"}), &found, |name| name == "own"),
+            Match::Differs
+        );
+        assert_eq!(
+            covers(
+                &json!([{"Subnet": "10.0.0.0/8"}]),
+                &json!([{"Subnet": "10.0.0.0/8", "Gateway": "10.0.0.1"}])
+            ),
+            Match::Same
+        );
+    }
+}

@@ -1,0 +1,531 @@
+//! What a deployment says of its objects on engines: names, what goes into them, who uses whom.
+
+use crate::{
+    engine::Kind,
+    model::{
+        Definition, Deployment, Instance, Planned, Tie,
+        function::{holds_call, is_call},
+    },
+    plugins::docker::declare::{
+        action::{Attachment, Creation, Dialect},
+        image,
+        operation::{is_run, kind},
+        params,
+    },
+    seam::Target,
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::collections::HashMap;
+
+pub(crate) const LIFECYCLE: &str = "cloudify.interfaces.lifecycle";
+const ATTACHED: &str = "dockctl.relationships.attached_to_network";
+const MOUNTS: &str = "dockctl.relationships.mounts";
+
+const NULL: &Json = &Json::Null;
+
+/// An input of a lifecycle operation; null if it is not given.
+pub(crate) fn input<'n>(node: &'n Definition, operation: &str, input: &str) -> &'n Json {
+    node.operations
+        .get(&format!("{LIFECYCLE}.{operation}"))
+        .and_then(|operation| operation.inputs.get(input))
+        .unwrap_or(NULL)
+}
+
+pub(crate) fn property<'n>(node: &'n Definition, name: &str) -> &'n Json {
+    node.properties.get(name).unwrap_or(NULL)
+}
+
+fn is_given(value: &Json) -> bool {
+    !value.is_null() && value != ""
+}
+
+/// The engine that an operation names with its `daemon_client`.
+pub(crate) fn client_of(operation: &Planned) -> Option<Target> {
+    let client = operation.inputs.get("daemon_client")?;
+    client
+        .as_object()
+        .filter(|client| !client.is_empty())
+        .map(|client| at(client.clone().into()))
+}
+
+/// The engine that arguments of docker-py's client name.
+fn at(client: Json) -> Target {
+    let shown = match &client["base_url"] {
+        Json::Null => "the default engine",
+        Json::String(address) => address,
+        _ => "an engine known after install",
+    };
+    Target::At {
+        shown: shown.to_owned(),
+        arguments: client,
+    }
+}
+
+/// The engine that a node's object is on: the one that it is created on. Where only another
+/// operation names one, it is that: the original would have looked there.
+pub(crate) fn engine(node: &Definition) -> Target {
+    let named = |name: &str| client_of(node.operations.get(&format!("{LIFECYCLE}.{name}"))?);
+    let of_operations = ["create", "start", "stop", "delete"]
+        .into_iter()
+        .find_map(named);
+    of_operations
+        .or_else(|| client_config(property(node, "client_config")))
+        .unwrap_or_default()
+}
+
+/// `client_config` of the plugin 2.x: host and port, else a socket, else the default engine.
+fn client_config(config: &Json) -> Option<Target> {
+    let [host, port, socket] =
+        ["docker_host", "docker_rest_port", "docker_sock_file"].map(|name| &config[name]);
+    let address = match (is_given(host) && is_given(port), is_given(socket)) {
+        (true, _) => json!({ "concat": ["tcp://", host, ":", port] }),
+        (false, true) => json!({ "concat": ["unix://", socket] }),
+        (false, false) => return None,
+    };
+    let plain = address["concat"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|part| {
+            part.as_str()
+                .map(str::to_owned)
+                .or(part.as_i64().map(|it| it.to_string()))
+        });
+    let address = plain
+        .collect::<Option<String>>()
+        .map_or(address, Json::from);
+    Some(at(json!({ "base_url": address })))
+}
+
+/// The engine that the objects of an instance are on; none if it has no objects.
+pub(crate) fn engine_of(deployment: &Deployment, instance: &Instance) -> Option<Target> {
+    deployment
+        .node(instance)
+        .filter(|node| kind(node).is_some())
+        .map(engine)
+}
+
+/// The name of an instance's object. Instance 0 keeps a given name, instance n gets `name-n`.
+/// Containers that are given none are called as the instance; networks and volumes as deployment
+/// and node, since they may outlive it.
+pub(crate) fn object_name(deployment: &str, instance: &Instance, node: &Definition) -> Json {
+    let given = match kind(node) {
+        _ if is_run(node) => &property(node, "resource_config")["container_args"]["name"],
+        Some(Kind::Container) => Some(&input(node, "create", "params")["name"])
+            .filter(|name| is_given(name))
+            .unwrap_or_else(|| property(node, "name")),
+        _ => property(node, "name"),
+    };
+    let suffixed = |name: &str| {
+        if instance.index == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", instance.index)
+        }
+    };
+    match given {
+        Json::String(name) if is_given(given) => {
+            suffixed(name.strip_prefix('/').unwrap_or(name)).into()
+        }
+        name if is_given(name) && instance.index == 0 => name.clone(),
+        name if is_given(name) => json!({ "concat": [name, format!("-{}", instance.index)] }),
+        _ if kind(node) == Some(Kind::Container) => instance.id.clone().into(),
+        _ => suffixed(&format!("{deployment}_{}", instance.node)).into(),
+    }
+}
+
+/// The name of an adopted object without a leading `/`, or its id; none if the node adopts nothing.
+pub(crate) fn adopted_name(node: &Definition) -> Option<String> {
+    let name = adopted(node);
+    let name = name
+        .as_str()
+        .filter(|_| node.is_adopted() && kind(node).is_some())?;
+    Some(name.strip_prefix('/').unwrap_or(name).to_owned())
+}
+
+/// What an adopted object is found by: its name, else `resource_id`.
+pub(crate) fn adopted(node: &Definition) -> Json {
+    Some(property(node, "name"))
+        .filter(|name| is_given(name))
+        .unwrap_or_else(|| property(node, "resource_id"))
+        .clone()
+}
+
+/// The name of the object that stands for an instance, where it is known by now.
+pub(crate) fn wanted_name(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    let node = deployment
+        .node(instance)
+        .filter(|node| kind(node).is_some())?;
+    adopted_name(node).or_else(|| {
+        object_name(&deployment.name, instance, node)
+            .as_str()
+            .map(str::to_owned)
+    })
+}
+
+/// What the image of a container is.
+pub(crate) fn image(node: &Definition) -> Json {
+    if is_run(node) {
+        return json!({ "repository": property(node, "resource_config")["image_tag"] });
+    }
+    // `params.image` beats the property, as it does in the call that the original made.
+    let of_params = &input(node, "create", "params")["image"];
+    if is_given(of_params) {
+        json!({ "repository": of_params })
+    } else {
+        property(node, "image").clone()
+    }
+}
+
+/// What a container is created from.
+pub(crate) fn creation(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+) -> Creation {
+    let run = is_run(node);
+    let (create, start) = if run {
+        (&property(node, "resource_config")["container_args"], NULL)
+    } else {
+        (
+            input(node, "create", "params"),
+            input(node, "start", "params"),
+        )
+    };
+    Creation {
+        name: object_name(&deployment.name, instance, node),
+        needs_check: conditions(node)
+            .iter()
+            .any(|condition| *condition == "healthy" || condition.get("healthy").is_some()),
+        dialect: if run {
+            Dialect::ContainerArgs
+        } else {
+            Dialect::Params
+        },
+        create: create.clone(),
+        start: start.clone(),
+        networks: attachments(deployment, instance, node),
+        mounts: mounts(deployment, instance, node),
+        declaration: declaration(deployment, instance, node),
+        record: Json::Null,
+    }
+}
+
+/// Everything that decides what the object is like, in one text.
+pub(crate) fn declaration(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+) -> String {
+    let name = object_name(&deployment.name, instance, node);
+    if kind(node) != Some(Kind::Container) {
+        let mut properties = node.properties.clone();
+        // Whether it is kept says nothing of what it is like.
+        properties.shift_remove("keep");
+        properties.sort_keys();
+        return json!({ "name": name, "properties": properties }).to_string();
+    }
+    let mut declared = if is_run(node) {
+        let mut arguments = property(node, "resource_config")["container_args"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        arguments.sort_keys();
+        json!({ "image": image(node), "name": name, "container_args": arguments })
+    } else {
+        let [create, start] =
+            ["create", "start"].map(|operation| without_waits(input(node, operation, "params")));
+        json!({ "image": property(node, "image"), "name": name, "create": create, "start": start })
+    };
+    let (networks, mounts) = (
+        attachments(deployment, instance, node),
+        mounts(deployment, instance, node),
+    );
+    for (key, value) in [("networks", json!(networks)), ("mounts", json!(mounts))] {
+        if value.as_array().is_some_and(|list| !list.is_empty()) {
+            declared[key] = value;
+        }
+    }
+    declared.to_string()
+}
+
+/// Waits decide when the container is ready, not what it is like.
+fn without_waits(params: &Json) -> Json {
+    let mut params: JsonMap<String, Json> = params.as_object().cloned().unwrap_or_default();
+    params.shift_remove("processes_to_wait_for");
+    params.sort_keys();
+    Json::Object(params)
+}
+
+/// Relationships of a type, each with the instance that it leads to.
+fn related<'d>(
+    deployment: &'d Deployment,
+    instance: &'d Instance,
+    node: &'d Definition,
+    type_name: &'static str,
+) -> impl Iterator<Item = (&'d Tie, &'d Instance, &'d Definition)> {
+    let of_type = move |tie: &&Tie| {
+        tie.type_name == type_name || tie.hierarchy.iter().any(|name| name == type_name)
+    };
+    node.ties.iter().filter(of_type).flat_map(move |tie| {
+        let targets = instance
+            .ties
+            .iter()
+            .filter_map(|to| deployment.instance(&to.target));
+        targets
+            .filter(|target| target.node == tie.target)
+            .filter_map(move |target| Some((tie, target, deployment.node(target)?)))
+    })
+}
+
+fn reference_name(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
+    if node.is_adopted() {
+        adopted(node)
+    } else {
+        object_name(&deployment.name, instance, node)
+    }
+}
+
+/// Networks that the container is attached to by relationships.
+pub(crate) fn attachments(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+) -> Vec<Attachment> {
+    let of = |(tie, target, network): (&Tie, &Instance, &Definition)| {
+        let given = |value: &Json| {
+            !value.is_null() && value != "" && *value != json!([]) && *value != json!({})
+        };
+        let endpoint = tie
+            .properties
+            .iter()
+            .filter(|(name, value)| params::ENDPOINT.contains(&name.as_str()) && given(value))
+            .map(|(name, value)| (name.clone(), value.clone()));
+        Attachment {
+            network: reference_name(deployment, target, network),
+            endpoint: Json::Object(endpoint.collect()),
+        }
+    };
+    related(deployment, instance, node, ATTACHED)
+        .map(of)
+        .collect()
+}
+
+/// Volumes that the container mounts by relationships, as the engine takes mounts.
+fn mounts(deployment: &Deployment, instance: &Instance, node: &Definition) -> Vec<Json> {
+    let of = |(tie, target, volume): (&Tie, &Instance, &Definition)| {
+        let text = |name: &str| tie.properties.get(name).unwrap_or(NULL);
+        let mut mount = json!({ "Type": "volume", "Source": reference_name(deployment, target, volume), "Target": text("target") });
+        if *text("read_only") == true {
+            mount["ReadOnly"] = true.into();
+        }
+        if *text("no_copy") == true {
+            mount["VolumeOptions"]["NoCopy"] = true.into();
+        }
+        if is_given(text("subpath")) {
+            mount["VolumeOptions"]["Subpath"] = text("subpath").clone();
+        }
+        mount
+    };
+    related(deployment, instance, node, MOUNTS)
+        .map(of)
+        .collect()
+}
+
+/// Processes to wait for, wherever they are given: old blueprints write them inside `params`.
+pub(crate) fn processes(node: &Definition) -> Option<Json> {
+    let places = [
+        input(node, "start", "processes_to_wait_for"),
+        &input(node, "start", "params")["processes_to_wait_for"],
+        &input(node, "create", "params")["processes_to_wait_for"],
+    ];
+    let given: Vec<&Json> = places
+        .into_iter()
+        .filter(|processes| !processes.is_null())
+        .collect();
+    if let [late] = given[..]
+        && holds_call(late)
+    {
+        return Some(late.clone());
+    }
+    let mut names: Vec<Json> = Vec::new();
+    for processes in given {
+        let list = processes
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![processes.clone()]);
+        names.extend(list.into_iter().filter(is_given));
+    }
+    names.dedup();
+    (!names.is_empty()).then_some(Json::Array(names))
+}
+
+/// Conditions to wait for, dockctl's own input of `start`.
+pub(crate) fn conditions(node: &Definition) -> Vec<Json> {
+    match input(node, "start", "wait_for") {
+        Json::Null => Vec::new(),
+        Json::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    }
+}
+
+/// Whether the container is done when it ended with this code: then one that does not run is as it
+/// should be.
+pub(crate) fn expected_exit(node: &Definition) -> Option<ExpectedExit> {
+    let exited = conditions(node)
+        .iter()
+        .find_map(|condition| condition["exited"].as_i64());
+    if let Some(code) = exited {
+        return Some(ExpectedExit::Code(code));
+    }
+    let detached = property(node, "resource_config")["container_args"]["detach"] == true;
+    (is_run(node) && !detached).then_some(ExpectedExit::Any)
+}
+
+/// How a container that is to end may end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ExpectedExit {
+    /// With any code: the plugin 2.x does not look at it.
+    Any,
+    /// With this one.
+    Code(i64),
+}
+
+/// For each instance the ids of those whose objects its own names: links, volumes, networks.
+pub(crate) fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
+    let place = |instance: &Instance| {
+        engine_of(deployment, instance)
+            .unwrap_or_default()
+            .to_string()
+    };
+    let entry = |it: &Instance| Some(((place(it), wanted_name(deployment, it)?), it.id.clone()));
+    let names: HashMap<(String, String), String> =
+        deployment.instances.iter().filter_map(entry).collect();
+    let images: HashMap<String, String> = deployment
+        .instances
+        .iter()
+        .filter_map(|it| Some((built_image(deployment, it)?, it.id.clone())))
+        .collect();
+    let ids = |instance: &Instance| {
+        let used = names_used(deployment, instance)
+            .into_iter()
+            .filter_map(|name| names.get(&(place(instance), name)).cloned());
+        let built = used_image(deployment, instance).and_then(|image| images.get(&image).cloned());
+        used.chain(built).filter(|id| *id != instance.id).collect()
+    };
+    deployment
+        .instances
+        .iter()
+        .map(|instance| (instance.id.clone(), ids(instance)))
+        .collect()
+}
+
+/// The image that is built for an instance, where its name is known by now.
+fn built_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    let node = deployment
+        .node(instance)
+        .filter(|node| kind(node) == Some(Kind::Image))?;
+    let tag = &property(node, "resource_config")["tag"];
+    tag.as_str()
+        .map(|tag| image::shown(&json!({ "repository": tag })))
+}
+
+/// The image that the container of an instance is made from.
+fn used_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    let node = deployment
+        .node(instance)
+        .filter(|node| kind(node) == Some(Kind::Container) && !node.is_adopted())?;
+    let image = image(node);
+    (image["src"].is_null() && image["repository"].is_string()).then(|| image::shown(&image))
+}
+
+/// Names of objects that the container of an instance names.
+pub(crate) fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+    let Some(node) = deployment
+        .node(instance)
+        .filter(|node| kind(node) == Some(Kind::Container) && !node.is_adopted())
+    else {
+        return Vec::new();
+    };
+    let creation = creation(deployment, instance, node);
+    let networks = creation
+        .networks
+        .iter()
+        .filter_map(|attachment| attachment.network.as_str());
+    let volumes = creation
+        .mounts
+        .iter()
+        .filter_map(|mount| mount["Source"].as_str());
+    let related: Vec<String> = networks.chain(volumes).map(str::to_owned).collect();
+    let Ok(converted) = creation.converted() else {
+        return related;
+    };
+    let host = converted
+        .body
+        .get("HostConfig")
+        .cloned()
+        .unwrap_or_default();
+    related
+        .into_iter()
+        .chain(names_in_host(&host))
+        .chain(networks_in(&converted))
+        .collect()
+}
+
+pub(crate) fn names_in_host(host: &Json) -> Vec<String> {
+    let list = |field: &str| host[field].as_array().cloned().unwrap_or_default();
+    let first = |text: &str| {
+        text.split(':')
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .to_owned()
+    };
+    let listed = ["Links", "VolumesFrom", "Binds"]
+        .into_iter()
+        .flat_map(list)
+        .filter_map(|name| name.as_str().map(first));
+    let mounted = list("Mounts")
+        .into_iter()
+        .filter_map(|mount| mount["Source"].as_str().map(str::to_owned));
+    let shared = ["NetworkMode", "PidMode", "IpcMode"]
+        .into_iter()
+        .filter_map(|field| host[field].as_str());
+    let shared = shared.map(|mode| {
+        mode.strip_prefix("container:")
+            .unwrap_or(mode)
+            .trim_start_matches('/')
+            .to_owned()
+    });
+    listed
+        .chain(mounted)
+        .chain(shared)
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn networks_in(creation: &params::Creation) -> Vec<String> {
+    let networks = creation
+        .body
+        .get("NetworkingConfig")
+        .and_then(|config| config["EndpointsConfig"].as_object());
+    networks
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Where nothing is said, a container's own `stop_timeout` counts, not the default of the original.
+pub(crate) fn stop_params(node: &Definition, mut params: Json) -> Json {
+    let own = &input(node, "create", "params")["stop_timeout"];
+    if !own.is_null() && params["timeout"].is_null() && !is_call(&params) {
+        params = if params.is_object() {
+            params
+        } else {
+            json!({})
+        };
+        params["timeout"] = own.clone();
+    }
+    params
+}

@@ -1,0 +1,118 @@
+//! Where a container is not any more what was declared. What engines let nobody change need not be
+//! compared: its digest is in a label.
+
+use crate::{
+    model::{Deployment, function::holds_call},
+    plugins::docker::declare::{
+        action::Action,
+        change::{ADJUSTABLE, add_swap},
+        container::Container,
+        declared::{creation, declaration, engine, wanted_name},
+    },
+    seam::Drift,
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// Everything that was declared and that the container of an instance has no more.
+pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) -> Vec<Drift> {
+    let pair = deployment
+        .instance(instance)
+        .and_then(|it| Some((it, deployment.node(it)?)));
+    let Some((instance, node)) = pair.filter(|(_, node)| !node.is_adopted()) else {
+        return Vec::new();
+    };
+    let creation = creation(deployment, instance, node);
+    let step = |action: Action| action.at(engine(node));
+    let mut all = Vec::new();
+    if let Some(name) = wanted_name(deployment, instance).filter(|name| {
+        *name != crate::plugins::docker::declare::change::lasting_name(&found.name())
+    }) {
+        let repair = step(Action::Rename {
+            name: name.clone().into(),
+        });
+        all.push(Drift {
+            field: "name".to_owned(),
+            declared: name.into(),
+            found: found.name().into(),
+            repair,
+        });
+    }
+    let host = creation
+        .converted()
+        .ok()
+        .and_then(|converted| converted.body.get("HostConfig").cloned())
+        .unwrap_or_default();
+    let now = &found.json["HostConfig"];
+    for field in ADJUSTABLE
+        .into_iter()
+        .filter(|field| differs(field, &host[*field], &now[*field]))
+    {
+        let declaration = declaration(deployment, instance, node);
+        let mut body: JsonMap<String, Json> = [(field.to_owned(), host[field].clone())]
+            .into_iter()
+            .collect();
+        add_swap(&mut body, host.get("MemorySwap"));
+        let repair = step(Action::Adjust {
+            body: body.into(),
+            declaration,
+        });
+        all.push(Drift {
+            field: field.to_owned(),
+            declared: host[field].clone(),
+            found: now[field].clone(),
+            repair,
+        });
+    }
+    let networks = found.json["NetworkSettings"]["Networks"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    for attachment in &creation.networks {
+        let Some(name) = attachment
+            .network
+            .as_str()
+            .filter(|name| !networks.contains_key(*name))
+        else {
+            continue;
+        };
+        let repair = step(Action::Connect {
+            network: attachment.network.clone(),
+            endpoint: attachment.endpoint.clone(),
+        });
+        let there: Vec<&String> = networks.keys().collect();
+        all.push(Drift {
+            field: "network".to_owned(),
+            declared: name.into(),
+            found: json!(there),
+            repair,
+        });
+    }
+    all
+}
+
+/// Whether a field is declared, and the engine has another value. Engines that cannot keep a limit
+/// leave it out.
+fn differs(field: &str, declared: &Json, found: &Json) -> bool {
+    if declared.is_null() || holds_call(declared) {
+        return false;
+    }
+    let nothing = |value: &Json| {
+        matches!(value, Json::Null)
+            || *value == 0
+            || *value == -1
+            || *value == ""
+            || *value == json!({ "Name": "" })
+    };
+    if field == "RestartPolicy" {
+        let name = |value: &Json| {
+            value["Name"]
+                .as_str()
+                .filter(|name| !name.is_empty())
+                .unwrap_or("no")
+                .to_owned()
+        };
+        let times = |value: &Json| value["MaximumRetryCount"].as_i64().unwrap_or(0);
+        return name(declared) != name(found) || times(declared) != times(found);
+    }
+    declared != found && !nothing(declared) && !nothing(found)
+}

@@ -1,0 +1,296 @@
+//! What goes into the labels of an object: whose it is, and what taking it down needs.
+
+use crate::{
+    engine::Kind,
+    model::{Definition, Deployment, Instance, Planned},
+    plan::takes_down,
+    plugins::docker::declare::{
+        declared::{conditions, engine, engine_of, names_used, property, stop_params},
+        operation::{Operation, is_run, kind},
+    },
+    seam::{Call, Target},
+};
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+use std::path::PathBuf;
+
+pub(crate) const DEPLOYMENT: &str = "dockctl.deployment";
+pub(crate) const NODE: &str = "dockctl.node";
+pub(crate) const INSTANCE: &str = "dockctl.instance";
+pub(crate) const GENERATION: &str = "dockctl.generation";
+pub(crate) const EXECUTION: &str = "dockctl.execution";
+/// Keyed digest of the declaration that the object was made from.
+pub(crate) const SPEC: &str = "dockctl.spec";
+/// Keyed digest of the request that made it.
+pub(crate) const REQUEST: &str = "dockctl.request";
+pub(crate) const RECORD: &str = "dockctl.record";
+/// Id of the deployment, which outlives its installations.
+pub(crate) const DEPLOYMENT_ID: &str = "dockctl.deployment-id";
+/// Who made it, as JSON.
+pub(crate) const AUTHOR: &str = "dockctl.author";
+/// Which state folder's key the digests were made with.
+pub(crate) const KEY: &str = "dockctl.key";
+/// Keyed digest over the name and the other labels that say whose the object is: labels can be
+/// copied, this cannot be made for another name.
+pub(crate) const SEAL: &str = "dockctl.seal";
+/// Digest of the tarball that an image was imported from.
+pub(crate) const SOURCE: &str = "dockctl.source";
+/// Deployment that an image was built for. Containers inherit labels of their images: those of
+/// containers would lie.
+pub(crate) const BUILT_FOR: &str = "dockctl.built-for";
+/// Keyed digest of the address that an imported image was fetched from.
+pub(crate) const FROM: &str = "dockctl.from";
+/// On an imported image that the blueprint gives no name: it goes with its last container.
+pub(crate) const UNNAMED: &str = "dockctl.unnamed";
+
+pub(crate) const STOP: &str = "cloudify.interfaces.lifecycle.stop";
+
+pub(crate) const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
+
+/// What an object's label says of its instance: everything that an uninstall needs.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Label {
+    /// Name of the object; filled in when it is made.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) name: String,
+    pub(crate) node: String,
+    pub(crate) index: usize,
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    pub(crate) blueprint: PathBuf,
+    /// Ids of instances that this one needs.
+    pub(crate) needs: Vec<String>,
+    /// Names of objects that its own names.
+    pub(crate) uses: Vec<String>,
+    /// Plugin, operation and inputs of what is run, by `interface.operation`.
+    pub(crate) operations: IndexMap<String, (String, String, JsonMap<String, Json>)>,
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    pub(crate) properties: JsonMap<String, Json>,
+    /// Volumes without a name of their own that an older container of the instance left to this
+    /// one, by where they are mounted.
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    pub(crate) carried: JsonMap<String, Json>,
+    /// `network` or `volume`: labels can be copied to objects of another kind. Nothing is said of a
+    /// container.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) kind: String,
+    /// The blueprint protects the node.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) protected: bool,
+    /// How many instances the blueprint declared for the node; 0 if that was not noted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) declared: usize,
+    /// Instances that have no such label, and why; on one object of a deployment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beside: Vec<(String, String)>,
+}
+
+impl Label {
+    /// Whether nothing in it makes a terminal do anything.
+    pub(crate) fn is_printable(&self) -> bool {
+        let texts = [&self.node, &self.type_name]
+            .into_iter()
+            .chain(&self.needs)
+            .chain(&self.uses)
+            .chain(self.operations.keys());
+        texts
+            .chain(self.beside.iter().flat_map(|(id, why)| [id, why]))
+            .all(|text| is_plain(text))
+            && is_plain(&self.blueprint.display().to_string())
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+pub(crate) fn is_plain(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+/// The label of what is made for an instance. Functions in it stay functions: they may ask for
+/// secrets.
+pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
+    let mut uses = names_used(deployment, instance);
+    uses.sort();
+    uses.dedup();
+    json!(Label {
+        name: String::new(),
+        node: instance.node.clone(),
+        index: instance.index,
+        type_name: node.hierarchy.last().cloned().unwrap_or_default(),
+        blueprint: deployment.blueprint.clone(),
+        needs: instance.ties.iter().map(|tie| tie.target.clone()).collect(),
+        uses,
+        operations: node
+            .operations
+            .iter()
+            .filter_map(|(name, planned)| Some((name.clone(), operation(name, planned, node)?)))
+            .collect(),
+        properties: properties(node),
+        carried: JsonMap::new(),
+        kind: kind(node)
+            .filter(|kind| *kind != Kind::Container)
+            .map(|kind| kind.as_str().to_owned())
+            .unwrap_or_default(),
+        protected: deployment.protected.contains(&instance.node),
+        declared: deployment
+            .structure
+            .numbers
+            .get(&instance.node)
+            .copied()
+            .unwrap_or_default(),
+        beside: if is_first(deployment, instance) {
+            beside(deployment)
+        } else {
+            Vec::new()
+        },
+    })
+}
+
+/// Of an operation that takes down its inputs, of one that makes or starts only what tells what the
+/// object is.
+fn operation(
+    name: &str,
+    planned: &Planned,
+    node: &Definition,
+) -> Option<(String, String, JsonMap<String, Json>)> {
+    let of = Operation::of(&planned.plugin, &planned.operation)?;
+    let mut inputs = JsonMap::new();
+    if takes_down(name) {
+        let kept = planned.inputs.iter().filter(|(name, value)| {
+            matches!(name.as_str(), "params" | "stop_command") && !value.is_null()
+        });
+        inputs.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+        if of == Operation::Stop {
+            let params = stop_params(node, inputs.get("params").cloned().unwrap_or_default());
+            inputs.insert("params".to_owned(), params);
+        }
+    } else if of == Operation::Start && !conditions(node).is_empty() {
+        inputs.insert("wait_for".to_owned(), conditions(node).into());
+    } else if of.makes().is_none() && of != Operation::Start {
+        return None;
+    }
+    Some((planned.plugin.clone(), planned.operation.clone(), inputs))
+}
+
+fn properties(node: &Definition) -> JsonMap<String, Json> {
+    let mut properties = JsonMap::new();
+    if is_run(node) {
+        let config = property(node, "resource_config");
+        let detach = config["container_args"]["detach"].clone();
+        properties.insert(
+            "resource_config".to_owned(),
+            json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } }),
+        );
+    }
+    properties.extend(
+        node.properties
+            .get("keep")
+            .map(|keep| ("keep".to_owned(), keep.clone())),
+    );
+    properties
+}
+
+/// Whether an instance is the first whose object is made on the default engine.
+fn is_first(deployment: &Deployment, instance: &Instance) -> bool {
+    deployment
+        .instances
+        .iter()
+        .find(|it| why_beside(deployment, it).is_none())
+        .is_some_and(|first| first.id == instance.id)
+}
+
+fn beside(deployment: &Deployment) -> Vec<(String, String)> {
+    deployment
+        .instances
+        .iter()
+        .filter_map(|instance| Some((instance.id.clone(), why_beside(deployment, instance)?)))
+        .collect()
+}
+
+/// Why nothing on the default engine carries a label of the instance; none if something does.
+fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    let node = deployment.node(instance)?;
+    match engine_of(deployment, instance) {
+        None => Some("it has no object on an engine".to_owned()),
+        Some(_) if node.is_adopted() => Some(format!(
+            "it is adopted: {}",
+            super::action::shown(&super::declared::adopted(node))
+        )),
+        Some(_) if kind(node) == Some(Kind::Image) => Some("it is an image".to_owned()),
+        Some(Target::At { .. }) => Some(format!("it is on {}", engine(node))),
+        Some(Target::Default) => None,
+    }
+}
+
+/// Whether a label was made for an object of this name.
+pub(crate) fn is_of(record: &str, name: &str) -> bool {
+    serde_json::from_str(record).is_ok_and(|label: Label| label.name == name)
+}
+
+/// A record with the volumes that the object takes over from an older one, for they go with it.
+pub(crate) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
+    let mut record = record.clone();
+    if let Some(carried) =
+        carried.filter(|carried| **carried != json!({}) && record.get("node").is_some())
+    {
+        record["carried"] = carried.clone();
+    }
+    record
+}
+
+/// The label's text for an object of this name.
+pub(crate) fn text(record: &Json, name: &str) -> String {
+    let mut record = record.clone();
+    if record.get("node").is_some() {
+        record["name"] = name.into();
+    }
+    record.to_string()
+}
+
+/// Whether labels name the deployment: its name, and its id if both are known. Objects of older
+/// versions carry no id.
+pub(crate) fn names_deployment(labels: &Json, name: &str, id: &str) -> bool {
+    let labeled = labels[DEPLOYMENT_ID].as_str().unwrap_or_default();
+    labels[DEPLOYMENT] == name && (labeled.is_empty() || id.is_empty() || labeled == id)
+}
+
+/// Whether labels name the instance of a call.
+pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
+    names_deployment(labels, &call.deployment, &call.deployment_id)
+        && labels[INSTANCE] == call.instance.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    pub(crate) fn a_name_counts_with_the_id_where_both_are_known() {
+        let with = |id: &str| json!({ "dockctl.deployment": "shop", "dockctl.deployment-id": id });
+        let old = json!({ "dockctl.deployment": "shop" });
+        assert!(names_deployment(&with("a"), "shop", "a"));
+        assert!(
+            !names_deployment(&with("b"), "shop", "a"),
+            "another deployment of the same name"
+        );
+        assert!(
+            names_deployment(&old, "shop", "a"),
+            "older objects have no id"
+        );
+        assert!(
+            names_deployment(&with("b"), "shop", ""),
+            "an older journal has no id"
+        );
+        assert!(!names_deployment(&old, "store", ""));
+        assert!(!names_deployment(&Json::Null, "shop", ""));
+    }
+}

@@ -1,0 +1,873 @@
+//! Values as docker-py takes them, and the Engine JSON that each becomes.
+
+use crate::{
+    diagnostic::fault::{Fault, plain},
+    model::function::python_text,
+    plugins::docker::declare::params::{
+        shape::{self, Shape, shaped},
+        words,
+    },
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::net::IpAddr;
+
+/// The forms that arguments come in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// As it is.
+    Raw,
+    /// Text; a number is spelt out.
+    Text,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number.
+    Int,
+    /// A whole number, or text of digits.
+    Digits,
+    /// A number of bytes, or text such as `512m`.
+    Bytes,
+    /// A command line, or a list of its words.
+    Words,
+    /// A list of texts; a single text is a list of one.
+    Strings,
+    /// A list of texts and nothing else.
+    StringList,
+    /// A mapping to texts; other values are spelt out, nothing as `None`.
+    StringMap,
+    /// A mapping to texts; other values are spelt out, nothing is an empty text.
+    Options,
+    Mounts,
+    Weights,
+    Rates,
+    /// Only `host`.
+    OnlyHost,
+    Ports,
+    PortBindings,
+    Environment,
+    Volumes,
+    VolumesFrom,
+    Labels,
+    Binds,
+    Links,
+    RestartPolicy,
+    Devices,
+    DeviceRequests,
+    ExtraHosts,
+    Ulimits,
+    LogConfig,
+    Tmpfs,
+    Healthcheck,
+    Networking,
+}
+
+type Converted = Result<Json, Fault>;
+
+/// Converts a value. What goes through and may be a slip is added to the warnings.
+pub(crate) fn convert(form: Form, value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    match form {
+        Form::Raw => Ok(value.clone()),
+        Form::Text => text(value).map(Json::from),
+        Form::Bool => value
+            .as_bool()
+            .map(Json::from)
+            .ok_or_else(|| wanted("a boolean", value)),
+        Form::Int => int(value).map(Json::from),
+        Form::Digits => digits(value),
+        Form::Bytes => bytes(value),
+        Form::Words => command(value),
+        Form::Strings => strings(value),
+        Form::StringList => string_list(value),
+        Form::StringMap => map(value, |value| text_of_any(value).map(Json::from)),
+        Form::Options | Form::Labels if value.is_object() => options(value),
+        Form::Labels => labels(value),
+        Form::Options => Err(wanted("a mapping", value)),
+        Form::OnlyHost => match value.as_str() {
+            Some("host" | "") => Ok(value.clone()),
+            _ => Err(wanted("`host`", value)),
+        },
+        Form::Ports => ports(value),
+        Form::PortBindings => port_bindings(value, warnings),
+        Form::Environment => environment(value, warnings),
+        Form::Volumes => volumes(value, warnings),
+        Form::VolumesFrom => match value {
+            Json::String(names) => Ok(names.split(',').collect()),
+            _ => strings(value),
+        },
+        Form::Binds => binds(value),
+        Form::Links => links(value),
+        Form::RestartPolicy => restart_policy(value, warnings),
+        Form::Devices => devices(value, warnings),
+        Form::DeviceRequests => device_requests(value, warnings),
+        Form::Weights => records(value, &shape::WEIGHT, "Weight", warnings),
+        Form::Rates => records(value, &shape::RATE, "Rate", warnings),
+        Form::Mounts => each(value, |item| shaped(&shape::MOUNT, item, warnings)),
+        Form::ExtraHosts => extra_hosts(value),
+        Form::Ulimits => ulimits(value, warnings),
+        Form::LogConfig => log_config(value, warnings),
+        Form::Tmpfs => tmpfs(value),
+        Form::Healthcheck => healthcheck(value, warnings),
+        Form::Networking => networking(value, warnings),
+    }
+}
+
+pub(crate) fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(number) if number.is_f64() => "a float",
+        Json::Number(_) => "an integer",
+        Json::String(_) => "a string",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "a mapping",
+    }
+}
+
+pub(crate) fn wanted(what: &str, value: &Json) -> Fault {
+    let shown = match value {
+        Json::Array(_) | Json::Object(_) => String::new(),
+        _ => format!(" (`{}`)", python_text(value)),
+    };
+    Fault::new(format!(
+        "this must be {what}, and it is {}{shown}",
+        kind(value)
+    ))
+}
+
+/// Text, or a whole number spelt out.
+fn text(value: &Json) -> Result<String, Fault> {
+    match value {
+        Json::String(text) => Ok(text.clone()),
+        Json::Number(number) if !number.is_f64() => Ok(number.to_string()),
+        _ => Err(wanted("a string", value)),
+    }
+}
+
+/// Any scalar, spelt as Python's `str()` does.
+fn text_of_any(value: &Json) -> Result<String, Fault> {
+    match value {
+        Json::Array(_) | Json::Object(_) => Err(wanted("a string", value)),
+        _ => Ok(python_text(value)),
+    }
+}
+
+fn int(value: &Json) -> Result<i64, Fault> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be whole and small"
+    )]
+    let whole = || {
+        value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
+            .map(|number| number as i64)
+    };
+    value
+        .as_i64()
+        .or_else(whole)
+        .ok_or_else(|| wanted("an integer", value))
+}
+
+fn digits(value: &Json) -> Converted {
+    match value.as_str().and_then(|text| text.parse::<i64>().ok()) {
+        Some(number) => Ok(number.into()),
+        None => int(value).map(Json::from),
+    }
+}
+
+/// `512m`, `1.5g`, `10 m`, `-1`: powers of 1024; at most one of b, k, m, g with an optional b after
+/// it.
+fn bytes(value: &Json) -> Converted {
+    let Some(text) = value.as_str() else {
+        return int(value).map(Json::from);
+    };
+    let fault = || {
+        wanted("a number of bytes such as 512m", value)
+            .hint("units: b, k, m, g; they are powers of 1024")
+    };
+    let lower = text.trim().to_lowercase();
+    if lower.is_empty() {
+        return Ok(0.into());
+    }
+    let number_end = lower
+        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-')
+        .unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(number_end);
+    let factor: f64 = match unit.trim() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1024.0,
+        "m" | "mb" => 1_048_576.0,
+        "g" | "gb" => 1_073_741_824.0,
+        _ => return Err(fault()),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| fault())? * factor;
+    if bytes.abs() >= 9e18 {
+        return Err(wanted("a number of bytes that fits 64 bits", value));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a fraction of a byte is no byte"
+    )]
+    Ok(Json::from(bytes as i64))
+}
+
+fn command(value: &Json) -> Converted {
+    match value {
+        Json::String(line) => words::split(line)
+            .map(Json::from)
+            .map_err(|error| Fault::new(error.to_string())),
+        _ => strings(value),
+    }
+}
+
+fn strings(value: &Json) -> Converted {
+    list_or_one(value, |item| text(item).map(Json::from))
+}
+
+fn string_list(value: &Json) -> Converted {
+    each(value, |item| text(item).map(Json::from))
+}
+
+/// A list whose items are converted one by one.
+fn each(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Converted {
+    items(value)?
+        .iter()
+        .enumerate()
+        .map(|(at, item)| one(item).map_err(|fault| fault.under(at.to_string())))
+        .collect()
+}
+
+/// A mapping to texts, as engines take options: what is null there is an empty text.
+fn options(value: &Json) -> Converted {
+    map(value, |value| {
+        if value.is_null() {
+            Ok("".into())
+        } else {
+            text_of_any(value).map(Json::from)
+        }
+    })
+}
+
+fn labels(value: &Json) -> Converted {
+    let names = items(value)?
+        .iter()
+        .map(|name| Ok((text(name)?, Json::from(""))));
+    names
+        .collect::<Result<JsonMap<_, _>, Fault>>()
+        .map(Json::Object)
+}
+
+/// The field of an object, converted where it stands.
+fn amend(
+    object: &mut Json,
+    field: &str,
+    convert: impl FnOnce(&Json) -> Converted,
+) -> Result<(), Fault> {
+    match object.get_mut(field) {
+        Some(value) => {
+            *value = convert(value).map_err(|fault| fault.under(snake(field)))?;
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// As people write the name of a field: `StartPeriod` is `start_period`.
+fn snake(field: &str) -> String {
+    let parts = field.char_indices().map(|(at, c)| {
+        if c.is_ascii_uppercase() && at > 0 {
+            format!("_{}", c.to_ascii_lowercase())
+        } else {
+            c.to_ascii_lowercase().to_string()
+        }
+    });
+    parts.collect()
+}
+
+fn items(value: &Json) -> Result<&Vec<Json>, Fault> {
+    value.as_array().ok_or_else(|| wanted("a list", value))
+}
+
+fn fields(value: &Json) -> Result<&JsonMap<String, Json>, Fault> {
+    value.as_object().ok_or_else(|| wanted("a mapping", value))
+}
+
+fn list_or_one(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Converted {
+    match value {
+        Json::Array(_) => each(value, one),
+        Json::Object(_) => Err(wanted("a list", value)),
+        only => Ok(json!([one(only)?])),
+    }
+}
+
+fn map(value: &Json, each: impl Fn(&Json) -> Converted) -> Converted {
+    let entries = fields(value)?
+        .iter()
+        .map(|(key, value)| Ok((key.clone(), each(value).map_err(|fault| fault.under(key))?)));
+    entries.collect::<Result<_, Fault>>().map(Json::Object)
+}
+
+fn with_protocol(port: &str) -> String {
+    if port.contains('/') {
+        port.to_owned()
+    } else {
+        format!("{port}/tcp")
+    }
+}
+
+/// `80`, `"80"`, `"53/udp"`, `[53, udp]`: a list inside the list is the tuple that YAML lacks. In a
+/// mapping, as engines write it, ports have no values.
+fn ports(value: &Json) -> Converted {
+    if let Json::Object(entries) = value {
+        let nothing =
+            |value: &Json| value.is_null() || value.as_object().is_some_and(JsonMap::is_empty);
+        return match entries.iter().find(|(_, value)| !nothing(value)) {
+            Some((port, _)) => Err(Fault::new("a port that is exposed has no value")
+                .hint("`port_bindings` publish ports")
+                .under(port)),
+            None => Ok(Json::Object(
+                entries
+                    .keys()
+                    .map(|port| (with_protocol(port), json!({})))
+                    .collect(),
+            )),
+        };
+    }
+    let port = |item: &Json| match item {
+        Json::Array(pair) => match &pair[..] {
+            [port] => checked_port(&text(port)?),
+            [port, protocol] => checked_port(&format!("{}/{}", text(port)?, text(protocol)?)),
+            _ => Err(wanted("a port, or [port, protocol]", item)),
+        },
+        _ => checked_port(&text(item)?),
+    };
+    let list = list_or_one(value, |item| port(item).map(Json::from))?;
+    let exposed = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .map(|port| (port.to_owned(), json!({})));
+    Ok(Json::Object(exposed.collect()))
+}
+
+fn is_port_range(text: &str) -> bool {
+    let is_port =
+        |text: &str| text.bytes().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    text.split_once('-').map_or_else(
+        || is_port(text),
+        |(first, last)| is_port(first) && is_port(last),
+    )
+}
+
+/// `80`, `53/udp`, `8000-8010`, with the protocol spelt out.
+fn checked_port(port: &str) -> Result<String, Fault> {
+    let port = with_protocol(port).to_lowercase();
+    match port.split_once('/') {
+        Some((number, "tcp" | "udp" | "sctp")) if is_port_range(number) => Ok(port),
+        _ => Err(Fault::new(format!("`{port}` is no port")).hint(
+            "a port is a number from 0 to 65535, with /udp or /sctp after it if it is not tcp",
+        )),
+    }
+}
+
+fn port_bindings(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    let mut all = JsonMap::new();
+    for (key, value) in fields(value)? {
+        let under = |fault: Fault| fault.under(key);
+        all.insert(
+            checked_port(key).map_err(under)?,
+            bindings(value, warnings).map_err(under)?.into(),
+        );
+    }
+    Ok(Json::Object(all))
+}
+
+/// One binding or a list of them. `[ip, port]` and `[ip]` are one: an address is never a port.
+fn bindings(value: &Json, warnings: &mut Vec<Fault>) -> Result<Vec<Json>, Fault> {
+    let is_address = |item: &Json| {
+        item.as_str()
+            .is_some_and(|text| text.parse::<IpAddr>().is_ok())
+    };
+    match value {
+        Json::Array(items) => match &items[..] {
+            [ip] if is_address(ip) => Ok(vec![binding(ip, &Json::Null)?]),
+            [ip, port]
+                if is_address(ip) && !is_address(port) && !port.is_array() && !port.is_object() =>
+            {
+                Ok(vec![binding(ip, port)?])
+            }
+            _ => {
+                let mut all = Vec::new();
+                for (at, item) in items.iter().enumerate() {
+                    all.extend(
+                        bindings(item, warnings).map_err(|fault| fault.under(at.to_string()))?,
+                    );
+                }
+                Ok(all)
+            }
+        },
+        Json::Object(_) => {
+            let given = shaped(&shape::BINDING, value, warnings)?;
+            if !fields(value)?.keys().any(|key| plain(key) == "hostport") {
+                return Err(Fault::new("a binding in this form needs a `HostPort`")
+                    .hint("{HostIp: 127.0.0.1, HostPort: 8080}"));
+            }
+            Ok(vec![binding(&given["HostIp"], &given["HostPort"])?])
+        }
+        port => Ok(vec![binding(&Json::Null, port)?]),
+    }
+}
+
+fn binding(ip: &Json, port: &Json) -> Converted {
+    let spelt = |value: &Json| {
+        if value.is_null() {
+            Ok(String::new())
+        } else {
+            text(value)
+        }
+    };
+    let port_text = spelt(port)?;
+    if !is_port_range(&port_text) && !port_text.is_empty() {
+        return Err(wanted(
+            "a port from 0 to 65535, or a range such as 8000-8010",
+            port,
+        ));
+    }
+    Ok(json!({ "HostIp": spelt(ip)?, "HostPort": port_text }))
+}
+
+/// A mapping in document order, or a list of `K=V`. Null removes the image's own value.
+fn environment(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    let Json::Object(entries) = value else {
+        return strings(value);
+    };
+    if let Some((key, _)) = entries.iter().find(|(_, value)| value.is_null()) {
+        let warning = format!("`{key}` has no value, which takes the image's own value away");
+        warnings.push(
+            Fault::new(warning)
+                .hint("an empty value is written ''")
+                .under(key),
+        );
+    }
+    let entry = |(key, value): (&String, &Json)| match value {
+        Json::Null => Ok(Json::from(key.as_str())),
+        _ => text_of_any(value)
+            .map(|text| Json::from(format!("{key}={text}")))
+            .map_err(|fault| fault.under(key)),
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// Paths inside the container. What is written like a bind is one that does nothing here.
+fn volumes(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    let mut misplaced = |path: &str| {
+        let warning =
+            format!("`{path}` looks like a bind, and `volumes` are paths inside the container");
+        warnings.push(Fault::new(warning).hint("`binds` of `host_config` mount what is outside"));
+    };
+    if let Json::Object(entries) = value {
+        entries
+            .iter()
+            .filter(|(_, value)| value.get("bind").is_some())
+            .for_each(|(path, _)| misplaced(path));
+        return Ok(Json::Object(
+            entries
+                .iter()
+                .map(|(path, value)| {
+                    (
+                        path.clone(),
+                        if value.is_null() {
+                            json!({})
+                        } else {
+                            value.clone()
+                        },
+                    )
+                })
+                .collect(),
+        ));
+    }
+    let paths = strings(value)?;
+    let paths = || {
+        paths
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+    };
+    paths()
+        .filter(|path| path.contains(':'))
+        .for_each(&mut misplaced);
+    Ok(Json::Object(
+        paths().map(|path| (path.to_owned(), json!({}))).collect(),
+    ))
+}
+
+fn binds(value: &Json) -> Converted {
+    let Json::Object(entries) = value else {
+        return strings(value);
+    };
+    entries
+        .iter()
+        .map(|(host, bind)| {
+            bind_one(host, bind)
+                .map(Json::from)
+                .map_err(|fault| fault.under(host))
+        })
+        .collect()
+}
+
+fn bind_one(host: &str, bind: &Json) -> Result<String, Fault> {
+    if let Json::String(container) = bind {
+        return Ok(format!("{host}:{container}:rw"));
+    }
+    let options = fields(bind)?;
+    let known = ["bind", "ro", "mode", "propagation"];
+    if let Some(key) = options.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(Fault::new(format!("a bind has no `{key}`"))
+            .hint(format!("known keys: {}", known.join(", ")))
+            .unknown()
+            .under(key));
+    }
+    let given = |key: &str| options.get(key).filter(|value| !value.is_null());
+    let spelt = |key: &str| {
+        given(key)
+            .map(|value| text(value).map_err(|fault| fault.under(key)))
+            .transpose()
+    };
+    let container = spelt("bind")?
+        .ok_or_else(|| Fault::new("a bind needs a `bind`: the path inside the container"))?;
+    let mode = match (given("ro"), given("mode")) {
+        (Some(_), Some(_)) => return Err(Fault::new("`ro` and `mode` exclude each other")),
+        (Some(ro), None) => if ro
+            .as_bool()
+            .ok_or_else(|| wanted("a boolean", ro).under("ro"))?
+        {
+            "ro"
+        } else {
+            "rw"
+        }
+        .to_owned(),
+        (None, _) => spelt("mode")?.unwrap_or_else(|| "rw".to_owned()),
+    };
+    let modes: Vec<String> = [Some(mode), spelt("propagation")?]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
+    Ok(format!("{host}:{container}:{}", modes.join(",")))
+}
+
+/// A mapping of container to alias, or a list of pairs or of `container:alias`; sorted by
+/// container.
+fn links(value: &Json) -> Converted {
+    let link = |container: &str, alias: &Json| match alias {
+        Json::Null => Ok((container.to_owned(), String::new())),
+        _ => text(alias).map(|alias| (container.to_owned(), alias)),
+    };
+    let mut all: Vec<(String, String)> = match value {
+        Json::Object(entries) => entries
+            .iter()
+            .map(|(container, alias)| {
+                link(container, alias).map_err(|fault| fault.under(container))
+            })
+            .collect::<Result<_, _>>()?,
+        Json::Array(items) => items
+            .iter()
+            .map(|item| match item.as_array().map(Vec::as_slice) {
+                Some([container, alias]) => link(&text(container)?, alias),
+                Some(_) => Err(wanted("[container, alias]", item)),
+                None => text(item).map(|text| split_pair(&text)),
+            })
+            .collect::<Result<_, _>>()?,
+        _ => vec![split_pair(&text(value)?)],
+    };
+    all.sort();
+    Ok(all
+        .into_iter()
+        .map(|(container, alias)| {
+            if alias.is_empty() {
+                container
+            } else {
+                format!("{container}:{alias}")
+            }
+        })
+        .collect())
+}
+
+fn split_pair(text: &str) -> (String, String) {
+    let (container, alias) = text.split_once(':').unwrap_or((text, ""));
+    (container.to_owned(), alias.to_owned())
+}
+
+fn restart_policy(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    const NAMES: [&str; 5] = ["", "no", "always", "unless-stopped", "on-failure"];
+    let mut policy = match value {
+        Json::String(short) => match short.split_once(':') {
+            Some((name, count)) => json!({ "Name": name, "MaximumRetryCount": count }),
+            None => json!({ "Name": short }),
+        },
+        _ => shaped(&shape::RESTART_POLICY, value, warnings)?,
+    };
+    amend(&mut policy, "Name", |name| match name {
+        // What YAML makes of an unquoted `no`.
+        Json::Bool(false) => Ok("no".into()),
+        Json::String(_) => Ok(name.clone()),
+        _ => Err(wanted("the name of a policy", name)),
+    })?;
+    amend(&mut policy, "MaximumRetryCount", digits)?;
+    let name = policy["Name"].as_str().unwrap_or_default();
+    if !NAMES.contains(&name) {
+        return Err(Fault::new(format!("there is no restart policy `{name}`"))
+            .hint(format!("known policies: {}", NAMES[1..].join(", "))));
+    }
+    Ok(policy)
+}
+
+fn devices(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    list_or_one(value, |item| {
+        if item.is_object() {
+            let mut device = shaped(&shape::DEVICE, item, warnings)?;
+            for field in ["PathOnHost", "PathInContainer", "CgroupPermissions"] {
+                amend(&mut device, field, |value| text(value).map(Json::from))?;
+            }
+            return Ok(device);
+        }
+        let text = item
+            .as_str()
+            .ok_or_else(|| wanted("a device such as /dev/snd:/dev/snd:rwm", item))?;
+        let mut parts = text.split(':');
+        let host = parts.next().unwrap_or_default();
+        Ok(
+            json!({ "PathOnHost": host, "PathInContainer": parts.next().unwrap_or(host), "CgroupPermissions": parts.next().unwrap_or("rwm") }),
+        )
+    })
+}
+
+fn device_requests(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    each(value, |item| {
+        let mut given = shaped(&shape::DEVICE_REQUEST, item, warnings)?;
+        amend(&mut given, "Driver", |value| {
+            value
+                .as_str()
+                .map(Json::from)
+                .ok_or_else(|| wanted("a string", value))
+        })?;
+        amend(&mut given, "Count", |value| int(value).map(Json::from))?;
+        amend(&mut given, "DeviceIDs", string_list)?;
+        amend(&mut given, "Capabilities", |value| each(value, string_list))?;
+        amend(&mut given, "Options", options)?;
+        let mut request =
+            json!({ "Driver": "", "Count": 0, "DeviceIDs": [], "Capabilities": [], "Options": {} });
+        for (key, value) in given.as_object().into_iter().flatten() {
+            request[key] = value.clone();
+        }
+        Ok(request)
+    })
+}
+
+/// `[{Path, Weight}]` or `[{Path, Rate}]`.
+fn records(value: &Json, shape: &Shape, number: &str, warnings: &mut Vec<Fault>) -> Converted {
+    each(value, |item| {
+        let mut record = shaped(shape, item, warnings)?;
+        amend(&mut record, "Path", |value| text(value).map(Json::from))?;
+        amend(&mut record, number, |value| int(value).map(Json::from))?;
+        Ok(record)
+    })
+}
+
+fn extra_hosts(value: &Json) -> Converted {
+    let Json::Object(entries) = value else {
+        return strings(value);
+    };
+    let entry = |(host, ip): (&String, &Json)| {
+        Ok((host.clone(), text(ip).map_err(|fault| fault.under(host))?))
+    };
+    let mut all = entries
+        .iter()
+        .map(entry)
+        .collect::<Result<Vec<_>, Fault>>()?;
+    all.sort();
+    Ok(all
+        .into_iter()
+        .map(|(host, ip)| format!("{host}:{ip}"))
+        .collect())
+}
+
+fn ulimits(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    each(value, |item| {
+        let mut limit = shaped(&shape::ULIMIT, item, warnings)?;
+        if !limit["Name"].is_string() {
+            return Err(Fault::new("a limit needs a `name`, such as nofile"));
+        }
+        for field in ["Soft", "Hard"] {
+            amend(&mut limit, field, |value| int(value).map(Json::from))?;
+        }
+        Ok(limit)
+    })
+}
+
+fn log_config(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    let mut given = shaped(&shape::LOG_CONFIG, value, warnings)?;
+    amend(&mut given, "Type", |value| {
+        value
+            .as_str()
+            .map(Json::from)
+            .ok_or_else(|| wanted("a string", value))
+    })?;
+    if given.get("Config").is_none() {
+        given["Config"] = json!({});
+    }
+    amend(&mut given, "Config", options)?;
+    Ok(given)
+}
+
+fn tmpfs(value: &Json) -> Converted {
+    if value.is_object() {
+        return options(value);
+    }
+    let mounts = items(value)?.iter().map(|item| {
+        let mount = item
+            .as_str()
+            .ok_or_else(|| wanted("a path, perhaps with options", item))?;
+        let (path, options) = mount.split_once(':').unwrap_or((mount, ""));
+        Ok((path.to_owned(), Json::from(options)))
+    });
+    mounts.collect::<Result<_, Fault>>().map(Json::Object)
+}
+
+/// Durations are nanoseconds; text such as `30s` is accepted too.
+fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    let mut check = shaped(&shape::HEALTHCHECK, value, warnings)?;
+    amend(&mut check, "Test", |test| match test {
+        Json::String(line) => Ok(json!(["CMD-SHELL", line])),
+        _ => string_list(test),
+    })?;
+    amend(&mut check, "Retries", |value| int(value).map(Json::from))?;
+    for field in ["Interval", "Timeout", "StartPeriod", "StartInterval"] {
+        amend(&mut check, field, |value| match value.as_str() {
+            Some(text) => nanoseconds(text)
+                .map(Json::from)
+                .ok_or_else(|| wanted("nanoseconds, or text such as 30s", value)),
+            None => int(value).map(Json::from),
+        })?;
+    }
+    Ok(check)
+}
+
+/// Nanoseconds from a duration as Go writes them: `1m30s`, `1.5h`, `500ms`; bare digits are
+/// nanoseconds.
+pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
+    if let Ok(number) = text.parse::<i64>() {
+        return Some(number);
+    }
+    let (mut rest, mut total) = (text.trim(), 0.0);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(end);
+        let unit = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
+        let factor = match &after[..unit] {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 6e10,
+            "h" => 3.6e12,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * factor;
+        rest = &after[unit..];
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "checked to fit")]
+    (!text.trim().is_empty() && total < 9e18).then_some(total.round() as i64)
+}
+
+fn networking(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    let mut given = shaped(&shape::NETWORKING, value, warnings)?;
+    amend(&mut given, "EndpointsConfig", |networks| {
+        let mut all = JsonMap::new();
+        for (name, value) in fields(networks)? {
+            all.insert(
+                name.clone(),
+                endpoint(value, warnings).map_err(|fault| fault.under(name))?,
+            );
+        }
+        Ok(Json::Object(all))
+    })?;
+    Ok(given)
+}
+
+/// Names of docker-py's `create_endpoint_config`.
+pub(crate) const ENDPOINT: [&str; 7] = [
+    "aliases",
+    "links",
+    "ipv4_address",
+    "ipv6_address",
+    "link_local_ips",
+    "mac_address",
+    "driver_opt",
+];
+
+/// An endpoint as the engine takes it, or with the names of docker-py's `create_endpoint_config`.
+pub(crate) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
+    if value.is_null() {
+        return Ok(json!({}));
+    }
+    let mut raw = fields(value)?.clone();
+    let mut addresses = raw
+        .shift_remove("IPAMConfig")
+        .filter(|config| !config.is_null())
+        .unwrap_or_else(|| json!({}));
+    for (name, field) in [
+        ("ipv4_address", "IPv4Address"),
+        ("ipv6_address", "IPv6Address"),
+        ("link_local_ips", "LinkLocalIPs"),
+    ] {
+        if let Some(value) = raw.shift_remove(name).filter(|value| !value.is_null()) {
+            addresses[field] = value;
+        }
+    }
+    if let Some(options) = raw.shift_remove("driver_opt") {
+        raw.insert("DriverOpts".to_owned(), options);
+    }
+    if addresses
+        .as_object()
+        .is_none_or(|addresses| !addresses.is_empty())
+    {
+        raw.insert("IPAMConfig".to_owned(), addresses);
+    }
+    let is_field = |key: &str| matches!(&shape::ENDPOINT, Shape::Fields(fields) if fields.iter().any(|(name, _)| plain(name) == plain(key)));
+    if let Some(key) = raw
+        .keys()
+        .find(|key| key.starts_with(|c: char| c.is_ascii_lowercase()) && !is_field(key))
+    {
+        return Err(Fault::unknown_among(key, &ENDPOINT));
+    }
+    let mut endpoint = shaped(&shape::ENDPOINT, &Json::Object(raw), warnings)?;
+    if endpoint.get("MacAddress").is_some() {
+        let warning = Fault::new(
+            "engines before API 1.44 choose the hardware address of a network themselves",
+        );
+        warnings.push(
+            warning
+                .hint("`mac_address` beside `networking_config` works with all")
+                .under("mac_address"),
+        );
+    }
+    amend(&mut endpoint, "Aliases", strings)?;
+    amend(&mut endpoint, "Links", links)?;
+    amend(&mut endpoint, "DriverOpts", options)?;
+    amend(&mut endpoint, "MacAddress", |value| {
+        text(value).map(Json::from)
+    })?;
+    amend(&mut endpoint, "IPAMConfig", |config| {
+        let mut config = shaped(&shape::IPAM, config, warnings)?;
+        for field in ["IPv4Address", "IPv6Address"] {
+            amend(&mut config, field, |value| text(value).map(Json::from))?;
+        }
+        amend(&mut config, "LinkLocalIPs", strings)?;
+        Ok(config)
+    })?;
+    Ok(endpoint)
+}

@@ -1,0 +1,956 @@
+//! Reads arguments by the table, and makes requests of them.
+
+use crate::{
+    diagnostic::fault::{Fault, near},
+    model::function::{holds_call, is_call},
+    plugins::docker::declare::params::{
+        Argument, CREATE, Form, HOST, Host, REMOVE, RUN, START, STOP, Special, TABLE,
+        Target::{Body, Nothing, Query},
+        convert::convert,
+        find, host_field, host_fields, names, places,
+        shape::{of_host_field, shaped},
+    },
+    syntax::{literal, plain},
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// A request to create a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Creation {
+    /// The body, without the image.
+    pub body: JsonMap<String, Json>,
+    /// `name`, where the parameters give one.
+    pub name: Option<String>,
+    /// `platform`, where the parameters give one.
+    pub platform: Option<String>,
+    /// `processes_to_wait_for`, which old blueprints give here.
+    pub processes: Vec<String>,
+    /// Whether the caller waits for the container and reads what it writes.
+    pub detach: bool,
+    /// Whether the proxies that the docker command is configured with are added to the environment.
+    pub proxies: bool,
+    /// What only newer engines have.
+    pub gates: Vec<Gate>,
+    /// What has no effect, or not the effect that it seems to have.
+    pub warnings: Vec<Fault>,
+}
+
+/// Parts of a request that came later than what they are part of, and that older engines drop
+/// without a word.
+const LATE_PARTS: &[(&str, u32)] = &[
+    ("HostConfig.Annotations", 43),
+    ("HostConfig.Mounts.*.BindOptions.NonRecursive", 40),
+    ("HostConfig.Mounts.*.BindOptions.CreateMountpoint", 42),
+    ("HostConfig.Mounts.*.BindOptions.ReadOnlyNonRecursive", 44),
+    ("HostConfig.Mounts.*.BindOptions.ReadOnlyForceRecursive", 44),
+    ("HostConfig.Mounts.*.VolumeOptions.Subpath", 45),
+    ("HostConfig.Mounts.*.TmpfsOptions.Options", 46),
+    ("HostConfig.Mounts.*.ImageOptions", 48),
+    ("NetworkingConfig.EndpointsConfig.*.GwPriority", 48),
+    ("Healthcheck.StartPeriod", 29),
+    ("Healthcheck.StartInterval", 44),
+];
+
+/// What of a whole request only newer engines have, beyond the arguments themselves.
+#[must_use]
+pub(crate) fn late_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
+    let body = Json::Object(body.clone());
+    let gate = |(path, since): &(&str, u32)| {
+        let steps: Vec<&str> = path.split('.').collect();
+        let named = steps
+            .iter()
+            .filter(|step| **step != "*")
+            .map(|step| (*step).to_owned());
+        has(&body, &steps).then(|| Gate {
+            path: ["create", "params"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(named)
+                .collect(),
+            since: *since,
+        })
+    };
+    let several = body["NetworkingConfig"]["EndpointsConfig"]
+        .as_object()
+        .map_or(0, JsonMap::len)
+        > 1;
+    let several = several.then(|| Gate {
+        path: ["create", "params", "NetworkingConfig"]
+            .map(str::to_owned)
+            .to_vec(),
+        since: 44,
+    });
+    LATE_PARTS.iter().filter_map(gate).chain(several).collect()
+}
+
+fn has(value: &Json, path: &[&str]) -> bool {
+    match (path, value) {
+        ([], value) => !value.is_null(),
+        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has(item, rest)),
+        (["*", rest @ ..], Json::Object(entries)) => entries.values().any(|entry| has(entry, rest)),
+        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has(inner, rest)),
+    }
+}
+
+impl Creation {
+    /// The network of `network_mode`, where that is one.
+    fn mode(&self) -> &str {
+        self.body
+            .get("HostConfig")
+            .and_then(|host| host["NetworkMode"].as_str())
+            .unwrap_or_default()
+    }
+
+    /// Whether the parameters themselves put the container on this network.
+    #[must_use]
+    pub(crate) fn is_on(&self, network: &str) -> bool {
+        let endpoints = self
+            .body
+            .get("NetworkingConfig")
+            .and_then(|config| config["EndpointsConfig"].as_object());
+        self.mode() == network || endpoints.is_some_and(|networks| networks.contains_key(network))
+    }
+
+    /// Whether the parameters say which network the container is on.
+    #[must_use]
+    pub(crate) fn names_network(&self) -> bool {
+        let endpoints = self
+            .body
+            .get("NetworkingConfig")
+            .and_then(|config| config["EndpointsConfig"].as_object());
+        !matches!(self.mode(), "" | "default")
+            || endpoints.is_some_and(|networks| !networks.is_empty())
+    }
+}
+
+/// Converts what a relationship says of a network into an endpoint as the engine takes it.
+///
+/// # Errors
+///
+/// What of it cannot be converted.
+pub(crate) fn endpoint(given: &Json) -> Result<Json, Fault> {
+    super::convert::endpoint(given, &mut Vec::new())
+}
+
+/// An argument that older engines do not know, and would drop or refuse.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Gate {
+    /// Keys that lead to it.
+    pub path: Vec<String>,
+    /// Minor version of the API (1.N) that has it first.
+    pub since: u32,
+}
+
+/// Converts the parameters of create and start into one request: engines take no host configuration
+/// at start any more. Per key, start wins.
+///
+/// Values that hold a call which is evaluated later are left out.
+///
+/// # Errors
+///
+/// All arguments that are unknown or cannot be converted. Paths start with `create` or `start`.
+pub(crate) fn creation(create: &Json, start: &Json) -> Result<Creation, Vec<Fault>> {
+    let mut reader = Reader::default();
+    reader.read(create, CREATE, &["create", "params"]);
+    reader.read(start, START, &["start", "params"]);
+    reader.finish()
+}
+
+/// Converts `container_args` of the plugin 2.x, in which the host configuration stands among the
+/// other arguments.
+///
+/// # Errors
+///
+/// All arguments that are unknown or cannot be converted. Paths start with `create`,
+/// `container_args`.
+pub(crate) fn container_args(arguments: &Json) -> Result<Creation, Vec<Fault>> {
+    let mut reader = Reader::default();
+    reader.read_run(arguments);
+    if !reader.host.is_empty() && !reader.host.contains_key("NetworkMode") {
+        reader.host.insert("NetworkMode".into(), "default".into());
+    }
+    reader.finish()
+}
+
+/// Converts the parameters of stop: the seconds to wait before the container is killed.
+///
+/// # Errors
+///
+/// All arguments that are unknown or cannot be converted.
+pub(crate) fn stop(params: &Json) -> Result<Option<i64>, Vec<Fault>> {
+    let query = query(params, STOP, "stop")?;
+    Ok(query.get("t").and_then(Json::as_i64))
+}
+
+/// How a container is removed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Removal {
+    /// With its anonymous volumes.
+    pub volumes: bool,
+    /// The link of that name, not the container.
+    pub link: bool,
+    /// Even while it runs.
+    pub force: bool,
+}
+
+/// Converts the parameters of `remove_container`.
+///
+/// # Errors
+///
+/// All arguments that are unknown or cannot be converted.
+pub(crate) fn removal(params: &Json) -> Result<Removal, Vec<Fault>> {
+    let query = query(params, REMOVE, "delete")?;
+    let flag = |name: &str| query.get(name).and_then(Json::as_bool);
+    Ok(Removal {
+        volumes: flag("v").unwrap_or(true),
+        link: flag("link").unwrap_or(false),
+        force: flag("force").unwrap_or(false),
+    })
+}
+
+fn query(params: &Json, place: u8, operation: &str) -> Result<JsonMap<String, Json>, Vec<Fault>> {
+    let mut reader = Reader::default();
+    reader.read(params, place, &[operation, "params"]);
+    if reader.faults.is_empty() {
+        Ok(reader.query)
+    } else {
+        Err(reader.faults)
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    body: JsonMap<String, Json>,
+    host: JsonMap<String, Json>,
+    query: JsonMap<String, Json>,
+    name: Option<String>,
+    detach: bool,
+    stdin_open: bool,
+    proxies: bool,
+    /// Fields that were written as the engine has them.
+    raw: Vec<&'static str>,
+    processes: Vec<String>,
+    gates: Vec<Gate>,
+    warnings: Vec<Fault>,
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    fn read(&mut self, params: &Json, place: u8, path: &[&str]) {
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        match params {
+            Json::Null => {}
+            // The whole mapping is computed later: nothing to look at yet.
+            Json::Object(_) if is_call(params) => {}
+            Json::Object(_) => {
+                let params = literal(params).unwrap_or(params);
+                let params = params.as_object().into_iter().flatten();
+                // The raw object first: single arguments overlay it, in whatever order they are
+                // written.
+                let (raw, single): (Vec<_>, Vec<_>) =
+                    params.partition(|(key, _)| *key == "host_config");
+                raw.into_iter()
+                    .chain(single)
+                    .for_each(|(key, value)| self.argument(key, value, place, &path));
+            }
+            _ => self
+                .faults
+                .push(Fault::new("`params` must be a mapping").within(&path)),
+        }
+    }
+
+    /// `host_config` holds arguments like those beside it, and beats them. `volumes` beside it are
+    /// paths inside the container, which say nothing without `volumes_mapping`; inside it they are
+    /// binds.
+    fn read_run(&mut self, arguments: &Json) {
+        let path = ["create".to_owned(), "container_args".to_owned()];
+        let Some(arguments) = arguments.as_object().filter(|_| !is_call(arguments)) else {
+            if !arguments.is_null() && !is_call(arguments) {
+                self.faults
+                    .push(Fault::new("`container_args` must be a mapping").within(&path));
+            }
+            return;
+        };
+        let apart = ["host_config", "volumes", "volumes_mapping"];
+        for (key, value) in arguments
+            .iter()
+            .filter(|(key, _)| !apart.contains(&key.as_str()))
+        {
+            self.run_argument(key, value, &path);
+        }
+        let [host, volumes, mapping] = apart.map(|key| {
+            arguments
+                .get(key)
+                .filter(|value| !value.is_null() && !holds_call(value))
+        });
+        let inner = [&path[..], &["host_config".to_owned()]].concat();
+        match host {
+            None => {}
+            Some(Json::Object(entries)) => entries
+                .iter()
+                .for_each(|(key, value)| self.run_argument(key, value, &inner)),
+            Some(_) => self
+                .faults
+                .push(Fault::new("`host_config` must be a mapping").within(&inner)),
+        }
+        match (volumes, mapping) {
+            (Some(inside), Some(outside)) => self.mapped_volumes(inside, outside, &path),
+            (Some(_), None) => {
+                let warning = Fault::new("`volumes` have no effect without `volumes_mapping`");
+                self.warnings.push(
+                    warning
+                        .hint("`volumes` of `host_config` are binds")
+                        .within(&[&path[..], &["volumes".to_owned()]].concat()),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn run_argument(&mut self, key: &str, value: &Json, path: &[String]) {
+        match key {
+            "ports" => self.published(value, path),
+            "volumes" => self.bound_volumes(value, path),
+            _ => self.argument(key, value, RUN, path),
+        }
+    }
+
+    /// `{80/tcp: 8080}`: exposed and published.
+    fn published(&mut self, value: &Json, path: &[String]) {
+        let path = [path, &["ports".to_owned()]].concat();
+        if value.is_null() || holds_call(value) {
+            return;
+        }
+        let value = &plain(value);
+        match convert(Form::PortBindings, value, &mut self.warnings) {
+            Ok(bindings) => {
+                let exposed: JsonMap<String, Json> = bindings
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(port, _)| (port.clone(), json!({})))
+                    .collect();
+                self.body.insert("ExposedPorts".into(), exposed.into());
+                self.host.insert("PortBindings".into(), bindings);
+            }
+            Err(fault) => self.faults.push(fault.within(&path)),
+        }
+    }
+
+    /// Binds, whose paths inside are volumes too.
+    fn bound_volumes(&mut self, value: &Json, path: &[String]) {
+        if value.is_null() || holds_call(value) {
+            return;
+        }
+        let value = &plain(value);
+        match convert(Form::Binds, value, &mut self.warnings) {
+            Ok(binds) => {
+                let inside =
+                    |bind: &Json| Some((bind.as_str()?.split(':').nth(1)?.to_owned(), json!({})));
+                let volumes: JsonMap<String, Json> = binds
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(inside)
+                    .collect();
+                self.body.insert("Volumes".into(), volumes.into());
+                self.host.insert("Binds".into(), binds);
+            }
+            Err(fault) => self
+                .faults
+                .push(fault.within(&[path, &["volumes".to_owned()]].concat())),
+        }
+    }
+
+    fn mapped_volumes(&mut self, inside: &Json, outside: &Json, path: &[String]) {
+        let mut texts =
+            |value: &Json, key: &str| match convert(Form::Strings, value, &mut self.warnings) {
+                Ok(list) => strings(&list),
+                Err(fault) => {
+                    self.faults
+                        .push(fault.within(&[path, &[key.to_owned()]].concat()));
+                    Vec::new()
+                }
+            };
+        let (inside, outside) = (texts(inside, "volumes"), texts(outside, "volumes_mapping"));
+        if inside.len() != outside.len() {
+            let fault = Fault::new("`volumes` and `volumes_mapping` must have the same length");
+            self.faults
+                .push(fault.within(&[path, &["volumes_mapping".to_owned()]].concat()));
+        }
+        let binds: Vec<String> = outside
+            .iter()
+            .zip(&inside)
+            .map(|(outside, inside)| format!("{outside}:{inside}"))
+            .collect();
+        self.bound_volumes(&binds.into(), path);
+    }
+
+    fn argument(&mut self, key: &str, value: &Json, place: u8, path: &[String]) {
+        let path = [path, &[key.to_owned()]].concat();
+        let Some(argument) = find(key, place) else {
+            self.faults.push(unknown(key, place).within(&path));
+            return;
+        };
+        if value.is_null() || holds_call(value) {
+            return;
+        }
+        let value = &plain(value);
+        if key == "host_config" {
+            return self.host_config(value, &path);
+        }
+        if argument.skip_empty && is_empty(value) {
+            return self.take_away(argument, place, &path);
+        }
+        let mut warnings = Vec::new();
+        let converted = convert(argument.form, value, &mut warnings);
+        // A name of the library's that is nearly another one is a slip, not a field of a newer
+        // engine.
+        let is_slip = |warning: &Fault| {
+            warning
+                .hint
+                .as_ref()
+                .is_some_and(|hint| hint.starts_with("did you mean"))
+        };
+        let (slips, warnings): (Vec<_>, Vec<_>) = warnings
+            .into_iter()
+            .map(|warning| warning.within(&path))
+            .partition(is_slip);
+        self.faults.extend(slips.into_iter().map(Fault::unknown));
+        self.warnings.extend(warnings);
+        match converted {
+            Ok(converted) => self.place(argument, converted, value, place, &path),
+            Err(fault) => self.faults.push(fault.within(&path)),
+        }
+    }
+
+    /// What is empty is not sent; at start it takes away what create said.
+    fn take_away(&mut self, argument: &Argument, place: u8, path: &[String]) {
+        if let (Host(field), START) = (argument.target, place)
+            && self.host.shift_remove(field).is_some()
+        {
+            self.warnings.push(given_twice(argument.name).within(path));
+        }
+    }
+
+    fn place(
+        &mut self,
+        argument: &Argument,
+        value: Json,
+        given: &Json,
+        place: u8,
+        path: &[String],
+    ) {
+        if argument.since > 0 {
+            self.gates.push(Gate {
+                path: path.to_owned(),
+                since: argument.since,
+            });
+        }
+        match argument.target {
+            Body(field) => {
+                self.body.insert(field.into(), value);
+            }
+            Host(field) => {
+                let old = self.host.insert(field.into(), value.clone());
+                match old {
+                    Some(old) if old != value && place == START => {
+                        self.warnings.push(given_twice(argument.name).within(path))
+                    }
+                    Some(old) if old != value && place == HOST => {
+                        let warning = format!(
+                            "`{field}` is given twice; the value of `{}` holds",
+                            argument.name
+                        );
+                        self.warnings.push(Fault::new(warning).within(path));
+                    }
+                    _ => {}
+                }
+            }
+            Query(field) => {
+                self.query.insert(field.into(), value);
+            }
+            Special => self.special(argument.name, given, path),
+            Nothing(why) => self
+                .warnings
+                .push(Fault::new(format!("`{}` has no effect: {why}", argument.name)).within(path)),
+        }
+    }
+
+    fn special(&mut self, name: &str, value: &Json, path: &[String]) {
+        match name {
+            "name" => {
+                self.name = value
+                    .as_str()
+                    .map(|name| name.strip_prefix('/').unwrap_or(name).to_owned())
+                    .filter(|name| !name.is_empty())
+            }
+            "image" => {}
+            "detach" => self.detach = value.as_bool().unwrap_or(false),
+            "stdin_open" => self.stdin_open = value.as_bool().unwrap_or(false),
+            "use_config_proxy" => self.proxies = value.as_bool().unwrap_or(false),
+            _ => match convert(Form::Strings, value, &mut self.warnings) {
+                Ok(names) => self.processes.extend(strings(&names)),
+                Err(fault) => self.faults.push(fault.within(path)),
+            },
+        }
+    }
+
+    /// Arguments in snake case are converted; fields of the engine go through as they are.
+    fn host_config(&mut self, value: &Json, path: &[String]) {
+        let Json::Object(fields) = value else {
+            return self
+                .faults
+                .push(Fault::new("`host_config` must be a mapping").within(path));
+        };
+        for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            match host_field(key) {
+                _ if find(key, HOST).is_some() => self.argument(key, value, HOST, path),
+                _ if holds_call(value) => {}
+                Some(field) => self.raw(field, key, &plain(value), path),
+                None if key.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                    self.unknown_field(key, value, path)
+                }
+                None => self
+                    .faults
+                    .push(unknown(key, HOST).within(&[path, std::slice::from_ref(key)].concat())),
+            }
+        }
+    }
+
+    fn raw(&mut self, field: &'static str, key: &str, value: &Json, path: &[String]) {
+        let path = [path, &[key.to_owned()]].concat();
+        let mut warnings = Vec::new();
+        let argument = TABLE
+            .iter()
+            .find(|it| matches!(it.target, Host(target) if target == field));
+        // An engine refuses `512m`: what it would not take as it is, is converted as the argument
+        // is.
+        let read = shaped(of_host_field(field), value, &mut warnings).and_then(|value| {
+            let converted = argument.map_or(Ok(value.clone()), |it| {
+                convert(it.form, &value, &mut Vec::new())
+            })?;
+            Ok(if covers(&converted, &value) {
+                value
+            } else {
+                converted
+            })
+        });
+        self.warnings
+            .extend(warnings.into_iter().map(|warning| warning.within(&path)));
+        if let Some(since) = argument.map(|it| it.since).filter(|it| *it > 0) {
+            self.gates.push(Gate {
+                path: path.clone(),
+                since,
+            });
+        }
+        match read {
+            Ok(value) => {
+                self.raw.push(field);
+                self.host.insert(field.into(), value);
+            }
+            Err(fault) => self.faults.push(fault.within(&path)),
+        }
+    }
+
+    /// A field that only newer engines know: it must get there, and may be a slip of the pen.
+    fn unknown_field(&mut self, key: &str, value: &Json, path: &[String]) {
+        self.host.insert(key.to_owned(), value.clone());
+        let warning = Fault::new(format!(
+            "`{key}` is no known field of `HostConfig`; it is sent as it is"
+        ));
+        let near = near(key, &host_fields()).map(|name| format!("did you mean `{name}`?"));
+        self.warnings.push(
+            near.into_iter()
+                .fold(warning, Fault::hint)
+                .within(&[path, &[key.to_owned()]].concat()),
+        );
+    }
+
+    fn finish(mut self) -> Result<Creation, Vec<Fault>> {
+        let host_network = self.host.get("NetworkMode").and_then(Json::as_str) == Some("host");
+        // Written as the engine has it, it is passed on as it is; the engine then ignores the
+        // ports.
+        let raw = ["NetworkMode", "PortBindings"]
+            .iter()
+            .all(|field| self.raw.contains(field));
+        if host_network
+            && !raw
+            && self
+                .host
+                .get("PortBindings")
+                .is_some_and(|bindings| !is_empty(bindings))
+        {
+            let fault = Fault::new("`network_mode: host` and `port_bindings` exclude each other");
+            self.faults.push(
+                fault.hint(
+                    "on the host's network every port is the host's: leave `port_bindings` out",
+                ),
+            );
+        }
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        self.attach();
+        if !self.host.is_empty() {
+            self.body
+                .insert("HostConfig".into(), Json::Object(self.host));
+        }
+        let platform = self
+            .query
+            .get("platform")
+            .and_then(Json::as_str)
+            .map(str::to_owned);
+        Ok(Creation {
+            body: self.body,
+            name: self.name,
+            platform,
+            processes: self.processes,
+            detach: self.detach,
+            proxies: self.proxies,
+            gates: self.gates,
+            warnings: self.warnings,
+        })
+    }
+
+    fn attach(&mut self) {
+        let attached = !self.detach;
+        for (field, value) in [
+            ("AttachStdout", attached),
+            ("AttachStderr", attached),
+            ("AttachStdin", attached && self.stdin_open),
+            ("StdinOnce", attached && self.stdin_open),
+            ("OpenStdin", self.stdin_open),
+        ] {
+            self.body.insert(field.into(), value.into());
+        }
+    }
+}
+
+/// Whether everything in a value stands as it is in what it was converted to, in whatever order.
+fn covers(converted: &Json, value: &Json) -> bool {
+    match (converted, value) {
+        (Json::Object(all), Json::Object(some)) => some
+            .iter()
+            .all(|(key, value)| all.get(key).is_some_and(|it| covers(it, value))),
+        (Json::Array(all), Json::Array(some)) => {
+            all.len() == some.len()
+                && some
+                    .iter()
+                    .all(|value| all.iter().any(|it| covers(it, value)))
+        }
+        _ => converted == value,
+    }
+}
+
+fn given_twice(name: &str) -> Fault {
+    Fault::new(format!(
+        "`{name}` is given for create too; the value of start holds"
+    ))
+}
+
+fn unknown(key: &str, place: u8) -> Fault {
+    let known = names(place);
+    let fields = if place == HOST {
+        host_fields()
+    } else {
+        Vec::new()
+    };
+    let elsewhere = TABLE.iter().find(|argument| argument.name == key);
+    let fault = Fault::new(format!("there is no argument `{key}` here")).unknown();
+    match (near(key, &known).or_else(|| near(key, &fields)), elsewhere) {
+        (Some(name), _) => fault.hint(format!("did you mean `{name}`?")),
+        (None, Some(argument)) => fault.hint(format!(
+            "`{key}` is an argument of {}",
+            places(argument.places)
+        )),
+        (None, None) => fault.hint(format!("known arguments: {}", known.join(", "))),
+    }
+}
+
+/// Whether a value is one that docker-py takes for nothing.
+pub(crate) fn is_empty(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Number(number) => number.as_f64() == Some(0.0),
+        Json::String(text) => text.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        Json::Object(object) => object.is_empty(),
+        Json::Bool(true) => false,
+    }
+}
+
+/// The texts of a list.
+fn strings(list: &Json) -> Vec<String> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Pairs of parameters and Engine JSON, recorded from five releases of docker-py.
+    const CASES: &str = include_str!("../../../../../tests/data/params.jsonl");
+    /// Cases that the library refuses for want of an extension that dockctl has.
+    const COERCED: [&str; 5] = [
+        "hc-dns-str",
+        "hc-mem-float",
+        "x-cmd-int",
+        "x-ports-single-int",
+        "x-log-intval",
+    ];
+
+    fn converted(case: &Json) -> Result<Json, Vec<Fault>> {
+        let (params, nothing) = (&case["params"], json!({}));
+        let creation = match case["kind"].as_str().unwrap() {
+            "create" => creation(params, &nothing)?,
+            "start" => creation(&nothing, params)?,
+            "create+start" => creation(&params["create"], &params["start"])?,
+            "stop" => {
+                return stop(params).map(
+                    |t| json!({ "query": t.map_or(json!({}), |t| json!({ "t": t.to_string() })) }),
+                );
+            }
+            "remove" => {
+                let mut params = params.clone();
+                params.as_object_mut().unwrap().shift_remove("container");
+                let Removal { link, force, .. } = removal(&params)?;
+                return Ok(
+                    json!({ "query": { "link": link.to_string(), "force": force.to_string() } }),
+                );
+            }
+            "container_args" => container_args(&params["container_args"])?,
+            other => panic!("{other} is no kind of case"),
+        };
+        let mut body = Json::Object(creation.body);
+        strip_defaults(&mut body);
+        for (name, value) in [("name", creation.name), ("platform", creation.platform)] {
+            if let Some(value) = value {
+                body["@query"][name] = value.into();
+            }
+        }
+        Ok(body)
+    }
+
+    /// The recorded bodies leave out what every request holds.
+    fn strip_defaults(body: &mut Json) {
+        let defaults = json!({
+            "AttachStdout": true, "AttachStderr": true, "AttachStdin": false, "OpenStdin": false, "StdinOnce": false, "Tty": false, "NetworkDisabled": false,
+        });
+        body.as_object_mut()
+            .unwrap()
+            .retain(|key, value| defaults.get(key) != Some(value));
+    }
+
+    fn expected(case: &Json) -> Json {
+        let mut engine = case["engine"].clone();
+        if let Some(query) = engine.get_mut("query").and_then(Json::as_object_mut) {
+            query.retain(|key, _| key != "v");
+            query.values_mut().for_each(|value| {
+                *value = value.as_str().unwrap_or_default().to_lowercase().into()
+            });
+        }
+        for key in ["method", "path"] {
+            engine.as_object_mut().unwrap().shift_remove(key);
+        }
+        if let Some(body) = engine
+            .as_object_mut()
+            .filter(|body| !body.contains_key("query"))
+        {
+            let mut json = Json::Object(std::mem::take(body));
+            strip_defaults(&mut json);
+            engine = json;
+        }
+        engine
+    }
+
+    #[test]
+    fn parameters_become_what_docker_py_made_of_them() {
+        let (mut checked, mut wrong) = (0, Vec::new());
+        for line in CASES.lines() {
+            let case: Json = serde_json::from_str(line).unwrap();
+            let (id, result) = (case["id"].as_str().unwrap(), converted(&case));
+            let fits = match (&result, case.get("reject")) {
+                (Ok(body), None) => *body == expected(&case),
+                (Err(_), Some(_)) => !COERCED.contains(&id),
+                (Ok(_), Some(_)) => COERCED.contains(&id),
+                (Err(_), None) => false,
+            };
+            checked += 1;
+            if !fits {
+                wrong.push(format!("{id}: {result:?}\n  expected {}", case["engine"]));
+            }
+        }
+        assert!(
+            wrong.is_empty(),
+            "{} of {checked} cases:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
+        assert_eq!(checked, 116);
+    }
+
+    #[test]
+    fn what_start_leaves_empty_takes_away_what_create_said() {
+        let create = json!({ "host_config": { "privileged": true, "cap_add": ["SYS_ADMIN"], "dns": ["1.1.1.1"] } });
+        let creation = creation(&create, &json!({ "privileged": false, "cap_add": [] })).unwrap();
+        assert_eq!(creation.body["HostConfig"], json!({ "Dns": ["1.1.1.1"] }));
+        assert_eq!(creation.warnings.len(), 2);
+    }
+
+    #[test]
+    fn what_only_newer_engines_have_is_noted() {
+        let gates = |params: Json| creation(&params, &json!({})).unwrap().gates;
+        let gate = |path: &[&str], since| Gate {
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+            since,
+        };
+        assert_eq!(
+            gates(json!({ "stop_timeout": 5 })),
+            [gate(&["create", "params", "stop_timeout"], 25)]
+        );
+        assert_eq!(
+            gates(json!({ "host_config": { "Init": true } })),
+            [gate(&["create", "params", "host_config", "Init"], 25)]
+        );
+        let late = |params: Json| late_parts(&creation(&params, &json!({})).unwrap().body);
+        let interval = json!({ "healthcheck": { "test": "true", "start_interval": "1s" } });
+        assert_eq!(
+            late(interval),
+            [gate(
+                &["create", "params", "Healthcheck", "StartInterval"],
+                44
+            )]
+        );
+        let mounts = json!({ "host_config": { "mounts": [{ "Type": "volume" }, { "VolumeOptions": { "subpath": "x" } }] } });
+        assert_eq!(
+            late(mounts),
+            [gate(
+                &[
+                    "create",
+                    "params",
+                    "HostConfig",
+                    "Mounts",
+                    "VolumeOptions",
+                    "Subpath"
+                ],
+                45
+            )]
+        );
+        assert_eq!(gates(json!({ "hostname": "x" })), []);
+    }
+
+    #[test]
+    fn what_docker_py_refused_is_coerced_where_nothing_is_lost() {
+        let params = json!({
+            "command": 5,
+            "ports": 80,
+            "labels": { "n": 1 },
+            "host_config": { "dns": "1.1.1.1", "mem_limit": 1_048_576.0, "log_config": { "type": "json-file", "config": { "max-file": 3 } } },
+        });
+        let body = creation(&params, &json!({})).unwrap().body;
+        assert_eq!(
+            (&body["Cmd"], &body["ExposedPorts"], &body["Labels"]),
+            (
+                &json!(["5"]),
+                &json!({ "80/tcp": {} }),
+                &json!({ "n": "1" })
+            )
+        );
+        let host = json!({ "Dns": ["1.1.1.1"], "Memory": 1_048_576, "LogConfig": { "Type": "json-file", "Config": { "max-file": "3" } } });
+        assert_eq!(body["HostConfig"], host);
+    }
+
+    #[test]
+    fn raw_fields_go_through_as_they_are_unless_the_engine_would_not_take_them() {
+        let raw = json!({
+            "Links": ["b:b", "a:a"], "LogConfig": { "Type": "x" }, "portbindings": { "80/tcp": [{ "HostPort": "80" }] },
+            "Memory": "8m", "Dns": "1.1.1.1", "Sysctls": { "a": 1 }, "Privileged": false,
+        });
+        let body = creation(&json!({ "host_config": raw }), &json!({}))
+            .unwrap()
+            .body;
+        let expected = json!({
+            "Links": ["b:b", "a:a"], "LogConfig": { "Type": "x" }, "PortBindings": { "80/tcp": [{ "HostPort": "80" }] },
+            "Memory": 8_388_608, "Dns": ["1.1.1.1"], "Sysctls": { "a": "1" }, "Privileged": false,
+        });
+        assert_eq!(body["HostConfig"], expected);
+        assert!(
+            creation(
+                &json!({ "host_config": { "Privileged": "yes" } }),
+                &json!({})
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn start_wins_over_create_and_says_so() {
+        let create = json!({ "host_config": { "Dns": ["1.1.1.1"], "Privileged": true } });
+        let creation = creation(
+            &create,
+            &json!({ "dns": ["8.8.8.8"], "links": { "db": "db" } }),
+        )
+        .unwrap();
+        assert_eq!(
+            creation.body["HostConfig"],
+            json!({ "Dns": ["8.8.8.8"], "Privileged": true, "Links": ["db:db"] })
+        );
+        assert_eq!(creation.warnings.len(), 1);
+    }
+
+    #[test]
+    fn an_address_in_a_list_is_one_binding_and_ports_are_several() {
+        let bindings = |value: Json| {
+            creation(&json!({}), &json!({ "port_bindings": { "80": value } }))
+                .unwrap()
+                .body["HostConfig"]["PortBindings"]["80/tcp"]
+                .clone()
+        };
+        assert_eq!(
+            bindings(json!(["127.0.0.1", 8080])),
+            json!([{ "HostIp": "127.0.0.1", "HostPort": "8080" }])
+        );
+        assert_eq!(
+            bindings(json!([8080, 8081])),
+            json!([{ "HostIp": "", "HostPort": "8080" }, { "HostIp": "", "HostPort": "8081" }])
+        );
+        assert_eq!(bindings(json!([[80, 81], 82])).as_array().unwrap().len(), 3);
+        assert_eq!(
+            bindings(json!({ "host_port": 8080, "HostIP": "::1" })),
+            json!([{ "HostIp": "::1", "HostPort": "8080" }])
+        );
+        assert_eq!(
+            bindings(json!(["::1"])),
+            json!([{ "HostIp": "::1", "HostPort": "" }])
+        );
+    }
+
+    #[test]
+    fn an_unknown_argument_is_named_with_the_nearest_one() {
+        let faults = creation(
+            &json!({ "port_bindigs": { "80": 80 } }),
+            &json!({ "port_bindigs": { "80": 80 }, "comand": "x" }),
+        )
+        .unwrap_err();
+        assert_eq!(faults[1].path, ["start", "params", "port_bindigs"]);
+        assert_eq!(
+            faults[1].hint.as_deref(),
+            Some("did you mean `port_bindings`?")
+        );
+        assert!(faults.iter().all(|fault| fault.unknown));
+    }
+
+    #[test]
+    fn every_argument_is_in_the_table_once() {
+        let mut names: Vec<&str> = TABLE.iter().map(|argument| argument.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+}

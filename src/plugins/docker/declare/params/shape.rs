@@ -1,0 +1,232 @@
+//! Objects of the engine: the fields that each has, so that keys may be written in snake case or
+//! any case, and none that the engine would drop goes by unseen.
+
+use crate::{
+    diagnostic::fault::{Fault, near, plain},
+    plugins::docker::declare::params::convert::wanted,
+};
+use serde_json::{Map as JsonMap, Value as Json};
+
+/// What an object of the engine is made of.
+pub(crate) enum Shape {
+    /// Anything.
+    Any,
+    /// A list of such.
+    List(&'static Shape),
+    /// Keys that are no fields' names, with such values.
+    Map(&'static Shape),
+    /// These fields.
+    Fields(&'static [(&'static str, Shape)]),
+}
+
+use Shape::{Any, Fields, List, Map};
+
+pub(crate) const RESTART_POLICY: Shape = Fields(&[("Name", Any), ("MaximumRetryCount", Any)]);
+pub(crate) const LOG_CONFIG: Shape = Fields(&[("Type", Any), ("Config", Any)]);
+pub(crate) const ULIMIT: Shape = Fields(&[("Name", Any), ("Soft", Any), ("Hard", Any)]);
+pub(crate) const DEVICE: Shape = Fields(&[
+    ("PathOnHost", Any),
+    ("PathInContainer", Any),
+    ("CgroupPermissions", Any),
+]);
+pub(crate) const DEVICE_REQUEST: Shape = Fields(&[
+    ("Driver", Any),
+    ("Count", Any),
+    ("DeviceIDs", Any),
+    ("Capabilities", Any),
+    ("Options", Any),
+]);
+pub(crate) const WEIGHT: Shape = Fields(&[("Path", Any), ("Weight", Any)]);
+pub(crate) const RATE: Shape = Fields(&[("Path", Any), ("Rate", Any)]);
+pub(crate) const BINDING: Shape = Fields(&[("HostIp", Any), ("HostPort", Any)]);
+pub(crate) const HEALTHCHECK: Shape = Fields(&[
+    ("Test", Any),
+    ("Interval", Any),
+    ("Timeout", Any),
+    ("StartPeriod", Any),
+    ("StartInterval", Any),
+    ("Retries", Any),
+]);
+pub(crate) const MOUNT: Shape = Fields(&[
+    ("Type", Any),
+    ("Source", Any),
+    ("Target", Any),
+    ("ReadOnly", Any),
+    ("Consistency", Any),
+    (
+        "BindOptions",
+        Fields(&[
+            ("Propagation", Any),
+            ("NonRecursive", Any),
+            ("CreateMountpoint", Any),
+            ("ReadOnlyNonRecursive", Any),
+            ("ReadOnlyForceRecursive", Any),
+        ]),
+    ),
+    (
+        "VolumeOptions",
+        Fields(&[
+            ("NoCopy", Any),
+            ("Labels", Map(&Any)),
+            (
+                "DriverConfig",
+                Fields(&[("Name", Any), ("Options", Map(&Any))]),
+            ),
+            ("Subpath", Any),
+        ]),
+    ),
+    (
+        "TmpfsOptions",
+        Fields(&[("SizeBytes", Any), ("Mode", Any), ("Options", Any)]),
+    ),
+    ("ImageOptions", Fields(&[("Subpath", Any)])),
+    ("ClusterOptions", Fields(&[])),
+]);
+pub(crate) const IPAM: Shape = Fields(&[
+    ("IPv4Address", Any),
+    ("IPv6Address", Any),
+    ("LinkLocalIPs", Any),
+]);
+/// An endpoint, with what only inspecting one shows: a configuration may be copied from there.
+pub(crate) const ENDPOINT: Shape = Fields(&[
+    ("Aliases", Any),
+    ("Links", Any),
+    ("IPAMConfig", Any),
+    ("DriverOpts", Any),
+    ("MacAddress", Any),
+    ("GwPriority", Any),
+    ("NetworkID", Any),
+    ("EndpointID", Any),
+    ("Gateway", Any),
+    ("IPAddress", Any),
+    ("IPPrefixLen", Any),
+    ("IPv6Gateway", Any),
+    ("GlobalIPv6Address", Any),
+    ("GlobalIPv6PrefixLen", Any),
+    ("DNSNames", Any),
+]);
+pub(crate) const NETWORKING: Shape = Fields(&[("EndpointsConfig", Any)]);
+
+/// Shapes of the fields of `HostConfig` that are objects.
+pub(crate) fn of_host_field(field: &str) -> &'static Shape {
+    const ANY: &Shape = &Any;
+    match field {
+        "RestartPolicy" => &RESTART_POLICY,
+        "LogConfig" => &LOG_CONFIG,
+        "Ulimits" => &List(&ULIMIT),
+        "Devices" => &List(&DEVICE),
+        "DeviceRequests" => &List(&DEVICE_REQUEST),
+        "Mounts" => &List(&MOUNT),
+        "PortBindings" => &Map(&List(&BINDING)),
+        "BlkioWeightDevice" => &List(&WEIGHT),
+        "BlkioDeviceReadBps"
+        | "BlkioDeviceWriteBps"
+        | "BlkioDeviceReadIOps"
+        | "BlkioDeviceWriteIOps" => &List(&RATE),
+        _ => ANY,
+    }
+}
+
+/// The object with the engine's names for its fields, and without nulls. A field that is not known
+/// here but written as the engine writes them may be one of a newer engine: it goes through, with a
+/// warning.
+///
+/// # Errors
+///
+/// The first key that is no field.
+pub(crate) fn shaped(
+    shape: &Shape,
+    value: &Json,
+    warnings: &mut Vec<Fault>,
+) -> Result<Json, Fault> {
+    match (shape, value) {
+        (Fields(fields), Json::Object(entries)) => {
+            let mut object = JsonMap::new();
+            for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+                let (name, inner) = field(fields, key, warnings)?;
+                let mut inside = Vec::new();
+                let value = shaped(inner, value, &mut inside).map_err(|fault| fault.under(key))?;
+                warnings.extend(inside.into_iter().map(|fault| fault.under(key)));
+                object.insert(name.to_owned(), value);
+            }
+            Ok(Json::Object(object))
+        }
+        (Fields(_), _) => Err(wanted("a mapping", value)),
+        (List(inner), Json::Array(items)) => {
+            let each = |(at, item)| {
+                let mut inside = Vec::new();
+                let item = shaped(inner, item, &mut inside);
+                warnings.extend(
+                    inside
+                        .into_iter()
+                        .map(|fault| fault.under(usize::to_string(&at))),
+                );
+                item.map_err(|fault| fault.under(at.to_string()))
+            };
+            items.iter().enumerate().map(each).collect()
+        }
+        (Map(inner), Json::Object(entries)) => {
+            let each = |(key, value): (&String, &Json)| {
+                Ok((
+                    key.clone(),
+                    shaped(inner, value, warnings).map_err(|fault| fault.under(key))?,
+                ))
+            };
+            entries
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(each)
+                .collect::<Result<_, Fault>>()
+                .map(Json::Object)
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+fn field<'k>(
+    fields: &'static [(&'static str, Shape)],
+    key: &'k str,
+    warnings: &mut Vec<Fault>,
+) -> Result<(&'k str, &'static Shape), Fault> {
+    if let Some((name, shape)) = fields.iter().find(|(name, _)| plain(name) == plain(key)) {
+        return Ok((name, shape));
+    }
+    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let hint = match near(key, &names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known keys: {}", names.join(", ")),
+    };
+    if key.starts_with(|c: char| c.is_ascii_uppercase()) {
+        warnings.push(
+            Fault::new(format!(
+                "`{key}` is no known field here; it is sent as it is"
+            ))
+            .hint(hint)
+            .under(key),
+        );
+        return Ok((key, &Any));
+    }
+    Err(Fault::new(format!("there is no `{key}` here"))
+        .hint(hint)
+        .unknown()
+        .under(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_get_the_names_of_the_engine_and_nothing_goes_by_unseen() {
+        let mut warnings = Vec::new();
+        let mount = json!([{ "type": "bind", "target": "/a", "read_only": true, "BindOptions": { "propagation": "rshared", "NewThing": 1 }, "source": null }]);
+        let shaped_mount = shaped(&List(&MOUNT), &mount, &mut warnings).unwrap();
+        let expected = json!([{ "Type": "bind", "Target": "/a", "ReadOnly": true, "BindOptions": { "Propagation": "rshared", "NewThing": 1 } }]);
+        assert_eq!(shaped_mount, expected);
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(warnings[0].path, ["0", "BindOptions", "NewThing"]);
+        let fault = shaped(&MOUNT, &json!({ "raed_only": true }), &mut warnings).unwrap_err();
+        assert_eq!(fault.hint.as_deref(), Some("did you mean `ReadOnly`?"));
+    }
+}

@@ -1,0 +1,164 @@
+//! What a node says of the image that is built for it.
+
+use crate::{
+    diagnostic::Fault,
+    model::function::holds_call,
+    plugins::docker::declare::image::{Image, is_url, path_of},
+    seam::{Need, Outputs},
+};
+
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+use std::path::Path;
+
+/// What a node says of an image to build: `resource_config`.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Recipe {
+    /// Dockerfile: an address, a file, or the text itself. None: the image is only brought.
+    pub content: Option<String>,
+    pub tag: String,
+    pub pull: bool,
+    /// Folder that is sent along; dockctl's own.
+    pub context: Option<String>,
+    /// Values of `ARG`; dockctl's own.
+    pub args: JsonMap<String, Json>,
+    /// Stage to build; dockctl's own.
+    pub target: Option<String>,
+}
+
+impl Recipe {
+    /// Reads `resource_config`. Values that are computed later are left out.
+    ///
+    /// # Errors
+    ///
+    /// What of it cannot be used.
+    pub(crate) fn read(config: &Json) -> Result<Self, Fault> {
+        let text = |name: &str| match &config[name] {
+            Json::String(text) if !text.is_empty() => Ok(Some(text.clone())),
+            Json::Null | Json::String(_) => Ok(None),
+            value if holds_call(value) => Ok(None),
+            _ => Err(Fault::new("this must be a string").within(&[name.to_owned()])),
+        };
+        let args = super::network::texts(&config["build_args"])
+            .filter(|_| !holds_call(&config["build_args"]));
+        if args.is_none() && !holds_call(&config["build_args"]) {
+            return Err(
+                Fault::new("this must be a mapping to texts").within(&["build_args".to_owned()])
+            );
+        }
+        let recipe = Self {
+            content: text("image_content")?,
+            tag: text("tag")?.unwrap_or_default(),
+            pull: config["pull_image"] == true,
+            context: text("context")?,
+            args: args
+                .and_then(|args| args.as_object().cloned())
+                .unwrap_or_default(),
+            target: text("target")?,
+        };
+        if recipe.tag.is_empty() && !holds_call(&config["tag"]) {
+            return Err(
+                Fault::new("an image needs a `tag`: the name that it gets").hint("tag: NAME:TAG")
+            );
+        }
+        if let Some(fault) = Image::read(&json!({ "repository": recipe.tag }))
+            .err()
+            .and_then(|faults| faults.into_iter().next())
+            && !recipe.tag.is_empty()
+        {
+            return Err(Fault {
+                path: vec!["tag".to_owned()],
+                ..fault
+            });
+        }
+        Ok(recipe)
+    }
+
+    /// What is known of an image that a run which died had built.
+    pub(crate) fn built(image: &Json, tag: &str) -> Outputs {
+        Outputs {
+            set: properties(
+                image,
+                tag,
+                Some("built by a run that was interrupted".into()),
+            ),
+            unset: Vec::new(),
+        }
+    }
+
+    pub(crate) fn builds(&self) -> bool {
+        self.content.is_some() || self.context.is_some()
+    }
+}
+
+/// The step as a plan shows it.
+pub(crate) fn shown(config: &Json) -> String {
+    match Recipe::read(config) {
+        Ok(_) if holds_call(&config["tag"]) => "bring image (known after install)".to_owned(),
+        Ok(recipe) if recipe.builds() => format!("build image {}", recipe.tag),
+        Ok(recipe) => format!("bring image {}", recipe.tag),
+        Err(_) => "bring image that cannot be read".to_owned(),
+    }
+}
+
+/// The context on this machine that an image is built from, if it is known by now.
+pub(crate) fn files_of(config: &Json, folder: &Path) -> Vec<Need> {
+    let Ok(recipe) = Recipe::read(config) else {
+        return Vec::new();
+    };
+    let context = recipe
+        .context
+        .map(|context| Need::Folder(path_of(&context, folder)));
+    let dockerfile = recipe
+        .content
+        .filter(|content| is_named(content) && !is_url(content));
+    context
+        .into_iter()
+        .chain(dockerfile.map(|content| Need::File(path_of(&content, folder))))
+        .collect()
+}
+
+/// Whether a Dockerfile is named, and not written out.
+fn is_named(content: &str) -> bool {
+    !content.contains('\n')
+        && !content.contains("\\n")
+        && !content.trim_start().to_uppercase().starts_with("FROM ")
+}
+
+pub(crate) fn properties(image: &Json, tag: &str, result: Option<Json>) -> JsonMap<String, Json> {
+    let known = [
+        ("image_id", image["Id"].clone()),
+        ("image", image.clone()),
+        ("image_tag", tag.into()),
+    ];
+    let result = result.map(|result| ("build_result", result));
+    known
+        .into_iter()
+        .chain(result)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_says_what_it_needs() {
+        let recipe = Recipe::read(
+            &json!({ "image_content": "FROM x", "tag": "a:1", "build_args": { "N": 1 } }),
+        )
+        .unwrap();
+        assert_eq!((recipe.builds(), &recipe.args["N"]), (true, &json!("1")));
+        assert_eq!(
+            shown(&json!({ "tag": "a:1", "context": "." })),
+            "build image a:1"
+        );
+        assert_eq!(
+            shown(&json!({ "tag": "a:1", "pull_image": true })),
+            "bring image a:1"
+        );
+        assert!(Recipe::read(&json!({ "image_content": "FROM x" })).is_err());
+        assert!(Recipe::read(&json!({ "tag": "a", "build_args": [1] })).is_err());
+    }
+}

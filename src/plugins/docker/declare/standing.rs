@@ -1,0 +1,215 @@
+//! How far an object is from what is declared.
+
+use super::operation::{is_started, kind};
+use crate::{
+    engine::Kind,
+    known::InstanceRecord,
+    model::{Definition, Deployment, Instance, InstanceState},
+    plugins::docker::declare::{
+        action::Action,
+        change::{PREDECESSOR, SUCCESSOR},
+        declared::{self, adopted_name},
+    },
+    record::Record,
+    seam::{Object, ObjectState, Observed, Standing},
+    stage::{Stage, Task},
+};
+use declared::ExpectedExit;
+use declared::declaration;
+use declared::expected_exit;
+use declared::wanted_name;
+use serde_json::Value as Json;
+use std::collections::HashSet;
+
+/// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
+pub(crate) const HEARSAY: [&str; 4] = [
+    "container_info",
+    "container_args",
+    "run_result",
+    "build_result",
+];
+
+/// Runtime property that says how an adopted container was found.
+pub(crate) const ADOPTED_STATE: &str = "adopted_state";
+
+/// How far an object is from being installed.
+pub(crate) fn standing(
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+    observed: &Observed,
+) -> Standing {
+    let started = record.state(&instance.id) == InstanceState::Started;
+    let object = match adopted_name(node) {
+        Some(_) if record.state(&instance.id).is_gone() => return Standing::Absent,
+        Some(name) => observed.named(&instance.id, &name),
+        None => observed.of(&instance.id),
+    };
+    match object {
+        None => Standing::Absent,
+        Some(object) if !node.is_adopted() && !is_as_declared(object, instance, node, record) => {
+            Standing::Outdated
+        }
+        Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
+        // What comes after making the object, such as networks, may be missing.
+        Some(_)
+            if matches!(
+                record.state(&instance.id),
+                InstanceState::Initializing | InstanceState::Creating
+            ) =>
+        {
+            Standing::Unfinished
+        }
+        Some(object) if started && !object.drift.is_empty() => Standing::Changed,
+        Some(object) if is_done(node, object) && started => Standing::UpToDate,
+        Some(object)
+            if matches!(
+                object.state,
+                ObjectState::Running | ObjectState::Restarting | ObjectState::Available
+            ) =>
+        {
+            Standing::NotReady
+        }
+        Some(_) => Standing::Stopped,
+    }
+}
+
+/// Whether an object was made from, or changed to, what is declared now.
+pub(crate) fn is_as_declared(
+    object: &Object,
+    instance: &Instance,
+    node: &Definition,
+    record: &Record,
+) -> bool {
+    let adjusted = record
+        .instances
+        .get(&instance.id)
+        .and_then(|known| known.adjusted.as_deref());
+    match (adjusted, &record.deployment) {
+        (Some(adjusted), Some(deployment)) => adjusted == declaration(deployment, instance, node),
+        _ => object.owner.as_ref().is_none_or(|owner| owner.as_declared),
+    }
+}
+
+/// Whether what an action did still stands. Waits look anyway, and are never left out.
+pub(crate) fn still_done(action: &Action, node: &Definition, object: Option<&Object>) -> bool {
+    let state = object.map(|object| object.state);
+    match action {
+        Action::Image { .. }
+        | Action::Create(_)
+        | Action::Recreate(_)
+        | Action::Connect { .. }
+        | Action::Adopt { .. }
+        | Action::CreateNetwork(_)
+        | Action::CreateVolume(_) => object.is_some(),
+        // One that is to end and ended otherwise is not run again unasked: what waits for it says
+        // so.
+        Action::Start { .. } => object.is_some_and(|object| match object.state {
+            ObjectState::Exited => expected_exit(node).is_some(),
+            ObjectState::Restarting => true,
+            _ => is_done(node, object),
+        }),
+        Action::Execute { .. } => true,
+        Action::Stop { .. } => !matches!(
+            state,
+            Some(ObjectState::Running | ObjectState::Restarting | ObjectState::Paused)
+        ),
+        Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
+        Action::CreateSuccessor(_)
+        | Action::Swap { .. }
+        | Action::Discard { .. }
+        | Action::StepBack { .. }
+        | Action::PutBack
+        | Action::Adjust { .. }
+        | Action::Rename { .. }
+        | Action::Wait { .. }
+        | Action::WaitFor { .. }
+        | Action::Follow
+        | Action::Endure
+        | Action::Build { .. }
+        | Action::RemoveImage
+        | Action::RemoveVolume { .. }
+        | Action::Restore { .. }
+        | Action::Release => false,
+    }
+}
+
+/// Whether an object is as it should be: it runs, is there, or ended as it was to end.
+#[must_use]
+pub(crate) fn is_done(node: &Definition, object: &Object) -> bool {
+    match object.state {
+        ObjectState::Running | ObjectState::Available => true,
+        ObjectState::Created => !is_started(node),
+        ObjectState::Exited => match expected_exit(node) {
+            Some(ExpectedExit::Any) => true,
+            Some(ExpectedExit::Code(code)) => object.exit_code == Some(code),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// Id of the object that the record knows. If it knows none, creating it finds the one that an
+/// interrupted run left behind; if it knows another, an adopted object was replaced.
+#[must_use]
+pub(crate) fn known_id<'r>(
+    record: &'r Record,
+    instance: &Instance,
+    node: &Definition,
+) -> Option<&'r str> {
+    let property = match kind(node)? {
+        Kind::Container => "container_id",
+        Kind::Image => "image_id",
+        Kind::Network => "network_id",
+        Kind::Volume => "volume_name",
+    };
+    record.properties(&instance.id)?.get(property)?.as_str()
+}
+
+/// Ids of all objects that a record knows.
+#[must_use]
+pub(crate) fn known_ids(record: &Record) -> HashSet<String> {
+    let ids = |known: &InstanceRecord| {
+        let names = [
+            "container_id",
+            "network_id",
+            "volume_name",
+            SUCCESSOR,
+            PREDECESSOR,
+        ];
+        names
+            .iter()
+            .filter_map(|name| known.properties.get(*name)?.as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    record.instances.values().flat_map(ids).collect()
+}
+
+/// The name of the object that stands for an instance, where it is known by now.
+#[must_use]
+pub(crate) fn wanted(deployment: &Deployment, instance: &Instance) -> Option<String> {
+    wanted_name(deployment, instance)
+}
+
+/// Nodes whose volumes a stage was to remove.
+#[must_use]
+pub(crate) fn removed_volumes(stage: &Stage) -> Vec<String> {
+    let removes = |task: &&Task| matches!(Action::of(&task.step), Ok(Action::RemoveVolume { keep, .. }) if keep == false);
+    stage
+        .tasks()
+        .iter()
+        .filter(removes)
+        .map(|task| task.node.clone())
+        .collect()
+}
+
+/// Makes volumes of chosen nodes go when the deployment is taken down, whatever the blueprint says.
+pub(crate) fn give_up_volumes(deployment: &mut Deployment, chosen: impl Fn(&str) -> bool) {
+    let volumes = deployment
+        .nodes
+        .iter_mut()
+        .filter(|(name, node)| kind(node) == Some(Kind::Volume) && chosen(name));
+    for (_, node) in volumes {
+        node.properties.insert("keep".to_owned(), Json::Bool(false));
+    }
+}

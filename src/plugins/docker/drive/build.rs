@@ -1,0 +1,385 @@
+//! Images that are built: the image type of the docker plugin 2.x, with a context, which it could
+//! not have.
+
+use crate::{
+    engine::{failure, in_path},
+    plugins::docker::{
+        declare::{
+            image::{is_url, path_of},
+            label,
+            recipe::{Recipe, properties},
+        },
+        drive::{
+            engine::Engine,
+            images::{self, Wanted},
+        },
+    },
+    printable::shortened,
+    seam::{Call, Failure, Outputs, Progress, ProgressSink},
+};
+use futures_util::StreamExt as _;
+use serde_json::{Value as Json, json};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Largest Dockerfile from an address, in bytes.
+const DOCKERFILE: u64 = 1 << 20;
+/// Longest silence of a build: what it runs may have nothing to say.
+const SILENCE: Duration = Duration::from_hours(1);
+/// Lines of a build that a failure shows.
+const LINES: usize = 20;
+/// Longest of them, in characters.
+const LINE: usize = 400;
+/// How much of what a build says is kept, in bytes.
+const KEPT: usize = 1 << 20;
+
+/// What a build said, its end if it is long.
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    size: usize,
+}
+
+impl Said {
+    fn push(&mut self, line: &str) {
+        let line: String = line.chars().take(KEPT / 4).collect();
+        self.size += line.len();
+        self.lines.push(line);
+        // At most every other byte is moved: what is dropped is half of it.
+        if self.size > 2 * KEPT {
+            let too_much = self.size - KEPT;
+            let dropped = self.lines.iter().scan(0, |sum, line| {
+                *sum += line.len();
+                Some(*sum)
+            });
+            let count = dropped.take_while(|sum| *sum <= too_much).count();
+            self.size -= self
+                .lines
+                .drain(..count)
+                .map(|line| line.len())
+                .sum::<usize>();
+        }
+    }
+}
+
+impl Engine {
+    /// Builds the image, or pulls it if that is asked for. What was there before is not ours to
+    /// remove.
+    pub(crate) async fn build(
+        &self,
+        call: &Call,
+        config: &Json,
+        folder: &str,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let recipe = Recipe::read(config).map_err(|fault| super::containers::refused(&[fault]))?;
+        if recipe.builds() {
+            return self
+                .build_recipe(call, &recipe, Path::new(folder), progress)
+                .await;
+        }
+        let there = self.image(&recipe.tag).await?;
+        if let (Some(found), _) | (None, Some(found)) =
+            (&there, there.as_ref().filter(|_| !recipe.pull))
+        {
+            return Ok(Outputs {
+                set: properties(found, &recipe.tag, None),
+                unset: Vec::new(),
+            });
+        }
+        if !recipe.pull {
+            let message = format!(
+                "image {} is not there, and nothing says how to make it",
+                recipe.tag
+            );
+            return Err(Failure::fatal(message)
+                .hint("`image_content` is a Dockerfile, `pull_image: true` pulls the image"));
+        }
+        let image = json!({ "repository": recipe.tag });
+        self.ensure_image(
+            &Wanted {
+                image: &image,
+                folder,
+                fallback: &call.instance,
+            },
+            call,
+            progress,
+        )
+        .await?;
+        let found = self.image(&recipe.tag).await?.unwrap_or_default();
+        Ok(Outputs {
+            set: properties(&found, &recipe.tag, Some("Image was pull".into())),
+            unset: Vec::new(),
+        })
+    }
+
+    async fn build_recipe(
+        &self,
+        call: &Call,
+        recipe: &Recipe,
+        folder: &Path,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let dockerfile = match &recipe.content {
+            Some(content) => Some(dockerfile(content, folder, call, progress).await?),
+            None => None,
+        };
+        let context = recipe
+            .context
+            .as_ref()
+            .map(|context| path_of(context, folder));
+        let labels = json!({ (label::BUILT_FOR): call.deployment });
+        let mut query = vec![
+            ("t", recipe.tag.clone()),
+            ("labels", labels.to_string()),
+            ("forcerm", "1".to_owned()),
+        ];
+        query.extend(dockerfile.as_ref().map(|_| ("dockerfile", NAME.to_owned())));
+        query.extend(
+            (!recipe.args.is_empty())
+                .then(|| ("buildargs", Json::Object(recipe.args.clone()).to_string())),
+        );
+        query.extend(recipe.target.clone().map(|target| ("target", target)));
+        progress(Progress::Note(format!("building {}", recipe.tag)));
+        let body = images::stream_of(move |out| {
+            write_context(context.as_deref(), dockerfile.as_deref(), out)
+        });
+        let mut lines = std::pin::pin!(self.client.lines_within(
+            SILENCE,
+            "/build",
+            &query,
+            None,
+            Some(Box::pin(body))
+        ));
+        let mut said = Said::default();
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|error| {
+                cannot_build(
+                    &failure(&error, &format!("image {} cannot be built", recipe.tag)),
+                    &said,
+                )
+            })?;
+            let text = line["stream"]
+                .as_str()
+                .or_else(|| line["status"].as_str())
+                .unwrap_or_default();
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                progress(Progress::Note(line.trim().to_owned()));
+                said.push(line.trim_end());
+            }
+        }
+        let found = self.image(&recipe.tag).await?;
+        let found = found.ok_or_else(|| {
+            Failure::fatal(format!(
+                "image {} is not there although the engine built it",
+                recipe.tag
+            ))
+        })?;
+        Ok(Outputs {
+            set: properties(&found, &recipe.tag, Some(said.lines.join("\n").into())),
+            unset: Vec::new(),
+        })
+    }
+
+    /// Removes the image if it was built or pulled for the instance: one that was there before is
+    /// kept.
+    pub(crate) async fn remove_image(&self, call: &Call) -> Result<Outputs, Failure> {
+        let done = || {
+            Ok(Outputs {
+                unset: ["build_result", "image", "image_id"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                ..Outputs::default()
+            })
+        };
+        let brought = call.properties.contains_key("build_result");
+        let Some(tag) = call
+            .properties
+            .get("image_tag")
+            .and_then(Json::as_str)
+            .filter(|_| brought)
+        else {
+            return done();
+        };
+        match self
+            .client
+            .delete(&format!("/images/{}", in_path(tag)), &[])
+            .await
+        {
+            Err(error) if !matches!(crate::engine::status(&error), Some(404 | 409)) => {
+                Err(failure(&error, "removing the image"))
+            }
+            _ => done(),
+        }
+    }
+}
+
+/// Name of the Dockerfile beside the context; no file of the context has it.
+const NAME: &str = ".dockctl.Dockerfile";
+
+fn cannot_build(failure: &Failure, said: &Said) -> Failure {
+    let last = &said.lines[said.lines.len().saturating_sub(LINES)..];
+    let lines = last
+        .iter()
+        .map(|line| format!("\n    | {}", shortened(line, LINE)))
+        .collect::<String>();
+    Failure {
+        message: format!("{}{lines}", failure.message),
+        recoverable: false,
+        ..failure.clone()
+    }
+}
+
+/// The Dockerfile: from an address, from a file, or the text itself, in which `\n` may stand for a
+/// line break.
+async fn dockerfile(
+    content: &str,
+    folder: &Path,
+    call: &Call,
+    progress: ProgressSink<'_>,
+) -> Result<String, Failure> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| {
+            Failure::fatal(format!(
+                "the Dockerfile {} cannot be read: {error}",
+                path.display()
+            ))
+        })
+    };
+    if is_url(content) {
+        let file = images::download(content, DOCKERFILE, &call.stop, progress).await?;
+        return read(file.path());
+    }
+    let path = path_of(content, folder);
+    let is_line = !content.contains('\n') && !content.contains("\\n");
+    if is_line && path.is_file() {
+        return read(&path);
+    }
+    if is_line && !content.trim_start().to_uppercase().starts_with("FROM ") {
+        let message = format!("there is no Dockerfile {}", path.display());
+        return Err(Failure::fatal(message).hint("`image_content` is an address, a file beside the blueprint, or the text itself: FROM …"));
+    }
+    Ok(content.replace("\\n", "\n"))
+}
+
+/// The archive that the engine builds from: the folder without what its `.dockerignore` names, and
+/// the Dockerfile.
+fn write_context(
+    context: Option<&Path>,
+    dockerfile: Option<&str>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let mut builder = tar::Builder::new(out);
+    builder.follow_symlinks(false);
+    if let Some(folder) = context {
+        let ignored = Ignored::read(folder);
+        add(&mut builder, folder, &PathBuf::new(), &ignored)?;
+    }
+    if let Some(text) = dockerfile {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, NAME, text.as_bytes())?;
+    }
+    builder.finish()
+}
+
+fn add(
+    builder: &mut tar::Builder<&mut dyn io::Write>,
+    root: &Path,
+    inside: &Path,
+    ignored: &Ignored,
+) -> io::Result<()> {
+    let mut entries: Vec<_> = std::fs::read_dir(root.join(inside))?.collect::<io::Result<_>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = inside.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            // Something below may be taken back in by `!`.
+            if !ignored.holds(&path) {
+                builder.append_dir(&path, entry.path())?;
+            }
+            add(builder, root, &path, ignored)?;
+        } else if !ignored.holds(&path) && (kind.is_file() || kind.is_symlink()) {
+            builder.append_path_with_name(entry.path(), &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Patterns of `.dockerignore`, in order: the last one that fits decides.
+struct Ignored {
+    patterns: Vec<(bool, glob::Pattern)>,
+}
+
+impl Ignored {
+    fn read(folder: &Path) -> Self {
+        let text = std::fs::read_to_string(folder.join(".dockerignore")).unwrap_or_default();
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let pattern = |line: &str| {
+            let (kept, pattern) = line
+                .strip_prefix('!')
+                .map_or((false, line), |rest| (true, rest));
+            let pattern = pattern.trim().trim_start_matches("./").trim_matches('/');
+            Some((kept, glob::Pattern::new(pattern).ok()?))
+        };
+        Self {
+            patterns: lines.filter_map(pattern).collect(),
+        }
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: false,
+        };
+        // A pattern that fits a folder fits everything in it.
+        let fits = |pattern: &glob::Pattern| {
+            path.ancestors().any(|part| {
+                !part.as_os_str().is_empty() && pattern.matches_path_with(part, options)
+            })
+        };
+        self.patterns
+            .iter()
+            .rev()
+            .find(|(_, pattern)| fits(pattern))
+            .is_some_and(|(kept, _)| !kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("node_modules/x")).unwrap();
+        for (name, text) in [
+            (".dockerignore", "node_modules\n*.log\n!keep.log\n"),
+            ("app", "1"),
+            ("a.log", "2"),
+            ("keep.log", "3"),
+            ("node_modules/x/y", "4"),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let mut out = Vec::new();
+        write_context(Some(folder.path()), Some("FROM scratch"), &mut out).unwrap();
+        let mut archive = tar::Archive::new(&out[..]);
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(names, [".dockerignore", "app", "keep.log", NAME]);
+    }
+}

@@ -1,0 +1,618 @@
+//! Carries out steps on one Docker engine.
+
+use crate::{
+    backend::Places,
+    digest::keyed,
+    engine::{Client, ConnectError, Host, Kind, failure},
+    model::{Deployment, Instance},
+    plugins::docker::{
+        declare::{
+            action::{Action, Attachment},
+            author::Author,
+            compare::{Comparison, Shown, WantedImage},
+            container::{Container, is_name, plain_name},
+            declared::{declaration, image as declared_image, wanted_name},
+            drift::drift,
+            image::name_of,
+            label::{self, names_deployment},
+            operation::kind,
+        },
+        drive::{
+            containers::{docker_config, known_id},
+            images::{Wanted, is_made_of},
+            watch::Watch,
+        },
+    },
+    seam::{Call, Failure, Object, ObjectState, Outputs, Owner, ProgressSink},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    path::Path,
+    rc::Rc,
+};
+
+/// How many objects are looked at at once.
+const LOOKS: usize = 8;
+
+/// One Docker engine.
+pub struct Engine {
+    pub(crate) client: Client,
+    author: Author,
+    pub(crate) watch: Watch,
+    /// Ids of the images that were brought since the connection was made, by what was asked for.
+    pub(crate) brought: RefCell<HashMap<String, String>>,
+    /// Names of the volumes that it was asked to make since the connection was made.
+    pub(crate) asked_for: RefCell<HashSet<String>>,
+    /// Labels of images that containers were made from, by id.
+    pub(crate) image_labels: RefCell<HashMap<String, Json>>,
+    /// What the engine says of itself, once it was asked.
+    description: RefCell<Option<Json>>,
+    /// Ids of objects of other state directories that the user took over.
+    pub(crate) taken_over: TakenOver,
+}
+
+/// Ids of objects that users took over, for all engines of a run.
+pub(crate) type TakenOver = Rc<RefCell<HashSet<String>>>;
+
+impl Engine {
+    /// Connects to an engine. The author's key makes the digests that go into labels.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, within three seconds.
+    pub async fn connect(
+        host: &Host,
+        author: &Author,
+        taken_over: &TakenOver,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self {
+            client: Client::connect(host).await?,
+            author: author.clone(),
+            watch: Watch::default(),
+            brought: RefCell::default(),
+            asked_for: RefCell::default(),
+            image_labels: RefCell::default(),
+            description: RefCell::default(),
+            taken_over: taken_over.clone(),
+        })
+    }
+
+    pub(crate) fn digest(&self, text: &str) -> String {
+        keyed(&self.author.key, text)
+    }
+
+    /// Looks at one container; none if there is none.
+    pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Container>, Failure> {
+        if !is_name(id) {
+            return Ok(None);
+        }
+        let found = self
+            .client
+            .object(Kind::Container, id)
+            .await
+            .map_err(|error| failure(&error, "looking at the container"))?;
+        Ok(found.map(|json| Container { json }))
+    }
+
+    async fn object(
+        &self,
+        container: &Container,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+    ) -> Result<Object, Failure> {
+        let names_it = names_deployment(container.labels(), &deployment.name, &deployment.id);
+        let instance = container.label(label::INSTANCE).filter(|_| names_it);
+        // Labels can be copied, and names changed: the record knows the id, or the seal fits.
+        let is_mine = match instance {
+            Some(instance) if has_known(places, instance) => {
+                is_known(places, instance, &container.id())
+            }
+            Some(_) => self.is_proven(container).await?,
+            None => false,
+        };
+        let owner = instance.filter(|_| is_mine).map(|instance| Owner {
+            instance: instance.to_owned(),
+            as_declared: self.is_as_declared(deployment, instance, container.labels()),
+        });
+        let shown = match &owner {
+            Some(owner) if self.is_by_another(container.labels()) => {
+                Some(self.shown(container, deployment, &owner.instance).await?)
+            }
+            _ => None,
+        };
+        let bears_name = container.label(label::DEPLOYMENT) == Some(&deployment.name);
+        let is_claimed = owner.is_none() && bears_name && self.is_claim(container).await?;
+        Ok(Object {
+            kind: Kind::Container,
+            id: container.id(),
+            name: container.name(),
+            image: container
+                .text("/Config/Image")
+                .unwrap_or_default()
+                .to_owned(),
+            state: container.state(),
+            health: container
+                .text("/State/Health/Status")
+                .filter(|status| !status.is_empty() && *status != "none")
+                .map(str::to_owned),
+            started_at: container.started_at().map(str::to_owned),
+            exit_code: container
+                .started_at()
+                .filter(|_| !container.flag("/State/Running"))
+                .and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
+            ports: container.published(),
+            properties: container.network_properties(),
+            is_claimed,
+            drift: owner
+                .as_ref()
+                .map(|owner| drift(deployment, &owner.instance, container))
+                .unwrap_or_default(),
+            owner,
+            engine: engine.to_owned(),
+            shown: shown.map(Box::new),
+            comparison: Comparison::default(),
+        })
+    }
+
+    /// What there is to compare of a container that another state directory made.
+    async fn shown(
+        &self,
+        container: &Container,
+        deployment: &Deployment,
+        instance: &str,
+    ) -> Result<Shown, Failure> {
+        let image = self
+            .image(container.text("/Image").unwrap_or_default())
+            .await?;
+        let node = deployment
+            .instance(instance)
+            .and_then(|instance| deployment.node(instance));
+        let declared = node.map(declared_image).unwrap_or_default();
+        let folder = deployment.blueprint.parent().unwrap_or(Path::new("."));
+        let is_made_of = match &image {
+            Some(image) => is_made_of(image, &declared, folder).await,
+            None => None,
+        };
+        let wanted_image = match (is_made_of, name_of(&declared)) {
+            (Some(is_same), _) => WantedImage::Tarball { is_same },
+            (None, None) => WantedImage::Unnamed,
+            (None, Some(name)) => match self.image(&name).await? {
+                Some(found) => WantedImage::Id(found["Id"].as_str().unwrap_or_default().to_owned()),
+                None => WantedImage::Absent,
+            },
+        };
+        let mut peers = Vec::new();
+        let modes = ["NetworkMode", "PidMode", "IpcMode"].map(|mode| {
+            container.json["HostConfig"][mode]
+                .as_str()
+                .unwrap_or_default()
+        });
+        for id in modes
+            .into_iter()
+            .filter_map(|mode| mode.strip_prefix("container:"))
+        {
+            peers.extend(
+                self.inspect(id)
+                    .await?
+                    .map(|peer| (id.to_owned(), peer.name())),
+            );
+        }
+        let known = self.description.borrow().clone();
+        let engine = match known {
+            Some(known) => known,
+            None => self
+                .client
+                .mapping("/info", &[])
+                .await
+                .map_err(|error| failure(&error, "asking the engine about itself"))?,
+        };
+        *self.description.borrow_mut() = Some(engine.clone());
+        Ok(Shown {
+            object: container.json.clone(),
+            image: image
+                .map(|image| image["Config"].clone())
+                .unwrap_or_default(),
+            wanted_image,
+            engine,
+            is_podman: self.client.is_podman(),
+            peers,
+            version: Some(self.client.version()),
+            config: docker_config(),
+        })
+    }
+
+    /// Whether an object with these labels was made from what the deployment declares for an
+    /// instance. The digests of another state directory have another key: then it counts as such
+    /// until it is compared.
+    fn is_as_declared(&self, deployment: &Deployment, instance: &str, labels: &Json) -> bool {
+        self.is_by_another(labels)
+            || self
+                .declared(deployment, instance)
+                .is_none_or(|spec| labels[label::SPEC] == spec.as_str())
+    }
+
+    /// Whether labels were made with the key of another state directory.
+    fn is_by_another(&self, labels: &Json) -> bool {
+        labels[label::KEY]
+            .as_str()
+            .is_some_and(|key| key != self.key_id())
+    }
+
+    /// Digest of what the deployment declares for an instance; none if it does not have it.
+    fn declared(&self, deployment: &Deployment, instance: &str) -> Option<String> {
+        let instance = deployment.instance(instance)?;
+        let node = deployment
+            .node(instance)
+            .filter(|node| kind(node).is_some())?;
+        Some(self.digest(&declaration(deployment, instance, node)))
+    }
+}
+
+impl Engine {
+    pub(crate) async fn perform(
+        &self,
+        action: &Action,
+        call: &Call,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        match action {
+            Action::Image {
+                image,
+                folder,
+                fallback,
+            } => {
+                self.ensure_image(
+                    &Wanted {
+                        image,
+                        folder,
+                        fallback,
+                    },
+                    call,
+                    progress,
+                )
+                .await
+            }
+            Action::Build { image, folder } => self.build(call, image, folder, progress).await,
+            Action::RemoveImage => self.remove_image(call).await,
+            Action::Create(creation) => self.create(call, creation).await,
+            Action::Recreate(creation) => self.recreate(call, creation).await,
+            Action::CreateSuccessor(creation) => self.create_successor(call, creation).await,
+            Action::Swap { name, keeps } => self.swap(call, name, *keeps).await,
+            Action::Discard { stop, keeps } => self.discard(call, stop, *keeps).await,
+            Action::StepBack { name } => self.step_back(call, name).await,
+            Action::PutBack => self.put_back(call).await,
+            Action::Adjust { body, .. } => self.adjust(call, body).await,
+            Action::Rename { name } => {
+                let renamed = self
+                    .rename(&known_id(call)?, name.as_str().unwrap_or_default())
+                    .await;
+                renamed.map(|()| Outputs::default())
+            }
+            Action::Connect { network, endpoint } => {
+                self.connect_network(
+                    call,
+                    &Attachment {
+                        network: network.clone(),
+                        endpoint: endpoint.clone(),
+                    },
+                )
+                .await
+            }
+            Action::Start { .. } => self.start(call).await,
+            Action::Wait {
+                processes,
+                interval,
+            } => self.wait(call, processes, interval, progress).await,
+            Action::WaitFor { condition } => self.wait_for(call, condition, progress).await,
+            Action::Follow => self.follow(call, progress).await,
+            Action::Endure => self.endure(call).await,
+            Action::Execute { command } => self.execute(call, command, progress).await,
+            Action::Stop { params } => self.stop(call, params).await,
+            Action::Remove { params } => self.remove(call, params).await,
+            Action::Adopt { kind, name } => self.adopt(*kind, name).await,
+            Action::Restore { params } => self.restore(call, params).await,
+            Action::Release => Ok(released()),
+            Action::CreateNetwork(making) => self.create_network(call, making).await,
+            Action::RemoveNetwork => self.remove_network(call).await,
+            Action::CreateVolume(making) => self.create_volume(call, making).await,
+            Action::RemoveVolume { keep, made_by } => {
+                self.remove_volume(call, keep, made_by.as_deref()).await
+            }
+        }
+    }
+
+    /// Adds the labels that say for whom an object is made.
+    pub(crate) fn add_labels(
+        &self,
+        body: &mut Json,
+        call: &Call,
+        declaration: &str,
+        (record, name): (&Json, &str),
+    ) {
+        let mut labels: JsonMap<String, Json> =
+            body["Labels"].as_object().cloned().unwrap_or_default();
+        for (name, value) in [
+            (label::DEPLOYMENT, call.deployment.as_str()),
+            (label::DEPLOYMENT_ID, &call.deployment_id),
+            (label::AUTHOR, &json!(self.author.name).to_string()),
+            (label::NODE, &call.node),
+            (label::INSTANCE, &call.instance),
+            (label::GENERATION, "1"),
+            (label::EXECUTION, &call.execution),
+            (label::SPEC, &self.digest(declaration)),
+            (label::RECORD, &label::text(record, name)),
+            (label::KEY, &self.key_id()),
+        ] {
+            labels.insert(name.to_owned(), value.into());
+        }
+        labels.retain(|name, value| name != label::DEPLOYMENT_ID || value != "");
+        body["Labels"] = Json::Object(labels);
+    }
+
+    /// Tells the keys of state folders apart.
+    fn key_id(&self) -> String {
+        self.digest("key").chars().take(8).collect()
+    }
+
+    /// What this engine has of a deployment, and what stands where it wants to be.
+    pub(crate) async fn objects(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+    ) -> Result<Vec<Object>, Failure> {
+        let mut objects = self.containers(deployment, places, engine).await?;
+        let has = |wanted: Kind| {
+            deployment
+                .nodes
+                .values()
+                .any(|node| kind(node) == Some(wanted))
+        };
+        if has(Kind::Network) {
+            objects.extend(
+                self.plain(deployment, places, engine, Kind::Network)
+                    .await?,
+            );
+        }
+        if has(Kind::Volume) {
+            objects.extend(self.plain(deployment, places, engine, Kind::Volume).await?);
+        }
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(objects)
+    }
+
+    async fn containers(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+    ) -> Result<Vec<Object>, Failure> {
+        let listed = self
+            .client
+            .list(Kind::Container, &[("all", "true".to_owned())])
+            .await;
+        let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
+        // The record can know an adopted container that is wanted under another name by now.
+        let known = places.values().filter_map(|place| place.object.clone());
+        let wanted = wanted_names(deployment, Kind::Container)
+            .into_iter()
+            .chain(known)
+            .collect();
+        let relevant = listed
+            .iter()
+            .filter(|container| is_relevant(container, &deployment.name, &wanted))
+            .filter_map(|container| container["Id"].as_str());
+        let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
+        let found: Vec<Option<Container>> = looks.try_collect().await?;
+        let mut objects = Vec::new();
+        for container in found.iter().flatten() {
+            objects.push(self.object(container, deployment, places, engine).await?);
+        }
+        Ok(objects)
+    }
+
+    /// The instance that a network or volume belongs to. A volume outlives its instance, and the
+    /// journal of it: one that is sealed belongs to the instance that has its name now.
+    fn plain_owner(
+        &self,
+        found: &Json,
+        deployment: &Deployment,
+        places: &Places,
+        kind: Kind,
+        id: &str,
+    ) -> Option<String> {
+        let labels = &found["Labels"];
+        if labels[label::DEPLOYMENT] != deployment.name.as_str() {
+            return None;
+        }
+        let names_it = names_deployment(labels, &deployment.name, &deployment.id);
+        if let Some((instance, _)) = places
+            .iter()
+            .find(|(_, place)| names_it && place.object.as_deref() == Some(id))
+        {
+            return Some(instance.clone());
+        }
+        if !self.is_proven_as(found, kind) {
+            return None;
+        }
+        let is_volume = |it: &Instance| {
+            deployment
+                .node(it)
+                .and_then(crate::plugins::docker::declare::operation::kind)
+                == Some(Kind::Volume)
+        };
+        let has_name =
+            |it: &Instance| wanted_name(deployment, it).as_deref() == found["Name"].as_str();
+        let by_name = |it: &&Instance| {
+            is_volume(it) && labels[label::NODE] == it.node.as_str() && has_name(it)
+        };
+        let instance = match kind {
+            Kind::Volume => {
+                let labelled = || {
+                    deployment
+                        .instances
+                        .iter()
+                        .find(|it| labels[label::INSTANCE] == it.id.as_str())
+                };
+                deployment
+                    .instances
+                    .iter()
+                    .find(by_name)
+                    .or_else(labelled)
+                    .map(|it| it.id.clone())
+            }
+            _ => labels[label::INSTANCE]
+                .as_str()
+                .map(str::to_owned)
+                .filter(|_| names_it),
+        };
+        instance.filter(|instance| !has_known(places, instance))
+    }
+
+    /// Networks or volumes: a list tells everything of them.
+    async fn plain(
+        &self,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+        kind: Kind,
+    ) -> Result<Vec<Object>, Failure> {
+        let listed = self
+            .client
+            .list(kind, &[])
+            .await
+            .map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
+        let wanted = wanted_names(deployment, kind);
+        let relevant = |found: &&Json| {
+            let is = |field: &str| {
+                found[field]
+                    .as_str()
+                    .is_some_and(|text| wanted.contains(text))
+            };
+            found["Labels"][label::DEPLOYMENT] == deployment.name.as_str() || is("Name") || is("Id")
+        };
+        Ok(listed
+            .iter()
+            .filter(relevant)
+            .map(|found| self.plain_object(found, deployment, places, engine, kind))
+            .collect())
+    }
+
+    fn plain_object(
+        &self,
+        found: &Json,
+        deployment: &Deployment,
+        places: &Places,
+        engine: &str,
+        kind: Kind,
+    ) -> Object {
+        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        let id = if kind == Kind::Volume {
+            text("Name")
+        } else {
+            text("Id")
+        };
+        let owner = self
+            .plain_owner(found, deployment, places, kind, &id)
+            .map(|instance| Owner {
+                // What is in a volume is worth more than what it was made from.
+                as_declared: kind == Kind::Volume
+                    || self.is_as_declared(deployment, &instance, &found["Labels"]),
+                instance,
+            });
+        Object {
+            kind,
+            id,
+            name: text("Name"),
+            image: String::new(),
+            state: ObjectState::Available,
+            health: None,
+            started_at: None,
+            exit_code: None,
+            ports: Vec::new(),
+            properties: JsonMap::new(),
+            is_claimed: owner.is_none() && is_claim(found, &deployment.name),
+            owner,
+            engine: engine.to_owned(),
+            drift: Vec::new(),
+            shown: self.is_by_another(&found["Labels"]).then(|| {
+                Box::new(Shown {
+                    object: found.clone(),
+                    ..Shown::default()
+                })
+            }),
+            comparison: Comparison::default(),
+        }
+    }
+}
+
+/// Whether the labels of a network or a volume say that it, and not another one, was made for a
+/// deployment of this name.
+fn is_claim(found: &Json, deployment: &str) -> bool {
+    let labels = &found["Labels"];
+    let record = labels[label::RECORD].as_str().unwrap_or_default();
+    labels[label::DEPLOYMENT] == deployment
+        && label::is_of(record, found["Name"].as_str().unwrap_or_default())
+}
+
+/// Whether the record knows the object of an instance by this id.
+fn is_known(places: &Places, instance: &str, id: &str) -> bool {
+    places
+        .get(instance)
+        .is_some_and(|place| place.object.as_deref() == Some(id))
+}
+
+/// Whether the record knows an object of an instance: then nothing else is.
+fn has_known(places: &Places, instance: &str) -> bool {
+    places
+        .get(instance)
+        .is_some_and(|place| place.object.is_some())
+}
+
+fn released() -> Outputs {
+    let names = [
+        "container_id",
+        "ports",
+        "network_settings",
+        "network_id",
+        "network_name",
+        "network",
+        "volume_name",
+        "mountpoint",
+        crate::plugins::docker::declare::standing::ADOPTED_STATE,
+    ];
+    Outputs {
+        unset: names.map(str::to_owned).to_vec(),
+        ..Outputs::default()
+    }
+}
+
+/// Names that the deployment wants for objects of a kind, adopted ones included.
+fn wanted_names(deployment: &Deployment, wanted: Kind) -> HashSet<String> {
+    let of_kind = |instance: &&Instance| deployment.node(instance).and_then(kind) == Some(wanted);
+    deployment
+        .instances
+        .iter()
+        .filter(of_kind)
+        .filter_map(|instance| wanted_name(deployment, instance))
+        .collect()
+}
+
+fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> bool {
+    let names = || {
+        container["Names"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+    };
+    let mine = container["Labels"][label::DEPLOYMENT] == deployment;
+    let by_id = container["Id"]
+        .as_str()
+        .is_some_and(|id| wanted.contains(id));
+    mine || by_id || names().any(|name| wanted.contains(&plain_name(name)))
+}

@@ -1,0 +1,108 @@
+//! What engines tell of the containers of a deployment, for those who watch it.
+
+use crate::plugins::docker::{declare::label, drive::engine::Engine};
+use futures_util::{Stream, StreamExt as _};
+use serde_json::{Value as Json, json};
+
+/// Signals that are sent to end a container, by number.
+const ENDING: [&str; 4] = ["2", "3", "9", "15"];
+/// How far back it is asked for, in milliseconds: engines count whole seconds.
+const BACK: u64 = 1000;
+
+/// Something that happened to the container of an instance.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Happening {
+    /// Id of the instance.
+    pub instance: String,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum What {
+    /// A signal was sent to it that ends it: Docker tells that before it tells of its death.
+    Signalled,
+    /// Somebody stopped it. Podman sends this before its death, and not always; Docker sends it
+    /// last.
+    Stopped,
+    /// Podman cleaned up after its death: once after one that it died by itself, twice after a
+    /// stop.
+    Cleaned,
+    /// It ended.
+    Died,
+    /// It was removed.
+    Gone,
+    /// It was started.
+    Started,
+    /// Its health check says that it is ill.
+    Unhealthy,
+}
+
+impl Engine {
+    /// What happens from now on. It ends when the connection does.
+    pub fn happenings(&self, deployment: &str) -> impl Stream<Item = Happening> + use<> {
+        // No filter of events: Podman has other names for some in a filter than in what it sends.
+        let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });
+        let events = self
+            .client
+            .events(self.client.now().saturating_sub(BACK), &filters);
+        events
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(|event| std::future::ready(event.ok().as_ref().and_then(happening)))
+    }
+}
+
+fn happening(event: &Json) -> Option<Happening> {
+    let attributes = &event["Actor"]["Attributes"];
+    let what = match event["Action"].as_str()? {
+        "kill" => attributes["signal"]
+            .as_str()
+            .is_none_or(|signal| ENDING.contains(&signal))
+            .then_some(What::Signalled)?,
+        "stop" => What::Stopped,
+        "die" => What::Died,
+        "cleanup" => What::Cleaned,
+        // Podman's word is the second.
+        "destroy" | "remove" => What::Gone,
+        "start" => What::Started,
+        status => status.ends_with(": unhealthy").then_some(What::Unhealthy)?,
+    };
+    Some(Happening {
+        instance: attributes[label::INSTANCE].as_str()?.to_owned(),
+        what,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(action: &str, signal: Option<&str>) -> Option<What> {
+        let mut attributes = json!({ "dockctl.instance": "web_1" });
+        if let Some(signal) = signal {
+            attributes["signal"] = signal.into();
+        }
+        happening(&json!({ "Action": action, "Actor": { "Attributes": attributes } }))
+            .map(|happening| happening.what)
+    }
+
+    #[test]
+    fn signals_that_end_nothing_are_no_sign_of_a_persons_will() {
+        assert_eq!(seen("kill", Some("15")), Some(What::Signalled));
+        assert_eq!(seen("kill", Some("1")), None, "SIGHUP makes many reload");
+        assert_eq!(
+            (seen("stop", None), seen("die", None)),
+            (Some(What::Stopped), Some(What::Died))
+        );
+        assert_eq!(
+            (seen("destroy", None), seen("remove", None)),
+            (Some(What::Gone), Some(What::Gone))
+        );
+        assert_eq!(
+            seen("health_status: unhealthy", None),
+            Some(What::Unhealthy)
+        );
+        assert_eq!(seen("health_status: healthy", None), None);
+    }
+}

@@ -1,0 +1,365 @@
+//! Tarballs: what is in them, and how they get to the engine. Everything is read as a stream:
+//! nothing is unpacked on this machine.
+
+use crate::{
+    digest::hex,
+    plugins::docker::{
+        declare::image::GivenName,
+        drive::images::{
+            layout::{self, Meant},
+            saved::{SavedImage, choose, of_manifest},
+        },
+    },
+    seam::{Failure, Progress, ProgressSink},
+};
+use bytes::Bytes;
+use futures_util::Stream;
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::mpsc;
+
+/// Longest manifest that is read, in bytes.
+pub(crate) const MANIFEST_LIMIT: u64 = 4 << 20;
+/// Bytes that are sent at once.
+const CHUNK: usize = 1 << 16;
+
+/// What a tarball is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Archive {
+    /// A root file system, to be imported.
+    FileSystem,
+    /// A saved image, to be loaded: the one that is meant.
+    Image(SavedImage),
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Compression {
+    None,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+}
+
+impl Compression {
+    fn of(file: &mut File) -> io::Result<Self> {
+        let mut magic = [0; 6];
+        let mut read = 0;
+        while read < magic.len() {
+            match file.read(&mut magic[read..])? {
+                0 => break,
+                n => read += n,
+            }
+        }
+        file.rewind()?;
+        Ok(match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [b'B', b'Z', b'h', ..] => Self::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0] => Self::Xz,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::None,
+        })
+    }
+
+    fn decoder<'r>(self, file: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
+        let file = BufReader::with_capacity(CHUNK, file);
+        Ok(match self {
+            Self::None => Box::new(file),
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+            Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
+            Self::Xz => Box::new(lzma_rust2::XzReader::new(file, true)),
+            Self::Zstd => {
+                Box::new(ruzstd::decoding::StreamingDecoder::new(file).map_err(io::Error::other)?)
+            }
+        })
+    }
+}
+
+/// Does blocking work on a file, and puts what can go wrong into words.
+pub(crate) async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let owned = path.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(&owned)).await;
+    let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())));
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::fatal(format!("there is no file {}", path.display()))
+            .hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
+        io::ErrorKind::InvalidInput => Failure::fatal(format!("{} {error}", path.display()))
+            .hint("name the image that is meant: `repository` and `tag`, as the archive has them"),
+        io::ErrorKind::InvalidData => {
+            Failure::fatal(format!("{} is no image: {error}", path.display()))
+                .hint("`src` takes a tarball of a root file system, or what `docker save` writes")
+        }
+        _ => Failure::fatal(format!("{} cannot be read: {error}", path.display())),
+    })
+}
+
+pub(crate) fn digest(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut file = if path.is_dir() {
+        File::open(path.join("index.json"))?
+    } else {
+        File::open(path)?
+    };
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(format!("sha256:{}", hex(&hasher.finalize()))),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+pub(crate) fn invalid(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
+}
+
+/// Tells from its content what a file or folder is. Of several images the one that is meant is
+/// chosen.
+pub(crate) fn recognise(
+    path: &Path,
+    platform: &str,
+    name: Option<&GivenName>,
+) -> io::Result<Archive> {
+    let meant = Meant { platform, name };
+    let metadata = path.metadata()?;
+    if metadata.is_dir() {
+        return layout::of_folder(path, meant).map(Archive::Image);
+    }
+    if !metadata.is_file() {
+        return Err(invalid("it is not a regular file"));
+    }
+    let mut file = File::open(path)?;
+    let compression = Compression::of(&mut file)?;
+    match look_inside(compression.decoder(file)?)? {
+        Found::FileSystem => Ok(Archive::FileSystem),
+        Found::SavedImages(manifest) => choose(of_manifest(&manifest), name).map(Archive::Image),
+        Found::Layout => {
+            layout::of_archive(|| compression.decoder(File::open(path)?), meant).map(Archive::Image)
+        }
+    }
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Found {
+    FileSystem,
+    /// With their `manifest.json`.
+    SavedImages(Json),
+    Layout,
+}
+
+/// What a file that cannot be read holds is nobody's business: errors of the reader quote it, and
+/// are not shown.
+fn look_inside(reader: impl Read) -> io::Result<Found> {
+    let broken = |_: io::Error| invalid("it is not a tarball");
+    let mut archive = tar::Archive::new(reader);
+    let (mut entries, mut layout) = (0, false);
+    for entry in archive.entries().map_err(broken)? {
+        let entry = entry.map_err(broken)?;
+        entries += 1;
+        let name = entry
+            .path()
+            .map_err(broken)?
+            .to_string_lossy()
+            .trim_start_matches("./")
+            .to_owned();
+        if name == "manifest.json"
+            && let Some(manifest) = manifest(entry)
+        {
+            return Ok(Found::SavedImages(manifest));
+        }
+        layout |= name == "oci-layout";
+    }
+    match (entries, layout) {
+        (0, _) => Err(invalid("it is not a tarball, or an empty one")),
+        (_, true) => Ok(Found::Layout),
+        (_, false) => Ok(Found::FileSystem),
+    }
+}
+
+/// A saved image lists the layers of each image; a file of this name in a root file system does
+/// not.
+fn manifest(entry: impl Read) -> Option<Json> {
+    let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).ok()?;
+    manifest
+        .as_array()?
+        .iter()
+        .any(|image| image["Layers"].is_array())
+        .then_some(manifest)
+}
+
+/// A file on its way to the engine.
+pub(crate) struct Upload {
+    pub stream: std::pin::Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
+    /// Bytes that are read in all; 0 if that is not known.
+    pub size: u64,
+    pub sent: Arc<AtomicU64>,
+}
+
+impl Upload {
+    /// Opens what was recognised. Engines of any age and kind read the stream: compressions are
+    /// undone, but for gzip of a root file system, and a layout gets its manifest.
+    pub(crate) async fn open(path: &Path, archive: Archive) -> Result<Self, Failure> {
+        let size = if path.is_dir() {
+            0
+        } else {
+            blocking(path, |path| Ok(path.metadata()?.len())).await?
+        };
+        let sent = Arc::new(AtomicU64::new(0));
+        let (path, counter) = (path.to_owned(), sent.clone());
+        Ok(Self {
+            stream: Box::pin(stream_of(move |out| write(&path, archive, counter, out))),
+            size,
+            sent,
+        })
+    }
+}
+
+/// The stream of what a thread writes.
+pub(crate) fn stream_of(
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut out = io::BufWriter::with_capacity(CHUNK, Sender(sender.clone()));
+        let written = write(&mut out).and_then(|()| io::Write::flush(&mut out));
+        if let Err(error) = written {
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    })
+}
+
+struct Sender(mpsc::Sender<io::Result<Bytes>>);
+
+impl io::Write for Sender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map(|()| bytes.len())
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(
+    path: &PathBuf,
+    archive: Archive,
+    counter: Arc<AtomicU64>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    if path.is_dir() {
+        return match archive {
+            Archive::Image(image) => image.write_folder(path, out),
+            Archive::FileSystem => Err(invalid("it is a folder")),
+        };
+    }
+    let mut file = File::open(path)?;
+    let compression = Compression::of(&mut file)?;
+    let source = Counted { file, counter };
+    match archive {
+        Archive::Image(image) => image.write_archive(compression.decoder(source)?, out),
+        Archive::FileSystem if compression == Compression::Gzip => {
+            io::copy(&mut Compression::None.decoder(source)?, out).map(drop)
+        }
+        Archive::FileSystem => io::copy(&mut compression.decoder(source)?, out).map(drop),
+    }
+}
+
+struct Counted {
+    file: File,
+    counter: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.counter.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Shows how much of an upload is sent while `work` goes on.
+pub(crate) async fn watched<T>(
+    work: impl Future<Output = T>,
+    sent: &AtomicU64,
+    total: u64,
+    progress: ProgressSink<'_>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = tick.tick() => progress(Progress::Bytes { done: sent.load(Ordering::Relaxed), total }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_tells_what_a_tarball_is() {
+        let mut file_system = tar::Builder::new(Vec::new());
+        append(&mut file_system, "bin/sh", b"#!");
+        append(
+            &mut file_system,
+            "manifest.json",
+            b"{\"name\": \"an app of its own\"}",
+        );
+        assert_eq!(
+            look_inside(&file_system.into_inner().unwrap()[..]).unwrap(),
+            Found::FileSystem
+        );
+        let mut saved = tar::Builder::new(Vec::new());
+        append(&mut saved, "oci-layout", b"{}");
+        let manifest = br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#;
+        append(&mut saved, "manifest.json", manifest);
+        let found = look_inside(&saved.into_inner().unwrap()[..]).unwrap();
+        assert_eq!(
+            found,
+            Found::SavedImages(serde_json::from_slice(manifest).unwrap())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_quoted() {
+        for text in [
+            "just some text, and far too short".to_owned(),
+            "root:$6$salt$hash:19000:0:99999:7:::\n".repeat(40),
+        ] {
+            let error = look_inside(text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(
+                ["it is not a tarball", "it is no tarball, or an empty one"]
+                    .contains(&error.to_string().as_str()),
+                "{error}"
+            );
+        }
+    }
+
+    fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        archive.append_data(&mut header, name, content).unwrap();
+    }
+}

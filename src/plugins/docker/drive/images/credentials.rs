@@ -1,0 +1,179 @@
+//! Who asks a registry: what a blueprint says, else what the docker command would say.
+
+use crate::engine::{config_folder, read_json};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value as Json, json};
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// The name under which the docker command keeps what it knows of the public registry.
+const PUBLIC: &str = "https://index.docker.io/v1/";
+
+/// The registry that a repository is on, as credentials are kept under it.
+pub(crate) fn registry_of(repository: &str) -> &str {
+    match repository.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
+            "docker.io" | "index.docker.io" => PUBLIC,
+            host => host,
+        },
+        _ => PUBLIC,
+    }
+}
+
+/// What the docker command's configuration knows of a registry; none if nothing.
+///
+/// # Errors
+///
+/// If a credential helper is configured and fails.
+pub(crate) fn of_registry(registry: &str) -> Result<Option<Json>, String> {
+    let Some(folder) = config_folder() else {
+        return Ok(None);
+    };
+    let config = read_json(&folder.join("config.json")).unwrap_or_default();
+    let helper = config["credHelpers"][registry]
+        .as_str()
+        .or_else(|| config["credsStore"].as_str());
+    let answer = match helper.filter(|name| !name.is_empty()) {
+        Some(name) => ask(name, registry)?,
+        None => None,
+    };
+    Ok(answer
+        .or_else(|| stored(&config["auths"], registry))
+        .or_else(|| legacy(&folder, registry)))
+}
+
+/// From `auths`, whose keys may be written as addresses.
+fn stored(auths: &Json, registry: &str) -> Option<Json> {
+    let entries = auths.as_object()?;
+    let entry = entries.get(registry).or_else(|| {
+        entries
+            .iter()
+            .find(|(key, _)| host(key) == host(registry))
+            .map(|(_, entry)| entry)
+    })?;
+    let mut credentials = json!({ "serveraddress": registry });
+    for field in [
+        "username",
+        "password",
+        "email",
+        "identitytoken",
+        "registrytoken",
+    ] {
+        if let Some(text) = entry[field].as_str().filter(|text| !text.is_empty()) {
+            credentials[field] = text.into();
+        }
+    }
+    if let Some((username, password)) = entry["auth"].as_str().and_then(decoded) {
+        credentials["username"] = username.into();
+        credentials["password"] = password.into();
+    }
+    let says = ["username", "identitytoken", "registrytoken"]
+        .iter()
+        .any(|field| credentials.get(field).is_some());
+    says.then_some(credentials)
+}
+
+fn host(key: &str) -> &str {
+    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// `user:password` in base 64.
+fn decoded(auth: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(BASE64_STANDARD.decode(auth.trim()).ok()?).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some((
+        username.to_owned(),
+        password.trim_end_matches('\0').to_owned(),
+    ))
+}
+
+/// `~/.dockercfg`, which came before `config.json`: `auths` and nothing else.
+fn legacy(folder: &Path, registry: &str) -> Option<Json> {
+    stored(&read_json(&folder.parent()?.join(".dockercfg"))?, registry)
+}
+
+/// Asks a credential helper, as the docker command does; none if it knows nothing.
+fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
+    let program = format!("docker-credential-{helper}");
+    let failed = |why: &str| format!("the credential helper {program} fails for {registry}: {why}");
+    if helper.contains('/') {
+        return Err(failed("its name has a slash"));
+    }
+    let started = Command::new(&program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = started.map_err(|error| failed(&error.to_string()))?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that does not read what it is asked says so itself.
+        let _ = input.write_all(registry.as_bytes());
+    }
+    let output = child
+        .wait_with_output()
+        .map_err(|error| failed(&error.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let unknown =
+            said.contains("credentials not found") || said.contains("no credentials server URL");
+        return if unknown {
+            Ok(None)
+        } else {
+            Err(failed(said.trim()))
+        };
+    }
+    let answer: Json = serde_json::from_str(&said).map_err(|_| failed("its answer is no JSON"))?;
+    let (username, secret) = (
+        answer["Username"].as_str().unwrap_or_default(),
+        answer["Secret"].as_str().unwrap_or_default(),
+    );
+    Ok(Some(match username {
+        "<token>" => json!({ "serveraddress": registry, "identitytoken": secret }),
+        username => json!({ "serveraddress": registry, "username": username, "password": secret }),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_of_a_repository_is_its_first_part_if_that_is_a_host() {
+        for (repository, registry) in [
+            ("busybox", PUBLIC),
+            ("team/app", PUBLIC),
+            ("docker.io/team/app", PUBLIC),
+            ("localhost/app", "localhost"),
+            ("reg.test/team/app", "reg.test"),
+            ("127.0.0.1:5000/app", "127.0.0.1:5000"),
+        ] {
+            assert_eq!(registry_of(repository), registry, "{repository}");
+        }
+    }
+
+    #[test]
+    fn stored_credentials_are_found_under_any_spelling_of_the_address() {
+        let auths = json!({
+            "https://reg.test/v1/": { "auth": "dTpwOnE=" },
+            "empty.test": {},
+            "token.test": { "auth": "", "identitytoken": "t" },
+        });
+        assert_eq!(
+            stored(&auths, "reg.test").unwrap(),
+            json!({ "serveraddress": "reg.test", "username": "u", "password": "p:q" })
+        );
+        assert_eq!(
+            stored(&auths, "token.test").unwrap(),
+            json!({ "serveraddress": "token.test", "identitytoken": "t" })
+        );
+        assert_eq!(
+            (stored(&auths, "empty.test"), stored(&auths, "other.test")),
+            (None, None)
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Fetches a tarball from an address: with a limit, shown while it goes on, into a file that is
+//! gone afterwards.
+
+use crate::{
+    seam::{Failure, Progress, ProgressSink},
+    web,
+};
+use std::{
+    io::{self, Read, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tempfile::NamedTempFile;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for a connection, and for the head of the answer.
+const CONTACT: Duration = Duration::from_secs(30);
+/// Longest pause in which nothing arrives.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// Fetches what is at an address. Only http and https, redirects included; from https never back to
+/// http.
+pub(crate) async fn download(
+    url: &str,
+    limit: u64,
+    stop: &CancellationToken,
+    progress: ProgressSink<'_>,
+) -> Result<NamedTempFile, Failure> {
+    let state = Arc::new(State::default());
+    let (answer, mut done) = oneshot::channel();
+    let (owned, shared) = (url.to_owned(), state.clone());
+    // A thread of its own: one that hangs must not keep the program from ending.
+    std::thread::spawn(move || drop(answer.send(fetch(&owned, limit, &shared))));
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let (mut last, mut since) = (0, Instant::now());
+    let _given_up = GivenUp(state.clone());
+    loop {
+        tokio::select! {
+            file = &mut done => {
+                let file = file.unwrap_or_else(|_| Err(Failure::fatal("the download came to no end")));
+                return file.map_err(|failure| Failure { message: format!("{url} cannot be fetched: {}", failure.message), ..failure });
+            }
+            () = stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up fetching {url}")) }),
+            _ = tick.tick() => {}
+        }
+        let now = state.done.load(Ordering::Relaxed);
+        if now != last {
+            (last, since) = (now, Instant::now());
+            progress(Progress::Bytes {
+                done: now,
+                total: state.total.load(Ordering::Relaxed),
+            });
+        } else if since.elapsed() > SILENCE {
+            let message = format!(
+                "{url} cannot be fetched: nothing came for {} seconds",
+                SILENCE.as_secs()
+            );
+            return Err(Failure {
+                recoverable: true,
+                ..Failure::fatal(message)
+            });
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    done: AtomicU64,
+    total: AtomicU64,
+    given_up: AtomicBool,
+}
+
+/// Tells the thread that nobody waits any more.
+struct GivenUp(Arc<State>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure> {
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(CONTACT))
+        .timeout_recv_response(Some(CONTACT))
+        .https_only(url.to_lowercase().starts_with("https://"))
+        .max_redirects(0)
+        .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
+        .build();
+    let response = web::get(&config, url).map_err(|error| refused(&error))?;
+    // What is compressed on the way only has another length than it says.
+    let encoded = response.headers().contains_key("content-encoding");
+    let total = response
+        .body()
+        .content_length()
+        .filter(|_| !encoded)
+        .unwrap_or(0);
+    let too_large = || {
+        Failure::fatal(format!("it is larger than {limit} bytes"))
+            .hint("`max_size` of the image allows more: max_size: 20g")
+    };
+    if total > limit {
+        return Err(too_large());
+    }
+    state.total.store(total, Ordering::Relaxed);
+    let kept = |error: io::Error| {
+        Failure::fatal(format!(
+            "it cannot be kept in {}: {error}",
+            std::env::temp_dir().display()
+        ))
+    };
+    let mut file = NamedTempFile::with_prefix("dockctl-").map_err(kept)?;
+    let mut body = response.into_body().into_reader();
+    let mut buffer = vec![0; 1 << 16];
+    let mut size = 0;
+    loop {
+        let read = body.read(&mut buffer).map_err(|error| Failure {
+            recoverable: true,
+            ..Failure::fatal(error.to_string())
+        })?;
+        size += read as u64;
+        match read {
+            0 => break,
+            _ if size > limit => return Err(too_large()),
+            _ if state.given_up.load(Ordering::Relaxed) => {
+                return Err(Failure::fatal("nobody waits for it"));
+            }
+            read => file.write_all(&buffer[..read]).map_err(kept)?,
+        }
+        state.done.store(size, Ordering::Relaxed);
+    }
+    if total > size {
+        return Err(Failure {
+            recoverable: true,
+            ..Failure::fatal(format!("it ended after {size} of {total} bytes"))
+        });
+    }
+    file.flush().map_err(kept)?;
+    Ok(file)
+}
+
+fn refused(error: &ureq::Error) -> Failure {
+    let recoverable = match error {
+        ureq::Error::StatusCode(code) => *code >= 500 || *code == 429,
+        ureq::Error::Io(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied
+        ),
+        ureq::Error::Timeout(_) => true,
+        _ => false,
+    };
+    Failure {
+        recoverable,
+        ..Failure::fatal(error.to_string())
+    }
+}

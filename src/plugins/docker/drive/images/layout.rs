@@ -1,0 +1,382 @@
+//! OCI image layouts: which image is meant.
+
+use crate::{
+    plugins::docker::{
+        declare::image::GivenName,
+        drive::images::{
+            archive::{MANIFEST_LIMIT, invalid},
+            saved::{Candidate, SavedImage, choose},
+        },
+    },
+    printable::shortened,
+};
+use serde_json::{Value as Json, json};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// Small files that are kept while a layout is read, in all; blobs of layers are far larger.
+const METADATA_LIMIT: u64 = 64 << 20;
+
+/// Annotations with the name of an image, the first of which may be its tag alone.
+const NAMES: [&str; 2] = [
+    "org.opencontainers.image.ref.name",
+    "io.containerd.image.name",
+];
+
+/// Which image of a layout is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meant<'a> {
+    pub platform: &'a str,
+    pub name: Option<&'a GivenName>,
+}
+
+/// Reads the layout in a folder.
+pub(crate) fn of_folder(folder: &Path, meant: Meant<'_>) -> io::Result<SavedImage> {
+    if !folder.join("oci-layout").is_file() {
+        return Err(invalid("it is a folder, and no OCI layout"));
+    }
+    follow(meant, &mut |name| read(File::open(folder.join(name))?))
+}
+
+/// Reads the layout in an archive, which is opened twice: the index may come after what it points
+/// to.
+pub(crate) fn of_archive<R: Read>(
+    open: impl Fn() -> io::Result<R>,
+    meant: Meant<'_>,
+) -> io::Result<SavedImage> {
+    let mut small = HashMap::new();
+    let mut kept = 0;
+    for entry in tar::Archive::new(open()?).entries()? {
+        let entry = entry?;
+        let name = entry
+            .path()?
+            .to_string_lossy()
+            .trim_start_matches("./")
+            .to_owned();
+        if entry.size() <= MANIFEST_LIMIT
+            && kept + entry.size() <= METADATA_LIMIT
+            && entry.header().entry_type().is_file()
+        {
+            kept += entry.size();
+            if let Ok(json) = read(entry) {
+                small.insert(name, json);
+            }
+        }
+    }
+    follow(meant, &mut |name| {
+        small
+            .get(name)
+            .cloned()
+            .ok_or_else(|| invalid(format!("it lacks {name}")))
+    })
+}
+
+fn read(file: impl Read) -> io::Result<Json> {
+    serde_json::from_reader(file.take(MANIFEST_LIMIT))
+        .map_err(|error| invalid(format!("it holds a file that is not JSON ({error})")))
+}
+
+/// Names of an entry of an index. A tag alone, without a whole name beside it, is one of whatever
+/// the image is to be called.
+fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
+    let is_tag = |name: &&str| !name.contains(['/', ':']);
+    let (tags, names): (Vec<&str>, Vec<&str>) = NAMES
+        .iter()
+        .filter_map(|name| entry["annotations"][*name].as_str())
+        .partition(is_tag);
+    match meant.name {
+        _ if !names.is_empty() => names.into_iter().map(str::to_owned).collect(),
+        Some(given) => tags
+            .into_iter()
+            .map(|tag| format!("{}:{tag}", given.repository))
+            .collect(),
+        None => tags.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// The entries of an index that are meant by their name, where it has several images. Entries of
+/// one name, or those without any, are one image for several platforms; statements about images are
+/// none.
+fn named(index: &Json, meant: Meant<'_>) -> io::Result<Json> {
+    let entries = index["manifests"].as_array().cloned().unwrap_or_default();
+    let mut all: BTreeMap<Vec<String>, Vec<Json>> = BTreeMap::new();
+    for entry in entries.into_iter().filter(is_image) {
+        all.entry(names_of(&entry, meant)).or_default().push(entry);
+    }
+    if all.is_empty() {
+        return Ok(index.clone());
+    }
+    choose(
+        all.into_iter()
+            .map(|(names, same)| Candidate {
+                names,
+                image: json!({ "manifests": same }),
+            })
+            .collect(),
+        meant.name,
+    )
+}
+
+fn is_image(entry: &Json) -> bool {
+    entry["platform"]["os"] != "unknown"
+}
+
+/// Follows the index to one image: the first for the platform, else the only one.
+fn follow(
+    meant: Meant<'_>,
+    blob: &mut dyn FnMut(&str) -> io::Result<Json>,
+) -> io::Result<SavedImage> {
+    let platform = meant.platform;
+    let mut index = named(&blob("index.json")?, meant)?;
+    // An index can point to an index; nobody nests them deeper than this.
+    for _ in 0..4 {
+        let all = index["manifests"].as_array().cloned().unwrap_or_default();
+        let real: Vec<&Json> = all.iter().filter(|entry| is_image(entry)).collect();
+        let fitting = real
+            .iter()
+            .find(|entry| is_for(&entry["platform"], platform));
+        let is_twin = |entry: &Json, other: &Json| {
+            other["platform"] == entry["platform"] && other["digest"] != entry["digest"]
+        };
+        let entry = match (&real[..], fitting) {
+            ([], _) => return Err(invalid("its index names no image")),
+            (_, Some(entry)) if real.iter().any(|other| is_twin(entry, other)) => {
+                return Err(invalid(format!(
+                    "it holds several images of one name for {platform}: which one is meant cannot be told"
+                )));
+            }
+            (_, Some(entry)) => *entry,
+            ([only], None) => *only,
+            _ => {
+                return Err(invalid(format!(
+                    "it holds several images and none of them is for {platform}: name one with `platform`"
+                )));
+            }
+        };
+        let name = path_of(&entry["digest"])?;
+        let document = blob(&name)?;
+        if document["layers"].is_array() {
+            return layout(&document);
+        }
+        index = document;
+    }
+    Err(invalid("its index leads nowhere"))
+}
+
+fn is_for(found: &Json, platform: &str) -> bool {
+    let mut wanted = platform.split('/');
+    let fits =
+        |field: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| found[field] == wanted);
+    found.is_object()
+        && fits("os", wanted.next())
+        && fits("architecture", wanted.next())
+        && fits("variant", wanted.next())
+}
+
+fn layout(manifest: &Json) -> io::Result<SavedImage> {
+    let layers: io::Result<Vec<String>> = manifest["layers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|layer| path_of(&layer["digest"]))
+        .collect();
+    Ok(SavedImage::new(
+        &path_of(&manifest["config"]["digest"])?.into(),
+        &layers?.into(),
+    ))
+}
+
+/// Where the layout keeps the content with a digest. What is no digest could lead anywhere.
+fn path_of(digest: &Json) -> io::Result<String> {
+    let digest = digest.as_str().unwrap_or_default();
+    let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
+    match digest.split_once(':') {
+        Some((kind, hex)) if is_plain(kind) && is_plain(hex) => Ok(format!("blobs/{kind}/{hex}")),
+        _ => Err(invalid(format!(
+            "`{}` in it is not a digest",
+            shortened(digest, 100)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(platform: &str, files: &Json) -> io::Result<SavedImage> {
+        meant(platform, None, files)
+    }
+
+    fn meant(platform: &str, name: Option<&GivenName>, files: &Json) -> io::Result<SavedImage> {
+        follow(Meant { platform, name }, &mut |name| {
+            files
+                .get(name)
+                .cloned()
+                .ok_or_else(|| invalid(format!("it lacks {name}")))
+        })
+    }
+
+    #[test]
+    fn the_image_for_the_platform_is_found_through_nested_indexes() {
+        let entry = |digest: &str, architecture: &str| json!({ "digest": format!("sha256:{digest}"), "platform": { "os": "linux", "architecture": architecture } });
+        let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [{ "digest": "sha256:l1" }] });
+        let files = json!({
+            "index.json": { "manifests": [{ "digest": "sha256:inner" }] },
+            "blobs/sha256/inner": { "manifests": [entry("a", "arm64"), entry("b", "amd64"), { "digest": "sha256:x", "platform": { "os": "unknown" } }] },
+            "blobs/sha256/a": image("c1"),
+            "blobs/sha256/b": image("c2"),
+        });
+        let image = |config: &str| {
+            SavedImage::new(
+                &json!(format!("blobs/sha256/{config}")),
+                &json!(["blobs/sha256/l1"]),
+            )
+        };
+        assert_eq!(chosen("linux/amd64", &files).unwrap(), image("c2"));
+        assert_eq!(chosen("linux/arm64", &files).unwrap(), image("c1"));
+        assert!(
+            chosen("linux/s390x", &files)
+                .unwrap_err()
+                .to_string()
+                .contains("none of them is for linux/s390x")
+        );
+    }
+
+    #[test]
+    fn of_images_with_names_the_one_that_is_asked_for_is_meant() {
+        let entry = |digest: &str, note: &str, name: &str| json!({ "digest": format!("sha256:{digest}"), "annotations": { note: name } });
+        let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [] });
+        let files = json!({
+            "index.json": { "manifests": [entry("a", NAMES[0], "1"), entry("b", NAMES[1], "docker.io/library/shop:2")] },
+            "blobs/sha256/a": image("c1"),
+            "blobs/sha256/b": image("c2"),
+        });
+        let of = |tag: Option<&str>| {
+            let name = GivenName {
+                repository: "shop".to_owned(),
+                tag: tag.map(str::to_owned),
+            };
+            meant("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
+        };
+        let image =
+            |config: &str| SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]));
+        assert_eq!(
+            (of(Some("1")), of(Some("2"))),
+            (Ok(image("c1")), Ok(image("c2")))
+        );
+        assert!(
+            of(Some("3"))
+                .unwrap_err()
+                .contains("none is called `shop:3`")
+        );
+        assert!(
+            of(None)
+                .unwrap_err()
+                .contains("no `tag` says which is meant")
+        );
+        assert!(
+            chosen("linux/amd64", &files)
+                .unwrap_err()
+                .to_string()
+                .contains("no `repository` says")
+        );
+    }
+
+    /// The configuration of the image that is meant, or the error.
+    fn config_of(
+        entries: &[Json],
+        repository: Option<&str>,
+        tag: Option<&str>,
+    ) -> Result<String, String> {
+        let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [] });
+        let files = json!({
+            "index.json": { "manifests": entries },
+            "blobs/sha256/a": image("c1"), "blobs/sha256/b": image("c2"),
+        });
+        let name = repository.map(|repository| GivenName {
+            repository: repository.to_owned(),
+            tag: tag.map(str::to_owned),
+        });
+        let found =
+            meant("linux/amd64", name.as_ref(), &files).map_err(|error| error.to_string())?;
+        let is = |config: &str| {
+            found == SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]))
+        };
+        Ok(["c1", "c2"]
+            .into_iter()
+            .find(|config| is(config))
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    #[test]
+    fn a_tag_beside_a_whole_name_is_a_tag_of_that_name() {
+        let entry = |digest: &str, name: &str| json!({ "digest": format!("sha256:{digest}"), "annotations": { NAMES[0]: "1", NAMES[1]: name } });
+        let entries = [
+            entry("a", "docker.io/library/oa:1"),
+            entry("b", "docker.io/library/ob:1"),
+        ];
+        assert_eq!(
+            config_of(&entries, Some("ob"), Some("1")).as_deref(),
+            Ok("c2")
+        );
+        let error = config_of(&entries, Some("oz"), Some("1")).unwrap_err();
+        assert!(
+            error.contains(
+                "none is called `oz:1`: it holds docker.io/library/oa:1, docker.io/library/ob:1"
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_image_without_a_name_is_not_the_one_that_a_name_means() {
+        let amd64 = json!({ "os": "linux", "architecture": "amd64" });
+        let entries = [
+            json!({ "digest": "sha256:a", "platform": amd64 }),
+            json!({ "digest": "sha256:b", "platform": amd64, "annotations": { NAMES[0]: "ob:1" } }),
+        ];
+        assert_eq!(
+            config_of(&entries, Some("ob"), Some("1")).as_deref(),
+            Ok("c2")
+        );
+        assert!(
+            config_of(&entries, Some("zzz"), Some("1"))
+                .unwrap_err()
+                .contains("none is called `zzz:1`")
+        );
+        assert!(
+            config_of(&entries, None, None)
+                .unwrap_err()
+                .contains("no `repository` says which is meant")
+        );
+    }
+
+    #[test]
+    fn two_images_of_one_name_and_platform_are_told() {
+        let entry = |digest: &str| json!({ "digest": format!("sha256:{digest}"), "platform": { "os": "linux", "architecture": "amd64" }, "annotations": { NAMES[0]: "ob:1" } });
+        assert!(
+            config_of(&[entry("a"), entry("b")], Some("ob"), Some("1"))
+                .unwrap_err()
+                .contains("several images of one name")
+        );
+        assert_eq!(
+            config_of(&[entry("a"), entry("a")], Some("ob"), Some("1")).as_deref(),
+            Ok("c1")
+        );
+    }
+
+    #[test]
+    fn what_is_no_digest_leads_nowhere() {
+        let files =
+            json!({ "index.json": { "manifests": [{ "digest": "sha256:../../etc/passwd" }] } });
+        assert_eq!(
+            chosen("linux/amd64", &files).unwrap_err().to_string(),
+            "`sha256:../../etc/passwd` in it is not a digest"
+        );
+    }
+}

@@ -1,0 +1,564 @@
+//! Images: pulled from a registry, imported or loaded from a tarball.
+
+mod archive;
+mod credentials;
+mod download;
+mod layout;
+mod saved;
+
+pub(crate) use archive::stream_of;
+pub(crate) use download::download;
+
+use crate::{
+    engine::{EngineError, Kind, failure, in_path, status},
+    plugins::docker::{
+        declare::{
+            action::is_late,
+            image::{Image, PullPolicy, is_url, joined, key_of, path_of},
+            label,
+        },
+        drive::engine::Engine,
+    },
+    seam::{Call, Failure, Outputs, Progress, ProgressSink},
+};
+use archive::{Archive, Upload, blocking, digest, recognise, watched};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde_json::{Map as JsonMap, Value as Json};
+use std::{collections::HashMap, path::Path};
+
+/// What is to be brought, and for whom.
+pub(crate) struct Wanted<'a> {
+    pub image: &'a Json,
+    /// Folder of the blueprint.
+    pub folder: &'a str,
+    /// Repository of an imported image that is given none.
+    pub fallback: &'a str,
+}
+
+/// An image that is being brought.
+struct Bringing<'a> {
+    image: Image,
+    repository: String,
+    tag: String,
+    call: &'a Call,
+    progress: ProgressSink<'a>,
+}
+
+impl Bringing<'_> {
+    fn reference(&self) -> String {
+        joined(&self.repository, &self.tag)
+    }
+}
+
+impl Engine {
+    /// Sees to it that an image is there; `image_id` says which it is.
+    pub(crate) async fn ensure_image(
+        &self,
+        wanted: &Wanted<'_>,
+        call: &Call,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        // Another node of this run may have brought the same.
+        let key = key_of(wanted.image).map(|key| format!("{key}\n{}", wanted.folder));
+        let known = key
+            .as_ref()
+            .and_then(|key| self.brought.borrow().get(key).cloned());
+        if let Some(id) = known
+            && self.image(&id).await?.is_some()
+        {
+            return Ok(image_id(&id));
+        }
+        let image = Image::read(wanted.image)
+            .map_err(|faults| crate::plugins::docker::drive::containers::refused(&faults))?;
+        let (repository, tag) = image.reference(wanted.fallback);
+        let it = Bringing {
+            image,
+            repository,
+            tag,
+            call,
+            progress,
+        };
+        let found = match &it.image.src {
+            Some(src) if is_url(src) => self.bring_url(&it, src).await?,
+            Some(src) => {
+                self.bring_file(&it, &path_of(src, Path::new(wanted.folder)))
+                    .await?
+            }
+            None => self.pull(&it).await?,
+        };
+        let id = found["Id"].as_str().ok_or_else(|| {
+            Failure::fatal(format!(
+                "the engine names no id for image {}",
+                it.reference()
+            ))
+        })?;
+        self.brought
+            .borrow_mut()
+            .extend(key.map(|key| (key, id.to_owned())));
+        Ok(image_id(id))
+    }
+
+    /// What the engine says of an image; none if it has none of this name.
+    pub(crate) async fn image(&self, reference: &str) -> Result<Option<Json>, Failure> {
+        self.client
+            .object(Kind::Image, reference)
+            .await
+            .map_err(|error| failure(&error, &format!("looking for image {reference}")))
+    }
+
+    async fn expect_image(&self, reference: &str) -> Result<Json, Failure> {
+        self.image(reference).await?.ok_or_else(|| {
+            Failure::fatal(format!(
+                "image {reference} is not there although the engine said that it is done"
+            ))
+        })
+    }
+
+    async fn pull(&self, it: &Bringing<'_>) -> Result<Json, Failure> {
+        if it.image.is_id() {
+            let id = it.image.repository.clone().unwrap_or_default();
+            if let Some(found) = self.image(&id).await? {
+                return Ok(found);
+            }
+        }
+        let reference = it.reference();
+        let there = self
+            .image(&reference)
+            .await?
+            .filter(|found| is_for(found, it.image.platform.as_deref()));
+        match (there, it.image.pull) {
+            (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
+            (None, PullPolicy::Never) => {
+                return Err(Failure::fatal(format!(
+                    "image {reference} is not there, and `pull_policy: never` forbids to pull it"
+                )));
+            }
+            _ => {}
+        }
+        (it.progress)(Progress::Note(format!("pulling {reference}")));
+        let auth = auth_of(it).await?;
+        let mut layers = Layers::default();
+        let mut lines = std::pin::pin!(self.client.lines(
+            "/images/create",
+            &it.image.query(&it.repository),
+            auth.as_deref(),
+            None
+        ));
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|error| cannot_pull(&error, &reference, auth.is_some()))?;
+            if let Some(bytes) = layers.add(&line) {
+                (it.progress)(bytes);
+            }
+        }
+        self.expect_image(&reference).await
+    }
+
+    /// Fetches a tarball and brings it as if it were a file, unless one of that digest was brought
+    /// before.
+    async fn bring_url(&self, it: &Bringing<'_>, url: &str) -> Result<Json, Failure> {
+        let before = match &it.image.sha256 {
+            Some(digest) => {
+                self.brought_before(it, label::SOURCE, &made_of(&it.image, digest))
+                    .await?
+            }
+            None if it.image.pull == PullPolicy::Always => None,
+            None => {
+                self.brought_before(it, label::FROM, &self.digest(&made_of(&it.image, url)))
+                    .await?
+            }
+        };
+        if let Some(found) = before {
+            return Ok(found);
+        }
+        (it.progress)(Progress::Note(format!("fetching {url}")));
+        let file = download(url, it.image.limit(), &it.call.stop, it.progress).await?;
+        self.bring_file(it, file.path())
+            .await
+            .map_err(|failure| Failure {
+                // The name of the copy says nothing to anybody.
+                message: failure
+                    .message
+                    .replace(&file.path().display().to_string(), url),
+                ..failure
+            })
+    }
+
+    /// Imports or loads a file, unless the image that it makes is there already.
+    async fn bring_file(&self, it: &Bringing<'_>, path: &Path) -> Result<Json, Failure> {
+        (it.progress)(Progress::Note(format!("reading {}", path.display())));
+        let platform = self.platform(it).await?;
+        let name = it.image.given_name();
+        let (archive, digest) = blocking(path, move |path| {
+            Ok((recognise(path, &platform, name.as_ref())?, digest(path)?))
+        })
+        .await?;
+        if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
+            return Err(Failure::fatal(format!(
+                "{} has the digest {digest}, and the blueprint wants {wanted}",
+                path.display()
+            ))
+            .hint("either the file was changed, or `sha256` of the image is that of another one"));
+        }
+        match archive {
+            Archive::FileSystem => match self
+                .brought_before(it, label::SOURCE, &made_of(&it.image, &digest))
+                .await?
+            {
+                Some(image) => Ok(image),
+                None => self.import(it, path, &digest).await,
+            },
+            image @ Archive::Image(_) => self.load(it, path, image).await,
+        }
+    }
+
+    /// The platform that is asked for, else the engine's own.
+    async fn platform(&self, it: &Bringing<'_>) -> Result<String, Failure> {
+        match &it.image.platform {
+            Some(platform) => Ok(platform.clone()),
+            None => self
+                .client
+                .platform()
+                .await
+                .map_err(|error| failure(&error, "asking the engine for its platform")),
+        }
+    }
+
+    /// The image that was made of a tarball before: of the name that is asked for; of any name if
+    /// none is asked for, since nodes that give no name share one. What is made of such an image
+    /// has its labels too, and is none.
+    async fn brought_before(
+        &self,
+        it: &Bringing<'_>,
+        name: &str,
+        value: &str,
+    ) -> Result<Option<Json>, Failure> {
+        // Where a digest is asked for, only what was imported from here is trusted to have it.
+        let trusted = |image: &Json| it.image.sha256.is_none() || self.is_sealed_image(image);
+        let fits = |image: &Json| {
+            image["Config"]["Labels"][name] == value && is_imported(image) && trusted(image)
+        };
+        if it.image.repository.is_some() {
+            return Ok(self.image(&it.reference()).await?.filter(fits));
+        }
+        let filter = serde_json::json!({ "label": [format!("{name}={value}")] }).to_string();
+        let listed = self.client.list(Kind::Image, &[("filters", filter)]).await;
+        let listed = listed.map_err(|error| failure(&error, "looking for the image"))?;
+        for found in listed.iter().filter_map(|found| found["Id"].as_str()) {
+            if let Some(image) = self.image(found).await?.filter(fits) {
+                return Ok(Some(image));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether this state folder imported the image, or what it was made of.
+    fn is_sealed_image(&self, image: &Json) -> bool {
+        let labels = &image["Config"]["Labels"];
+        labels[label::SEAL]
+            == self
+                .digest(labels[label::SOURCE].as_str().unwrap_or_default())
+                .as_str()
+    }
+
+    async fn import(&self, it: &Bringing<'_>, path: &Path, digest: &str) -> Result<Json, Failure> {
+        let mut query = it.image.query(&it.repository);
+        let source = made_of(&it.image, digest);
+        query.push(("changes", format!("LABEL {}={source}", label::SOURCE)));
+        query.push((
+            "changes",
+            format!("LABEL {}={}", label::SEAL, self.digest(&source)),
+        ));
+        if let Some(url) = it.image.src.as_ref().filter(|src| is_url(src)) {
+            query.push((
+                "changes",
+                format!(
+                    "LABEL {}={}",
+                    label::FROM,
+                    self.digest(&made_of(&it.image, url))
+                ),
+            ));
+        }
+        if it.image.repository.is_none() {
+            query.push(("changes", format!("LABEL {}=true", label::UNNAMED)));
+        }
+        let upload = Upload::open(path, Archive::FileSystem).await?;
+        let lines = self
+            .client
+            .lines("/images/create", &query, None, Some(upload.stream));
+        // The last word is the id of the image.
+        let last = lines.try_fold(None, |last, line| {
+            std::future::ready(Ok(line["status"].as_str().map(str::to_owned).or(last)))
+        });
+        let id = watched(last, &upload.sent, upload.size, it.progress).await;
+        let id = id
+            .map_err(|error| cannot_import(&error, &path.display().to_string()))?
+            .filter(|id| id.starts_with("sha256:"));
+        self.expect_image(&id.unwrap_or_else(|| it.reference()))
+            .await
+    }
+
+    async fn load(
+        &self,
+        it: &Bringing<'_>,
+        path: &Path,
+        archive: Archive,
+    ) -> Result<Json, Failure> {
+        if let Some(instruction) = it.image.changes.first() {
+            let message = format!(
+                "{} is a saved image, which cannot be changed: `{instruction}`",
+                path.display()
+            );
+            return Err(
+                Failure::fatal(message).hint("`changes` go with a tarball of a root file system")
+            );
+        }
+        let upload = Upload::open(path, archive).await?;
+        let lines = self.client.lines(
+            "/images/load",
+            &[("quiet", "1".to_owned())],
+            None,
+            Some(upload.stream),
+        );
+        // The first name is as good as any: one image was sent.
+        let name = |line: &Json| {
+            line["stream"]
+                .as_str()
+                .into_iter()
+                .flat_map(str::lines)
+                .flat_map(loaded_names)
+                .next()
+        };
+        let first = lines.try_fold(None, |first, line| {
+            std::future::ready(Ok(first.or_else(|| name(&line))))
+        });
+        let loaded = watched(first, &upload.sent, upload.size, it.progress).await;
+        let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        let reference = it.reference();
+        let Some(name) = loaded else {
+            return Err(Failure::fatal(format!(
+                "{} holds no image that the engine could load",
+                path.display()
+            )));
+        };
+        let name = &name;
+        if it.image.repository.is_some() {
+            let query = [("repo", it.repository.clone()), ("tag", it.tag.clone())];
+            let tagged = self
+                .client
+                .send(&format!("/images/{}/tag", in_path(name)), &query)
+                .await;
+            tagged.map_err(|error| failure(&error, &format!("naming the image {reference}")))?;
+        }
+        self.expect_image(name).await
+    }
+
+    /// Removes an image that was imported without a name, unless somebody else uses it.
+    pub(crate) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
+        let Some(found) = self.image(id).await? else {
+            return Ok(());
+        };
+        // What this run brought is for a container that is made later.
+        let is_wanted = self.brought.borrow().values().any(|brought| brought == id);
+        if is_wanted || !self.goes_with_container(&found) {
+            return Ok(());
+        }
+        match self
+            .client
+            .delete(&format!("/images/{}", in_path(id)), &[])
+            .await
+        {
+            Err(error) if !matches!(status(&error), Some(404 | 409)) => {
+                Err(failure(&error, "removing the image"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Engine {
+    /// Whether dockctl imported the image itself and the blueprint gave it no name.
+    pub(crate) fn goes_with_container(&self, image: &Json) -> bool {
+        image["Config"]["Labels"][label::UNNAMED] == "true"
+            && is_imported(image)
+            && self.is_sealed_image(image)
+    }
+}
+
+/// Whether an image was imported, and not made of one that was and whose labels it has: an import
+/// has one layer, no parent, and says where it comes from.
+fn is_imported(image: &Json) -> bool {
+    let layers = image["RootFS"]["Layers"].as_array().map_or(0, Vec::len);
+    let comment = image["Comment"].as_str().unwrap_or_default();
+    layers == 1
+        && image["Parent"].as_str().unwrap_or_default().is_empty()
+        && comment.starts_with("Imported from")
+}
+
+fn image_id(id: &str) -> Outputs {
+    Outputs {
+        set: JsonMap::from_iter([("image_id".to_owned(), id.into())]),
+        unset: Vec::new(),
+    }
+}
+
+/// What an imported image is made of: the same file with other changes makes another image.
+fn made_of(image: &Image, digest: &str) -> String {
+    if image.changes.is_empty() {
+        digest.to_owned()
+    } else {
+        format!(
+            "{digest}+{}",
+            image.changes.join("+").replace(['"', '\\', '\n', ' '], "_")
+        )
+    }
+}
+
+/// Whether an imported image is made of what a declaration names now; none if nothing tells.
+pub(crate) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> Option<bool> {
+    let image = Image::read(declared)
+        .ok()
+        .filter(|_| !is_late(declared, &["src", "sha256", "changes"]))?;
+    let source = found["Config"]["Labels"][label::SOURCE]
+        .as_str()
+        .filter(|_| is_imported(found))?;
+    let src = image.src.as_ref()?;
+    if let Some(digest) = &image.sha256 {
+        return Some(source == made_of(&image, digest));
+    }
+    if is_url(src) {
+        // Fetching it only to compare it is too much to ask.
+        let digest = source.split('+').next().unwrap_or_default();
+        return (source != made_of(&image, digest)).then_some(false);
+    }
+    let digest = blocking(&path_of(src, folder), digest).await.ok()?;
+    Some(source == made_of(&image, &digest))
+}
+
+/// Whether an image is for a platform that is asked for.
+fn is_for(image: &Json, platform: Option<&str>) -> bool {
+    let Some(platform) = platform else {
+        return true;
+    };
+    let mut wanted = platform.split('/');
+    let fits =
+        |field: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| image[field] == wanted);
+    fits("Os", wanted.next())
+        && fits("Architecture", wanted.next())
+        && fits("Variant", wanted.next())
+}
+
+/// The header that says who asks: what the node says, else what the docker command would say.
+async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
+    let header = |credentials: &Json| BASE64_URL_SAFE.encode(credentials.to_string());
+    if let Some(credentials) = &it.image.auth {
+        return Ok(Some(header(credentials)));
+    }
+    let registry = credentials::registry_of(&it.repository).to_owned();
+    let found = tokio::task::spawn_blocking(move || credentials::of_registry(&registry)).await;
+    let found = found
+        .unwrap_or_else(|panic| Err(panic.to_string()))
+        .map_err(Failure::fatal)?;
+    Ok(found.as_ref().map(header))
+}
+
+/// `Loaded image: name:tag` or `Loaded image ID: sha256:…`; Podman names all of an archive in one
+/// line.
+fn loaded_names(line: &str) -> Vec<String> {
+    let named = line
+        .trim()
+        .strip_prefix("Loaded image")
+        .and_then(|rest| rest.split_once(": "));
+    named
+        .into_iter()
+        .flat_map(|(_, names)| names.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+/// A name without what every image has whose registry is not named.
+fn short(name: &str) -> &str {
+    ["docker.io/library/", "docker.io/", "localhost/"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
+}
+
+fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failure {
+    let failure = failure(error, &format!("image {reference} cannot be pulled"));
+    let message = failure.message.clone();
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    let absent = [
+        "not found",
+        "manifest unknown",
+        "no such host",
+        "connection refused",
+        "server gave HTTP response",
+        "no matching manifest",
+    ];
+    let denied = [
+        "access denied",
+        "unauthorized",
+        "authentication required",
+        "no basic auth credentials",
+        "denied:",
+    ];
+    let recoverable = failure.recoverable && !says(&absent) && !says(&denied);
+    let failure = Failure {
+        recoverable,
+        ..failure
+    };
+    if says(&["server gave HTTP response"]) {
+        return failure
+            .hint("the registry does not speak TLS: add it to `insecure-registries` in the engine's /etc/docker/daemon.json, and restart the engine")
+            .hint("`insecure_registry` of a node cannot do that: engines took it once, and do not any more");
+    }
+    if says(&denied) {
+        let who = if identified {
+            "the registry does not accept who asks"
+        } else {
+            "the registry wants to know who asks"
+        };
+        return failure.hint(format!("{who}: docker login, or `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
+    }
+    failure
+        .hint("check `repository` and `tag`, and that the engine reaches the registry and may read it")
+        .hint("an image that the engine has already is not pulled: docker image ls")
+}
+
+fn cannot_import(error: &EngineError, src: &str) -> Failure {
+    let failure = failure(error, &format!("{src} cannot be imported"));
+    // What the engine says of the content stays true; a lost connection may come back.
+    let said = status(error).is_some() || matches!(error, EngineError::Said(_));
+    Failure {
+        recoverable: failure.recoverable && !said,
+        ..failure
+    }
+}
+
+/// Bytes of all layers of a pull together.
+#[derive(Default)]
+struct Layers {
+    layers: HashMap<String, (u64, u64)>,
+}
+
+impl Layers {
+    fn add(&mut self, line: &Json) -> Option<Progress> {
+        let (Some(id), Some("Downloading" | "Download complete")) =
+            (line["id"].as_str(), line["status"].as_str())
+        else {
+            return None;
+        };
+        let known = self.layers.entry(id.to_owned()).or_default();
+        let detail = |field: &str| line["progressDetail"][field].as_u64();
+        match (detail("current"), detail("total")) {
+            (Some(current), Some(total)) => *known = (current, total),
+            _ => known.0 = known.1,
+        }
+        let (done, total) = self
+            .layers
+            .values()
+            .fold((0, 0), |(done, total), (d, t)| (done + d, total + t));
+        Some(Progress::Bytes { done, total })
+    }
+}

@@ -1,0 +1,360 @@
+//! Saved images: which one of an archive is meant, and the archive as the engine gets it.
+//!
+//! An archive says itself what its images are called, and an engine that loads it moves those
+//! names: to another image than the one that the user gave the name to. So what is sent names
+//! nothing; the image is named afterwards, as the blueprint says.
+
+use crate::{
+    plugins::docker::{
+        declare::image::GivenName,
+        drive::images::{archive::invalid, short},
+    },
+    printable::shortened,
+};
+use serde_json::{Value as Json, json};
+use std::{
+    io::{self, Read, Write},
+    path::{Component, Path},
+};
+
+/// Names that an error lists.
+const LISTED: usize = 20;
+/// Longest name that is shown, in characters.
+const SHOWN: usize = 200;
+/// Files that tell an engine which images there are, and their names.
+const TELLING: [&str; 4] = ["manifest.json", "repositories", "index.json", "oci-layout"];
+
+/// An image of an archive, with the names that the archive gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Candidate<T> {
+    pub names: Vec<String>,
+    pub image: T,
+}
+
+/// The image of an archive that is meant: the only one, or the one of the given name.
+///
+/// # Errors
+///
+/// If there are several and no name is given, or none or several have it.
+pub(crate) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>) -> io::Result<T> {
+    let several = candidates.len() > 1;
+    let mut names: Vec<String> = candidates
+        .iter()
+        .flat_map(|it| it.names.iter().map(|name| shortened(name, SHOWN)))
+        .collect();
+    names.extend(
+        candidates
+            .iter()
+            .filter(|it| it.names.is_empty())
+            .map(|_| "an image without a name".to_owned()),
+    );
+    let unclear = |why: &str| {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{why}: {}", listed(&names)),
+        ))
+    };
+    let Some(given) = given.filter(|_| several) else {
+        return match candidates.into_iter().next() {
+            Some(only) if !several => Ok(only.image),
+            None => Err(invalid("it holds no image")),
+            Some(_) => unclear("holds several images, and no `repository` says which is meant"),
+        };
+    };
+    let tag = given.tag.as_deref();
+    let is_exact = |name: &String| is_named(name, &given.repository, Some(tag.unwrap_or("latest")));
+    let is_of = |name: &String| is_named(name, &given.repository, tag);
+    let count = |fits: &dyn Fn(&String) -> bool| {
+        candidates
+            .iter()
+            .filter(|it| it.names.iter().any(fits))
+            .count()
+    };
+    let separator = if tag.is_some_and(|tag| tag.contains(':')) {
+        '@'
+    } else {
+        ':'
+    };
+    let wanted = tag.map_or_else(
+        || given.repository.clone(),
+        |tag| format!("{}{separator}{tag}", given.repository),
+    );
+    let exact = count(&is_exact) > 0;
+    match count(&is_of) {
+        _ if exact => Ok(first(candidates, is_exact)?),
+        0 => unclear(&format!(
+            "holds several images, and none is called `{wanted}`"
+        )),
+        1 => first(candidates, is_of),
+        _ => unclear(&format!(
+            "holds several images called `{wanted}`, and no `tag` says which is meant"
+        )),
+    }
+}
+
+fn first<T>(candidates: Vec<Candidate<T>>, fits: impl Fn(&String) -> bool) -> io::Result<T> {
+    let found = candidates.into_iter().find(|it| it.names.iter().any(&fits));
+    found
+        .map(|it| it.image)
+        .ok_or_else(|| invalid("it holds no such image"))
+}
+
+/// Whether a name is of a repository, and has the tag if there is one.
+fn is_named(name: &str, repository: &str, tag: Option<&str>) -> bool {
+    let (own, own_tag) = name
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))
+        .unwrap_or((name, "latest"));
+    short(own) == short(repository) && tag.is_none_or(|tag| tag == own_tag)
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names
+        .iter()
+        .take(LISTED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len() {
+        all if all > LISTED => format!("it holds {shown} and {} more", all - LISTED),
+        _ => format!("it holds {shown}"),
+    }
+}
+
+/// The images that a `manifest.json` of `docker save` lists.
+pub(crate) fn of_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
+    let images = manifest
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|image| image["Layers"].is_array());
+    let candidate = |image: &Json| {
+        let names = image["RepoTags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|name| name.as_str().map(str::to_owned));
+        Candidate {
+            names: names.collect(),
+            image: SavedImage::new(&image["Config"], &image["Layers"]),
+        }
+    };
+    images.map(candidate).collect()
+}
+
+/// One image that is sent to an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SavedImage {
+    /// `manifest.json` as `docker save` writes it, without names.
+    manifest: Json,
+}
+
+impl SavedImage {
+    /// An image with a configuration and layers, each a path in the archive.
+    pub(crate) fn new(config: &Json, layers: &Json) -> Self {
+        Self {
+            manifest: json!([{ "Config": config, "RepoTags": [], "Layers": layers }]),
+        }
+    }
+
+    /// Writes an archive again, with nothing in it that names an image but the manifest, which
+    /// comes last: whatever stood in its place is overwritten.
+    pub(crate) fn write_archive(&self, reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
+        let mut builder = tar::Builder::new(out);
+        for entry in tar::Archive::new(reader).entries()? {
+            let entry = entry?;
+            let path = entry.path()?.into_owned();
+            let mut header = entry.header().clone();
+            match header.entry_type() {
+                _ if tells(&path) => {}
+                tar::EntryType::Symlink | tar::EntryType::Link => {
+                    let target = entry
+                        .link_name()?
+                        .ok_or_else(|| invalid("it has a link that leads nowhere"))?
+                        .into_owned();
+                    builder.append_link(&mut header, path, target)?;
+                }
+                tar::EntryType::Directory => builder.append_data(&mut header, path, io::empty())?,
+                kind if kind.is_file() => builder.append_data(&mut header, path, entry)?,
+                _ => {}
+            }
+        }
+        self.end(builder)
+    }
+
+    /// Writes the archive of a folder: the blobs that the manifest names.
+    pub(crate) fn write_folder(&self, folder: &Path, out: &mut dyn Write) -> io::Result<()> {
+        let mut builder = tar::Builder::new(out);
+        let image = &self.manifest[0];
+        let mut names: Vec<&str> = image["Layers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .chain([&image["Config"]])
+            .filter_map(Json::as_str)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            builder.append_path_with_name(folder.join(name), name)?;
+        }
+        self.end(builder)
+    }
+
+    fn end(&self, mut builder: tar::Builder<&mut dyn Write>) -> io::Result<()> {
+        let text = self.manifest.to_string();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append_data(&mut header, "manifest.json", text.as_bytes())?;
+        builder.finish()
+    }
+}
+
+/// Whether a path of an archive is that of a file which names images, however it is written.
+fn tells(path: &Path) -> bool {
+    let mut plain: Vec<&std::ffi::OsStr> = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => drop(plain.pop()),
+            _ => {}
+        }
+    }
+    matches!(&plain[..], [name] if TELLING.iter().any(|it| *name == *it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(
+        images: &[&[&str]],
+        repository: Option<&str>,
+        tag: Option<&str>,
+    ) -> Result<usize, String> {
+        let of = |(image, names): (usize, &&[&str])| Candidate {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            image,
+        };
+        let given = repository.map(|repository| GivenName {
+            repository: repository.to_owned(),
+            tag: tag.map(str::to_owned),
+        });
+        choose(images.iter().enumerate().map(of).collect(), given.as_ref())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_image_is_chosen_by_its_name() {
+        let two: &[&[&str]] = &[&["a:x"], &["b:y", "docker.io/library/c:latest"]];
+        assert_eq!(chosen(two, Some("b"), None), Ok(1));
+        assert_eq!(chosen(two, Some("b"), Some("y")), Ok(1));
+        assert_eq!(chosen(two, Some("c"), None), Ok(1));
+        assert_eq!(chosen(two, Some("docker.io/library/a"), Some("x")), Ok(0));
+        let error = chosen(two, Some("d"), None).unwrap_err();
+        assert_eq!(
+            error,
+            "holds several images, and none is called `d`: it holds a:x, b:y, docker.io/library/c:latest"
+        );
+        assert!(
+            chosen(two, Some("b"), Some("z"))
+                .unwrap_err()
+                .contains("none is called `b:z`")
+        );
+        assert!(
+            chosen(two, None, None)
+                .unwrap_err()
+                .contains("no `repository` says which is meant")
+        );
+        let tags: &[&[&str]] = &[&["a:1"], &["a:2"], &["a:latest"]];
+        assert_eq!(
+            chosen(tags, Some("a"), None),
+            Ok(2),
+            "what a name without a tag means everywhere"
+        );
+        assert!(
+            chosen(&tags[..2], Some("a"), None)
+                .unwrap_err()
+                .contains("no `tag` says which is meant")
+        );
+        assert_eq!(
+            chosen(
+                &[&["reg:5000/a"], &["b"]],
+                Some("reg:5000/a"),
+                Some("latest")
+            ),
+            Ok(0)
+        );
+    }
+
+    #[test]
+    fn the_only_image_is_the_one_that_is_meant() {
+        assert_eq!(chosen(&[&["a:x"]], Some("mine"), Some("1")), Ok(0));
+        assert_eq!(chosen(&[&[]], None, None), Ok(0));
+        assert!(chosen(&[], None, None).is_err());
+        assert!(
+            chosen(&[&[], &[]], Some("a"), None)
+                .unwrap_err()
+                .ends_with("it holds an image without a name, an image without a name")
+        );
+        assert!(
+            !chosen(&[&["\u{1b}[31m"], &["b"]], Some("a"), None)
+                .unwrap_err()
+                .contains('\u{1b}')
+        );
+    }
+
+    #[test]
+    fn an_archive_is_sent_without_any_name_but_with_everything_else() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |name: &str, kind: tar::EntryType, content: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            if kind.is_symlink() {
+                header.set_link_name("../layer.tar").unwrap();
+            }
+            // Such paths are refused by the writer of the library.
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_cksum();
+            builder.append(&header, content).unwrap();
+        };
+        let manifest =
+            br#"[{"Config": "c.json", "RepoTags": ["busybox:local"], "Layers": ["layer.tar"]}]"#;
+        add("layer.tar", tar::EntryType::Regular, b"layer");
+        add("other/layer.tar", tar::EntryType::Symlink, b"");
+        add("repositories", tar::EntryType::Regular, b"{}");
+        add("index.json", tar::EntryType::Regular, b"{}");
+        add("./manifest.json", tar::EntryType::Regular, manifest);
+        add("x/../manifest.json", tar::EntryType::Regular, manifest);
+        add("manifest.json", tar::EntryType::Symlink, b"");
+        let bytes = builder.into_inner().unwrap();
+        let image = choose(
+            of_manifest(&serde_json::from_slice(manifest).unwrap()),
+            None,
+        )
+        .unwrap();
+        let mut out = Vec::new();
+        image.write_archive(&bytes[..], &mut out).unwrap();
+        let mut names = Vec::new();
+        for entry in tar::Archive::new(&out[..]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            names.push((entry.path().unwrap().display().to_string(), text));
+        }
+        let sent = r#"[{"Config":"c.json","RepoTags":[],"Layers":["layer.tar"]}]"#;
+        let of = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(
+            names,
+            [
+                of("layer.tar", "layer"),
+                of("other/layer.tar", ""),
+                of("manifest.json", sent)
+            ]
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! Carries actions out on Docker engines, and looks at what is there.
+//!
+//! [`Engine`](engine::Engine) is one engine, [`Engines`](engines::Engines) all that a deployment is
+//! on.
+
+mod adopt;
+pub(crate) mod attach;
+mod build;
+pub(crate) mod containers;
+pub(crate) mod engine;
+pub(crate) mod engines;
+pub(crate) mod guard;
+pub(crate) mod happen;
+pub(crate) mod images;
+pub(crate) mod networks;
+mod ownership;
+pub(crate) mod recover;
+pub(crate) mod replace;
+mod run;
+mod settle;
+mod volumes;
+mod wait;
+pub(crate) mod wait_for;
+pub(crate) mod watch;

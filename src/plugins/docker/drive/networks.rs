@@ -1,0 +1,310 @@
+//! Networks, as dockctl's own type of node has them, and containers on them.
+
+use crate::{
+    engine::{Kind, failure, in_path, status},
+    plugins::docker::{
+        declare::{
+            action::{Attachment, Making},
+            label::{self, names_deployment, names_instance},
+            network::{known, request},
+        },
+        drive::{
+            containers::{known_id, refused},
+            engine::Engine,
+        },
+    },
+    seam::{Call, Failure, Outputs},
+};
+use serde_json::{Value as Json, json};
+
+impl Engine {
+    /// Creates the network of an instance, or takes up the one that a run which died made for it.
+    pub(crate) async fn create_network(
+        &self,
+        call: &Call,
+        making: &Making,
+    ) -> Result<Outputs, Failure> {
+        let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
+        let name = making.name.as_str().unwrap_or_default().to_owned();
+        body["Name"] = name.clone().into();
+        self.add_labels(
+            &mut body,
+            call,
+            &making.declaration,
+            (&making.record, &name),
+        );
+        self.add_seal(&mut body, Kind::Network, &name);
+        if let Some(found) = self.only_network(call, &name).await? {
+            return self.taken_up(call, &name, &found);
+        }
+        let created = self.client.post("/networks/create", &[], &body).await;
+        if let Err(error) = &created
+            && status(error) != Some(409)
+        {
+            return Err(failure(error, &format!("creating network `{name}`")));
+        }
+        match (self.only_network(call, &name).await?, created) {
+            (Some(found), _) => self.taken_up(call, &name, &found),
+            (None, Err(error)) => Err(failure(&error, &format!("creating network `{name}`"))),
+            (None, Ok(_)) => Err(Failure::fatal(format!(
+                "network {name} is not there although the engine said that it is done"
+            ))),
+        }
+    }
+
+    /// The network of exactly this name. Engines make two of one name if they are asked at the same
+    /// moment, as when an answer was lost and the call repeated: all but the first that were made
+    /// for the instance are removed.
+    async fn only_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
+        let filters = json!({ "name": [name] }).to_string();
+        let listed = self
+            .client
+            .list(Kind::Network, &[("filters", filters)])
+            .await;
+        let listed =
+            listed.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+        let all = listed.iter().filter(|found| found["Name"] == name);
+        let (mut mine, others): (Vec<&Json>, Vec<&Json>) =
+            all.partition(|found| self.is_made_for(call, found));
+        mine.sort_by_key(|found| found["Created"].as_str().unwrap_or_default());
+        for twin in mine.iter().skip(1) {
+            self.delete_network(call, twin).await?;
+        }
+        Ok(mine
+            .first()
+            .or(others.first())
+            .map(|found| (*found).clone()))
+    }
+
+    fn is_made_for(&self, call: &Call, found: &Json) -> bool {
+        let is_known = call
+            .properties
+            .get("network_id")
+            .is_some_and(|id| *id == found["Id"]);
+        names_instance(&found["Labels"], call)
+            && (is_known || self.is_proven_as(found, Kind::Network))
+    }
+
+    /// A network of this name is what is wanted if a run that died made it for the same instance.
+    fn taken_up(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
+        if self.is_made_for(call, found) {
+            Ok(known(found))
+        } else {
+            Err(taken("network", name, &found["Labels"]))
+        }
+    }
+
+    /// The network of exactly this name, or with this id.
+    pub(crate) async fn network_named(&self, name: &str) -> Result<Option<Json>, Failure> {
+        let found = self.client.object(Kind::Network, name).await;
+        let found =
+            found.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+        // The engine finds by a part of an id too.
+        Ok(found.filter(|found| found["Name"] == name || found["Id"] == name))
+    }
+
+    pub(crate) async fn adopt_network(&self, name: &str) -> Result<Outputs, Failure> {
+        let found = self.network_named(name).await?;
+        found.as_ref().map(known).ok_or_else(|| {
+            Failure::fatal(format!("there is no network `{name}` to adopt"))
+                .hint("create it first, or remove `use_external_resource` to have it created")
+        })
+    }
+
+    /// Removes the network, and any that a run made for the instance and died before it could write
+    /// that down.
+    pub(crate) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
+        for found in self.made_for_instance(call, Kind::Network).await? {
+            self.delete_network(call, &found).await?;
+        }
+        Ok(forgotten())
+    }
+
+    async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
+        let id = found["Id"].as_str().unwrap_or_default();
+        let path = format!("/networks/{}", in_path(id));
+        let Err(error) = self.client.delete(&path, &[]).await else {
+            return Ok(());
+        };
+        if status(&error) == Some(404) {
+            return Ok(());
+        }
+        let cannot = failure(&error, "removing the network");
+        if !cannot.message.contains("active endpoints") && !cannot.message.contains("is being used")
+        {
+            return Err(cannot);
+        }
+        // Containers of the deployment that are on it are made anew after this.
+        if self.disconnect_own(call, id).await? {
+            return match self.client.delete(&path, &[]).await {
+                Err(error) if status(&error) != Some(404) => {
+                    Err(failure(&error, "removing the network"))
+                }
+                _ => Ok(()),
+            };
+        }
+        Err(Failure { recoverable: true, ..cannot }
+            .hint("a container that is not of this deployment is on it: docker network inspect shows which"))
+    }
+
+    /// Takes containers of the deployment from a network; whether there were any.
+    async fn disconnect_own(&self, call: &Call, id: &str) -> Result<bool, Failure> {
+        let network = self
+            .client
+            .object(Kind::Network, id)
+            .await
+            .map_err(|error| failure(&error, "looking at the network"))?;
+        let (network, path) = (
+            network.unwrap_or_default(),
+            format!("/networks/{}", in_path(id)),
+        );
+        let mut any = false;
+        for (id, _) in network["Containers"].as_object().into_iter().flatten() {
+            let Some(container) = self.inspect(id).await? else {
+                continue;
+            };
+            let names_it =
+                names_deployment(container.labels(), &call.deployment, &call.deployment_id);
+            if names_it && self.is_proven(&container).await? {
+                let body = json!({ "Container": id, "Force": true });
+                let done = self
+                    .client
+                    .post_to_do(&format!("{path}/disconnect"), &body)
+                    .await;
+                done.map_err(|error| failure(&error, "taking a container from the network"))?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Networks or volumes of an instance: the one that the record knows and those that carry its
+    /// labels and our seal. One that the record knows, and whose labels name another deployment or
+    /// none, is an error.
+    pub(crate) async fn made_for_instance(
+        &self,
+        call: &Call,
+        kind: Kind,
+    ) -> Result<Vec<Json>, Failure> {
+        let property = if kind == Kind::Volume {
+            "volume_name"
+        } else {
+            "network_id"
+        };
+        let filter = [
+            (label::DEPLOYMENT, &call.deployment),
+            (label::INSTANCE, &call.instance),
+        ]
+        .map(|(name, value)| format!("{name}={value}"));
+        let filters = json!({ "label": filter }).to_string();
+        let listed = self
+            .client
+            .list(kind, &[("filters", filters)])
+            .await
+            .map_err(|error| failure(&error, "looking for what was made"))?;
+        let is_mine = |found: &&Json| {
+            names_instance(&found["Labels"], call) && self.is_proven_as(found, kind)
+        };
+        let mut all: Vec<Json> = listed.iter().filter(is_mine).cloned().collect();
+        let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
+        if let Some(known) = call
+            .properties
+            .get(property)
+            .filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
+        {
+            all.extend(
+                self.known_object(call, kind, known.as_str().unwrap_or_default())
+                    .await?,
+            );
+        }
+        Ok(all)
+    }
+
+    async fn known_object(
+        &self,
+        call: &Call,
+        kind: Kind,
+        id: &str,
+    ) -> Result<Option<Json>, Failure> {
+        let found = self
+            .client
+            .object(kind, id)
+            .await
+            .map_err(|error| failure(&error, "looking for what was made"))?;
+        let Some(found) = found else { return Ok(None) };
+        // The journal is proof enough of an id; whose it is now, its labels say.
+        let labels = &found["Labels"];
+        let is_proven = labels[label::DEPLOYMENT] == call.deployment.as_str()
+            && self.is_proven_as(&found, kind);
+        if is_proven || names_deployment(labels, &call.deployment, &call.deployment_id) {
+            return Ok(Some(found));
+        }
+        // Only a volume can have a name that something else had.
+        let error = taken(kind.as_str(), id, &found["Labels"]);
+        Err(Failure {
+            hints: vec![
+                "the volume of the deployment is gone: take it down without --volumes".to_owned(),
+            ],
+            ..error
+        })
+    }
+
+    /// Attaches the container to a network, unless it is.
+    pub(crate) async fn connect_network(
+        &self,
+        call: &Call,
+        attachment: &Attachment,
+    ) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let network = attachment.network.as_str().unwrap_or_default();
+        let endpoint = attachment.converted().map_err(|fault| refused(&[fault]))?;
+        let container = self.inspect(&id).await?;
+        let attached = container.is_some_and(|container| {
+            container.json["NetworkSettings"]["Networks"]
+                .get(network)
+                .is_some()
+        });
+        if attached {
+            return Ok(Outputs::default());
+        }
+        let body = json!({ "Container": id, "EndpointConfig": endpoint });
+        match self
+            .client
+            .post_to_do(&format!("/networks/{}/connect", in_path(network)), &body)
+            .await
+        {
+            // A call that was lost on the way and repeated finds its own work done.
+            Err(error) if !error.to_string().contains("already exists in network") => Err(failure(
+                &error,
+                &format!("attaching the container to network {network}"),
+            )),
+            _ => Ok(Outputs::default()),
+        }
+    }
+}
+
+/// What a removal changes.
+pub(crate) fn forgotten() -> Outputs {
+    Outputs {
+        unset: ["network_id", "network_name", "network"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..Outputs::default()
+    }
+}
+
+/// Something of this name is there, and not ours.
+pub(crate) fn taken(what: &str, name: &str, labels: &Json) -> Failure {
+    let whose = match labels[label::DEPLOYMENT].as_str() {
+        None => "was not made by dockctl".to_owned(),
+        Some(owner) => format!(
+            "belongs to `{}` of the deployment `{owner}`",
+            labels[label::INSTANCE].as_str().unwrap_or_default()
+        ),
+    };
+    Failure::fatal(format!(
+        "the name `{name}` is taken by a {what} that {whose}; it was not touched"
+    ))
+    .hint("to adopt it, add `use_external_resource: true` to the node's properties")
+    .hint("to keep both, give the node another `name`")
+}

@@ -1,0 +1,115 @@
+//! What labels tell of a deployment whose journal is gone, and making one of it.
+//!
+//! Every object carries what taking it down needs. What this state directory sealed is its own.
+//! Everything else is a claim: it is shown, and becomes part of the record only when the user says
+//! so. Labels that name another object, or that a container has from its image, are not even that.
+
+use crate::{
+    engine::{Kind, failure},
+    plugins::docker::{
+        declare::{
+            container::Container,
+            label,
+            told::{Found, Told, of_container, of_other},
+        },
+        drive::engine::Engine,
+    },
+    seam::Failure,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// How many objects are looked at at once.
+const LOOKS: usize = 8;
+
+impl Engine {
+    /// What the labels on this engine tell of the deployments of a name.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not say.
+    pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
+        let mut told = Told {
+            deployment: deployment.to_owned(),
+            ..Told::default()
+        };
+        for container in self.labelled_containers(deployment).await? {
+            let is_ours = self.is_proven(&container).await?;
+            let is_claim = is_ours || self.is_claim(&container).await?;
+            told.add(
+                Found {
+                    is_ours,
+                    ..of_container(&container)
+                },
+                is_claim,
+            );
+        }
+        for kind in [Kind::Network, Kind::Volume] {
+            for it in self
+                .with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT))
+                .await?
+            {
+                let found = Found {
+                    is_ours: self.is_proven_as(&it, kind),
+                    ..of_other(&it, kind)
+                };
+                let is_claim = found.label.name == found.name && found.is_of_its_kind();
+                told.add(found, is_claim);
+            }
+        }
+        told.found
+            .sort_by(|a, b| (&a.label.node, a.label.index).cmp(&(&b.label.node, b.label.index)));
+        Ok(told)
+    }
+
+    /// Names of the deployments that something on this engine carries, each with the number of such
+    /// objects.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not say.
+    pub async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
+        let mut all = BTreeMap::new();
+        for kind in [Kind::Container, Kind::Network, Kind::Volume] {
+            for labels in self
+                .with_label(kind, label::DEPLOYMENT)
+                .await?
+                .iter()
+                .map(|found| &found["Labels"])
+            {
+                let name = labels[label::DEPLOYMENT]
+                    .as_str()
+                    .filter(|name| !name.is_empty());
+                if let Some(name) = name {
+                    *all.entry(name.to_owned()).or_insert(0) += 1;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn with_label(&self, kind: Kind, label: &str) -> Result<Vec<Json>, Failure> {
+        let query = [
+            ("all", "true".to_owned()),
+            ("filters", json!({ "label": [label] }).to_string()),
+        ];
+        let query = if kind == Kind::Container {
+            &query[..]
+        } else {
+            &query[1..]
+        };
+        self.client
+            .list(kind, query)
+            .await
+            .map_err(|error| failure(&error, "looking for what is labelled"))
+    }
+
+    async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {
+        let ids = self.labelled(deployment, None).await?;
+        let looks = stream::iter(ids.iter().map(|id| self.inspect(id))).buffer_unordered(LOOKS);
+        let containers: Vec<Option<Container>> = looks.try_collect().await?;
+        Ok(containers.into_iter().flatten().collect())
+    }
+}

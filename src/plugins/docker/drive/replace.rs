@@ -1,0 +1,572 @@
+//! Changing a container: as it stands where the engine can, else by another one that takes its
+//! place.
+//!
+//! The new one is made under a temporary name (`NAME.dockctl-next`). Then the old one steps aside
+//! (`NAME.dockctl-former`), the new one gets the name, is started and waited for, and only then the
+//! old one is removed. Until then it can be put back. One that was adopted steps aside as
+//! `NAME.before-dockctl`, and is never removed.
+
+use crate::{
+    engine::{failure, in_path, status},
+    plugins::docker::{
+        declare::{
+            action::Creation,
+            change::{BEFORE, CARRIED, FORMER, NEXT, POLICY, PREDECESSOR, SUCCESSOR, lasting_name},
+            container::Container,
+            label,
+            params::{self, Removal},
+            standing::ADOPTED_STATE,
+        },
+        drive::{
+            containers::{known_id, refused},
+            engine::Engine,
+        },
+    },
+    seam::{Call, Failure, ObjectState, Outputs},
+};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// Removal of a container whatever it does, with its volumes without a name.
+const WHOLE: Removal = Removal {
+    volumes: true,
+    force: true,
+    link: false,
+};
+
+fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
+    call.properties.get(name).and_then(Json::as_str)
+}
+
+fn set(values: impl IntoIterator<Item = (&'static str, Json)>, unset: &[&str]) -> Outputs {
+    let set = values
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Outputs {
+        set,
+        unset: unset.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+impl Engine {
+    /// Makes the container that is to take the place of the instance's own, under a temporary name.
+    /// Volumes without a name are carried over.
+    pub(crate) async fn create_successor(
+        &self,
+        call: &Call,
+        creation: &Creation,
+    ) -> Result<Outputs, Failure> {
+        let Some(back) = self.reinstate(call).await? else {
+            return self.create_beside(call, creation).await;
+        };
+        let properties = call
+            .properties
+            .clone()
+            .into_iter()
+            .filter(|(name, _)| name != PREDECESSOR);
+        let properties = properties
+            .chain([("container_id".to_owned(), back.clone().into())])
+            .collect();
+        let mut outputs = self
+            .create_beside(
+                &Call {
+                    properties,
+                    ..call.clone()
+                },
+                creation,
+            )
+            .await?;
+        outputs.set.insert("container_id".to_owned(), back.into());
+        outputs.unset.push(PREDECESSOR.to_owned());
+        Ok(outputs)
+    }
+
+    /// A change that did not finish left two containers: the one that was there before is the one
+    /// to keep. Its id, if it is there.
+    async fn reinstate(&self, call: &Call) -> Result<Option<String>, Failure> {
+        let Some(id) = property(call, PREDECESSOR) else {
+            return Ok(None);
+        };
+        let Some(before) = self.inspect(id).await? else {
+            return Ok(None);
+        };
+        if let Some(unproven) = property(call, "container_id").filter(|it| *it != id) {
+            self.delete_own(call, unproven, WHOLE).await?;
+        }
+        self.rename(id, lasting_name(&before.name())).await?;
+        Ok(Some(id.to_owned()))
+    }
+
+    async fn create_beside(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
+        let name = creation.name.as_str().unwrap_or_default();
+        let before = self.predecessor(call).await?;
+        if before
+            .as_ref()
+            .is_none_or(|before| lasting_name(&before.name()) != name)
+        {
+            self.expect_free(call, name).await?;
+        }
+        if let Some(lost) = before
+            .as_ref()
+            .filter(|before| is_lost_when_stopped(before))
+        {
+            return Err(cannot_keep(lost));
+        }
+        if let Some(adopted) = before.as_ref().filter(|before| {
+            before.label(label::DEPLOYMENT).is_none() && !before.name().ends_with(BEFORE)
+        }) {
+            self.expect_free(call, &format!("{}{BEFORE}", adopted.name()))
+                .await?;
+        }
+        let carried = before.as_ref().map(nameless_volumes).unwrap_or_default();
+        if let Some(found) = self.made_already(call, creation, &carried).await? {
+            return Ok(found);
+        }
+        let made = self
+            .create_as(
+                &with_carried(call, &carried),
+                creation,
+                &format!("{name}{NEXT}"),
+            )
+            .await?;
+        let id = made.set.get("container_id").cloned().unwrap_or_default();
+        let kept = (!carried.is_empty()).then(|| (CARRIED, carried.into()));
+        let policy = before
+            .as_ref()
+            .and_then(foreign_policy)
+            .map(|policy| (POLICY, policy));
+        Ok(set(
+            [(SUCCESSOR, id)].into_iter().chain(kept).chain(policy),
+            &[],
+        ))
+    }
+
+    /// The container that a run made beside the old one before it died, if it made one.
+    pub(crate) async fn successor_made(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
+        if property(call, PREDECESSOR).is_some() {
+            return Ok(None);
+        }
+        for id in self.containers_of(call).await? {
+            let made = self.inspect(&id).await?.filter(|it| {
+                it.label(label::EXECUTION) == Some(&call.execution) && it.name().ends_with(NEXT)
+            });
+            if made.is_some() {
+                let policy = self
+                    .predecessor(call)
+                    .await?
+                    .as_ref()
+                    .and_then(foreign_policy)
+                    .map(|policy| (POLICY, policy));
+                return Ok(Some(set(
+                    [(SUCCESSOR, id.into())].into_iter().chain(policy),
+                    &[],
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The one that a run which came to no end made, if it was made from the same request; else it
+    /// is removed.
+    async fn made_already(
+        &self,
+        call: &Call,
+        creation: &Creation,
+        carried: &JsonMap<String, Json>,
+    ) -> Result<Option<Outputs>, Failure> {
+        let Some(id) = property(call, SUCCESSOR) else {
+            return Ok(None);
+        };
+        let Some(found) = self.inspect(id).await? else {
+            return Ok(None);
+        };
+        if self.is_made_from(&found, &with_carried(call, carried), creation)? {
+            return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
+        }
+        self.delete_own(
+            call,
+            id,
+            Removal {
+                volumes: false,
+                ..WHOLE
+            },
+        )
+        .await?;
+        Ok(None)
+    }
+
+    async fn predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
+        match property(call, "container_id") {
+            Some(id) => self.inspect(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Lets the old container step aside, and gives its name to the new one. What is done of that
+    /// is not done again.
+    pub(crate) async fn swap(
+        &self,
+        call: &Call,
+        name: &Json,
+        keeps: bool,
+    ) -> Result<Outputs, Failure> {
+        let name = name.as_str().unwrap_or_default();
+        let Some(id) = property(call, SUCCESSOR) else {
+            return Err(Failure::fatal("what is to take the place was never made"));
+        };
+        let Some(new) = self.inspect(id).await? else {
+            return Err(Failure::fatal(
+                "the container that is to take the place is gone",
+            ));
+        };
+        if let Some(old) = self.lasting_predecessor(call).await? {
+            self.put_aside(&old, name, keeps).await?;
+        }
+        if new.name() != name {
+            self.rename(id, name).await?;
+        }
+        let former = call
+            .properties
+            .get("container_id")
+            .map(|old| (PREDECESSOR, old.clone()));
+        Ok(set(
+            [("container_id", id.into())].into_iter().chain(former),
+            &[SUCCESSOR, "network_settings", "ports"],
+        ))
+    }
+
+    /// The container whose place is taken; one with `AutoRemove` that was stopped has no name any
+    /// more once it is gone.
+    async fn lasting_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
+        let Some(old) = self.predecessor(call).await? else {
+            return Ok(None);
+        };
+        let ends = old.flag("/HostConfig/AutoRemove")
+            && matches!(old.state(), ObjectState::Exited | ObjectState::Dead);
+        if ends {
+            self.await_removal(&old.id()).await?;
+        }
+        Ok(Some(old).filter(|_| !ends))
+    }
+
+    async fn put_aside(&self, old: &Container, wanted: &str, keeps: bool) -> Result<(), Failure> {
+        if keeps {
+            self.set_policy(&old.id(), &json!({ "Name": "no" })).await?;
+        }
+        let (name, ending) = (old.name(), if keeps { BEFORE } else { FORMER });
+        let lasting = if keeps { &name } else { lasting_name(&name) };
+        let is_aside = name != wanted && name.ends_with(ending);
+        if is_aside {
+            Ok(())
+        } else {
+            self.rename(&old.id(), &format!("{lasting}{ending}")).await
+        }
+    }
+
+    /// Podman takes no restart policy for a container that exists, and restarts none by itself when
+    /// it starts.
+    async fn set_policy(&self, id: &str, policy: &Json) -> Result<(), Failure> {
+        if self.client.is_podman() {
+            return Ok(());
+        }
+        let set = self
+            .client
+            .post_to_do(
+                &format!("/containers/{id}/update"),
+                &json!({ "RestartPolicy": policy }),
+            )
+            .await;
+        set.map(drop).map_err(|error| {
+            failure(
+                &error,
+                "changing the restart policy of the adopted container",
+            )
+        })
+    }
+
+    pub(crate) async fn rename(&self, id: &str, name: &str) -> Result<(), Failure> {
+        let renamed = self
+            .client
+            .send(
+                &format!("/containers/{id}/rename"),
+                &[("name", name.to_owned())],
+            )
+            .await;
+        match renamed {
+            Ok(()) => Ok(()),
+            // A call that was lost on the way and repeated finds its own work done.
+            Err(_)
+                if self
+                    .inspect(id)
+                    .await?
+                    .is_some_and(|found| found.name() == name) =>
+            {
+                Ok(())
+            }
+            Err(error) if status(&error) == Some(409) => Err(Failure::fatal(format!(
+                "the name `{name}` is taken by another container"
+            ))
+            .hint(format!(
+                "docker rename or docker rm that one: docker ps -a --filter name=^/{name}$ shows it"
+            ))),
+            Err(error) => Err(failure(
+                &error,
+                &format!("giving the container the name `{name}`"),
+            )),
+        }
+    }
+
+    /// Removes the container whose place another took, unless it is to be kept, and one that was
+    /// made for a place and never took it. Volumes without a name are in use by the instance's
+    /// container, or go.
+    pub(crate) async fn discard(
+        &self,
+        call: &Call,
+        stop: &Json,
+        keeps: bool,
+    ) -> Result<Outputs, Failure> {
+        let mine = property(call, "container_id");
+        let others = [PREDECESSOR, SUCCESSOR]
+            .map(|name| property(call, name).filter(|id| Some(*id) != mine));
+        for old in others.into_iter().flatten() {
+            let Some(old) = self.inspect(old).await? else {
+                continue;
+            };
+            if matches!(
+                old.state(),
+                ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
+            ) {
+                self.stop_container(
+                    &old.id(),
+                    params::stop(stop).map_err(|faults| refused(&faults))?,
+                )
+                .await?;
+            }
+            self.delete_own(call, &old.id(), WHOLE).await?;
+            if let Some(image) = old
+                .text("/Image")
+                .filter(|image| property(call, "image_id") != Some(image))
+            {
+                self.drop_image(image).await?;
+            }
+        }
+        let adopted = keeps.then_some(ADOPTED_STATE);
+        Ok(set(
+            [],
+            &[PREDECESSOR, SUCCESSOR, POLICY]
+                .into_iter()
+                .chain(adopted)
+                .collect::<Vec<_>>(),
+        ))
+    }
+
+    /// Removes the new container, and gives the old one its name again. If the old one is gone,
+    /// nothing is left, and another one has to be created before this is over.
+    pub(crate) async fn step_back(&self, call: &Call, name: &Json) -> Result<Outputs, Failure> {
+        let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
+        let before = property(call, PREDECESSOR).or(mine);
+        for new in [mine, next]
+            .into_iter()
+            .flatten()
+            .filter(|new| Some(*new) != before)
+        {
+            self.delete_own(call, new, WHOLE).await?;
+        }
+        let old = match before {
+            Some(id) => self.lasting_predecessor(&with_container(call, id)).await?,
+            None => None,
+        };
+        let Some(old) = old else {
+            return Ok(set(
+                [],
+                &[
+                    "container_id",
+                    SUCCESSOR,
+                    POLICY,
+                    "network_settings",
+                    "ports",
+                ],
+            ));
+        };
+        let now = old.name();
+        let name = name.as_str().unwrap_or_else(|| lasting_name(&now));
+        if now != name {
+            self.rename(&old.id(), name).await?;
+        }
+        if let Some(policy) = call.properties.get(POLICY) {
+            self.set_policy(&old.id(), policy).await?;
+        }
+        let image = old.text("/Image").map(|image| ("image_id", image.into()));
+        Ok(set(
+            [
+                ("container_id", old.id().into()),
+                (PREDECESSOR, old.id().into()),
+            ]
+            .into_iter()
+            .chain(image),
+            &[SUCCESSOR],
+        ))
+    }
+
+    /// Starts the old container, which has its name again.
+    pub(crate) async fn put_back(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        self.start_once(call, &id)
+            .await
+            .map_err(|error| failure(&error, "starting the container that was put back"))?;
+        let mut outputs = self.network(call, &id).await?;
+        outputs.unset = [SUCCESSOR, PREDECESSOR, POLICY].map(str::to_owned).to_vec();
+        Ok(outputs)
+    }
+
+    /// Changes limits and the restart policy of the container as it stands.
+    pub(crate) async fn adjust(&self, call: &Call, body: &Json) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let adjusted = self
+            .client
+            .post_to_do(&format!("/containers/{id}/update"), body)
+            .await;
+        adjusted
+            .map(|()| Outputs::default())
+            .map_err(|error| failure(&error, "changing the limits of the container"))
+    }
+
+    /// Removes volumes that were carried over from one container to the next: they have a name
+    /// there, and do not go by themselves.
+    pub(crate) async fn remove_carried(&self, call: &Call) -> Result<(), Failure> {
+        let carried = call.properties.get(CARRIED).and_then(Json::as_object);
+        for name in carried
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, name)| name.as_str())
+        {
+            match self
+                .client
+                .delete(&format!("/volumes/{}", in_path(name)), &[])
+                .await
+            {
+                Err(error) if !matches!(status(&error), Some(404 | 409)) => {
+                    return Err(failure(&error, "removing a volume without a name"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The restart policy of a container that dockctl did not make, if it has one.
+fn foreign_policy(before: &Container) -> Option<Json> {
+    let policy = before
+        .json
+        .pointer("/HostConfig/RestartPolicy")
+        .filter(|policy| !matches!(policy["Name"].as_str(), None | Some("" | "no")));
+    policy
+        .filter(|_| before.label(label::DEPLOYMENT).is_none())
+        .cloned()
+}
+
+/// Whether a container that dockctl did not make is removed by the engine once it is stopped.
+fn is_lost_when_stopped(before: &Container) -> bool {
+    before.flag("/HostConfig/AutoRemove") && before.label(label::DEPLOYMENT).is_none()
+}
+
+fn cannot_keep(before: &Container) -> Failure {
+    let name = before.name();
+    Failure::fatal(format!(
+        "container `{name}` was adopted and has AutoRemove: the engine would remove it once it is stopped, and it could not be kept"
+    ))
+    .hint("leave it adopted, or give the node another `name`")
+    .hint(format!("to give it up, remove it first: docker rm -f {name}"))
+}
+
+fn with_container(call: &Call, id: &str) -> Call {
+    let properties = call
+        .properties
+        .clone()
+        .into_iter()
+        .chain([("container_id".to_owned(), id.into())])
+        .collect();
+    Call {
+        properties,
+        ..call.clone()
+    }
+}
+
+fn with_carried(call: &Call, carried: &JsonMap<String, Json>) -> Call {
+    let properties = call
+        .properties
+        .clone()
+        .into_iter()
+        .chain([(CARRIED.to_owned(), carried.clone().into())])
+        .collect();
+    Call {
+        properties,
+        ..call.clone()
+    }
+}
+
+/// Volumes of a container that have no name of their own, by where they are mounted.
+pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
+    let anonymous = |mount: &&Json| {
+        let name = mount["Name"].as_str().unwrap_or_default();
+        mount["Type"] == "volume" && name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
+    };
+    let mounts = before.json["Mounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(anonymous);
+    mounts
+        .filter_map(|mount| {
+            Some((
+                mount["Destination"].as_str()?.to_owned(),
+                mount["Name"].clone(),
+            ))
+        })
+        .collect()
+}
+
+/// Mounts volumes that are carried over, unless something else is to be in their place.
+pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
+    let bind = |bind: &Json| {
+        bind.as_str()
+            .and_then(|bind| bind.split(':').nth(1).map(str::to_owned))
+    };
+    let target = |mount: &Json| mount["Target"].as_str().map(str::to_owned);
+    let host = &body["HostConfig"];
+    let taken: Vec<String> = host["Binds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(bind)
+        .chain(
+            host["Mounts"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(target),
+        )
+        .chain(
+            host["Tmpfs"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(path, _)| path.clone()),
+        )
+        .collect();
+    let free = carried.iter().filter(|(path, _)| !taken.contains(path));
+    let mounts: Vec<Json> = free
+        .map(|(path, name)| json!({ "Type": "volume", "Source": name, "Target": path }))
+        .collect();
+    if !mounts.is_empty() {
+        let all = host["Mounts"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .chain(mounts)
+            .collect::<Vec<_>>();
+        body["HostConfig"]["Mounts"] = all.into();
+    }
+}

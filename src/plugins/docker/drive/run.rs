@@ -1,0 +1,195 @@
+//! What the docker plugin 2.x does with a container beyond starting it: waiting for its end, and a
+//! command before its stop.
+
+use crate::{
+    diagnostic::Fault,
+    engine::{EngineError, Kind, Piece, failure},
+    plugins::docker::{
+        declare::{
+            container::Container,
+            params::{Form, convert},
+        },
+        drive::{
+            containers::{known_id, refused},
+            engine::Engine,
+            watch::Shows,
+        },
+    },
+    seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
+};
+use futures_util::{Stream, StreamExt as _};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// Longest output that is kept, in bytes.
+const OUTPUT: usize = 1 << 20;
+/// Seconds between two looks at a container that is to end.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time that the command before a stop may take; that of the original.
+const COMMAND: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Waits until the container ends, and keeps what it wrote: `run_result`. With what code it
+    /// ended is noted, and no failure.
+    pub(crate) async fn follow(
+        &self,
+        call: &Call,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        progress(Progress::Note("waiting for its end".to_owned()));
+        let mut changes = self.watch.subscribe(&self.client);
+        loop {
+            let found = self.inspect(&id).await?;
+            let Some(found) = found else {
+                return Err(Failure::fatal(
+                    "the container disappeared while its end was waited for",
+                ));
+            };
+            if !matches!(
+                found.state(),
+                ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
+            ) {
+                let code = found.json["State"]["ExitCode"].clone();
+                let set = [
+                    (
+                        "run_result",
+                        Json::from(self.output(&id, found.is_terminal()).await),
+                    ),
+                    ("exit_code", code),
+                ];
+                return Ok(Outputs {
+                    set: set
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect(),
+                    unset: Vec::new(),
+                });
+            }
+            tokio::select! {
+                () = changes.next(&id, INTERVAL, Shows::All) => {}
+                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting for the end of the container") }),
+            }
+        }
+    }
+
+    async fn output(&self, id: &str, is_terminal: bool) -> String {
+        collected(self.client.logs(id, &[], (is_terminal, false))).await
+    }
+
+    /// Runs a command in the container, if it runs. One that fails does not keep the container from
+    /// being stopped.
+    pub(crate) async fn execute(
+        &self,
+        call: &Call,
+        command: &Json,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let words = convert(Form::Words, command, &mut Vec::new())
+            .map_err(|fault: Fault| refused(&[fault]))?;
+        let words: Vec<String> = words
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect();
+        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else {
+            return Ok(Outputs::default());
+        };
+        let Some(found) = self.inspect(id).await?.filter(|_| !words.is_empty()) else {
+            return Ok(Outputs::default());
+        };
+        if found.state() != ObjectState::Running {
+            return self.execute_apart(call, &found, &words, progress).await;
+        }
+        let config = json!({ "Cmd": words, "AttachStdout": true, "AttachStderr": true });
+        let ran = tokio::time::timeout(COMMAND, self.executed(id, &config)).await;
+        match ran {
+            Ok(result) => result
+                .map_err(|error| failure(&error, "running the stop command"))
+                .map(|said| progress(Progress::Note(said)))?,
+            Err(_) => progress(Progress::Note(format!(
+                "the stop command did not end within {} seconds",
+                COMMAND.as_secs()
+            ))),
+        }
+        Ok(Outputs::default())
+    }
+
+    /// Runs a command in a container of its own, with the image and the mounts of one that ended.
+    async fn execute_apart(
+        &self,
+        call: &Call,
+        found: &Container,
+        words: &[String],
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let config = &found.json["Config"];
+        let mut body = json!({
+            "Image": found.json["Image"], "Cmd": words, "Entrypoint": [""], "Env": config["Env"], "User": config["User"], "WorkingDir": config["WorkingDir"],
+            "HostConfig": { "VolumesFrom": [found.id()], "NetworkMode": found.json["HostConfig"]["NetworkMode"] },
+        });
+        let name = format!("{}-stop", found.name());
+        self.add_labels(&mut body, call, "", (&json!({}), &name));
+        self.add_seal(&mut body, Kind::Container, &name);
+        let cannot = |error| failure(&error, "running the stop command in a container of its own");
+        // One that a run which died left behind.
+        if let Some(left) = self.inspect(&name).await?
+            && self.is_proven(&left).await?
+        {
+            self.remove_apart(&name).await.map_err(cannot)?;
+        }
+        let id = self
+            .client
+            .create("/containers/create", &[("name", name)], &body)
+            .await
+            .map_err(cannot)?;
+        let started = self
+            .client
+            .send(&format!("/containers/{id}/start"), &[])
+            .await;
+        if started.is_ok() {
+            let in_time = tokio::time::timeout(COMMAND, self.client.ended(&id)).await;
+            progress(Progress::Note(self.output(&id, false).await));
+            if in_time.is_err() {
+                progress(Progress::Note(format!(
+                    "the stop command did not end within {} seconds",
+                    COMMAND.as_secs()
+                )));
+            }
+        }
+        self.remove_apart(&id).await.map_err(cannot)?;
+        started.map(|()| Outputs::default()).map_err(cannot)
+    }
+
+    async fn remove_apart(&self, id: &str) -> Result<(), EngineError> {
+        self.client
+            .delete(
+                &format!("/containers/{id}"),
+                &[("force", "true".to_owned()), ("v", "false".to_owned())],
+            )
+            .await
+    }
+
+    async fn executed(&self, id: &str, config: &Json) -> Result<String, EngineError> {
+        let made = self
+            .client
+            .create(&format!("/containers/{id}/exec"), &[], config)
+            .await?;
+        let (output, _input) = self.client.attach(&made, false).await?;
+        Ok(collected(output).await)
+    }
+}
+
+/// The text of an output, its end if it is long.
+async fn collected(output: impl Stream<Item = Result<Piece, EngineError>>) -> String {
+    let mut text = Vec::new();
+    let mut output = std::pin::pin!(output);
+    while let Some(Ok(part)) = output.next().await {
+        text.extend_from_slice(&part.bytes);
+        if text.len() > 2 * OUTPUT {
+            text.drain(..text.len() - OUTPUT);
+        }
+    }
+    String::from_utf8_lossy(&text[text.len().saturating_sub(OUTPUT)..]).into_owned()
+}

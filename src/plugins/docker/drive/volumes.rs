@@ -1,0 +1,169 @@
+//! Volumes, as dockctl's own type of node has them.
+
+use crate::{
+    engine::{Kind, failure, in_path, status},
+    plugins::docker::{
+        declare::{
+            action::Making,
+            label::{self, names_deployment},
+            volume::{known, request},
+        },
+        drive::{containers::refused, engine::Engine, networks::taken},
+    },
+    seam::{Call, Failure, Outputs},
+};
+use serde_json::{Value as Json, json};
+
+impl Engine {
+    /// Creates the volume of an instance, or takes up the one of the same node: volumes are kept
+    /// when a deployment is taken down. Engines silently give back a volume of that name, so it is
+    /// looked at before and after.
+    pub(crate) async fn create_volume(
+        &self,
+        call: &Call,
+        making: &Making,
+    ) -> Result<Outputs, Failure> {
+        let name = making.name.as_str().unwrap_or_default().to_owned();
+        let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
+        body["Name"] = name.clone().into();
+        self.add_labels(
+            &mut body,
+            call,
+            &making.declaration,
+            (&making.record, &name),
+        );
+        self.add_seal(&mut body, Kind::Volume, &name);
+        self.remove_torso(&name).await?;
+        if self.volume(&name).await?.is_none() {
+            self.asked_for.borrow_mut().insert(name.clone());
+            let created = self.client.post("/volumes/create", &[], &body).await;
+            created.map_err(|error| failure(&error, &format!("creating volume `{name}`")))?;
+        }
+        match self.volume(&name).await? {
+            Some(found) if self.is_made_for_node(&found, call) => Ok(known(&found)),
+            Some(found) => Err(taken("volume", &name, &found["Labels"])),
+            None => Err(Failure::fatal(format!(
+                "volume {name} is not there although the engine said that it is done"
+            ))),
+        }
+    }
+
+    /// Removes what an engine left that was stopped while it made a volume for us: the volume
+    /// without its labels. Only what was not there before we asked, carries no label, is empty and
+    /// not in use: so nothing is lost that somebody else made meanwhile.
+    async fn remove_torso(&self, name: &str) -> Result<(), Failure> {
+        if !self.asked_for.borrow().contains(name)
+            || self
+                .volume(name)
+                .await?
+                .is_none_or(|found| has_labels(&found))
+        {
+            return Ok(());
+        }
+        let usage = self
+            .client
+            .mapping("/system/df", &[])
+            .await
+            .map_err(|error| failure(&error, "asking how full the volumes are"))?;
+        let found = usage["Volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|found| found["Name"] == name);
+        if found.is_some_and(|found| found["UsageData"] == json!({ "RefCount": 0, "Size": 0 })) {
+            let removed = self
+                .client
+                .delete(&format!("/volumes/{}", in_path(name)), &[])
+                .await;
+            removed.map_err(|error| {
+                failure(&error, "removing a volume that the engine left half made")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a volume was made for the node of a call: its labels say so, and the seal or the
+    /// journal prove it. A volume outlives its instance, whose id is another one after the next
+    /// installation.
+    fn is_made_for_node(&self, volume: &Json, call: &Call) -> bool {
+        let labels = &volume["Labels"];
+        let names_it = labels[label::DEPLOYMENT] == call.deployment.as_str()
+            && labels[label::NODE] == call.node.as_str();
+        let is_known = || {
+            let names_this = names_deployment(labels, &call.deployment, &call.deployment_id);
+            names_this
+                && call
+                    .properties
+                    .get("volume_name")
+                    .is_some_and(|name| *name == volume["Name"])
+        };
+        names_it && (self.is_proven_as(volume, Kind::Volume) || is_known())
+    }
+
+    pub(crate) async fn volume(&self, name: &str) -> Result<Option<Json>, Failure> {
+        self.client
+            .object(Kind::Volume, name)
+            .await
+            .map_err(|error| failure(&error, &format!("looking for volume {name}")))
+    }
+
+    pub(crate) async fn adopt_volume(&self, name: &str) -> Result<Outputs, Failure> {
+        let found = self.volume(name).await?;
+        found.as_ref().map(known).ok_or_else(|| {
+            Failure::fatal(format!("there is no volume `{name}` to adopt"))
+                .hint("create it first, or remove `use_external_resource` to have it created")
+        })
+    }
+
+    /// Removes the volume if that is asked for, with any that a run made for the instance and died
+    /// before it could write that down. What is in a volume cannot be made again: only one that
+    /// carries our seal is removed.
+    pub(crate) async fn remove_volume(
+        &self,
+        call: &Call,
+        keep: &Json,
+        made_by: Option<&[String]>,
+    ) -> Result<Outputs, Failure> {
+        let goes = *keep == false || made_by.is_some();
+        let all = if goes {
+            self.made_for_instance(call, Kind::Volume).await?
+        } else {
+            Vec::new()
+        };
+        let is_chosen = |found: &&Json| {
+            made_by.is_none_or(|made_by| {
+                made_by
+                    .iter()
+                    .any(|execution| found["Labels"][label::EXECUTION] == execution.as_str())
+            })
+        };
+        for found in all.iter().filter(is_chosen) {
+            match self
+                .client
+                .delete(
+                    &format!(
+                        "/volumes/{}",
+                        in_path(found["Name"].as_str().unwrap_or_default())
+                    ),
+                    &[],
+                )
+                .await
+            {
+                Err(error) if status(&error) != Some(404) => {
+                    return Err(failure(&error, "removing the volume"));
+                }
+                _ => {}
+            }
+        }
+        Ok(Outputs {
+            unset: vec!["volume_name".into(), "mountpoint".into()],
+            ..Outputs::default()
+        })
+    }
+}
+
+fn has_labels(volume: &Json) -> bool {
+    volume["Labels"]
+        .as_object()
+        .is_some_and(|labels| !labels.is_empty())
+}

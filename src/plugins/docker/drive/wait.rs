@@ -1,0 +1,177 @@
+//! Waiting until the processes of a container run.
+
+use crate::{
+    engine::{failure, status},
+    plugins::docker::{
+        declare::container::Container,
+        drive::{containers::known_id, engine::Engine, watch::Shows},
+    },
+    seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
+};
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// Seconds between two looks where the blueprint says nothing; the original's default.
+const INTERVAL: f64 = 1.0;
+/// How long what takes the place of another container has to run before that one is given up.
+const PROBATION: Duration = Duration::from_millis(700);
+/// Restarts after which a container that keeps dying counts as dead.
+const RESTARTS: i64 = 5;
+
+impl Engine {
+    /// Polls the list of processes until each name is part of a command line. A container that
+    /// stops running ends the wait at once: what it waits for can never come.
+    pub(crate) async fn wait(
+        &self,
+        call: &Call,
+        processes: &Json,
+        interval: &Json,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let names = names(processes)?;
+        let interval = Duration::from_secs_f64(
+            interval
+                .as_f64()
+                .filter(|seconds| *seconds >= 0.0)
+                .unwrap_or(INTERVAL)
+                .clamp(0.02, 3600.0),
+        );
+        let id = known_id(call)?;
+        let mut changes = self.watch.subscribe(&self.client);
+        loop {
+            let missing = self.missing(&id, &names).await?;
+            if missing.is_empty() {
+                return Ok(Outputs::default());
+            }
+            progress(Progress::Note(format!(
+                "waiting for {}",
+                missing.join(", ")
+            )));
+            tokio::select! {
+                () = changes.next(&id, interval, Shows::End) => {}
+                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
+            }
+        }
+    }
+
+    /// Looks once more a moment after the start: where nothing else is waited for, that a container
+    /// runs is all that can be known.
+    pub(crate) async fn endure(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = known_id(call)?;
+        let mut changes = self.watch.subscribe(&self.client);
+        tokio::select! {
+            () = changes.next(&id, PROBATION, Shows::End) => {}
+            () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting") }),
+        }
+        match self.inspect(&id).await? {
+            Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),
+            Some(_) => {
+                let exit = self.exit(&id).await;
+                let code = exit
+                    .as_ref()
+                    .map_or_else(String::new, |exit| format!(" with exit code {}", exit.code));
+                Err(Failure {
+                    exit,
+                    ..Failure::fatal(format!(
+                        "the container ended{code} as soon as it was started"
+                    ))
+                })
+            }
+            None => Err(Failure::fatal(
+                "the container disappeared as soon as it was started",
+            )),
+        }
+    }
+
+    async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
+        // Podman would run `ps` inside the container, unless it is told what to show.
+        let query: &[(&str, String)] = if self.client.is_podman() {
+            &[("ps_args", "pid,args".to_owned())]
+        } else {
+            &[]
+        };
+        match self
+            .client
+            .mapping_or_null(&format!("/containers/{id}/top"), query)
+            .await
+        {
+            Ok(Json::Null) => {
+                self.explain(id, names, Failure::fatal("the engine lists no processes"))
+                    .await
+            }
+            Ok(top) => {
+                let rows = top["Processes"].as_array().cloned().unwrap_or_default();
+                let lines: Vec<&str> = rows
+                    .iter()
+                    .filter_map(|row| row.as_array()?.last()?.as_str())
+                    .collect();
+                Ok(names
+                    .iter()
+                    .filter(|name| !lines.iter().any(|line| line.contains(*name)))
+                    .cloned()
+                    .collect())
+            }
+            Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => {
+                self.explain(id, names, failure(&error, "listing the processes"))
+                    .await
+            }
+            Err(error) => Err(failure(&error, "listing the processes")),
+        }
+    }
+
+    /// Why the processes could not be listed: the container ended, or is about to be restarted.
+    async fn explain(
+        &self,
+        id: &str,
+        names: &[String],
+        asked: Failure,
+    ) -> Result<Vec<String>, Failure> {
+        let Some(container) = self.inspect(id).await? else {
+            return Err(Failure::fatal(
+                "the container disappeared while its processes were waited for",
+            ));
+        };
+        let restarts = container
+            .json
+            .pointer("/RestartCount")
+            .and_then(Json::as_i64)
+            .unwrap_or(0);
+        match container.state() {
+            ObjectState::Running => Err(asked),
+            ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
+            // Podman does not say that it is about to start it again.
+            ObjectState::Exited
+                if self.client.is_podman() && restarts <= RESTARTS && is_restarted(&container) =>
+            {
+                Ok(names.to_vec())
+            }
+            ObjectState::Paused => Ok(names.to_vec()),
+            _ => Err(self.died(id, &names.join(", ")).await),
+        }
+    }
+}
+
+/// Whether the engine starts a container again that ended.
+fn is_restarted(container: &Container) -> bool {
+    let failed = container.json["State"]["ExitCode"] != 0;
+    match container.text("/HostConfig/RestartPolicy/Name") {
+        Some("always" | "unless-stopped") => true,
+        Some("on-failure") => failed,
+        _ => false,
+    }
+}
+
+fn names(processes: &Json) -> Result<Vec<String>, Failure> {
+    let list = processes
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![processes.clone()]);
+    let name = |name: &Json| {
+        name.as_str().map(str::to_owned).ok_or_else(|| {
+            Failure::fatal(format!(
+                "`processes_to_wait_for` holds {name}, which is no name of a process"
+            ))
+        })
+    };
+    list.iter().map(name).collect()
+}

@@ -1,0 +1,283 @@
+//! `wait_for`: what a container must come to before its instance counts as started; dockctl's own
+//! input of `start`.
+
+use crate::{
+    engine::{Lines, failure},
+    plugins::docker::{
+        declare::{
+            condition::{Condition, LINE, WaitFor, shown},
+            container::Container,
+        },
+        drive::{containers::known_id, engine::Engine, watch::Shows},
+    },
+    seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
+};
+use fancy_regex::Regex;
+use futures_util::StreamExt as _;
+use serde_json::Value as Json;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
+/// Longest wait for one connection.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long a published port is watched: a proxy takes connections for a program that does not, and
+/// drops them.
+const PROXY: Duration = Duration::from_millis(200);
+/// Restarts after which a container that keeps dying counts as dead.
+const RESTARTS: i64 = 5;
+
+impl Engine {
+    /// Waits until a condition holds. A container that can never come to it ends the wait at once.
+    pub(crate) async fn wait_for(
+        &self,
+        call: &Call,
+        given: &Json,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let wait = WaitFor::read(given).map_err(|fault| {
+            super::containers::refused(&[fault.within(&["wait_for".to_owned()])])
+        })?;
+        let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
+        progress(Progress::Note(format!("waiting for {what}")));
+        let mut changes = self.watch.subscribe(&self.client);
+        // Podman's health checks are run by whoever waits.
+        let shows = match wait.condition {
+            Condition::Exited(_) => Shows::All,
+            Condition::Healthy if !self.client.is_podman() => Shows::All,
+            Condition::Healthy | Condition::Port(_) | Condition::Log(_) => Shows::End,
+        };
+        loop {
+            if self.holds(&wait, &id, &what).await? {
+                return Ok(Outputs::default());
+            }
+            let left = wait.timeout.saturating_sub(begin.elapsed());
+            if left < wait.interval {
+                return Err(self.too_late(&wait, &id, &what).await);
+            }
+            tokio::select! {
+                // The last look is taken when the time is over.
+                () = changes.next(&id, wait.interval, shows) => {}
+                () = tokio::time::sleep(left) => {}
+                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {what}")) }),
+            }
+        }
+    }
+
+    async fn holds(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
+        let Some(container) = self.inspect(id).await? else {
+            return Err(Failure::fatal(format!(
+                "the container disappeared while {what} was waited for"
+            )));
+        };
+        let runs = matches!(
+            container.state(),
+            ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
+        );
+        // One that is about to be restarted may come to it yet, unless that goes on and on.
+        let restarts = container.json["RestartCount"].as_i64().unwrap_or(0);
+        let is_between = container.state() == ObjectState::Restarting;
+        match &wait.condition {
+            Condition::Healthy | Condition::Port(_) | Condition::Log(_)
+                if is_between && restarts > RESTARTS =>
+            {
+                Err(self.died(id, what).await)
+            }
+            Condition::Healthy | Condition::Port(_) if is_between => Ok(false),
+            Condition::Exited(code) if !runs => self.ended(&container, *code).await,
+            Condition::Exited(_) => Ok(false),
+            Condition::Log(pattern) if self.wrote(&container, pattern).await? => Ok(true),
+            _ if !runs => Err(self.died(id, what).await),
+            Condition::Healthy => {
+                if self.client.is_podman()
+                    && container.text("/State/Health/Status") == Some("starting")
+                {
+                    self.client.run_podman_check(id).await;
+                }
+                is_healthy(&container)
+            }
+            Condition::Port(port) => self.listens(&container, *port).await,
+            Condition::Log(_) => Ok(false),
+        }
+    }
+
+    async fn ended(&self, container: &Container, code: i64) -> Result<bool, Failure> {
+        let found = container.json["State"]["ExitCode"]
+            .as_i64()
+            .unwrap_or_default();
+        if found == code {
+            return Ok(true);
+        }
+        let exit = self.exit(&container.id()).await;
+        Err(Failure {
+            exit,
+            ..Failure::fatal(format!(
+                "the container ended with exit code {found}, and {code} was waited for"
+            ))
+        })
+    }
+
+    /// Looks at what it wrote since it was started.
+    async fn wrote(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
+        let since = container
+            .started_at()
+            .and_then(|at| humantime::parse_rfc3339(at).ok())
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        // A fast program writes before its start is noted down.
+        let since = since
+            .and_then(|since| i32::try_from(since.as_secs()).ok())
+            .map_or(0, |since| (since - 1).max(0));
+        let query = [("since", since.to_string())];
+        let mut logs = std::pin::pin!(self.client.logs(
+            &container.id(),
+            &query,
+            (container.is_terminal(), false)
+        ));
+        let mut lines = Lines::of_at_most(LINE);
+        let matches = |line: &String| pattern.is_match(line).unwrap_or(false);
+        while let Some(piece) = logs.next().await {
+            let piece =
+                piece.map_err(|error| failure(&error, "reading what the container wrote"))?;
+            if lines.take(&piece.bytes).iter().any(matches) {
+                return Ok(true);
+            }
+        }
+        Ok(lines.rest().is_some_and(|line| matches(&line)))
+    }
+
+    /// Whether something in the container takes connections: at its own addresses, which this
+    /// machine may not reach, or where the port is published.
+    async fn listens(&self, container: &Container, port: u16) -> Result<bool, Failure> {
+        let shared = container
+            .text("/HostConfig/NetworkMode")
+            .and_then(|mode| mode.strip_prefix("container:"));
+        let other = match shared {
+            Some(id) => self.inspect(id).await?,
+            None => None,
+        };
+        let container = other.as_ref().unwrap_or(container);
+        let settings = &container.json["NetworkSettings"];
+        let networks = settings["Networks"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, network)| &network["IPAddress"]);
+        let own: Vec<String> = networks
+            .filter_map(|ip| ip.as_str().filter(|ip| !ip.is_empty()).map(str::to_owned))
+            .collect();
+        let host = self.client.host().unwrap_or_else(|| "127.0.0.1".to_owned());
+        let on_host = container.text("/HostConfig/NetworkMode") == Some("host");
+        let bindings = settings["Ports"][format!("{port}/tcp")]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let published: Vec<(String, u16)> = bindings
+            .iter()
+            .filter_map(|binding| binding_address(binding, &host))
+            .collect();
+        if own.is_empty() && published.is_empty() && !on_host {
+            return Err(Failure::fatal(format!(
+                "port {port} of the container cannot be reached from here"
+            ))
+            .hint("put it on a network, or publish the port: port_bindings"));
+        }
+        if on_host && connects(&host, port, false).await {
+            return Ok(true);
+        }
+        // The addresses of a far engine's containers may belong to somebody else here.
+        for ip in own.iter().filter(|_| self.client.host().is_none()) {
+            if connects(ip, port, false).await {
+                return Ok(true);
+            }
+        }
+        for (ip, port) in &published {
+            if connects(ip, *port, true).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How a container ended that something was waited for of.
+    pub(crate) async fn died(&self, id: &str, what: &str) -> Failure {
+        let exit = self.exit(id).await;
+        let how = exit.as_ref().map_or_else(String::new, |exit| {
+            format!(
+                " with exit code {}{}",
+                exit.code,
+                if exit.oom_killed {
+                    ", killed for want of memory"
+                } else {
+                    ""
+                }
+            )
+        });
+        Failure {
+            exit,
+            ..Failure::fatal(format!(
+                "the container ended{how} while {what} was waited for"
+            ))
+        }
+    }
+
+    /// What is known of a container that did not come to it in time.
+    async fn too_late(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
+        let message = format!(
+            "the container did not come to {what} within {} s",
+            wait.timeout.as_secs_f64()
+        );
+        Failure {
+            exit: self.exit(id).await,
+            ..Failure::fatal(message)
+        }
+        .hint("`timeout` of the condition allows more; docker logs shows what it does")
+    }
+}
+
+fn is_healthy(container: &Container) -> Result<bool, Failure> {
+    match container.text("/State/Health/Status") {
+        Some("healthy") => Ok(true),
+        Some("starting") => Ok(false),
+        Some("unhealthy") => {
+            let last = container.health_log().pop().unwrap_or_default();
+            Err(Failure::fatal(format!("the container is unhealthy: {last}"))
+                .hint("the health check failed `retries` times in a row; `start_period` gives it time"))
+        }
+        _ => Err(no_check()),
+    }
+}
+
+/// Neither the parameters nor the image have a health check.
+pub(crate) fn no_check() -> Failure {
+    Failure::fatal("the container has no health check, so it is never healthy").hint(
+        "give it one: params: {healthcheck: {test: …}}, or wait for a port or a line of its log",
+    )
+}
+
+fn binding_address(binding: &Json, host: &str) -> Option<(String, u16)> {
+    let port = binding["HostPort"].as_str()?.parse().ok()?;
+    let ip: Option<IpAddr> = binding["HostIp"].as_str().and_then(|ip| ip.parse().ok());
+    let ip = ip
+        .filter(|ip| !ip.is_unspecified())
+        .map_or_else(|| host.to_owned(), |ip| ip.to_string());
+    Some((ip, port))
+}
+
+/// Whether a connection is taken, and where a proxy may stand between, kept.
+async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
+    let Ok(Ok(mut stream)) = tokio::time::timeout(CONNECT, TcpStream::connect((ip, port))).await
+    else {
+        return false;
+    };
+    if !proxied {
+        return true;
+    }
+    let mut byte = [0];
+    match tokio::time::timeout(PROXY, stream.read(&mut byte)).await {
+        // Nothing said and nothing dropped: a program that waits for its client to begin.
+        Err(_) => true,
+        Ok(read) => read.is_ok_and(|bytes| bytes > 0),
+    }
+}

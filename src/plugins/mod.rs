@@ -1,0 +1,3 @@
+//! The systems that deployments are on.
+
+pub mod docker;
