@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dockctl::{backend, catalog, diagnostic::Diagnostics, model, syntax::Sources};
+use dockctl::{catalog, diagnostic::Diagnostics, model, plugins::Plugins, syntax::Sources};
 use granit_parser::Parser;
 use indexmap::IndexMap;
 use std::{fs, hint::black_box, path::Path, time::Duration};
@@ -53,7 +53,12 @@ fn whole(path: &Path) -> usize {
         &mut faults,
     )
     .expect("the file can be read");
-    let resolved = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let resolved = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     let mut inputs = model::inputs::supply(
         &resolved,
         &IndexMap::new(),

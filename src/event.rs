@@ -5,7 +5,7 @@ use crate::{
     model::Deployment,
     seam::{Failure, Outputs},
     secrets::Secrets,
-    stage::{Parameters, Stage, TaskId, Workflow},
+    stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,11 @@ pub enum Event {
         /// The work.
         stage: Stage,
     },
+    /// These tasks are added to the stage that is carried out.
+    StageExtended {
+        /// They need earlier tasks only.
+        tasks: Vec<Task>,
+    },
     /// The engine is about to be asked.
     TaskStarted {
         /// The task.
@@ -69,6 +74,13 @@ pub enum Event {
         /// The task.
         task: TaskId,
         /// What it changed in the instance's runtime properties.
+        outputs: Outputs,
+    },
+    /// The task goes on, and changed this already.
+    TaskNoted {
+        /// The task.
+        task: TaskId,
+        /// What it changed in runtime properties.
         outputs: Outputs,
     },
     /// The task failed.
@@ -132,6 +144,10 @@ impl Event {
         };
         match self {
             Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded {
+                task,
+                outputs: scrubbed(outputs_of(outputs), secrets),
+            },
+            Self::TaskNoted { task, outputs } => Self::TaskNoted {
                 task,
                 outputs: scrubbed(outputs_of(outputs), secrets),
             },

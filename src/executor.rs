@@ -4,30 +4,34 @@
 //! no lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
 
 use crate::{
-    backend::{Backend, look},
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
     known::Taken,
     model::Retry,
     plan::{self, Known, restore},
+    plugins::{Drivers, Scene},
     preflight::{self, Lack},
     record::{Around, Record},
     report::Reporter,
-    seam::{Call, Failure, Outputs, Progress, Step},
+    seam::{Call, Failure, Note, Outputs, Settled, Settling, Step},
     secrets::Secrets,
-    stage::{Parameters, Stage, TaskId, Workflow},
+    stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
 };
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 use thiserror::Error;
 use tokio::{
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedSender, unbounded_channel},
+        oneshot,
+    },
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -153,11 +157,11 @@ pub struct Run<'r> {
 pub type Replan<'r> = Box<dyn Fn(&Known<'_>) -> Stage + 'r>;
 
 /// Everything a run talks to.
-pub struct Executor<'a, B> {
+pub struct Executor<'a> {
     /// What is known.
     pub record: &'a mut Record,
     /// Who does the work.
-    pub backend: &'a B,
+    pub drivers: &'a Drivers<'a>,
     /// Who remembers.
     pub journal: &'a mut dyn Journal,
     /// Who tells.
@@ -174,6 +178,14 @@ enum Done {
     Pause(TaskId),
 }
 
+/// What a step says while it runs.
+struct Said {
+    task: TaskId,
+    note: Note,
+    /// Is told once that was heard.
+    heard: oneshot::Sender<()>,
+}
+
 /// What goes on at one moment.
 struct Running<'a> {
     calls: FuturesUnordered<LocalBoxFuture<'a, Done>>,
@@ -188,7 +200,7 @@ struct Running<'a> {
     failures: HashMap<TaskId, Failure>,
     /// When the whole run has to be over.
     deadline: Option<Instant>,
-    progress: UnboundedSender<(TaskId, Progress)>,
+    said: UnboundedSender<Said>,
     stop: CancellationToken,
 }
 
@@ -200,7 +212,7 @@ async fn over(deadline: Option<Instant>) {
     }
 }
 
-impl<'a, B: Backend> Executor<'a, B> {
+impl<'a> Executor<'a> {
     /// Settles what a run that is over left open, by looking, and ends it if its process died.
     ///
     /// # Errors
@@ -221,24 +233,36 @@ impl<'a, B: Backend> Executor<'a, B> {
         let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
         for (task, since) in open {
             let planned = self.record.stage().task(task);
-            let around = Around {
-                record: self.record,
-                me: Some(&planned.instance),
-                secrets: self.secrets,
-            };
             let step = planned
                 .step
-                .bind_target(&around)
+                .bind_target(&self.around(planned))
                 .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
-            let done = Box::pin(self.backend.settle(&call, since))
-                .await
-                .map_err(Unsettled::Engine)?;
-            self.emit(done.map_or(Event::TaskInterrupted { task }, |outputs| {
-                Event::TaskSettled { task, outputs }
-            }))?;
+            let settled = Box::pin(self.drivers.settle(&call, since)).await;
+            let event = self.settled(task, settled.map_err(Unsettled::Engine)?)?;
+            self.emit(event)?;
         }
         Ok(())
+    }
+
+    /// What is known of a task after looking.
+    fn settled(&self, task: TaskId, settled: Settled) -> Result<Event, Unsettled> {
+        let step = &self.record.stage().task(task).step;
+        Ok(match settled {
+            Settled::Done(outputs) => Event::TaskSettled { task, outputs },
+            Settled::Failed(failure) => Event::TaskFailed {
+                task,
+                failure,
+                retry_in: None,
+                ignored: false,
+            },
+            Settled::Unknown if step.traits.settling == Settling::Ask => {
+                let why = format!("nobody knows whether this was done: {step}");
+                let failure = Failure::fatal(why).hint("look at it, and put it right by hand");
+                return Err(Unsettled::Engine(failure));
+            }
+            Settled::NotDone | Settled::Unknown => Event::TaskInterrupted { task },
+        })
     }
 
     /// Carries a whole execution out, but for its end. What an earlier run left between two objects
@@ -323,11 +347,15 @@ impl<'a, B: Backend> Executor<'a, B> {
     /// If an engine does not answer.
     pub async fn lacks(&self, stage: &Stage) -> Result<Vec<Lack>, Failure> {
         let mut lacks = preflight::lacks(stage, self.record.deployment.as_ref(), self.secrets);
-        let too_old = self.backend.too_old_for(stage).await?;
-        lacks.extend(too_old.into_iter().map(|(task, why)| Lack {
-            task,
-            why,
-            inputs: Vec::new(),
+        let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
+        let refusals = self.drivers.refusals(&steps).await?;
+        let refused = stage.ids().zip(refusals);
+        lacks.extend(refused.filter_map(|(task, why)| {
+            Some(Lack {
+                task,
+                why: why?,
+                inputs: Vec::new(),
+            })
         }));
         Ok(lacks)
     }
@@ -410,13 +438,17 @@ impl<'a, B: Backend> Executor<'a, B> {
         let Some(deployment) = &record.deployment else {
             return Ok(None);
         };
-        let observed = Box::pin(look(self.backend, deployment, record, self.secrets))
+        let scene = Scene {
+            deployment,
+            record,
+            secrets: self.secrets,
+        };
+        let observed = Box::pin(self.drivers.look(scene))
             .await
             .map_err(Unsettled::Engine)?;
         Ok(plan(&Known {
-            deployment,
-            record,
-            observed: &observed,
+            plugins: self.drivers.plugins,
+            ..Known::new(deployment, record, &observed)
         }))
     }
 
@@ -428,7 +460,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     pub async fn run(&mut self, stage: Stage, signals: &Signals) -> Result<(), JournalError> {
         let restores = stage.restores.is_some();
         self.emit(Event::StageAdopted { stage })?;
-        let (progress, mut shown) = unbounded_channel();
+        let (said, mut heard) = unbounded_channel();
         let mut running = Running {
             calls: FuturesUnordered::new(),
             busy: 0,
@@ -437,7 +469,7 @@ impl<'a, B: Backend> Executor<'a, B> {
             begun: HashMap::new(),
             failures: HashMap::new(),
             deadline: self.policy.deadline.filter(|_| !restores),
-            progress,
+            said,
             stop: if restores {
                 CancellationToken::new()
             } else {
@@ -465,10 +497,7 @@ impl<'a, B: Backend> Executor<'a, B> {
                     running.deadline = Some(Instant::now() + GRACE);
                     self.stop(Why::Timeout, &running)
                 }
-                Some((task, progress)) = shown.recv() => {
-                    self.reporter.progress(self.record, task, &progress.scrubbed(self.secrets));
-                    Ok(())
-                }
+                Some(said) = heard.recv() => self.hear(said),
                 done = running.calls.next() => match done {
                     Some(done) => self.take(done, &mut running),
                     None => return Ok(()),
@@ -521,11 +550,7 @@ impl<'a, B: Backend> Executor<'a, B> {
             .entry(task)
             .and_modify(|attempt| *attempt += 1)
             .or_insert(1);
-        let bound = planned.step.bind(&Around {
-            record: self.record,
-            me: Some(&planned.instance),
-            secrets: self.secrets,
-        });
+        let bound = planned.step.bind(&self.around(&planned));
         let attempt = *attempt;
         let lost = self.record.is_lost(task).then(|| self.record.since(task));
         self.emit(Event::TaskStarted { task, attempt })?;
@@ -554,6 +579,15 @@ impl<'a, B: Backend> Executor<'a, B> {
                 };
                 self.fail(task, failure, running)
             }
+        }
+    }
+
+    /// What functions in a task refer to.
+    fn around<'s>(&'s self, task: &'s Task) -> Around<'s> {
+        let ends = task.side.as_ref();
+        Around {
+            ends: ends.map(|side| [side.source.as_str(), side.target.as_str()]),
+            ..Around::of(self.record, &task.instance, self.secrets)
         }
     }
 
@@ -602,16 +636,22 @@ impl<'a, B: Backend> Executor<'a, B> {
         running: &Running<'a>,
     ) -> LocalBoxFuture<'a, Done> {
         let call = self.call(task, step, running.stop.clone());
-        let (backend, progress) = (self.backend, running.progress.clone());
+        let (drivers, said) = (self.drivers, running.said.clone());
         let asked = async move {
-            if let Some(since) = lost
-                && let Some(outputs) = backend.settle(&call, since).await?
-            {
-                return Ok(outputs);
+            if let Some(since) = lost {
+                match drivers.settle(&call, since).await? {
+                    Settled::Done(outputs) => return Ok(outputs),
+                    Settled::Failed(failure) => return Err(failure),
+                    Settled::NotDone | Settled::Unknown => {}
+                }
             }
             // Nobody listens once the run is over; that is no fault of the step.
-            let sink = |shown| drop(progress.send((task, shown)));
-            backend.perform(&call, &sink).await
+            let notes = |note| -> Pin<Box<dyn Future<Output = ()>>> {
+                let (heard, waits) = oneshot::channel();
+                drop(said.send(Said { task, note, heard }));
+                Box::pin(async move { drop(waits.await) })
+            };
+            drivers.perform(&call, &notes).await
         };
         async move {
             let answer = match limit {
@@ -623,6 +663,20 @@ impl<'a, B: Backend> Executor<'a, B> {
             Done::Answer(task, answer)
         }
         .boxed_local()
+    }
+
+    /// What a step changed is in the journal before the step goes on.
+    fn hear(&mut self, said: Said) -> Result<(), JournalError> {
+        let Said { task, note, heard } = said;
+        match note {
+            Note::Progress(progress) => {
+                let progress = progress.scrubbed(self.secrets);
+                self.reporter.progress(self.record, task, &progress);
+            }
+            Note::Outputs(outputs) => self.emit(Event::TaskNoted { task, outputs })?,
+        }
+        let _ = heard.send(());
+        Ok(())
     }
 
     fn take(&mut self, done: Done, running: &mut Running<'a>) -> Result<(), JournalError> {
@@ -680,6 +734,7 @@ impl<'a, B: Backend> Executor<'a, B> {
         failure.place = Some(self.record.stage().task(task).place.clone());
         let pause = if failure.recoverable && self.record.goes_on() {
             self.pause(task, running)
+                .map(|pause| failure.retry_after.map_or(pause, Duration::from_millis))
         } else {
             None
         };
@@ -744,7 +799,7 @@ impl<'a, B: Backend> Executor<'a, B> {
     ///
     /// If the executor breaks the rules of its own state, which is a bug.
     pub fn emit(&mut self, event: Event) -> Result<(), JournalError> {
-        let entry = Entry::now(event.scrubbed(self.secrets, self.backend.untrusted()));
+        let entry = Entry::now(event.scrubbed(self.secrets, &self.drivers.plugins.untrusted()));
         self.record
             .apply(&entry)
             .expect("the executor follows its own state");

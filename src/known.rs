@@ -1,12 +1,19 @@
 //! What is known of an instance.
 
 use crate::{
-    model::{Definition, InstanceState, InstanceTie},
+    model::{Definition, InstanceState, InstanceTie, Side},
     seam::Step,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeSet;
+
+/// Runtime properties that a replacement in progress needs: the object that was made for a place,
+/// and the one that was there before. If that is the one that stands for the instance too, it was
+/// put back and is not started yet. Journals hold the words.
+pub const SUCCESSOR: &str = "successor_id";
+/// See [`SUCCESSOR`].
+pub const PREDECESSOR: &str = "predecessor_id";
 
 /// A step of a lifecycle operation that is done.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -15,6 +22,9 @@ pub struct DoneStep {
     pub operation: String,
     /// The step, as it was planned.
     pub step: Step,
+    /// Of an operation of a relationship: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
 }
 
 /// What is known of an instance.
@@ -73,6 +83,28 @@ impl InstanceRecord {
         .into_iter()
         .filter_map(of)
         .collect()
+    }
+
+    /// Whether another object is about to take the place of this one's, or took it a moment ago.
+    #[must_use]
+    pub fn is_being_replaced(&self) -> bool {
+        [SUCCESSOR, PREDECESSOR]
+            .iter()
+            .any(|name| self.properties.contains_key(*name))
+    }
+
+    /// Whether another object has the place of the old one, which is there still.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.properties.contains_key(PREDECESSOR) && !self.is_put_back()
+    }
+
+    /// Whether an old object has its place back, and was not started there yet.
+    #[must_use]
+    pub fn is_put_back(&self) -> bool {
+        let before = self.properties.get(PREDECESSOR);
+        let stands = |(name, id): (&String, &Json)| name != PREDECESSOR && Some(id) == before;
+        before.is_some() && self.properties.iter().any(stands)
     }
 
     pub(crate) fn is_up_to_date_now(&mut self) {

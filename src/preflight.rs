@@ -2,8 +2,8 @@
 //! continue loses it.
 
 use crate::{
-    backend,
     model::{Deployment, function::withheld_digests},
+    plugins::Plugins,
     seam::{Need, Step},
     secrets::Secrets,
     stage::{Stage, Task, TaskId},
@@ -44,7 +44,7 @@ fn needs(step: &Step) -> Vec<Need> {
     let withheld = step.withheld().into_iter().map(Need::Withheld);
     secrets
         .chain(withheld)
-        .chain(backend::files(step))
+        .chain(Plugins::default().files(step))
         .collect()
 }
 

@@ -7,9 +7,10 @@ use super::{
     given::{self, Hidden},
 };
 use crate::{
-    backend, catalog,
+    catalog,
     diagnostic::{self, Code, Diagnostic, Diagnostics},
     model::{self, Blueprint, Deployment, Instance, Origin, Sensitive, function, inputs},
+    plugins::Plugins,
     secrets::Secrets,
     syntax::{Sources, Value},
 };
@@ -207,7 +208,12 @@ pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
         &mut diagnostics,
     ) {
         Ok(ast) => {
-            let blueprint = model::resolve(ast, &sources, backend::provides, &mut diagnostics);
+            let blueprint = model::resolve(
+                ast,
+                &sources,
+                |plugin| Plugins::default().provides(plugin),
+                &mut diagnostics,
+            );
             Loaded::new(sources, diagnostics, blueprint)
         }
         Err(error) => unreadable(path, &error.to_string()),
@@ -334,11 +340,11 @@ pub(crate) fn load(
     apply_inputs(&mut loaded, arguments, before, missing)?;
     loaded.blueprint.strip_input_types();
     let mut faults = Diagnostics::default();
-    backend::check(&loaded.blueprint, &mut faults);
+    Plugins::default().check(&loaded.blueprint, &mut faults);
     if let Some(mut whole) = loaded.whole.take() {
         whole.strip_input_types();
         let mut more = Diagnostics::default();
-        backend::check(&whole, &mut more);
+        Plugins::default().check(&whole, &mut more);
         more.retain(|fault| !faults.contains(fault));
         more.iter_mut().for_each(redact);
         faults.append(more);

@@ -13,11 +13,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::places,
     diagnostic::{Diagnostics, nearest},
     event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
     plan::{self, Known, operation, restore},
+    plugins::{PORT, Part, Plugins, Scene},
     record::Record,
     seam::{Effect, Observed},
     stage::{Parameters, Selection, Stage, Task, Workflow, parameter_names},
@@ -178,11 +178,8 @@ impl Order<'_> {
         record: &Record,
         stage: &Stage,
     ) -> Result<(), CliError> {
-        let known = Known {
-            deployment,
-            record,
-            observed: &Observed::default(),
-        };
+        let observed = Observed::default();
+        let known = Known::new(deployment, record, &observed);
         let deletes = stage.tasks().iter().any(|task| task.step.traits.deletes);
         let words =
             super::plan::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
@@ -243,7 +240,12 @@ impl Order<'_> {
         let Some(mut deployment) = session.record.deployment.clone() else {
             return Ok(false);
         };
-        let places = places(&deployment, &session.record, &workspace.secrets)
+        let places = Plugins::default()
+            .places(Scene {
+                deployment: &deployment,
+                record: &session.record,
+                secrets: &workspace.secrets,
+            })
             .map_err(|message| CliError::new(Kind::Engine, message))?;
         let (workflow, mut parameters) = decide(&session.record)?;
         session.settle(name, &places, workflow.as_str()).await?;
@@ -278,11 +280,7 @@ impl Order<'_> {
         let proposal = plan::first(
             workflow,
             &parameters,
-            &Known {
-                deployment: &deployment,
-                record: &record,
-                observed: &observed,
-            },
+            &Known::new(&deployment, &record, &observed),
         );
         refuse_hearsay(&deployment, &proposal.stage)?;
         self.confirm(workflow, &deployment, &record, &proposal.stage)?;
@@ -418,14 +416,10 @@ fn scaled(
         .filter(|it| scaled.added.contains(&it.id))
         .map(|it| it.node.as_str())
         .collect();
-    for (name, node) in nodes
-        .into_iter()
-        .filter_map(|name| Some((name, deployment.nodes.get(name)?)))
-    {
-        if let Some(port) = crate::backend::fixed_port(node) {
-            let message = format!(
-                "`{name}` publishes port {port} of the host, and only one container can have that"
-            );
+    for name in nodes {
+        if let Some(port) = fixed_port(deployment, name) {
+            let message =
+                format!("`{name}` publishes {port}, and only one container can have that");
             return Err(CliError::new(Kind::Invalid, message).hint(
                 "give it a range of ports, such as 8080-8089, or leave the choice to the engine",
             ));
@@ -719,9 +713,22 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
     };
     instance.id == name
         || instance.node == name
-        || crate::plugins::docker::declare::standing::wanted(deployment, instance).as_deref()
+        || Part::of(deployment, instance)
+            .and_then(|part| Plugins::default().name(part))
+            .as_deref()
             == Some(name)
         || (name.len() >= 12 && container().is_some_and(|id| id.starts_with(name)))
+}
+
+/// A port of a host that every object of a node must have, in words.
+fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
+    let mut instances = deployment.instances.iter();
+    let part = Part::of(deployment, instances.find(|it| it.node == node)?)?;
+    let needed = Plugins::default().exclusive(part);
+    needed
+        .into_iter()
+        .find(|it| it.kind == PORT)
+        .map(|it| it.shown)
 }
 
 /// A filter that can match nothing was typed wrong.

@@ -8,10 +8,9 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend,
     graph::{Arrow, Graph, Mood, Vertex, dot, mermaid, svg},
     model::{Blueprint, Deployment, InstanceState, inputs::Missing},
-    plugins::docker,
+    plugins::Plugins,
     record::Record,
     seam::Observed,
 };
@@ -173,12 +172,12 @@ fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) 
         let state = record.state(&instance.id);
         let node = node.map(|node| record.made_from(instance, node));
         let object = node
-            .and_then(|node| backend::object_of(node, instance, observed))
+            .and_then(|node| Plugins::default().object_of(node, instance, observed))
             .filter(|_| !state.is_gone());
-        let looked_at = node.is_some_and(backend::has_object);
+        let looked_at = node.is_some_and(|node| Plugins::default().has_object(node));
         let well = match (node, object) {
             (Some(node), Some(object)) => {
-                docker::is_done(node, object)
+                Plugins::default().is_as_wanted(node, object)
                     && object.health.as_deref() != Some("unhealthy")
                     && object.drift.is_empty()
             }

@@ -335,11 +335,7 @@ impl Watch<'_> {
         };
         let observed = self.workspace.observe(engines, deployment, record).await?;
         let selection = super::execute::named(self.instances, record)?;
-        let known = Known {
-            deployment,
-            record,
-            observed: &observed,
-        };
+        let known = Known::new(deployment, record, &observed);
         let proposal = heal::first(
             &known,
             &Parameters {

@@ -16,18 +16,20 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{Backend as _, outlives_deployment, places},
     cli::session::expect_known,
     diagnostic::Diagnostics,
     digest::keyed,
     event::{Entry, Event},
     model::{Deployment, Difference, Instance, inputs::Missing},
     plan::{self, Known, Proposal, Reading, Unsupported},
-    plugins::docker::{self, declare::told::Told},
+    plugins::{
+        self, Plugins, Scene,
+        docker::{Engines, declare::told::Told},
+    },
     printable::printable,
     record::Record,
-    seam::{Object, Observed},
-    stage::{Parameters, Stage, Task, TaskId, Workflow},
+    seam::{Object, Observed, Step},
+    stage::{Parameters, Stage, Task, Workflow},
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
@@ -103,11 +105,8 @@ impl Install<'_> {
     fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), CliError> {
         let danger = protected(&wish.deployment, wish.before(), &proposal.stage);
         let known = wish.known();
-        let known = Known {
-            deployment: &wish.deployment,
-            record: &known,
-            observed: &Observed::default(),
-        };
+        let observed = Observed::default();
+        let known = Known::new(&wish.deployment, &known, &observed);
         let touched = super::plan::summary(&known, &proposal.stage)
             .filter(|_| self.ask.workflow == Workflow::Update);
         match (touched, danger) {
@@ -135,11 +134,16 @@ impl Install<'_> {
     async fn run_held(
         &self,
         session: &mut Session<'_>,
-        engines: &docker::Engines,
+        engines: &Engines,
         first: &Wish,
     ) -> Result<bool, CliError> {
         let known = first.known();
-        let places = places(&first.deployment, &known, &self.workspace.secrets)
+        let places = Plugins::default()
+            .places(Scene {
+                deployment: &first.deployment,
+                record: &known,
+                secrets: &self.workspace.secrets,
+            })
             .map_err(|message| CliError::new(Kind::Engine, message))?;
         session
             .settle(self.name, &places, self.ask.workflow.as_str())
@@ -233,7 +237,7 @@ impl Install<'_> {
     async fn settle(
         &self,
         wish: &Wish,
-        engines: &docker::Engines,
+        engines: &Engines,
         first: bool,
     ) -> Result<Option<Proposal>, CliError> {
         let is_update = self.ask.workflow == Workflow::Update;
@@ -362,11 +366,7 @@ impl Wish {
         plan::first(
             workflow,
             parameters,
-            &Known {
-                deployment: &self.deployment,
-                record: &self.known(),
-                observed,
-            },
+            &Known::new(&self.deployment, &self.known(), observed),
         )
     }
 
@@ -456,7 +456,7 @@ impl Wish {
             self.before()?
                 .node(instance)
                 .filter(|_| self.is_recovered())
-                .map(outlives_deployment)
+                .map(|node| Plugins::default().outlives(node))
         };
         let is_gone = |instance: &&Instance| {
             self.deployment.instance(&instance.id).is_none() && stays(instance) != Some(true)
@@ -483,7 +483,7 @@ impl Wish {
     pub(crate) async fn refuse_strangers(
         &self,
         workspace: &Workspace<'_>,
-        engines: &docker::Engines,
+        engines: &Engines,
         observed: &Observed,
     ) -> Result<(), CliError> {
         // Of another state folder, or of a journal that this one has lost.
@@ -532,7 +532,7 @@ impl Wish {
             return Ok(());
         }
         let mut d = Diagnostics::default();
-        docker::check::check_files(
+        Plugins::default().check_files(
             &self.loaded.blueprint,
             self.deployment.blueprint.parent().unwrap_or(Path::new(".")),
             &mut d,
@@ -668,19 +668,17 @@ fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
 }
 
 /// What asks for more than its engine has: place and words of each.
-pub(crate) async fn too_old(
-    engines: &docker::Engines,
-    stage: &Stage,
-) -> Result<Vec<String>, CliError> {
-    let line = |(id, message): (TaskId, String)| {
-        let Task { node, place, .. } = stage.task(id);
-        format!("node `{node}`: {message}\n  --> {place}\n")
+pub(crate) async fn too_old(engines: &Engines, stage: &Stage) -> Result<Vec<String>, CliError> {
+    let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
+    let refusals = plugins::drivers(engines).refusals(&steps).await?;
+    let line = |(Task { node, place, .. }, why): (&Task, Option<String>)| {
+        Some(format!("node `{node}`: {}\n  --> {place}\n", why?))
     };
-    Ok(engines
-        .too_old_for(stage)
-        .await?
-        .into_iter()
-        .map(line)
+    Ok(stage
+        .tasks()
+        .iter()
+        .zip(refusals)
+        .filter_map(line)
         .collect())
 }
 

@@ -8,11 +8,11 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend,
     model::{
         Deployment,
         function::{self, Surroundings},
     },
+    plugins::Plugins,
     record::{Around, Record},
     seam::Observed,
     secrets::{HIDDEN, Secrets},
@@ -77,7 +77,8 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
         let node = deployment
             .node(instance)
             .map(|node| record.made_from(instance, node));
-        let Some(object) = node.and_then(|node| backend::object_of(node, instance, observed))
+        let Some(object) =
+            node.and_then(|node| Plugins::default().object_of(node, instance, observed))
         else {
             continue;
         };
@@ -114,6 +115,7 @@ fn evaluate(
     let around = Shown(Around {
         record,
         me: None,
+        ends: None,
         secrets,
     });
     // A secret is asked for all the same: an attribute can hold it.

@@ -143,11 +143,7 @@ impl Preview {
             Decision::Work => (Workflow::Install, install),
         };
         let prospects = prospects(
-            &Known {
-                deployment: &wish.deployment,
-                record: &known,
-                observed,
-            },
+            &Known::new(&wish.deployment, &known, observed),
             &proposal.stage,
         );
         let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);

@@ -10,13 +10,15 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::Places,
     event::{Entry, Event},
     journal::Holder,
     model::{Deployment, Instance},
-    plugins::docker::declare::{
-        standing::known_ids,
-        told::{Claim, Recovered, Told},
+    plugins::{
+        Places,
+        docker::declare::{
+            standing::known_ids,
+            told::{Claim, Recovered, Told},
+        },
     },
     printable::printable,
     record::Record,

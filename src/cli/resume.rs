@@ -10,11 +10,10 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::places,
     event,
     model::Deployment,
     plan::{self, Known, Proposal, install, rollback, uninstall},
-    plugins::docker::declare::standing::give_up_volumes,
+    plugins::{Plugins, Scene, docker::declare::standing::give_up_volumes},
     record::{Execution, Record},
     stage::Workflow,
 };
@@ -94,7 +93,12 @@ async fn go_on(
     };
     let removed =
         crate::plugins::docker::declare::standing::removed_volumes(session.record.stage());
-    let places = places(&deployment, &session.record, &workspace.secrets)
+    let places = Plugins::default()
+        .places(Scene {
+            deployment: &deployment,
+            record: &session.record,
+            secrets: &workspace.secrets,
+        })
         .map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(name, &places, "resume").await?;
     let observed = session.observe().await?;
@@ -166,11 +170,7 @@ fn propose(
             plan::first(
                 workflow,
                 &last.parameters,
-                &Known {
-                    deployment: &deployment,
-                    record,
-                    observed,
-                },
+                &Known::new(&deployment, record, observed),
             ),
             last.id.clone(),
         ),

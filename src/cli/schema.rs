@@ -1,11 +1,11 @@
 //! `dockctl schema`.
 
 use super::Outcome;
-use crate::backend;
+use crate::plugins::Plugins;
 
 /// Prints a JSON Schema of blueprints.
 pub(crate) fn schema() -> Outcome {
-    let schema = backend::json_schema();
+    let schema = Plugins::default().json_schema();
     let text = format!("{schema:#}\n");
     Outcome::new(serde_json::json!({ "schema": schema }), text)
 }

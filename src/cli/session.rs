@@ -8,7 +8,6 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::{self, Places},
     event::{Event, Outcome, Why},
     executor::{Executor, Policy, Replan, Run, Signals, Unsettled},
     journal::{Held, Holder, JournalError, Requests, Store, write_holder},
@@ -18,11 +17,14 @@ use crate::{
         install::{self, Scope},
         rollback, scale,
     },
-    plugins::docker::{
-        declare::told::Told,
-        drive::{
-            engines::Engines,
-            guard::{Guard, GuardHolder, Unguarded},
+    plugins::{
+        self, Drivers, Places, Plugins,
+        docker::{
+            declare::told::Told,
+            drive::{
+                engines::Engines,
+                guard::{Guard, GuardHolder, Unguarded},
+            },
         },
     },
     preflight::Lack,
@@ -107,6 +109,7 @@ pub(crate) struct Job<'j> {
 pub(crate) struct Session<'a> {
     workspace: &'a Workspace<'a>,
     engines: &'a Engines,
+    drivers: Drivers<'a>,
     pub record: Record,
     store: Store,
     lock: File,
@@ -121,7 +124,7 @@ pub(crate) struct Session<'a> {
 
 /// Refuses to plan on top of what a plugin did that is not here.
 pub(crate) fn expect_known(record: &Record) -> Result<(), CliError> {
-    let Some((instance, plugin)) = record.unknown_plugin(backend::has_plugin) else {
+    let Some((instance, plugin)) = record.unknown_plugin(|id| Plugins::default().has(id)) else {
         return Ok(());
     };
     let message = format!(
@@ -166,6 +169,7 @@ impl<'a> Session<'a> {
         Ok(Self {
             workspace,
             engines,
+            drivers: plugins::drivers(engines),
             record,
             store,
             lock,
@@ -219,13 +223,10 @@ impl<'a> Session<'a> {
             .for_each(|definition| self.workspace.secrets.learn(&definition));
     }
 
-    fn executor(
-        &mut self,
-        policy: Policy,
-    ) -> (Executor<'_, Engines>, (Option<&mut Guard>, &Signals)) {
+    fn executor(&mut self, policy: Policy) -> (Executor<'_>, (Option<&mut Guard>, &Signals)) {
         let executor = Executor {
             record: &mut self.record,
-            backend: self.engines,
+            drivers: &self.drivers,
             journal: &mut self.store,
             reporter: self.reporter.as_mut(),
             secrets: &self.workspace.secrets,
@@ -353,11 +354,7 @@ impl<'a> Session<'a> {
             return Some(Stage::default());
         };
         let (deployment, observed) = (self.record.deployment.as_ref()?, self.observe().await.ok()?);
-        let known = Known {
-            deployment,
-            record: &self.record,
-            observed: &observed,
-        };
+        let known = Known::new(deployment, &self.record, &observed);
         Some(
             install::of(
                 &known,

@@ -9,15 +9,15 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend,
-    engine::Kind,
     event::{self, now, timestamp},
     known::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
-    plugins::docker::{
-        self,
-        declare::told::{Claim, Recovered, Told},
-        drive::engines::Engines,
+    plugins::{
+        Part, Plugins,
+        docker::{
+            declare::told::{Claim, Recovered, Told},
+            drive::engines::Engines,
+        },
     },
     record::{Execution, Record},
     report::{
@@ -372,7 +372,7 @@ async fn claims_on(
             object.is_claimed
                 && claim
                     .objects
-                    .contains(&format!("{} {}", object.kind.as_str(), object.name))
+                    .contains(&format!("{} {}", object.kind, object.name))
         };
         observed.objects.iter().any(|object| names(&object))
     };
@@ -411,24 +411,23 @@ impl<'a> View<'a> {
         let state = record.state(&instance.id);
         // A container of that name is only ours to show once it was adopted or created.
         let object = node
-            .and_then(|node| backend::object_of(node, instance, observed))
+            .and_then(|node| Plugins::default().object_of(node, instance, observed))
             .filter(|_| !state.is_gone());
         let expected = state == InstanceState::Started
-            && node
-                .and_then(docker::kind)
-                .is_some_and(|kind| kind != Kind::Image);
+            && node.is_some_and(|node| Plugins::default().has_object(node));
         let properties = record
             .properties(&instance.id)
             .cloned()
             .unwrap_or_default()
             .into();
         let mut drift = drift(expected, node, object);
-        let known = node.and_then(|node| docker::known_id(record, instance, node));
+        let known = node.and_then(|node| Plugins::default().known_id(record, instance, node));
         if expected && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
         let taken = || {
-            docker::wanted(deployment, instance)
+            Part::of(deployment, instance)
+                .and_then(|part| Plugins::default().name(part))
                 .is_some_and(|name| observed.named(&instance.id, &name).is_some())
         };
         if expected && object.is_none() && taken() {
@@ -581,7 +580,9 @@ fn describe(object: &Object) -> String {
 fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
-        Some(object) if node.is_some_and(|node| docker::is_done(node, object)) => Vec::new(),
+        Some(object) if node.is_some_and(|node| Plugins::default().is_as_wanted(node, object)) => {
+            Vec::new()
+        }
         None => vec!["missing".to_owned()],
         Some(object) => match object.state {
             ObjectState::Paused | ObjectState::Restarting => vec![object.state.as_str().to_owned()],

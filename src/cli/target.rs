@@ -6,8 +6,10 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::places,
-    plugins::docker::drive::{engine::Engine, engines::Engines},
+    plugins::{
+        Plugins, Scene,
+        docker::drive::{engine::Engine, engines::Engines},
+    },
     record::Record,
     seam::Target,
 };
@@ -29,7 +31,12 @@ pub(crate) fn targets(
     let Some(deployment) = &record.deployment else {
         return Ok(Vec::new());
     };
-    let places = places(deployment, record, &workspace.secrets)
+    let places = Plugins::default()
+        .places(Scene {
+            deployment,
+            record,
+            secrets: &workspace.secrets,
+        })
         .map_err(|message| CliError::new(Kind::Engine, message))?;
     let target = |instance: &crate::model::Instance| {
         let container = record
@@ -39,7 +46,7 @@ pub(crate) fn targets(
             .to_owned();
         let engine = places
             .get(&instance.id)
-            .map(|place| place.engine.clone())
+            .map(|place| place.target.clone())
             .unwrap_or_default();
         Some(Running {
             instance: instance.id.clone(),

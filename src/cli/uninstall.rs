@@ -12,18 +12,18 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    backend::places,
-    engine::Kind,
     event::Event,
     model::{Definition, Deployment},
     plan::uninstall as workflow,
-    plugins::docker::{
-        declare::{
-            operation::kind,
-            standing::{give_up_volumes, known_ids},
-            told::{Claim, Recovered},
+    plugins::{
+        Plugins, Scene,
+        docker::{
+            declare::{
+                standing::{give_up_volumes, known_ids},
+                told::{Claim, Recovered},
+            },
+            drive::engines::Engines,
         },
-        drive::engines::Engines,
     },
     printable::printable,
     record::Record,
@@ -123,7 +123,13 @@ async fn beside(
 ) -> Result<Option<Labelled>, CliError> {
     let deployment = record.deployment.as_ref();
     let places = deployment
-        .map(|deployment| places(deployment, record, &workspace.secrets))
+        .map(|deployment| {
+            Plugins::default().places(Scene {
+                deployment,
+                record,
+                secrets: &workspace.secrets,
+            })
+        })
         .transpose();
     let places = places
         .map_err(|message| CliError::new(super::error::Kind::Engine, message))?
@@ -132,7 +138,7 @@ async fn beside(
     // Labels are read on the default engine, which a deployment need not use.
     if !is_asked
         && !places.is_empty()
-        && places.values().all(|place| place.engine != Target::Default)
+        && places.values().all(|place| place.target != Target::Default)
     {
         return Ok(None);
     }
@@ -279,7 +285,12 @@ async fn take_down(
     } else {
         Record::default()
     };
-    let places = places(&deployment, &record, &workspace.secrets)
+    let places = Plugins::default()
+        .places(Scene {
+            deployment: &deployment,
+            record: &record,
+            secrets: &workspace.secrets,
+        })
         .map_err(|message| CliError::new(super::error::Kind::Engine, message))?;
     session.settle(&name, &places, "uninstall").await?;
     session.note(known.into_iter().collect())?;
@@ -329,10 +340,12 @@ async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliErr
     let Some(deployment) = &session.record.deployment else {
         return Ok(());
     };
-    let stays = |node: &Definition| match kind(node).filter(|_| !node.is_adopted()) {
-        Some(Kind::Volume) => !volumes,
-        Some(Kind::Container | Kind::Network) => !node.operations.contains_key(DELETE),
-        _ => false,
+    let plugins = Plugins::default();
+    let stays = |node: &Definition| match plugins.kind(node) {
+        Some(_) if node.is_adopted() || !plugins.has_object(node) => false,
+        Some("volume") => !volumes,
+        Some(_) => !node.operations.contains_key(DELETE),
+        None => false,
     };
     let staying = |id: &str| {
         deployment
@@ -347,9 +360,9 @@ async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliErr
         let Some(owner) = object.owner.filter(|owner| staying(&owner.instance)) else {
             continue;
         };
-        let what = format!("{} `{}`", object.kind.as_str(), printable(&object.name));
+        let what = format!("{} `{}`", object.kind, printable(&object.name));
         complain(&match object.kind {
-            Kind::Volume => format!(
+            "volume" => format!(
                 "note: {what} is kept; dockctl uninstall {} --volumes removes it\n",
                 deployment.name
             ),

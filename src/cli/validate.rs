@@ -8,11 +8,10 @@ use super::{
     error::{CliError, Kind},
 };
 use crate::{
-    backend,
     diagnostic::{self, Code, Diagnostics, Severity},
     model::inputs::Missing,
     plan,
-    plugins::docker,
+    plugins::Plugins,
     report::count,
 };
 use serde_json::{Value as Json, json};
@@ -136,7 +135,7 @@ fn expand(loaded: &Loaded, d: &mut Diagnostics) {
 fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
     let mut d = Diagnostics::default();
-    docker::check::check_files(
+    Plugins::default().check_files(
         &loaded.blueprint,
         absolute.parent().unwrap_or(Path::new(".")),
         &mut d,
@@ -154,9 +153,9 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
         let runs = of_node
             .chain(of_ties.filter(|(name, _)| plan::runs(name)))
             .filter(|(_, operation)| !operation.is_empty());
-        for (name, operation) in runs
-            .filter(|(_, operation)| !backend::supports(&operation.plugin, &operation.operation))
-        {
+        for (name, operation) in runs.filter(|(_, operation)| {
+            !Plugins::default().supports(&operation.plugin, &operation.operation)
+        }) {
             let message = format!(
                 "node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have",
                 node.name.node, operation.plugin

@@ -8,17 +8,19 @@ use super::{
     given::{self, Hidden},
 };
 use crate::{
-    backend,
     diagnostic::Diagnostics,
     engine::{Host, broken_config},
     journal::StateDir,
     model::{Deployment, inputs::Given, sensitive},
-    plugins::docker::{
-        declare::{
-            author::{Author, AuthorName},
-            told::Told,
+    plugins::{
+        self, Plugins, Scene,
+        docker::{
+            declare::{
+                author::{Author, AuthorName},
+                told::Told,
+            },
+            drive::engines::Engines,
         },
-        drive::engines::Engines,
     },
     record::Record,
     seam::Observed,
@@ -153,10 +155,15 @@ impl<'a> Workspace<'a> {
         record: &Record,
     ) -> Result<Observed, CliError> {
         engines.trust(record);
-        let places = backend::places(deployment, record, &self.secrets);
+        let scene = Scene {
+            deployment,
+            record,
+            secrets: &self.secrets,
+        };
+        let places = Plugins::default().places(scene);
         let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
         engines.connect(&places).await?;
-        Ok(backend::look(engines, deployment, record, &self.secrets).await?)
+        Ok(plugins::drivers(engines).look(scene).await?)
     }
 
     /// Where ids of instances come from: the same for a plan as for the install that follows it,

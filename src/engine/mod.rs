@@ -1,6 +1,5 @@
-//! The way to an engine: which one ([`Host`]), what its address says ([`address`]), bytes to and
-//! from it ([`wire`]), what an answer must be to be believed ([`answer`]), and calls that are
-//! repeated when they were lost ([`Client`]).
+//! The connection to a Docker engine: which one ([`Host`]), what its address says, bytes to and from
+//! it, what an answer must be to be believed, and calls that are repeated when they were lost.
 
 mod address;
 mod answer;

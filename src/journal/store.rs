@@ -28,7 +28,8 @@ const MIGRATIONS: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, entry TEXT NOT NULL) STRICT;",
     "CREATE TABLE snapshot (seq INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
      CREATE TABLE request (at INTEGER NOT NULL, force INTEGER NOT NULL) STRICT;",
-    "CREATE TABLE strict (after INTEGER NOT NULL) STRICT;
+    "DROP TABLE IF EXISTS strict;
+     CREATE TABLE strict (after INTEGER NOT NULL) STRICT;
      INSERT INTO strict SELECT coalesce(max(seq), 0)
        FROM (SELECT seq FROM event UNION ALL SELECT seq FROM snapshot);",
 ];

@@ -3,7 +3,6 @@
 
 use super::{Known, Proposal, chain::Chain, order::Order};
 use crate::{
-    backend,
     model::{Definition, Instance},
     seam::{Purpose, Step},
     stage::TaskId,
@@ -56,7 +55,7 @@ pub(super) fn append(chain: &mut Chain<'_>, order: &Order<'_>) {
     if order
         .needed_by(instance)
         .iter()
-        .any(|id| backend::makes_image(deployment, id))
+        .any(|id| chain.known.plugins.is_material(deployment, id))
     {
         return;
     }
@@ -77,14 +76,14 @@ fn steps(
     let Some(planned) = node.operations.get(CREATE) else {
         return Vec::new();
     };
-    let steps = backend::lower(
-        known.deployment,
-        instance,
-        node,
-        (CREATE, planned),
-        &Purpose::Ordinary,
-    )
-    .unwrap_or_default();
+    let steps = known
+        .plugins
+        .lower(
+            known.part(instance, node),
+            (CREATE, planned),
+            &Purpose::Ordinary,
+        )
+        .unwrap_or_default();
     steps
         .into_iter()
         .filter(|step| step.prepares() && !step.reads_attributes())

@@ -2,15 +2,14 @@
 
 use super::{Known, Proposal, Unsupported, uninstall, update::Replacing};
 use crate::{
-    backend,
     known::DoneStep,
     model::{
         Definition, End, Instance,
         InstanceState::{self, Starting, Stopped},
         Link, Place, Planned, Retry, Side, links,
     },
-    record::Record,
-    seam::{Effect, Observed, Purpose, Step},
+    plugins::{Ends, Part, Replacement},
+    seam::{Effect, Purpose, Step},
     stage::{Task, TaskId},
 };
 
@@ -45,18 +44,21 @@ pub(super) struct Chain<'a> {
 
 /// Steps of an instance that the journal says are done, and that still stand.
 pub(super) fn done_of<'r>(
+    known: &Known<'r>,
     instance: &Instance,
     node: &Definition,
-    record: &'r Record,
-    observed: &Observed,
 ) -> Vec<&'r DoneStep> {
-    let done = record
+    let done = known
+        .record
         .instances
         .get(&instance.id)
         .map(|known| &known.done[..])
         .unwrap_or_default();
     done.iter()
-        .filter(|done| backend::still_done(&done.step, instance, node, observed))
+        .filter(|done| {
+            let plugins = known.plugins;
+            plugins.still_done(&done.step, instance, node, known.observed)
+        })
         .collect()
 }
 
@@ -84,6 +86,22 @@ impl<'a> Chain<'a> {
         }
     }
 
+    /// How another object takes the place of the one that was made from `former`.
+    pub(super) fn replacement(&self, former: &Definition) -> Option<Replacement> {
+        let (plugins, part) = (
+            self.known.plugins,
+            self.known.part(self.instance, self.node),
+        );
+        let of_former = || {
+            let part = Part {
+                node: former,
+                ..part
+            };
+            plugins.replacement(part, former)
+        };
+        plugins.replacement(part, former).or_else(of_former)
+    }
+
     /// Appends the steps of every phase whose operation the node defines.
     pub(super) fn phases(&mut self, phases: &[Phase<'_>]) {
         for phase in phases {
@@ -94,10 +112,8 @@ impl<'a> Chain<'a> {
                 Some(_) => Purpose::Successor,
                 None => self.purpose,
             };
-            match backend::lower(
-                self.known.deployment,
-                self.instance,
-                self.node,
+            match self.known.plugins.lower(
+                self.known.part(self.instance, self.node),
                 (phase.operation, operation),
                 &purpose,
             ) {
@@ -114,12 +130,8 @@ impl<'a> Chain<'a> {
             .rsplit('.')
             .next()
             .unwrap_or(phase.operation);
-        let is_done = |step: &Step| {
-            self.done
-                .iter()
-                .any(|done| done.operation == name && done.step == *step)
-        };
-        let steps: Vec<Step> = steps.into_iter().filter(|step| !is_done(step)).collect();
+        let is_open = |step: &Step| !self.is_done(name, step, None);
+        let steps: Vec<Step> = steps.into_iter().filter(is_open).collect();
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
             if self.replacing.is_some() && step.traits.makes_successor {
@@ -148,11 +160,12 @@ impl<'a> Chain<'a> {
             return;
         };
         self.after.extend(before);
+        let Some(Replacement { stop, swap, .. }) = self.replacement(former) else {
+            return;
+        };
         if !start_first {
-            self.stop_old(former);
+            self.stop_old(former, stop);
         }
-        let keeps = former.is_adopted() && !self.node.is_adopted();
-        let swap = backend::swap(self.known.deployment, self.instance, self.node, keeps);
         let id = self.push(name, swap, operation.retry, Some(&operation.place));
         // From here on nothing is known of what has the place until it is proven to work.
         self.proposal.stage.task_mut(id).enters = Some(Starting);
@@ -160,7 +173,7 @@ impl<'a> Chain<'a> {
 
     /// Stops what was made from `former`. What was adopted is stopped too, not put back as it was
     /// found: it makes way.
-    fn stop_old(&mut self, former: &'a Definition) {
+    fn stop_old(&mut self, former: &'a Definition, stop: Step) {
         let node = std::mem::replace(&mut self.node, former);
         let purpose = std::mem::replace(&mut self.purpose, Purpose::Halt);
         let first = self.proposal.stage.tasks().len();
@@ -170,12 +183,7 @@ impl<'a> Chain<'a> {
             .iter()
             .any(|task| task.step.effect() == Effect::Stops);
         if !is_stopped {
-            let id = self.push(
-                "stop",
-                backend::stopping(former),
-                Retry::default(),
-                Some(&former.place),
-            );
+            let id = self.push("stop", stop, Retry::default(), Some(&former.place));
             self.proposal.stage.task_mut(id).leaves = Some(Stopped);
         }
         self.node = node;
@@ -218,23 +226,57 @@ impl<'a> Chain<'a> {
             let Some(operation) = link.tie.operations.get(&full) else {
                 continue;
             };
-            let Some(steps) = backend::lower_relationship(&full, operation) else {
+            let side = Side {
+                source: self.instance.id.clone(),
+                target: link.between.target.clone(),
+                end,
+            };
+            let Some(steps) = self.lowered_relationship(&side, (&full, operation)) else {
                 self.unsupported(&full, operation);
                 continue;
             };
             self.after.clone_from(&before);
             for step in steps {
+                if self.is_done(name, &step, Some(&side)) {
+                    continue;
+                }
                 let id = self.push(name, step, operation.retry, Some(&operation.place));
-                let (source, target) = (self.instance.id.clone(), link.between.target.clone());
-                self.proposal.stage.task_mut(id).side = Some(Side {
-                    source,
-                    target,
-                    end,
-                });
+                self.proposal.stage.task_mut(id).side = Some(side.clone());
             }
             ends.extend(self.after.iter().copied().filter(|id| !before.contains(id)));
         }
         self.after = if ends.is_empty() { before } else { ends };
+    }
+
+    fn lowered_relationship(&self, side: &Side, operation: (&str, &Planned)) -> Option<Vec<Step>> {
+        let Known {
+            deployment, record, ..
+        } = self.known;
+        let part = |instance, node| Part {
+            deployment,
+            instance,
+            node,
+        };
+        let present = deployment.instance(&side.target);
+        let present = present.and_then(|it| Some(part(it, deployment.node(it)?)));
+        let dropped = || {
+            let mut dropped = record.dropped.iter();
+            let found = dropped.find(|(instance, _)| instance.id == side.target);
+            found.map(|(instance, node)| part(instance, node))
+        };
+        let ends = Ends {
+            source: part(self.instance, self.node),
+            target: present.or_else(dropped),
+            end: side.end,
+        };
+        self.known.plugins.lower_relationship(ends, operation)
+    }
+
+    /// Whether the journal says that a step is done, and it still stands.
+    fn is_done(&self, operation: &str, step: &Step, side: Option<&Side>) -> bool {
+        self.done.iter().any(|done| {
+            done.operation == operation && done.side.as_ref() == side && done.step == *step
+        })
     }
 
     pub(super) fn unsupported(&mut self, name: &str, operation: &Planned) {

@@ -2,7 +2,6 @@
 
 use super::Known;
 use crate::{
-    backend,
     model::{Definition, Difference, Instance, InstanceState},
     seam::{Drift, Effect},
     stage::{Stage, Task, TaskId},
@@ -216,9 +215,11 @@ fn no_rollback(
     let former = known.record.made_from(instance, node);
     let is_lost = has(Effect::Replaces)
         && has(Effect::Stops)
-        && backend::is_removed_when_stopped(known.deployment, instance, former);
-    let shared =
-        backend::both_need(known.deployment, instance, former, node).filter(|_| is_lost)?;
+        && known.plugins.is_ephemeral(known.part(instance, former));
+    let shared = known
+        .plugins
+        .both_need(known.part(instance, node), former)
+        .filter(|_| is_lost)?;
     Some(format!(
         "the engine removes the old container once it is stopped (`auto_remove`), and both need {shared}"
     ))

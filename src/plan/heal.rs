@@ -13,7 +13,6 @@ use super::{
     reinstall,
 };
 use crate::{
-    backend,
     model::{Instance, InstanceState, Retry},
     seam::{Standing, Step},
     stage::{Parameters, Selection, Stage},
@@ -145,7 +144,7 @@ impl<'a> Heal<'a> {
         let waits = known.is_some_and(|known| {
             known.state == InstanceState::Started
                 && known.is_outdated()
-                && !backend::is_being_replaced(known)
+                && !known.is_being_replaced()
         });
         let has_former = known.is_some_and(|known| known.former.is_some());
         waits && (has_former || observed.of(&instance.id).is_some())
@@ -157,6 +156,7 @@ impl<'a> Heal<'a> {
             deployment,
             record,
             observed,
+            ..
         } = self.known;
         for instance in deployment
             .instances
@@ -171,14 +171,18 @@ impl<'a> Heal<'a> {
                 continue;
             };
             // What is gone is created as it was, not as an update failed to make it.
-            let is_gone =
-                backend::has_object(node) && backend::object_of(node, instance, observed).is_none();
+            let is_gone = self.known.plugins.has_object(node)
+                && self
+                    .known
+                    .plugins
+                    .object_of(node, instance, observed)
+                    .is_none();
             let cause = if is_gone {
                 "it is missing"
             } else {
                 "it is not running"
             };
-            if is_gone || !backend::is_done(instance, node, observed) {
+            if is_gone || !self.known.plugins.is_done(instance, node, observed) {
                 let mut chain = Chain::new(self.known, (instance, node), cause, proposal);
                 if is_gone {
                     install::way_up(&mut chain, InstanceState::Uninitialized)
@@ -222,15 +226,16 @@ impl<'a> Heal<'a> {
     fn mend_objects(&self, chosen: Vec<String>) -> Proposal {
         let Known {
             deployment,
-            record,
+            record: _,
             observed,
+            ..
         } = self.known;
         let is_ill = |instance: &&Instance| {
             let node = deployment
                 .node(instance)
-                .filter(|node| backend::has_object(node) && !node.is_adopted());
+                .filter(|node| self.known.plugins.has_object(node) && !node.is_adopted());
             let stands = node.is_some_and(|node| {
-                backend::standing(instance, node, record, observed) == Standing::UpToDate
+                self.known.plugins.standing(self.known.at(instance, node)) == Standing::UpToDate
             });
             stands
                 && observed
@@ -291,7 +296,7 @@ impl<'a> Heal<'a> {
         let targeted = self.parameters.node_instance_id.is_some() && self.parameters.check_status;
         let unknown = |it: &&Instance| {
             self.known.deployment.node(it).is_some_and(|node| {
-                !node.operations.contains_key(CHECK) && !backend::has_object(node)
+                !node.operations.contains_key(CHECK) && !self.known.plugins.has_object(node)
             })
         };
         let all = self

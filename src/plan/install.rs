@@ -9,7 +9,6 @@ use super::{
     update::{self, Outages, Replacing, Rolling},
 };
 use crate::{
-    backend,
     model::{
         Definition, Deployment, Instance,
         InstanceState::{
@@ -127,14 +126,7 @@ impl Default for Scope<'_> {
 /// Plans what leads from what is there to what is wanted. An empty stage means: up to date.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
-    of(
-        &Known {
-            deployment,
-            record,
-            observed,
-        },
-        &Scope::default(),
-    )
+    of(&Known::new(deployment, record, observed), &Scope::default())
 }
 
 /// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships
@@ -189,6 +181,7 @@ impl<'a> Planner<'a, '_> {
             deployment,
             record,
             observed,
+            ..
         } = self.known;
         let (standing, change) = self.standing(instance, node);
         let needs: BTreeSet<TaskId> = self
@@ -209,7 +202,7 @@ impl<'a> Planner<'a, '_> {
         };
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
         chain.done = if goes_on {
-            done_of(instance, node, record, observed)
+            done_of(&self.known, instance, node)
         } else {
             Vec::new()
         };
@@ -245,7 +238,9 @@ impl<'a> Planner<'a, '_> {
             Standing::Unfinished | Standing::Stopped | Standing::NotReady => {
                 way_up(&mut chain, Uninitialized)
             }
-            Standing::Absent if backend::has_object(node) => way_up(&mut chain, Uninitialized),
+            Standing::Absent if self.known.plugins.has_object(node) => {
+                way_up(&mut chain, Uninitialized)
+            }
             Standing::Absent => way_up(&mut chain, record.state(&instance.id)),
         }
         if is_left
@@ -261,7 +256,8 @@ impl<'a> Planner<'a, '_> {
             self.outages.add(&instance.node, last);
         }
         // What runs and is only put right keeps nobody waiting.
-        let is_ready = standing == Standing::Changed && backend::is_done(instance, node, observed);
+        let is_ready =
+            standing == Standing::Changed && self.known.plugins.is_done(instance, node, observed);
         self.last.extend(
             chain
                 .last
@@ -273,7 +269,7 @@ impl<'a> Planner<'a, '_> {
             .order
             .needed_by(instance)
             .iter()
-            .any(|id| backend::makes_image(deployment, id))
+            .any(|id| self.known.plugins.is_material(deployment, id))
         {
             self.bring_image_early(TaskId(first));
         }
@@ -281,8 +277,7 @@ impl<'a> Planner<'a, '_> {
 
     /// How far an instance is, and what it takes to make it what its node says now.
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (Standing, Change) {
-        let mut standing =
-            backend::standing(instance, node, self.known.record, self.known.observed);
+        let mut standing = self.known.plugins.standing(self.known.at(instance, node));
         let there = [
             Standing::UpToDate,
             Standing::Unfinished,
@@ -301,18 +296,22 @@ impl<'a> Planner<'a, '_> {
         // What a container was made from is in its labels; of others only the record tells.
         let is_other = |former: &Definition| {
             former.secrets != node.secrets
-                || (!former.is_made_like(node) && !backend::is_replaceable(node))
+                || (!former.is_made_like(node)
+                    && !self
+                        .known
+                        .plugins
+                        .is_replaceable(self.known.part(instance, node)))
         };
         let is_former = exists && former.is_some_and(is_other);
         let takes_over = former.is_some_and(Definition::is_adopted)
             && !node.is_adopted()
-            && backend::has_object(node)
+            && self.known.plugins.has_object(node)
             && standing == Standing::Absent;
         let is_given_up = node.is_adopted()
-            && backend::has_object(node)
+            && self.known.plugins.has_object(node)
             && former.is_some_and(|former| !former.is_adopted());
         if standing == Standing::Outdated || is_former || takes_over || is_given_up {
-            change = backend::change(instance, node, self.known.record, self.known.observed);
+            change = self.known.plugins.change(self.known.at(instance, node));
             standing = if change == Change::Nothing {
                 standing
             } else {
@@ -414,12 +413,18 @@ fn apply(
         Change::Nothing => {}
         Change::Adjust(step) => {
             chain.push("update", *step, Retry::default(), Some(&node.place));
-            if !backend::is_done(instance, node, observed) {
+            if !chain.known.plugins.is_done(instance, node, observed) {
                 start(chain);
             }
         }
         // What never worked is no fallback.
-        Change::Replace if backend::is_replaceable(node) && worked(record, instance) => {
+        Change::Replace
+            if chain
+                .known
+                .plugins
+                .is_replaceable(chain.known.part(instance, node))
+                && worked(record, instance) =>
+        {
             let former = record.made_from(instance, node);
             let before = outages.before(&instance.node, rolling);
             let start_first = starts_first(chain.known, (instance, former, node), rolling);
@@ -456,10 +461,12 @@ fn starts_first(
     (instance, former, node): (&Instance, &Definition, &Definition),
     rolling: Rolling,
 ) -> bool {
-    let deployment = known.deployment;
-    let is_wanted =
-        rolling.start_first || backend::is_removed_when_stopped(deployment, instance, former);
-    is_wanted && backend::both_need(deployment, instance, former, node).is_none()
+    let is_wanted = rolling.start_first || known.plugins.is_ephemeral(known.part(instance, former));
+    is_wanted
+        && known
+            .plugins
+            .both_need(known.part(instance, node), former)
+            .is_none()
 }
 
 /// Whether an instance has been started as it was, or is on its way to be replaced: then there is
@@ -470,7 +477,7 @@ fn worked(record: &Record, instance: &Instance) -> bool {
     };
     matches!(known.state, Started | InstanceState::Stopped)
         || known.is_outdated()
-        || backend::is_being_replaced(known)
+        || known.is_being_replaced()
 }
 
 /// Undoes what somebody changed; one that does not run is started too.
@@ -488,7 +495,7 @@ fn put_right(chain: &mut Chain<'_>) {
             Some(&node.place),
         );
     }
-    if !backend::is_done(instance, node, observed) {
+    if !chain.known.plugins.is_done(instance, node, observed) {
         start(chain);
     }
 }

@@ -25,7 +25,8 @@ pub use readers::Reading;
 
 use crate::{
     event::Why,
-    model::{Deployment, Place},
+    model::{Definition, Deployment, Instance, Place},
+    plugins::{At, Part, Plugins},
     record::{Execution, Record},
     seam::Observed,
     stage::{Parameters, Restoring, Selection, Stage, Workflow},
@@ -197,6 +198,41 @@ pub struct Known<'a> {
     pub record: &'a Record,
     /// What is there.
     pub observed: &'a Observed,
+    /// What plans for the systems that it is on.
+    pub plugins: Plugins,
+}
+
+impl<'a> Known<'a> {
+    /// What every plugin is asked.
+    #[must_use]
+    pub fn new(deployment: &'a Deployment, record: &'a Record, observed: &'a Observed) -> Self {
+        Self {
+            deployment,
+            record,
+            observed,
+            plugins: Plugins::default(),
+        }
+    }
+
+    /// An instance with its node, as plugins are asked about it.
+    #[must_use]
+    pub fn part(&self, instance: &'a Instance, node: &'a Definition) -> Part<'a> {
+        Part {
+            deployment: self.deployment,
+            instance,
+            node,
+        }
+    }
+
+    /// The same, with what is known and there.
+    #[must_use]
+    pub fn at(&self, instance: &'a Instance, node: &'a Definition) -> At<'a> {
+        At {
+            part: self.part(instance, node),
+            record: self.record,
+            observed: self.observed,
+        }
+    }
 }
 
 /// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a

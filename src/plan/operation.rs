@@ -10,13 +10,11 @@ use super::{
     restore,
 };
 use crate::{
-    backend,
     model::{
         Definition, Deployment, Instance,
         InstanceState::{self, Started, Starting, Stopped, Stopping},
         Planned, Retry,
     },
-    plugins::docker,
     seam::{Purpose, Step},
     stage::{Parameters, TaskId, Workflow},
 };
@@ -154,9 +152,9 @@ fn look(
         .iter()
         .filter(is_meant)
         .filter_map(made_from);
-    for (instance, node) in chosen
-        .filter(|(_, node)| backend::has_object(node) && !node.operations.contains_key(operation))
-    {
+    for (instance, node) in chosen.filter(|(_, node)| {
+        known.plugins.has_object(node) && !node.operations.contains_key(operation)
+    }) {
         let step = wrong(known, instance, node).map_or_else(Step::nothing, Step::refused);
         Chain::new(*known, (instance, node), "it is asked for", proposal).push(
             name,
@@ -169,13 +167,13 @@ fn look(
 
 /// Why an instance is not as it should be.
 fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
-    let object = backend::object_of(node, instance, known.observed);
+    let object = known.plugins.object_of(node, instance, known.observed);
     match object {
         None => Some("it is missing".to_owned()),
         Some(object) if object.health.as_deref() == Some("unhealthy") => {
             Some("it is unhealthy".to_owned())
         }
-        Some(object) if !docker::is_done(node, object) => {
+        Some(object) if !known.plugins.is_as_wanted(node, object) => {
             Some(format!("it is {}", object.state.as_str()))
         }
         Some(_) => None,
@@ -184,10 +182,10 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
 
 /// Where an instance is not what was declared.
 fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
-    let Some(object) = backend::object_of(node, instance, known.observed) else {
+    let Some(object) = known.plugins.object_of(node, instance, known.observed) else {
         return Some("it is missing".to_owned());
     };
-    if !docker::is_done(node, object) {
+    if !known.plugins.is_as_wanted(node, object) {
         return Some(format!("it is {}", object.state.as_str()));
     }
     let changes: Vec<String> = object.drift.iter().map(ToString::to_string).collect();
@@ -274,7 +272,11 @@ fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> 
             .any(|id| lost.contains(id.as_str()) || bound.contains(id));
         if is_lost(known, parameters, instance) {
             lost.insert(&instance.id);
-        } else if holds && as_made.node(instance).is_some_and(backend::is_replaceable) {
+        } else if holds
+            && as_made
+                .node(instance)
+                .is_some_and(|node| known.plugins.is_replaceable(known.part(instance, node)))
+        {
             bound.insert(instance.id.clone());
         }
     }
@@ -288,11 +290,9 @@ fn is_lost(known: &Known<'_>, parameters: &Parameters, instance: &Instance) -> b
         .node(instance)
         .filter(|_| parameters.selection.has(known.deployment, instance));
     node.is_some_and(|node| {
-        backend::is_removed_when_stopped(
-            known.deployment,
-            instance,
-            known.record.made_from(instance, node),
-        )
+        known
+            .plugins
+            .is_ephemeral(known.part(instance, known.record.made_from(instance, node)))
     })
 }
 
@@ -355,6 +355,7 @@ impl One<'_> {
             deployment,
             record,
             observed,
+            ..
         } = self.known;
         let node = record.made_from(
             instance,
@@ -366,12 +367,19 @@ impl One<'_> {
         chain.after = after;
         // Without a start of its own it is started by the operation that creates it; so is what is
         // gone, or will be by then.
-        let is_there =
-            !backend::has_object(node) || backend::object_of(node, instance, observed).is_some();
-        let is_lost =
-            self.after_stop && backend::is_removed_when_stopped(deployment, instance, node);
+        let is_there = !self.known.plugins.has_object(node)
+            || self
+                .known
+                .plugins
+                .object_of(node, instance, observed)
+                .is_some();
+        let is_lost = self.after_stop
+            && self
+                .known
+                .plugins
+                .is_ephemeral(self.known.part(instance, node));
         let starts = self.operation == START
-            && backend::has_object(node)
+            && self.known.plugins.has_object(node)
             && (self.parameters.is_recorded || is_lost);
         let planned = self
             .planned(node)
@@ -381,7 +389,7 @@ impl One<'_> {
                 chain.done = if is_lost {
                     Vec::new()
                 } else {
-                    done_of(instance, node, record, observed)
+                    done_of(&self.known, instance, node)
                 };
                 install::way_up(&mut chain, InstanceState::Uninitialized);
                 chain.end_in(Started, "start");
@@ -399,14 +407,17 @@ impl One<'_> {
             Purpose::Ordinary
         };
         let operation = (self.operation, &planned);
-        let steps = backend::lower(deployment, instance, node, operation, &purpose);
+        let steps = self
+            .known
+            .plugins
+            .lower(self.known.part(instance, node), operation, &purpose);
         match steps {
             Some(steps) => {
                 // What ran was made with all that start adds.
-                let object = backend::object_of(node, instance, observed);
+                let object = self.known.plugins.object_of(node, instance, observed);
                 let steps = steps
                     .into_iter()
-                    .filter(|step| !backend::is_done_by_running(step, object))
+                    .filter(|step| !self.known.plugins.is_needless(step, object))
                     .collect();
                 chain.operation(
                     &Phase {

@@ -2,8 +2,8 @@
 
 use super::readers::{Reading, readings};
 use crate::{
-    backend,
     model::{Definition, Deployment, Instance, Precedence},
+    plugins::Plugins,
 };
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub fn unordered(deployment: &Deployment) -> Vec<Reading> {
 
 impl<'a> Order<'a> {
     pub(super) fn new(deployment: &'a Deployment) -> Self {
-        let uses = backend::uses(deployment);
+        let uses = Plugins::default().uses(deployment);
         let mut instances: HashMap<&str, Vec<&str>> = HashMap::new();
         for instance in &deployment.instances {
             instances

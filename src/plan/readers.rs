@@ -3,8 +3,8 @@
 
 use super::brings_up;
 use crate::{
-    backend,
     model::{Definition, Deployment, Planned, function::attribute_targets},
+    plugins::Plugins,
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt};
@@ -62,13 +62,13 @@ fn of_operation(
     operation: &str,
     planned: &Planned,
 ) -> Vec<Reading> {
-    let makes = backend::makes_or_starts(planned);
+    let makes = Plugins::default().makes_or_starts(planned);
     let mut targets: BTreeSet<String> = planned
         .inputs
         .values()
         .flat_map(attribute_targets)
         .collect();
-    if makes || backend::reads_properties(planned) {
+    if makes || Plugins::default().reads_properties(planned) {
         targets.extend(node.properties.values().flat_map(attribute_targets));
     }
     let is_other = |target: &String| target != name && deployment.nodes.contains_key(target);

@@ -17,9 +17,8 @@ use super::{
     update::{self, Replacing},
 };
 use crate::{
-    backend,
     event::Outcome,
-    known::InstanceRecord,
+    known::{InstanceRecord, PREDECESSOR},
     model::{
         Definition, Instance,
         InstanceState::{Started, Starting, Stopping, Uninitialized},
@@ -28,20 +27,21 @@ use crate::{
     record::Record,
     stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId, Workflow},
 };
+use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 
 /// Returns true if an instance is between two objects, and nothing has shown yet that the new one
 /// works.
 #[must_use]
 pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
-    backend::is_being_replaced(known) && !(known.state == Started && backend::is_replaced(known))
+    known.is_being_replaced() && !(known.state == Started && known.is_replaced())
 }
 
 /// Returns true if the new object of an instance is known to work, and only the old one still has
 /// to go.
 #[must_use]
 pub(super) fn is_proven(known: &InstanceRecord) -> bool {
-    backend::is_being_replaced(known) && !is_unproven(known)
+    known.is_being_replaced() && !is_unproven(known)
 }
 
 /// Returns true if a run has to restore before it does anything else. `install`, `update` and
@@ -72,7 +72,7 @@ pub(super) fn is_needed(record: &Record) -> bool {
 #[must_use]
 pub fn whose(record: &Record) -> Vec<String> {
     let is_between =
-        |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || backend::is_put_back(known);
+        |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || known.is_put_back();
     let between = record
         .instances
         .iter()
@@ -130,19 +130,22 @@ fn put_back(known: &Known<'_>) -> Stage {
         &|_, it| is_unproven(it),
         &mut |chain, is_gone| {
             let former = chain.node;
+            let Some(replacement) = chain.replacement(former) else {
+                return cause;
+            };
             // The engine may still be stopping it for a run that died: what is started now would
             // end in a moment.
             if chain.known.record.state(&chain.instance.id) == Stopping && !is_gone {
                 chain.push(
                     PUT_BACK,
-                    backend::stopping(former),
+                    replacement.stop,
                     Retry::default(),
                     Some(&former.place),
                 );
             }
             let id = chain.push(
                 PUT_BACK,
-                backend::put_back(former),
+                replacement.step_back,
                 Retry::default(),
                 Some(&former.place),
             );
@@ -157,7 +160,7 @@ fn put_back(known: &Known<'_>) -> Stage {
                 chain.ignores_failure = !former.is_adopted();
                 chain.push(
                     PUT_BACK,
-                    backend::starting_old(former),
+                    replacement.put_back,
                     Retry::default(),
                     Some(&former.place),
                 );
@@ -175,7 +178,7 @@ pub fn recreate(known: &Known<'_>) -> Stage {
     planned(
         known,
         Restoring::Recreate,
-        &|id, it| backend::is_put_back(it) || cut_off.contains(id),
+        &|id, it| it.is_put_back() || cut_off.contains(id),
         &mut |chain, _| {
             again(chain);
             cause
@@ -204,6 +207,18 @@ pub(super) fn again(chain: &mut Chain<'_>) {
     );
 }
 
+/// Returns true if the object is gone that another one is to take the place of, or took it.
+fn is_predecessor_gone(
+    known: &Known<'_>,
+    it: &InstanceRecord,
+    instance: &Instance,
+    former: &Definition,
+) -> bool {
+    let before = it.properties.get(PREDECESSOR).and_then(Json::as_str);
+    let before = before.or_else(|| known.plugins.known_id(known.record, instance, former));
+    before.is_none_or(|id| !known.observed.objects.iter().any(|object| object.id == id))
+}
+
 /// Appends the tasks of each instance that is chosen, those whose objects others name first.
 fn planned(
     known: &Known<'_>,
@@ -226,7 +241,7 @@ fn planned(
                 .record
                 .instances
                 .get(&instance.id)
-                .is_some_and(|it| backend::is_predecessor_gone(it, known.observed));
+                .is_some_and(|it| is_predecessor_gone(known, it, instance, former));
         let first = proposal.stage.tasks().len();
         let mut chain = Chain::new(*known, (instance, former), "", &mut proposal);
         chain.after = order

@@ -28,11 +28,7 @@ pub fn next(
     let mut proposal = Proposal::default();
     let taken = record.to_take_back(execution);
     let chosen = |instance: &Instance| taken.instances.contains(&instance.id);
-    let known = Known {
-        deployment,
-        record,
-        observed,
-    };
+    let known = Known::new(deployment, record, observed);
     let cause = "take back what the failed install made";
     Taking {
         known,

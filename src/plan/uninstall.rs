@@ -8,7 +8,6 @@ use super::{
     order::Order,
 };
 use crate::{
-    backend,
     model::{
         Definition, Deployment, Instance,
         InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
@@ -66,11 +65,7 @@ pub(super) fn runs(operation: &str) -> bool {
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     of(
-        &Known {
-            deployment,
-            record,
-            observed,
-        },
+        &Known::new(deployment, record, observed),
         &Selection::default(),
         false,
     )
@@ -198,7 +193,7 @@ impl Taking<'_> {
 
     fn exists(&self, instance: &Instance) -> bool {
         !self.known.record.state(&instance.id).is_gone()
-            || backend::exists(instance, self.known.observed)
+            || self.known.observed.of(&instance.id).is_some()
     }
 
     /// What an update did not reach is taken down as it was made: what was adopted stays.
@@ -210,9 +205,10 @@ impl Taking<'_> {
         proposal: &mut Proposal,
     ) -> Option<TaskId> {
         let Known {
-            deployment,
+            deployment: _,
             record,
-            observed,
+            observed: _,
+            ..
         } = self.known;
         if !self.exists(instance) {
             return None;
@@ -224,16 +220,20 @@ impl Taking<'_> {
         chain.purpose = self.purpose;
         chain.after = after;
         chain.done = if state.is_down() {
-            done_of(instance, node, record, observed)
+            done_of(&self.known, instance, node)
         } else {
             Vec::new()
         };
-        if !backend::is_out_of_reach(deployment, instance, node, record, observed) {
+        if !self
+            .known
+            .plugins
+            .is_out_of_reach(self.known.at(instance, node))
+        {
             // What an instance without an object has behind it, its state tells; an object is
             // looked at.
             way_down(
                 &mut chain,
-                if backend::has_object(node) {
+                if self.known.plugins.has_object(node) {
                     InstanceState::Started
                 } else {
                     state

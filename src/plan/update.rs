@@ -10,12 +10,12 @@ use super::{
     install::{self, Scope},
 };
 use crate::{
-    backend,
     model::{
         Definition,
         InstanceState::{self, Started},
         Retry,
     },
+    plugins::Replacement,
     stage::{CLEAN, Parameters, TaskId},
 };
 use std::collections::HashMap;
@@ -97,7 +97,8 @@ pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
 /// is known to be done shows nothing: the container can have ended since.
 pub(super) fn prove(chain: &mut Chain<'_>) {
     let node = chain.node;
-    if let Some(step) = backend::enduring(node) {
+    let proof = chain.replacement(node).and_then(|it| it.prove);
+    if let Some(step) = proof {
         chain.push(
             "start",
             step,
@@ -124,11 +125,8 @@ pub(super) fn clean(chain: &mut Chain<'_>) {
         .instances
         .get(&chain.instance.id)
         .and_then(|known| known.former.as_deref());
-    let keeps = former.is_some_and(Definition::is_adopted) && !chain.node.is_adopted();
-    chain.push(
-        CLEAN,
-        backend::discarding(chain.node, keeps),
-        Retry::default(),
-        Some(&chain.node.place),
-    );
+    let replacement = chain.replacement(former.unwrap_or(chain.node));
+    if let Some(Replacement { discard, .. }) = replacement {
+        chain.push(CLEAN, discard, Retry::default(), Some(&chain.node.place));
+    }
 }

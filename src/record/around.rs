@@ -14,8 +14,23 @@ pub struct Around<'a> {
     pub record: &'a Record,
     /// Who SELF is; nobody in outputs.
     pub me: Option<&'a str>,
+    /// In an operation of a relationship who SOURCE and TARGET are.
+    pub ends: Option<[&'a str; 2]>,
     /// Where secrets come from.
     pub secrets: &'a Secrets,
+}
+
+impl<'a> Around<'a> {
+    /// What an instance refers to.
+    #[must_use]
+    pub fn of(record: &'a Record, me: &'a str, secrets: &'a Secrets) -> Self {
+        Self {
+            record,
+            me: Some(me),
+            ends: None,
+            secrets,
+        }
+    }
 }
 
 impl Surroundings for Around<'_> {
@@ -24,7 +39,18 @@ impl Surroundings for Around<'_> {
     }
 
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
-        let found = self.record.attribute(self.me, target, path)?;
+        let end = self.ends.and_then(|[source, of_target]| match target {
+            "SOURCE" => Some(source),
+            "TARGET" => Some(of_target),
+            _ => None,
+        });
+        if self.ends.is_some() && target == "SELF" {
+            return Err("SELF stands for nothing here".to_owned());
+        }
+        let found = match end {
+            Some(id) => self.record.attribute(Some(id), "SELF", path)?,
+            None => self.record.attribute(self.me, target, path)?,
+        };
         // A property can be sensitive.
         if withheld_digests(&found).is_empty() {
             Ok(found)

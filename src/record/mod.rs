@@ -132,6 +132,12 @@ impl Record {
                 }
             }
             Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
+            Event::StageExtended { tasks } => self.extend(tasks, &entry.event)?,
+            Event::TaskNoted { task, outputs } => {
+                self.expect(*task, &[TaskState::Started], &entry.event)?;
+                let instance = &self.stage.task(*task).instance;
+                change(&mut self.instances, instance, outputs);
+            }
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
             Event::TaskSucceeded { task, outputs } => {
                 self.task_succeeded(*task, outputs, &[TaskState::Started], &entry.event)?
@@ -360,6 +366,22 @@ impl Record {
         Ok(())
     }
 
+    /// Tasks that nobody planned when the stage began.
+    fn extend(&mut self, tasks: &[Task], event: &Event) -> Result<(), IllegalEvent> {
+        let execution = self
+            .running_mut()
+            .ok_or_else(|| illegal(event, "outside an execution"))?;
+        execution.tasks += tasks.len();
+        for task in tasks {
+            if task.needs.iter().any(|need| need.0 >= self.tasks.len()) {
+                return Err(illegal(event, "with a task that needs a later one"));
+            }
+            self.stage.push(task.clone());
+            self.tasks.push(Progress::default());
+        }
+        Ok(())
+    }
+
     fn task_started(&mut self, task: TaskId, entry: &Entry) -> Result<(), IllegalEvent> {
         self.turn(
             task,
@@ -397,11 +419,8 @@ impl Record {
     ) -> Result<(), IllegalEvent> {
         self.turn(task, from, TaskState::Succeeded, event)?;
         let planned = self.stage.task(task);
+        change(&mut self.instances, &planned.instance, outputs);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
-        for name in &outputs.unset {
-            instance.properties.shift_remove(name);
-        }
-        instance.properties.extend(outputs.set.clone());
         match planned.step.traits.declares.clone() {
             Some(Declares::Anew) => instance.adjusted = None,
             Some(Declares::Adjusted(declaration)) => instance.adjusted = Some(declaration),
@@ -414,6 +433,7 @@ impl Record {
         instance.done.push(DoneStep {
             operation: planned.operation.clone(),
             step: planned.step.clone(),
+            side: planned.side.clone(),
         });
         self.leave(task);
         for id in self.stage.task(task).outdates.clone() {
@@ -507,17 +527,20 @@ impl Record {
         to: TaskState,
         event: &Event,
     ) -> Result<(), IllegalEvent> {
-        match self.tasks.get_mut(task.0) {
-            Some(progress) if from.contains(&progress.state) => progress.state = to,
-            Some(progress) => {
-                return Err(illegal(
-                    event,
-                    &format!("to a task that is {:?}", progress.state),
-                ));
-            }
-            None => return Err(illegal(event, "to a task that is not in the stage")),
-        }
+        self.expect(task, from, event)?;
+        self.tasks[task.0].state = to;
         Ok(())
+    }
+
+    fn expect(&self, task: TaskId, from: &[TaskState], event: &Event) -> Result<(), IllegalEvent> {
+        match self.tasks.get(task.0) {
+            Some(progress) if from.contains(&progress.state) => Ok(()),
+            Some(progress) => Err(illegal(
+                event,
+                &format!("to a task that is {:?}", progress.state),
+            )),
+            None => Err(illegal(event, "to a task that is not in the stage")),
+        }
     }
 
     fn finish(&mut self, outcome: Outcome, entry: &Entry) -> Result<(), IllegalEvent> {
@@ -940,6 +963,19 @@ impl Record {
             (_, n) => Err(format!(
                 "node `{target}` has {n} instances, and no relationship tells which is meant"
             )),
+        }
+    }
+}
+
+/// What a step changed, in its own instance and in others.
+fn change(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: &Outputs) {
+    let known = instances.entry(own.to_owned()).or_default();
+    outputs.apply(&mut known.properties);
+    for (id, edits) in &outputs.others {
+        if let Some(known) = instances.get_mut(id) {
+            for edit in edits {
+                edit.apply(&mut known.properties);
+            }
         }
     }
 }

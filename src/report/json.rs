@@ -44,6 +44,9 @@ impl<W: Write> Reporter for JsonLines<W> {
             Event::StageAdopted { stage } => {
                 json!({ "event": "stage_adopted", "tasks": stage.tasks().len() })
             }
+            Event::StageExtended { tasks } => {
+                json!({ "event": "stage_extended", "tasks": tasks.len() })
+            }
             other => serde_json::to_value(other).unwrap_or_default(),
         };
         merge(&mut line, &event);

@@ -5,7 +5,7 @@ use super::lines::failure;
 use crate::{
     event::{Entry, Event, timestamp},
     record::{FailedTask, Record},
-    stage::TaskId,
+    stage::{Task, TaskId},
 };
 use indexmap::IndexMap;
 
@@ -31,6 +31,17 @@ pub struct Junit {
 }
 
 impl Junit {
+    fn plan(&mut self, tasks: &[Task]) {
+        for task in tasks {
+            let cases = self.suites.entry(task.instance.clone()).or_default();
+            self.places.push((task.instance.clone(), cases.len()));
+            cases.push(Case {
+                name: format!("{}: {}", task.operation, task.step),
+                ..Case::default()
+            });
+        }
+    }
+
     /// Takes an event into account.
     pub fn take(&mut self, record: &Record, entry: &Entry) {
         match &entry.event {
@@ -44,15 +55,9 @@ impl Junit {
             }
             Event::StageAdopted { stage } => {
                 self.places.clear();
-                for task in stage.tasks() {
-                    let cases = self.suites.entry(task.instance.clone()).or_default();
-                    self.places.push((task.instance.clone(), cases.len()));
-                    cases.push(Case {
-                        name: format!("{}: {}", task.operation, task.step),
-                        ..Case::default()
-                    });
-                }
+                self.plan(stage.tasks());
             }
+            Event::StageExtended { tasks } => self.plan(tasks),
             Event::TaskStarted { task, .. } => drop(
                 self.case(*task)
                     .map(|case| case.started.get_or_insert(entry.at)),

@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     let of = |task: &TaskId| record.stage().task(*task);
     Some(match event {
-        Event::Defined { .. } => return None,
+        Event::Defined { .. } | Event::TaskNoted { .. } => return None,
         Event::Recovered { instances, .. } => format!(
             "{} recovered from the engine's labels",
             super::count(instances.len(), "instance")
@@ -40,6 +40,9 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
         }
         Event::StageAdopted { stage } => {
             format!("{} planned", super::count(stage.tasks().len(), "step"))
+        }
+        Event::StageExtended { tasks } => {
+            format!("{} more planned", super::count(tasks.len(), "step"))
         }
         Event::TaskStarted { task, attempt: 1 } => format!("{} {}", label(of(task)), of(task).step),
         Event::TaskStarted { task, attempt } => {

@@ -168,7 +168,13 @@ impl Reporter for Live {
                     whole.finish_and_clear();
                 }
             }
-            Event::Defined { .. } => {}
+            Event::StageExtended { tasks } => {
+                if let Some(whole) = &self.whole {
+                    whole.inc_length(tasks.len() as u64);
+                }
+                self.scroll(record, &entry.event);
+            }
+            Event::Defined { .. } | Event::TaskNoted { .. } => {}
             Event::ExecutionStarted { .. }
             | Event::CancelRequested { .. }
             | Event::Recovered { .. }

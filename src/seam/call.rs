@@ -1,6 +1,6 @@
 //! A step that is about to be carried out, and what it shows meanwhile.
 
-use super::Step;
+use super::{Failure, Outputs, Step};
 use crate::{model::Side, printable::printable, secrets::Secrets};
 use serde_json::{Map as JsonMap, Value as Json};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,28 @@ impl Progress {
             bytes @ Self::Bytes { .. } => bytes,
         }
     }
+}
+
+/// What a step says while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// Something to show.
+    Progress(Progress),
+    /// What it changed already: it stays changed if the step fails later.
+    Outputs(Outputs),
+}
+
+/// What looking came to, for a step whose outcome was lost.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settled {
+    /// It is done, and changed this.
+    Done(Outputs),
+    /// It failed.
+    Failed(Failure),
+    /// It is not done, or looks itself when it is carried out again.
+    NotDone,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// Takes what a step has to show.

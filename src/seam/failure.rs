@@ -14,6 +14,9 @@ pub struct Failure {
     /// Trying again may help.
     #[serde(default)]
     pub recoverable: bool,
+    /// How long to wait before it is tried again, in milliseconds, where the system says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// The step was given up because the run is being cancelled.
     #[serde(default)]
     pub cancelled: bool,

@@ -12,10 +12,10 @@ mod purpose;
 mod step;
 mod target;
 
-pub use call::{Call, Progress, ProgressSink};
+pub use call::{Call, Note, Progress, ProgressSink, Settled};
 pub use failure::{Exit, Failure};
-pub use object::{Drift, Object, ObjectState, Observed, Owner};
-pub use outputs::Outputs;
+pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
+pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, Need, Purpose, Standing};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;

@@ -1,10 +1,12 @@
 //! What exists on a system.
 
 use super::Step;
-use crate::{engine::Kind, plugins::docker};
 use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 /// What engines say now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +18,12 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Adds what another driver says.
+    pub fn add(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.engines.extend(other.engines);
+    }
+
     /// The object that was created for an instance.
     #[must_use]
     pub fn of(&self, instance: &str) -> Option<&Object> {
@@ -44,7 +52,7 @@ impl Observed {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// What it is.
-    pub kind: Kind,
+    pub kind: &'static str,
     /// Its id.
     pub id: String,
     /// Its name.
@@ -71,11 +79,17 @@ pub struct Object {
     pub engine: String,
     /// Where it is not any more what was declared when it was made.
     pub drift: Vec<Drift>,
-    /// What the engine shows of it, if no digest says whether it is as declared: until [`look`]
-    /// compares that.
-    pub shown: Option<Box<docker::Shown>>,
-    /// What came of that.
-    pub comparison: docker::Comparison,
+    /// What came of comparing it with what is declared, if no digest says whether it is that.
+    pub comparison: Comparison,
+}
+
+/// What a comparison came to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Comparison {
+    /// What is not as declared, as the system calls it.
+    pub differs: BTreeSet<String>,
+    /// What cannot be seen.
+    pub unseen: BTreeSet<String>,
 }
 
 /// Something that was declared and that an object has no more: somebody changed it.

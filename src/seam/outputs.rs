@@ -3,8 +3,9 @@
 use crate::secrets::HIDDEN;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::BTreeMap;
 
-/// What a step changed in the runtime properties of its instance.
+/// What a step changed in the runtime properties of its instance, and of others.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Outputs {
     /// Properties that have a new value.
@@ -13,19 +14,110 @@ pub struct Outputs {
     /// Properties that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<String>,
+    /// Parts of properties that changed, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Edit>,
+    /// What changed in the properties of other instances, by id: of the other end of a relationship.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, Vec<Edit>>,
+}
+
+/// A part of the runtime properties that changed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Edit {
+    /// Names, from the property inward. Mappings on the way are made.
+    pub path: Vec<String>,
+    /// The new value; none: it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Json>,
 }
 
 impl Outputs {
     /// Hides properties that may repeat what somebody else wrote.
     #[must_use]
     pub(crate) fn without(mut self, untrusted: &[&str]) -> Self {
-        for (_, value) in self
-            .set
-            .iter_mut()
-            .filter(|(name, _)| untrusted.contains(&name.as_str()))
-        {
+        let is_untrusted = |name: &str| untrusted.contains(&name);
+        for (_, value) in self.set.iter_mut().filter(|(name, _)| is_untrusted(name)) {
             *value = HIDDEN.into();
         }
+        let edits = self.edits.iter_mut();
+        for edit in edits.chain(self.others.values_mut().flatten()) {
+            let is_hidden = edit.path.first().is_some_and(|name| is_untrusted(name));
+            if is_hidden && edit.value.is_some() {
+                edit.value = Some(HIDDEN.into());
+            }
+        }
         self
+    }
+
+    /// Changes the properties of the step's own instance.
+    pub fn apply(&self, properties: &mut JsonMap<String, Json>) {
+        for name in &self.unset {
+            properties.shift_remove(name);
+        }
+        properties.extend(self.set.clone());
+        self.edits.iter().for_each(|edit| edit.apply(properties));
+    }
+}
+
+impl Edit {
+    /// Changes a part of some properties.
+    pub fn apply(&self, properties: &mut JsonMap<String, Json>) {
+        let Some((last, way)) = self.path.split_last() else {
+            return;
+        };
+        let mut inside = properties;
+        for step in way {
+            let next = inside.entry(step).or_insert_with(|| JsonMap::new().into());
+            if !next.is_object() {
+                *next = JsonMap::new().into();
+            }
+            let Some(next) = next.as_object_mut() else {
+                return;
+            };
+            inside = next;
+        }
+        match &self.value {
+            Some(value) => drop(inside.insert(last.clone(), value.clone())),
+            None => drop(inside.shift_remove(last)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parts_of_properties_change_by_path() {
+        let edit = |path: &[&str], value: Option<Json>| Edit {
+            path: path.iter().map(|step| (*step).to_owned()).collect(),
+            value,
+        };
+        let outputs = Outputs {
+            set: json!({ "whole": 1 }).as_object().cloned().unwrap(),
+            unset: vec!["gone".to_owned()],
+            edits: vec![
+                edit(&["a", "b"], Some(json!([1]))),
+                edit(&["whole", "c"], Some(Json::Null)),
+                edit(&["d", "e"], None),
+                edit(&[], Some(json!(1))),
+            ],
+            ..Outputs::default()
+        };
+        let mut properties = json!({ "gone": 1, "d": { "e": 1, "f": 2 } });
+        let properties = properties.as_object_mut().unwrap();
+        outputs.apply(properties);
+        assert_eq!(
+            *properties,
+            *json!({ "d": { "f": 2 }, "whole": { "c": null }, "a": { "b": [1] } })
+                .as_object()
+                .unwrap()
+        );
+        let read: Edit = serde_json::from_value(json!(outputs.edits[2])).unwrap();
+        assert_eq!(read, outputs.edits[2]);
+        let hidden = outputs.without(&["a"]);
+        assert_eq!(hidden.edits[0].value, Some(HIDDEN.into()));
     }
 }

@@ -3,13 +3,14 @@
 
 use crate::support::Test;
 use dockctl::{
-    backend, catalog,
+    catalog,
     diagnostic::{Diagnostic, Diagnostics, render},
     model::{
         self,
         inputs::{Missing, supply},
         normal::{self, Stage},
     },
+    plugins::Plugins,
     syntax::Sources,
 };
 use indexmap::IndexMap;
@@ -39,7 +40,12 @@ fn codes(text: &str) -> Vec<&'static str> {
         &mut sources,
         &mut faults,
     );
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
     let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
     if !faults.iter().any(Diagnostic::is_error) {

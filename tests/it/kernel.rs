@@ -1,10 +1,8 @@
 //! Plan, executor, journal and state on an engine in memory: every crash point, every single fault.
 
+use crate::simulated::{Fate, Simulated, drivers};
+use dockctl::plugins::Driver as _;
 use dockctl::{
-    backend::{
-        self, Backend as _, Places,
-        simulated::{Fate, Simulated},
-    },
     catalog,
     diagnostic::Diagnostics,
     event::{Entry, Event, Outcome, Why},
@@ -12,6 +10,7 @@ use dockctl::{
     journal::{Journal, JournalError},
     model::{self, Deployment, InstanceState, Origin, inputs},
     plan::{self, Known, Proposal, install, rollback, uninstall},
+    plugins::{Places, Plugins},
     record::{Record, TaskState},
     report::Quiet,
     seam::{Call, ObjectState, Observed},
@@ -43,7 +42,12 @@ pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
         &mut faults,
     )
     .unwrap();
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     faults.retain(dockctl::diagnostic::Diagnostic::is_error);
     deployed_after(before, blueprint, &sources, faults)
 }
@@ -140,7 +144,7 @@ async fn process(
     };
     let mut executor = Executor {
         record: &mut record,
-        backend: world,
+        drivers: &drivers(world),
         journal,
         reporter: &mut quiet,
         secrets: &Secrets::default(),
@@ -154,17 +158,13 @@ async fn process(
             })
             .unwrap();
     }
-    let observed = world.observe(deployment, &Places::new()).await.unwrap();
+    let observed = world.shows(deployment, &Places::new());
     let proposal = match workflow {
         Workflow::Rollback => rollback::next(deployment, executor.record, &observed, "x"),
         workflow => plan::first(
             workflow,
             &Parameters::default(),
-            &Known {
-                deployment,
-                record: executor.record,
-                observed: &observed,
-            },
+            &Known::new(deployment, executor.record, &observed),
         ),
     };
     executor
@@ -384,7 +384,9 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
         record.apply(entry).unwrap();
         if let Some(task) = done {
             world
-                .perform(&call(task.instance, task.node, task.step), &|_| ())
+                .perform(&call(task.instance, task.node, task.step), &|_| {
+                    Box::pin(async {})
+                })
                 .await
                 .unwrap();
         }
@@ -400,7 +402,9 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
     {
         let task = record.stage().task(id).clone();
         world
-            .perform(&call(task.instance, task.node, task.step), &|_| ())
+            .perform(&call(task.instance, task.node, task.step), &|_| {
+                Box::pin(async {})
+            })
             .await
             .unwrap();
     }
@@ -512,7 +516,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
         };
         let mut executor = Executor {
             record: &mut Record::default(),
-            backend: &world,
+            drivers: &drivers(&world),
             journal: &mut journal,
             reporter: &mut quiet,
             secrets: &Secrets::default(),
@@ -585,7 +589,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
             };
             let mut executor = Executor {
                 record: &mut Record::default(),
-                backend: &world,
+                drivers: &drivers(&world),
                 journal: &mut journal,
                 reporter: &mut quiet,
                 secrets: &Secrets::default(),

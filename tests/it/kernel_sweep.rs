@@ -3,19 +3,17 @@
 //! fault at one of its requests. No engine, no clock.
 
 use crate::kernel::{call, deployment, diamond, replay, with_runtime};
+use crate::simulated::{Change, Fate, Simulated, drivers};
 use dockctl::{
-    backend::{
-        Backend, Places,
-        simulated::{Change, Fate, Simulated},
-    },
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::Deployment,
     plan::{install, uninstall},
+    plugins::{Answer, Driver, Notes, Places, Scene},
     record::{Record, TaskState},
     report::Quiet,
-    seam::{Call, Failure, ObjectState, Observed, Outputs, ProgressSink},
+    seam::{Call, ObjectState, Observed, Outputs, Settled},
     secrets::Secrets,
     stage::{Parameters, Stage, TaskId, Workflow},
 };
@@ -49,27 +47,33 @@ struct Seen<'a> {
     signals: &'a Signals,
 }
 
-impl Backend for Seen<'_> {
-    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+impl Driver for Seen<'_> {
+    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs> {
         if self.stop_at == Some(self.world.requests.borrow().len()) {
             self.signals.stop(Why::Asked);
         }
-        self.world.perform(call, progress).await
+        self.world.perform(call, notes)
     }
 
-    async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
+    fn settle<'a>(&'a self, call: &'a Call, since: u64) -> Answer<'a, Settled> {
         if self.mutation == Mutation::Blind {
-            Ok(None)
+            Box::pin(async { Ok(Settled::NotDone) })
         } else {
-            self.world.settle(call, since).await
+            self.world.settle(call, since)
         }
     }
 
-    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
+    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+        Box::pin(async move { Ok(self.shows(scene.deployment, places)) })
+    }
+}
+
+impl Seen<'_> {
+    fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
         if self.mutation == Mutation::Blind {
-            Ok(Observed::default())
+            Observed::default()
         } else {
-            self.world.observe(deployment, places).await
+            self.world.shows(deployment, places)
         }
     }
 }
@@ -141,7 +145,7 @@ impl<'a> Life<'a> {
         };
         let mut executor = Executor {
             record: &mut record,
-            backend: &backend,
+            drivers: &drivers(&backend),
             journal: &mut paper,
             reporter: &mut quiet,
             secrets: &secrets,
@@ -155,10 +159,7 @@ impl<'a> Life<'a> {
                 })
                 .unwrap();
         }
-        let observed = backend
-            .observe(self.deployment, &Places::new())
-            .await
-            .unwrap();
+        let observed = backend.shows(self.deployment, &Places::new());
         let stage = match workflow {
             Workflow::Install => install::next(self.deployment, executor.record, &observed).stage,
             _ => uninstall::next(self.deployment, executor.record, &observed).stage,
@@ -332,7 +333,9 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
         record.apply(entry).unwrap();
         if let Some(task) = done {
             life.world
-                .perform(&call(task.instance, task.node, task.step), &|_| ())
+                .perform(&call(task.instance, task.node, task.step), &|_| {
+                    Box::pin(async {})
+                })
                 .await
                 .unwrap();
         }
@@ -348,7 +351,9 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
     {
         let task = record.stage().task(id).clone();
         life.world
-            .perform(&call(task.instance, task.node, task.step), &|_| ())
+            .perform(&call(task.instance, task.node, task.step), &|_| {
+                Box::pin(async {})
+            })
             .await
             .unwrap();
     }

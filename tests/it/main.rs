@@ -41,6 +41,7 @@ mod rules;
 mod runs;
 mod secrets;
 mod shown;
+mod simulated;
 mod support;
 mod taken_over;
 mod trust;

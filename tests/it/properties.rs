@@ -1,14 +1,13 @@
 //! Random models: written as text and read again they are the same, whatever the spelling.
 
 use dockctl::{
-    backend,
-    backend::json_schema,
     catalog,
     diagnostic::{Diagnostic, Diagnostics},
     model::{
         self,
         normal::{self, Stage},
     },
+    plugins::Plugins,
     syntax::{Sources, parse},
 };
 use indexmap::IndexMap;
@@ -82,7 +81,12 @@ fn plan(text: &str) -> Json {
         &mut sources,
         &mut faults,
     );
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     faults.retain(Diagnostic::is_error);
     assert!(faults.is_empty(), "{faults:?}\n{text}");
     normal::plan(&blueprint, Stage::Parsed)
@@ -156,7 +160,7 @@ proptest! {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("blueprint.yaml", flow(&model));
         let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
-        let blueprint = model::evaluate(model::resolve(ast, &sources, backend::provides, &mut faults), &mut IndexMap::new(), &mut faults);
+        let blueprint = model::evaluate(model::resolve(ast, &sources, |plugin| Plugins::default().provides(plugin), &mut faults), &mut IndexMap::new(), &mut faults);
         let expand = || model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(seed), &mut Diagnostics::default());
         let instances = expand();
         prop_assert_eq!(&instances, &expand(), "a seed makes ids reproducible");
@@ -188,7 +192,7 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
     let mut compiler = boon::Compiler::new();
     let mut schemas = boon::Schemas::new();
     compiler
-        .add_resource("blueprint.schema.json", json_schema())
+        .add_resource("blueprint.schema.json", Plugins::default().json_schema())
         .unwrap();
     let schema = compiler
         .compile("blueprint.schema.json", &mut schemas)
@@ -399,7 +403,12 @@ fn resolved(text: &str) -> Option<model::Blueprint> {
         &mut sources,
         &mut faults,
     );
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     faults.retain(Diagnostic::is_error);
     faults.is_empty().then_some(blueprint)
 }

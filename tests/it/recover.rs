@@ -230,7 +230,7 @@ fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
     let format: i64 = open()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(format, 2);
+    assert_eq!(format, 3);
 }
 
 #[test]

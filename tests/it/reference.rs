@@ -5,13 +5,14 @@
 //! `types.yaml`, `{"$": n}` in a plan for entry n of `fragments.json`.
 
 use dockctl::{
-    backend, catalog,
+    catalog,
     diagnostic::{Code, Diagnostic, Diagnostics},
     model::{
         self, Blueprint,
         inputs::{Given, Missing, supply},
         normal::{self, Stage},
     },
+    plugins::Plugins,
     syntax::{Sources, Value},
 };
 use indexmap::IndexMap;
@@ -87,7 +88,12 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
         rules: Vec::new(),
     };
     let ast = catalog::load(&main, &options, &mut sources, &mut faults).unwrap();
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     let deploy = case["kind"] == "deploy" && !faults.iter().any(Diagnostic::is_error);
     let (blueprint, inputs) = if deploy {
         apply(case, blueprint, &mut sources, &mut faults)

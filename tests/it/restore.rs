@@ -2,18 +2,16 @@
 //! container and the proof that the new one works, the next command leaves a working one.
 
 use crate::kernel::{replay, with_runtime, written};
+use crate::simulated::{Fate, Simulated, drivers};
 use dockctl::{
-    backend::{
-        self, Backend, Places,
-        simulated::{Fate, Simulated},
-    },
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Run, Signals},
     model::Deployment,
     plan::{self, Known},
+    plugins::{Answer, Driver, Notes, Places, Plugins, Scene},
     record::Record,
     report::Quiet,
-    seam::{Call, Failure, ObjectState, Observed, Outputs, ProgressSink},
+    seam::{Call, ObjectState, Observed, Outputs, Settled},
     secrets::Secrets,
     stage::{Parameters, Stage, Workflow},
 };
@@ -61,8 +59,8 @@ struct Watched<'a> {
     signals: &'a Signals,
 }
 
-impl Backend for Watched<'_> {
-    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
+impl Driver for Watched<'_> {
+    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs> {
         match self.stop_at {
             Some((at, trouble)) if at == self.world.requests.borrow().len() => match trouble {
                 Trouble::Abort => self.signals.abort(Why::Asked),
@@ -70,15 +68,15 @@ impl Backend for Watched<'_> {
             },
             _ => {}
         }
-        self.world.perform(call, progress).await
+        self.world.perform(call, notes)
     }
 
-    async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
-        self.world.settle(call, since).await
+    fn settle<'a>(&'a self, call: &'a Call, since: u64) -> Answer<'a, Settled> {
+        self.world.settle(call, since)
     }
 
-    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
-        self.world.observe(deployment, places).await
+    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+        self.world.observe(scene, places)
     }
 }
 
@@ -132,7 +130,7 @@ impl Life {
             };
             let mut executor = Executor {
                 record: &mut record,
-                backend: &backend,
+                drivers: &drivers(&backend),
                 journal: &mut self.journal,
                 reporter: &mut quiet,
                 secrets: &secrets,
@@ -146,13 +144,15 @@ impl Life {
                     })
                     .unwrap();
             }
-            let places = backend::places(deployment, executor.record, &secrets).unwrap();
-            let observed = self.world.observe(deployment, &places).await.unwrap();
-            let known = Known {
-                deployment,
-                record: executor.record,
-                observed: &observed,
-            };
+            let places = Plugins::default()
+                .places(Scene {
+                    deployment,
+                    record: executor.record,
+                    secrets: &secrets,
+                })
+                .unwrap();
+            let observed = self.world.shows(deployment, &places);
+            let known = Known::new(deployment, executor.record, &observed);
             let stage = plan::first(workflow, parameters, &known).stage;
             let id = format!("x{}", executor.record.ran);
             let run = Run {
@@ -193,16 +193,18 @@ impl Life {
                     deployment: Box::new(deployment.clone()),
                 }))
                 .unwrap();
-            let places = backend::places(deployment, &record, &Secrets::default()).unwrap();
-            let observed = self.world.observe(deployment, &places).await.unwrap();
+            let places = Plugins::default()
+                .places(Scene {
+                    deployment,
+                    record: &record,
+                    secrets: &Secrets::default(),
+                })
+                .unwrap();
+            let observed = self.world.shows(deployment, &places);
             plan::first(
                 workflow,
                 &Parameters::default(),
-                &Known {
-                    deployment,
-                    record: &record,
-                    observed: &observed,
-                },
+                &Known::new(deployment, &record, &observed),
             )
             .stage
         })

@@ -4,12 +4,13 @@
 //! Numbers in comments are those of Cloudify's own parser.
 
 use dockctl::{
-    backend, catalog,
+    catalog,
     diagnostic::{Diagnostic, Diagnostics},
     model::{
         self,
         inputs::{Given, Missing, supply},
     },
+    plugins::Plugins,
     syntax::{Sources, Value},
 };
 use serde_json::Value as Json;
@@ -49,7 +50,12 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
         &mut faults,
     )
     .unwrap();
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(
+        ast,
+        &sources,
+        |plugin| Plugins::default().provides(plugin),
+        &mut faults,
+    );
     if let Some(inputs) = inputs.filter(|_| !faults.iter().any(Diagnostic::is_error)) {
         let file = sources.add_text("<inputs>", "");
         let given: Json = serde_json::from_str(inputs).unwrap();

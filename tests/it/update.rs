@@ -353,7 +353,7 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
     let plan: Json = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(
         (&plan["format"], &plan["kind"], &plan["workflow"]),
-        (&json!(1), &json!("dockctl.plan"), &json!("update"))
+        (&json!(2), &json!("dockctl.plan"), &json!("update"))
     );
     assert!(
         !plan.to_string().contains("\"k1\""),

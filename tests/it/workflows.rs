@@ -7,17 +7,17 @@
 
 use crate::kernel::{deployed_after, with_runtime};
 use dockctl::{
-    backend::{Backend, Places, simulated::Operation},
     catalog,
     diagnostic::Diagnostics,
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
-    model::{self, Deployment, End, InstanceState},
+    model::{self, Deployment, End, InstanceState, Planned},
     plan::{self, Known},
+    plugins::{Answer, Driver, Drivers, Ends, Notes, Part, Plugin, Plugins},
     record::Record,
     report::Quiet,
-    seam::{Call, Failure, Observed, Outputs, ProgressSink},
+    seam::{Call, Failure, Observed, Outputs, Purpose, Step},
     secrets::Secrets,
     stage::{Parameters, Workflow},
     syntax::Sources,
@@ -42,14 +42,60 @@ struct Traced {
     calls: RefCell<HashMap<(String, String), usize>>,
 }
 
-impl Backend for Traced {
-    async fn perform(&self, call: &Call, _: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        if call.step.plugin != "dockctl-simulated" {
-            return Ok(Outputs::default());
-        }
-        let operation: Operation = serde_json::from_value(call.step.payload.clone()).unwrap();
-        let name = operation
-            .name
+impl Driver for Traced {
+    fn perform<'a>(&'a self, call: &'a Call, _: Notes<'a>) -> Answer<'a, Outputs> {
+        Box::pin(async move { self.trace(call) })
+    }
+}
+
+/// Plans every operation of the recorded cases.
+struct Tracing;
+
+/// The plugin that `types.yaml` names.
+const TRACED: &str = "dockctl-simulated";
+
+fn traced(name: &str, planned: &Planned) -> Option<Vec<Step>> {
+    (planned.plugin == TRACED).then(|| {
+        vec![Step {
+            plugin: TRACED.to_owned(),
+            payload: json!({ "name": name, "inputs": planned.inputs }),
+            ..Step::default()
+        }]
+    })
+}
+
+impl Plugin for Tracing {
+    fn id(&self) -> &'static str {
+        TRACED
+    }
+
+    fn supports(&self, plugin: &str, _: &str) -> bool {
+        plugin == TRACED
+    }
+
+    fn lower(
+        &self,
+        _: Part<'_>,
+        name: &str,
+        planned: &Planned,
+        _: &Purpose<'_>,
+    ) -> Option<Vec<Step>> {
+        traced(name, planned)
+    }
+
+    fn lower_relationship(&self, _: Ends<'_>, name: &str, planned: &Planned) -> Option<Vec<Step>> {
+        traced(name, planned)
+    }
+}
+
+const PLUGINS: Plugins = Plugins(&[&Tracing]);
+
+impl Traced {
+    fn trace(&self, call: &Call) -> Result<Outputs, Failure> {
+        let operation = &call.step.payload;
+        let name = operation["name"]
+            .as_str()
+            .unwrap()
             .rsplit('/')
             .next()
             .unwrap()
@@ -89,10 +135,10 @@ impl Backend for Traced {
         } else {
             format!(" {}", outcome.trim_end_matches(':'))
         };
-        line += &if operation.inputs.is_empty() {
+        line += &if operation["inputs"].as_object().unwrap().is_empty() {
             String::new()
         } else {
-            format!(" {}", Json::from(operation.inputs.clone()))
+            format!(" {}", operation["inputs"])
         };
         self.log.borrow_mut().push(line);
         if matches!(outcome.as_str(), "ok" | "fatal") {
@@ -106,14 +152,6 @@ impl Backend for Traced {
                 ..Failure::fatal(outcome)
             }),
         }
-    }
-
-    async fn settle(&self, _: &Call, _: u64) -> Result<Option<Outputs>, Failure> {
-        Ok(None)
-    }
-
-    async fn observe(&self, _: &Deployment, _: &Places) -> Result<Observed, Failure> {
-        Ok(Observed::default())
     }
 }
 
@@ -165,7 +203,7 @@ fn deployment(nodes: &str, before: Option<&Deployment>) -> Deployment {
 /// One recorded run on one deployment.
 struct Life {
     deployment: Deployment,
-    backend: Traced,
+    driver: Traced,
     journal: States,
     record: Record,
     policy: Policy,
@@ -208,14 +246,14 @@ impl Life {
             subgraph_retries: usize::try_from(case["subgraph_retries"].as_u64().unwrap()).unwrap(),
             ..Policy::default()
         };
-        let backend = Traced {
+        let driver = Traced {
             log: log.clone(),
             script: RefCell::new(script),
             calls: RefCell::default(),
         };
         Self {
             deployment,
-            backend,
+            driver,
             journal: States {
                 log,
                 record: record.clone(),
@@ -249,12 +287,12 @@ impl Life {
     /// What happens on an update, in order; of what happens at once the order is that of the names.
     fn update(&mut self, nodes: &str) -> Vec<String> {
         self.define(nodes);
-        self.backend.log.borrow_mut().clear();
+        self.driver.log.borrow_mut().clear();
         assert_eq!(
             with_runtime(self.run("update", &json!({}))),
             Outcome::Terminated
         );
-        let log = self.backend.log.borrow().clone();
+        let log = self.driver.log.borrow().clone();
         log.into_iter()
             .filter(|line| !line.contains(" = "))
             .collect()
@@ -277,18 +315,18 @@ impl Life {
         }
         let parameters = Parameters::read(workflow, given).unwrap();
         let (mut quiet, secrets) = (Quiet, Secrets::default());
+        let observed = Observed::default();
         let mut executor = Executor {
             record: &mut self.record,
-            backend: &self.backend,
+            drivers: &Drivers::new(PLUGINS, vec![(TRACED, &self.driver)]),
             journal: &mut self.journal,
             reporter: &mut quiet,
             secrets: &secrets,
             policy: self.policy,
         };
         let known = Known {
-            deployment: &self.deployment,
-            record: executor.record,
-            observed: &Observed::default(),
+            plugins: PLUGINS,
+            ..Known::new(&self.deployment, executor.record, &observed)
         };
         let proposal = plan::first(workflow, &parameters, &known);
         assert!(
@@ -320,10 +358,10 @@ fn workflows_do_what_the_original_did() {
         let mut life = Life::new(case);
         for step in case["steps"].as_array().unwrap() {
             let before = life.record.clone();
-            life.backend.log.borrow_mut().clear();
+            life.driver.log.borrow_mut().clear();
             let outcome =
                 with_runtime(life.run(step["workflow"].as_str().unwrap(), &step["parameters"]));
-            let log = life.backend.log.borrow().clone();
+            let log = life.driver.log.borrow().clone();
             wrong.extend(
                 compare(&life, &before, step, outcome, &log)
                     .map(|why| format!("{}, {}: {why}", case["name"], step["workflow"])),
@@ -510,7 +548,7 @@ fn an_update_that_failed_tells_what_is_left_the_next_time() {
     };
     let mut life = Life::installed(&nodes("t"));
     life.define(&nodes("u"));
-    life.backend.script.borrow_mut().insert(
+    life.driver.script.borrow_mut().insert(
         "a.establish".to_owned(),
         VecDeque::from(["fatal".to_owned()]),
     );

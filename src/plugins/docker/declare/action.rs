@@ -32,7 +32,7 @@ struct Payload {
 /// What an engine is asked. Fields of type [`Json`] may hold functions until the step is bound.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
-pub(crate) enum Action {
+pub enum Action {
     /// Sees to it that the image is there, and remembers its id.
     Image {
         /// The node's `image`.
@@ -171,7 +171,7 @@ pub(crate) enum Action {
 
 /// What a container is created from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Creation {
+pub struct Creation {
     /// Its name.
     pub name: Json,
     /// Parameters of `create_container`.
@@ -201,7 +201,7 @@ pub(crate) struct Creation {
 /// How the parameters of a container are written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Dialect {
+pub enum Dialect {
     /// `params` of the docker plugin 1.x.
     #[default]
     Params,
@@ -211,7 +211,7 @@ pub(crate) enum Dialect {
 
 /// A network that a container is attached to.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Attachment {
+pub struct Attachment {
     /// Its name.
     pub network: Json,
     /// Aliases, addresses and the like.
@@ -220,7 +220,7 @@ pub(crate) struct Attachment {
 
 /// What a network or a volume is made from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Making {
+pub struct Making {
     /// Its name.
     pub name: Json,
     /// The node's properties.
@@ -275,7 +275,11 @@ impl Action {
 
 impl Creation {
     /// The request that the declaration comes to, as far as it is known.
-    pub(crate) fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
+    ///
+    /// # Errors
+    ///
+    /// What of the parameters cannot be used.
+    pub fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
         let mut converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start)?,
             Dialect::ContainerArgs => params::container_args(&self.create)?,
@@ -432,7 +436,7 @@ impl Action {
 impl Action {
     /// The step that asks this of an engine.
     #[must_use]
-    pub(crate) fn at(mut self, target: Target) -> Step {
+    pub fn at(mut self, target: Target) -> Step {
         let traits = self.traits(&target);
         let kept = self.record().map(std::mem::take).unwrap_or_default();
         let payload = Payload {
@@ -453,7 +457,7 @@ impl Action {
     /// # Errors
     ///
     /// If another version of dockctl wrote it, in a way that this one does not know.
-    pub(crate) fn of(step: &Step) -> Result<Self, Failure> {
+    pub fn of(step: &Step) -> Result<Self, Failure> {
         let unknown = |why: String| {
             Failure::fatal(format!("this dockctl does not know how to {step}: {why}"))
                 .hint("use the version of dockctl that planned it")

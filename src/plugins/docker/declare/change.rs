@@ -3,14 +3,17 @@
 use crate::{
     engine::Kind,
     model::{Definition, Deployment, Instance, function::holds_call},
-    plugins::docker::declare::{
-        action::{Action, Creation},
-        declared::{
-            adopted_name, conditions, creation, declaration, engine, expected_exit, input,
-            object_name, processes, stop_params,
+    plugins::{
+        Part, Replacement,
+        docker::declare::{
+            action::{Action, Creation},
+            declared::{
+                adopted_name, conditions, creation, declaration, engine, expected_exit, input,
+                object_name, processes, stop_params,
+            },
+            operation::{is_started, kind},
+            standing::is_as_declared,
         },
-        operation::{is_started, kind},
-        standing::is_as_declared,
     },
     record::Record,
     seam::{Change, Declares, Observed, Step},
@@ -18,7 +21,7 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// What the name of a container ends with that is to take the place of another.
-pub(crate) const NEXT: &str = ".dockctl-next";
+pub const NEXT: &str = ".dockctl-next";
 
 /// What the name of a container ends with whose place another took.
 pub(crate) const FORMER: &str = ".dockctl-former";
@@ -26,12 +29,7 @@ pub(crate) const FORMER: &str = ".dockctl-former";
 /// The same, of one that was there before the deployment and is kept.
 pub(crate) const BEFORE: &str = ".before-dockctl";
 
-/// Runtime properties that a change in progress needs: the container that was made for a place, and
-/// the one that was there before. If that is `container_id` too, it was put back and is not started
-/// yet.
-pub(crate) const SUCCESSOR: &str = "successor_id";
-
-pub(crate) const PREDECESSOR: &str = "predecessor_id";
+pub(crate) use crate::known::{PREDECESSOR, SUCCESSOR};
 
 /// The restart policy of an adopted container that stepped aside: until it is put back it must not
 /// start by itself.
@@ -59,7 +57,8 @@ pub(crate) const ADJUSTABLE: [&str; 14] = [
 ];
 
 /// The name without what a change in progress put behind it.
-pub(crate) fn lasting_name(name: &str) -> &str {
+#[must_use]
+pub fn lasting_name(name: &str) -> &str {
     [NEXT, FORMER, BEFORE]
         .iter()
         .find_map(|end| name.strip_suffix(end))
@@ -276,84 +275,50 @@ fn without_limits(mut arguments: Json) -> Json {
     arguments
 }
 
-/// The step that puts what was made in the place of a container there. One that was there before
-/// the deployment is kept.
-pub(crate) fn swap(
-    deployment: &Deployment,
-    instance: &Instance,
-    node: &Definition,
-    keeps: bool,
-) -> Step {
-    Action::Swap {
-        name: object_name(&deployment.name, instance, node),
-        keeps,
-    }
-    .at(engine(node))
+/// How another container takes the place of the one that was made from `former`. One that was
+/// adopted and is not any more is kept.
+pub(crate) fn replacement(part: Part<'_>, former: &Definition) -> Option<Replacement> {
+    let Part {
+        deployment,
+        instance,
+        node,
+    } = part;
+    (kind(node) == Some(Kind::Container)).then(|| {
+        let keeps = former.is_adopted() && !node.is_adopted();
+        let stop = |node| stop_params(node, input(node, "stop", "params").clone());
+        let name = object_name(&deployment.name, instance, node);
+        // An adopted one has the name that it is adopted by, unless that is an id.
+        let former_name = adopted_name(former).filter(|name| !is_id(name));
+        let [new, old] = [engine(node), engine(former)];
+        Replacement {
+            stop: Action::Stop {
+                params: stop(former),
+            }
+            .at(old.clone()),
+            swap: Action::Swap { name, keeps }.at(new.clone()),
+            prove: proof(node).map(|action| action.at(new.clone())),
+            discard: Action::Discard {
+                stop: stop(node),
+                keeps,
+            }
+            .at(new),
+            step_back: Action::StepBack {
+                name: former_name.into(),
+            }
+            .at(old.clone()),
+            put_back: Action::PutBack.at(old),
+        }
+    })
 }
 
-/// The step that removes what another container took the place of, or keeps it if it was adopted.
-pub(crate) fn discarding(node: &Definition, keeps: bool) -> Step {
-    let stop = stop_params(node, input(node, "stop", "params").clone());
-    Action::Discard { stop, keeps }.at(engine(node))
-}
-
-/// The step that sees whether what takes the place of a container stays up; none if something else
-/// shows that it works, or it is to end.
-pub(crate) fn enduring(node: &Definition) -> Option<Step> {
+/// Sees whether a container stays up; none if something else shows that it works, or it is to end.
+fn proof(node: &Definition) -> Option<Action> {
     let is_shown =
         processes(node).is_some() || !conditions(node).is_empty() || expected_exit(node).is_some();
-    (is_started(node) && !is_shown).then(|| Action::Endure.at(engine(node)))
-}
-
-/// The step that stops a container for another one, where its own definition says nothing of that.
-pub(crate) fn stopping(node: &Definition) -> Step {
-    let params = stop_params(node, input(node, "stop", "params").clone());
-    Action::Stop { params }.at(engine(node))
-}
-
-/// The step that gives the container back its place that was made from `former`. An adopted one has
-/// the name that it is adopted by, unless that is an id.
-pub(crate) fn put_back(former: &Definition) -> Step {
-    let name = adopted_name(former).filter(|name| !is_id(name));
-    Action::StepBack { name: name.into() }.at(engine(former))
-}
-
-/// The step that starts it there.
-pub(crate) fn starting_old(former: &Definition) -> Step {
-    Action::PutBack.at(engine(former))
+    (is_started(node) && !is_shown).then_some(Action::Endure)
 }
 
 /// Whether a name can be an id, whole or in part.
 fn is_id(name: &str) -> bool {
     name.len() >= 12 && name.chars().all(|c| c.is_ascii_hexdigit())
-}
-
-/// Whether a change of a container is in progress.
-pub(crate) fn is_being_replaced(properties: &JsonMap<String, Json>) -> bool {
-    [SUCCESSOR, PREDECESSOR]
-        .iter()
-        .any(|name| properties.contains_key(*name))
-}
-
-/// Whether another container has the place, and the one before was not removed yet.
-pub(crate) fn is_replaced(properties: &JsonMap<String, Json>) -> bool {
-    properties
-        .get(PREDECESSOR)
-        .is_some_and(|before| properties.get("container_id") != Some(before))
-}
-
-/// Whether the one before has its place back, and was not started yet.
-pub(crate) fn is_put_back(properties: &JsonMap<String, Json>) -> bool {
-    properties
-        .get(PREDECESSOR)
-        .is_some_and(|before| properties.get("container_id") == Some(before))
-}
-
-/// Whether the container is gone that another one is to take the place of, or took it.
-pub(crate) fn is_predecessor_gone(properties: &JsonMap<String, Json>, observed: &Observed) -> bool {
-    let before = properties
-        .get(PREDECESSOR)
-        .or_else(|| properties.get("container_id"))
-        .and_then(Json::as_str);
-    before.is_none_or(|id| !observed.objects.iter().any(|object| object.id == id))
 }

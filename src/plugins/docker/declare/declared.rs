@@ -6,16 +6,18 @@ use crate::{
         Definition, Deployment, Instance, Planned, Tie,
         function::{holds_call, is_call},
     },
-    plugins::docker::declare::{
-        action::{Attachment, Creation, Dialect},
-        image,
-        operation::{is_run, kind},
-        params,
+    plugins::{
+        Name, Part,
+        docker::declare::{
+            action::{Attachment, Creation, Dialect},
+            image,
+            operation::{is_run, kind},
+            params,
+        },
     },
     seam::Target,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::collections::HashMap;
 
 pub(crate) const LIFECYCLE: &str = "cloudify.interfaces.lifecycle";
 const ATTACHED: &str = "dockctl.relationships.attached_to_network";
@@ -212,11 +214,8 @@ pub(crate) fn creation(
 }
 
 /// Everything that decides what the object is like, in one text.
-pub(crate) fn declaration(
-    deployment: &Deployment,
-    instance: &Instance,
-    node: &Definition,
-) -> String {
+#[must_use]
+pub fn declaration(deployment: &Deployment, instance: &Instance, node: &Definition) -> String {
     let name = object_name(&deployment.name, instance, node);
     if kind(node) != Some(Kind::Container) {
         let mut properties = node.properties.clone();
@@ -391,33 +390,44 @@ pub(crate) enum ExpectedExit {
     Code(i64),
 }
 
-/// For each instance the ids of those whose objects its own names: links, volumes, networks.
-pub(crate) fn uses(deployment: &Deployment) -> HashMap<String, Vec<String>> {
-    let place = |instance: &Instance| {
-        engine_of(deployment, instance)
-            .unwrap_or_default()
-            .to_string()
-    };
-    let entry = |it: &Instance| Some(((place(it), wanted_name(deployment, it)?), it.id.clone()));
-    let names: HashMap<(String, String), String> =
-        deployment.instances.iter().filter_map(entry).collect();
-    let images: HashMap<String, String> = deployment
-        .instances
-        .iter()
-        .filter_map(|it| Some((built_image(deployment, it)?, it.id.clone())))
-        .collect();
-    let ids = |instance: &Instance| {
-        let used = names_used(deployment, instance)
-            .into_iter()
-            .filter_map(|name| names.get(&(place(instance), name)).cloned());
-        let built = used_image(deployment, instance).and_then(|image| images.get(&image).cloned());
-        used.chain(built).filter(|id| *id != instance.id).collect()
-    };
-    deployment
-        .instances
-        .iter()
-        .map(|instance| (instance.id.clone(), ids(instance)))
-        .collect()
+/// What others call the object of an instance by.
+pub(crate) fn called(part: Part<'_>) -> Vec<Name> {
+    let Part {
+        deployment,
+        instance,
+        node,
+    } = part;
+    let own = wanted_name(deployment, instance).map(|name| object(node, name));
+    let built = built_image(deployment, instance).map(built);
+    own.into_iter().chain(built).collect()
+}
+
+/// What the object of an instance calls others by: links, volumes, networks, its image.
+pub(crate) fn names(part: Part<'_>) -> Vec<Name> {
+    let Part {
+        deployment,
+        instance,
+        node,
+    } = part;
+    let used = names_used(deployment, instance).into_iter();
+    let image = used_image(deployment, instance).map(built);
+    used.map(|name| object(node, name)).chain(image).collect()
+}
+
+fn object(node: &Definition, name: String) -> Name {
+    Name {
+        space: "docker object",
+        on: engine(node).to_string(),
+        name,
+    }
+}
+
+fn built(name: String) -> Name {
+    Name {
+        space: "docker image",
+        on: String::new(),
+        name,
+    }
 }
 
 /// The image that is built for an instance, where its name is known by now.

@@ -3,27 +3,71 @@
 
 use crate::{
     model::{Definition, Deployment, Instance},
-    plugins::docker::declare::{
-        declared::{creation, input},
-        params,
-    },
+    plugins::{Exclusive, PORT, docker::declare::declared::creation},
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Returns the resource that keeps two containers of an instance, made from two definitions, from
-/// running at once; none if they can. Names do not count: the old container is renamed while it
-/// runs.
-pub(crate) fn both_need(
+/// What the container of an instance needs for itself, as far as it is known before its definition
+/// is bound. Names do not count: an old container is renamed while it runs.
+pub(crate) fn exclusive(
     deployment: &Deployment,
     instance: &Instance,
-    former: &Definition,
     node: &Definition,
-) -> Option<String> {
-    let (old, new) = (
-        Held::of(deployment, instance, former)?,
-        Held::of(deployment, instance, node)?,
-    );
-    old.shared_with(&new)
+) -> Vec<Exclusive> {
+    let creation = creation(deployment, instance, node);
+    let Ok(converted) = creation.converted() else {
+        return Vec::new();
+    };
+    let body = converted.body;
+    let host = body.get("HostConfig").cloned().unwrap_or_default();
+    let now = body
+        .get("NetworkingConfig")
+        .and_then(|config| config["EndpointsConfig"].as_object());
+    let later = creation.later_networks();
+    let endpoints = now
+        .into_iter()
+        .flat_map(JsonMap::values)
+        .chain(later.iter().map(|attachment| &attachment.endpoint));
+    held(
+        &host,
+        endpoints.flat_map(addresses).collect(),
+        body.get("Volumes"),
+    )
+}
+
+fn held(host: &Json, addresses: Vec<String>, volumes: Option<&Json>) -> Vec<Exclusive> {
+    let ports = ports(host).into_iter().map(|(port, protocol)| Exclusive {
+        kind: PORT,
+        key: format!("{port}/{protocol}"),
+        shown: format!("port {port} of the host"),
+        is_shared: false,
+    });
+    let addresses = addresses.into_iter().map(|address| Exclusive {
+        kind: "address",
+        shown: format!("the address {address}"),
+        key: address,
+        is_shared: false,
+    });
+    // Whoever is on it may need any port of it.
+    let network = Exclusive {
+        kind: "network",
+        key: String::new(),
+        shown: "the network of the host".to_owned(),
+        is_shared: host["NetworkMode"] != "host",
+    };
+    let mounts = mounts(host, volumes)
+        .into_iter()
+        .map(|(name, is_written)| Exclusive {
+            kind: "mount",
+            key: name.clone(),
+            shown: name,
+            is_shared: is_written != true,
+        });
+    ports
+        .chain(addresses)
+        .chain([network])
+        .chain(mounts)
+        .collect()
 }
 
 /// Returns true if the engine removes the container of a node as soon as it stops.
@@ -39,81 +83,6 @@ pub(crate) fn is_removed_when_stopped(
                 .get("HostConfig")
                 .is_some_and(|host| host["AutoRemove"] == true)
         })
-}
-
-/// A port of the host that the container of a node must have.
-pub(crate) fn fixed_port(node: &Definition) -> Option<String> {
-    let converted = params::creation(
-        input(node, "create", "params"),
-        input(node, "start", "params"),
-    )
-    .ok()?;
-    ports(converted.body.get("HostConfig")?)
-        .into_iter()
-        .next()
-        .map(|(port, _)| port)
-}
-
-/// The resources that a container holds.
-struct Held {
-    /// Ports of the host with their protocols.
-    ports: Vec<(String, String)>,
-    /// Addresses on networks.
-    addresses: Vec<String>,
-    on_host: bool,
-    /// Mounted volumes and directories, and whether the container can write to them.
-    mounts: JsonMap<String, Json>,
-}
-
-impl Held {
-    /// Returns the resources that are known before the definition is bound; none if it cannot be
-    /// read.
-    fn of(deployment: &Deployment, instance: &Instance, node: &Definition) -> Option<Self> {
-        let creation = creation(deployment, instance, node);
-        let body = creation.converted().ok()?.body;
-        let host = body.get("HostConfig").cloned().unwrap_or_default();
-        let now = body
-            .get("NetworkingConfig")
-            .and_then(|config| config["EndpointsConfig"].as_object());
-        let later = creation.later_networks();
-        let endpoints = now
-            .into_iter()
-            .flat_map(JsonMap::values)
-            .chain(later.iter().map(|attachment| &attachment.endpoint));
-        Some(Self {
-            ports: ports(&host),
-            addresses: endpoints.flat_map(addresses).collect(),
-            on_host: host["NetworkMode"] == "host",
-            mounts: mounts(&host, body.get("Volumes")),
-        })
-    }
-
-    fn shared_with(&self, other: &Self) -> Option<String> {
-        let is_written = |name: &&String| {
-            self.mounts[*name] == true || other.mounts.get(*name).is_some_and(|it| *it == true)
-        };
-        let port = || {
-            self.ports
-                .iter()
-                .find(|port| other.ports.contains(port))
-                .map(|(port, _)| format!("port {port} of the host"))
-        };
-        let address = || {
-            self.addresses
-                .iter()
-                .find(|it| other.addresses.contains(it))
-                .map(|it| format!("the address {it}"))
-        };
-        let host = || (self.on_host || other.on_host).then(|| "the network of the host".to_owned());
-        let mount = || {
-            self.mounts
-                .keys()
-                .filter(|name| other.mounts.contains_key(*name))
-                .find(is_written)
-                .cloned()
-        };
-        port().or_else(address).or_else(host).or_else(mount)
-    }
 }
 
 /// Fixed ports of the host; a range lets the engine choose.
@@ -221,20 +190,15 @@ fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugins::clash;
     use serde_json::json;
-
-    fn held(host: &Json) -> Held {
-        Held {
-            ports: ports(host),
-            addresses: Vec::new(),
-            on_host: host["NetworkMode"] == "host",
-            mounts: mounts(host, None),
-        }
-    }
 
     #[test]
     fn two_containers_cannot_share_what_only_one_can_have() {
-        let shared = |old: Json, new: Json| held(&old).shared_with(&held(&new));
+        let shared = |old: Json, new: Json| {
+            let [old, new] = [old, new].map(|host| held(&host, Vec::new(), None));
+            clash(&old, &new).map(|it| it.shown.clone())
+        };
         let port = |host: &str, inner: &str| json!({ "PortBindings": { inner: [{ "HostIp": "", "HostPort": host }] } });
         assert_eq!(
             shared(port("80", "8080/tcp"), port("80", "9090/tcp")).as_deref(),

@@ -2,14 +2,17 @@
 
 use crate::{
     model::{Definition, Deployment, Instance, Planned, function::holds_call},
-    plugins::docker::declare::{
-        action::{Action, Making},
-        declared::{
-            LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration, engine,
-            image, input, object_name, processes, property, stop_params,
+    plugins::{
+        Part,
+        docker::declare::{
+            action::{Action, Making},
+            declared::{
+                LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration,
+                engine, image, input, object_name, processes, property, stop_params,
+            },
+            label::record,
+            operation::Operation,
         },
-        label::record,
-        operation::Operation,
     },
     seam::{Purpose, Step},
 };
@@ -18,13 +21,16 @@ use std::path::Path;
 
 /// The steps of an operation; none if it is not one of the plugins'.
 pub(crate) fn lower(
-    deployment: &Deployment,
-    instance: &Instance,
-    node: &Definition,
+    part: Part<'_>,
     name: &str,
     operation: &Planned,
     purpose: &Purpose<'_>,
 ) -> Option<Vec<Step>> {
+    let Part {
+        deployment,
+        instance,
+        node,
+    } = part;
     let lowering = Lowering {
         deployment,
         instance,

@@ -1,18 +1,18 @@
 //! What blueprints declare of Docker objects, and what that comes to: pure, without any engine.
 //!
-//! An [`Operation`](operation::Operation) becomes [`Action`](action::Action)s ([`lower`]), which are
-//! the payloads of steps. [`declared`] says what objects are called and made from, [`standing`] how
-//! far one is from that, [`change`] what leads there, [`compare`] and [`drift`] how it differs.
+//! An operation becomes actions, which are the payloads of steps (`lower`, [`action`]). [`declared`]
+//! says what objects are called and made from, `standing` how far one is from that, [`change`] what
+//! leads there, `compare` and `drift` how it differs.
 
-pub(crate) mod action;
+pub mod action;
 pub(crate) mod adopted;
 pub(crate) mod author;
-pub(crate) mod change;
+pub mod change;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod condition;
 pub(crate) mod container;
-pub(crate) mod declared;
+pub mod declared;
 pub(crate) mod drift;
 pub(crate) mod exclusive;
 pub(crate) mod image;
@@ -20,7 +20,7 @@ pub(crate) mod label;
 pub(crate) mod lower;
 pub(crate) mod network;
 pub(crate) mod operation;
-pub(crate) mod params;
+pub mod params;
 pub(crate) mod recipe;
 pub(crate) mod request;
 pub(crate) mod standing;

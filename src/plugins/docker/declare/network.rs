@@ -164,6 +164,7 @@ pub(crate) fn known(network: &Json) -> Outputs {
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         unset: Vec::new(),
+        ..Outputs::default()
     }
 }
 

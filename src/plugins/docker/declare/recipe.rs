@@ -83,6 +83,7 @@ impl Recipe {
                 Some("built by a run that was interrupted".into()),
             ),
             unset: Vec::new(),
+            ..Outputs::default()
         }
     }
 

@@ -17,12 +17,12 @@ use crate::{
 use declared::ExpectedExit;
 use declared::declaration;
 use declared::expected_exit;
-use declared::wanted_name;
+
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
-pub(crate) const HEARSAY: [&str; 4] = [
+pub(crate) const UNTRUSTED: [&str; 4] = [
     "container_info",
     "container_args",
     "run_result",
@@ -157,13 +157,27 @@ pub(crate) fn known_id<'r>(
     instance: &Instance,
     node: &Definition,
 ) -> Option<&'r str> {
-    let property = match kind(node)? {
+    let property = id_property(kind(node)?);
+    record.properties(&instance.id)?.get(property)?.as_str()
+}
+
+/// The runtime property that holds the id of an object.
+pub(crate) fn id_property(kind: Kind) -> &'static str {
+    match kind {
         Kind::Container => "container_id",
         Kind::Image => "image_id",
         Kind::Network => "network_id",
         Kind::Volume => "volume_name",
-    };
-    record.properties(&instance.id)?.get(property)?.as_str()
+    }
+}
+
+/// Whether the object of a node stays when its deployment is taken down: a volume that is kept.
+pub(crate) fn outlives(node: &Definition) -> bool {
+    kind(node) == Some(Kind::Volume)
+        && node
+            .properties
+            .get("keep")
+            .is_none_or(|keep| *keep != false)
 }
 
 /// Ids of all objects that a record knows.
@@ -183,12 +197,6 @@ pub(crate) fn known_ids(record: &Record) -> HashSet<String> {
             .collect::<Vec<_>>()
     };
     record.instances.values().flat_map(ids).collect()
-}
-
-/// The name of the object that stands for an instance, where it is known by now.
-#[must_use]
-pub(crate) fn wanted(deployment: &Deployment, instance: &Instance) -> Option<String> {
-    wanted_name(deployment, instance)
 }
 
 /// Nodes whose volumes a stage was to remove.

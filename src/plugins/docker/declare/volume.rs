@@ -35,5 +35,6 @@ pub(crate) fn known(volume: &Json) -> Outputs {
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         unset: Vec::new(),
+        ..Outputs::default()
     }
 }

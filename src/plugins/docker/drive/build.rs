@@ -88,6 +88,7 @@ impl Engine {
             return Ok(Outputs {
                 set: properties(found, &recipe.tag, None),
                 unset: Vec::new(),
+                ..Outputs::default()
             });
         }
         if !recipe.pull {
@@ -113,6 +114,7 @@ impl Engine {
         Ok(Outputs {
             set: properties(&found, &recipe.tag, Some("Image was pull".into())),
             unset: Vec::new(),
+            ..Outputs::default()
         })
     }
 
@@ -181,6 +183,7 @@ impl Engine {
         Ok(Outputs {
             set: properties(&found, &recipe.tag, Some(said.lines.join("\n").into())),
             unset: Vec::new(),
+            ..Outputs::default()
         })
     }
 

@@ -251,7 +251,7 @@ impl Engine {
     }
 
     /// What of a creation this engine is too old for, in words.
-    pub(crate) fn too_old_for(&self, creation: &Creation) -> Vec<String> {
+    pub(crate) fn too_old_for(&self, creation: &Creation) -> Option<String> {
         let gates = creation
             .converted()
             .map(|converted| converted.gates)
@@ -260,7 +260,7 @@ impl Engine {
             .iter()
             .filter(|gate| self.client.version() < Version(1, gate.since))
             .map(|gate| self.too_old(gate))
-            .collect()
+            .next()
     }
 
     fn too_old(&self, gate: &Gate) -> String {
@@ -326,6 +326,7 @@ impl Engine {
         Ok(Outputs {
             set,
             unset: Vec::new(),
+            ..Outputs::default()
         })
     }
 
@@ -570,6 +571,7 @@ impl Engine {
         Ok(Outputs {
             set,
             unset: Vec::new(),
+            ..Outputs::default()
         })
     }
 
@@ -726,6 +728,7 @@ pub(crate) fn container_id(id: String) -> Outputs {
     Outputs {
         set: JsonMap::from_iter([("container_id".to_owned(), id.into())]),
         unset: Vec::new(),
+        ..Outputs::default()
     }
 }
 

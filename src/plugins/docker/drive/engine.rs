@@ -1,29 +1,32 @@
 //! Carries out steps on one Docker engine.
 
 use crate::{
-    backend::Places,
     digest::keyed,
     engine::{Client, ConnectError, Host, Kind, failure},
     model::{Deployment, Instance},
-    plugins::docker::{
-        declare::{
-            action::{Action, Attachment},
-            author::Author,
-            compare::{Comparison, Shown, WantedImage},
-            container::{Container, is_name, plain_name},
-            declared::{declaration, image as declared_image, wanted_name},
-            drift::drift,
-            image::name_of,
-            label::{self, names_deployment},
-            operation::kind,
-        },
-        drive::{
-            containers::{docker_config, known_id},
-            images::{Wanted, is_made_of},
-            watch::Watch,
+    plugins::{
+        Places, Scene,
+        docker::{
+            declare::{
+                action::{Action, Attachment},
+                author::Author,
+                compare::{Shown, WantedImage, judge},
+                container::{Container, is_name, plain_name},
+                declared::{declaration, image as declared_image, wanted_name},
+                drift::drift,
+                image::name_of,
+                label::{self, names_deployment},
+                operation::kind,
+            },
+            drive::{
+                containers::{docker_config, known_id},
+                images::{Wanted, is_made_of},
+                watch::Watch,
+            },
         },
     },
-    seam::{Call, Failure, Object, ObjectState, Outputs, Owner, ProgressSink},
+    record::Around,
+    seam::{Call, Comparison, Failure, Object, ObjectState, Outputs, Owner, ProgressSink},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -100,10 +103,11 @@ impl Engine {
     async fn object(
         &self,
         container: &Container,
-        deployment: &Deployment,
+        scene: Scene<'_>,
         places: &Places,
         engine: &str,
     ) -> Result<Object, Failure> {
+        let deployment = scene.deployment;
         let names_it = names_deployment(container.labels(), &deployment.name, &deployment.id);
         let instance = container.label(label::INSTANCE).filter(|_| names_it);
         // Labels can be copied, and names changed: the record knows the id, or the seal fits.
@@ -126,8 +130,8 @@ impl Engine {
         };
         let bears_name = container.label(label::DEPLOYMENT) == Some(&deployment.name);
         let is_claimed = owner.is_none() && bears_name && self.is_claim(container).await?;
-        Ok(Object {
-            kind: Kind::Container,
+        let mut object = Object {
+            kind: Kind::Container.as_str(),
             id: container.id(),
             name: container.name(),
             image: container
@@ -153,9 +157,12 @@ impl Engine {
                 .unwrap_or_default(),
             owner,
             engine: engine.to_owned(),
-            shown: shown.map(Box::new),
             comparison: Comparison::default(),
-        })
+        };
+        if let Some(shown) = shown {
+            compare_with(&mut object, &shown, scene);
+        }
+        Ok(object)
     }
 
     /// What there is to compare of a container that another state directory made.
@@ -361,11 +368,12 @@ impl Engine {
     /// What this engine has of a deployment, and what stands where it wants to be.
     pub(crate) async fn objects(
         &self,
-        deployment: &Deployment,
+        scene: Scene<'_>,
         places: &Places,
         engine: &str,
     ) -> Result<Vec<Object>, Failure> {
-        let mut objects = self.containers(deployment, places, engine).await?;
+        let deployment = scene.deployment;
+        let mut objects = self.containers(scene, places, engine).await?;
         let has = |wanted: Kind| {
             deployment
                 .nodes
@@ -373,13 +381,10 @@ impl Engine {
                 .any(|node| kind(node) == Some(wanted))
         };
         if has(Kind::Network) {
-            objects.extend(
-                self.plain(deployment, places, engine, Kind::Network)
-                    .await?,
-            );
+            objects.extend(self.plain(scene, places, engine, Kind::Network).await?);
         }
         if has(Kind::Volume) {
-            objects.extend(self.plain(deployment, places, engine, Kind::Volume).await?);
+            objects.extend(self.plain(scene, places, engine, Kind::Volume).await?);
         }
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
@@ -387,10 +392,11 @@ impl Engine {
 
     async fn containers(
         &self,
-        deployment: &Deployment,
+        scene: Scene<'_>,
         places: &Places,
         engine: &str,
     ) -> Result<Vec<Object>, Failure> {
+        let deployment = scene.deployment;
         let listed = self
             .client
             .list(Kind::Container, &[("all", "true".to_owned())])
@@ -410,7 +416,7 @@ impl Engine {
         let found: Vec<Option<Container>> = looks.try_collect().await?;
         let mut objects = Vec::new();
         for container in found.iter().flatten() {
-            objects.push(self.object(container, deployment, places, engine).await?);
+            objects.push(self.object(container, scene, places, engine).await?);
         }
         Ok(objects)
     }
@@ -476,11 +482,12 @@ impl Engine {
     /// Networks or volumes: a list tells everything of them.
     async fn plain(
         &self,
-        deployment: &Deployment,
+        scene: Scene<'_>,
         places: &Places,
         engine: &str,
         kind: Kind,
     ) -> Result<Vec<Object>, Failure> {
+        let deployment = scene.deployment;
         let listed = self
             .client
             .list(kind, &[])
@@ -498,18 +505,19 @@ impl Engine {
         Ok(listed
             .iter()
             .filter(relevant)
-            .map(|found| self.plain_object(found, deployment, places, engine, kind))
+            .map(|found| self.plain_object(found, scene, places, engine, kind))
             .collect())
     }
 
     fn plain_object(
         &self,
         found: &Json,
-        deployment: &Deployment,
+        scene: Scene<'_>,
         places: &Places,
         engine: &str,
         kind: Kind,
     ) -> Object {
+        let deployment = scene.deployment;
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         let id = if kind == Kind::Volume {
             text("Name")
@@ -524,8 +532,8 @@ impl Engine {
                     || self.is_as_declared(deployment, &instance, &found["Labels"]),
                 instance,
             });
-        Object {
-            kind,
+        let mut object = Object {
+            kind: kind.as_str(),
             id,
             name: text("Name"),
             image: String::new(),
@@ -539,15 +547,26 @@ impl Engine {
             owner,
             engine: engine.to_owned(),
             drift: Vec::new(),
-            shown: self.is_by_another(&found["Labels"]).then(|| {
-                Box::new(Shown {
-                    object: found.clone(),
-                    ..Shown::default()
-                })
-            }),
             comparison: Comparison::default(),
+        };
+        if self.is_by_another(&found["Labels"]) {
+            let shown = Shown {
+                object: found.clone(),
+                ..Shown::default()
+            };
+            compare_with(&mut object, &shown, scene);
         }
+        object
     }
+}
+
+/// Says whether what another state directory made is as declared.
+fn compare_with(object: &mut Object, shown: &Shown, scene: Scene<'_>) {
+    let Some(me) = object.owner.as_ref().map(|owner| owner.instance.clone()) else {
+        return;
+    };
+    let around = Around::of(scene.record, &me, scene.secrets);
+    judge(object, shown, scene.deployment, &around);
 }
 
 /// Whether the labels of a network or a volume say that it, and not another one, was made for a

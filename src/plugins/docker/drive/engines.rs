@@ -1,22 +1,19 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
 use crate::{
-    backend::{Backend, Places},
     engine::{ConnectError, Host},
-    model::Deployment,
-    plugins::docker::{
-        declare::{
-            action::{Action, ID},
-            author::Author,
-        },
-        drive::{
-            engine::{Engine, TakenOver},
-            guard::{Guard, GuardHolder, Unguarded},
+    plugins::{
+        Answer, Driver, Notes, Places, Scene,
+        docker::{
+            declare::{action::Action, author::Author},
+            drive::{
+                engine::{Engine, TakenOver},
+                guard::{Guard, GuardHolder, Unguarded},
+            },
         },
     },
     record::Record,
-    seam::{Call, Failure, Object, Observed, Outputs, ProgressSink, Target},
-    stage::{Stage, TaskId},
+    seam::{Call, Failure, Note, Object, Observed, Outputs, Settled, Step, Target},
 };
 use std::{
     cell::RefCell,
@@ -60,7 +57,7 @@ impl Engines {
     /// Of the first engine that cannot be used.
     pub async fn connect(&self, places: &Places) -> Result<(), ConnectError> {
         for place in places.values() {
-            self.get(&place.engine).await?;
+            self.get(&place.target).await?;
         }
         Ok(())
     }
@@ -104,7 +101,7 @@ impl Engines {
         let mut hosts: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
         for engine in places
             .values()
-            .map(|place| &place.engine)
+            .map(|place| &place.target)
             .chain([&Target::Default].into_iter().filter(|_| places.is_empty()))
         {
             let name = self.host(engine).map_err(refused)?.address;
@@ -159,68 +156,78 @@ impl Engines {
     }
 }
 
-impl Backend for Engines {
-    async fn perform(&self, call: &Call, progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        let action = Action::of(&call.step)?;
-        let engine = self
-            .get(&call.step.target)
-            .await
-            .map_err(|error| unreachable(&error))?;
-        engine.perform(&action, call, progress).await
+impl Driver for Engines {
+    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs> {
+        Box::pin(async move {
+            let action = Action::of(&call.step)?;
+            let engine = self.of(&call.step).await?;
+            // What is only shown need not be waited for.
+            let progress = |progress| drop(notes(Note::Progress(progress)));
+            engine.perform(&action, call, &progress).await
+        })
     }
 
-    async fn settle(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
-        let action = Action::of(&call.step)?;
-        let engine = self
-            .get(&call.step.target)
-            .await
-            .map_err(|error| unreachable(&error))?;
-        engine.settle(&action, call, since).await
+    fn settle<'a>(&'a self, call: &'a Call, since: u64) -> Answer<'a, Settled> {
+        Box::pin(async move {
+            let action = Action::of(&call.step)?;
+            let engine = self.of(&call.step).await?;
+            let found = engine.settle(&action, call, since).await?;
+            Ok(found.map_or(Settled::NotDone, Settled::Done))
+        })
+    }
+
+    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+        Box::pin(self.seen(scene, places))
     }
 
     /// Engines that are known only later are asked then.
-    async fn too_old_for(&self, stage: &Stage) -> Result<Vec<(TaskId, String)>, Failure> {
-        let mut all = Vec::new();
-        for id in stage.ids() {
-            let step = &stage.task(id).step;
-            if step.plugin != ID || step.target.is_late() {
-                continue;
+    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Option<String>>> {
+        Box::pin(async move {
+            let mut all = Vec::new();
+            for step in steps {
+                all.push(self.refusal(step).await?);
             }
-            let (Action::Create(creation) | Action::CreateSuccessor(creation)) = Action::of(step)?
-            else {
-                continue;
-            };
-            let engine = self
-                .get(&step.target)
-                .await
-                .map_err(|error| unreachable(&error))?;
-            all.extend(
-                engine
-                    .too_old_for(&creation)
-                    .into_iter()
-                    .map(|message| (id, message)),
-            );
-        }
-        Ok(all)
+            Ok(all)
+        })
+    }
+}
+
+impl Engines {
+    async fn of(&self, step: &Step) -> Result<Rc<Engine>, Failure> {
+        self.get(&step.target)
+            .await
+            .map_err(|error| unreachable(&error))
     }
 
-    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
+    async fn refusal(&self, step: &Step) -> Result<Option<String>, Failure> {
+        if step.target.is_late() {
+            return Ok(None);
+        }
+        let (Action::Create(creation) | Action::CreateSuccessor(creation)) = Action::of(step)?
+        else {
+            return Ok(None);
+        };
+        Ok(self.of(step).await?.too_old_for(&creation))
+    }
+
+    async fn seen(&self, scene: Scene<'_>, places: &Places) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
         let mut engines: BTreeMap<String, &Target> = BTreeMap::new();
         for (instance, place) in places {
-            let engine = &place.engine;
-            let name = self.name(&self.host(engine).map_err(|error| unreachable(&error))?);
+            let host = self
+                .host(&place.target)
+                .map_err(|error| unreachable(&error))?;
+            let name = self.name(&host);
             observed.engines.insert(instance.clone(), name.clone());
-            engines.entry(name).or_insert(engine);
+            engines.entry(name).or_insert(&place.target);
         }
-        for (name, engine) in engines {
+        for (name, target) in engines {
             let engine = self
-                .get(engine)
+                .get(target)
                 .await
                 .map_err(|error| unreachable(&error))?;
-            observed
-                .objects
-                .extend(Box::pin(engine.objects(deployment, places, &name)).await?);
+            let objects = Box::pin(engine.objects(scene, places, &name)).await?;
+            observed.objects.extend(objects);
         }
         Ok(observed)
     }

@@ -45,6 +45,7 @@ fn set(values: impl IntoIterator<Item = (&'static str, Json)>, unset: &[&str]) -
     Outputs {
         set,
         unset: unset.iter().map(|name| (*name).to_owned()).collect(),
+        ..Outputs::default()
     }
 }
 

@@ -64,6 +64,7 @@ impl Engine {
                         .map(|(name, value)| (name.to_owned(), value))
                         .collect(),
                     unset: Vec::new(),
+                    ..Outputs::default()
                 });
             }
             tokio::select! {

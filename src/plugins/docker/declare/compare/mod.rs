@@ -24,7 +24,8 @@ use crate::{
         request::{MAC_ADDRESS_OF_ENDPOINT, NewContainer, assembled},
         volume,
     },
-    seam::Object,
+    seam::{Comparison, Object},
+    syntax::literal,
 };
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ use values::{
 
 /// What an engine shows of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// The inspection of the object.
     pub(crate) object: Json,
     /// `Config` of the image of a container.
@@ -67,40 +68,34 @@ pub(crate) enum WantedImage {
     Id(String),
 }
 
-/// What a comparison came to.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Comparison {
-    /// What is not as declared, as the engine calls it.
-    pub differs: BTreeSet<String>,
-    /// What cannot be seen.
-    pub unseen: BTreeSet<String>,
+/// Nothing could be compared.
+fn nothing() -> Comparison {
+    Comparison {
+        unseen: BTreeSet::from(["everything".to_owned()]),
+        ..Comparison::default()
+    }
 }
 
-impl Comparison {
-    /// Nothing could be compared.
-    fn nothing() -> Self {
-        Self {
-            unseen: BTreeSet::from(["everything".to_owned()]),
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, field: impl Into<String>, found: Match) {
-        match found {
-            Match::Same => false,
-            Match::Unseen => self.unseen.insert(field.into()),
-            Match::Differs => self.differs.insert(field.into()),
-        };
-    }
+fn add(comparison: &mut Comparison, field: impl Into<String>, found: Match) {
+    match found {
+        Match::Same => false,
+        Match::Unseen => comparison.unseen.insert(field.into()),
+        Match::Differs => comparison.differs.insert(field.into()),
+    };
 }
 
 /// Says whether an object is as the deployment declares it, if another state directory made it and
 /// the engine showed it.
-pub(crate) fn judge(object: &mut Object, deployment: &Deployment, around: &dyn Surroundings) {
+pub(crate) fn judge(
+    object: &mut Object,
+    shown: &Shown,
+    deployment: &Deployment,
+    around: &dyn Surroundings,
+) {
     // What was read from labels declares nothing of what goes into an object.
-    let Some(shown) = object.shown.take().filter(|_| !deployment.recovered) else {
+    if deployment.recovered {
         return;
-    };
+    }
     let Some(owner) = &mut object.owner else {
         return;
     };
@@ -120,7 +115,7 @@ pub(crate) fn judge(object: &mut Object, deployment: &Deployment, around: &dyn S
     };
     let properties = || bound(&json!(node.properties), around);
     object.comparison = match kind(node) {
-        Some(Kind::Container) => of_container(deployment, instance, node, &shown, around),
+        Some(Kind::Container) => of_container(deployment, instance, node, shown, around),
         Some(Kind::Network) => of_plain(named(network::request(&properties())).as_ref(), |body| {
             network(body, &shown.object)
         }),
@@ -133,7 +128,7 @@ pub(crate) fn judge(object: &mut Object, deployment: &Deployment, around: &dyn S
 }
 
 fn of_plain(request: Option<&Json>, compare: impl Fn(&Json) -> Comparison) -> Comparison {
-    request.map_or_else(Comparison::nothing, compare)
+    request.map_or_else(nothing, compare)
 }
 
 fn of_container(
@@ -148,10 +143,10 @@ fn of_container(
         ..creation(deployment, instance, node)
     };
     let Ok(creation) = serde_json::from_value::<Creation>(bound(&json!(declared), around)) else {
-        return Comparison::nothing();
+        return nothing();
     };
     let Ok(converted) = creation.converted() else {
-        return Comparison::nothing();
+        return nothing();
     };
     let name = creation.name.as_str().unwrap_or_default();
     let mut body = assembled(
@@ -165,7 +160,7 @@ fn of_container(
     for attachment in creation.later_networks() {
         let (Some(network), Ok(endpoint)) = (attachment.network.as_str(), attachment.converted())
         else {
-            return Comparison::nothing();
+            return nothing();
         };
         body["NetworkingConfig"]["EndpointsConfig"][network] = endpoint;
     }
@@ -176,6 +171,7 @@ fn of_container(
 fn bound(json: &Json, around: &dyn Surroundings) -> Json {
     match json {
         call if is_call(call) => bind(call, around).unwrap_or_else(|_| UNKNOWN.into()),
+        data if literal(data).is_some() => data.clone(),
         Json::Array(items) => items.iter().map(|item| bound(item, around)).collect(),
         Json::Object(entries) => entries
             .iter()
@@ -209,20 +205,27 @@ pub(crate) fn container(body: &Json, shown: &Shown) -> Comparison {
 pub(crate) fn network(body: &Json, found: &Json) -> Comparison {
     let mut comparison = Comparison::default();
     for field in ["Name", "Internal", "Attachable", "EnableIPv6"] {
-        comparison.add(field, alike(&body[field], &found[field]));
+        add(&mut comparison, field, alike(&body[field], &found[field]));
     }
-    comparison.add(
+    add(
+        &mut comparison,
         "Driver",
         or_default(&body["Driver"], &found["Driver"], &["bridge"]),
     );
-    comparison.add(
+    add(
+        &mut comparison,
         "Options",
         entries(&body["Options"], &found["Options"], |name| {
             name.starts_with("com.docker.network.enable_ip")
         }),
     );
-    comparison.add("IPAM", addresses(&body["IPAM"], &found["IPAM"]));
-    comparison.add(
+    add(
+        &mut comparison,
+        "IPAM",
+        addresses(&body["IPAM"], &found["IPAM"]),
+    );
+    add(
+        &mut comparison,
         "Labels",
         entries(&body["Labels"], &found["Labels"], is_own_label),
     );
@@ -232,16 +235,23 @@ pub(crate) fn network(body: &Json, found: &Json) -> Comparison {
 /// Compares a volume with the body of the request that would create it now.
 pub(crate) fn volume(body: &Json, found: &Json) -> Comparison {
     let mut comparison = Comparison::default();
-    comparison.add("Name", alike(&body["Name"], &found["Name"]));
-    comparison.add(
+    add(
+        &mut comparison,
+        "Name",
+        alike(&body["Name"], &found["Name"]),
+    );
+    add(
+        &mut comparison,
         "Driver",
         or_default(&body["Driver"], &found["Driver"], &["local"]),
     );
-    comparison.add(
+    add(
+        &mut comparison,
         "Options",
         entries(&body["DriverOpts"], &found["Options"], |_| false),
     );
-    comparison.add(
+    add(
+        &mut comparison,
         "Labels",
         entries(&body["Labels"], &found["Labels"], is_own_label),
     );
@@ -293,7 +303,7 @@ impl Comparing<'_> {
                 Match::Differs
             }
         };
-        comparison.add("image", found);
+        add(comparison, "image", found);
     }
 
     /// An entry point of the request takes that of the image away, and one with words in it the
@@ -311,8 +321,12 @@ impl Comparing<'_> {
         } else {
             &image["Cmd"]
         };
-        comparison.add("Entrypoint", in_order(entry, &self.config["Entrypoint"]));
-        comparison.add("Cmd", in_order(command, &self.config["Cmd"]));
+        add(
+            comparison,
+            "Entrypoint",
+            in_order(entry, &self.config["Entrypoint"]),
+        );
+        add(comparison, "Cmd", in_order(command, &self.config["Cmd"]));
     }
 
     /// Names only: values may be secret. An entry without a value takes one of the image away.
@@ -328,14 +342,14 @@ impl Comparing<'_> {
                 (Some(value), Some(Some(found))) if value == found => Match::Same,
                 _ => Match::Differs,
             };
-            comparison.add(format!("Env {name}"), is_same);
+            add(comparison, format!("Env {name}"), is_same);
         }
         let is_added = |name: &str| self.shown.is_podman && ADDED_BY_PODMAN.contains(&name);
         for name in found
             .keys()
             .filter(|name| !wanted.contains_key(*name) && !is_added(name))
         {
-            comparison.add(format!("Env {name}"), Match::Differs);
+            add(comparison, format!("Env {name}"), Match::Differs);
         }
     }
 
@@ -359,7 +373,8 @@ impl Comparing<'_> {
                     value.clone()
                 }
             };
-            comparison.add(
+            add(
+                comparison,
                 field,
                 or_default(&spelled(wanted), &spelled(&self.config[field]), usual),
             );
@@ -371,7 +386,11 @@ impl Comparing<'_> {
             "StdinOnce",
             "NetworkDisabled",
         ] {
-            comparison.add(field, alike(&self.body[field], &self.config[field]));
+            add(
+                comparison,
+                field,
+                alike(&self.body[field], &self.config[field]),
+            );
         }
         // Newer engines show the address of a network there, whoever chose it.
         if self
@@ -380,7 +399,8 @@ impl Comparing<'_> {
             .is_some_and(|version| version < MAC_ADDRESS_OF_ENDPOINT)
             && !self.shown.is_podman
         {
-            comparison.add(
+            add(
+                comparison,
                 "MacAddress",
                 alike(&self.body["MacAddress"], &self.config["MacAddress"]),
             );
@@ -395,12 +415,14 @@ impl Comparing<'_> {
             }
         };
         let is_same = seconds(&self.body["StopTimeout"]) == seconds(&self.config["StopTimeout"]);
-        comparison.add(
+        add(
+            comparison,
             "StopTimeout",
             if is_same { Match::Same } else { Match::Differs },
         );
         if !is_nothing(&self.body["Hostname"]) {
-            comparison.add(
+            add(
+                comparison,
                 "Hostname",
                 alike(&self.body["Hostname"], &self.config["Hostname"]),
             );
@@ -411,11 +433,12 @@ impl Comparing<'_> {
         let found = keys(&self.config["ExposedPorts"]).collect::<BTreeSet<_>>();
         // Podman shows those that are published.
         let is_same = exposed == found || (self.shown.is_podman && exposed.is_superset(&found));
-        comparison.add(
+        add(
+            comparison,
             "ExposedPorts",
             if is_same { Match::Same } else { Match::Differs },
         );
-        comparison.add("Healthcheck", self.health());
+        add(comparison, "Healthcheck", self.health());
     }
 
     /// What the request leaves out of a check comes from the image.
@@ -462,7 +485,8 @@ impl Comparing<'_> {
             .unwrap_or_default();
         wanted.extend(self.body["Labels"].as_object().cloned().unwrap_or_default());
         wanted.retain(|name, _| !is_own_label(name));
-        comparison.add(
+        add(
+            comparison,
             "Labels",
             entries(&wanted.into(), &self.config["Labels"], is_own_label),
         );
@@ -494,18 +518,20 @@ impl Comparing<'_> {
             } else {
                 self.host_field(field, own, found)
             };
-            comparison.add(format!("HostConfig.{field}"), is_same);
+            add(comparison, format!("HostConfig.{field}"), is_same);
         }
         for field in ["MaskedPaths", "ReadonlyPaths", "Annotations"]
             .into_iter()
             .filter(|field| !declared[*field].is_null())
         {
-            comparison.add(
+            add(
+                comparison,
                 format!("HostConfig.{field}"),
                 alike(&declared[field], &self.host[field]),
             );
         }
-        comparison.add(
+        add(
+            comparison,
             "HostConfig.VolumesFrom",
             as_set(
                 &declared["VolumesFrom"],
@@ -688,7 +714,7 @@ impl Comparing<'_> {
             let is_same = found
                 .remove(&path)
                 .map_or(Match::Differs, |found| mount.matches(&found));
-            comparison.add(format!("mount {path}"), is_same);
+            add(comparison, format!("mount {path}"), is_same);
         }
         // What was carried over from an older container stays, wanted or not.
         let carried: BTreeSet<&str> = list(&self.host["Mounts"])
@@ -705,7 +731,7 @@ impl Comparing<'_> {
             .iter()
             .filter(|(_, mount)| !is_shared && !is_carried(mount))
         {
-            comparison.add(format!("mount {path}"), Match::Differs);
+            add(comparison, format!("mount {path}"), Match::Differs);
         }
         if !self.shown.is_podman {
             self.mount_options(comparison);
@@ -720,11 +746,13 @@ impl Comparing<'_> {
             .filter(|mount| !carried(mount))
             .cloned()
             .collect();
-        comparison.add(
+        add(
+            comparison,
             "HostConfig.Mounts",
             alike(&list(&own["Mounts"]).cloned().collect(), &found),
         );
-        comparison.add(
+        add(
+            comparison,
             "HostConfig.Binds",
             as_set(&own["Binds"], &self.host["Binds"], plain_bind),
         );
@@ -734,7 +762,11 @@ impl Comparing<'_> {
         let mode = text(&self.body["HostConfig"]["NetworkMode"]);
         let shown_mode = text(&self.host["NetworkMode"]);
         let endpoints = &self.body["NetworkingConfig"]["EndpointsConfig"];
-        comparison.add("HostConfig.NetworkMode", self.mode(mode, shown_mode));
+        add(
+            comparison,
+            "HostConfig.NetworkMode",
+            self.mode(mode, shown_mode),
+        );
         if is_alone(mode) {
             return;
         }
@@ -747,7 +779,8 @@ impl Comparing<'_> {
                 .find(|it| it == name || is_same(name, &found[it.as_str()]))
                 .map(|it| &found[it.as_str()]);
             let endpoint = &endpoints[*name];
-            comparison.add(
+            add(
+                comparison,
                 format!("network {name}"),
                 there.map_or(Match::Differs, |there| self.endpoint(endpoint, there)),
             );
@@ -760,7 +793,7 @@ impl Comparing<'_> {
         for name in keys(found)
             .filter(|name| !(known(name) || expected.is_empty() && is_default_network(name)))
         {
-            comparison.add(format!("network {name}"), Match::Differs);
+            add(comparison, format!("network {name}"), Match::Differs);
         }
     }
 

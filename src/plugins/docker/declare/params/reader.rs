@@ -16,7 +16,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A request to create a container.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Creation {
+pub struct Creation {
     /// The body, without the image.
     pub body: JsonMap<String, Json>,
     /// `name`, where the parameters give one.
@@ -134,7 +134,7 @@ pub(crate) fn endpoint(given: &Json) -> Result<Json, Fault> {
 
 /// An argument that older engines do not know, and would drop or refuse.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Gate {
+pub struct Gate {
     /// Keys that lead to it.
     pub path: Vec<String>,
     /// Minor version of the API (1.N) that has it first.

@@ -399,6 +399,7 @@ fn image_id(id: &str) -> Outputs {
     Outputs {
         set: JsonMap::from_iter([("image_id".to_owned(), id.into())]),
         unset: Vec::new(),
+        ..Outputs::default()
     }
 }
 

@@ -1,66 +1,30 @@
-//! An engine in memory, for tests of the kernel: it fails, dies and forgets on command.
+//! An engine in memory, on the seam: it fails, dies and forgets on command. It performs what steps of
+//! the docker plugin hold.
 
 mod container;
 
-use super::{Backend, Places};
-use crate::{
-    engine::Kind,
-    model::{Deployment, Planned},
-    plugins::docker,
+use container::Made;
+use dockctl::{
+    model::Deployment,
+    plugins::{
+        Answer, Driver, Drivers, Notes, Places, Plugins, Scene,
+        docker::declare::{action::Action, declared::declaration},
+    },
     seam::{
-        Call, Failure, Object, ObjectState, Observed, Outputs, Owner, ProgressSink, Step, Traits,
+        Call, Comparison, Failure, Object, ObjectState, Observed, Outputs, Owner, Settled, Step,
     },
 };
-use container::Made;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{cell::RefCell, collections::HashMap, fmt};
+use serde_json::Map as JsonMap;
+use std::{cell::RefCell, collections::HashMap};
 
-/// Name of the plugin whose operations only tests carry out. It is no plugin that blueprints of
-/// users can have.
-pub(super) const PLUGIN: &str = "dockctl-simulated";
-
-/// An operation that only tests carry out.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Operation {
-    /// `interface.operation`, of a relationship as `side/interface.operation`.
-    pub name: String,
-    /// Its inputs.
-    pub inputs: JsonMap<String, Json>,
-}
-
-impl Operation {
-    /// The step that carries it out.
-    pub(super) fn step(&self) -> Step {
-        Step {
-            plugin: PLUGIN.to_owned(),
-            traits: Traits {
-                title: self.to_string(),
-                ..Traits::default()
-            },
-            payload: json!(self),
-            ..Step::default()
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "simulate {}", self.name)
-    }
-}
-
-/// The operation, if it is of the plugin.
-pub(super) fn lower(name: &str, planned: &Planned) -> Option<Operation> {
-    (planned.plugin == PLUGIN).then(|| Operation {
-        name: name.to_owned(),
-        inputs: planned.inputs.clone(),
-    })
+/// The drivers of a run on an engine in memory.
+pub(crate) fn drivers(driver: &dyn Driver) -> Drivers<'_> {
+    Drivers::new(Plugins::default(), vec![("docker", driver)])
 }
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// The engine does what it is asked.
     Done,
     /// The engine refuses for good.
@@ -79,7 +43,7 @@ pub enum Fate {
 
 impl Fate {
     /// All that can go wrong with one request.
-    pub const FAULTS: [Self; 6] = [
+    pub(crate) const FAULTS: [Self; 6] = [
         Self::Refused,
         Self::RefusedOnce,
         Self::LostBefore,
@@ -91,8 +55,7 @@ impl Fate {
 
 /// What a request can change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Change {
+pub(crate) enum Change {
     Created,
     Started,
     Stopped,
@@ -105,14 +68,16 @@ pub enum Change {
 /// moment after its start. One that shares something with another one (`network_mode:
 /// container:NAME`, links and the like) needs that one to run; fixed ports can be had once.
 #[derive(Default)]
-pub struct Simulated {
+pub(crate) struct Simulated {
     /// Containers that exist.
-    pub containers: RefCell<Vec<Object>>,
+    pub(crate) containers: RefCell<Vec<Object>>,
+    /// Networks and volumes that exist.
+    pub(crate) others: RefCell<Vec<Object>>,
     /// Requests in order: instance and step.
-    pub requests: RefCell<Vec<(String, String)>>,
+    pub(crate) requests: RefCell<Vec<(String, String)>>,
     /// What requests changed, in order: instance, and what was done. What finds its work done
     /// changes nothing.
-    pub changes: RefCell<Vec<(String, Change)>>,
+    pub(crate) changes: RefCell<Vec<(String, Change)>>,
     fates: RefCell<Vec<(usize, Fate)>>,
     /// Starts of the ids of instances and of steps that are refused for them.
     refused: RefCell<Vec<(String, String)>>,
@@ -123,25 +88,25 @@ pub struct Simulated {
 impl Simulated {
     /// Decides the fate of the `n`th request, counted from 0.
     #[must_use]
-    pub fn fate(self, n: usize, fate: Fate) -> Self {
+    pub(crate) fn fate(self, n: usize, fate: Fate) -> Self {
         self.doom(n, fate);
         self
     }
 
     /// Decides the fate of the `n`th request of an engine that was asked before, counted from 0.
-    pub fn doom(&self, n: usize, fate: Fate) {
+    pub(crate) fn doom(&self, n: usize, fate: Fate) {
         self.fates.borrow_mut().push((n, fate));
     }
 
     /// Refuses for good what begins with these words, for instances whose ids begin so.
-    pub fn refuse(&self, instance: &str, step: &str) {
+    pub(crate) fn refuse(&self, instance: &str, step: &str) {
         self.refused
             .borrow_mut()
             .push((instance.to_owned(), step.to_owned()));
     }
 
     /// Lets every later request succeed.
-    pub fn calm(&self) {
+    pub(crate) fn calm(&self) {
         self.fates.borrow_mut().clear();
         self.refused.borrow_mut().clear();
     }
@@ -154,7 +119,7 @@ impl Simulated {
     }
 
     /// Makes a container that no deployment made. It runs.
-    pub fn foreign(&self, name: &str) {
+    pub(crate) fn foreign(&self, name: &str) {
         let object = object(format!("id-{name}"), name, None, ObjectState::Running);
         self.containers.borrow_mut().push(object);
     }
@@ -173,10 +138,35 @@ impl Simulated {
             .push((call.instance.clone(), change));
     }
 
+    /// An object that was made for an instance before the test began.
+    pub(crate) fn has(&self, kind: &'static str, id: &str, name: &str, instance: Option<&str>) {
+        let state = match kind {
+            "container" => ObjectState::Running,
+            _ => ObjectState::Available,
+        };
+        let object = Object {
+            kind,
+            ..object(id.to_owned(), name, instance, state)
+        };
+        match kind {
+            "container" => self.containers.borrow_mut().push(object),
+            _ => self.others.borrow_mut().push(object),
+        }
+    }
+
+    /// What there is for a deployment.
+    pub(crate) fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
+        Observed {
+            objects: self.seen(deployment, places),
+            ..Observed::default()
+        }
+    }
+
     /// The containers as a deployment sees them: the one that the record knows is an instance's,
     /// else all that were made for it.
     fn seen(&self, deployment: &Deployment, places: &Places) -> Vec<Object> {
         let mut all = self.containers.borrow().clone();
+        all.extend(self.others.borrow().iter().cloned());
         let made = self.made.borrow();
         for object in &mut all {
             let known = |instance: &str| {
@@ -200,8 +190,7 @@ impl Simulated {
 /// Whether a container was made from what a deployment declares for an instance.
 fn is_as_declared(deployment: &Deployment, instance: &str, made: Option<&Made>) -> bool {
     let instance = deployment.instance(instance);
-    let declared =
-        instance.and_then(|it| Some(docker::declaration_of(deployment, it, deployment.node(it)?)));
+    let declared = instance.and_then(|it| Some(declaration(deployment, it, deployment.node(it)?)));
     declared.is_none_or(|declared| made.is_none_or(|made| made.declaration == declared))
 }
 
@@ -216,7 +205,7 @@ fn cut() -> Failure {
 
 fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) -> Object {
     Object {
-        kind: Kind::Container,
+        kind: "container",
         id,
         name: name.to_owned(),
         image: String::new(),
@@ -233,56 +222,54 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         }),
         engine: Object::DEFAULT_ENGINE.to_owned(),
         drift: Vec::new(),
-        shown: None,
-        comparison: crate::plugins::docker::declare::compare::Comparison::default(),
+        comparison: Comparison::default(),
     }
 }
 
-impl Backend for Simulated {
-    async fn perform(&self, call: &Call, _progress: ProgressSink<'_>) -> Result<Outputs, Failure> {
-        if call.step.plugin != docker::ID {
-            return Ok(Outputs::default());
-        }
-        let (step, action) = (&call.step, docker::Action::of(&call.step)?);
-        let n = self.requests.borrow().len();
-        self.requests
-            .borrow_mut()
-            .push((call.instance.clone(), step.to_string()));
-        tokio::task::yield_now().await;
-        let is_refused = self.is_refused(call, &step.to_string());
-        match self.fate_of(n) {
-            _ if is_refused => Err(Failure::fatal("refused")),
-            Fate::Done => self.carry_out(call, &action),
-            Fate::Refused => Err(Failure::fatal("refused")),
-            Fate::RefusedOnce => Err(Failure {
-                recoverable: true,
-                ..Failure::fatal("refused once")
-            }),
-            Fate::CutBefore => Err(cut()),
-            Fate::CutAfter => {
-                self.carry_out(call, &action).ok();
-                Err(cut())
+impl Driver for Simulated {
+    fn perform<'a>(&'a self, call: &'a Call, _: Notes<'a>) -> Answer<'a, Outputs> {
+        Box::pin(async move {
+            let (n, step) = (self.requests.borrow().len(), call.step.to_string());
+            let action = Action::of(&call.step)?;
+            self.requests
+                .borrow_mut()
+                .push((call.instance.clone(), step.clone()));
+            tokio::task::yield_now().await;
+            let is_refused = self.is_refused(call, &step);
+            match self.fate_of(n) {
+                _ if is_refused => Err(Failure::fatal("refused")),
+                Fate::Done => self.carry_out(call, &action),
+                Fate::Refused => Err(Failure::fatal("refused")),
+                Fate::RefusedOnce => Err(Failure {
+                    recoverable: true,
+                    ..Failure::fatal("refused once")
+                }),
+                Fate::CutBefore => Err(cut()),
+                Fate::CutAfter => {
+                    self.carry_out(call, &action).ok();
+                    Err(cut())
+                }
+                Fate::LostBefore => std::future::pending().await,
+                Fate::LostAfter => {
+                    self.carry_out(call, &action).ok();
+                    std::future::pending().await
+                }
             }
-            Fate::LostBefore => std::future::pending().await,
-            Fate::LostAfter => {
-                self.carry_out(call, &action).ok();
-                std::future::pending().await
-            }
-        }
-    }
-
-    async fn settle(&self, call: &Call, _since: u64) -> Result<Option<Outputs>, Failure> {
-        if call.step.plugin != docker::ID {
-            return Ok(Some(Outputs::default()));
-        }
-        let action = docker::Action::of(&call.step)?;
-        Ok(self.look(call, &action))
-    }
-
-    async fn observe(&self, deployment: &Deployment, places: &Places) -> Result<Observed, Failure> {
-        Ok(Observed {
-            objects: self.seen(deployment, places),
-            ..Observed::default()
         })
+    }
+
+    fn settle<'a>(&'a self, call: &'a Call, _: u64) -> Answer<'a, Settled> {
+        Box::pin(async move {
+            let found = self.look(call, &Action::of(&call.step)?);
+            Ok(found.map_or(Settled::NotDone, Settled::Done))
+        })
+    }
+
+    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+        Box::pin(async move { Ok(self.shows(scene.deployment, places)) })
+    }
+
+    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Option<String>>> {
+        Box::pin(async move { Ok(vec![None; steps.len()]) })
     }
 }

@@ -1,10 +1,11 @@
 //! What actions do to the containers of the engine in memory.
 
 use super::{Change, Simulated, object};
-use crate::{
+use dockctl::{
+    known::{PREDECESSOR, SUCCESSOR},
     plugins::docker::declare::{
-        action::{Action, Creation},
-        change::{NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
+        action::{Action, Creation, Making},
+        change::{NEXT, lasting_name},
     },
     seam::{Call, Failure, Object, ObjectState, Outputs},
 };
@@ -37,6 +38,7 @@ fn outputs<const N: usize>(set: [(&str, &str); N], unset: &[&str]) -> Outputs {
     Outputs {
         set,
         unset: unset.iter().map(|name| (*name).to_owned()).collect(),
+        ..Outputs::default()
     }
 }
 
@@ -94,10 +96,30 @@ impl Simulated {
                     &[],
                 ));
             }
+            Action::CreateNetwork(making) => return Ok(self.make(call, making, "network")),
+            Action::CreateVolume(making) => return Ok(self.make(call, making, "volume")),
+            Action::RemoveNetwork | Action::RemoveVolume { .. } => {
+                self.others
+                    .borrow_mut()
+                    .retain(|object| !is_of(object, call));
+                return Ok(outputs([], &["network_id", "volume_name"]));
+            }
             Action::Release => return Ok(outputs([], &["container_id", "adopted_state"])),
             _ => {}
         }
         Ok(Outputs::default())
+    }
+
+    fn make(&self, call: &Call, making: &Making, kind: &'static str) -> Outputs {
+        let name = making.name.as_str().unwrap_or_default();
+        let is_there = self.others.borrow().iter().any(|it| is_of(it, call));
+        if !is_there {
+            self.has(kind, name, name, Some(&call.instance));
+        }
+        match kind {
+            "network" => outputs([("network_id", name)], &[]),
+            _ => outputs([("volume_name", name)], &[]),
+        }
     }
 
     /// What an action changed whose outcome was lost, if it is done.
@@ -399,13 +421,6 @@ impl Simulated {
             if self.containers.borrow().len() < before {
                 self.note(call, Change::Removed);
             }
-        }
-    }
-
-    /// Lets a container end by itself.
-    pub fn die(&self, name: &str) {
-        if let Some(id) = self.id_of(name) {
-            self.end(&id);
         }
     }
 }
