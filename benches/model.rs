@@ -3,7 +3,12 @@
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dockctl::{catalog, diagnostic::Diagnostics, model, plugins::Plugins, syntax::Sources};
+use dockctl::{
+    catalog,
+    diagnostic::{Diagnostics, Sources},
+    model,
+    plugins::Plugins,
+};
 use granit_parser::Parser;
 use indexmap::IndexMap;
 use std::{fs, hint::black_box, path::Path, time::Duration};

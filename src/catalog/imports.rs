@@ -8,8 +8,8 @@ use super::{
     properties::with_properties,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, FileId, Severity, Span},
-    syntax::{Data, Map, SECTIONS, SourceError, Sources, Value, Version, ast::Ast, parse},
+    diagnostic::{Code, Diagnostic, Diagnostics, FileId, Severity, SourceError, Sources, Span},
+    syntax::{Data, Map, SECTIONS, Value, Version, ast::Ast, parse},
 };
 use std::{
     collections::{HashMap, HashSet, VecDeque},

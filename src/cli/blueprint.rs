@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     catalog,
-    diagnostic::{self, Code, Diagnostic, Diagnostics},
-    model::{self, Blueprint, Deployment, Instance, Origin, Sensitive, function, inputs},
+    diagnostic::{self, Code, Diagnostic, Diagnostics, Sources},
+    model::{self, Blueprint, Deployment, Instance, Origin, function, inputs},
     plugins::Plugins,
-    secrets::Secrets,
-    syntax::{Sources, Value},
+    secrets::{Secrets, Sensitive},
+    syntax::Value,
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};

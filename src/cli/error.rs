@@ -1,12 +1,11 @@
 //! Everything that can go wrong with a command, and the exit code of each.
 
 use crate::{
-    diagnostic::{self, Diagnostics},
+    diagnostic::{self, Diagnostics, Sources},
     engine::ConnectError,
     journal::JournalError,
     printable::printable,
     seam::Failure,
-    syntax::Sources,
 };
 use serde_json::{Value as Json, json};
 

@@ -13,7 +13,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    diagnostic::{Diagnostics, nearest},
+    diagnostic::{Diagnostics, Sources, nearest},
     event::{self, Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
     plan::{self, Known, operation, restore},
@@ -21,7 +21,6 @@ use crate::{
     record::Record,
     seam::{Effect, Observed},
     stage::{Parameters, Selection, Stage, Task, Workflow, parameter_names},
-    syntax::Sources,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{collections::BTreeSet, io::IsTerminal as _};

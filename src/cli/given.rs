@@ -2,9 +2,9 @@
 
 use super::error::CliError;
 use crate::{
-    diagnostic::{Diagnostics, FileId, Span},
+    diagnostic::{Diagnostics, FileId, Sources, Span},
     model::inputs::Given,
-    syntax::{Sources, Value, parse},
+    syntax::{Value, parse},
 };
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};

@@ -10,9 +10,9 @@ use super::{
 use crate::{
     diagnostic::{self, Code, Diagnostics, Severity},
     model::inputs::Missing,
-    plan,
     plugins::Plugins,
     report::count,
+    stage::runs,
 };
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -145,13 +145,13 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
     }
     expand(loaded, &mut d);
     for node in loaded.blueprint.nodes.values() {
-        let of_node = node.operations.iter().filter(|(name, _)| plan::runs(name));
+        let of_node = node.operations.iter().filter(|(name, _)| runs(name));
         let of_ties = node
             .relationships
             .iter()
             .flat_map(crate::model::Relationship::operations);
         let runs = of_node
-            .chain(of_ties.filter(|(name, _)| plan::runs(name)))
+            .chain(of_ties.filter(|(name, _)| runs(name)))
             .filter(|(_, operation)| !operation.is_empty());
         for (name, operation) in runs.filter(|(_, operation)| {
             !Plugins::default().supports(&operation.plugin, &operation.operation)

@@ -8,10 +8,10 @@ use super::{
     given::{self, Hidden},
 };
 use crate::{
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Sources},
     engine::{Host, broken_config},
     journal::StateDir,
-    model::{Deployment, inputs::Given, sensitive},
+    model::{Deployment, inputs::Given},
     plugins::{
         self, Plugins, Scene,
         docker::{
@@ -24,8 +24,7 @@ use crate::{
     },
     record::Record,
     seam::Observed,
-    secrets::{SHORTEST, Secrets},
-    syntax::Sources,
+    secrets::{SHORTEST, Secrets, sensitive},
 };
 use serde_json::Value as Json;
 use std::{

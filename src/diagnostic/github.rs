@@ -1,7 +1,7 @@
 //! Diagnostics as annotations of a GitHub workflow: `::error file=…,line=…::message`.
 
 use super::{Diagnostic, Severity, places};
-use crate::syntax::Sources;
+use crate::diagnostic::Sources;
 
 /// One annotation a line.
 #[must_use]

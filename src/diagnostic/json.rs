@@ -1,7 +1,7 @@
 //! Diagnostics for programs. Field names are a public contract, see `docs/cli.md`.
 
 use super::{Diagnostic, Diagnostics, Span, places};
-use crate::syntax::Sources;
+use crate::diagnostic::Sources;
 use serde_json::{Value as Json, json};
 
 /// Writes one diagnostic; lines and columns count from 1, columns in characters.

@@ -12,17 +12,19 @@ pub mod json;
 mod places;
 pub mod render;
 pub mod sarif;
+mod source;
 
 pub use code::{Code, Reference};
 pub use diagnostics::Diagnostics;
 pub use fault::Fault;
+pub use source::{SourceError, Sources};
 
 use std::{
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// One of the files that were read, as an index into [`crate::syntax::Sources`].
+/// One of the files that were read, as an index into [`Sources`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FileId(pub u32);
 

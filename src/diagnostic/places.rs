@@ -2,7 +2,7 @@
 //! (bundled, or from the network) is shown with the import that leads there.
 
 use super::{Diagnostic, Span};
-use crate::syntax::Sources;
+use crate::diagnostic::Sources;
 
 /// The other places; of a fault in a file that is none of the user's, the import too.
 pub(super) fn with_import(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(Span, String)> {

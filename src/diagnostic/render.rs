@@ -1,7 +1,7 @@
 //! Diagnostics for people: message, place, source line, caret, advice.
 
 use super::{Diagnostic, Diagnostics, Severity, Span, places};
-use crate::syntax::Sources;
+use crate::diagnostic::Sources;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Diagnostics as a SARIF 2.1.0 log, for code scanning.
 
 use super::{Code, Diagnostic, Severity, Span, places};
-use crate::syntax::Sources;
+use crate::diagnostic::Sources;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 

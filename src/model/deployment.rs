@@ -2,14 +2,12 @@
 
 use super::function::{WITHHELD, is_call};
 use super::{
-    Blueprint, Instance, Operations, RelationshipKind, Retry, Sensitive, Structure, expand,
+    Blueprint, Instance, Operations, RelationshipKind, Retry, Structure, expand,
     instances::check_ties, modify,
 };
 use crate::{
-    diagnostic::{Diagnostics, Span},
-    digest::keyed,
-    secrets::{SHORTEST, Secrets},
-    syntax::{Data, Sources, Value, ast::Schema},
+    diagnostic::{Diagnostics, Sources, Span},
+    syntax::{Data, Value, ast::Schema},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -273,78 +271,8 @@ impl Deployment {
         }
     }
 
-    /// Puts keyed digests in the place of what must not be kept: values of inputs that are
-    /// sensitive, and what registries are told. `secrets` has the values as long as this run goes
-    /// on.
-    pub fn withhold(&mut self, sensitive: &Sensitive, key: &[u8], secrets: &Secrets) {
-        sensitive
-            .inputs
-            .values()
-            .for_each(|value| secrets.hide_value(value));
-        let inputs = sensitive
-            .inputs
-            .values()
-            .filter_map(Json::as_str)
-            .filter(|text| text.len() >= SHORTEST)
-            .map(str::to_owned);
-        let images = || {
-            self.nodes
-                .values()
-                .filter_map(|node| node.properties.get("image"))
-        };
-        // An address with somebody's name in it is a secret as a whole.
-        let named = |src: &&Json| {
-            src.as_str()
-                .and_then(|src| src.split_once("://"))
-                .is_some_and(|(_, rest)| rest.split('/').next().unwrap_or(rest).contains('@'))
-        };
-        let addresses = images()
-            .map(|image| &image["src"])
-            .filter(named)
-            .flat_map(texts);
-        let told = images()
-            .map(|image| &image["auth_config"])
-            .flat_map(|auth| {
-                ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field])
-            })
-            .flat_map(texts);
-        let all: Vec<String> = inputs
-            .chain(told)
-            .chain(addresses)
-            .filter(|text| !text.is_empty())
-            .collect();
-        if all.is_empty() && sensitive.inputs.is_empty() {
-            return;
-        }
-        for text in &all {
-            secrets.withhold_text(keyed(key, text), text);
-        }
-        for values in self.values_mut() {
-            let withheld =
-                |value: Json| secrets.without_withheld(sensitive.withheld(value, key, secrets));
-            *values = std::mem::take(values)
-                .into_iter()
-                .map(|(name, value)| (name, withheld(value)))
-                .collect();
-        }
-    }
-
-    /// Notes digests of the secrets that are used, so that a new value behind an old name is seen.
-    /// One that cannot be had now counts as what it was `before`.
-    pub fn note_secrets(&mut self, key: &[u8], secrets: &Secrets, before: Option<&Self>) {
-        for (name, node) in &mut self.nodes {
-            let known = before.and_then(|before| before.nodes.get(name));
-            let digest = |secret: String| {
-                let now = secrets.get(&secret).ok().map(|text| keyed(key, &text));
-                let digest = now.or_else(|| known?.secrets.get(&secret).cloned())?;
-                Some((secret, digest))
-            };
-            node.secrets = node.secret_names().into_iter().filter_map(digest).collect();
-        }
-    }
-
     /// Everything that came out of values of the blueprint.
-    fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
         let nodes = self.nodes.values_mut().flat_map(|node| {
             let ties = node
                 .ties
@@ -535,7 +463,7 @@ impl Definition {
 
     /// Names of the secrets that its operations use. Those that a registry is told say nothing of
     /// what comes of it.
-    fn secret_names(&self) -> BTreeSet<String> {
+    pub(crate) fn secret_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let properties = self
             .properties

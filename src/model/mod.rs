@@ -19,7 +19,6 @@ mod notes;
 mod precedence;
 mod resolve;
 mod scaling;
-pub mod sensitive;
 mod structure;
 mod types;
 
@@ -36,7 +35,6 @@ pub use notes::Notes;
 pub use precedence::Precedence;
 pub use resolve::{Provided, resolve};
 pub use scaling::Numbers;
-pub use sensitive::Sensitive;
 pub use structure::{Scaled, Scaling, Structure, Unscalable};
 pub use types::{DataTypes, Declared, Fields, Flat};
 

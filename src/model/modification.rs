@@ -357,8 +357,8 @@ mod tests {
     use super::*;
     use crate::{
         catalog,
+        diagnostic::Sources,
         model::{self, expand},
-        syntax::Sources,
     };
 
     const TYPES: &str = "tosca_definitions_version: cloudify_dsl_1_3

@@ -9,9 +9,9 @@ use super::{
     types::{BASES, BASIC_TYPES, DataTypes, Flat, Owner, Place, Types, complete, fill, is_basic},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
+    diagnostic::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned},
     syntax::{
-        Map, Sources, Value,
+        Map, Value,
         ast::{self, Ast, Definition, Named, Schema},
         fits,
     },

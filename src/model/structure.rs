@@ -448,7 +448,7 @@ fn relationship(tie: &Tie) -> Relationship {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog, model, syntax::Sources};
+    use crate::{catalog, diagnostic::Sources, model};
 
     const NODES: &str = "tosca_definitions_version: cloudify_dsl_1_3
 node_types: {t: {}}

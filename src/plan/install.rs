@@ -19,7 +19,7 @@ use crate::{
     },
     record::Record,
     seam::{Change, Observed, Standing, Step},
-    stage::{CLEAN, Selection, TaskId},
+    stage::{CLEAN, Selection, TaskId, operations},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -36,37 +36,22 @@ const fn phase(
 }
 
 const CREATE: [Phase<'static>; 4] = [
-    phase(
-        "cloudify.interfaces.validation.creation",
-        Some(Initializing),
-        None,
-    ),
-    phase(
-        "cloudify.interfaces.validation.create",
-        Some(Initializing),
-        None,
-    ),
-    phase(
-        "cloudify.interfaces.lifecycle.precreate",
-        Some(Initializing),
-        None,
-    ),
-    phase(
-        "cloudify.interfaces.lifecycle.create",
-        Some(Creating),
-        Some(Created),
-    ),
+    phase(operations::CREATE[0], Some(Initializing), None),
+    phase(operations::CREATE[1], Some(Initializing), None),
+    phase(operations::CREATE[2], Some(Initializing), None),
+    phase(operations::CREATE[3], Some(Creating), Some(Created)),
 ];
 const CONFIGURE: [Phase<'static>; 1] = [phase(
-    "cloudify.interfaces.lifecycle.configure",
+    operations::CONFIGURE[0],
     Some(Configuring),
     Some(Configured),
 )];
 const START: [Phase<'static>; 4] = [
-    phase("cloudify.interfaces.lifecycle.start", Some(Starting), None),
-    phase(GET_STATE, None, None),
-    phase("cloudify.interfaces.lifecycle.poststart", None, None),
-    phase("cloudify.interfaces.monitoring.start", None, None),
+    phase(operations::START[0], Some(Starting), None),
+    // Asked of a host until it is ready, however often that takes.
+    phase(operations::START[1], None, None),
+    phase(operations::START[2], None, None),
+    phase(operations::START[3], None, None),
 ];
 
 /// Run of what is there and changed, if it has any of them, instead of making it anew.
@@ -78,18 +63,6 @@ const UPDATE: [Phase<'static>; 6] = [
     phase("cloudify.interfaces.lifecycle.update_apply", None, None),
     phase("cloudify.interfaces.lifecycle.update_postapply", None, None),
 ];
-
-/// Asked of a host until it is ready, however often that takes.
-const GET_STATE: &str = "cloudify.interfaces.host.get_state";
-
-/// Whether this workflow runs an operation of a node.
-pub(super) fn runs(operation: &str) -> bool {
-    CREATE
-        .iter()
-        .chain(&CONFIGURE)
-        .chain(&START)
-        .any(|phase| phase.operation == operation)
-}
 
 /// What of a deployment is to be as it is wanted.
 #[derive(Clone, Debug)]

@@ -235,30 +235,6 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a
-/// relationship as `side/interface.operation`.
-#[must_use]
-pub fn runs(operation: &str) -> bool {
-    let of_relationship = ["preconfigure", "postconfigure", "establish", "unlink"];
-    match operation.split_once("/cloudify.interfaces.relationship_lifecycle.") {
-        Some((_, name)) => of_relationship.contains(&name),
-        None => install::runs(operation) || uninstall::runs(operation),
-    }
-}
-
-/// Whether an operation, of a node or of a relationship, runs on the way to a started instance.
-#[must_use]
-pub fn brings_up(operation: &str) -> bool {
-    install::runs(operation)
-        || (operation.contains('/') && runs(operation) && !operation.ends_with(".unlink"))
-}
-
-/// Whether an operation of a node is one of those that take it down.
-#[must_use]
-pub fn takes_down(operation: &str) -> bool {
-    uninstall::runs(operation)
-}
-
 /// An operation that nothing here can run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unsupported {

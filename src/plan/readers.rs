@@ -1,10 +1,10 @@
 //! Which operations read attributes of other nodes. The attributes exist once those nodes are
 //! started.
 
-use super::brings_up;
 use crate::{
     model::{Definition, Deployment, Planned, function::attribute_targets},
     plugins::Plugins,
+    stage::brings_up,
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt};

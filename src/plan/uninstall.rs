@@ -14,51 +14,36 @@ use crate::{
     },
     record::Record,
     seam::{Observed, Purpose},
-    stage::{Selection, TaskId},
+    stage::{Selection, TaskId, operations},
 };
 use std::collections::{BTreeSet, HashMap};
 
-const PHASES: [Phase<'static>; 7] = [
-    Phase {
-        operation: "cloudify.interfaces.validation.deletion",
-        enters: Some(Stopping),
-        leaves: None,
-    },
-    Phase {
-        operation: "cloudify.interfaces.validation.delete",
-        enters: Some(Stopping),
-        leaves: None,
-    },
-    Phase {
-        operation: "cloudify.interfaces.monitoring.stop",
-        enters: Some(Stopping),
-        leaves: None,
-    },
-    Phase {
-        operation: "cloudify.interfaces.lifecycle.prestop",
-        enters: Some(Stopping),
-        leaves: None,
-    },
-    Phase {
-        operation: "cloudify.interfaces.lifecycle.stop",
-        enters: Some(Stopping),
-        leaves: Some(Stopped),
-    },
-    Phase {
-        operation: "cloudify.interfaces.lifecycle.delete",
-        enters: Some(Deleting),
-        leaves: None,
-    },
-    Phase {
-        operation: "cloudify.interfaces.lifecycle.postdelete",
-        enters: Some(Deleting),
-        leaves: None,
-    },
+const STOP: [Phase<'static>; 5] = [
+    stopping(operations::STOP[0], None),
+    stopping(operations::STOP[1], None),
+    stopping(operations::STOP[2], None),
+    stopping(operations::STOP[3], None),
+    stopping(operations::STOP[4], Some(Stopped)),
+];
+const DELETE: [Phase<'static>; 2] = [
+    deleting(operations::DELETE[0]),
+    deleting(operations::DELETE[1]),
 ];
 
-/// Whether this workflow runs an operation of a node.
-pub(super) fn runs(operation: &str) -> bool {
-    PHASES.iter().any(|phase| phase.operation == operation)
+const fn stopping(operation: &'static str, leaves: Option<InstanceState>) -> Phase<'static> {
+    Phase {
+        operation,
+        enters: Some(Stopping),
+        leaves,
+    }
+}
+
+const fn deleting(operation: &'static str) -> Phase<'static> {
+    Phase {
+        operation,
+        enters: Some(Deleting),
+        leaves: None,
+    }
 }
 
 /// Plans taking down everything that exists. An empty stage means: nothing is there.
@@ -250,19 +235,19 @@ pub(super) fn way_down(chain: &mut Chain<'_>, state: InstanceState) {
     match state {
         Configured => chain.is_stopped(),
         Stopped | Deleting | Deleted | Uninitialized => {}
-        _ => chain.phases(&PHASES[..5]),
+        _ => chain.phases(&STOP),
     }
     chain.relationships("unlink", true);
-    chain.phases(&PHASES[5..]);
+    chain.phases(&DELETE);
 }
 
 /// What stops an instance, and leaves it there.
 pub(super) fn stop(chain: &mut Chain<'_>) {
-    chain.phases(&PHASES[..5]);
+    chain.phases(&STOP);
 }
 
 /// What deletes an instance that is stopped.
 pub(super) fn delete(chain: &mut Chain<'_>) {
     chain.relationships("unlink", true);
-    chain.phases(&PHASES[5..]);
+    chain.phases(&DELETE);
 }

@@ -92,8 +92,8 @@ fn scalar(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        diagnostic::Diagnostics,
-        syntax::{Sources, parse},
+        diagnostic::{Diagnostics, Sources},
+        syntax::parse,
     };
     use proptest::prelude::*;
     use serde_json::json;

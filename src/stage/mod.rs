@@ -1,8 +1,10 @@
 //! Work that is planned: tasks in an order, and the workflow that they are for.
 
+pub mod operations;
 mod parameters;
 mod workflow;
 
+pub use operations::{brings_up, runs, takes_down};
 pub use parameters::{Parameters, Selection, names as parameter_names};
 pub use workflow::Workflow;
 

@@ -67,8 +67,8 @@ pub fn plain(json: &Json) -> Json {
 mod tests {
     use super::*;
     use crate::{
-        diagnostic::{Diagnostics, FileId, Span},
-        syntax::{Sources, Value, parse},
+        diagnostic::{Diagnostics, FileId, Sources, Span},
+        syntax::{Value, parse},
     };
     use serde_json::json;
 

@@ -2,8 +2,8 @@
 //!
 //! Iterative throughout: hostile nesting costs memory, never stack.
 
-use super::{Data, LITERAL, Map, Sources, Value, scalar};
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Span};
+use super::{Data, LITERAL, Map, Value, scalar};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
 use base64::Engine as _;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag, options};
 use std::{

@@ -4,14 +4,13 @@
 use crate::support::Test;
 use dockctl::{
     catalog,
-    diagnostic::{Diagnostic, Diagnostics, render},
+    diagnostic::{Diagnostic, Diagnostics, Sources, render},
     model::{
         self,
         inputs::{Missing, supply},
         normal::{self, Stage},
     },
     plugins::Plugins,
-    syntax::Sources,
 };
 use indexmap::IndexMap;
 use std::{fmt::Write as _, fs, path::Path};

@@ -1,22 +1,20 @@
 //! Plan, executor, journal and state on an engine in memory: every crash point, every single fault.
 
 use crate::simulated::{Fate, Simulated, drivers};
-use dockctl::plugins::Driver as _;
 use dockctl::{
     catalog,
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Sources},
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::{self, Deployment, InstanceState, Origin, inputs},
     plan::{self, Known, Proposal, install, rollback, uninstall},
-    plugins::{Places, Plugins},
+    plugins::{Driver as _, Places, Plugins},
     record::{Record, TaskState},
     report::Quiet,
     seam::{Call, ObjectState, Observed},
     secrets::Secrets,
     stage::{Parameters, TaskId, Workflow},
-    syntax::Sources,
 };
 use indexmap::IndexMap;
 use proptest::prelude::*;

@@ -26,6 +26,7 @@ mod install;
 mod interrupt;
 mod kernel;
 mod kernel_sweep;
+mod layers;
 mod networks;
 mod params;
 mod plugin2;

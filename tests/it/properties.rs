@@ -2,13 +2,13 @@
 
 use dockctl::{
     catalog,
-    diagnostic::{Diagnostic, Diagnostics},
+    diagnostic::{Diagnostic, Diagnostics, Sources},
     model::{
         self,
         normal::{self, Stage},
     },
     plugins::Plugins,
-    syntax::{Sources, parse},
+    syntax::parse,
 };
 use indexmap::IndexMap;
 use proptest::prelude::*;

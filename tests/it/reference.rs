@@ -6,14 +6,14 @@
 
 use dockctl::{
     catalog,
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::{Code, Diagnostic, Diagnostics, Sources},
     model::{
         self, Blueprint,
         inputs::{Given, Missing, supply},
         normal::{self, Stage},
     },
     plugins::Plugins,
-    syntax::{Sources, Value},
+    syntax::Value,
 };
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};

@@ -5,13 +5,13 @@
 
 use dockctl::{
     catalog,
-    diagnostic::{Diagnostic, Diagnostics},
+    diagnostic::{Diagnostic, Diagnostics, Sources},
     model::{
         self,
         inputs::{Given, Missing, supply},
     },
     plugins::Plugins,
-    syntax::{Sources, Value},
+    syntax::Value,
 };
 use serde_json::Value as Json;
 use std::fs;

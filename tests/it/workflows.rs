@@ -8,7 +8,7 @@
 use crate::kernel::{deployed_after, with_runtime};
 use dockctl::{
     catalog,
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Sources},
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
@@ -20,7 +20,6 @@ use dockctl::{
     seam::{Call, Failure, Observed, Outputs, Purpose, Step},
     secrets::Secrets,
     stage::{Parameters, Workflow},
-    syntax::Sources,
 };
 use serde_json::{Value as Json, json};
 use std::{

@@ -1,7 +1,7 @@
 //! A container as the engine describes it.
 
 use crate::{printable::shortened, seam::ObjectState};
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Longest word of a health check that is told, in characters.
 const SAID: usize = 400;
@@ -146,4 +146,69 @@ pub(crate) fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     let rest = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     chars.next().is_some_and(|c| c.is_ascii_alphanumeric()) && name.len() > 1 && chars.all(rest)
+}
+
+/// Volumes of a container that have no name of their own, by where they are mounted.
+pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
+    let anonymous = |mount: &&Json| {
+        let name = mount["Name"].as_str().unwrap_or_default();
+        mount["Type"] == "volume" && name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
+    };
+    let mounts = before.json["Mounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(anonymous);
+    mounts
+        .filter_map(|mount| {
+            Some((
+                mount["Destination"].as_str()?.to_owned(),
+                mount["Name"].clone(),
+            ))
+        })
+        .collect()
+}
+
+/// Mounts volumes that are carried over, unless something else is to be in their place.
+pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
+    let bind = |bind: &Json| {
+        bind.as_str()
+            .and_then(|bind| bind.split(':').nth(1).map(str::to_owned))
+    };
+    let target = |mount: &Json| mount["Target"].as_str().map(str::to_owned);
+    let host = &body["HostConfig"];
+    let taken: Vec<String> = host["Binds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(bind)
+        .chain(
+            host["Mounts"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(target),
+        )
+        .chain(
+            host["Tmpfs"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(path, _)| path.clone()),
+        )
+        .collect();
+    let free = carried.iter().filter(|(path, _)| !taken.contains(path));
+    let mounts: Vec<Json> = free
+        .map(|(path, name)| json!({ "Type": "volume", "Source": name, "Target": path }))
+        .collect();
+    if !mounts.is_empty() {
+        let all = host["Mounts"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .chain(mounts)
+            .collect::<Vec<_>>();
+        body["HostConfig"]["Mounts"] = all.into();
+    }
 }

@@ -3,12 +3,12 @@
 use crate::{
     engine::Kind,
     model::{Definition, Deployment, Instance, Planned},
-    plan::takes_down,
     plugins::docker::declare::{
         declared::{conditions, engine, engine_of, names_used, property, stop_params},
         operation::{Operation, is_run, kind},
     },
     seam::{Call, Target},
+    stage::takes_down,
 };
 
 use indexmap::IndexMap;

@@ -8,15 +8,12 @@ use crate::{
         Definition, Deployment, Instance, InstanceState, InstanceTie, Place, Planned,
         RelationshipKind, Retry, Structure,
     },
-    plugins::docker::{
-        declare::{
-            author::AuthorName,
-            change::{CARRIED, FORMER, NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
-            container::Container,
-            label,
-            operation::Operation,
-        },
-        drive::replace::nameless_volumes,
+    plugins::docker::declare::{
+        author::AuthorName,
+        change::{CARRIED, FORMER, NEXT, PREDECESSOR, SUCCESSOR, lasting_name},
+        container::{Container, nameless_volumes},
+        label,
+        operation::Operation,
     },
     seam::ObjectState,
 };

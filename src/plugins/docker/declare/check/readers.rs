@@ -3,11 +3,11 @@
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span},
     model::{Blueprint, Node, Operation as ModelOperation, Precedence},
-    plan::brings_up,
     plugins::docker::declare::{
         check::{Operation, given_name, operation, params},
         declared::names_in_host,
     },
+    stage::brings_up,
     syntax::{Value, call},
 };
 use std::collections::{BTreeSet, HashMap};

@@ -5,12 +5,12 @@
 //! functions around them. The second is what a deployment is made of. So a value is known by its
 //! origin: how it looks does not matter.
 
-use super::{
-    Blueprint, Operations, Values,
-    function::{WITHHELD, apply, call_of, is_call, lookup, withheld_digests},
-};
 use crate::{
     digest::keyed,
+    model::{
+        Blueprint, Operations, Values,
+        function::{WITHHELD, apply, call_of, is_call, lookup, withheld_digests},
+    },
     secrets::{HIDDEN, Secrets},
     syntax::Value,
 };

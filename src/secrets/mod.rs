@@ -5,10 +5,15 @@
 //! secret, as Docker and Kubernetes mount them. What was read once is known, so that it can be
 //! blotted out wherever it turns up.
 
+pub mod sensitive;
+mod withhold;
+
+pub use sensitive::Sensitive;
+
 use crate::{
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Sources},
     model::function::{Surroundings, WITHHELD, bind, is_call, withheld_digests},
-    syntax::{Sources, Value, parse},
+    syntax::{Value, parse},
 };
 use serde_json::{Value as Json, json};
 use std::{

@@ -1,0 +1,301 @@
+//! The order of the modules, as `docs/architecture.md` has it: every path in the sources leads to a
+//! lower layer, and into a plugin only from the table of plugins.
+
+use crate::support::project;
+use std::{fs, path::Path};
+
+/// Modules from low to high; those of one line know nothing of each other.
+const LAYERS: [&str; 20] = [
+    "digest printable web",
+    "diagnostic",
+    "syntax",
+    "catalog",
+    "model",
+    "secrets",
+    "seam",
+    "stage",
+    "known",
+    "event",
+    "record",
+    "journal",
+    "report",
+    "engine",
+    "plugins",
+    "plan",
+    "preflight",
+    "executor",
+    "graph",
+    "cli",
+];
+
+/// Files of the command line that still reach into a plugin: what they use of it is not on the seam
+/// yet. The list only gets shorter.
+const DEBTS: [&str; 15] = [
+    "cli/adopt.rs",
+    "cli/claims.rs",
+    "cli/exec.rs",
+    "cli/explain.rs",
+    "cli/heal.rs",
+    "cli/install.rs",
+    "cli/logs.rs",
+    "cli/recover.rs",
+    "cli/resume.rs",
+    "cli/session.rs",
+    "cli/status.rs",
+    "cli/target.rs",
+    "cli/uninstall.rs",
+    "cli/unlock.rs",
+    "cli/workspace.rs",
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS
+        .iter()
+        .position(|line| line.split(' ').any(|it| it == module))
+}
+
+/// The module that a file is, inward: `plan/heal.rs` is `[plan, heal]`.
+fn module_of(file: &str) -> Vec<&str> {
+    let path = file.trim_end_matches(".rs");
+    path.split('/').filter(|part| *part != "mod").collect()
+}
+
+/// The code of a file without comments and tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Takes brace groups apart: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+fn leaves(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((head, group)) = tree.split_once('{') else {
+        return vec![tree.split(" as ").next().unwrap().to_owned()];
+    };
+    let inside = group.rsplit_once('}').map_or(group, |(inside, _)| inside);
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for c in inside.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if c == ',' && depth == 0 {
+            parts.push(String::new());
+        } else {
+            parts.last_mut().unwrap().push(c);
+        }
+    }
+    let named = parts.iter().filter(|part| !part.trim().is_empty());
+    named
+        .flat_map(|part| leaves(part))
+        .map(|leaf| format!("{}{leaf}", head.trim()))
+        .collect()
+}
+
+/// Every path of a file that starts at the crate, or above the module.
+fn paths(file: &str, text: &str) -> Vec<Vec<String>> {
+    let code = code(text);
+    let mut found: Vec<String> = Vec::new();
+    let mut rest = code.as_str();
+    while let Some(at) = rest.find("use ") {
+        let is_word = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        rest = &rest[at + 4..];
+        if let Some((tree, after)) = rest.split_once(';').filter(|_| is_word) {
+            found.extend(leaves(tree));
+            rest = after;
+        }
+    }
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let inline = code.split(|c: char| !is_path(c)).filter(|word| {
+        let starts = word.starts_with("crate::") || word.starts_with("super::");
+        starts && !word.ends_with(':')
+    });
+    found.extend(inline.map(str::to_owned));
+    let me = module_of(file);
+    found
+        .iter()
+        .filter_map(|path| resolved(&me, path))
+        .collect()
+}
+
+fn resolved(me: &[&str], path: &str) -> Option<Vec<String>> {
+    let steps: Vec<&str> = path.split("::").map(str::trim).collect();
+    let up = steps.iter().take_while(|step| **step == "super").count();
+    match steps[0] {
+        "crate" => Some(steps[1..].iter().map(|it| (*it).to_owned()).collect()),
+        "super" if up <= me.len() => {
+            let base = me[..me.len() - up].iter().chain(&steps[up..]);
+            Some(base.map(|it| (*it).to_owned()).collect())
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with one path of a file.
+fn broken(file: &str, path: &[String]) -> Option<&'static str> {
+    let me = module_of(file);
+    let (mine, its) = (layer(me[0])?, layer(path.first()?)?);
+    let part = |at: usize| path.get(at).map(String::as_str);
+    let is_plugin = |name: Option<&str>| name == Some("docker");
+    let into_plugin = part(0) == Some("plugins") && is_plugin(part(1));
+    let own_plugin = me[0] == "plugins" && me.get(1).copied() == part(1);
+    match () {
+        () if its > mine => Some("it leads up"),
+        () if its == mine && me[0] != path[0] => Some("modules of one layer know each other"),
+        () if into_plugin && own_plugin => {
+            let climbs = me.get(2) == Some(&"declare") && part(2) == Some("drive");
+            climbs.then_some("what is declared reaches what is done")
+        }
+        () if into_plugin && me[0] == "plugins" && me.len() == 1 => None,
+        () if into_plugin && is_plugin(me.get(1).copied()) => {
+            (part(2) != Some("declare")).then_some("between plugins only declarations are known")
+        }
+        () if into_plugin && !DEBTS.contains(&file) => {
+            Some("nobody outside of a plugin names what is in it")
+        }
+        () => None,
+    }
+}
+
+/// Where the client of an engine is allowed.
+fn may_use_client(file: &str) -> bool {
+    file.starts_with("engine/") || file.starts_with("plugins/docker/")
+}
+
+fn faults(file: &str, text: &str) -> Vec<String> {
+    let fault = |path: Vec<String>| {
+        let why = broken(file, &path)?;
+        Some(format!("{file}: {}: {why}", path.join("::")))
+    };
+    let mut all: Vec<String> = paths(file, text).into_iter().filter_map(fault).collect();
+    if code(text).contains("bollard") && !may_use_client(file) {
+        all.push(format!(
+            "{file}: only engine/ and plugins/docker/ know the client of an engine"
+        ));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            let file = path.strip_prefix(project().join("src")).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((file.display().to_string(), text));
+        }
+    }
+}
+
+#[test]
+fn every_path_leads_to_a_lower_layer() {
+    let mut all = Vec::new();
+    sources(&project().join("src"), &mut all);
+    assert!(all.len() > 150, "the sources were not found");
+    let faults: Vec<String> = all
+        .iter()
+        .flat_map(|(file, text)| faults(file, text))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let known = |file: &String| {
+        let module = module_of(file)[0].to_owned();
+        layer(&module).is_some() || ["lib", "main"].contains(&module.as_str())
+    };
+    let unknown: Vec<&String> = all
+        .iter()
+        .map(|(file, _)| file)
+        .filter(|file| !known(file))
+        .collect();
+    assert!(unknown.is_empty(), "in no layer: {unknown:?}");
+    for debt in DEBTS {
+        let (_, text) = all.iter().find(|(file, _)| file == debt).unwrap();
+        let reaches = paths(debt, text)
+            .iter()
+            .any(|path| path.starts_with(&["plugins".to_owned(), "docker".to_owned()]));
+        assert!(
+            reaches,
+            "{debt} owes nothing any more: take it from the list"
+        );
+    }
+}
+
+#[test]
+fn each_kind_of_forbidden_line_is_found() {
+    for (file, line, why) in [
+        ("seam/step.rs", "use crate::plan::Known;", "it leads up"),
+        (
+            "model/mod.rs",
+            "use crate::{\n    diagnostic::Span,\n    record::{self, Record},\n};",
+            "it leads up",
+        ),
+        (
+            "record/mod.rs",
+            "fn f() { crate::executor::run() }",
+            "it leads up",
+        ),
+        (
+            "plugins/docker/declare/lower.rs",
+            "fn f(it: super::super::super::super::plan::Known) {}",
+            "it leads up",
+        ),
+        (
+            "web.rs",
+            "use crate::digest::plain;",
+            "modules of one layer know each other",
+        ),
+        (
+            "plugins/docker/declare/action.rs",
+            "use super::super::drive::engine::Engine;",
+            "what is declared reaches what is done",
+        ),
+        (
+            "plan/heal.rs",
+            "use crate::plugins::{Plugins, docker::declare::action::Action};",
+            "nobody outside of a plugin names what is in it",
+        ),
+        (
+            "plugins/table.rs",
+            "use super::docker::Docker;",
+            "nobody outside of a plugin names what is in it",
+        ),
+        (
+            "cli/plan.rs",
+            "use bollard::Docker;",
+            "only engine/ and plugins/docker/ know",
+        ),
+    ] {
+        let found = faults(file, line).join("\n");
+        assert!(
+            found.contains(why) && found.contains(file),
+            "{file}: {line}: {found}"
+        );
+    }
+    for (file, line) in [
+        (
+            "plan/heal.rs",
+            "// use crate::cli::Outcome;\nuse crate::seam::Step;",
+        ),
+        (
+            "plugins/mod.rs",
+            "pub const PLUGINS: &[&dyn Plugin] = &[&crate::plugins::docker::Docker];",
+        ),
+        (
+            "plugins/docker/drive/engine.rs",
+            "use crate::plugins::docker::declare::label; use bollard::Docker;",
+        ),
+        (
+            "plan/heal.rs",
+            "use super::install;\n#[cfg(test)]\nmod tests { use crate::cli::Outcome; }",
+        ),
+    ] {
+        assert_eq!(faults(file, line), Vec::<String>::new(), "{file}: {line}");
+    }
+}
