@@ -4,13 +4,24 @@
 //! Each folder has its key, its journal and the blueprint as it was then. The deployment is a
 //! network, a volume, `db` and `web`; beside them one holds an adopted container.
 
-use crate::support::{Run, project};
+use crate::{
+    kernel::with_runtime,
+    simulated::{Simulated, drivers},
+    support::{Run, project},
+};
 use dockctl::{
     event::{Entry, Event, Outcome},
+    executor::{self, Executor, Policy, Signals},
     journal::{Holder, Journal as _, StateDir},
+    known::PREDECESSOR,
+    plan::{self, Known},
+    plugins::{Part, Plugins, Scene},
     record::Record,
-    stage::Workflow,
+    report::Quiet,
+    secrets::Secrets,
+    stage::{Parameters, Workflow},
 };
+use serde_json::Value as Json;
 use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
@@ -60,6 +71,94 @@ impl Kept {
         let mut rows = database.prepare("SELECT seq, entry FROM event").unwrap();
         let found = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
         found.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// What is there on the engine when a later dockctl takes a deployment up: everything that the
+/// journal knows, and it runs.
+fn world_of(record: &Record) -> Simulated {
+    let world = Simulated::default();
+    let deployment = record.deployment.as_ref().unwrap();
+    for instance in &deployment.instances {
+        let part = Part::of(deployment, instance).unwrap();
+        let plugins = Plugins::default();
+        let (Some(kind), Some(name)) = (plugins.kind(part.node), plugins.name(part)) else {
+            continue;
+        };
+        let owner = (!part.node.is_adopted()).then_some(instance.id.as_str());
+        if let Some(id) = plugins.known_id(record, instance, part.node) {
+            world.has(kind, id, &name, owner);
+        }
+        let known = &record.instances[&instance.id];
+        if let Some(id) = known.properties.get(PREDECESSOR).and_then(Json::as_str) {
+            world.has(kind, id, &format!("{name}.dockctl-former"), owner);
+        }
+    }
+    world
+}
+
+/// One run on what is known, as a process that starts now.
+fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
+    with_runtime(async {
+        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
+        let mut journal: Vec<Entry> = Vec::new();
+        let mut executor = Executor {
+            record,
+            drivers: &drivers(world),
+            journal: &mut journal,
+            reporter: &mut quiet,
+            secrets: &secrets,
+            policy: Policy::default(),
+        };
+        executor.settle().await.unwrap();
+        let deployment = executor.record.deployment.clone().unwrap();
+        let places = Plugins::default().places(Scene {
+            deployment: &deployment,
+            record: executor.record,
+            secrets: &secrets,
+        });
+        let observed = world.shows(&deployment, &places.unwrap());
+        let known = Known::new(&deployment, executor.record, &observed);
+        let (parameters, id) = (Parameters::default(), "next");
+        let stage = plan::first(workflow, &parameters, &known).stage;
+        let run = executor::Run {
+            id,
+            workflow,
+            parameters: &parameters,
+            of: None,
+            replan: None,
+        };
+        executor.execute(run, stage, &signals).await.unwrap();
+        executor.finish().unwrap()
+    })
+}
+
+#[test]
+fn what_an_older_dockctl_left_is_gone_on_with_and_taken_down() {
+    for name in ALL {
+        let mut record = kept(name).state.read("shop").unwrap().unwrap();
+        let world = world_of(&record);
+        let workflow = match name {
+            "killed-update" => Workflow::Update,
+            _ => Workflow::Install,
+        };
+        let outcome = run(&world, &mut record, workflow);
+        assert_eq!(outcome, Outcome::Terminated, "{name}");
+        assert!(record.is_complete(), "{name}: {}", told(&record));
+        let is_done = ["adopted", "installed", "pruned", "scaled"].contains(&name);
+        let requests = world.requests.borrow().clone();
+        assert_eq!(requests.is_empty(), is_done, "{name}: {requests:?}");
+        let made =
+            |step: &str| step.starts_with("create container") || step.starts_with("create network");
+        let repeated = requests.iter().any(|(_, step)| made(step));
+        assert_eq!(repeated, name == "uninstalled", "{name}: {requests:?}");
+        let outcome = run(&world, &mut record, Workflow::Uninstall);
+        assert_eq!(outcome, Outcome::Terminated, "{name}");
+        let left = world.containers.borrow();
+        let left: Vec<&str> = left.iter().map(|object| object.name.as_str()).collect();
+        let stays: &[&str] = if name == "adopted" { &["legacy"] } else { &[] };
+        assert_eq!(left, stays, "{name}");
+        assert!(world.others.borrow().is_empty(), "{name}");
     }
 }
 

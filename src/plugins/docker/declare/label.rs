@@ -268,9 +268,37 @@ pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
         && labels[INSTANCE] == call.instance.as_str()
 }
 
+/// What a seal is the digest of: the name of an object, and the labels that say whose it is. Where
+/// there is an id of the deployment, it is sealed, and the kind too.
+pub(crate) fn sealed(kind: Kind, name: &str, labels: &Json) -> String {
+    let text = |label: &str| labels[label].as_str().unwrap_or_default();
+    let whose = [DEPLOYMENT, NODE, INSTANCE, REQUEST].map(text).join("\n");
+    let (id, kind) = (text(DEPLOYMENT_ID), kind.as_str());
+    if id.is_empty() {
+        format!("{name}\n{whose}")
+    } else {
+        format!("{name}\n{whose}\n{id}\n{kind}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        digest::keyed,
+        engine::Version,
+        plugins::{
+            Part,
+            docker::declare::{
+                action::Action,
+                lower,
+                request::{NewContainer, assembled},
+            },
+        },
+        seam::Purpose,
+    };
+
+    const CREATE: &str = "cloudify.interfaces.lifecycle.create";
     use serde_json::json;
 
     #[test]
@@ -292,5 +320,49 @@ mod tests {
         );
         assert!(!names_deployment(&old, "store", ""));
         assert!(!names_deployment(&Json::Null, "shop", ""));
+    }
+
+    /// What an older dockctl wrote on objects (`tests/data/format2/golden.json`) is what this one
+    /// would write: else they would count as changed, or as somebody else's.
+    #[test]
+    fn declarations_records_requests_and_seals_are_as_they_were() {
+        let text = include_str!("../../../../tests/data/format2/golden.json");
+        let golden: Json = serde_json::from_str(text).unwrap();
+        let key = golden["key"].as_str().unwrap();
+        let key: Vec<u8> = (0..key.len() / 2)
+            .map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        let digest = |text: &str| keyed(&key, text);
+        let deployment: Deployment = serde_json::from_value(golden["deployment"].clone()).unwrap();
+        let mut compared = 0;
+        for instance in &deployment.instances {
+            let part = Part::of(&deployment, instance).unwrap();
+            let planned = &part.node.operations[CREATE];
+            let steps = lower::lower(part, CREATE, planned, &Purpose::Ordinary).unwrap();
+            let step = steps.iter().find(|step| step.declares_anew()).unwrap();
+            let name = step.payload["name"].as_str().unwrap();
+            let object = &golden["objects"][name];
+            let is = |label: &str, text: &str| {
+                assert_eq!(object["labels"][label], text, "{name}: {label}");
+            };
+            let declaration = step.payload["declaration"].as_str().unwrap();
+            is(SPEC, &digest(declaration));
+            is(RECORD, &super::text(&step.kept, name));
+            let kind = kind(part.node).unwrap();
+            is(SEAL, &digest(&sealed(kind, name, &object["labels"])));
+            let is_known = !step.reads_attributes();
+            if let (Ok(Action::Create(creation)), true) = (Action::of(step), is_known) {
+                let new = NewContainer {
+                    name,
+                    version: Version::parse(golden["version"].as_str().unwrap()),
+                    proxies: &Json::Null,
+                };
+                let mut body = assembled(creation.converted().unwrap(), &new);
+                body["Image"] = object["image"].clone();
+                is(REQUEST, &digest(&body.to_string()));
+                compared += 1;
+            }
+        }
+        assert_eq!((deployment.instances.len(), compared), (4, 1));
     }
 }

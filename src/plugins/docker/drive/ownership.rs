@@ -34,21 +34,7 @@ impl Engine {
     /// What only this state directory can write on an object of this kind and name. Where there is
     /// an id of the deployment, it is sealed, and the kind too.
     pub(crate) fn seal(&self, kind: Kind, name: &str, labels: &Json) -> String {
-        let text = |label: &str| labels[label].as_str().unwrap_or_default();
-        let whose = [
-            label::DEPLOYMENT,
-            label::NODE,
-            label::INSTANCE,
-            label::REQUEST,
-        ]
-        .map(text)
-        .join("\n");
-        let (id, kind) = (text(label::DEPLOYMENT_ID), kind.as_str());
-        self.digest(&if id.is_empty() {
-            format!("{name}\n{whose}")
-        } else {
-            format!("{name}\n{whose}\n{id}\n{kind}")
-        })
+        self.digest(&label::sealed(kind, name, labels))
     }
 
     /// Puts the seal on what is to have this name; after every other label.
