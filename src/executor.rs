@@ -349,14 +349,13 @@ impl<'a> Executor<'a> {
         let mut lacks = preflight::lacks(stage, self.record.deployment.as_ref(), self.secrets);
         let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
         let refusals = self.drivers.refusals(&steps).await?;
-        let refused = stage.ids().zip(refusals);
-        lacks.extend(refused.filter_map(|(task, why)| {
-            Some(Lack {
+        for (task, reasons) in stage.ids().zip(refusals) {
+            lacks.extend(reasons.into_iter().map(|why| Lack {
                 task,
-                why: why?,
+                why,
                 inputs: Vec::new(),
-            })
-        }));
+            }));
+        }
         Ok(lacks)
     }
 

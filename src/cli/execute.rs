@@ -20,7 +20,7 @@ use crate::{
     plugins::{PORT, Part, Plugins, Scene},
     record::Record,
     seam::{Effect, Observed},
-    stage::{Parameters, Selection, Stage, Task, Workflow, parameter_names},
+    stage::{Chosen, Parameters, Selection, Stage, Task, Workflow, parameter_names},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{collections::BTreeSet, io::IsTerminal as _};
@@ -213,7 +213,7 @@ impl Order<'_> {
                 .to
                 .map(|to| i64::from(to) - i64::try_from(current).unwrap_or(i64::MAX));
             let ids = |names: &[String]| {
-                named(names, record).map(|selection| selection.node_instance_ids)
+                named(names, record).map(|selection| selection.instances().to_vec())
             };
             let parameters = Parameters {
                 scalable_entity_name: args.entity.clone(),
@@ -673,7 +673,7 @@ fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, CliError
 /// Instances by their ids, their nodes, or the names of their containers.
 pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, CliError> {
     let Some(deployment) = &record.deployment else {
-        return Ok(Selection::default());
+        return Ok(Selection::All);
     };
     let mut ids: Vec<String> = Vec::new();
     for name in names {
@@ -698,8 +698,8 @@ pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, CliE
                 .collect::<Vec<_>>(),
         );
     }
-    Ok(if ids.is_empty() {
-        Selection::default()
+    Ok(if names.is_empty() {
+        Selection::All
     } else {
         Selection::of_instances(ids)
     })
@@ -751,11 +751,12 @@ fn selected(args: &SelectionArgs, record: &Record) -> Result<Selection, CliError
             return Err(unknown(what, name, &known));
         }
     }
-    Ok(Selection {
+    let chosen = Chosen {
         node_ids: args.nodes.clone(),
         type_names: args.types.clone(),
-        ..instances
-    })
+        ..instances.into()
+    };
+    Ok(chosen.into())
 }
 
 /// The full name of the operation; a last part that only one operation has stands for it.

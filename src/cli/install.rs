@@ -671,15 +671,12 @@ fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
 pub(crate) async fn too_old(engines: &Engines, stage: &Stage) -> Result<Vec<String>, CliError> {
     let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
     let refusals = plugins::drivers(engines).refusals(&steps).await?;
-    let line = |(Task { node, place, .. }, why): (&Task, Option<String>)| {
-        Some(format!("node `{node}`: {}\n  --> {place}\n", why?))
+    let lines = |(Task { node, place, .. }, reasons): (&Task, Vec<String>)| {
+        let line = |why: String| format!("node `{node}`: {why}\n  --> {place}\n");
+        reasons.into_iter().map(line).collect::<Vec<_>>()
     };
-    Ok(stage
-        .tasks()
-        .iter()
-        .zip(refusals)
-        .filter_map(line)
-        .collect())
+    let refused = stage.tasks().iter().zip(refusals);
+    Ok(refused.flat_map(lines).collect())
 }
 
 pub(crate) fn refuse_too_old(lines: &[String]) -> Result<(), CliError> {

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     event,
     model::Deployment,
-    plan::{self, Known, Proposal, install, rollback, uninstall},
-    plugins::{Plugins, Scene, docker::declare::standing::give_up_volumes},
+    plan::{self, Known, Proposal, install, rollback},
+    plugins::{Plugins, Scene},
     record::{Execution, Record},
     stage::Workflow,
 };
@@ -91,8 +91,6 @@ async fn go_on(
     ) else {
         return Ok(None);
     };
-    let removed =
-        crate::plugins::docker::declare::standing::removed_volumes(session.record.stage());
     let places = Plugins::default()
         .places(Scene {
             deployment: &deployment,
@@ -102,13 +100,7 @@ async fn go_on(
         .map_err(|message| CliError::new(Kind::Engine, message))?;
     session.settle(name, &places, "resume").await?;
     let observed = session.observe().await?;
-    let (proposal, of) = propose(
-        &last,
-        deployment.clone(),
-        &session.record,
-        &observed,
-        &removed,
-    );
+    let (proposal, of) = propose(&last, &deployment, &session.record, &observed);
     let planned = last.clone();
     let words: Vec<String> = ["resume", "-d", name]
         .map(str::to_owned)
@@ -125,15 +117,9 @@ async fn go_on(
         how,
         again: workspace.again(&command),
         replan: Some(Box::new(move |known| {
-            propose(
-                &planned,
-                deployment.clone(),
-                known.record,
-                known.observed,
-                &removed,
-            )
-            .0
-            .stage
+            propose(&planned, &deployment, known.record, known.observed)
+                .0
+                .stage
         })),
     };
     session.carry_out(job).await.map(|()| None)
@@ -142,27 +128,18 @@ async fn go_on(
 /// What is left of an execution, and which one it is that the new one goes on with, or takes back.
 fn propose(
     last: &Execution,
-    mut deployment: Deployment,
+    deployment: &Deployment,
     record: &Record,
     observed: &crate::seam::Observed,
-    removed: &[String],
 ) -> (Proposal, String) {
     match last.workflow {
-        Workflow::Install if last.parameters.is_default() => (
-            install::next(&deployment, record, observed),
-            last.id.clone(),
-        ),
-        Workflow::Uninstall if last.parameters.is_default() => {
-            give_up_volumes(&mut deployment, |node| removed.iter().any(|it| it == node));
-            (
-                uninstall::next(&deployment, record, observed),
-                last.id.clone(),
-            )
+        Workflow::Install if last.parameters.is_default() => {
+            (install::next(deployment, record, observed), last.id.clone())
         }
         Workflow::Rollback if last.of.is_some() => {
             let failed = last.of.clone().unwrap_or_default();
             (
-                rollback::next(&deployment, record, observed, &failed),
+                rollback::next(deployment, record, observed, &failed),
                 failed,
             )
         }
@@ -170,7 +147,7 @@ fn propose(
             plan::first(
                 workflow,
                 &last.parameters,
-                &Known::new(&deployment, record, observed),
+                &Known::new(deployment, record, observed),
             ),
             last.id.clone(),
         ),

@@ -370,7 +370,7 @@ impl<'a> Session<'a> {
     /// The instances that a workflow is to leave working; none if it is to leave none so.
     fn brought_up(&self, workflow: Workflow) -> Option<Selection> {
         match workflow {
-            Workflow::Install | Workflow::Update => Some(Selection::default()),
+            Workflow::Install | Workflow::Update => Some(Selection::All),
             Workflow::Scale
             | Workflow::Heal
             | Workflow::Start
@@ -383,7 +383,7 @@ impl<'a> Session<'a> {
                     .iter()
                     .map(|task| task.instance.clone());
                 let started = touched.filter(|id| self.record.state(id) == InstanceState::Started);
-                Some(Selection::of_instances(started)).filter(|selection| !selection.is_all())
+                Some(Selection::of_instances(started)).filter(|selection| !selection.is_none())
             }
             Workflow::Uninstall
             | Workflow::Rollback

@@ -14,12 +14,12 @@ use super::{
 use crate::{
     event::Event,
     model::{Definition, Deployment},
-    plan::uninstall as workflow,
+    plan::{self, Known},
     plugins::{
         Plugins, Scene,
         docker::{
             declare::{
-                standing::{give_up_volumes, known_ids},
+                standing::known_ids,
                 told::{Claim, Recovered},
             },
             drive::engines::Engines,
@@ -296,7 +296,7 @@ async fn take_down(
     session.note(known.into_iter().collect())?;
     let left = left_behind(session, ask.volumes).await?;
     session.note(left.into_iter().collect())?;
-    let Some(mut deployment) = session
+    let Some(deployment) = session
         .record
         .deployment
         .clone()
@@ -304,10 +304,13 @@ async fn take_down(
     else {
         return Ok(false);
     };
-    if ask.volumes {
-        give_up_volumes(&mut deployment, |_| true);
-    }
-    let proposal = workflow::next(&deployment, &session.record, &session.observe().await?);
+    let parameters = Parameters {
+        volumes: ask.volumes,
+        ..Parameters::default()
+    };
+    let observed = session.observe().await?;
+    let known = Known::new(&deployment, &session.record, &observed);
+    let proposal = plan::first(Workflow::Uninstall, &parameters, &known);
     let volumes = ask.volumes.then(|| "--volumes".to_owned());
     let words: Vec<String> = ["uninstall", &name]
         .map(str::to_owned)
@@ -318,15 +321,13 @@ async fn take_down(
     let again: Vec<&str> = words.iter().map(String::as_str).collect();
     let job = Job {
         workflow: Workflow::Uninstall,
-        parameters: Parameters::default(),
+        parameters,
         of: None,
         stage: proposal.stage,
         before: Vec::new(),
         how: ask.how,
         again: workspace.again(&again),
-        replan: Some(Box::new(move |known| {
-            workflow::next(&deployment, known.record, known.observed).stage
-        })),
+        replan: None,
     };
     session.carry_out(job).await?;
     tell_staying(session, ask.volumes).await?;

@@ -18,7 +18,7 @@ use crate::{
         Retry,
     },
     record::Record,
-    seam::{Change, Observed, Standing, Step},
+    seam::{Change, Observed, Purpose, Standing, Step},
     stage::{CLEAN, Selection, TaskId, operations},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -79,11 +79,7 @@ pub struct Scope<'a> {
 
 impl Default for Scope<'_> {
     fn default() -> Self {
-        const ALL: &Selection = &Selection {
-            node_ids: Vec::new(),
-            node_instance_ids: Vec::new(),
-            type_names: Vec::new(),
-        };
+        const ALL: &Selection = &Selection::All;
         Self {
             selection: ALL,
             renew: HashSet::new(),
@@ -118,7 +114,7 @@ pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
     };
     let all = scope.selection.is_all();
     let dropped = if all {
-        uninstall::of_dropped(known, &mut planner.proposal)
+        uninstall::of_dropped(known, Purpose::Ordinary, &mut planner.proposal)
     } else {
         Vec::new()
     };

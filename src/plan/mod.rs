@@ -28,7 +28,7 @@ use crate::{
     model::{Definition, Deployment, Instance, Place},
     plugins::{At, Part, Plugins},
     record::{Execution, Record},
-    seam::Observed,
+    seam::{Observed, Purpose},
     stage::{Parameters, Restoring, Selection, Stage, Workflow},
 };
 use serde::Serialize;
@@ -51,7 +51,7 @@ fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposa
                 ..install::Scope::default()
             },
         ),
-        Workflow::Uninstall => uninstall::of(known, selection, parameters.ignore_failure),
+        Workflow::Uninstall => taken_down(known, parameters),
         Workflow::Reinstall => reinstall::of(
             known,
             &|instance| selection.has(known.deployment, instance),
@@ -70,6 +70,20 @@ fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposa
         | Workflow::CheckStatus
         | Workflow::CheckDrift => operation::of(workflow, parameters, known),
     }
+}
+
+fn taken_down(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+    let purpose = if parameters.volumes {
+        Purpose::GiveUp
+    } else {
+        Purpose::Ordinary
+    };
+    let Parameters {
+        selection,
+        ignore_failure,
+        ..
+    } = parameters;
+    uninstall::of(known, selection, *ignore_failure, purpose)
 }
 
 /// What is planned once the stages before came to their end; none if nothing is left to do.
@@ -108,7 +122,7 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
             Some(scale::next(known, &execution.parameters))
         }
         Workflow::Rollback if execution.parameters.full_rollback && execution.stages == 1 => {
-            Some(uninstall::of(known, &Selection::default(), true).stage)
+            Some(uninstall::of(known, &Selection::All, true, Purpose::Ordinary).stage)
         }
         _ => None,
     };
@@ -180,9 +194,7 @@ fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
             )
             .stage
         }
-        Workflow::Uninstall => {
-            uninstall::of(known, selection, execution.parameters.ignore_failure).stage
-        }
+        Workflow::Uninstall => taken_down(known, &execution.parameters).stage,
         _ => Stage::default(),
     };
     stage.tries_again = true;

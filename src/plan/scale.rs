@@ -54,7 +54,7 @@ fn bring_up(known: &Known<'_>, parameters: &Parameters) -> Proposal {
             .filter(is_meant)
             .map(|it| it.id.clone()),
     );
-    if selection.is_all() {
+    if selection.is_none() {
         Proposal::default()
     } else {
         install::of(

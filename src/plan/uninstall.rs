@@ -51,18 +51,24 @@ const fn deleting(operation: &'static str) -> Phase<'static> {
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     of(
         &Known::new(deployment, record, observed),
-        &Selection::default(),
+        &Selection::All,
         false,
+        Purpose::Ordinary,
     )
 }
 
 /// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships
 /// to what goes, are told before.
 #[must_use]
-pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Proposal {
+pub fn of(
+    known: &Known<'_>,
+    selection: &Selection,
+    ignores_failure: bool,
+    purpose: Purpose<'_>,
+) -> Proposal {
     let mut proposal = Proposal::default();
     let first = if selection.is_all() {
-        of_dropped(known, &mut proposal)
+        of_dropped(known, purpose, &mut proposal)
     } else {
         Vec::new()
     };
@@ -73,7 +79,7 @@ pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Pr
         cause: "uninstall",
         ignores_failure,
         brought: &Brought::new(),
-        purpose: Purpose::Ordinary,
+        purpose,
     }
     .plan(&first, &mut proposal);
     proposal
@@ -81,7 +87,11 @@ pub fn of(known: &Known<'_>, selection: &Selection, ignores_failure: bool) -> Pr
 
 /// Takes down instances that an earlier definition of the deployment had and this one has not;
 /// before, relationships are told. The tasks that end it are given.
-pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
+pub(super) fn of_dropped(
+    known: &Known<'_>,
+    purpose: Purpose<'_>,
+    proposal: &mut Proposal,
+) -> Vec<TaskId> {
     let (instances, nodes) = known
         .record
         .dropped
@@ -106,7 +116,7 @@ pub(super) fn of_dropped(known: &Known<'_>, proposal: &mut Proposal) -> Vec<Task
         cause,
         ignores_failure: false,
         brought: &brought,
-        purpose: Purpose::Ordinary,
+        purpose,
     };
     ends.extend(taking.plan(&ends, proposal));
     ends

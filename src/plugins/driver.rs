@@ -45,9 +45,9 @@ pub trait Driver {
         Box::pin(async { Ok(Observed::default()) })
     }
 
-    /// For each of these steps, why its system is too old for it, if it is. Changes nothing.
-    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Option<String>>> {
-        Box::pin(async { Ok(vec![None; steps.len()]) })
+    /// For each of these steps, what of it its system is too old for. Changes nothing.
+    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
+        Box::pin(async { Ok(vec![Vec::new(); steps.len()]) })
     }
 }
 
@@ -105,13 +105,13 @@ impl<'d> Drivers<'d> {
         Ok(observed)
     }
 
-    /// For each of these steps, why its system is too old for it, if it is.
+    /// For each of these steps, what of it its system is too old for.
     ///
     /// # Errors
     ///
     /// If a system does not answer.
-    pub async fn refusals(&self, steps: &[&Step]) -> Result<Vec<Option<String>>, Failure> {
-        let mut refusals = vec![None; steps.len()];
+    pub async fn refusals(&self, steps: &[&Step]) -> Result<Vec<Vec<String>>, Failure> {
+        let mut refusals = vec![Vec::new(); steps.len()];
         for (id, driver) in &self.all {
             let mine: Vec<usize> = (0..steps.len())
                 .filter(|at| steps[*at].plugin == *id)

@@ -12,6 +12,8 @@ pub enum Purpose<'a> {
     Successor,
     /// The object is to stop and to stay, even if it was adopted.
     Halt,
+    /// The deployment goes, and what would outlive it goes too.
+    GiveUp,
     /// Only what some executions made is taken back, and nothing of that is spared.
     TakeBack {
         /// Ids of the executions.

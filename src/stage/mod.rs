@@ -5,7 +5,7 @@ mod parameters;
 mod workflow;
 
 pub use operations::{brings_up, runs, takes_down};
-pub use parameters::{Parameters, Selection, names as parameter_names};
+pub use parameters::{Chosen, Parameters, Selection, names as parameter_names};
 pub use workflow::Workflow;
 
 use crate::{

@@ -5,11 +5,22 @@ use crate::model::{Deployment, Instance};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Which instances a workflow is about. Each list that is empty lets all through; the others have
-/// to agree.
+/// Which instances a workflow is about. On disk it is three lists; none of them means all.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(from = "Chosen", into = "Chosen")]
+pub enum Selection {
+    /// All of them.
+    #[default]
+    All,
+    /// Some of them, or none at all.
+    Only(Chosen),
+}
+
+/// What instances are chosen by. Each list that is empty lets all through; the others have to
+/// agree. If all are empty, nothing is chosen.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Selection {
+pub struct Chosen {
     /// Names of nodes.
     #[serde(
         deserialize_with = "one_or_many",
@@ -30,37 +41,77 @@ pub struct Selection {
     pub type_names: Vec<String>,
 }
 
-impl Selection {
-    /// Some instances, by their ids.
-    #[must_use]
-    pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            node_instance_ids: ids.into_iter().collect(),
-            ..Self::default()
+/// Empty lists of a user mean all, as in the original.
+impl From<Chosen> for Selection {
+    fn from(chosen: Chosen) -> Self {
+        if chosen == Chosen::default() {
+            Self::All
+        } else {
+            Self::Only(chosen)
         }
     }
+}
 
-    /// Whether nothing is said: then all are meant.
+impl From<Selection> for Chosen {
+    fn from(selection: Selection) -> Self {
+        match selection {
+            Selection::All => Self::default(),
+            Selection::Only(chosen) => chosen,
+        }
+    }
+}
+
+impl Selection {
+    /// Some instances, by their ids; none, if there are no ids.
+    #[must_use]
+    pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
+        Self::Only(Chosen {
+            node_instance_ids: ids.into_iter().collect(),
+            ..Chosen::default()
+        })
+    }
+
+    /// Whether all instances are meant.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        *self == Self::default()
+        *self == Self::All
+    }
+
+    /// Whether no instance at all is meant.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Only(chosen) if *chosen == Chosen::default())
+    }
+
+    /// Ids of the instances that are named.
+    #[must_use]
+    pub fn instances(&self) -> &[String] {
+        match self {
+            Self::All => &[],
+            Self::Only(chosen) => &chosen.node_instance_ids,
+        }
     }
 
     /// Whether an instance is meant. Unknown names select nothing, as in the original.
     #[must_use]
     pub fn has(&self, deployment: &Deployment, instance: &Instance) -> bool {
+        let Self::Only(chosen) = self else {
+            return true;
+        };
         let named =
             |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
         let typed = || {
             deployment.node(instance).is_some_and(|node| {
-                self.type_names
+                chosen
+                    .type_names
                     .iter()
                     .any(|name| node.hierarchy.contains(name))
             })
         };
-        named(&self.node_ids, &instance.node)
-            && named(&self.node_instance_ids, &instance.id)
-            && (self.type_names.is_empty() || typed())
+        !self.is_none()
+            && named(&chosen.node_ids, &instance.node)
+            && named(&chosen.node_instance_ids, &instance.id)
+            && (chosen.type_names.is_empty() || typed())
     }
 }
 
@@ -106,7 +157,11 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
     /// Operations that take down are noted if they fail, and not repeated.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ignore_failure: bool,
+    /// `uninstall`: volumes go too, whatever the blueprint says; dockctl's own way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub volumes: bool,
     /// Instances that are stopped or started are known to rest or to run from then on, and those
     /// that need others stop first: dockctl's own way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -121,6 +176,7 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scalable_entity_name: String,
     /// `scale`: how many more; fewer, if it is negative.
+    #[serde(skip_serializing_if = "is_one")]
     pub delta: i64,
     /// `scale`: not the node itself is meant but the host that it is on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -138,6 +194,7 @@ pub struct Parameters {
     )]
     pub exclude_instances: Vec<String>,
     /// `scale`: what was added is taken down again if something fails.
+    #[serde(skip_serializing_if = "is_true")]
     pub rollback_if_failed: bool,
     /// `scale`: what a modification under way means is settled before; it is never in the way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -149,6 +206,7 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
     /// `rollback`: then everything is taken down.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub full_rollback: bool,
     /// `heal`: the instance that is said to be ill.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,11 +215,24 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnose_value: Option<String>,
     /// `heal`: look first.
+    #[serde(skip_serializing_if = "is_true")]
     pub check_status: bool,
     /// `heal`: what cannot be healed may be made anew.
+    #[serde(skip_serializing_if = "is_true")]
     pub allow_reinstall: bool,
     /// `heal`: all is made anew, whatever its state.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub force_reinstall: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_one(number: &i64) -> bool {
+    *number == 1
 }
 
 impl Default for Parameters {
@@ -175,6 +246,7 @@ impl Default for Parameters {
             allow_kwargs_override: None,
             run_by_dependency_order: None,
             ignore_failure: false,
+            volumes: false,
             is_recorded: false,
             max_unavailable: None,
             start_first: false,
@@ -326,15 +398,19 @@ mod tests {
         .unwrap();
         assert_eq!(
             given.selection,
-            Selection {
+            Selection::Only(Chosen {
                 node_ids: vec!["a".to_owned()],
-                ..Selection::default()
-            }
+                ..Chosen::default()
+            })
         );
+        let all = read(Workflow::Install, &json!({ "node_ids": [] })).unwrap();
+        assert!(all.selection.is_all());
+        assert!(Selection::of_instances([]).is_none());
     }
 
     #[test]
-    fn parameters_come_back_from_the_journal() {
+    fn parameters_come_back_from_the_journal_and_only_what_is_said_is_kept() {
+        assert_eq!(json!(Parameters::default()), json!({}));
         let given = read(
             Workflow::Heal,
             &json!({ "node_instance_id": "a_1", "allow_reinstall": false }),

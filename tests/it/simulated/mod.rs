@@ -10,9 +10,7 @@ use dockctl::{
         Answer, Driver, Drivers, Notes, Places, Plugins, Scene,
         docker::declare::{action::Action, declared::declaration},
     },
-    seam::{
-        Call, Comparison, Failure, Object, ObjectState, Observed, Outputs, Owner, Settled, Step,
-    },
+    seam::{Call, Comparison, Failure, Object, ObjectState, Observed, Outputs, Owner, Settled},
 };
 use serde_json::Map as JsonMap;
 use std::{cell::RefCell, collections::HashMap};
@@ -267,9 +265,5 @@ impl Driver for Simulated {
 
     fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
         Box::pin(async move { Ok(self.shows(scene.deployment, places)) })
-    }
-
-    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Option<String>>> {
-        Box::pin(async move { Ok(vec![None; steps.len()]) })
     }
 }

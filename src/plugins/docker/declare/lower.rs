@@ -54,6 +54,10 @@ fn serving(action: Action, purpose: &Purpose<'_>) -> Action {
         (Purpose::Successor, Action::Create(creation)) => Action::CreateSuccessor(creation),
         // What was adopted is stopped, not put back as it was found: it makes way, or rests.
         (Purpose::Halt, Action::Restore { params }) => Action::Stop { params },
+        (Purpose::GiveUp, Action::RemoveVolume { made_by, .. }) => Action::RemoveVolume {
+            keep: false.into(),
+            made_by,
+        },
         (Purpose::TakeBack { made_by }, Action::RemoveVolume { keep, .. }) => {
             Action::RemoveVolume {
                 keep,

@@ -4,7 +4,7 @@ use super::operation::{is_started, kind};
 use crate::{
     engine::Kind,
     known::InstanceRecord,
-    model::{Definition, Deployment, Instance, InstanceState},
+    model::{Definition, Instance, InstanceState},
     plugins::docker::declare::{
         action::Action,
         change::{PREDECESSOR, SUCCESSOR},
@@ -12,13 +12,11 @@ use crate::{
     },
     record::Record,
     seam::{Object, ObjectState, Observed, Standing},
-    stage::{Stage, Task},
 };
 use declared::ExpectedExit;
 use declared::declaration;
 use declared::expected_exit;
 
-use serde_json::Value as Json;
 use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
@@ -197,27 +195,4 @@ pub(crate) fn known_ids(record: &Record) -> HashSet<String> {
             .collect::<Vec<_>>()
     };
     record.instances.values().flat_map(ids).collect()
-}
-
-/// Nodes whose volumes a stage was to remove.
-#[must_use]
-pub(crate) fn removed_volumes(stage: &Stage) -> Vec<String> {
-    let removes = |task: &&Task| matches!(Action::of(&task.step), Ok(Action::RemoveVolume { keep, .. }) if keep == false);
-    stage
-        .tasks()
-        .iter()
-        .filter(removes)
-        .map(|task| task.node.clone())
-        .collect()
-}
-
-/// Makes volumes of chosen nodes go when the deployment is taken down, whatever the blueprint says.
-pub(crate) fn give_up_volumes(deployment: &mut Deployment, chosen: impl Fn(&str) -> bool) {
-    let volumes = deployment
-        .nodes
-        .iter_mut()
-        .filter(|(name, node)| kind(node) == Some(Kind::Volume) && chosen(name));
-    for (_, node) in volumes {
-        node.properties.insert("keep".to_owned(), Json::Bool(false));
-    }
 }

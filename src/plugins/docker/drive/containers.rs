@@ -251,7 +251,7 @@ impl Engine {
     }
 
     /// What of a creation this engine is too old for, in words.
-    pub(crate) fn too_old_for(&self, creation: &Creation) -> Option<String> {
+    pub(crate) fn too_old_for(&self, creation: &Creation) -> Vec<String> {
         let gates = creation
             .converted()
             .map(|converted| converted.gates)
@@ -260,7 +260,7 @@ impl Engine {
             .iter()
             .filter(|gate| self.client.version() < Version(1, gate.since))
             .map(|gate| self.too_old(gate))
-            .next()
+            .collect()
     }
 
     fn too_old(&self, gate: &Gate) -> String {

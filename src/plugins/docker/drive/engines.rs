@@ -181,11 +181,11 @@ impl Driver for Engines {
     }
 
     /// Engines that are known only later are asked then.
-    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Option<String>>> {
+    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
         Box::pin(async move {
             let mut all = Vec::new();
             for step in steps {
-                all.push(self.refusal(step).await?);
+                all.push(self.refused(step).await?);
             }
             Ok(all)
         })
@@ -199,13 +199,13 @@ impl Engines {
             .map_err(|error| unreachable(&error))
     }
 
-    async fn refusal(&self, step: &Step) -> Result<Option<String>, Failure> {
+    async fn refused(&self, step: &Step) -> Result<Vec<String>, Failure> {
         if step.target.is_late() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let (Action::Create(creation) | Action::CreateSuccessor(creation)) = Action::of(step)?
         else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         Ok(self.of(step).await?.too_old_for(&creation))
     }
