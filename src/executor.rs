@@ -9,7 +9,7 @@ use crate::{
     known::Taken,
     model::Retry,
     plan::{self, Known, restore},
-    plugins::{Drivers, Scene},
+    plugins::{Drivers, Heard, Scene},
     preflight::{self, Lack},
     record::{Around, Record},
     report::Reporter,
@@ -22,7 +22,6 @@ use futures_util::{
 };
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -238,6 +237,7 @@ impl<'a> Executor<'a> {
                 .bind_target(&self.around(planned))
                 .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
+            let call = self.reaching(call).map_err(Unsettled::Engine)?;
             let settled = Box::pin(self.drivers.settle(&call, since)).await;
             let event = self.settled(task, settled.map_err(Unsettled::Engine)?)?;
             self.emit(event)?;
@@ -619,9 +619,30 @@ impl<'a> Executor<'a> {
                 .properties(&planned.instance)
                 .cloned()
                 .unwrap_or_default(),
+            inside: None,
             side: planned.side.clone(),
             stop: stopped,
         }
+    }
+
+    /// The call with the object that its step is carried out in.
+    fn reaching(&self, mut call: Call) -> Result<Call, Failure> {
+        let Some((instance, deployment)) = call
+            .step
+            .inside
+            .as_ref()
+            .zip(self.record.deployment.as_ref())
+        else {
+            return Ok(call);
+        };
+        let scene = Scene {
+            deployment,
+            record: self.record,
+            secrets: self.secrets,
+        };
+        let reached = self.drivers.plugins.reached(scene, instance);
+        call.inside = Some(reached.map_err(Failure::fatal)?);
+        Ok(call)
     }
 
     /// Asks the back-end. If nobody knows whether the last try was carried out, it is looked at
@@ -635,8 +656,10 @@ impl<'a> Executor<'a> {
         running: &Running<'a>,
     ) -> LocalBoxFuture<'a, Done> {
         let call = self.call(task, step, running.stop.clone());
+        let call = self.reaching(call);
         let (drivers, said) = (self.drivers, running.said.clone());
         let asked = async move {
+            let call = call?;
             if let Some(since) = lost {
                 match drivers.settle(&call, since).await? {
                     Settled::Done(outputs) => return Ok(outputs),
@@ -645,7 +668,7 @@ impl<'a> Executor<'a> {
                 }
             }
             // Nobody listens once the run is over; that is no fault of the step.
-            let notes = |note| -> Pin<Box<dyn Future<Output = ()>>> {
+            let notes = |note| -> Heard {
                 let (heard, waits) = oneshot::channel();
                 drop(said.send(Said { task, note, heard }));
                 Box::pin(async move { drop(waits.await) })

@@ -7,10 +7,7 @@ use super::{
     target::{engine, require, targets},
     workspace::Workspace,
 };
-use crate::{
-    engine::Piece,
-    plugins::docker::drive::{attach::Command, engine::Engine},
-};
+use crate::{engine::Piece, plugins::docker::drive::engine::Engine, seam::Command};
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;

@@ -170,7 +170,13 @@ impl<'a> Planner<'a, '_> {
             standing.to_string()
         };
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
-        chain.done = if goes_on {
+        // Of what only the record knows, the record tells how far it came.
+        let state = record.state(&instance.id);
+        let is_on_its_way = standing == Standing::Absent
+            && !self.known.plugins.has_object(node)
+            && !state.is_gone()
+            && !state.is_down();
+        chain.done = if goes_on || is_on_its_way {
             done_of(&self.known, instance, node)
         } else {
             Vec::new()

@@ -4,7 +4,7 @@ use super::{Places, Plugins};
 use crate::{
     model::Deployment,
     record::Record,
-    seam::{Call, Failure, Note, Observed, Outputs, Settled, Step},
+    seam::{Call, Command, Failure, Note, Observed, Outputs, Reached, Settled, Step, Streams},
     secrets::Secrets,
 };
 use std::{future::Future, pin::Pin};
@@ -14,7 +14,10 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// Takes what a step has to say while it runs. What it changed is in the journal once the answer is
 /// there.
-pub type Notes<'a> = &'a dyn Fn(Note) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+pub type Notes<'a> = &'a dyn Fn(Note) -> Heard;
+
+/// Comes once a note was heard.
+pub type Heard = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What observing looks from.
 #[derive(Clone, Copy)]
@@ -27,15 +30,49 @@ pub struct Scene<'a> {
     pub secrets: &'a Secrets,
 }
 
+/// Runs commands in the objects of a plugin.
+pub trait Shell {
+    /// Runs one to its end; gives its exit code.
+    fn run<'a>(
+        &'a self,
+        place: &'a Reached,
+        command: &'a Command,
+        streams: &'a mut dyn Streams,
+    ) -> Answer<'a, i64>;
+}
+
+/// The object that a step is carried out in, and what reaches it.
+#[derive(Clone, Copy)]
+pub struct Inside<'a> {
+    /// Of the driver that the object belongs to.
+    pub shell: &'a dyn Shell,
+    /// The object.
+    pub place: &'a Reached,
+}
+
+/// What a driver is handed for a step.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    /// Takes what the step has to say.
+    pub notes: Notes<'a>,
+    /// What it is carried out in, if its step names that.
+    pub inside: Option<Inside<'a>>,
+}
+
 /// One family of operations with its connections. One is made for a run.
 pub trait Driver {
     /// Carries out one step. What was done already counts as done: after a crash a step can be
     /// asked for twice.
-    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs>;
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs>;
 
     /// Looks whether a step is done whose outcome was lost. Changes nothing. Of the call's step
     /// only the target is bound. `since` is when it was asked for, in milliseconds since 1970 UTC.
-    fn settle<'a>(&'a self, _call: &'a Call, _since: u64) -> Answer<'a, Settled> {
+    fn settle<'a>(
+        &'a self,
+        _call: &'a Call,
+        _since: u64,
+        _inside: Option<Inside<'a>>,
+    ) -> Answer<'a, Settled> {
         Box::pin(async { Ok(Settled::NotDone) })
     }
 
@@ -48,6 +85,11 @@ pub trait Driver {
     /// For each of these steps, what of it its system is too old for. Changes nothing.
     fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
         Box::pin(async { Ok(vec![Vec::new(); steps.len()]) })
+    }
+
+    /// What runs commands in its objects, if anything can.
+    fn as_shell(&self) -> Option<&dyn Shell> {
+        None
     }
 }
 
@@ -75,7 +117,9 @@ impl<'d> Drivers<'d> {
         call: &'a Call,
         notes: Notes<'a>,
     ) -> Result<Outputs, Failure> {
-        self.of(&call.step)?.perform(call, notes).await
+        let inside = self.inside(call)?;
+        let tools = Tools { notes, inside };
+        self.of(&call.step.plugin)?.perform(call, tools).await
     }
 
     /// Looks whether a step is done whose outcome was lost. What the kernel does itself is.
@@ -87,7 +131,10 @@ impl<'d> Drivers<'d> {
         if call.step.is_nothing() {
             return Ok(Settled::Done(Outputs::default()));
         }
-        self.of(&call.step)?.settle(call, since).await
+        let inside = self.inside(call)?;
+        self.of(&call.step.plugin)?
+            .settle(call, since, inside)
+            .await
     }
 
     /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
@@ -124,10 +171,22 @@ impl<'d> Drivers<'d> {
         Ok(refusals)
     }
 
-    fn of(&self, step: &Step) -> Result<&'d dyn Driver, Failure> {
-        let found = self.all.iter().find(|(id, _)| *id == step.plugin);
+    /// What reaches the object that a step is carried out in.
+    fn inside<'c>(&'c self, call: &'c Call) -> Result<Option<Inside<'c>>, Failure> {
+        let Some(place) = &call.inside else {
+            return Ok(None);
+        };
+        let shell = self.of(&place.plugin)?.as_shell().ok_or_else(|| {
+            let plugin = &place.plugin;
+            Failure::fatal(format!("nothing can be run in objects of `{plugin}`"))
+        })?;
+        Ok(Some(Inside { shell, place }))
+    }
+
+    fn of(&self, plugin: &str) -> Result<&'d dyn Driver, Failure> {
+        let found = self.all.iter().find(|(id, _)| *id == plugin);
         found.map(|(_, driver)| *driver).ok_or_else(|| {
-            Failure::fatal(format!("this dockctl has no plugin `{}`", step.plugin))
+            Failure::fatal(format!("this dockctl has no plugin `{plugin}`"))
                 .hint("use the dockctl that planned it, or a newer one")
         })
     }

@@ -9,7 +9,7 @@ mod driver;
 mod plugin;
 mod table;
 
-pub use driver::{Answer, Driver, Drivers, Notes, Scene};
+pub use driver::{Answer, Driver, Drivers, Heard, Inside, Notes, Scene, Shell, Tools};
 pub use plugin::{At, Ends, Exclusive, Name, PORT, Part, Plugin, Replacement, by_record, clash};
 pub use table::{Places, Plugins, Whereabouts};
 

@@ -7,7 +7,7 @@ use crate::{
     diagnostic::Diagnostics,
     model::{Blueprint, Definition, Deployment, Instance, Planned},
     record::{Around, Record},
-    seam::{Change, Need, Object, Observed, Purpose, Standing, Step, Target},
+    seam::{Change, Need, Object, Observed, Purpose, Reached, Standing, Step, Target},
 };
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -342,6 +342,31 @@ impl Plugins {
             observed.named(&instance.id, &name)
         };
         observed.of(&instance.id).or_else(adopted)
+    }
+
+    /// The object of an instance, to carry a step out in it.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is known of it, or of where it is.
+    pub fn reached(self, scene: Scene<'_>, instance: &str) -> Result<Reached, String> {
+        let Scene {
+            deployment,
+            record,
+            secrets,
+        } = scene;
+        let found = deployment.instance(instance);
+        let part = found.and_then(|found| Part::of(deployment, found));
+        let unknown = || format!("nothing is known of an object of `{instance}`");
+        let part = part.ok_or_else(unknown)?;
+        let plugin = self.of(part.node).ok_or_else(unknown)?;
+        let object = self.known_id(record, part.instance, part.node);
+        let around = Around::of(record, instance, secrets);
+        Ok(Reached {
+            plugin: plugin.id().to_owned(),
+            target: plugin.target(part).bind(&around)?,
+            object: object.ok_or_else(unknown)?.to_owned(),
+        })
     }
 
     /// Where the objects of each instance are. One that cannot be told yet is left out: nothing of

@@ -1,6 +1,6 @@
 //! A step that is about to be carried out, and what it shows meanwhile.
 
-use super::{Failure, Outputs, Step};
+use super::{Failure, Outputs, Reached, Step};
 use crate::{model::Side, printable::printable, secrets::Secrets};
 use serde_json::{Map as JsonMap, Value as Json};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ pub struct Call {
     pub step: Step,
     /// Runtime properties of the instance.
     pub properties: JsonMap<String, Json>,
+    /// The object that the step is carried out in, if it is carried out in one.
+    pub inside: Option<Reached>,
     /// Of an operation of a relationship: which.
     pub side: Option<Side>,
     /// Cancelled when the user asks to stop: a step that only waits gives up, others go on.

@@ -9,6 +9,7 @@ mod failure;
 mod object;
 mod outputs;
 mod purpose;
+mod shell;
 mod step;
 mod target;
 
@@ -17,5 +18,6 @@ pub use failure::{Exit, Failure};
 pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
 pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, Need, Purpose, Standing};
+pub use shell::{Command, Reached, Streams};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;

@@ -21,6 +21,9 @@ pub struct Step {
     /// Where; may hold functions until the step is bound.
     #[serde(default, skip_serializing_if = "Target::is_default")]
     pub target: Target,
+    /// Id of the instance whose object it is carried out in, through the plugin of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
     /// What the kernel knows of it.
     pub traits: Traits,
     /// What the plugin knows of it, tagged with a version of its own; may hold functions until the
@@ -35,8 +38,8 @@ pub struct Step {
 
 impl PartialEq for Step {
     fn eq(&self, other: &Self) -> bool {
-        (&self.plugin, &self.target, &self.payload)
-            == (&other.plugin, &other.target, &other.payload)
+        (&self.plugin, &self.target, &self.inside, &self.payload)
+            == (&other.plugin, &other.target, &other.inside, &other.payload)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plan, executor, journal and state on an engine in memory: every crash point, every single fault.
 
-use crate::simulated::{Fate, Simulated, drivers};
+use crate::simulated::{Fate, Simulated, drivers, no_tools};
 use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
@@ -382,9 +382,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
         record.apply(entry).unwrap();
         if let Some(task) = done {
             world
-                .perform(&call(task.instance, task.node, task.step), &|_| {
-                    Box::pin(async {})
-                })
+                .perform(&call(task.instance, task.node, task.step), no_tools())
                 .await
                 .unwrap();
         }
@@ -400,9 +398,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
     {
         let task = record.stage().task(id).clone();
         world
-            .perform(&call(task.instance, task.node, task.step), &|_| {
-                Box::pin(async {})
-            })
+            .perform(&call(task.instance, task.node, task.step), no_tools())
             .await
             .unwrap();
     }
@@ -462,6 +458,7 @@ pub(crate) fn call(instance: String, node: String, step: dockctl::seam::Step) ->
         node,
         step,
         properties: serde_json::Map::new(),
+        inside: None,
         side: None,
         stop: CancellationToken::new(),
     }

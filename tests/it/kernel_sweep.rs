@@ -3,14 +3,14 @@
 //! fault at one of its requests. No engine, no clock.
 
 use crate::kernel::{call, deployment, diamond, replay, with_runtime};
-use crate::simulated::{Change, Fate, Simulated, drivers};
+use crate::simulated::{Change, Fate, Simulated, drivers, no_tools};
 use dockctl::{
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Signals},
     journal::{Journal, JournalError},
     model::Deployment,
     plan::{install, uninstall},
-    plugins::{Answer, Driver, Notes, Places, Scene},
+    plugins::{Answer, Driver, Inside, Places, Scene, Tools},
     record::{Record, TaskState},
     report::Quiet,
     seam::{Call, ObjectState, Observed, Outputs, Settled},
@@ -48,18 +48,23 @@ struct Seen<'a> {
 }
 
 impl Driver for Seen<'_> {
-    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
         if self.stop_at == Some(self.world.requests.borrow().len()) {
             self.signals.stop(Why::Asked);
         }
-        self.world.perform(call, notes)
+        self.world.perform(call, tools)
     }
 
-    fn settle<'a>(&'a self, call: &'a Call, since: u64) -> Answer<'a, Settled> {
+    fn settle<'a>(
+        &'a self,
+        call: &'a Call,
+        since: u64,
+        inside: Option<Inside<'a>>,
+    ) -> Answer<'a, Settled> {
         if self.mutation == Mutation::Blind {
             Box::pin(async { Ok(Settled::NotDone) })
         } else {
-            self.world.settle(call, since)
+            self.world.settle(call, since, inside)
         }
     }
 
@@ -333,9 +338,7 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
         record.apply(entry).unwrap();
         if let Some(task) = done {
             life.world
-                .perform(&call(task.instance, task.node, task.step), &|_| {
-                    Box::pin(async {})
-                })
+                .perform(&call(task.instance, task.node, task.step), no_tools())
                 .await
                 .unwrap();
         }
@@ -351,9 +354,7 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
     {
         let task = record.stage().task(id).clone();
         life.world
-            .perform(&call(task.instance, task.node, task.step), &|_| {
-                Box::pin(async {})
-            })
+            .perform(&call(task.instance, task.node, task.step), no_tools())
             .await
             .unwrap();
     }

@@ -40,6 +40,7 @@ mod registry;
 mod restore;
 mod rules;
 mod runs;
+mod seam;
 mod secrets;
 mod shown;
 mod simulated;

@@ -8,7 +8,7 @@ use dockctl::{
     executor::{Executor, Policy, Run, Signals},
     model::Deployment,
     plan::{self, Known},
-    plugins::{Answer, Driver, Notes, Places, Plugins, Scene},
+    plugins::{Answer, Driver, Inside, Places, Plugins, Scene, Tools},
     record::Record,
     report::Quiet,
     seam::{Call, ObjectState, Observed, Outputs, Settled},
@@ -60,7 +60,7 @@ struct Watched<'a> {
 }
 
 impl Driver for Watched<'_> {
-    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
         match self.stop_at {
             Some((at, trouble)) if at == self.world.requests.borrow().len() => match trouble {
                 Trouble::Abort => self.signals.abort(Why::Asked),
@@ -68,11 +68,16 @@ impl Driver for Watched<'_> {
             },
             _ => {}
         }
-        self.world.perform(call, notes)
+        self.world.perform(call, tools)
     }
 
-    fn settle<'a>(&'a self, call: &'a Call, since: u64) -> Answer<'a, Settled> {
-        self.world.settle(call, since)
+    fn settle<'a>(
+        &'a self,
+        call: &'a Call,
+        since: u64,
+        inside: Option<Inside<'a>>,
+    ) -> Answer<'a, Settled> {
+        self.world.settle(call, since, inside)
     }
 
     fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {

@@ -14,7 +14,7 @@ use dockctl::{
     journal::{Journal, JournalError},
     model::{self, Deployment, End, InstanceState, Planned},
     plan::{self, Known},
-    plugins::{Answer, Driver, Drivers, Ends, Notes, Part, Plugin, Plugins},
+    plugins::{Answer, Driver, Drivers, Ends, Part, Plugin, Plugins, Tools},
     record::Record,
     report::Quiet,
     seam::{Call, Failure, Observed, Outputs, Purpose, Step},
@@ -42,7 +42,7 @@ struct Traced {
 }
 
 impl Driver for Traced {
-    fn perform<'a>(&'a self, call: &'a Call, _: Notes<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, _: Tools<'a>) -> Answer<'a, Outputs> {
         Box::pin(async move { self.trace(call) })
     }
 }

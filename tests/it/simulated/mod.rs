@@ -7,7 +7,7 @@ use container::Made;
 use dockctl::{
     model::Deployment,
     plugins::{
-        Answer, Driver, Drivers, Notes, Places, Plugins, Scene,
+        Answer, Driver, Drivers, Inside, Places, Plugins, Scene, Tools,
         docker::declare::{action::Action, declared::declaration},
     },
     seam::{Call, Comparison, Failure, Object, ObjectState, Observed, Outputs, Owner, Settled},
@@ -18,6 +18,14 @@ use std::{cell::RefCell, collections::HashMap};
 /// The drivers of a run on an engine in memory.
 pub(crate) fn drivers(driver: &dyn Driver) -> Drivers<'_> {
     Drivers::new(Plugins::default(), vec![("docker", driver)])
+}
+
+/// Nobody listens.
+pub(crate) fn no_tools() -> Tools<'static> {
+    Tools {
+        notes: &|_| Box::pin(async {}),
+        inside: None,
+    }
 }
 
 /// What happens to one request.
@@ -225,7 +233,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
 }
 
 impl Driver for Simulated {
-    fn perform<'a>(&'a self, call: &'a Call, _: Notes<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, _: Tools<'a>) -> Answer<'a, Outputs> {
         Box::pin(async move {
             let (n, step) = (self.requests.borrow().len(), call.step.to_string());
             let action = Action::of(&call.step)?;
@@ -256,7 +264,7 @@ impl Driver for Simulated {
         })
     }
 
-    fn settle<'a>(&'a self, call: &'a Call, _: u64) -> Answer<'a, Settled> {
+    fn settle<'a>(&'a self, call: &'a Call, _: u64, _: Option<Inside<'a>>) -> Answer<'a, Settled> {
         Box::pin(async move {
             let found = self.look(call, &Action::of(&call.step)?);
             Ok(found.map_or(Settled::NotDone, Settled::Done))

@@ -446,6 +446,7 @@ impl Action {
         Step {
             plugin: ID.to_owned(),
             target,
+            inside: None,
             traits,
             payload: json!(payload),
             kept,

@@ -3,7 +3,7 @@
 use crate::{
     engine::{Piece, failure},
     plugins::docker::drive::engine::Engine,
-    seam::Failure,
+    seam::{Command, Failure, Streams},
 };
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     time::{Duration, Instant},
 };
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 /// How long a command may take to end once it writes no more.
 const ENDING: Duration = Duration::from_secs(5);
@@ -27,23 +27,6 @@ pub struct Excerpt {
     pub tail: Option<u32>,
     /// With the time of each line.
     pub timestamps: bool,
-}
-
-/// A command in a container.
-#[derive(Clone, Debug, Default)]
-pub struct Command {
-    /// The words.
-    pub words: Vec<String>,
-    /// Variables, as `NAME=VALUE`.
-    pub environment: Vec<String>,
-    /// Who runs it.
-    pub user: Option<String>,
-    /// Where.
-    pub folder: Option<String>,
-    /// On a terminal of its own.
-    pub terminal: bool,
-    /// It reads what is written to it.
-    pub input: bool,
 }
 
 /// A command that runs.
@@ -176,6 +159,46 @@ impl Engine {
 }
 
 impl Attached {
+    /// Passes on what the command writes, and what it is to read, until it writes no more.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks.
+    pub(crate) async fn pass_on(
+        mut self,
+        reads: bool,
+        streams: &mut dyn Streams,
+    ) -> Result<(), Failure> {
+        let mut reads = reads;
+        loop {
+            let typed = async {
+                if reads {
+                    streams.typed().await
+                } else {
+                    std::future::pending().await
+                }
+            };
+            tokio::select! {
+                piece = self.output.next() => match piece {
+                    Some(piece) => {
+                        let piece = piece?;
+                        streams.written(&piece.bytes, piece.is_error);
+                    }
+                    None => return Ok(()),
+                },
+                bytes = typed => {
+                    reads = bytes.is_some();
+                    // A command that reads no more ends by itself.
+                    let _ = match bytes {
+                        Some(bytes) => self.input.write_all(&bytes).await,
+                        None => self.input.shutdown().await,
+                    };
+                    let _ = self.input.flush().await;
+                }
+            }
+        }
+    }
+
     /// What the engine calls it.
     #[must_use]
     pub fn id(&self) -> &str {

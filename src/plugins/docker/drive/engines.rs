@@ -3,7 +3,7 @@
 use crate::{
     engine::{ConnectError, Host},
     plugins::{
-        Answer, Driver, Notes, Places, Scene,
+        Answer, Driver, Inside, Places, Scene, Shell, Tools,
         docker::{
             declare::{action::Action, author::Author},
             drive::{
@@ -13,7 +13,10 @@ use crate::{
         },
     },
     record::Record,
-    seam::{Call, Failure, Note, Object, Observed, Outputs, Settled, Step, Target},
+    seam::{
+        Call, Command, Failure, Note, Object, Observed, Outputs, Reached, Settled, Step, Streams,
+        Target,
+    },
 };
 use std::{
     cell::RefCell,
@@ -157,17 +160,22 @@ impl Engines {
 }
 
 impl Driver for Engines {
-    fn perform<'a>(&'a self, call: &'a Call, notes: Notes<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
         Box::pin(async move {
             let action = Action::of(&call.step)?;
             let engine = self.of(&call.step).await?;
             // What is only shown need not be waited for.
-            let progress = |progress| drop(notes(Note::Progress(progress)));
+            let progress = |progress| drop((tools.notes)(Note::Progress(progress)));
             engine.perform(&action, call, &progress).await
         })
     }
 
-    fn settle<'a>(&'a self, call: &'a Call, since: u64) -> Answer<'a, Settled> {
+    fn settle<'a>(
+        &'a self,
+        call: &'a Call,
+        since: u64,
+        _: Option<Inside<'a>>,
+    ) -> Answer<'a, Settled> {
         Box::pin(async move {
             let action = Action::of(&call.step)?;
             let engine = self.of(&call.step).await?;
@@ -188,6 +196,30 @@ impl Driver for Engines {
                 all.push(self.refused(step).await?);
             }
             Ok(all)
+        })
+    }
+
+    fn as_shell(&self) -> Option<&dyn Shell> {
+        Some(self)
+    }
+}
+
+impl Shell for Engines {
+    fn run<'a>(
+        &'a self,
+        place: &'a Reached,
+        command: &'a Command,
+        streams: &'a mut dyn Streams,
+    ) -> Answer<'a, i64> {
+        Box::pin(async move {
+            let engine = self
+                .get(&place.target)
+                .await
+                .map_err(|error| unreachable(&error))?;
+            let attached = engine.attach(&place.object, command).await?;
+            let id = attached.id().to_owned();
+            attached.pass_on(command.input, streams).await?;
+            engine.exit_code(&id).await
         })
     }
 }
