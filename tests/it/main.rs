@@ -27,6 +27,7 @@ mod interrupt;
 mod kernel;
 mod kernel_sweep;
 mod layers;
+mod literals;
 mod networks;
 mod params;
 mod plugin2;

@@ -355,6 +355,19 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
         (&plan["format"], &plan["kind"], &plan["workflow"]),
         (&json!(2), &json!("dockctl.plan"), &json!("update"))
     );
+    let older = test.write(
+        "older.json",
+        &plan.to_string().replacen("\"format\":2", "\"format\":1", 1),
+    );
+    test.run(&[
+        "update",
+        "-i",
+        "port=81",
+        "--plan",
+        &older.display().to_string(),
+    ])
+    .exits(2)
+    .says(&["it was written by an older dockctl", "plan again"]);
     assert!(
         !plan.to_string().contains("\"k1\""),
         "secrets are in no plan"
