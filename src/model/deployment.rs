@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, Span},
+    model::Positions,
     syntax::{Data, Value, ast::Schema},
 };
 use indexmap::IndexMap;
@@ -58,6 +59,9 @@ pub struct Deployment {
     /// It was read from labels on engines, which do not tell everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,
+    /// Where its instances are in the list.
+    #[serde(skip)]
+    pub positions: Positions,
 }
 
 /// Where a deployment comes from.
@@ -268,6 +272,7 @@ impl Deployment {
                 .map(|(name, workflow)| (name.clone(), declared(workflow)))
                 .collect(),
             recovered: false,
+            positions: Positions::default(),
         }
     }
 
@@ -311,7 +316,8 @@ impl Deployment {
     /// The instance with this id.
     #[must_use]
     pub fn instance(&self, id: &str) -> Option<&Instance> {
-        self.instances.iter().find(|instance| instance.id == id)
+        self.positions
+            .find(&self.instances, id, |instance| Some(&instance.id))
     }
 
     /// The node of an instance.

@@ -89,6 +89,9 @@ pub struct Record {
     pub ran: usize,
     stage: Stage,
     tasks: Vec<Progress>,
+    /// How many tasks from the first are over: they stay so, and need not be looked at.
+    #[serde(skip)]
+    over: usize,
 }
 
 impl Record {
@@ -347,6 +350,7 @@ impl Record {
         });
         self.stage = Stage::default();
         self.tasks.clear();
+        self.over = 0;
     }
 
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
@@ -361,6 +365,7 @@ impl Record {
                 .iter_mut()
                 .for_each(|failed| failed.tried_again = true);
         }
+        self.over = 0;
         self.tasks = vec![Progress::default(); stage.tasks().len()];
         self.stage = stage.clone();
         Ok(())
@@ -529,6 +534,9 @@ impl Record {
     ) -> Result<(), IllegalEvent> {
         self.expect(task, from, event)?;
         self.tasks[task.0].state = to;
+        while self.over < self.tasks.len() && self.is_over(TaskId(self.over)) {
+            self.over += 1;
+        }
         Ok(())
     }
 
@@ -591,6 +599,7 @@ impl Record {
         self.executions.clear();
         self.stage = Stage::default();
         self.tasks.clear();
+        self.over = 0;
     }
 
     /// The execution that runs now, or ran when its process died.
@@ -800,6 +809,7 @@ impl Record {
         };
         self.stage
             .ids()
+            .skip(self.over)
             .filter(open)
             .filter(needs_are_done)
             .filter(move |id| !waits(id))

@@ -1,6 +1,7 @@
 //! What exists on a system.
 
 use super::Step;
+use crate::model::Positions;
 use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
@@ -13,6 +14,8 @@ use std::{
 pub struct Observed {
     /// Every object that belongs to the deployment or has a name that it wants.
     pub objects: Vec<Object>,
+    /// Where the objects of instances are in the list.
+    pub positions: Positions,
     /// Names of the engines that the instances are on, the default one's left out.
     pub engines: HashMap<String, String>,
 }
@@ -27,11 +30,8 @@ impl Observed {
     /// The object that was created for an instance.
     #[must_use]
     pub fn of(&self, instance: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| {
-            object
-                .owner
-                .as_ref()
-                .is_some_and(|owner| owner.instance == instance)
+        self.positions.find(&self.objects, instance, |object| {
+            object.owner.as_ref().map(|owner| owner.instance.as_str())
         })
     }
 

@@ -5,7 +5,7 @@ use crate::{
     engine::Kind,
     known::InstanceRecord,
     model::{
-        Definition, Deployment, Instance, InstanceState, InstanceTie, Place, Planned,
+        Definition, Deployment, Instance, InstanceState, InstanceTie, Place, Planned, Positions,
         RelationshipKind, Retry, Structure,
     },
     plugins::docker::declare::{
@@ -385,6 +385,7 @@ pub(crate) fn put_together(
         protected: Vec::new(),
         workflows: IndexMap::new(),
         recovered: true,
+        positions: Positions::default(),
     };
     let mut instances = IndexMap::new();
     for it in found {
