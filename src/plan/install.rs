@@ -187,37 +187,12 @@ impl<'a> Planner<'a, '_> {
             update::clean(&mut chain);
         }
         let is_left = known.is_some_and(restore::is_unproven);
-        match standing {
-            Standing::UpToDate if !is_left && chain.last.is_none() => return,
-            Standing::UpToDate => {}
-            Standing::Changed => put_right(&mut chain),
-            Standing::Outdated | Standing::Bound => {
-                let change = if standing == Standing::Bound {
-                    Change::Replace
-                } else {
-                    change
-                };
-                apply(
-                    &mut chain,
-                    (&self.order, &self.outages),
-                    change,
-                    self.scope.rolling,
-                );
-            }
-            Standing::Stopped | Standing::NotReady
-                if node.operations.contains_key(START[0].operation) =>
-            {
-                start(&mut chain)
-            }
-            // Without a start of its own it is started by the operation that creates it.
-            Standing::Unfinished | Standing::Stopped | Standing::NotReady => {
-                way_up(&mut chain, Uninitialized)
-            }
-            Standing::Absent if self.known.plugins.has_object(node) => {
-                way_up(&mut chain, Uninitialized)
-            }
-            Standing::Absent => way_up(&mut chain, record.state(&instance.id)),
+        if standing == Standing::UpToDate && !is_left && chain.last.is_none() {
+            return;
         }
+        let rolling = self.scope.rolling;
+        let around = (&self.order, &self.outages);
+        bring_about(&mut chain, standing, change, around, rolling);
         if is_left
             && chain
                 .last
@@ -370,6 +345,34 @@ impl<'a> Planner<'a, '_> {
         let creation = self.proposal.stage.task_mut(next);
         creation.needs.extend(waited_for);
         creation.enters = creation.enters.or(enters);
+    }
+}
+
+/// Appends what leads from where an instance stands to where it is wanted.
+fn bring_about(
+    chain: &mut Chain<'_>,
+    standing: Standing,
+    change: Change,
+    around: (&Order<'_>, &Outages),
+    rolling: Rolling,
+) {
+    let has_object = chain.known.plugins.has_object(chain.node);
+    match standing {
+        Standing::UpToDate => {}
+        Standing::Changed => put_right(chain),
+        Standing::Outdated => apply(chain, around, change, rolling),
+        Standing::Bound => apply(chain, around, Change::Replace, rolling),
+        Standing::Stopped | Standing::NotReady
+            if chain.node.operations.contains_key(START[0].operation) =>
+        {
+            start(chain)
+        }
+        // Without a start of its own it is started by the operation that creates it.
+        Standing::Unfinished | Standing::Stopped | Standing::NotReady => {
+            way_up(chain, Uninitialized)
+        }
+        Standing::Absent if has_object => way_up(chain, Uninitialized),
+        Standing::Absent => way_up(chain, chain.known.record.state(&chain.instance.id)),
     }
 }
 
