@@ -1,15 +1,15 @@
 //! Any text, read as a blueprint: to its normal form, and if it is valid on to its instances.
 #![no_main]
 
+use dockctl::plugins::Plugins;
 use dockctl::{
-    backend, catalog,
-    diagnostic::{Diagnostic, Diagnostics, github, json, render, sarif},
+    catalog,
+    diagnostic::{Diagnostic, Diagnostics, github, json, render, sarif, Sources},
     model::{
         self,
         inputs::{Missing, supply},
         normal::{self, Stage},
     },
-    syntax::Sources,
 };
 use indexmap::IndexMap;
 use libfuzzer_sys::fuzz_target;
@@ -19,11 +19,11 @@ fuzz_target!(|text: &str| {
     let file = sources.add_text("blueprint.yaml", text);
     let network = catalog::Network { offline: true, cache: None };
     let ast = catalog::follow(file, &catalog::Options { network, rules: Vec::new() }, &mut sources, &mut faults);
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(ast, &sources, |plugin| Plugins::default().provides(plugin), &mut faults);
     let _ = normal::plan(&blueprint, Stage::Parsed);
     let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
     let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
-    backend::check(&blueprint, &mut faults);
+    Plugins::default().check(&blueprint, &mut faults);
     if !faults.iter().any(Diagnostic::is_error) {
         let instances = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
         let _ = normal::plan(&blueprint, Stage::Deployed { inputs: &inputs });

@@ -2,15 +2,15 @@
 //! run time.
 #![no_main]
 
+use dockctl::plugins::Plugins;
 use dockctl::{
-    backend, catalog,
-    diagnostic::{Diagnostic, Diagnostics},
+    catalog,
+    diagnostic::{Diagnostic, Diagnostics, Sources},
     model::{
         self,
         function::{Surroundings, bind},
         inputs::{Missing, supply},
     },
-    syntax::Sources,
 };
 use indexmap::IndexMap;
 use libfuzzer_sys::fuzz_target;
@@ -60,7 +60,7 @@ outputs:
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
     let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
-    let blueprint = model::resolve(ast, &sources, backend::provides, &mut faults);
+    let blueprint = model::resolve(ast, &sources, |plugin| Plugins::default().provides(plugin), &mut faults);
     if faults.iter().any(Diagnostic::is_error) {
         return;
     }

@@ -1,6 +1,5 @@
 //! How far an object is from what is declared.
 
-use super::operation::{is_started, kind};
 use crate::{
     engine::Kind,
     known::InstanceRecord,
@@ -8,15 +7,12 @@ use crate::{
     plugins::docker::declare::{
         action::Action,
         change::{PREDECESSOR, SUCCESSOR},
-        declared::{self, adopted_name},
+        declared::{ExpectedExit, adopted_name, declaration, expected_exit},
+        operation::{is_started, kind},
     },
     record::Record,
     seam::{Object, ObjectState, Observed, Standing},
 };
-use declared::ExpectedExit;
-use declared::declaration;
-use declared::expected_exit;
-
 use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
