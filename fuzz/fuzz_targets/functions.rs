@@ -19,6 +19,10 @@ use serde_json::{Value as Json, json};
 struct Stub;
 
 impl Surroundings for Stub {
+    fn withheld(&self, digest: &str) -> Result<Json, String> {
+        Ok(json!({ "get_secret": digest }))
+    }
+
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         Ok(json!([target, path]))
     }
