@@ -400,38 +400,37 @@ impl One<'_> {
             restore::again(&mut chain);
             return chain.last;
         }
+        self.lowered(&mut chain, &planned);
+        chain.last
+    }
+
+    /// Appends the steps of the operation itself.
+    fn lowered(&self, chain: &mut Chain<'_>, planned: &Planned) {
+        let (plugins, part) = (
+            chain.known.plugins,
+            chain.known.part(chain.instance, chain.node),
+        );
         let (enters, leaves) = self.states();
         let purpose = if self.parameters.is_recorded {
             Purpose::Halt
         } else {
             Purpose::Ordinary
         };
-        let operation = (self.operation, &planned);
-        let steps = self
-            .known
-            .plugins
-            .lower(self.known.part(instance, node), operation, &purpose);
-        match steps {
-            Some(steps) => {
-                // What ran was made with all that start adds.
-                let object = self.known.plugins.object_of(node, instance, observed);
-                let steps = steps
-                    .into_iter()
-                    .filter(|step| !self.known.plugins.is_needless(step, object))
-                    .collect();
-                chain.operation(
-                    &Phase {
-                        operation: self.operation,
-                        enters,
-                        leaves,
-                    },
-                    &planned,
-                    steps,
-                );
-            }
-            None => chain.unsupported(self.operation, &planned),
-        }
-        chain.last
+        let Some(steps) = plugins.lower(part, (self.operation, planned), &purpose) else {
+            return chain.unsupported(self.operation, planned);
+        };
+        // What ran was made with all that start adds.
+        let object = plugins.object_of(chain.node, chain.instance, chain.known.observed);
+        let steps = steps
+            .into_iter()
+            .filter(|step| !plugins.is_needless(step, object))
+            .collect();
+        let phase = Phase {
+            operation: self.operation,
+            enters,
+            leaves,
+        };
+        chain.operation(&phase, planned, steps);
     }
 
     /// What rests already is not stopped, what is not there neither stopped nor started, if that is

@@ -362,31 +362,7 @@ pub(crate) fn put_together(
             left_out.push((id, why));
         }
     }
-    let blueprint = found
-        .iter()
-        .map(|it| it.label.blueprint.clone())
-        .find(|path| !path.as_os_str().is_empty());
-    let mut deployment = Deployment {
-        name: name.to_owned(),
-        id: found
-            .iter()
-            .map(|it| it.deployment_id.clone())
-            .find(|id| !id.is_empty())
-            .unwrap_or_default(),
-        blueprint: blueprint.unwrap_or_default(),
-        inputs: JsonMap::new(),
-        given: JsonMap::new(),
-        nodes: IndexMap::new(),
-        instances: Vec::new(),
-        outputs: JsonMap::new(),
-        capabilities: JsonMap::new(),
-        labels: JsonMap::new(),
-        structure: Structure::default(),
-        protected: Vec::new(),
-        workflows: IndexMap::new(),
-        recovered: true,
-        positions: Positions::default(),
-    };
+    let mut deployment = nothing_of(name, found);
     let mut instances = IndexMap::new();
     for it in found {
         let (stands, others) = in_place(found, it);
@@ -427,6 +403,31 @@ pub(crate) fn put_together(
         instances,
         left_out,
         seen: BTreeSet::new(),
+    }
+}
+
+/// A deployment of which labels tell where it comes from, and nothing yet of what it has.
+fn nothing_of(name: &str, found: &[&Found]) -> Deployment {
+    let mut blueprints = found.iter().map(|it| it.label.blueprint.clone());
+    let mut ids = found.iter().map(|it| it.deployment_id.clone());
+    Deployment {
+        name: name.to_owned(),
+        id: ids.find(|id| !id.is_empty()).unwrap_or_default(),
+        blueprint: blueprints
+            .find(|path| !path.as_os_str().is_empty())
+            .unwrap_or_default(),
+        inputs: JsonMap::new(),
+        given: JsonMap::new(),
+        nodes: IndexMap::new(),
+        instances: Vec::new(),
+        outputs: JsonMap::new(),
+        capabilities: JsonMap::new(),
+        labels: JsonMap::new(),
+        structure: Structure::default(),
+        protected: Vec::new(),
+        workflows: IndexMap::new(),
+        recovered: true,
+        positions: Positions::default(),
     }
 }
 

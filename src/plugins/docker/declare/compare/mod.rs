@@ -405,6 +405,19 @@ impl Comparing<'_> {
                 alike(&self.body["MacAddress"], &self.config["MacAddress"]),
             );
         }
+        if !is_nothing(&self.body["Hostname"]) {
+            add(
+                comparison,
+                "Hostname",
+                alike(&self.body["Hostname"], &self.config["Hostname"]),
+            );
+        }
+        add(comparison, "StopTimeout", self.stop_timeout());
+        add(comparison, "ExposedPorts", self.exposed_ports());
+        add(comparison, "Healthcheck", self.health());
+    }
+
+    fn stop_timeout(&self) -> Match {
         // Zero is not nothing: it kills at once. Podman shows it where nothing is declared.
         let is_default = |value: &Json| value.is_null() || (self.shown.is_podman && *value == 0);
         let seconds = |value: &Json| {
@@ -415,30 +428,17 @@ impl Comparing<'_> {
             }
         };
         let is_same = seconds(&self.body["StopTimeout"]) == seconds(&self.config["StopTimeout"]);
-        add(
-            comparison,
-            "StopTimeout",
-            if is_same { Match::Same } else { Match::Differs },
-        );
-        if !is_nothing(&self.body["Hostname"]) {
-            add(
-                comparison,
-                "Hostname",
-                alike(&self.body["Hostname"], &self.config["Hostname"]),
-            );
-        }
+        if is_same { Match::Same } else { Match::Differs }
+    }
+
+    fn exposed_ports(&self) -> Match {
         let exposed = keys(&self.body["ExposedPorts"])
             .chain(keys(&self.shown.image["ExposedPorts"]))
             .collect::<BTreeSet<_>>();
         let found = keys(&self.config["ExposedPorts"]).collect::<BTreeSet<_>>();
         // Podman shows those that are published.
         let is_same = exposed == found || (self.shown.is_podman && exposed.is_superset(&found));
-        add(
-            comparison,
-            "ExposedPorts",
-            if is_same { Match::Same } else { Match::Differs },
-        );
-        add(comparison, "Healthcheck", self.health());
+        if is_same { Match::Same } else { Match::Differs }
     }
 
     /// What the request leaves out of a check comes from the image.
