@@ -467,8 +467,8 @@ impl Action {
         if *version != VERSION {
             return Err(unknown(format!("it is of version {version}")));
         }
-        let Payload { mut action, .. } = serde_json::from_value(step.payload.clone())
-            .map_err(|error| unknown(error.to_string()))?;
+        let Payload { mut action, .. } =
+            Payload::deserialize(&step.payload).map_err(|error| unknown(error.to_string()))?;
         if let Some(record) = action.record() {
             record.clone_from(&step.kept);
         }

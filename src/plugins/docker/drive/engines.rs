@@ -232,7 +232,7 @@ impl Engines {
     }
 
     async fn refused(&self, step: &Step) -> Result<Vec<String>, Failure> {
-        if step.target.is_late() {
+        if step.target.is_late() || !step.declares_anew() && !step.traits.makes_successor {
             return Ok(Vec::new());
         }
         let (Action::Create(creation) | Action::CreateSuccessor(creation)) = Action::of(step)?
