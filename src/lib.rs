@@ -28,7 +28,9 @@ pub mod secrets;
 pub mod seam;
 pub mod stage;
 
+pub mod author;
 pub mod known;
+pub mod told;
 
 pub mod event;
 pub mod record;

@@ -8,10 +8,10 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    plugins::docker::declare::adopted::{Found, blueprint},
+    plugins::{Adoptable, Candidate},
     report::{count, yaml::yaml},
 };
-use serde_json::{Map as JsonMap, Value as Json, json};
+use serde_json::json;
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 /// Writes a blueprint for containers that exist. They are only looked at.
@@ -32,33 +32,27 @@ pub(crate) fn adopt(
         None
     };
     let workspace = Workspace::new(global)?;
-    let (found, info) = Workspace::runtime()?.block_on(async {
-        let engine = workspace.engines()?.default_engine().await?;
-        let found = engine
-            .describe(names, filters.as_ref())
-            .await
-            .map_err(|failure| {
-                failure.hints.iter().fold(
-                    CliError::new(Kind::Failed, failure.message.clone()),
-                    CliError::hint,
-                )
-            })?;
-        Ok::<_, CliError>((found, engine.info().await?))
+    let Adoptable { found, blueprint } = Workspace::runtime()?.block_on(async {
+        let systems = workspace.connect()?;
+        let looked = systems.drivers().adoptable(names, filters.as_deref()).await;
+        looked.map_err(|failure| {
+            let error = CliError::new(Kind::Failed, failure.message);
+            failure.hints.iter().fold(error, CliError::hint)
+        })
     })?;
     let found = without_owned(found);
     if found.is_empty() {
         return Err(CliError::usage("there is no container to adopt")
             .hint("docker ps -a lists those there are"));
     }
-    for it in found.iter().filter(|it| !it.runs()) {
+    for it in found.iter().filter(|it| !it.runs) {
         complain(&format!(
             "note: `{}` does not run; install will start it, and uninstall put it back\n",
-            it.name()
+            it.name
         ));
     }
-    let blueprint = blueprint(&found, &info);
     let text = format!("{}{}", head(found.len()), yaml(&blueprint));
-    let nodes: Vec<String> = found.iter().map(Found::name).collect();
+    let nodes: Vec<String> = found.iter().map(|it| it.name.clone()).collect();
     let fields = json!({ "nodes": nodes, "file": out, "blueprint": blueprint });
     match out {
         None => Ok(Outcome::new(fields, text)),
@@ -78,33 +72,27 @@ pub(crate) fn adopt(
 }
 
 /// `KEY=VALUE`, as the docker command takes them.
-fn read_filters(filters: &[String]) -> Result<Json, CliError> {
-    let mut all: JsonMap<String, Json> = JsonMap::new();
-    for filter in filters {
-        let pair = filter
-            .split_once('=')
-            .filter(|(key, value)| !key.is_empty() && !value.is_empty());
+fn read_filters(filters: &[String]) -> Result<Vec<(String, String)>, CliError> {
+    let read = |filter: &String| {
+        let pair = filter.split_once('=');
+        let pair = pair.filter(|(key, value)| !key.is_empty() && !value.is_empty());
         let (key, value) = pair.ok_or_else(|| {
             CliError::usage(format!("`{filter}` is no filter"))
                 .hint("it is KEY=VALUE, such as label=team=web")
         })?;
-        let values = all.entry(key).or_insert_with(|| json!([]));
-        values
-            .as_array_mut()
-            .into_iter()
-            .for_each(|values| values.push(value.into()));
-    }
-    Ok(Json::Object(all))
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    filters.iter().map(read).collect()
 }
 
 /// What another deployment made is its business.
-fn without_owned(found: Vec<Found>) -> Vec<Found> {
-    let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner().is_some());
+fn without_owned(found: Vec<Candidate>) -> Vec<Candidate> {
+    let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner.is_some());
     for it in &owned {
         complain(&format!(
             "left out: `{}` belongs to the deployment `{}`\n",
-            it.name(),
-            it.owner().unwrap_or_default()
+            it.name,
+            it.owner.as_deref().unwrap_or_default()
         ));
     }
     free

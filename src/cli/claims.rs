@@ -3,8 +3,8 @@
 
 use super::error::{CliError, Kind};
 use crate::{
-    plugins::docker::declare::told::{Claim, Recovered, Told},
     printable::printable,
+    told::{Claim, Recovered, Told},
 };
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;

@@ -186,15 +186,7 @@ impl From<JournalError> for CliError {
 
 impl From<ConnectError> for CliError {
     fn from(error: ConnectError) -> Self {
-        let engine = Self::new(Kind::Engine, error.to_string());
-        match error {
-            ConnectError::Silent { .. } => {
-                engine.hint("is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST")
-            }
-            ConnectError::Context { .. } => engine.hint("docker context ls shows those that exist"),
-            ConnectError::Address { .. } => engine.hint("addresses look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"),
-            ConnectError::Version { .. } => engine,
-        }
+        Self::from(Failure::from(error))
     }
 }
 

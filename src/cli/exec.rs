@@ -4,21 +4,26 @@ use super::{
     Outcome,
     args::{ExecArgs, Global},
     error::{CliError, Kind},
-    target::{engine, require, targets},
+    target::{require, targets},
     workspace::Workspace,
 };
-use crate::{engine::Piece, plugins::docker::drive::engine::Engine, seam::Command};
-use futures_util::StreamExt as _;
+use crate::seam::{Command, Streams, Typed};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;
-use std::io::{Write as _, stderr, stdin, stdout};
+use std::{
+    future::Future,
+    io::{Write as _, stderr, stdin, stdout},
+    pin::Pin,
+};
 use tokio::{
-    io::AsyncWriteExt as _,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::{self, Receiver},
 };
 
 /// Exit code of a fault of dockctl's own, as the docker command has it.
 pub(crate) const OWN_FAULT: u8 = 125;
+/// Exit code where nobody reads what the command writes: that of a program which SIGPIPE ended.
+const NOBODY_READS: u8 = 141;
 
 /// Runs a command in the container of an instance, and ends as that ends.
 pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError> {
@@ -49,13 +54,18 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         input: passes_on,
     };
     let code = Workspace::runtime()?.block_on(async {
-        let engines = workspace.engines()?;
-        let engine = engine(&engines, target).await?;
-        require(&engine, target, &name).await?;
-        run(&engine, &target.container, &command).await
+        let systems = workspace.connect()?;
+        let shell = systems.drivers().shell(&target.place)?;
+        require(shell, target, &name).await?;
+        let mut here = Here::new(&command)?;
+        Ok::<_, CliError>(shell.run(&target.place, &command, &mut here).await?)
     })?;
-    let exit = u8::try_from(code)
-        .map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?;
+    let exit = match code {
+        // Nobody reads what it writes: it is left alone, as a command here would be.
+        None => NOBODY_READS,
+        Some(code) => u8::try_from(code)
+            .map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?,
+    };
     Ok(Outcome {
         silent: true,
         exit,
@@ -72,58 +82,86 @@ fn given(variable: &str) -> Option<String> {
     }
 }
 
-async fn run(engine: &Engine, container: &str, command: &Command) -> Result<i64, CliError> {
-    let mut attached = engine.attach(container, command).await?;
-    let raw = command.terminal.then(Raw::new).flatten();
-    let id = attached.id().to_owned();
-    if command.terminal {
-        resize(engine, &id).await;
-    }
-    let cannot = |error: std::io::Error| {
-        CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
-    };
-    let mut resized = signal(SignalKind::window_change()).map_err(cannot)?;
-    let mut typed = command.input.then(typed);
-    loop {
-        tokio::select! {
-            piece = attached.output.next() => match piece {
-                Some(Ok(piece)) => write(&piece),
-                _ => break,
-            },
-            bytes = next(&mut typed) => {
-                // A command that reads no more ends by itself.
-                let _ = match &bytes {
-                    Some(bytes) => attached.input.write_all(bytes).await,
-                    // A terminal has no end: it is typed.
-                    None if command.terminal => attached.input.write_all(b"\x04").await,
-                    None => attached.input.shutdown().await,
-                };
-                let _ = attached.input.flush().await;
-                typed = typed.filter(|_| bytes.is_some());
-            },
-            _ = resized.recv(), if command.terminal => resize(engine, &id).await,
-        }
-    }
-    drop(raw);
-    Ok(engine.exit_code(&id).await?)
+/// Standard input and output of this process, and the size of its terminal.
+struct Here {
+    typed: Option<Receiver<Vec<u8>>>,
+    resized: Signal,
+    /// The command has a terminal, and has to be told how large it is.
+    terminal: bool,
+    is_told: bool,
+    _raw: Option<Raw>,
 }
 
-fn write(piece: &Piece) {
-    // A reader that went away is told by the next signal.
-    let _ = if piece.is_error {
-        stderr()
-            .write_all(&piece.bytes)
-            .and_then(|()| stderr().flush())
-    } else {
-        stdout()
-            .write_all(&piece.bytes)
-            .and_then(|()| stdout().flush())
-    };
+impl Here {
+    fn new(command: &Command) -> Result<Self, CliError> {
+        let resized = signal(SignalKind::window_change()).map_err(|error| {
+            CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+        })?;
+        Ok(Self {
+            typed: command.input.then(typed),
+            resized,
+            terminal: command.terminal,
+            is_told: false,
+            _raw: command.terminal.then(Raw::new).flatten(),
+        })
+    }
+
+    async fn next(&mut self) -> Typed {
+        if self.terminal
+            && !std::mem::replace(&mut self.is_told, true)
+            && let Some(size) = size()
+        {
+            return size;
+        }
+        loop {
+            tokio::select! {
+                bytes = next(&mut self.typed) => return self.read(bytes),
+                _ = self.resized.recv() => if let Some(size) = size().filter(|_| self.terminal) {
+                    return size;
+                },
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: Option<Vec<u8>>) -> Typed {
+        if bytes.is_none() {
+            self.typed = None;
+        }
+        match bytes {
+            Some(bytes) => Typed::Bytes(bytes),
+            // A terminal has no end: it is typed.
+            None if self.terminal => Typed::Bytes(b"\x04".to_vec()),
+            None => Typed::End,
+        }
+    }
+}
+
+impl Streams for Here {
+    fn written(&mut self, bytes: &[u8], is_error: bool) -> bool {
+        let written = if is_error {
+            stderr().write_all(bytes).and_then(|()| stderr().flush())
+        } else {
+            stdout().write_all(bytes).and_then(|()| stdout().flush())
+        };
+        written.is_ok()
+    }
+
+    fn typed<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = Typed> + 'a>> {
+        Box::pin(self.next())
+    }
+}
+
+fn size() -> Option<Typed> {
+    let size = tcgetwinsize(stdout()).ok()?;
+    Some(Typed::Size {
+        rows: size.ws_row,
+        columns: size.ws_col,
+    })
 }
 
 /// What is typed, from a thread of its own: reading a terminal cannot be given up.
-fn typed() -> tokio::sync::mpsc::Receiver<Vec<u8>> {
-    let (send, receive) = tokio::sync::mpsc::channel(8);
+fn typed() -> Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel(8);
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read) = std::io::Read::read(&mut stdin(), &mut buffer) {
@@ -136,16 +174,10 @@ fn typed() -> tokio::sync::mpsc::Receiver<Vec<u8>> {
 }
 
 /// The next that is typed; none at its end; never, if nothing is read.
-async fn next(typed: &mut Option<tokio::sync::mpsc::Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
+async fn next(typed: &mut Option<Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
     match typed {
         Some(typed) => typed.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-async fn resize(engine: &Engine, id: &str) {
-    if let Ok(size) = tcgetwinsize(stdout()) {
-        engine.resize(id, size.ws_row, size.ws_col).await;
     }
 }
 

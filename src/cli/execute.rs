@@ -158,8 +158,9 @@ impl Order<'_> {
             .collect::<Vec<_>>();
         named(&ill, &known)?;
         workspace.supply(self.inputs)?;
-        let engines = workspace.engines()?;
-        let mut session = Session::begin(workspace, &engines, name, workflow.as_str())?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
+        let mut session = Session::begin(workspace, &drivers, name, workflow.as_str())?;
         let done = Box::pin(self.run_held(workspace, &mut session, name, decide)).await;
         let record = session.end().await;
         Ok(if done? {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, nearest},
-    plugins::docker::declare::params::markdown,
+    plugins::Plugins,
     report::table::fitted,
 };
 use serde_json::{Value as Json, json};
@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 /// Explains a code, or lists all of them; `params` are the arguments of the docker plugins.
 pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, CliError> {
     if code == Some("params") {
-        let arguments = markdown();
+        let arguments = Plugins::default().arguments();
         let text = if global.output == Output::Markdown {
             arguments.clone()
         } else {

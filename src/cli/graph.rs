@@ -154,7 +154,7 @@ fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
     };
     let observed = Workspace::runtime()?.block_on(async {
         workspace
-            .observe(&workspace.engines()?, deployment, &record)
+            .observe(&workspace.connect()?.drivers(), deployment, &record)
             .await
     })?;
     Ok(of_deployment(deployment, &record, &observed))

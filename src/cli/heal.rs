@@ -9,21 +9,18 @@ use super::{
     Outcome, color, complain,
     error::{CliError, Kind},
     execute::Order,
-    target::targets,
+    target::{Running, targets},
     workspace::Workspace,
 };
 use crate::{
     event::{now, timestamp},
     plan::{Known, heal},
-    plugins::docker::drive::{
-        engines::Engines,
-        happen::{Happening, What},
-    },
+    plugins::{Drivers, Happenings, Places},
     record::Record,
-    seam::Target,
+    seam::{Happening, What},
     stage::{Parameters, Selection, Workflow},
 };
-use futures_util::{StreamExt as _, stream::BoxStream, stream::LocalBoxStream};
+use futures_util::StreamExt as _;
 use serde_json::json;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -169,8 +166,9 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     async fn run(&mut self) -> Result<Outcome, CliError> {
-        let (engines, mut interrupted) = (self.workspace.engines()?, super::interrupts()?);
-        let mut told = self.subscribe(&engines).await?;
+        let (systems, mut interrupted) = (self.workspace.connect()?, super::interrupts()?);
+        let drivers = systems.drivers();
+        let mut told = self.subscribe(&drivers).await?;
         let mut look_at = Instant::now();
         loop {
             tokio::select! {
@@ -183,10 +181,10 @@ impl Watch<'_> {
                     // The engine went away, or was restarted.
                     self.known.values_mut().for_each(Watched::forget_signals);
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    told = self.subscribe(&engines).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
+                    told = self.subscribe(&drivers).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
                     look_at = Instant::now();
                 },
-                () = tokio::time::sleep_until(look_at) => look_at = self.look(&engines).await?,
+                () = tokio::time::sleep_until(look_at) => look_at = self.look(&drivers).await?,
                 _ = interrupted.recv() => {
                     // After the ^C of a terminal.
                     complain(if std::io::IsTerminal::is_terminal(&std::io::stderr()) { "\n" } else { "" });
@@ -197,33 +195,13 @@ impl Watch<'_> {
     }
 
     /// What engines have to say of the deployment.
-    async fn subscribe(
-        &self,
-        engines: &Engines,
-    ) -> Result<LocalBoxStream<'static, Happening>, CliError> {
+    async fn subscribe(&self, drivers: &Drivers<'_>) -> Result<Happenings, CliError> {
         let record = self.workspace.record(self.name)?;
-        let mut seen: Vec<Target> = Vec::new();
-        let mut all: Vec<BoxStream<'static, Happening>> = Vec::new();
-        for target in targets(self.workspace, &record, self.instances)? {
-            if !seen.contains(&target.engine) {
-                all.push(
-                    engines
-                        .get(&target.engine)
-                        .await?
-                        .happenings(self.name)
-                        .boxed(),
-                );
-                seen.push(target.engine);
-            }
+        let mut places = Places::new();
+        for Running { instance, place } in targets(self.workspace, &record, self.instances)? {
+            places.insert(instance, place.into());
         }
-        // One that ends shows that all have to be asked anew.
-        Ok(futures_util::stream::select_all(
-            all.into_iter()
-                .map(|one| one.map(Some).chain(futures_util::stream::iter([None]))),
-        )
-        .take_while(|happening| std::future::ready(happening.is_some()))
-        .filter_map(std::future::ready)
-        .boxed_local())
+        Ok(drivers.happenings(self.name, &places).await?)
     }
 
     fn note(&mut self, happening: &Happening) {
@@ -236,7 +214,7 @@ impl Watch<'_> {
 
     /// What is removed is stopped first, and not left alone for that: it is only said once things
     /// have settled, and the engine still takes connections. Whether that is known of all.
-    async fn tell_of_stopped(&mut self, engines: &Engines, record: &Record) -> bool {
+    async fn tell_of_stopped(&mut self, drivers: &Drivers<'_>, record: &Record) -> bool {
         let dead = self
             .known
             .iter()
@@ -251,7 +229,7 @@ impl Watch<'_> {
             .into_iter()
             .filter(|target| dead.contains(&target.instance))
         {
-            if engines.accepts(&target.engine).await {
+            if drivers.accepts(&target.place).await {
                 self.known
                     .entry(target.instance.clone())
                     .or_default()
@@ -268,9 +246,9 @@ impl Watch<'_> {
     }
 
     /// Looks, and mends what may be. When to look again.
-    async fn look(&mut self, engines: &Engines) -> Result<Instant, CliError> {
+    async fn look(&mut self, drivers: &Drivers<'_>) -> Result<Instant, CliError> {
         let record = self.workspace.record(self.name)?;
-        let is_known = self.tell_of_stopped(engines, &record).await;
+        let is_known = self.tell_of_stopped(drivers, &record).await;
         let now = Instant::now();
         if !record.is_installed() {
             return Err(CliError::new(
@@ -281,7 +259,7 @@ impl Watch<'_> {
                 ),
             ));
         }
-        let ill = match self.ill(engines, &record).await {
+        let ill = match self.ill(drivers, &record).await {
             Ok(ill) => ill,
             Err(error) => {
                 self.say(&format!(
@@ -327,13 +305,13 @@ impl Watch<'_> {
     /// Ids of the instances that are ill, each with what ails it; those apart that are left alone.
     async fn ill(
         &self,
-        engines: &Engines,
+        drivers: &Drivers<'_>,
         record: &Record,
     ) -> Result<Vec<(String, String)>, CliError> {
         let Some(deployment) = &record.deployment else {
             return Ok(Vec::new());
         };
-        let observed = self.workspace.observe(engines, deployment, record).await?;
+        let observed = self.workspace.observe(drivers, deployment, record).await?;
         let selection = super::execute::named(self.instances, record)?;
         let known = Known::new(deployment, record, &observed);
         let proposal = heal::first(

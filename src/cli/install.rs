@@ -22,14 +22,12 @@ use crate::{
     event::{Entry, Event},
     model::{Deployment, Difference, Instance, inputs::Missing},
     plan::{self, Known, Proposal, Reading, Unsupported},
-    plugins::{
-        self, Plugins, Scene,
-        docker::{Engines, declare::told::Told},
-    },
+    plugins::{Drivers, Plugins, Scene},
     printable::printable,
     record::Record,
     seam::{Object, Observed, Step},
     stage::{Parameters, Stage, Task, Workflow},
+    told::Told,
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, json};
@@ -85,14 +83,15 @@ impl Install<'_> {
     async fn run(&self) -> Result<Outcome, CliError> {
         recover::mend(self.workspace, self.name).await?;
         let wish = self.wish()?;
-        let engines = self.workspace.engines()?;
-        let Some(proposal) = self.settle(&wish, &engines, true).await? else {
+        let systems = self.workspace.connect()?;
+        let drivers = systems.drivers();
+        let Some(proposal) = self.settle(&wish, &drivers, true).await? else {
             return Ok(up_to_date(&wish.record.unwrap_or_default()));
         };
         self.confirm(&wish, &proposal)?;
         let command = self.ask.workflow.as_str();
-        let mut session = Session::begin(self.workspace, &engines, self.name, command)?;
-        let done = Box::pin(self.run_held(&mut session, &engines, &wish)).await;
+        let mut session = Session::begin(self.workspace, &drivers, self.name, command)?;
+        let done = Box::pin(self.run_held(&mut session, &drivers, &wish)).await;
         let record = session.end().await;
         Ok(if done? {
             closing(&record)
@@ -134,7 +133,7 @@ impl Install<'_> {
     async fn run_held(
         &self,
         session: &mut Session<'_>,
-        engines: &Engines,
+        drivers: &Drivers<'_>,
         first: &Wish,
     ) -> Result<bool, CliError> {
         let known = first.known();
@@ -149,7 +148,7 @@ impl Install<'_> {
             .settle(self.name, &places, self.ask.workflow.as_str())
             .await?;
         let wish = self.wish()?;
-        let Some(proposal) = self.settle(&wish, engines, false).await? else {
+        let Some(proposal) = self.settle(&wish, drivers, false).await? else {
             return Ok(false);
         };
         let job = Job {
@@ -237,16 +236,16 @@ impl Install<'_> {
     async fn settle(
         &self,
         wish: &Wish,
-        engines: &Engines,
+        drivers: &Drivers<'_>,
         first: bool,
     ) -> Result<Option<Proposal>, CliError> {
         let is_update = self.ask.workflow == Workflow::Update;
         if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
-            return Err(self.not_installed(&self.workspace.told(engines, self.name).await?));
+            return Err(self.not_installed(&self.workspace.told(drivers, self.name).await?));
         }
         let observed = self
             .workspace
-            .observe(engines, &wish.deployment, &wish.known())
+            .observe(drivers, &wish.deployment, &wish.known())
             .await?;
         if first {
             complain(&unseen_lines(&not_compared(&observed)).concat());
@@ -268,11 +267,11 @@ impl Install<'_> {
             }
             _ => {}
         }
-        wish.refuse_strangers(self.workspace, engines, &observed)
+        wish.refuse_strangers(self.workspace, drivers, &observed)
             .await?;
         refuse_unsupported(&proposal.unsupported, self.ask.skip_unsupported)?;
         refuse_refused(&proposal.stage)?;
-        refuse_too_old(&too_old(engines, &proposal.stage).await?)?;
+        refuse_too_old(&too_old(drivers, &proposal.stage).await?)?;
         wish.check_files(&proposal, self.workspace.global)?;
         Ok(Some(proposal))
     }
@@ -483,7 +482,7 @@ impl Wish {
     pub(crate) async fn refuse_strangers(
         &self,
         workspace: &Workspace<'_>,
-        engines: &Engines,
+        drivers: &Drivers<'_>,
         observed: &Observed,
     ) -> Result<(), CliError> {
         // Of another state folder, or of a journal that this one has lost.
@@ -505,7 +504,7 @@ impl Wish {
             return Ok(());
         }
         let name = &self.deployment.name;
-        let told = workspace.told(engines, name).await?;
+        let told = workspace.told(drivers, name).await?;
         if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
             return recover::refuse_elsewhere(&told, record, name);
         }
@@ -668,9 +667,9 @@ fn refuse_refused(stage: &Stage) -> Result<(), CliError> {
 }
 
 /// What asks for more than its engine has: place and words of each.
-pub(crate) async fn too_old(engines: &Engines, stage: &Stage) -> Result<Vec<String>, CliError> {
+pub(crate) async fn too_old(drivers: &Drivers<'_>, stage: &Stage) -> Result<Vec<String>, CliError> {
     let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
-    let refusals = plugins::drivers(engines).refusals(&steps).await?;
+    let refusals = drivers.refusals(&steps).await?;
     let lines = |(Task { node, place, .. }, reasons): (&Task, Vec<String>)| {
         let line = |why: String| format!("node `{node}`: {why}\n  --> {place}\n");
         reasons.into_iter().map(line).collect::<Vec<_>>()

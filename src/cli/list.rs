@@ -84,14 +84,14 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
 /// Deployments on the engine that this state directory does not know as installed, and those that
 /// somebody else claims.
 async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
-    let engines = workspace.engines()?;
-    let engine = engines.default_engine().await?;
+    let systems = workspace.connect()?;
+    let drivers = systems.drivers();
     let mut found = Vec::new();
-    for name in engine.deployments().await?.into_keys() {
+    for name in drivers.deployments().await?.into_keys() {
         let installed = known
             .iter()
             .find(|row| row.name == name && row.record.is_installed());
-        let told = workspace.told(&engines, &name).await?;
+        let told = workspace.told(&drivers, &name).await?;
         let ours = told.ours().filter(|_| installed.is_none());
         found.extend(ours.map(|ours| Row {
             name: name.clone(),

@@ -6,10 +6,10 @@ use super::{
     complain,
     error::CliError,
     print,
-    target::{Running, engine, require, targets},
+    target::{Running, require, targets},
     workspace::Workspace,
 };
-use crate::{plugins::docker::drive::attach::Excerpt, secrets::Secrets};
+use crate::{seam::Excerpt, secrets::Secrets};
 use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;
@@ -70,7 +70,7 @@ async fn show(
     excerpt: Excerpt,
     bare: bool,
 ) -> Result<Outcome, CliError> {
-    let engines = workspace.engines()?;
+    let systems = workspace.connect()?;
     let width = targets
         .iter()
         .map(|target| target.instance.len())
@@ -89,9 +89,9 @@ async fn show(
             instance: target.instance.clone(),
             rest: Vec::new(),
         });
-        let engine = engine(&engines, target).await?;
-        require(&engine, target, name).await?;
-        let pieces = engine.excerpt(&target.container, excerpt).await?;
+        let shell = systems.drivers().shell(&target.place)?;
+        require(shell, target, name).await?;
+        let pieces = shell.log(&target.place, excerpt).await?;
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
     let mut interrupted = super::interrupts()?;

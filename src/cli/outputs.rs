@@ -39,7 +39,7 @@ pub(crate) fn outputs(
     };
     let observed = Workspace::runtime()?.block_on(async {
         workspace
-            .observe(&workspace.engines()?, &deployment, &record)
+            .observe(&workspace.connect()?.drivers(), &deployment, &record)
             .await
     })?;
     refresh(&mut record, &deployment, &observed);

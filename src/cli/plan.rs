@@ -50,14 +50,15 @@ pub(crate) fn plan(
     })?;
     let parameters = plan.parameters();
     let (observed, preview) = Workspace::runtime()?.block_on(async {
-        let engines = workspace.engines()?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
         let observed = workspace
-            .observe(&engines, &wish.deployment, &wish.known())
+            .observe(&drivers, &wish.deployment, &wish.known())
             .await?;
-        wish.refuse_strangers(&workspace, &engines, &observed)
+        wish.refuse_strangers(&workspace, &drivers, &observed)
             .await?;
         let mut preview = Preview::new(&wish, &observed, &parameters);
-        preview.too_old = too_old(&engines, &preview.proposal.stage).await?;
+        preview.too_old = too_old(&drivers, &preview.proposal.stage).await?;
         Ok::<_, CliError>((observed, preview))
     })?;
     complain(&preview.too_old.concat());

@@ -13,16 +13,11 @@ use crate::{
     event::{Entry, Event},
     journal::Holder,
     model::{Deployment, Instance},
-    plugins::{
-        Places,
-        docker::declare::{
-            standing::known_ids,
-            told::{Claim, Recovered, Told},
-        },
-    },
+    plugins::Places,
     printable::printable,
     record::Record,
     report::count,
+    told::{Claim, Recovered, Told},
 };
 use serde_json::json;
 
@@ -37,8 +32,9 @@ pub(crate) fn recover(
     let name = workspace.name(given)?;
     Workspace::runtime()?.block_on(async {
         let is_mended = mend(&workspace, &name).await?;
-        let engines = workspace.engines()?;
-        let told = workspace.told(&engines, &name).await?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
+        let told = workspace.told(&drivers, &name).await?;
         let installed = workspace.state.read(&name)?.filter(Record::is_installed);
         match &installed {
             Some(record) if elsewhere(&told, record).is_none() => {
@@ -52,7 +48,7 @@ pub(crate) fn recover(
             }
             _ => {}
         }
-        let mut session = Session::begin(&workspace, &engines, &name, "recover")?;
+        let mut session = Session::begin(&workspace, &drivers, &name, "recover")?;
         let noted = put_down(&mut session, &name, |told| {
             claims::chosen(told, &name, id, "--id")
         })
@@ -71,7 +67,7 @@ pub(crate) fn recover(
 
 /// What another state directory made for a deployment that is installed here.
 pub(crate) fn elsewhere(told: &Told, record: &Record) -> Option<Recovered> {
-    told.made_elsewhere(&record.deployment.as_ref()?.id, &known_ids(record))
+    told.made_elsewhere(&record.deployment.as_ref()?.id, &record.object_ids())
 }
 
 /// Refuses to work beside objects that another state directory made for the same deployment.
@@ -141,9 +137,10 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
         Err(error) if error.is_damage() => error,
         _ => return Ok(false),
     };
-    let engines = workspace.engines()?;
+    let systems = workspace.connect()?;
+    let drivers = systems.drivers();
     // Looked at before anything is touched: without an engine there is nothing to put in its place.
-    engines.default_engine().await?.told(name).await?;
+    drivers.told(name).await?;
     let lock = workspace.state.lock(name, &Holder::this("recover", ""))?;
     if !workspace
         .state
@@ -154,7 +151,7 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     }
     let kept = workspace.state.set_aside(name)?;
     drop(lock);
-    let mut session = Session::begin(workspace, &engines, name, "recover")?;
+    let mut session = Session::begin(workspace, &drivers, name, "recover")?;
     let noted = put_in_place(&mut session, name).await;
     session.end().await;
     let recovered = noted.map_err(|error| {

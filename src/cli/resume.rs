@@ -38,8 +38,9 @@ pub(crate) fn resume(
         if let Some(nothing) = nothing_to_do(&name, id.as_deref(), &record)? {
             return Ok(nothing);
         }
-        let engines = workspace.engines()?;
-        let mut session = Session::begin(&workspace, &engines, &name, "resume")?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
+        let mut session = Session::begin(&workspace, &drivers, &name, "resume")?;
         let done = go_on(&workspace, &mut session, &name, id.as_deref(), how).await;
         let record = session.end().await;
         done.map(|nothing| nothing.unwrap_or_else(|| closing(&record)))

@@ -17,21 +17,13 @@ use crate::{
         install::{self, Scope},
         rollback, scale,
     },
-    plugins::{
-        self, Drivers, Places, Plugins,
-        docker::{
-            declare::told::Told,
-            drive::{
-                engines::Engines,
-                guard::{Guard, GuardHolder, Unguarded},
-            },
-        },
-    },
+    plugins::{Drivers, GuardHolder, Guards, Places, Plugins, Unguarded},
     preflight::Lack,
     record::Record,
     report::Reporter,
     seam::Observed,
     stage::{Parameters, Selection, Stage, Task, Workflow},
+    told::Told,
 };
 use serde_json::json;
 use std::{collections::BTreeSet, fs::File, time::Duration};
@@ -108,12 +100,11 @@ pub(crate) struct Job<'j> {
 /// A deployment that this process holds.
 pub(crate) struct Session<'a> {
     workspace: &'a Workspace<'a>,
-    engines: &'a Engines,
-    drivers: Drivers<'a>,
+    drivers: &'a Drivers<'a>,
     pub record: Record,
     store: Store,
     lock: File,
-    guard: Option<Guard>,
+    guard: Option<Guards>,
     signals: Signals,
     reporter: Box<dyn Reporter>,
     /// Id of the execution that it will be.
@@ -147,7 +138,7 @@ impl<'a> Session<'a> {
     /// Holds a deployment here. Signals and requests to stop are heeded from now on.
     pub(crate) fn begin(
         workspace: &'a Workspace<'a>,
-        engines: &'a Engines,
+        drivers: &'a Drivers<'a>,
         name: &str,
         command: &str,
     ) -> Result<Self, CliError> {
@@ -168,8 +159,7 @@ impl<'a> Session<'a> {
         let reporter = reporter(workspace.global);
         Ok(Self {
             workspace,
-            engines,
-            drivers: plugins::drivers(engines),
+            drivers,
             record,
             store,
             lock,
@@ -190,7 +180,8 @@ impl<'a> Session<'a> {
     ) -> Result<(), CliError> {
         if !self.workspace.global.no_guard {
             let me = GuardHolder::this(Holder::this(command, &self.execution), &self.lock);
-            let taken = unless_stopped(&self.signals, self.engines.guard(name, places, me)).await?;
+            let taken =
+                unless_stopped(&self.signals, self.drivers.guard(name, places, &me)).await?;
             self.guard = Some(taken.map_err(unguarded)?);
         }
         self.learn();
@@ -207,7 +198,7 @@ impl<'a> Session<'a> {
     /// What another run put down can hold secrets that this one has not asked for, and ids of what
     /// the user took over.
     fn learn(&self) {
-        self.engines.trust(&self.record);
+        self.drivers.trust(&self.record);
         let definitions = self
             .record
             .deployment
@@ -223,10 +214,10 @@ impl<'a> Session<'a> {
             .for_each(|definition| self.workspace.secrets.learn(&definition));
     }
 
-    fn executor(&mut self, policy: Policy) -> (Executor<'_>, (Option<&mut Guard>, &Signals)) {
+    fn executor(&mut self, policy: Policy) -> (Executor<'_>, (Option<&mut Guards>, &Signals)) {
         let executor = Executor {
             record: &mut self.record,
-            drivers: &self.drivers,
+            drivers: self.drivers,
             journal: &mut self.store,
             reporter: self.reporter.as_mut(),
             secrets: &self.workspace.secrets,
@@ -250,7 +241,7 @@ impl<'a> Session<'a> {
                 unless_stopped(
                     &self.signals,
                     self.workspace
-                        .observe(self.engines, deployment, &self.record),
+                        .observe(self.drivers, deployment, &self.record),
                 )
                 .await?
             }
@@ -260,8 +251,8 @@ impl<'a> Session<'a> {
 
     /// What labels on the default engine tell of the deployments of a name.
     pub(crate) async fn told(&self, name: &str) -> Result<Told, CliError> {
-        self.engines.trust(&self.record);
-        let asked = async { Ok(self.engines.default_engine().await?.told(name).await?) };
+        self.drivers.trust(&self.record);
+        let asked = async { Ok(self.drivers.told(name).await?) };
         unless_stopped(&self.signals, asked).await?
     }
 
@@ -291,7 +282,7 @@ impl<'a> Session<'a> {
         if !takes_back {
             self.release().await;
         }
-        let was_cut = self.record.is_done() && self.engines.was_cut();
+        let was_cut = self.record.is_done() && self.drivers.was_cut();
         if was_cut
             && !self
                 .lost(job.workflow)
@@ -467,7 +458,7 @@ impl<'a> Session<'a> {
     /// after a lost connection a run is not over before it has looked once more.
     async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
         for _ in 0..ROUNDS {
-            if !self.record.is_done() || !self.engines.was_cut() {
+            if !self.record.is_done() || !self.drivers.was_cut() {
                 return Ok(());
             }
             let Some(stage) = self.lost(workflow).await.filter(|stage| !stage.is_empty()) else {
@@ -513,7 +504,7 @@ async fn unless_stopped<T>(
 /// Carries out for as long as the guard is ours.
 async fn guarded<E>(
     run: impl Future<Output = Result<(), E>>,
-    guard: Option<&mut Guard>,
+    guard: Option<&mut Guards>,
     signals: &Signals,
 ) -> Result<(), E> {
     let mut run = std::pin::pin!(run);

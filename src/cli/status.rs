@@ -12,13 +12,7 @@ use crate::{
     event::{self, now, timestamp},
     known::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
-    plugins::{
-        Part, Plugins,
-        docker::{
-            declare::told::{Claim, Recovered, Told},
-            drive::engines::Engines,
-        },
-    },
+    plugins::{Drivers, Part, Plugins},
     record::{Execution, Record},
     report::{
         count,
@@ -26,6 +20,7 @@ use crate::{
     },
     seam::{Drift, Object, ObjectState, Observed},
     stage::Workflow,
+    told::{Claim, Recovered, Told},
 };
 use console::truncate_str;
 use serde_json::{Value as Json, json};
@@ -317,7 +312,8 @@ struct There {
 
 /// What is known of a deployment, by labels if nothing else tells, and what the engines say.
 async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There, CliError> {
-    let engines = workspace.engines()?;
+    let systems = workspace.connect()?;
+    let drivers = systems.drivers();
     let known = match workspace.state.read(name) {
         Err(error) if error.is_damage() => {
             super::complain(&format!("warning: {error}\n"));
@@ -329,7 +325,7 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
     let told = if installed {
         Told::default()
     } else {
-        workspace.told(&engines, name).await?
+        workspace.told(&drivers, name).await?
     };
     let recovered = told.meant();
     let record = match (&recovered, known) {
@@ -343,9 +339,9 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
             .err()
             .unwrap_or_else(|| Workspace::unknown(name)));
     };
-    let observed = workspace.observe(&engines, &deployment, &record).await?;
+    let observed = workspace.observe(&drivers, &deployment, &record).await?;
     let claims = if installed {
-        claims_on(workspace, &engines, name, &observed).await?
+        claims_on(workspace, &drivers, name, &observed).await?
     } else {
         told.claims()
     };
@@ -360,7 +356,7 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
 /// What somebody claims to be of a deployment that is installed here.
 async fn claims_on(
     workspace: &Workspace<'_>,
-    engines: &Engines,
+    drivers: &Drivers<'_>,
     name: &str,
     observed: &Observed,
 ) -> Result<Vec<Claim>, CliError> {
@@ -377,7 +373,7 @@ async fn claims_on(
         observed.objects.iter().any(|object| names(&object))
     };
     Ok(workspace
-        .told(engines, name)
+        .told(drivers, name)
         .await?
         .claims()
         .into_iter()

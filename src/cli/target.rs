@@ -1,4 +1,4 @@
-//! Containers that a command is about.
+//! Objects that a command is about: those that run commands and write logs.
 
 use super::{
     error::{CliError, Kind},
@@ -6,22 +6,19 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
-    plugins::{
-        Plugins, Scene,
-        docker::drive::{engine::Engine, engines::Engines},
-    },
+    model::Instance,
+    plugins::{Places, Plugins, Scene, Shell},
     record::Record,
-    seam::Target,
+    seam::Reached,
 };
 
-/// The container of an instance.
+/// The object of an instance.
 pub(crate) struct Running {
     pub instance: String,
-    pub container: String,
-    pub engine: Target,
+    pub place: Reached,
 }
 
-/// The containers of the instances that are named, or of all. Nodes without one have none.
+/// The objects of the instances that are named, or of all. Nodes without one have none.
 pub(crate) fn targets(
     workspace: &Workspace<'_>,
     record: &Record,
@@ -31,68 +28,56 @@ pub(crate) fn targets(
     let Some(deployment) = &record.deployment else {
         return Ok(Vec::new());
     };
-    let places = Plugins::default()
-        .places(Scene {
-            deployment,
-            record,
-            secrets: &workspace.secrets,
-        })
-        .map_err(|message| CliError::new(Kind::Engine, message))?;
-    let target = |instance: &crate::model::Instance| {
-        let container = record
-            .properties(&instance.id)?
-            .get("container_id")?
-            .as_str()?
-            .to_owned();
-        let engine = places
-            .get(&instance.id)
-            .map(|place| place.target.clone())
-            .unwrap_or_default();
-        Some(Running {
-            instance: instance.id.clone(),
-            container,
-            engine,
-        })
+    let plugins = Plugins::default();
+    let places = plugins.places(Scene {
+        deployment,
+        record,
+        secrets: &workspace.secrets,
+    });
+    let places = places.map_err(|message| CliError::new(Kind::Engine, message))?;
+    let is_meant = |instance: &&Instance| {
+        let node = deployment.node(instance);
+        selection.has(deployment, instance) && node.is_some_and(|node| plugins.has_shell(node))
     };
-    let chosen = deployment
-        .instances
-        .iter()
-        .filter(|instance| selection.has(deployment, instance));
-    let found: Vec<Running> = chosen.filter_map(target).collect();
+    let chosen = deployment.instances.iter().filter(is_meant);
+    let found: Vec<Running> = chosen.filter_map(|it| running(&places, &it.id)).collect();
     if found.is_empty() {
-        return Err(CliError::new(
-            Kind::Failed,
-            format!("`{}` has no container there", deployment.name),
-        )
-        .hint(format!(
-            "dockctl status -d {} shows what there is",
-            deployment.name
-        )));
+        return Err(none_there(&deployment.name));
     }
     Ok(found)
 }
 
-/// Says so if a container is not there any more.
+fn running(places: &Places, instance: &str) -> Option<Running> {
+    let place = places.get(instance)?;
+    Some(Running {
+        instance: instance.to_owned(),
+        place: Reached {
+            plugin: place.plugin.clone(),
+            target: place.target.clone(),
+            object: place.object.clone()?,
+        },
+    })
+}
+
+fn none_there(deployment: &str) -> CliError {
+    let message = format!("`{deployment}` has no container there");
+    let error = CliError::new(Kind::Failed, message);
+    error.hint(format!(
+        "dockctl status -d {deployment} shows what there is"
+    ))
+}
+
+/// Says so if an object is not there any more.
 pub(crate) async fn require(
-    engine: &Engine,
+    shell: &dyn Shell,
     target: &Running,
     deployment: &str,
 ) -> Result<(), CliError> {
-    if engine.has_container(&target.container).await? {
+    if shell.has(&target.place).await? {
         return Ok(());
     }
-    let short: String = target.container.chars().take(12).collect();
-    let error = CliError::new(
-        Kind::Failed,
-        format!("the container {short} of {} is gone", target.instance),
-    );
+    let short: String = target.place.object.chars().take(12).collect();
+    let message = format!("the container {short} of {} is gone", target.instance);
+    let error = CliError::new(Kind::Failed, message);
     Err(error.hint(format!("dockctl heal -d {deployment} makes it anew")))
-}
-
-/// The engine that a container is on.
-pub(crate) async fn engine(
-    engines: &Engines,
-    target: &Running,
-) -> Result<std::rc::Rc<crate::plugins::docker::drive::engine::Engine>, CliError> {
-    Ok(engines.get(&target.engine).await?)
 }

@@ -15,21 +15,13 @@ use crate::{
     event::Event,
     model::{Definition, Deployment},
     plan::{self, Known},
-    plugins::{
-        Plugins, Scene,
-        docker::{
-            declare::{
-                standing::known_ids,
-                told::{Claim, Recovered},
-            },
-            drive::engines::Engines,
-        },
-    },
+    plugins::{Drivers, Plugins, Scene},
     printable::printable,
     record::Record,
     report::count,
     seam::Target,
     stage::{Parameters, Workflow},
+    told::{Claim, Recovered},
 };
 use serde_json::json;
 
@@ -45,7 +37,7 @@ async fn left_behind(session: &Session<'_>, volumes: bool) -> Result<Option<Even
         return Ok(None);
     };
     let told = session.told(&deployment.name).await?;
-    let left = told.left_of(&deployment.id, &known_ids(&session.record), volumes);
+    let left = told.left_of(&deployment.id, &session.record.object_ids(), volumes);
     let whole = left.and_then(|left| recover::with_more(&session.record, &left.deployment));
     let whole = whole.filter(|whole| whole.instances.len() > deployment.instances.len());
     Ok(whole.map(|whole| Event::Defined {
@@ -75,14 +67,15 @@ pub(crate) fn uninstall(
     workspace.supply(ask.inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
-        let engines = workspace.engines()?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
         let known = workspace
             .state
             .read(&name)?
             .filter(|record| record.is_installed() || record.running().is_some());
         let labelled = match &known {
-            Some(record) => beside(&workspace, &engines, (&name, record), ask).await?,
-            None => labelled(&workspace, &engines, &name, ask).await?,
+            Some(record) => beside(&workspace, &drivers, (&name, record), ask).await?,
+            None => labelled(&workspace, &drivers, &name, ask).await?,
         };
         if known.is_none() && labelled.is_none() {
             tell_others(&workspace, &name)?;
@@ -93,7 +86,7 @@ pub(crate) fn uninstall(
         if !labelled.as_ref().is_some_and(|it| it.is_confirmed) || ask.volumes {
             confirmed(global, &name, ask.volumes, deployment.as_ref())?;
         }
-        let mut session = Session::begin(&workspace, &engines, &name, "uninstall")?;
+        let mut session = Session::begin(&workspace, &drivers, &name, "uninstall")?;
         let done = Box::pin(take_down(&workspace, &mut session, labelled, ask)).await;
         let record = session.end().await;
         Ok(if done? {
@@ -117,7 +110,7 @@ struct Labelled {
 /// it is to be taken down too.
 async fn beside(
     workspace: &Workspace<'_>,
-    engines: &Engines,
+    drivers: &Drivers<'_>,
     (name, record): (&str, &Record),
     ask: &Ask<'_>,
 ) -> Result<Option<Labelled>, CliError> {
@@ -142,7 +135,7 @@ async fn beside(
     {
         return Ok(None);
     }
-    let told = workspace.told(engines, name).await?;
+    let told = workspace.told(drivers, name).await?;
     let own_id = deployment
         .map(|deployment| deployment.id.as_str())
         .unwrap_or_default();
@@ -185,11 +178,11 @@ fn known_here(name: &str, id: &str) -> CliError {
 /// down; none if nothing is there.
 async fn labelled(
     workspace: &Workspace<'_>,
-    engines: &Engines,
+    drivers: &Drivers<'_>,
     name: &str,
     ask: &Ask<'_>,
 ) -> Result<Option<Labelled>, CliError> {
-    let told = workspace.told(engines, name).await?;
+    let told = workspace.told(drivers, name).await?;
     let claims = told.claims();
     let ours = told.ours();
     // A part of what is ours can be of others by now.

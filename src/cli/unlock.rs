@@ -6,7 +6,7 @@ use super::{
     error::{CliError, Kind},
     workspace::Workspace,
 };
-use crate::{journal::Holder, plugins::docker::drive::guard::GuardHolder};
+use crate::{journal::Holder, plugins::GuardHolder};
 use serde_json::json;
 
 /// Removes the guard on the engine whose run is dead. The lock here needs no such thing: it dies
@@ -21,10 +21,10 @@ pub(crate) fn unlock(
     let this = Holder::this("unlock", "");
     let lock = workspace.state.lock(&name, &this)?;
     Workspace::runtime()?.block_on(async {
-        let engine = workspace.engines()?.default_engine().await?;
-        let guards = engine
-            .guards(&name, &GuardHolder::this(this, &lock))
-            .await?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
+        let me = GuardHolder::this(this, &lock);
+        let guards = drivers.guarding(&name, &me).await?;
         if let Some(live) = guards
             .iter()
             .find(|guard| guard.left > 0)
@@ -42,7 +42,7 @@ pub(crate) fn unlock(
                 .hint(waits)
                 .hint("--force removes it now: be sure that nothing works on the deployment"));
         }
-        engine.remove_guards(&name).await?;
+        drivers.remove_guards(&name).await?;
         let holders: Vec<String> = guards
             .iter()
             .map(|guard| guard.holder.to_string())

@@ -8,29 +8,23 @@ use super::{
     given::{self, Hidden},
 };
 use crate::{
+    author::{Author, AuthorName},
     diagnostic::{Diagnostics, Sources},
-    engine::{Host, broken_config},
+    engine::{Connections, Host, broken_config},
     journal::StateDir,
     model::{Deployment, inputs::Given},
-    plugins::{
-        self, Plugins, Scene,
-        docker::{
-            declare::{
-                author::{Author, AuthorName},
-                told::Told,
-            },
-            drive::engines::Engines,
-        },
-    },
+    plugins::{Connected, Drivers, Plugins, Scene, Settings},
     record::Record,
     seam::Observed,
     secrets::{SHORTEST, Secrets, sensitive},
+    told::Told,
 };
 use serde_json::Value as Json;
 use std::{
     env,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 /// Where things are.
@@ -110,18 +104,19 @@ impl<'a> Workspace<'a> {
             .map_err(|error| CliError::new(super::Kind::Failed, format!("cannot start: {error}")))
     }
 
-    /// The engines that there are; nothing is connected to yet.
-    pub(crate) fn engines(&self) -> Result<Engines, CliError> {
+    /// What carries steps out; nothing is connected to yet.
+    pub(crate) fn connect(&self) -> Result<Connected, CliError> {
         if let Some(broken) = broken_config() {
             complain(&format!(
                 "warning: the configuration of the docker command is broken: {broken}\n"
             ));
         }
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
-        Ok(Engines::new(
-            host.with_timeout(self.global.engine_timeout),
-            self.author()?,
-        ))
+        let host = host.with_timeout(self.global.engine_timeout);
+        Ok(Plugins::default().connect(&Settings {
+            author: self.author()?,
+            connections: Rc::new(Connections::new(host)),
+        }))
     }
 
     /// Who makes objects.
@@ -138,22 +133,22 @@ impl<'a> Workspace<'a> {
 
     /// What labels on the default engine tell of the deployments of a name. What the user took over
     /// is as good as ours.
-    pub(crate) async fn told(&self, engines: &Engines, name: &str) -> Result<Told, CliError> {
+    pub(crate) async fn told(&self, drivers: &Drivers<'_>, name: &str) -> Result<Told, CliError> {
         // A journal that cannot be read tells nothing; whoever needs it says why.
         if let Ok(Some(record)) = self.state.read(name) {
-            engines.trust(&record);
+            drivers.trust(&record);
         }
-        Ok(engines.default_engine().await?.told(name).await?)
+        Ok(drivers.told(name).await?)
     }
 
     /// What the engines say of a deployment now.
     pub(crate) async fn observe(
         &self,
-        engines: &Engines,
+        drivers: &Drivers<'_>,
         deployment: &Deployment,
         record: &Record,
     ) -> Result<Observed, CliError> {
-        engines.trust(record);
+        drivers.trust(record);
         let scene = Scene {
             deployment,
             record,
@@ -161,8 +156,8 @@ impl<'a> Workspace<'a> {
         };
         let places = Plugins::default().places(scene);
         let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
-        engines.connect(&places).await?;
-        Ok(plugins::drivers(engines).look(scene).await?)
+        drivers.reach(&places).await?;
+        Ok(drivers.look(scene).await?)
     }
 
     /// Where ids of instances come from: the same for a plan as for the install that follows it,

@@ -12,12 +12,13 @@ use crate::{
         error::{EngineError, innermost, is_passing, is_passing_when_read, status},
         host::{ConnectError, Host},
         in_path,
-        stream::{Piece, documents, pieces},
+        stream::{documents, pieces},
         version::{NEWEST, OLDEST, Version},
         wire::{Body, Wire, body, streamed},
     },
     event::now,
     printable::shortened,
+    seam::Piece,
 };
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! What can go wrong between here and an engine, and what it means for a step.
 
+use super::host::ConnectError;
 use crate::{
     printable::{SHOWN, on_one_line, shortened},
     seam::Failure,
@@ -132,6 +133,26 @@ pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
         );
     }
     failure
+}
+
+/// There is no engine: that was true a moment ago, or will be for good. Trying again is what a
+/// person decides.
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let failure = Self::fatal(error.to_string());
+        match error {
+            ConnectError::Silent { .. } => failure.hint(
+                "is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST",
+            ),
+            ConnectError::Context { .. } => {
+                failure.hint("docker context ls shows those that exist")
+            }
+            ConnectError::Address { .. } => failure.hint(
+                "addresses look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
+            ),
+            ConnectError::Version { .. } => failure,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ impl Host {
         }
     }
 
+    /// Equal keys mean the same engine, spoken with in the same way.
+    pub(crate) fn key(&self) -> String {
+        format!("{self:?}")
+    }
+
     /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current
     /// context, the usual socket.
     ///

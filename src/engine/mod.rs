@@ -4,6 +4,7 @@
 mod address;
 mod answer;
 mod client;
+mod connections;
 mod daemon_client;
 mod encode;
 mod error;
@@ -15,6 +16,7 @@ mod version;
 mod wire;
 
 pub(crate) use client::{ANSWER, Client, pauses};
+pub use connections::Connections;
 pub(crate) use daemon_client::check as check_daemon_client;
 pub(crate) use encode::in_path;
 pub(crate) use error::{EngineError, failure, is_passing, status};
@@ -22,5 +24,4 @@ pub use host::{ConnectError, Host, broken_config};
 pub(crate) use host::{config_folder, read_json};
 pub use kind::Kind;
 pub(crate) use stream::Lines;
-pub use stream::Piece;
 pub(crate) use version::Version;

@@ -2,7 +2,7 @@
 //! handed on as they come, whatever they are part of: nothing is kept until a line or a frame is
 //! complete.
 
-use crate::engine::error::EngineError;
+use crate::{engine::error::EngineError, seam::Piece};
 use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::Value as Json;
@@ -16,15 +16,6 @@ use tokio_util::{
 const LINE: usize = 16 << 20;
 /// Bytes before each frame: which stream it is of, three zeros, its length.
 const HEAD: usize = 8;
-
-/// A piece of what a container, or a command in one, wrote.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Piece {
-    /// It was written to standard error.
-    pub is_error: bool,
-    /// What was written.
-    pub bytes: Bytes,
-}
 
 /// Takes the frames of a stream apart in which standard output and standard error take turns.
 #[derive(Debug, Default)]

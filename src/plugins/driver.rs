@@ -1,13 +1,19 @@
 //! What carries the steps of a system out, and says what is there: a plugin with its connections.
 
-use super::{Places, Plugins};
+use super::{Guard, Places};
 use crate::{
     model::Deployment,
     record::Record,
-    seam::{Call, Command, Failure, Note, Observed, Outputs, Reached, Settled, Step, Streams},
+    seam::{
+        Call, Command, Excerpt, Failure, Happening, Log, Note, Observed, Outputs, Reached, Settled,
+        Step, Streams, Target,
+    },
     secrets::Secrets,
+    told::Told,
 };
-use std::{future::Future, pin::Pin};
+use futures_util::stream::LocalBoxStream;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 /// What a driver answers, sooner or later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
@@ -30,15 +36,73 @@ pub struct Scene<'a> {
     pub secrets: &'a Secrets,
 }
 
-/// Runs commands in the objects of a plugin.
+/// Runs commands in the objects of a plugin, and shows what they write.
 pub trait Shell {
-    /// Runs one to its end; gives its exit code.
+    /// Whether the object is there.
+    fn has<'a>(&'a self, _place: &'a Reached) -> Answer<'a, bool> {
+        Box::pin(async { Ok(true) })
+    }
+
+    /// Runs a command to its end; gives its exit code, or none if nobody read to its end.
     fn run<'a>(
         &'a self,
         place: &'a Reached,
         command: &'a Command,
         streams: &'a mut dyn Streams,
-    ) -> Answer<'a, i64>;
+    ) -> Answer<'a, Option<i64>>;
+
+    /// What an object wrote.
+    fn log<'a>(&'a self, place: &'a Reached, _excerpt: Excerpt) -> Answer<'a, Log> {
+        let nothing = format!("nothing is kept of what `{}` writes", place.object);
+        Box::pin(async { Err(Failure::fatal(nothing)) })
+    }
+}
+
+/// What happens to objects, as it comes.
+pub type Happenings = LocalBoxStream<'static, Happening>;
+
+/// Tells what happens to the objects of a plugin.
+pub trait Watch {
+    /// What happens to those of a deployment from now on. It ends when a connection does.
+    fn happenings<'a>(
+        &'a self,
+        deployment: &'a str,
+        targets: &'a [Target],
+    ) -> Answer<'a, Happenings>;
+
+    /// Whether a system takes a new connection. One that is being shut down does not, though it
+    /// goes on telling those that listen already how it ends what runs on it.
+    fn accepts<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = bool> + 'a>>;
+}
+
+/// Something that exists, and could be adopted.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs; install starts what does not.
+    pub runs: bool,
+    /// The deployment that made it, if one did: it is left out.
+    pub owner: Option<String>,
+}
+
+/// What could be adopted.
+#[derive(Clone, Debug)]
+pub struct Adoptable {
+    /// What was found.
+    pub found: Vec<Candidate>,
+    /// A blueprint for those that no deployment made.
+    pub blueprint: Json,
+}
+
+/// Describes what exists.
+pub trait Adopter {
+    /// Looks at objects: those of these names or ids, and all that filters let through.
+    fn describe<'a>(
+        &'a self,
+        names: &'a [String],
+        filters: Option<&'a [(String, String)]>,
+    ) -> Answer<'a, Adoptable>;
 }
 
 /// The object that a step is carried out in, and what reaches it.
@@ -87,107 +151,48 @@ pub trait Driver {
         Box::pin(async { Ok(vec![Vec::new(); steps.len()]) })
     }
 
+    /// The first contact with every system that is known by now, so that one which does not answer
+    /// is told before anything begins.
+    fn reach<'a>(&'a self, _places: &'a Places) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// From here on, what the user took over is as good as sealed: the ids are those of the record.
+    fn trust(&self, _record: &Record) {}
+
+    /// Adds what objects on the default system tell of the deployments of a name.
+    fn tell<'a>(&'a self, _told: &'a mut Told) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Names of the deployments that something on the default system carries, each with the number
+    /// of such objects.
+    fn deployments(&self) -> Answer<'_, BTreeMap<String, usize>> {
+        Box::pin(async { Ok(BTreeMap::new()) })
+    }
+
+    /// Whether a connection was lost since this was last asked: a system may have been restarted.
+    fn was_cut(&self) -> bool {
+        false
+    }
+
     /// What runs commands in its objects, if anything can.
     fn as_shell(&self) -> Option<&dyn Shell> {
         None
     }
-}
 
-/// The drivers of a run, by the ids of their plugins.
-pub struct Drivers<'d> {
-    /// The plugins that plan what the drivers carry out.
-    pub plugins: Plugins,
-    all: Vec<(&'static str, &'d dyn Driver)>,
-}
-
-impl<'d> Drivers<'d> {
-    /// Takes the driver of each plugin.
-    #[must_use]
-    pub fn new(plugins: Plugins, all: Vec<(&'static str, &'d dyn Driver)>) -> Self {
-        Self { plugins, all }
+    /// What tells of its objects, if anything does.
+    fn as_watch(&self) -> Option<&dyn Watch> {
+        None
     }
 
-    /// Carries out one step.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Driver::perform`], or if nothing here has the plugin.
-    pub async fn perform<'a>(
-        &'a self,
-        call: &'a Call,
-        notes: Notes<'a>,
-    ) -> Result<Outputs, Failure> {
-        let inside = self.inside(call)?;
-        let tools = Tools { notes, inside };
-        self.of(&call.step.plugin)?.perform(call, tools).await
+    /// What keeps other machines off, if anything does.
+    fn as_guard(&self) -> Option<&dyn Guard> {
+        None
     }
 
-    /// Looks whether a step is done whose outcome was lost. What the kernel does itself is.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Driver::settle`], or if nothing here has the plugin.
-    pub async fn settle(&self, call: &Call, since: u64) -> Result<Settled, Failure> {
-        if call.step.is_nothing() {
-            return Ok(Settled::Done(Outputs::default()));
-        }
-        let inside = self.inside(call)?;
-        self.of(&call.step.plugin)?
-            .settle(call, since, inside)
-            .await
-    }
-
-    /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// If a system does not answer, or it cannot be told where an object is.
-    pub async fn look(&self, scene: Scene<'_>) -> Result<Observed, Failure> {
-        let places = self.plugins.places(scene).map_err(Failure::fatal)?;
-        let mut observed = Observed::default();
-        for (id, driver) in &self.all {
-            let mine = self.plugins.places_of(id, scene.deployment, &places);
-            observed.add(driver.observe(scene, &mine).await?);
-        }
-        Ok(observed)
-    }
-
-    /// For each of these steps, what of it its system is too old for.
-    ///
-    /// # Errors
-    ///
-    /// If a system does not answer.
-    pub async fn refusals(&self, steps: &[&Step]) -> Result<Vec<Vec<String>>, Failure> {
-        let mut refusals = vec![Vec::new(); steps.len()];
-        for (id, driver) in &self.all {
-            let mine: Vec<usize> = (0..steps.len())
-                .filter(|at| steps[*at].plugin == *id)
-                .collect();
-            let asked: Vec<&Step> = mine.iter().map(|at| steps[*at]).collect();
-            for (at, refusal) in mine.into_iter().zip(driver.refusals(&asked).await?) {
-                refusals[at] = refusal;
-            }
-        }
-        Ok(refusals)
-    }
-
-    /// What reaches the object that a step is carried out in.
-    fn inside<'c>(&'c self, call: &'c Call) -> Result<Option<Inside<'c>>, Failure> {
-        let Some(place) = &call.inside else {
-            return Ok(None);
-        };
-        let shell = self.of(&place.plugin)?.as_shell().ok_or_else(|| {
-            let plugin = &place.plugin;
-            Failure::fatal(format!("nothing can be run in objects of `{plugin}`"))
-        })?;
-        Ok(Some(Inside { shell, place }))
-    }
-
-    fn of(&self, plugin: &str) -> Result<&'d dyn Driver, Failure> {
-        let found = self.all.iter().find(|(id, _)| *id == plugin);
-        found.map(|(_, driver)| *driver).ok_or_else(|| {
-            Failure::fatal(format!("this dockctl has no plugin `{plugin}`"))
-                .hint("use the dockctl that planned it, or a newer one")
-        })
+    /// What describes objects that exist, if anything does.
+    fn as_adopter(&self) -> Option<&dyn Adopter> {
+        None
     }
 }

@@ -6,19 +6,21 @@
 
 pub mod docker;
 mod driver;
+mod drivers;
+mod guard;
 mod plugin;
 mod table;
 
-pub use driver::{Answer, Driver, Drivers, Heard, Inside, Notes, Scene, Shell, Tools};
-pub use plugin::{At, Ends, Exclusive, Name, PORT, Part, Plugin, Replacement, by_record, clash};
-pub use table::{Places, Plugins, Whereabouts};
-
-/// The drivers of a run: those that are connected to Docker engines.
-#[must_use]
-pub fn drivers(engines: &docker::Engines) -> Drivers<'_> {
-    let docker: &dyn Driver = engines;
-    Drivers::new(Plugins::default(), vec![(docker::Docker.id(), docker)])
-}
+pub use driver::{
+    Adoptable, Adopter, Answer, Candidate, Driver, Happenings, Heard, Inside, Notes, Scene, Shell,
+    Tools, Watch,
+};
+pub use drivers::Drivers;
+pub use guard::{Guard, GuardHolder, Guarded, Guarding, Guards, Held, Unguarded};
+pub use plugin::{
+    At, Ends, Exclusive, Name, PORT, Part, Plugin, Replacement, Settings, by_record, clash,
+};
+pub use table::{Connected, Places, Plugins, Whereabouts};
 
 /// Every plugin. A node belongs to the first that knows what it stands for.
 pub const PLUGINS: &[&dyn Plugin] = &[&docker::Docker];

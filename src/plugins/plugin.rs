@@ -1,14 +1,17 @@
 //! What the kernel asks about a system: pure, without any connection.
 
+use super::Driver;
 use crate::{
+    author::Author,
     diagnostic::Diagnostics,
+    engine::Connections,
     known::InstanceRecord,
     model::{Blueprint, Definition, Deployment, End, Instance, InstanceState, Planned},
     record::Record,
     seam::{Change, Need, Object, ObjectState, Observed, Purpose, Standing, Step, Target},
 };
 use serde_json::Value as Json;
-use std::path::Path;
+use std::{path::Path, rc::Rc};
 
 /// An instance, its node, and the deployment that it is a part of.
 #[derive(Clone, Copy)]
@@ -120,6 +123,14 @@ pub struct Replacement {
     pub put_back: Step,
 }
 
+/// What drivers are made with.
+pub struct Settings {
+    /// Who makes objects.
+    pub author: Author,
+    /// What several plugins share.
+    pub connections: Rc<Connections>,
+}
+
 /// One family of operations. Pure and static; [`Driver`](super::Driver) is the same family with its
 /// connections. What is not said here is right for something that only the record knows.
 pub trait Plugin: Sync {
@@ -138,6 +149,9 @@ pub trait Plugin: Sync {
         purpose: &Purpose<'_>,
     ) -> Option<Vec<Step>>;
 
+    /// Makes its driver, for one run. Nothing is connected to yet.
+    fn connect(&self, settings: &Settings) -> Box<dyn Driver>;
+
     /// Whether it carries out what a blueprint's plugin of this name does.
     fn provides(&self, plugin: &str) -> bool {
         plugin == self.id()
@@ -148,6 +162,11 @@ pub trait Plugin: Sync {
 
     /// Finds what is wrong with the files that a blueprint names.
     fn check_files(&self, _blueprint: &Blueprint, _folder: &Path, _d: &mut Diagnostics) {}
+
+    /// The page on the arguments of its operations, in Markdown, if it has one.
+    fn arguments(&self) -> Option<String> {
+        None
+    }
 
     /// Adds what it knows to the JSON Schema of blueprints.
     fn extend_schema(&self, _schema: &mut Json) {}
@@ -191,6 +210,11 @@ pub trait Plugin: Sync {
     /// The runtime property that holds the id of the object.
     fn id_property(&self, _node: &Definition) -> Option<&'static str> {
         None
+    }
+
+    /// Whether commands can be run in the object, and it writes a log.
+    fn has_shell(&self, _node: &Definition) -> bool {
+        false
     }
 
     /// What others call the object by.

@@ -1,7 +1,8 @@
 //! All plugins together, and what they come to for the kernel.
 
 use super::{
-    At, Ends, Exclusive, Name, PLUGINS, Part, Plugin, Replacement, Scene, by_record, clash,
+    At, Driver, Drivers, Ends, Exclusive, Name, PLUGINS, Part, Plugin, Replacement, Scene,
+    Settings, by_record, clash,
 };
 use crate::{
     diagnostic::Diagnostics,
@@ -16,10 +17,22 @@ use std::{collections::HashMap, path::Path};
 /// Where the object of an instance is, and which it is, as far as is known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Whereabouts {
+    /// Id of the plugin that it belongs to.
+    pub plugin: String,
     /// Its system.
     pub target: Target,
     /// Its id, as the record has it.
     pub object: Option<String>,
+}
+
+impl From<Reached> for Whereabouts {
+    fn from(reached: Reached) -> Self {
+        Self {
+            plugin: reached.plugin,
+            target: reached.target,
+            object: Some(reached.object),
+        }
+    }
 }
 
 /// For each instance that has an object where that is.
@@ -35,7 +48,39 @@ impl Default for Plugins {
     }
 }
 
+/// The drivers of all plugins, made for one run.
+pub struct Connected {
+    plugins: Plugins,
+    all: Vec<(&'static str, Box<dyn Driver>)>,
+}
+
+impl Connected {
+    /// The drivers together.
+    #[must_use]
+    pub fn drivers(&self) -> Drivers<'_> {
+        let all = self.all.iter().map(|(id, driver)| (*id, &**driver));
+        Drivers::new(self.plugins, all.collect())
+    }
+}
+
 impl Plugins {
+    /// Makes the driver of each plugin. Nothing is connected to yet.
+    #[must_use]
+    pub fn connect(self, settings: &Settings) -> Connected {
+        let made = self.0.iter().map(|it| (it.id(), it.connect(settings)));
+        Connected {
+            plugins: self,
+            all: made.collect(),
+        }
+    }
+
+    /// The page on the arguments of operations, of all plugins.
+    #[must_use]
+    pub fn arguments(self) -> String {
+        let pages: Vec<String> = self.0.iter().filter_map(|it| it.arguments()).collect();
+        pages.join("\n")
+    }
+
     /// The plugin that a node belongs to.
     fn of(self, node: &Definition) -> Option<&'static dyn Plugin> {
         self.0
@@ -123,6 +168,12 @@ impl Plugins {
     #[must_use]
     pub fn has_object(self, node: &Definition) -> bool {
         self.of(node).is_some_and(|plugin| plugin.is_observed(node))
+    }
+
+    /// Whether commands can be run in the object of a node, and it writes a log.
+    #[must_use]
+    pub fn has_shell(self, node: &Definition) -> bool {
+        self.of(node).is_some_and(|plugin| plugin.has_shell(node))
     }
 
     /// Whether an instance stands for material that others are made from.
@@ -398,7 +449,13 @@ impl Plugins {
             let around = Around::of(record, &instance.id, secrets);
             match plugin.target(part).bind(&around) {
                 Ok(target) => {
-                    places.insert(instance.id.clone(), Whereabouts { target, object });
+                    let plugin = plugin.id().to_owned();
+                    let place = Whereabouts {
+                        plugin,
+                        target,
+                        object,
+                    };
+                    places.insert(instance.id.clone(), place);
                 }
                 Err(message) if object.is_some() => {
                     return Err(format!("`{}`: {message}", instance.id));
@@ -408,17 +465,11 @@ impl Plugins {
         }
         Ok(places)
     }
+}
 
-    /// The places of the instances that belong to a plugin.
-    pub(super) fn places_of(self, id: &str, deployment: &Deployment, places: &Places) -> Places {
-        let is_mine = |instance: &str| {
-            let instance = deployment.instance(instance);
-            let node = instance.and_then(|instance| deployment.node(instance));
-            let plugin = node.and_then(|node| self.of(node));
-            plugin.is_some_and(|plugin| plugin.id() == id)
-        };
-        let mine = places.iter().filter(|(instance, _)| is_mine(instance));
-        mine.map(|(instance, place)| (instance.clone(), place.clone()))
-            .collect()
-    }
+/// The places of the instances that belong to a plugin.
+pub(super) fn places_of(id: &str, places: &Places) -> Places {
+    let mine = places.iter().filter(|(_, place)| place.plugin == id);
+    mine.map(|(instance, place)| (instance.clone(), place.clone()))
+        .collect()
 }

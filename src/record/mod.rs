@@ -22,7 +22,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use std::{
     borrow::Cow,
     cell::OnceCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
 };
 use thiserror::Error;
 
@@ -600,6 +600,13 @@ impl Record {
         self.stage = Stage::default();
         self.tasks.clear();
         self.over = 0;
+    }
+
+    /// Ids of all objects that stand for an instance.
+    #[must_use]
+    pub fn object_ids(&self) -> HashSet<String> {
+        let ids = self.instances.values().flat_map(InstanceRecord::object_ids);
+        ids.collect()
     }
 
     /// The execution that runs now, or ran when its process died.

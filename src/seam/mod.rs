@@ -6,6 +6,7 @@
 
 mod call;
 mod failure;
+mod happening;
 mod object;
 mod outputs;
 mod purpose;
@@ -15,9 +16,10 @@ mod target;
 
 pub use call::{Call, Note, Progress, ProgressSink, Settled};
 pub use failure::{Exit, Failure};
+pub use happening::{Happening, What};
 pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
 pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, Need, Purpose, Standing};
-pub use shell::{Command, Reached, Streams};
+pub use shell::{Command, Excerpt, Log, Piece, Reached, Streams, Typed};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;

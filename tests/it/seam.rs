@@ -11,7 +11,8 @@ use dockctl::{
     model::{Deployment, Planned},
     plan::{self, Known},
     plugins::{
-        Answer, Driver, Drivers, Ends, Inside, PLUGINS, Part, Plugin, Plugins, Scene, Shell, Tools,
+        Answer, Driver, Drivers, Ends, Inside, PLUGINS, Part, Plugin, Plugins, Scene, Settings,
+        Shell, Tools,
     },
     record::Record,
     report::Quiet,
@@ -90,6 +91,10 @@ impl Plugin for Noting {
         plugin == ID
     }
 
+    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
+        Box::new(Notebook::default())
+    }
+
     fn lower(
         &self,
         part: Part<'_>,
@@ -143,8 +148,9 @@ fn edit(path: &[&str], value: impl Into<Json>) -> Edit {
 struct Said(String);
 
 impl Streams for Said {
-    fn written(&mut self, bytes: &[u8], _: bool) {
+    fn written(&mut self, bytes: &[u8], _: bool) -> bool {
         self.0 += &String::from_utf8_lossy(bytes);
+        true
     }
 }
 
@@ -229,10 +235,10 @@ impl Shell for Containers {
         place: &'a Reached,
         _: &'a Command,
         streams: &'a mut dyn Streams,
-    ) -> Answer<'a, i64> {
+    ) -> Answer<'a, Option<i64>> {
         Box::pin(async move {
             streams.written(place.object.as_bytes(), false);
-            Ok(7)
+            Ok(Some(7))
         })
     }
 }

@@ -4,9 +4,9 @@
 pub mod declare;
 pub(crate) mod drive;
 
-pub use drive::engines::Engines;
+use drive::engines::Engines;
 
-use super::{At, Exclusive, Name, Part, Plugin, Replacement};
+use super::{At, Driver, Exclusive, Name, Part, Plugin, Replacement, Settings};
 use crate::{
     diagnostic::Diagnostics,
     engine::Kind,
@@ -44,6 +44,10 @@ impl Plugin for Docker {
         lower::lower(part, name, planned, purpose)
     }
 
+    fn connect(&self, settings: &Settings) -> Box<dyn Driver> {
+        Box::new(Engines::new(settings))
+    }
+
     fn provides(&self, plugin: &str) -> bool {
         operation::provides(plugin)
     }
@@ -54,6 +58,10 @@ impl Plugin for Docker {
 
     fn check_files(&self, blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
         check::check_files(blueprint, folder, d);
+    }
+
+    fn arguments(&self) -> Option<String> {
+        Some(params::markdown())
     }
 
     fn extend_schema(&self, schema: &mut Json) {
@@ -83,6 +91,10 @@ impl Plugin for Docker {
 
     fn id_property(&self, node: &Definition) -> Option<&'static str> {
         operation::kind(node).map(standing::id_property)
+    }
+
+    fn has_shell(&self, node: &Definition) -> bool {
+        operation::kind(node) == Some(Kind::Container)
     }
 
     fn called(&self, part: Part<'_>) -> Vec<Name> {

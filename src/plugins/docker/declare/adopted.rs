@@ -11,7 +11,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// A container with what is known around it.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// What the engine says of it.
     pub container: Json,
     /// What the engine says of its image; null if that is gone.
@@ -35,19 +35,19 @@ const FILLED_IN: [&str; 7] = [
 impl Found {
     /// The name, which becomes that of the node.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.text("/Name").trim_start_matches('/').to_owned()
     }
 
     /// Whether it runs; install starts one that does not.
     #[must_use]
-    pub fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.container["State"]["Running"] == true
     }
 
     /// The deployment that made it, if one did.
     #[must_use]
-    pub fn owner(&self) -> Option<&str> {
+    pub(crate) fn owner(&self) -> Option<&str> {
         self.container["Config"]["Labels"][label::DEPLOYMENT].as_str()
     }
 
@@ -94,7 +94,7 @@ impl Found {
 
     /// Arguments that make an equal container. `info` is what the engine says of itself.
     #[must_use]
-    pub fn params(&self, info: &Json) -> JsonMap<String, Json> {
+    pub(crate) fn params(&self, info: &Json) -> JsonMap<String, Json> {
         let (config, of_image) = (&self.container["Config"], &self.image["Config"]);
         let mut params = JsonMap::new();
         let mut put = |name: &str, value: Json| drop(params.insert(name.to_owned(), value));
@@ -219,7 +219,7 @@ impl Found {
 
     /// Networks that it was attached to, the one of its `network_mode` first, and how.
     #[must_use]
-    pub fn networks(&self) -> Vec<(String, Json)> {
+    pub(crate) fn networks(&self) -> Vec<(String, Json)> {
         let id = self.text("/Id");
         let all = self.container["NetworkSettings"]["Networks"].as_object();
         let mut networks: Vec<(String, Json)> = all
@@ -234,7 +234,7 @@ impl Found {
 
     /// Names of containers that it cannot be without.
     #[must_use]
-    pub fn needs(&self) -> Vec<String> {
+    pub(crate) fn needs(&self) -> Vec<String> {
         let host = &self.container["HostConfig"];
         let list = |field: &str| {
             host[field]

@@ -6,7 +6,6 @@
 
 pub mod action;
 pub(crate) mod adopted;
-pub(crate) mod author;
 pub mod change;
 pub(crate) mod check;
 pub(crate) mod compare;

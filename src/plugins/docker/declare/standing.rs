@@ -2,18 +2,15 @@
 
 use crate::{
     engine::Kind,
-    known::InstanceRecord,
     model::{Definition, Instance, InstanceState},
     plugins::docker::declare::{
         action::Action,
-        change::{PREDECESSOR, SUCCESSOR},
         declared::{ExpectedExit, adopted_name, declaration, expected_exit},
         operation::{is_started, kind},
     },
     record::Record,
     seam::{Object, ObjectState, Observed, Standing},
 };
-use std::collections::HashSet;
 
 /// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
 pub(crate) const UNTRUSTED: [&str; 4] = [
@@ -172,23 +169,4 @@ pub(crate) fn outlives(node: &Definition) -> bool {
             .properties
             .get("keep")
             .is_none_or(|keep| *keep != false)
-}
-
-/// Ids of all objects that a record knows.
-#[must_use]
-pub(crate) fn known_ids(record: &Record) -> HashSet<String> {
-    let ids = |known: &InstanceRecord| {
-        let names = [
-            "container_id",
-            "network_id",
-            "volume_name",
-            SUCCESSOR,
-            PREDECESSOR,
-        ];
-        names
-            .iter()
-            .filter_map(|name| known.properties.get(*name)?.as_str().map(str::to_owned))
-            .collect::<Vec<_>>()
-    };
-    record.instances.values().flat_map(ids).collect()
 }

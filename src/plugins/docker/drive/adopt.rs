@@ -1,12 +1,58 @@
-//! A blueprint for containers that exist: what they are made of, without what their image and the
-//! engine filled in.
+//! Looking at containers that exist, for a blueprint that adopts them.
 
 use crate::{
     engine::{Kind, failure},
-    plugins::docker::{declare::adopted::Found, drive::engine::Engine},
+    plugins::{
+        Adoptable, Adopter, Answer, Candidate,
+        docker::{
+            declare::adopted::{Found, blueprint},
+            drive::{engine::Engine, engines::Engines},
+        },
+    },
     seam::Failure,
 };
-use serde_json::Value as Json;
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+impl Adopter for Engines {
+    fn describe<'a>(
+        &'a self,
+        names: &'a [String],
+        filters: Option<&'a [(String, String)]>,
+    ) -> Answer<'a, Adoptable> {
+        Box::pin(async move {
+            let engine = self.default_engine().await?;
+            let found = engine
+                .describe(names, filters.map(as_query).as_ref())
+                .await?;
+            let info = engine.info().await?;
+            let (free, owned): (Vec<Found>, Vec<Found>) =
+                found.into_iter().partition(|it| it.owner().is_none());
+            Ok(Adoptable {
+                blueprint: blueprint(&free, &info),
+                found: free.iter().chain(&owned).map(candidate).collect(),
+            })
+        })
+    }
+}
+
+fn candidate(found: &Found) -> Candidate {
+    Candidate {
+        name: found.name(),
+        runs: found.runs(),
+        owner: found.owner().map(str::to_owned),
+    }
+}
+
+/// Filters as the engine takes them: a list of values for each key.
+fn as_query(filters: &[(String, String)]) -> Json {
+    let mut all: JsonMap<String, Json> = JsonMap::new();
+    for (key, value) in filters {
+        let values = all.entry(key).or_insert_with(|| json!([]));
+        let list = values.as_array_mut().into_iter();
+        list.for_each(|list| list.push(value.as_str().into()));
+    }
+    Json::Object(all)
+}
 
 impl Engine {
     /// Looks at containers: those of these names or ids, and all that a filter of the engine lets
@@ -15,7 +61,7 @@ impl Engine {
     /// # Errors
     ///
     /// If the engine does not say, or there is no container of a name.
-    pub async fn describe(
+    async fn describe(
         &self,
         names: &[String],
         filters: Option<&Json>,
@@ -56,7 +102,7 @@ impl Engine {
     /// # Errors
     ///
     /// If it does not.
-    pub async fn info(&self) -> Result<Json, Failure> {
+    async fn info(&self) -> Result<Json, Failure> {
         self.client
             .mapping("/info", &[])
             .await

@@ -1,11 +1,14 @@
 //! What people want of a container that runs: what it writes, and a command in it.
 
 use crate::{
-    engine::{Piece, failure},
-    plugins::docker::drive::engine::Engine,
-    seam::{Command, Failure, Streams},
+    engine::failure,
+    plugins::{
+        Answer, Shell,
+        docker::drive::{engine::Engine, engines::Engines},
+    },
+    seam::{Command, Excerpt, Failure, Log, Reached, Streams, Typed},
 };
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 use std::{
     pin::Pin,
@@ -16,39 +19,52 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 /// How long a command may take to end once it writes no more.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Which part of a log.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Excerpt {
-    /// What comes from now on, too.
-    pub follow: bool,
-    /// Nothing older, in seconds since 1970 UTC.
-    pub since: Option<i32>,
-    /// Only so many lines from the end.
-    pub tail: Option<u32>,
-    /// With the time of each line.
-    pub timestamps: bool,
+impl Shell for Engines {
+    fn has<'a>(&'a self, place: &'a Reached) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let engine = self.get(&place.target).await?;
+            Ok(engine.inspect(&place.object).await?.is_some())
+        })
+    }
+
+    fn run<'a>(
+        &'a self,
+        place: &'a Reached,
+        command: &'a Command,
+        streams: &'a mut dyn Streams,
+    ) -> Answer<'a, Option<i64>> {
+        Box::pin(async move {
+            let engine = self.get(&place.target).await?;
+            let attached = engine.attach(&place.object, command).await?;
+            let id = attached.id.clone();
+            if engine.pass_on(attached, command, streams).await? {
+                engine.exit_code(&id).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        })
+    }
+
+    fn log<'a>(&'a self, place: &'a Reached, excerpt: Excerpt) -> Answer<'a, Log> {
+        Box::pin(async move {
+            let engine = self.get(&place.target).await?;
+            engine.excerpt(&place.object, excerpt).await
+        })
+    }
 }
 
 /// A command that runs.
-pub struct Attached {
+struct Attached {
     id: String,
     /// What it writes.
-    pub output: Pin<Box<dyn Stream<Item = Result<Piece, Failure>> + Send>>,
+    output: Log,
     /// What it reads.
-    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
 impl Engine {
-    /// What a container wrote, in the pieces in which it comes.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such container, or the engine does not say.
-    pub async fn excerpt(
-        &self,
-        id: &str,
-        excerpt: Excerpt,
-    ) -> Result<impl Stream<Item = Result<Piece, Failure>> + Send + use<>, Failure> {
+    /// What a container wrote.
+    async fn excerpt(&self, id: &str, excerpt: Excerpt) -> Result<Log, Failure> {
         let query = [
             ("since", excerpt.since.unwrap_or_default().to_string()),
             (
@@ -66,24 +82,13 @@ impl Engine {
         let pieces = self
             .client
             .logs(id, &query, (container.is_terminal(), excerpt.follow));
-        Ok(pieces.map_err(|error| failure(&error, "reading the log")))
-    }
-
-    /// Whether there is a container.
-    ///
-    /// # Errors
-    ///
-    /// If the engine does not say.
-    pub async fn has_container(&self, id: &str) -> Result<bool, Failure> {
-        self.inspect(id).await.map(|found| found.is_some())
+        Ok(pieces
+            .map_err(|error| failure(&error, "reading the log"))
+            .boxed())
     }
 
     /// Starts a command in a container.
-    ///
-    /// # Errors
-    ///
-    /// If the engine refuses.
-    pub async fn attach(&self, id: &str, command: &Command) -> Result<Attached, Failure> {
+    async fn attach(&self, id: &str, command: &Command) -> Result<Attached, Failure> {
         let config = json!({
             "Cmd": command.words,
             "Env": command.environment,
@@ -116,7 +121,7 @@ impl Engine {
     }
 
     /// Tells a command how large its terminal is.
-    pub async fn resize(&self, attached: &str, rows: u16, columns: u16) {
+    async fn resize(&self, attached: &str, rows: u16, columns: u16) {
         // A command that ended meanwhile needs no size.
         let size = [("h", rows.to_string()), ("w", columns.to_string())];
         let _ = self
@@ -126,11 +131,7 @@ impl Engine {
     }
 
     /// The exit code of a command that ended.
-    ///
-    /// # Errors
-    ///
-    /// If the engine does not say.
-    pub async fn exit_code(&self, attached: &str) -> Result<i64, Failure> {
+    async fn exit_code(&self, attached: &str) -> Result<i64, Failure> {
         let cannot = |error| failure(&error, "asking how the command ended");
         let asked = Instant::now();
         loop {
@@ -156,52 +157,45 @@ impl Engine {
             }
         }
     }
-}
 
-impl Attached {
-    /// Passes on what the command writes, and what it is to read, until it writes no more.
-    ///
-    /// # Errors
-    ///
-    /// If the connection breaks.
-    pub(crate) async fn pass_on(
-        mut self,
-        reads: bool,
+    /// Passes on what a command writes, and what it is to read, until it writes no more. False if
+    /// nobody reads what it writes any more.
+    async fn pass_on(
+        &self,
+        mut attached: Attached,
+        command: &Command,
         streams: &mut dyn Streams,
-    ) -> Result<(), Failure> {
-        let mut reads = reads;
+    ) -> Result<bool, Failure> {
+        let (mut reads, terminal) = (command.input, command.terminal);
         loop {
-            let typed = async {
-                if reads {
-                    streams.typed().await
-                } else {
-                    std::future::pending().await
-                }
-            };
+            let asks = reads || terminal;
             tokio::select! {
-                piece = self.output.next() => match piece {
-                    Some(piece) => {
-                        let piece = piece?;
-                        streams.written(&piece.bytes, piece.is_error);
-                    }
-                    None => return Ok(()),
+                piece = attached.output.next() => match piece.transpose()? {
+                    Some(piece) if !streams.written(&piece.bytes, piece.is_error) => return Ok(false),
+                    Some(_) => {}
+                    None => return Ok(true),
                 },
-                bytes = typed => {
-                    reads = bytes.is_some();
-                    // A command that reads no more ends by itself.
-                    let _ = match bytes {
-                        Some(bytes) => self.input.write_all(&bytes).await,
-                        None => self.input.shutdown().await,
-                    };
-                    let _ = self.input.flush().await;
-                }
+                typed = streams.typed(), if asks => match typed {
+                    Typed::Bytes(bytes) => attached.feed(&bytes).await,
+                    Typed::End => {
+                        attached.close().await;
+                        reads = false;
+                    }
+                    Typed::Size { rows, columns } => self.resize(&attached.id, rows, columns).await,
+                },
             }
         }
     }
+}
 
-    /// What the engine calls it.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
+impl Attached {
+    /// A command that reads no more ends by itself: what it did not take is no fault.
+    async fn feed(&mut self, bytes: &[u8]) {
+        let _ = self.input.write_all(bytes).await;
+        let _ = self.input.flush().await;
+    }
+
+    async fn close(&mut self) {
+        let _ = self.input.shutdown().await;
     }
 }

@@ -1,15 +1,15 @@
 //! Carries out steps on one Docker engine.
 
 use crate::{
+    author::Author,
     digest::keyed,
-    engine::{Client, ConnectError, Host, Kind, failure},
+    engine::{Client, Kind, failure},
     model::{Deployment, Instance},
     plugins::{
         Places, Scene,
         docker::{
             declare::{
                 action::{Action, Attachment},
-                author::Author,
                 compare::{Shown, WantedImage, judge},
                 container::{Container, is_name, plain_name},
                 declared::{declaration, image as declared_image, wanted_name},
@@ -41,8 +41,8 @@ use std::{
 const LOOKS: usize = 8;
 
 /// One Docker engine.
-pub struct Engine {
-    pub(crate) client: Client,
+pub(crate) struct Engine {
+    pub(crate) client: Rc<Client>,
     author: Author,
     pub(crate) watch: Watch,
     /// Ids of the images that were brought since the connection was made, by what was asked for.
@@ -61,18 +61,10 @@ pub struct Engine {
 pub(crate) type TakenOver = Rc<RefCell<HashSet<String>>>;
 
 impl Engine {
-    /// Connects to an engine. The author's key makes the digests that go into labels.
-    ///
-    /// # Errors
-    ///
-    /// If there is none, within three seconds.
-    pub async fn connect(
-        host: &Host,
-        author: &Author,
-        taken_over: &TakenOver,
-    ) -> Result<Self, ConnectError> {
-        Ok(Self {
-            client: Client::connect(host).await?,
+    /// An engine that is connected to. The author's key makes the digests that go into labels.
+    pub(crate) fn on(client: Rc<Client>, author: &Author, taken_over: &TakenOver) -> Self {
+        Self {
+            client,
             author: author.clone(),
             watch: Watch::default(),
             brought: RefCell::default(),
@@ -80,7 +72,7 @@ impl Engine {
             image_labels: RefCell::default(),
             description: RefCell::default(),
             taken_over: taken_over.clone(),
-        })
+        }
     }
 
     pub(crate) fn digest(&self, text: &str) -> String {

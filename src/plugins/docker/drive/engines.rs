@@ -1,161 +1,82 @@
 //! All engines of a deployment: each is connected to once, when it is first needed.
 
 use crate::{
-    engine::{ConnectError, Host},
+    author::Author,
+    engine::{Connections, Host},
     plugins::{
-        Answer, Driver, Inside, Places, Scene, Shell, Tools,
+        Adopter, Answer, Driver, Guard, GuardHolder, Guarded, Guarding, Happenings, Inside, Places,
+        Scene, Settings, Shell, Tools, Unguarded, Watch,
         docker::{
-            declare::{action::Action, author::Author},
+            declare::action::Action,
             drive::{
                 engine::{Engine, TakenOver},
-                guard::{Guard, GuardHolder, Unguarded},
+                guard::VolumeGuard,
             },
         },
+        drivers::until_one_ends,
     },
     record::Record,
-    seam::{
-        Call, Command, Failure, Note, Object, Observed, Outputs, Reached, Settled, Step, Streams,
-        Target,
-    },
+    seam::{Call, Failure, Note, Object, Observed, Outputs, Settled, Step, Target},
+    told::Told,
 };
+use futures_util::StreamExt as _;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
+    future::Future,
+    pin::Pin,
     rc::Rc,
 };
-use tokio::sync::OnceCell;
 
-/// The default engine, and those that operations name themselves.
-pub struct Engines {
-    default: Host,
+/// The engines that steps and objects are on.
+pub(crate) struct Engines {
+    connections: Rc<Connections>,
     author: Author,
-    open: RefCell<HashMap<String, Rc<OnceCell<Rc<Engine>>>>>,
+    open: RefCell<HashMap<String, Rc<Engine>>>,
     taken_over: TakenOver,
 }
 
 impl Engines {
-    /// Nothing is connected to yet. The author's key makes the digests that go into labels.
-    #[must_use]
-    pub fn new(default: Host, author: Author) -> Self {
+    /// Nothing is connected to yet.
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            default,
-            author,
+            connections: settings.connections.clone(),
+            author: settings.author.clone(),
             open: RefCell::default(),
             taken_over: TakenOver::default(),
         }
     }
 
-    /// From here on, what the user took over is as good as sealed: the ids are those of the record.
-    pub fn trust(&self, record: &Record) {
-        self.taken_over
-            .borrow_mut()
-            .extend(record.taken_over.iter().cloned());
-    }
-
-    /// The first contact with every engine that is known by now, so that one which does not answer
-    /// is told before anything begins.
-    ///
-    /// # Errors
-    ///
-    /// Of the first engine that cannot be used.
-    pub async fn connect(&self, places: &Places) -> Result<(), ConnectError> {
-        for place in places.values() {
-            self.get(&place.target).await?;
-        }
-        Ok(())
-    }
-
     /// The engine that the command line and the environment name.
-    ///
-    /// # Errors
-    ///
-    /// If it does not answer.
-    pub async fn default_engine(&self) -> Result<Rc<Engine>, ConnectError> {
+    pub(crate) async fn default_engine(&self) -> Result<Rc<Engine>, Failure> {
         self.get(&Target::Default).await
     }
 
-    /// Whether a connection to an engine was lost since this was last asked: it may have been
-    /// restarted.
-    pub fn was_cut(&self) -> bool {
-        let open: Vec<Rc<Engine>> = self
-            .open
-            .borrow()
-            .values()
-            .filter_map(|place| place.get().cloned())
-            .collect();
-        open.iter()
-            .filter(|engine| engine.client.was_cut() | engine.watch.was_cut())
-            .count()
-            > 0
-    }
-
-    /// Guards a deployment on every engine that is known by now.
-    ///
-    /// # Errors
-    ///
-    /// If somebody else does, or an engine cannot be used.
-    pub async fn guard(
-        &self,
-        deployment: &str,
-        places: &Places,
-        me: GuardHolder,
-    ) -> Result<Guard, Unguarded> {
-        let refused = |error: ConnectError| Unguarded::Refused(unreachable(&error));
-        let mut hosts: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
-        for engine in places
-            .values()
-            .map(|place| &place.target)
-            .chain([&Target::Default].into_iter().filter(|_| places.is_empty()))
-        {
-            let name = self.host(engine).map_err(refused)?.address;
-            hosts.insert(name, self.get(engine).await.map_err(refused)?);
-        }
-        Guard::take(hosts.into_values().collect(), deployment, me).await
-    }
-
-    /// Whether an engine takes a new connection. One that is being shut down does not, though it
-    /// goes on telling those that listen already how it ends its containers.
-    pub(crate) async fn accepts(&self, engine: &Target) -> bool {
-        match self.host(engine) {
-            Ok(host) => Engine::connect(&host, &self.author, &self.taken_over)
-                .await
-                .is_ok(),
-            Err(_) => false,
-        }
-    }
-
-    /// Connects, unless that was done. Two that ask at once share one connection.
-    pub(crate) async fn get(&self, engine: &Target) -> Result<Rc<Engine>, ConnectError> {
-        let host = self.host(engine)?;
-        let place = self
-            .open
-            .borrow_mut()
-            .entry(format!("{host:?}"))
-            .or_default()
-            .clone();
-        let connected = place
-            .get_or_try_init(async || {
-                Engine::connect(&host, &self.author, &self.taken_over)
-                    .await
-                    .map(Rc::new)
-            })
-            .await;
-        connected.cloned()
-    }
-
-    fn host(&self, engine: &Target) -> Result<Host, ConnectError> {
-        match engine {
-            Target::Default => Ok(self.default.clone()),
-            Target::At { arguments, .. } => Host::of_client(arguments, &self.default),
-        }
+    /// Connects, unless that was done.
+    pub(crate) async fn get(&self, target: &Target) -> Result<Rc<Engine>, Failure> {
+        let host = self.connections.host(target)?;
+        let client = self.connections.get(&host).await?;
+        let mut open = self.open.borrow_mut();
+        let made = || Rc::new(Engine::on(client, &self.author, &self.taken_over));
+        Ok(open.entry(host.key()).or_insert_with(made).clone())
     }
 
     fn name(&self, host: &Host) -> String {
-        if host.address == self.default.address {
+        if self.connections.is_default(host) {
             Object::DEFAULT_ENGINE.to_owned()
         } else {
             host.address.clone()
         }
+    }
+
+    /// Each engine once, however it is named.
+    async fn distinct(&self, targets: &[Target]) -> Result<Vec<Rc<Engine>>, Failure> {
+        let mut engines: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
+        for target in targets {
+            let address = self.connections.host(target)?.address;
+            engines.insert(address, self.get(target).await?);
+        }
+        Ok(engines.into_values().collect())
     }
 }
 
@@ -163,7 +84,7 @@ impl Driver for Engines {
     fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
         Box::pin(async move {
             let action = Action::of(&call.step)?;
-            let engine = self.of(&call.step).await?;
+            let engine = self.get(&call.step.target).await?;
             // What is only shown need not be waited for.
             let progress = |progress| drop((tools.notes)(Note::Progress(progress)));
             engine.perform(&action, call, &progress).await
@@ -178,7 +99,7 @@ impl Driver for Engines {
     ) -> Answer<'a, Settled> {
         Box::pin(async move {
             let action = Action::of(&call.step)?;
-            let engine = self.of(&call.step).await?;
+            let engine = self.get(&call.step.target).await?;
             let found = engine.settle(&action, call, since).await?;
             Ok(found.map_or(Settled::NotDone, Settled::Done))
         })
@@ -199,38 +120,105 @@ impl Driver for Engines {
         })
     }
 
+    fn reach<'a>(&'a self, places: &'a Places) -> Answer<'a, ()> {
+        Box::pin(async move {
+            for place in places.values() {
+                self.get(&place.target).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn trust(&self, record: &Record) {
+        let ids = record.taken_over.iter().cloned();
+        self.taken_over.borrow_mut().extend(ids);
+    }
+
+    fn tell<'a>(&'a self, told: &'a mut Told) -> Answer<'a, ()> {
+        Box::pin(async move { self.default_engine().await?.tell(told).await })
+    }
+
+    fn deployments(&self) -> Answer<'_, BTreeMap<String, usize>> {
+        Box::pin(async move { self.default_engine().await?.deployments().await })
+    }
+
+    fn was_cut(&self) -> bool {
+        let open = self.open.borrow();
+        // Each is asked: asking resets the answer.
+        let cut = open
+            .values()
+            .filter(|engine| engine.client.was_cut() | engine.watch.was_cut());
+        cut.count() > 0
+    }
+
     fn as_shell(&self) -> Option<&dyn Shell> {
+        Some(self)
+    }
+
+    fn as_watch(&self) -> Option<&dyn Watch> {
+        Some(self)
+    }
+
+    fn as_guard(&self) -> Option<&dyn Guard> {
+        Some(self)
+    }
+
+    fn as_adopter(&self) -> Option<&dyn Adopter> {
         Some(self)
     }
 }
 
-impl Shell for Engines {
-    fn run<'a>(
+impl Watch for Engines {
+    fn happenings<'a>(
         &'a self,
-        place: &'a Reached,
-        command: &'a Command,
-        streams: &'a mut dyn Streams,
-    ) -> Answer<'a, i64> {
+        deployment: &'a str,
+        targets: &'a [Target],
+    ) -> Answer<'a, Happenings> {
         Box::pin(async move {
-            let engine = self
-                .get(&place.target)
-                .await
-                .map_err(|error| unreachable(&error))?;
-            let attached = engine.attach(&place.object, command).await?;
-            let id = attached.id().to_owned();
-            attached.pass_on(command.input, streams).await?;
-            engine.exit_code(&id).await
+            let engines = self.distinct(targets).await?;
+            let told = |engine: &Rc<Engine>| engine.happenings(deployment).boxed_local();
+            Ok(until_one_ends(engines.iter().map(told).collect()))
+        })
+    }
+
+    fn accepts<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = bool> + 'a>> {
+        Box::pin(async move {
+            match self.connections.host(target) {
+                Ok(host) => self.connections.accepts(&host).await,
+                Err(_) => false,
+            }
         })
     }
 }
 
-impl Engines {
-    async fn of(&self, step: &Step) -> Result<Rc<Engine>, Failure> {
-        self.get(&step.target)
-            .await
-            .map_err(|error| unreachable(&error))
+impl Guard for Engines {
+    fn take<'a>(
+        &'a self,
+        deployment: &'a str,
+        targets: &'a [Target],
+        me: &'a GuardHolder,
+    ) -> Guarded<'a> {
+        Box::pin(async move {
+            let engines = self.distinct(targets).await.map_err(Unguarded::Refused)?;
+            let guard = VolumeGuard::take(engines, deployment, me.clone()).await?;
+            Ok(Box::new(guard) as _)
+        })
     }
 
+    fn standing<'a>(
+        &'a self,
+        deployment: &'a str,
+        me: &'a GuardHolder,
+    ) -> Answer<'a, Vec<Guarding>> {
+        Box::pin(async move { self.default_engine().await?.guards(deployment, me).await })
+    }
+
+    fn remove<'a>(&'a self, deployment: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.default_engine().await?.remove_guards(deployment).await })
+    }
+}
+
+impl Engines {
     async fn refused(&self, step: &Step) -> Result<Vec<String>, Failure> {
         if step.target.is_late() || !step.declares_anew() && !step.traits.makes_successor {
             return Ok(Vec::new());
@@ -239,34 +227,23 @@ impl Engines {
         else {
             return Ok(Vec::new());
         };
-        Ok(self.of(step).await?.too_old_for(&creation))
+        Ok(self.get(&step.target).await?.too_old_for(&creation))
     }
 
     async fn seen(&self, scene: Scene<'_>, places: &Places) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
         let mut engines: BTreeMap<String, &Target> = BTreeMap::new();
         for (instance, place) in places {
-            let host = self
-                .host(&place.target)
-                .map_err(|error| unreachable(&error))?;
+            let host = self.connections.host(&place.target)?;
             let name = self.name(&host);
             observed.engines.insert(instance.clone(), name.clone());
             engines.entry(name).or_insert(&place.target);
         }
         for (name, target) in engines {
-            let engine = self
-                .get(target)
-                .await
-                .map_err(|error| unreachable(&error))?;
+            let engine = self.get(target).await?;
             let objects = Box::pin(engine.objects(scene, places, &name)).await?;
             observed.objects.extend(objects);
         }
         Ok(observed)
     }
-}
-
-/// No engine: that was true a moment ago, or will be for good. Trying again is what a person
-/// decides.
-fn unreachable(error: &ConnectError) -> Failure {
-    Failure::fatal(error.to_string()).hint("is the engine running, and may you use it?")
 }

@@ -8,14 +8,12 @@
 use crate::{
     engine::{Client, Kind, failure, in_path, pauses, status},
     event::now,
-    journal::Holder,
-    plugins::docker::drive::engine::Engine,
+    plugins::{GuardHolder, Guarding, Held, Unguarded, docker::drive::engine::Engine},
     seam::Failure,
 };
 use backon::Retryable as _;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use std::{fmt, fs, os::unix::fs::MetadataExt as _, rc::Rc, time::Duration};
+use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 /// Deployment that a volume guards.
 const GUARD: &str = "dockctl.guard";
@@ -36,89 +34,6 @@ const TRIES: usize = 5;
 const TICK: Duration = Duration::from_millis(500);
 /// Pause after a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// Who guards a deployment: a run, and where it runs.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct GuardHolder {
-    /// The run.
-    #[serde(flatten)]
-    pub run: Holder,
-    /// Name of its machine.
-    pub host: String,
-    /// Tells guards apart.
-    token: String,
-    /// Its start of the machine's kernel, and its view of processes: those with the same can see
-    /// each other.
-    boot: String,
-    processes: String,
-    /// When its process started, as the kernel counts.
-    started: String,
-    /// Device and inode of the file that it has locked.
-    lock: String,
-}
-
-impl GuardHolder {
-    /// This process, which holds a lock on a file.
-    #[must_use]
-    pub fn this(run: Holder, lock: &fs::File) -> Self {
-        let read = |path: &str| {
-            fs::read_to_string(path)
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        };
-        Self {
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-            token: std::iter::repeat_with(fastrand::alphanumeric)
-                .take(16)
-                .collect(),
-            boot: read("/proc/sys/kernel/random/boot_id"),
-            processes: fs::read_link("/proc/self/ns/pid")
-                .map(|link| link.display().to_string())
-                .unwrap_or_default(),
-            started: start_of(run.pid).unwrap_or_default(),
-            lock: lock
-                .metadata()
-                .map(|data| format!("{}:{}", data.dev(), data.ino()))
-                .unwrap_or_default(),
-            run,
-        }
-    }
-
-    /// Whether this holder is known to be dead by `me`: its process is gone, or I have the lock
-    /// that it had.
-    fn is_dead(&self, me: &Self) -> bool {
-        let same_kernel = !self.boot.is_empty() && self.boot == me.boot;
-        let visible = !self.processes.is_empty()
-            && self.processes == me.processes
-            && !self.started.is_empty();
-        let gone = visible && start_of(self.run.pid).as_ref() != Some(&self.started);
-        same_kernel && (gone || (!self.lock.is_empty() && self.lock == me.lock))
-    }
-}
-
-impl fmt::Display for GuardHolder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.is_empty() {
-            return f.write_str("a run that has ended since");
-        }
-        write!(f, "{} on {}", self.run, self.host)
-    }
-}
-
-/// When a process started; none if there is none.
-fn start_of(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program, in parentheses, can hold anything.
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)
-        .map(str::to_owned)
-}
 
 /// A guard as the engine has it.
 #[derive(Clone, Debug)]
@@ -141,21 +56,12 @@ impl Found {
     }
 
     fn is_live(&self, client: &Client, me: &GuardHolder) -> bool {
-        self.holder.token != me.token && self.expires > client.now() && !self.holder.is_dead(me)
+        !self.holder.is(me) && self.expires > client.now() && !self.holder.is_dead(me)
     }
 }
 
-/// Why a deployment cannot be guarded.
-#[derive(Debug)]
-pub enum Unguarded {
-    /// Somebody else does; for how many seconds more at least.
-    Busy(Box<GuardHolder>, u64),
-    /// The engine refuses.
-    Refused(Failure),
-}
-
 /// A guard on each engine of a deployment.
-pub struct Guard {
+pub(crate) struct VolumeGuard {
     deployment: String,
     me: GuardHolder,
     /// Each engine with the generation of its guard.
@@ -164,7 +70,7 @@ pub struct Guard {
     renewing: bool,
 }
 
-impl Guard {
+impl VolumeGuard {
     /// Guards a deployment on engines; on none of them if one is guarded already.
     pub(crate) async fn take(
         engines: Vec<Rc<Engine>>,
@@ -181,7 +87,7 @@ impl Guard {
             match take_on(&engine, deployment, &guard.me).await {
                 Ok(generation) => guard.held.push((engine, generation)),
                 Err(busy) => {
-                    guard.release().await;
+                    guard.removed().await;
                     return Err(busy);
                 }
             }
@@ -191,7 +97,7 @@ impl Guard {
 
     /// Renews the guard for as long as it is held. Comes only when another run has taken it over:
     /// who.
-    pub async fn lost(&mut self) -> GuardHolder {
+    async fn renewed(&mut self) -> GuardHolder {
         let mut due = now() + millis(RENEWAL);
         loop {
             // By the clock of the wall: a machine that slept does not count the time.
@@ -214,8 +120,7 @@ impl Guard {
         }
     }
 
-    /// Gives the deployment free. A guard that cannot be removed ends by itself.
-    pub async fn release(self) {
+    async fn removed(self) {
         for (engine, generation) in &self.held {
             let removed = if self.renewing {
                 remove_all(&engine.client, &self.deployment, &self.me).await
@@ -229,6 +134,16 @@ impl Guard {
     }
 }
 
+impl Held for VolumeGuard {
+    fn lost<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = GuardHolder> + 'a>> {
+        Box::pin(self.renewed())
+    }
+
+    fn release(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(self.removed())
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -239,7 +154,7 @@ async fn remove_all(client: &Client, deployment: &str, me: &GuardHolder) -> Resu
         .await
         .map_err(refusal)?
         .iter()
-        .filter(|found| found.holder.token == me.token)
+        .filter(|found| found.holder.is(me))
     {
         remove(client, &found.name).await?;
     }
@@ -303,7 +218,7 @@ async fn renew(
     generation: u64,
 ) -> Result<u64, Unguarded> {
     let found = all(&engine.client, deployment).await?;
-    if !found.iter().any(|found| found.holder.token == me.token) {
+    if !found.iter().any(|found| found.holder.is(me)) {
         let other = found
             .into_iter()
             .map(|found| found.holder)
@@ -348,7 +263,7 @@ async fn make(
         Unguarded::Refused(failure(&error, "guarding the deployment on the engine"))
     })?;
     match Found::of(&made) {
-        Some(found) if found.holder.token == me.token => Ok(()),
+        Some(found) if found.holder.is(me) => Ok(()),
         Some(found) => Err(Unguarded::Busy(
             Box::new(found.holder),
             found.expires.saturating_sub(client.now()).div_ceil(1000),
@@ -394,25 +309,17 @@ fn name(deployment: &str, generation: u64) -> String {
     format!("dockctl-guard.{deployment}.{generation}")
 }
 
-/// A guard that was found, and whether its holder may be at work.
-pub struct Standing {
-    /// Who made it.
-    pub holder: GuardHolder,
-    /// Seconds for which it holds still; 0 if it holds no more.
-    pub left: u64,
-}
-
 impl Engine {
     /// Guards of a deployment on this engine that may be at work.
     ///
     /// # Errors
     ///
     /// If the engine does not say.
-    pub async fn guards(
+    pub(crate) async fn guards(
         &self,
         deployment: &str,
         me: &GuardHolder,
-    ) -> Result<Vec<Standing>, Failure> {
+    ) -> Result<Vec<Guarding>, Failure> {
         let found = all(&self.client, deployment).await.map_err(refusal)?;
         let left = |found: &Found| {
             if found.is_live(&self.client, me) {
@@ -426,7 +333,7 @@ impl Engine {
         };
         Ok(found
             .iter()
-            .map(|found| Standing {
+            .map(|found| Guarding {
                 left: left(found),
                 holder: found.holder.clone(),
             })
@@ -438,7 +345,7 @@ impl Engine {
     /// # Errors
     ///
     /// If the engine refuses.
-    pub async fn remove_guards(&self, deployment: &str) -> Result<(), Failure> {
+    pub(crate) async fn remove_guards(&self, deployment: &str) -> Result<(), Failure> {
         for found in all(&self.client, deployment).await.map_err(refusal)? {
             remove(&self.client, &found.name).await?;
         }

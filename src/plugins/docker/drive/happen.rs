@@ -1,6 +1,9 @@
 //! What engines tell of the containers of a deployment, for those who watch it.
 
-use crate::plugins::docker::{declare::label, drive::engine::Engine};
+use crate::{
+    plugins::docker::{declare::label, drive::engine::Engine},
+    seam::{Happening, What},
+};
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 
@@ -9,39 +12,9 @@ const ENDING: [&str; 4] = ["2", "3", "9", "15"];
 /// How far back it is asked for, in milliseconds: engines count whole seconds.
 const BACK: u64 = 1000;
 
-/// Something that happened to the container of an instance.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Happening {
-    /// Id of the instance.
-    pub instance: String,
-    /// What.
-    pub what: What,
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum What {
-    /// A signal was sent to it that ends it: Docker tells that before it tells of its death.
-    Signalled,
-    /// Somebody stopped it. Podman sends this before its death, and not always; Docker sends it
-    /// last.
-    Stopped,
-    /// Podman cleaned up after its death: once after one that it died by itself, twice after a
-    /// stop.
-    Cleaned,
-    /// It ended.
-    Died,
-    /// It was removed.
-    Gone,
-    /// It was started.
-    Started,
-    /// Its health check says that it is ill.
-    Unhealthy,
-}
-
 impl Engine {
     /// What happens from now on. It ends when the connection does.
-    pub fn happenings(&self, deployment: &str) -> impl Stream<Item = Happening> + use<> {
+    pub(crate) fn happenings(&self, deployment: &str) -> impl Stream<Item = Happening> + use<> {
         // No filter of events: Podman has other names for some in a filter than in what it sends.
         let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });
         let events = self

@@ -10,11 +10,12 @@ use crate::{
         declare::{
             container::Container,
             label,
-            told::{Found, Told, of_container, of_other},
+            told::{of_container, of_other},
         },
         drive::engine::Engine,
     },
     seam::Failure,
+    told::{Found, Told},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -25,43 +26,29 @@ use std::collections::BTreeMap;
 const LOOKS: usize = 8;
 
 impl Engine {
-    /// What the labels on this engine tell of the deployments of a name.
+    /// Adds what the labels on this engine tell of the deployments of a name.
     ///
     /// # Errors
     ///
     /// If the engine does not say.
-    pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
-        let mut told = Told {
-            deployment: deployment.to_owned(),
-            ..Told::default()
-        };
-        for container in self.labelled_containers(deployment).await? {
+    pub(crate) async fn tell(&self, told: &mut Told) -> Result<(), Failure> {
+        let deployment = told.deployment.clone();
+        for container in self.labelled_containers(&deployment).await? {
             let is_ours = self.is_proven(&container).await?;
             let is_claim = is_ours || self.is_claim(&container).await?;
-            told.add(
-                Found {
-                    is_ours,
-                    ..of_container(&container)
-                },
-                is_claim,
-            );
+            of_container(&container).tell(told, (is_ours, is_claim));
         }
         for kind in [Kind::Network, Kind::Volume] {
-            for it in self
-                .with_label(kind, &format!("{}={deployment}", label::DEPLOYMENT))
-                .await?
-            {
-                let found = Found {
-                    is_ours: self.is_proven_as(&it, kind),
-                    ..of_other(&it, kind)
-                };
-                let is_claim = found.label.name == found.name && found.is_of_its_kind();
-                told.add(found, is_claim);
+            let label = format!("{}={deployment}", label::DEPLOYMENT);
+            for it in self.with_label(kind, &label).await? {
+                let (is_ours, found) = (self.is_proven_as(&it, kind), of_other(&it, kind));
+                let is_claim = found.names_itself();
+                found.tell(told, (is_ours, is_claim));
             }
         }
-        told.found
-            .sort_by(|a, b| (&a.label.node, a.label.index).cmp(&(&b.label.node, b.label.index)));
-        Ok(told)
+        let key = |found: &Found| (found.about.node.clone(), found.about.index);
+        told.found.sort_by_key(key);
+        Ok(())
     }
 
     /// Names of the deployments that something on this engine carries, each with the number of such
@@ -70,7 +57,7 @@ impl Engine {
     /// # Errors
     ///
     /// If the engine does not say.
-    pub async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
+    pub(crate) async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
         let mut all = BTreeMap::new();
         for kind in [Kind::Container, Kind::Network, Kind::Volume] {
             for labels in self

@@ -3,7 +3,7 @@
 
 use crate::{
     diagnostic::Fault,
-    engine::{EngineError, Kind, Piece, failure},
+    engine::{EngineError, Kind, failure},
     plugins::docker::{
         declare::{
             container::Container,
@@ -15,7 +15,7 @@ use crate::{
             watch::Shows,
         },
     },
-    seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
+    seam::{Call, Failure, ObjectState, Outputs, Piece, Progress, ProgressSink},
 };
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};

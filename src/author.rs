@@ -1,9 +1,6 @@
 //! Who makes objects.
 
-use crate::plugins::docker::declare::label;
-use serde::Deserialize;
-use serde::Serialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -43,12 +40,6 @@ impl AuthorName {
             host,
             state_dir: state_dir.to_owned(),
         }
-    }
-
-    pub(crate) fn of(labels: &Json) -> Option<Self> {
-        labels[label::AUTHOR]
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok())
     }
 }
 
