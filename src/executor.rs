@@ -277,7 +277,12 @@ impl<'a> Executor<'a> {
         stage: Stage,
         signals: &Signals,
     ) -> Result<(), Unsettled> {
-        let restores = restore::comes_first(self.record, run.workflow, run.parameters);
+        let restores = restore::comes_first(
+            self.record,
+            self.drivers.plugins,
+            run.workflow,
+            run.parameters,
+        );
         self.begin(run.id, run.workflow, run.parameters, run.of)?;
         if !restores || !self.restore(signals).await? {
             return self.carry_out(stage, signals).await;
@@ -346,7 +351,11 @@ impl<'a> Executor<'a> {
     ///
     /// If an engine does not answer.
     pub async fn lacks(&self, stage: &Stage) -> Result<Vec<Lack>, Failure> {
-        let mut lacks = preflight::lacks(stage, self.record.deployment.as_ref(), self.secrets);
+        let mut lacks = preflight::lacks(
+            stage,
+            self.record.deployment.as_ref(),
+            (self.drivers.plugins, self.secrets),
+        );
         let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
         let refusals = self.drivers.refusals(&steps).await?;
         for (task, reasons) in stage.ids().zip(refusals) {
@@ -370,7 +379,7 @@ impl<'a> Executor<'a> {
         workflow: Workflow,
         parameters: &Parameters,
     ) -> Result<(Stage, Vec<Lack>), Unsettled> {
-        if !restore::comes_first(self.record, workflow, parameters) {
+        if !restore::comes_first(self.record, self.drivers.plugins, workflow, parameters) {
             return Ok((Stage::default(), Vec::new()));
         }
         let stage = self
@@ -417,7 +426,7 @@ impl<'a> Executor<'a> {
     /// Carries out the stages that follow from what came of those before.
     async fn go_on(&mut self, signals: &Signals) -> Result<(), Unsettled> {
         let retries = self.policy.subgraph_retries;
-        while !signals.is_aborted() && plan::may_go_on(self.record, retries) {
+        while !signals.is_aborted() && plan::may_go_on(self.record, self.drivers.plugins, retries) {
             self.settle_open().await?;
             let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else {
                 break;

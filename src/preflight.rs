@@ -24,12 +24,16 @@ pub struct Lack {
 /// Returns everything that is missing for a stage, once for each instance. Reads the environment
 /// and files; changes nothing.
 #[must_use]
-pub fn lacks(stage: &Stage, deployment: Option<&Deployment>, secrets: &Secrets) -> Vec<Lack> {
+pub fn lacks(
+    stage: &Stage,
+    deployment: Option<&Deployment>,
+    (plugins, secrets): (Plugins, &Secrets),
+) -> Vec<Lack> {
     let mut seen: BTreeSet<(&str, Need)> = BTreeSet::new();
     let mut all = Vec::new();
     for task in stage.ids() {
         let Task { instance, step, .. } = stage.task(task);
-        for need in needs(step) {
+        for need in needs(step, plugins) {
             if seen.insert((instance, need.clone())) {
                 all.extend(lack(task, &need, deployment, secrets));
             }
@@ -39,13 +43,10 @@ pub fn lacks(stage: &Stage, deployment: Option<&Deployment>, secrets: &Secrets) 
 }
 
 /// What a step needs that no system has.
-fn needs(step: &Step) -> Vec<Need> {
+fn needs(step: &Step, plugins: Plugins) -> Vec<Need> {
     let secrets = step.secrets().into_iter().map(Need::Secret);
     let withheld = step.withheld().into_iter().map(Need::Withheld);
-    secrets
-        .chain(withheld)
-        .chain(Plugins::default().files(step))
-        .collect()
+    secrets.chain(withheld).chain(plugins.files(step)).collect()
 }
 
 fn lack(

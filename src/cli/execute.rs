@@ -288,7 +288,7 @@ impl Order<'_> {
         let is_settled = parameters.removed.is_empty() && workflow != Workflow::Rollback;
         if proposal.stage.is_empty()
             && is_settled
-            && !restore::comes_first(&session.record, workflow, &parameters)
+            && !restore::comes_first(&session.record, Plugins::default(), workflow, &parameters)
         {
             return Ok(false);
         }

@@ -605,7 +605,7 @@ pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), CliError
 /// What a container is made from must be there by then. Most of it is found in the blueprint; this
 /// also sees what only the names that inputs give make known.
 fn refuse_early(deployment: &Deployment) -> Result<(), CliError> {
-    let early: Vec<Reading> = plan::unordered(deployment)
+    let early: Vec<Reading> = plan::unordered(deployment, Plugins::default())
         .into_iter()
         .filter(|reading| reading.makes)
         .collect();
@@ -627,7 +627,7 @@ fn refuse_early(deployment: &Deployment) -> Result<(), CliError> {
 /// A deployment that an older dockctl installed can hold what is refused now: its workflows run,
 /// and say so.
 pub(crate) fn warn_of_early(deployment: &Deployment) {
-    for reading in plan::unordered(deployment) {
+    for reading in plan::unordered(deployment, Plugins::default()) {
         complain(&format!(
             "warning: {reading}, which is started later: it may be null or out of date\n"
         ));

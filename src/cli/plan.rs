@@ -17,6 +17,7 @@ use crate::{
         effect::{PlannedEffect, Prospect, in_words, prospects},
         restore,
     },
+    plugins::Plugins,
     printable::printable,
     record::Record,
     report::count,
@@ -155,8 +156,9 @@ impl Preview {
         };
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
-        let restores = if restore::comes_first(&known, workflow, parameters) {
-            restore::whose(&known)
+        let plugins = Plugins::default();
+        let restores = if restore::comes_first(&known, plugins, workflow, parameters) {
+            restore::whose(&known, plugins)
         } else {
             Vec::new()
         };

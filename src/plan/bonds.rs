@@ -41,7 +41,7 @@ fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
 /// Returns for each of these instances the ids of those whose present objects hold on to its own.
 fn holders(known: &Known<'_>, made: &BTreeSet<String>) -> HashMap<String, Vec<String>> {
     let as_made = known.record.as_made(known.deployment);
-    let order = Order::new(&as_made);
+    let order = Order::new(&as_made, known.plugins);
     let mut holders: HashMap<String, Vec<String>> = HashMap::new();
     for instance in &as_made.instances {
         for id in order

@@ -338,7 +338,7 @@ impl<'a> Heal<'a> {
             return self.reinstall(&others);
         }
         let mut proposal = Proposal::default();
-        let order = Order::new(self.known.deployment);
+        let order = Order::new(self.known.deployment, self.known.plugins);
         let mut last = HashMap::new();
         for instance in order
             .instances()

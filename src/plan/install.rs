@@ -105,7 +105,7 @@ pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
     let mut planner = Planner {
         known: *known,
         scope,
-        order: Order::new(known.deployment),
+        order: Order::new(known.deployment, known.plugins),
         proposal: Proposal::default(),
         last: HashMap::new(),
         renewed: HashSet::new(),

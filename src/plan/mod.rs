@@ -146,13 +146,15 @@ fn leaves_working(workflow: Workflow) -> bool {
 
 /// Whether [`next`] may find anything; if not, nobody need look at the engines.
 #[must_use]
-pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
+pub fn may_go_on(record: &Record, plugins: Plugins, subgraph_retries: usize) -> bool {
     let Some(execution) = record.running() else {
         return false;
     };
     match (record.stage().restores, execution.stopped) {
         (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
-        (Some(Restoring::PutBack), _) | (None, Some(_)) => return restore::is_needed(record),
+        (Some(Restoring::PutBack), _) | (None, Some(_)) => {
+            return restore::is_needed(record, plugins);
+        }
         (None, None) => {}
     }
     match execution.workflow {
@@ -162,13 +164,13 @@ pub fn may_go_on(record: &Record, subgraph_retries: usize) -> bool {
             true
         }
         Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
-        _ if execution.has_failed() => restore::is_needed(record),
+        _ if execution.has_failed() => restore::is_needed(record, plugins),
         Workflow::Heal => true,
         Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
             true
         }
         Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
-        workflow => leaves_working(workflow) && restore::is_needed(record),
+        workflow => leaves_working(workflow) && restore::is_needed(record, plugins),
     }
 }
 

@@ -51,7 +51,7 @@ pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Pro
         Workflow::Start => drop(one(START).plan(&[], &mut proposal)),
         Workflow::Stop => drop(one(STOP).plan(&[], &mut proposal)),
         Workflow::Restart => {
-            let order = Order::new(known.deployment);
+            let order = Order::new(known.deployment, known.plugins);
             let again = bound_to_lost(known, parameters);
             let is_made = |it: &Instance| is_lost(known, parameters, it) || again.contains(&it.id);
             let brought = bring::first(known, &order, &is_made, "it is asked for", &mut proposal);
@@ -263,7 +263,7 @@ struct One<'a> {
 /// then.
 fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> {
     let as_made = known.record.as_made(known.deployment);
-    let order = Order::new(&as_made);
+    let order = Order::new(&as_made, known.plugins);
     let (mut lost, mut bound): (HashSet<&str>, HashSet<String>) = (HashSet::new(), HashSet::new());
     for instance in order.instances() {
         let holds = order
@@ -301,7 +301,7 @@ impl One<'_> {
     fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
         // What runs now decides who needs whom.
         let as_made = self.known.record.as_made(self.known.deployment);
-        let order = Order::new(&as_made);
+        let order = Order::new(&as_made, self.known.plugins);
         let backwards = self.operation == STOP && self.parameters.is_recorded;
         let mut instances = order.instances();
         if backwards {

@@ -23,13 +23,13 @@ pub(super) struct Order<'a> {
 
 /// What is read of nodes that cannot come first, because they need the reader: it is null by then.
 #[must_use]
-pub fn unordered(deployment: &Deployment) -> Vec<Reading> {
-    Order::new(deployment).dropped
+pub fn unordered(deployment: &Deployment, plugins: Plugins) -> Vec<Reading> {
+    Order::new(deployment, plugins).dropped
 }
 
 impl<'a> Order<'a> {
-    pub(super) fn new(deployment: &'a Deployment) -> Self {
-        let uses = Plugins::default().uses(deployment);
+    pub(super) fn new(deployment: &'a Deployment, plugins: Plugins) -> Self {
+        let uses = plugins.uses(deployment);
         let mut instances: HashMap<&str, Vec<&str>> = HashMap::new();
         for instance in &deployment.instances {
             instances
@@ -37,7 +37,7 @@ impl<'a> Order<'a> {
                 .or_default()
                 .push(&instance.id);
         }
-        let (reads, dropped) = ordered(deployment, &uses);
+        let (reads, dropped) = ordered(deployment, plugins, &uses);
         Self {
             deployment,
             uses,
@@ -133,9 +133,10 @@ impl<'a> Order<'a> {
 /// For each node those that it reads of and that come before it; and what is read of others.
 fn ordered(
     deployment: &Deployment,
+    plugins: Plugins,
     uses: &HashMap<String, Vec<String>>,
 ) -> (HashMap<String, Vec<String>>, Vec<Reading>) {
-    let all = readings(deployment);
+    let all = readings(deployment, plugins);
     let (mut reads, mut dropped): (HashMap<String, Vec<String>>, Vec<Reading>) =
         (HashMap::new(), Vec::new());
     if all.is_empty() {

@@ -35,48 +35,53 @@ impl fmt::Display for Reading {
 
 /// Returns all readings of operations that lead to a started instance, those that create or start
 /// containers first. Operations that run later find the attributes anyway.
-pub(super) fn readings(deployment: &Deployment) -> Vec<Reading> {
-    let mut all: Vec<Reading> = deployment
-        .nodes
-        .iter()
-        .flat_map(|(name, node)| of_node(deployment, name, node))
-        .collect();
+pub(super) fn readings(deployment: &Deployment, plugins: Plugins) -> Vec<Reading> {
+    let readers = Readers {
+        deployment,
+        plugins,
+    };
+    let nodes = deployment.nodes.iter();
+    let mut all: Vec<Reading> = nodes.flat_map(|it| readers.of_node(it)).collect();
     all.sort_by_key(|reading| !reading.makes);
     all
 }
 
-fn of_node(deployment: &Deployment, name: &str, node: &Definition) -> Vec<Reading> {
-    let own = node.operations.iter();
-    let of_relationships = node.ties.iter().flat_map(|tie| &tie.operations);
-    let operations = own
-        .chain(of_relationships)
-        .filter(|(operation, _)| brings_up(operation));
-    operations
-        .flat_map(|(operation, planned)| of_operation(deployment, (name, node), operation, planned))
-        .collect()
+/// Nodes, and the plugins that know what their operations do.
+#[derive(Clone, Copy)]
+struct Readers<'a> {
+    deployment: &'a Deployment,
+    plugins: Plugins,
 }
 
-fn of_operation(
-    deployment: &Deployment,
-    (name, node): (&str, &Definition),
-    operation: &str,
-    planned: &Planned,
-) -> Vec<Reading> {
-    let makes = Plugins::default().makes_or_starts(planned);
-    let mut targets: BTreeSet<String> = planned
-        .inputs
-        .values()
-        .flat_map(attribute_targets)
-        .collect();
-    if makes || Plugins::default().reads_properties(planned) {
-        targets.extend(node.properties.values().flat_map(attribute_targets));
+impl Readers<'_> {
+    fn of_node(self, (name, node): (&String, &Definition)) -> Vec<Reading> {
+        let own = node.operations.iter();
+        let of_relationships = node.ties.iter().flat_map(|tie| &tie.operations);
+        own.chain(of_relationships)
+            .filter(|(operation, _)| brings_up(operation))
+            .flat_map(|(operation, planned)| self.of_operation((name, node), operation, planned))
+            .collect()
     }
-    let is_other = |target: &String| target != name && deployment.nodes.contains_key(target);
-    let reading = |target: String| Reading {
-        reader: name.to_owned(),
-        operation: operation.to_owned(),
-        target,
-        makes,
-    };
-    targets.into_iter().filter(is_other).map(reading).collect()
+
+    fn of_operation(
+        self,
+        (name, node): (&str, &Definition),
+        operation: &str,
+        planned: &Planned,
+    ) -> Vec<Reading> {
+        let makes = self.plugins.makes_or_starts(planned);
+        let reads = makes || self.plugins.reads_properties(planned);
+        let properties = node.properties.values().filter(|_| reads);
+        let values = planned.inputs.values().chain(properties);
+        let targets: BTreeSet<String> = values.flat_map(attribute_targets).collect();
+        let nodes = &self.deployment.nodes;
+        let is_other = |target: &String| target != name && nodes.contains_key(target);
+        let reading = |target: String| Reading {
+            reader: name.to_owned(),
+            operation: operation.to_owned(),
+            target,
+            makes,
+        };
+        targets.into_iter().filter(is_other).map(reading).collect()
+    }
 }

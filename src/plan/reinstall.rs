@@ -45,7 +45,7 @@ pub(super) fn append(
     // An adopted container whose node is not adopted any more makes way in an update only: it would
     // keep the name.
     let chosen = &|instance: &Instance| chosen(instance) && !is_still_adopted(known, instance);
-    let order = Order::new(known.deployment);
+    let order = Order::new(known.deployment, known.plugins);
     let together = together(&order, chosen);
     let brought = bring::first(known, &order, chosen, cause, proposal);
     let brought: Brought = together

@@ -24,6 +24,7 @@ use crate::{
         InstanceState::{Started, Starting, Stopping, Uninitialized},
         Retry,
     },
+    plugins::Plugins,
     record::Record,
     stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId, Workflow},
 };
@@ -48,7 +49,12 @@ pub(super) fn is_proven(known: &InstanceRecord) -> bool {
 /// `heal` of the whole deployment finish a replacement instead, but only after a run whose process
 /// died: a run that failed or was stopped wants the old object.
 #[must_use]
-pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters) -> bool {
+pub fn comes_first(
+    record: &Record,
+    plugins: Plugins,
+    workflow: Workflow,
+    parameters: &Parameters,
+) -> bool {
     let finishes = matches!(
         workflow,
         Workflow::Install | Workflow::Update | Workflow::Heal
@@ -59,18 +65,18 @@ pub fn comes_first(record: &Record, workflow: Workflow, parameters: &Parameters)
             && !last.has_failed()
             && last.stopped.is_none()
     });
-    is_needed(record) && !(finishes && is_whole && died)
+    is_needed(record, plugins) && !(finishes && is_whole && died)
 }
 
 /// Returns true if the record shows anything to restore.
 #[must_use]
-pub(super) fn is_needed(record: &Record) -> bool {
-    !whose(record).is_empty()
+pub(super) fn is_needed(record: &Record, plugins: Plugins) -> bool {
+    !whose(record, plugins).is_empty()
 }
 
 /// Returns the ids of the instances to restore, as far as the record shows.
 #[must_use]
-pub fn whose(record: &Record) -> Vec<String> {
+pub fn whose(record: &Record, plugins: Plugins) -> Vec<String> {
     let is_between =
         |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || known.is_put_back();
     let between = record
@@ -78,12 +84,12 @@ pub fn whose(record: &Record) -> Vec<String> {
         .iter()
         .filter(is_between)
         .map(|(id, _)| id.clone());
-    between.chain(cut_off(record)).collect()
+    between.chain(cut_off(record, plugins)).collect()
 }
 
 /// Returns the ids of started instances whose objects share a network, a namespace or a link with
 /// an object that was replaced since. They cannot be started again as they are.
-fn cut_off(record: &Record) -> HashSet<String> {
+fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
     let is_stale =
         |known: &InstanceRecord| known.is_stale && known.state == Started && !is_unproven(known);
     let Some(deployment) = record
@@ -94,7 +100,7 @@ fn cut_off(record: &Record) -> HashSet<String> {
         return HashSet::new();
     };
     let as_made = record.as_made(deployment);
-    let order = Order::new(&as_made);
+    let order = Order::new(&as_made, plugins);
     let is_cut_off = |instance: &&Instance| {
         record.instances.get(&instance.id).is_some_and(is_stale)
             && order.used_by(instance).next().is_some()
@@ -174,7 +180,10 @@ fn put_back(known: &Known<'_>) -> Stage {
 /// be started, and for each that is cut off from an object that it shares something with.
 #[must_use]
 pub fn recreate(known: &Known<'_>) -> Stage {
-    let (cut_off, cause) = (cut_off(known.record), "it cannot be started as it is");
+    let (cut_off, cause) = (
+        cut_off(known.record, known.plugins),
+        "it cannot be started as it is",
+    );
     planned(
         known,
         Restoring::Recreate,
@@ -231,7 +240,7 @@ fn planned(
     all.retain(|(_, former)| restores == Restoring::PutBack || !former.is_adopted());
     let as_made = known.record.as_made(known.deployment);
     let (order, mut proposal, mut last) = (
-        Order::new(&as_made),
+        Order::new(&as_made, known.plugins),
         Proposal::default(),
         HashMap::<&str, TaskId>::new(),
     );
@@ -281,7 +290,7 @@ fn candidates<'k>(
             .is_some_and(|known| chosen(&instance.id, known))
     };
     let as_made = record.as_made(deployment);
-    let ids: Vec<String> = Order::new(&as_made)
+    let ids: Vec<String> = Order::new(&as_made, known.plugins)
         .instances()
         .into_iter()
         .map(|it| it.id.clone())

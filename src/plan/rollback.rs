@@ -49,7 +49,7 @@ pub fn next(
 #[must_use]
 pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
     let mut proposal = Proposal::default();
-    let order = Order::new(known.deployment);
+    let order = Order::new(known.deployment, known.plugins);
     let chosen = |instance: &&&Instance| selection.has(known.deployment, instance);
     for instance in order.instances().iter().rev().filter(chosen) {
         let Some(node) = known.deployment.node(instance) else {

@@ -144,7 +144,7 @@ impl Taking<'_> {
         let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = Vec::new();
         let as_made = self.known.record.as_made(self.known.deployment);
-        let order = Order::new(&as_made);
+        let order = Order::new(&as_made, self.known.plugins);
         for instance in order
             .instances()
             .into_iter()

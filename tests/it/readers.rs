@@ -8,6 +8,7 @@ use crate::{
 use dockctl::{
     event::Outcome,
     plan::unordered,
+    plugins::Plugins,
     stage::{Parameters, Selection, Workflow},
 };
 
@@ -44,7 +45,7 @@ fn who_reads_an_attribute_comes_after_what_it_reads_and_goes_before_it() {
         Some(Outcome::Terminated)
     );
     assert!(at(&life, "b", "remove container") < at(&life, "a", "stop"));
-    assert_eq!(unordered(&deployment), []);
+    assert_eq!(unordered(&deployment, Plugins::default()), []);
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn what_reads_itself_or_reads_later_waits_for_nobody() {
         None,
     );
     assert_eq!(
-        unordered(&deployment),
+        unordered(&deployment, Plugins::default()),
         [],
         "`a` is stopped after `b` anyway"
     );
@@ -137,7 +138,7 @@ fn a_deployment_whose_readers_cannot_wait_runs_all_the_same_and_goes() {
         ]),
         None,
     );
-    let dropped = unordered(&deployment);
+    let dropped = unordered(&deployment, Plugins::default());
     assert_eq!(dropped.len(), 1);
     assert_eq!(
         dropped[0].to_string(),
