@@ -177,7 +177,7 @@ impl<'d> Drivers<'d> {
         Ok(until_one_ends(all))
     }
 
-    /// As of [`Watch::accepts`]; true of what is not watched.
+    /// As of [`super::Watch::accepts`]; true of what is not watched.
     pub async fn accepts(&self, place: &Reached) -> bool {
         let driver = self.of(&place.plugin).ok();
         match driver.and_then(Driver::as_watch) {

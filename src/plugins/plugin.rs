@@ -131,7 +131,7 @@ pub struct Settings {
     pub connections: Rc<Connections>,
 }
 
-/// One family of operations. Pure and static; [`Driver`](super::Driver) is the same family with its
+/// One family of operations. Pure and static; [`super::Driver`] is the same family with its
 /// connections. What is not said here is right for something that only the record knows.
 pub trait Plugin: Sync {
     /// Its name in steps and journals.
