@@ -31,10 +31,8 @@ impl AuthorName {
     /// The user of this process, on this machine.
     #[must_use]
     pub fn this(user: String, state_dir: &Path) -> Self {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let machine = rustix::system::uname();
+        let host = machine.nodename().to_string_lossy().into_owned();
         Self {
             user,
             host,

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Definition, InstanceState, InstanceTie, Side},
-    seam::Step,
+    seam::{Declares, Edit, Step},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -14,6 +14,14 @@ use std::collections::BTreeSet;
 pub const SUCCESSOR: &str = "successor_id";
 /// See [`SUCCESSOR`].
 pub const PREDECESSOR: &str = "predecessor_id";
+/// Runtime properties that hold the id of an object.
+const OBJECT_IDS: [&str; 5] = [
+    "container_id",
+    "network_id",
+    "volume_name",
+    SUCCESSOR,
+    PREDECESSOR,
+];
 
 /// A step of a lifecycle operation that is done.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -73,16 +81,7 @@ impl InstanceRecord {
     #[must_use]
     pub fn object_ids(&self) -> Vec<String> {
         let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
-        [
-            "container_id",
-            "network_id",
-            "volume_name",
-            "successor_id",
-            "predecessor_id",
-        ]
-        .into_iter()
-        .filter_map(of)
-        .collect()
+        OBJECT_IDS.into_iter().filter_map(of).collect()
     }
 
     /// Whether another object is about to take the place of this one's, or took it a moment ago.
@@ -105,6 +104,45 @@ impl InstanceRecord {
         let before = self.properties.get(PREDECESSOR);
         let stands = |(name, id): (&String, &Json)| name != PREDECESSOR && Some(id) == before;
         before.is_some() && self.properties.iter().any(stands)
+    }
+
+    /// Its properties changed in part.
+    pub(crate) fn edit(&mut self, edits: &[Edit]) {
+        for edit in edits {
+            edit.apply(&mut self.properties);
+        }
+    }
+
+    /// It is on the way to another state.
+    pub(crate) fn enter(&mut self, state: InstanceState) {
+        if state.is_down() != self.state.is_down() {
+            self.done.clear();
+        }
+        self.state = state;
+    }
+
+    /// It came to a state, if not to the one that it is in; a halt is a stop that somebody wants to last.
+    pub(crate) fn arrive(&mut self, state: Option<InstanceState>, is_halt: bool) {
+        self.state = state.unwrap_or(self.state);
+        self.rests = self.state == InstanceState::Stopped && (is_halt || self.rests);
+        if self.state == InstanceState::Started || self.state.is_gone() {
+            self.done.clear();
+        }
+        if self.state.is_gone() {
+            self.plugins.clear();
+        }
+    }
+
+    /// What a step that is done says of its declaration, and of who worked on it.
+    pub(crate) fn note_step(&mut self, step: &Step) {
+        match &step.traits.declares {
+            Some(Declares::Anew) => self.adjusted = None,
+            Some(Declares::Adjusted(declaration)) => self.adjusted = Some(declaration.clone()),
+            None => {}
+        }
+        if !step.plugin.is_empty() {
+            self.plugins.insert(step.plugin.clone());
+        }
     }
 
     pub(crate) fn is_up_to_date_now(&mut self) {

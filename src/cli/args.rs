@@ -752,32 +752,31 @@ pub(crate) struct ScaleArgs {
 impl ScaleArgs {
     /// The command as it was typed.
     pub(crate) fn words(&self) -> Vec<String> {
-        let number = self
-            .to
-            .map(|to| format!("--to={to}"))
-            .or_else(|| self.delta.map(|delta| format!("--delta={delta}")));
-        let named = |flag: &str, ids: &[String]| {
-            ids.iter()
-                .map(|id| format!("--{flag}={id}"))
-                .collect::<Vec<_>>()
-        };
-        let switches = [
-            (self.no_rollback, "--no-rollback"),
-            (self.ignore_failure, "--ignore-failure"),
-        ];
-        let switches = switches
-            .into_iter()
-            .filter(|(given, _)| *given)
-            .map(|(_, flag)| flag.to_owned());
-        let first = ["scale".to_owned(), self.entity.clone()]
-            .into_iter()
-            .chain(number);
-        first
-            .chain(named("remove", &self.remove))
-            .chain(named("keep", &self.keep))
-            .chain(switches)
-            .collect()
+        let mut words = vec!["scale".to_owned(), self.entity.clone()];
+        words.extend(self.number());
+        words.extend(repeated("remove", &self.remove));
+        words.extend(repeated("keep", &self.keep));
+        words.extend(switch(self.no_rollback, "--no-rollback"));
+        words.extend(switch(self.ignore_failure, "--ignore-failure"));
+        words
     }
+
+    /// How many there are to be, as a word.
+    fn number(&self) -> Option<String> {
+        let more = || self.delta.map(|delta| format!("--delta={delta}"));
+        self.to.map(|to| format!("--to={to}")).or_else(more)
+    }
+}
+
+/// A flag once for each of its values.
+fn repeated(flag: &str, values: &[String]) -> Vec<String> {
+    let word = |value: &String| format!("--{flag}={value}");
+    values.iter().map(word).collect()
+}
+
+/// A flag without a value, if it is given.
+fn switch(is_given: bool, flag: &str) -> Option<String> {
+    is_given.then(|| flag.to_owned())
 }
 
 /// Reads a difference: a whole number, with or without a sign.
@@ -882,6 +881,16 @@ pub(crate) struct SelectionArgs {
     pub types: Vec<String>,
 }
 
+impl SelectionArgs {
+    /// The words that choose the same again.
+    fn words(&self) -> Vec<String> {
+        let mut words = repeated("node", &self.nodes);
+        words.extend(repeated("instance", &self.instances));
+        words.extend(repeated("type", &self.types));
+        words
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OperationArgs {
     /// Operation, as interface.operation; the last part if that is clear
@@ -906,33 +915,12 @@ pub(crate) struct OperationArgs {
 impl OperationArgs {
     /// The words that ask for it again, the deployment apart.
     pub(crate) fn words(&self) -> Vec<String> {
-        let SelectionArgs {
-            nodes,
-            instances,
-            types,
-        } = &self.selection;
-        let named = [
-            ("kwarg", &self.kwargs),
-            ("node", nodes),
-            ("instance", instances),
-            ("type", types),
-        ];
-        let named = named
-            .into_iter()
-            .flat_map(|(flag, all)| all.iter().map(move |value| format!("--{flag}={value}")));
-        let switches = [
-            (self.allow_override, "--allow-override"),
-            (self.in_order, "--in-order"),
-        ];
-        let switches = switches
-            .into_iter()
-            .filter(|(given, _)| *given)
-            .map(|(_, flag)| flag.to_owned());
-        ["execute-operation".to_owned(), self.operation.clone()]
-            .into_iter()
-            .chain(named)
-            .chain(switches)
-            .collect()
+        let mut words = vec!["execute-operation".to_owned(), self.operation.clone()];
+        words.extend(repeated("kwarg", &self.kwargs));
+        words.extend(self.selection.words());
+        words.extend(switch(self.allow_override, "--allow-override"));
+        words.extend(switch(self.in_order, "--in-order"));
+        words
     }
 }
 
@@ -976,18 +964,18 @@ impl DeploymentArgs {
     /// The name, however it was given. One that is typed beats that of the environment.
     pub(crate) fn given(&self) -> Result<Option<&str>, CliError> {
         let from_environment = std::env::var("DOCKCTL_DEPLOYMENT").ok();
+        let is_typed = |name: &str| from_environment.as_deref() != Some(name);
         match (self.name.as_deref(), self.deployment.as_deref()) {
-            (Some(name), Some(other))
-                if name != other && from_environment.as_deref() != Some(other) =>
-            {
-                Err(
-                    CliError::usage(format!("two deployments are named: `{name}` and `{other}`"))
-                        .hint("name one"),
-                )
+            (Some(name), Some(other)) if name != other && is_typed(other) => {
+                Err(two_deployments(name, other))
             }
             (name, other) => Ok(name.or(other)),
         }
     }
+}
+
+fn two_deployments(name: &str, other: &str) -> CliError {
+    CliError::usage(format!("two deployments are named: `{name}` and `{other}`")).hint("name one")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{
     args::{BlueprintArgs, Global},
     color, complain,
+    config::path_variable,
     error::{CliError, Kind},
     given::{self, Hidden},
 };
@@ -16,7 +17,13 @@ use crate::{
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+/// Names of files that are found where only a folder is known.
+const USUAL: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
 
 /// A blueprint that was read, whatever came of it.
 pub(crate) struct Loaded {
@@ -35,15 +42,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     fn new(mut sources: Sources, diagnostics: Diagnostics, blueprint: Blueprint) -> Self {
-        for name in &blueprint.notes.sensitive {
-            let default = blueprint
-                .inputs
-                .get(name)
-                .and_then(|input| input.body.default.as_ref());
-            if let Some(value) = default {
-                sources.withhold(value.span);
-            }
-        }
+        sensitive_defaults(&blueprint).for_each(|value| sources.withhold(value.span));
         let (inputs, given, sensitive) = (IndexMap::new(), JsonMap::new(), Sensitive::default());
         let mut loaded = Self {
             sources,
@@ -61,31 +60,45 @@ impl Loaded {
     /// Takes what faults say of sensitive values out of them: by the place where such a value is
     /// given, and by its text.
     fn redact(&mut self) {
-        let secrets = Secrets::default();
-        let declared = self
-            .blueprint
-            .notes
-            .sensitive
-            .iter()
-            .filter_map(|name| self.blueprint.inputs.get(name)?.body.default.as_ref());
-        declared
-            .map(Value::to_json)
-            .chain(self.sensitive.inputs.values().cloned())
-            .for_each(|value| secrets.hide_value(&value));
+        let secrets = self.secrets();
         for fault in self.diagnostics.iter_mut() {
             if self.sources.is_withheld(fault.span) {
                 redact(fault);
             }
-            fault
-                .related
-                .retain(|(span, _)| !self.sources.is_withheld(*span));
+            let related = &mut fault.related;
+            related.retain(|(span, _)| !self.sources.is_withheld(*span));
             fault.scrub(|text| secrets.scrub(text));
         }
+    }
+
+    /// Knows the values of sensitive inputs, those by default too.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let secrets = Secrets::default();
+        let defaults = sensitive_defaults(&self.blueprint).map(Value::to_json);
+        let values = defaults.chain(self.sensitive.inputs.values().cloned());
+        values.for_each(|value| secrets.hide_value(&value));
+        secrets
+    }
+
+    /// What is wrong with it, for people.
+    pub(crate) fn drawn(&self, global: &Global) -> String {
+        diagnostic::render::render(&self.diagnostics, &self.sources, color(global))
+    }
+
+    /// Why a command cannot use it.
+    pub(crate) fn refusal(&self, global: &Global) -> CliError {
+        CliError::invalid(&self.diagnostics, &self.sources, color(global))
     }
 
     pub(crate) fn is_valid(&self) -> bool {
         !self.diagnostics.iter().any(Diagnostic::is_error)
     }
+}
+
+/// Values that sensitive inputs have by default.
+fn sensitive_defaults(blueprint: &Blueprint) -> impl Iterator<Item = &Value> {
+    let names = blueprint.notes.sensitive.iter();
+    names.filter_map(move |name| blueprint.inputs.get(name)?.body.default.as_ref())
 }
 
 /// Finds the blueprint: the given file, one in the given folder, or one here.
@@ -95,59 +108,50 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
         Some(folder) => folder,
         None => Path::new(""),
     };
-    let found = ["blueprint.yaml", "blueprint.yml"]
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.exists());
-    let place = if given.is_some() {
-        folder.display().to_string()
-    } else {
-        "the current folder".to_owned()
+    let mut paths = USUAL.iter().map(|name| folder.join(name));
+    let found = paths.find(|path| path.exists());
+    found.ok_or_else(|| none_in(given))
+}
+
+/// There is no blueprint in a folder, or here.
+fn none_in(folder: Option<&Path>) -> CliError {
+    let place = match folder {
+        Some(folder) => folder.display().to_string(),
+        None => "the current folder".to_owned(),
     };
-    found.ok_or_else(|| {
-        let mut error = CliError::new(
-            Kind::Invalid,
-            format!("there is no blueprint.yaml in {place}"),
-        );
-        error.fields = serde_json::json!({ "valid": false, "diagnostics": [] });
-        error.hint("name the blueprint: dockctl COMMAND FILE")
-    })
+    let message = format!("there is no blueprint.yaml in {place}");
+    let mut error = CliError::new(Kind::Invalid, message);
+    error.fields = serde_json::json!({ "valid": false, "diagnostics": [] });
+    error.hint("name the blueprint: dockctl COMMAND FILE")
 }
 
 /// The name of a blueprint's deployment where none is given.
 pub(crate) fn default_name(path: &Path) -> String {
-    let absolute = absolute(path);
-    let file = absolute
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let name = match file.as_str() {
-        "blueprint.yaml" | "blueprint.yml" => absolute
-            .parent()
-            .and_then(Path::file_name)
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-        _ => absolute
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-    };
-    Some(sanitize(&name))
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "deployment".to_owned())
+    let path = absolute(path);
+    let name = sanitize(&namesake(&path).unwrap_or_default().to_string_lossy());
+    if name.is_empty() {
+        "deployment".to_owned()
+    } else {
+        name
+    }
+}
+
+/// What a blueprint is called after: its file, or the folder if the file has a usual name.
+fn namesake(path: &Path) -> Option<&OsStr> {
+    if USUAL.iter().any(|name| path.ends_with(name)) {
+        path.parent()?.file_name()
+    } else {
+        path.file_stem()
+    }
 }
 
 /// Lower case; runs of anything but `[a-z0-9_.-]` become `-`; none of `.-_` leads.
 fn sanitize(name: &str) -> String {
     let mut clean = String::new();
     for c in name.to_lowercase().chars() {
-        match c {
-            'a'..='z' | '0'..='9' | '_' | '.' | '-' => clean.push(c),
-            _ if clean.ends_with('-') => {}
-            _ => clean.push('-'),
+        let is_clean = matches!(c, 'a'..='z' | '0'..='9' | '_' | '.' | '-');
+        if is_clean || !clean.ends_with('-') {
+            clean.push(if is_clean { c } else { '-' });
         }
     }
     clean.trim_start_matches(['.', '-', '_']).to_owned()
@@ -178,46 +182,31 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 /// How imports are found.
 pub(crate) fn import_options(global: &Global) -> catalog::Options {
-    let cache = global.cache_dir.clone().or_else(|| {
-        let named = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        named("XDG_CACHE_HOME")
-            .or_else(|| named("HOME").map(|home| home.join(".cache")))
-            .map(|folder| folder.join("dockctl"))
-    });
+    let cache = global.cache_dir.clone().or_else(default_cache_dir);
     let network = catalog::Network {
         offline: global.offline,
         cache: cache.map(|folder| folder.join("imports")),
     };
-    catalog::Options {
-        network,
-        rules: global.import_rules.clone(),
-    }
+    let rules = global.import_rules.clone();
+    catalog::Options { network, rules }
+}
+
+fn default_cache_dir() -> Option<PathBuf> {
+    let base = path_variable("XDG_CACHE_HOME");
+    let base = base.or_else(|| Some(path_variable("HOME")?.join(".cache")))?;
+    Some(base.join("dockctl"))
 }
 
 /// Reads a blueprint with its imports, and collects the faults that show without any inputs.
 pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
-    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    match catalog::load(
-        path,
-        &import_options(global),
-        &mut sources,
-        &mut diagnostics,
-    ) {
-        Ok(ast) => {
-            let blueprint = model::resolve(
-                ast,
-                &sources,
-                |plugin| Plugins::default().provides(plugin),
-                &mut diagnostics,
-            );
-            Loaded::new(sources, diagnostics, blueprint)
-        }
-        Err(error) => unreadable(path, &error.to_string()),
-    }
+    let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
+    let ast = match catalog::load(path, &import_options(global), &mut sources, &mut d) {
+        Ok(ast) => ast,
+        Err(error) => return unreadable(path, &error.to_string()),
+    };
+    let provides = |plugin: &str| Plugins::default().provides(plugin);
+    let blueprint = model::resolve(ast, &sources, provides, &mut d);
+    Loaded::new(sources, d, blueprint)
 }
 
 /// Applies inputs, and collects the faults that show with them. Inputs that `before` remembers hold
@@ -406,20 +395,20 @@ fn remember(
 
 /// Sensitive inputs that have to be given again. What the command is, its caller adds.
 fn not_kept(names: &[&String]) -> CliError {
-    let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let message = match &all[..] {
-        [name] => format!("the input {name} holds a secret, which is not kept"),
-        names => format!(
-            "the inputs {} hold secrets, which are not kept",
-            names.join(", ")
-        ),
-    };
-    let mut error = CliError::new(Kind::Invalid, message);
-    error.again = names
-        .iter()
-        .map(|name| format!(" -i {name}=VALUE"))
-        .collect();
+    let mut error = CliError::new(Kind::Invalid, hold_secrets(names));
+    let again = names.iter().map(|name| format!(" -i {name}=VALUE"));
+    error.again = again.collect();
     error
+}
+
+fn hold_secrets(inputs: &[&String]) -> String {
+    let names: Vec<String> = inputs.iter().map(|name| format!("`{name}`")).collect();
+    let all = names.join(", ");
+    if names.len() == 1 {
+        format!("the input {all} holds a secret, which is not kept")
+    } else {
+        format!("the inputs {all} hold secrets, which are not kept")
+    }
 }
 
 pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {
@@ -450,33 +439,18 @@ pub(crate) fn deploy(
         sources: &loaded.sources,
     };
     let mut d = Diagnostics::default();
-    let deployment = if loaded.is_valid() {
-        Some(Deployment::new(
-            &origin,
-            &loaded.blueprint,
-            &loaded.inputs,
-            &mut random,
-            &mut d,
-        ))
-    } else {
-        None
-    };
+    let (blueprint, inputs) = (&loaded.blueprint, &loaded.inputs);
+    let deployment = loaded
+        .is_valid()
+        .then(|| Deployment::new(&origin, blueprint, inputs, &mut random, &mut d));
     loaded.diagnostics.append(d);
     loaded.diagnostics.settle(global.strict);
     match deployment {
         Some(deployment) if loaded.is_valid() => {
-            complain(&diagnostic::render::render(
-                &loaded.diagnostics,
-                &loaded.sources,
-                color(global),
-            ));
+            complain(&loaded.drawn(global));
             Ok(deployment)
         }
-        _ => Err(CliError::invalid(
-            &loaded.diagnostics,
-            &loaded.sources,
-            color(global),
-        )),
+        _ => Err(loaded.refusal(global)),
     }
 }
 

@@ -3,20 +3,22 @@
 use super::{
     Outcome,
     args::{Cli, Shell},
+    blueprint,
     error::{CliError, Kind},
 };
-use crate::{journal::StateDir, record::Record};
+use crate::{journal::StateDir, model::Deployment, record::Record};
 use clap::CommandFactory as _;
 use clap_complete::{
     CompletionCandidate,
     env::{CompleteEnv, Shells},
 };
+use indexmap::IndexSet;
 use serde_json::json;
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fs,
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
 };
 
 /// The variable by which a shell's script asks for words.
@@ -28,25 +30,24 @@ pub(crate) fn complete(arguments: &[OsString]) -> bool {
         return false;
     }
     let here = env::current_dir().ok();
-    let command = || {
-        if wants_flag() {
-            Cli::command()
-        } else {
-            without_flags(Cli::command())
-        }
-    };
-    CompleteEnv::with_factory(command)
-        .var(ASKED)
-        .try_complete(arguments, here.as_deref())
-        .unwrap_or(true)
+    let asked = CompleteEnv::with_factory(offered_command).var(ASKED);
+    let answered = asked.try_complete(arguments, here.as_deref());
+    answered.unwrap_or(true)
+}
+
+/// The command line as far as it is offered.
+fn offered_command() -> clap::Command {
+    if wants_flag() {
+        Cli::command()
+    } else {
+        without_flags(Cli::command())
+    }
 }
 
 /// Whether the word that is typed begins a flag.
 fn wants_flag() -> bool {
-    let words: Vec<String> = env::args()
-        .skip_while(|word| word != "--")
-        .skip(1)
-        .collect();
+    let words = env::args().skip_while(|word| word != "--");
+    let words: Vec<String> = words.skip(1).collect();
     let at = env::var("_CLAP_COMPLETE_INDEX")
         .ok()
         .and_then(|at| at.parse::<usize>().ok())
@@ -69,54 +70,55 @@ fn without_flags(command: clap::Command) -> clap::Command {
 /// The script that makes a shell ask.
 pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
     let shells = Shells::builtins();
-    let completer = shells
-        .completer(shell.as_str())
-        .ok_or_else(|| CliError::usage("this shell is not known"))?;
+    let completer = shells.completer(shell.as_str());
+    let completer = completer.ok_or_else(|| CliError::usage("this shell is not known"))?;
     let mut script = Vec::new();
     let written = completer.write_registration(ASKED, "dockctl", "dockctl", "dockctl", &mut script);
-    written.map_err(|error| {
-        CliError::new(
-            Kind::Failed,
-            format!("the script cannot be written: {error}"),
-        )
-    })?;
+    written.map_err(|error| unwritten("script", &error))?;
     let text = String::from_utf8_lossy(&script).into_owned();
     Ok(Outcome::new(json!({ "script": text }), text))
 }
 
+fn unwritten(what: &str, error: &io::Error) -> CliError {
+    let message = format!("the {what} cannot be written: {error}");
+    CliError::new(Kind::Failed, message)
+}
+
 /// The manual: the page of dockctl, or all pages into a folder.
 pub(crate) fn man(out: Option<&Path>) -> Result<Outcome, CliError> {
-    let cannot = |error: std::io::Error| {
-        CliError::new(
-            Kind::Failed,
-            format!("the manual cannot be written: {error}"),
-        )
+    let written = match out {
+        Some(folder) => pages(folder),
+        None => page(),
     };
-    let command = Cli::command();
-    if let Some(folder) = out {
-        fs::create_dir_all(folder).map_err(cannot)?;
-        clap_mangen::generate_to(command, folder).map_err(cannot)?;
-        for page in fs::read_dir(folder)
-            .map_err(cannot)?
-            .flatten()
-            .filter(|page| page.path().extension().is_some_and(|it| it == "1"))
-        {
-            let text = fs::read_to_string(page.path()).map_err(cannot)?;
-            fs::write(page.path(), titled(&text)).map_err(cannot)?;
-        }
-        let text = format!(
-            "the pages are in {}; man -l shows one of them\n",
-            folder.display()
-        );
-        Ok(Outcome::new(json!({ "folder": folder }), text))
-    } else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command)
-            .render(&mut page)
-            .map_err(cannot)?;
-        let text = titled(&String::from_utf8_lossy(&page));
-        Ok(Outcome::new(json!({ "page": text }), text))
+    written.map_err(|error| unwritten("manual", &error))
+}
+
+/// The page of dockctl.
+fn page() -> io::Result<Outcome> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    let text = titled(&String::from_utf8_lossy(&page));
+    Ok(Outcome::new(json!({ "page": text }), text))
+}
+
+/// All pages, into a folder.
+fn pages(folder: &Path) -> io::Result<Outcome> {
+    fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)?;
+    title_all(folder)?;
+    let shown = folder.display();
+    let text = format!("the pages are in {shown}; man -l shows one of them\n");
+    Ok(Outcome::new(json!({ "folder": folder }), text))
+}
+
+fn title_all(folder: &Path) -> io::Result<()> {
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|it| it == "1");
+    let paths = fs::read_dir(folder)?.flatten().map(|file| file.path());
+    for page in paths.filter(is_page) {
+        let text = fs::read_to_string(&page)?;
+        fs::write(&page, titled(&text))?;
     }
+    Ok(())
 }
 
 /// What stands after the help has a title that says what it is.
@@ -143,8 +145,7 @@ pub(crate) fn deployments(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Nodes and scaling groups of the deployment that is named, or that is meant here.
 pub(crate) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let names = record().and_then(|record| record.deployment);
-    let names = names.map(|it| {
+    let names = deployment().map(|it| {
         it.nodes
             .into_keys()
             .chain(it.structure.groups.into_keys())
@@ -155,31 +156,17 @@ pub(crate) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Nodes and instances of the deployment that is named, or that is meant here.
 pub(crate) fn instances(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let names = record()
-        .and_then(|record| record.deployment)
-        .map(|deployment| {
-            let nodes: indexmap::IndexSet<String> = deployment
-                .instances
-                .iter()
-                .map(|it| it.node.clone())
-                .collect();
-            nodes
-                .into_iter()
-                .chain(deployment.instances.iter().map(|it| it.id.clone()))
-                .collect::<Vec<_>>()
-        });
-    offered(typed, names.unwrap_or_default())
+    let instances = deployment().map(|it| it.instances).unwrap_or_default();
+    let nodes: IndexSet<String> = instances.iter().map(|it| it.node.clone()).collect();
+    let ids = instances.into_iter().map(|it| it.id);
+    offered(typed, nodes.into_iter().chain(ids).collect())
 }
 
 /// Ids of executions, newest first.
 pub(crate) fn executions(typed: &OsStr) -> Vec<CompletionCandidate> {
     let ids = record().map(|record| {
-        record
-            .executions
-            .iter()
-            .rev()
-            .map(|execution| execution.id.clone())
-            .collect::<Vec<_>>()
+        let newest_first = record.executions.into_iter().rev();
+        newest_first.map(|execution| execution.id).collect()
     });
     offered(typed, ids.unwrap_or_default())
 }
@@ -205,33 +192,41 @@ fn state() -> Option<StateDir> {
 fn record() -> Option<Record> {
     let given = flag(&["-d", "--deployment"]).or_else(|| env::var("DOCKCTL_DEPLOYMENT").ok());
     let state = state()?;
-    let only = || match &state.names().ok()?[..] {
+    let meant = given.or_else(|| named_here(&state));
+    let name = meant.or_else(|| only(&state))?;
+    state.read(&name).ok().flatten()
+}
+
+fn deployment() -> Option<Deployment> {
+    record()?.deployment
+}
+
+/// The deployment that is named after the blueprint here, if there is one.
+fn named_here(state: &StateDir) -> Option<String> {
+    let name = blueprint::default_name(&blueprint::find(None).ok()?);
+    state.read(&name).ok().flatten()?;
+    Some(name)
+}
+
+/// The deployment that there is, if there is no other.
+fn only(state: &StateDir) -> Option<String> {
+    match &state.names().ok()?[..] {
         [only] => Some(only.clone()),
         _ => None,
-    };
-    let name = given
-        .or_else(|| {
-            super::blueprint::find(None)
-                .ok()
-                .map(|path| super::blueprint::default_name(&path))
-                .filter(|name| state.read(name).is_ok_and(|it| it.is_some()))
-        })
-        .or_else(only)?;
-    state.read(&name).ok().flatten()
+    }
 }
 
 /// The value of a flag among the words that are typed.
 fn flag(names: &[&str]) -> Option<String> {
     let words: Vec<String> = env::args().collect();
-    let after = words
-        .windows(2)
-        .find(|pair| names.contains(&pair[0].as_str()))
-        .map(|pair| pair[1].clone());
-    after.or_else(|| {
-        words.iter().find_map(|word| {
-            names
-                .iter()
-                .find_map(|name| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-        })
-    })
+    let is_named = |pair: &&[String]| names.contains(&pair[0].as_str());
+    let after = words.windows(2).find(is_named).map(|pair| pair[1].clone());
+    let joined = |word: &String| names.iter().find_map(|name| joined_value(word, name));
+    after.or_else(|| words.iter().find_map(joined))
+}
+
+/// The value in a word such as `--flag=value`.
+fn joined_value(word: &str, flag: &str) -> Option<String> {
+    let value = word.strip_prefix(flag)?.strip_prefix('=')?;
+    Some(value.to_owned())
 }

@@ -47,6 +47,34 @@ struct File {
     is_project: bool,
 }
 
+impl File {
+    /// Why it is not read, if it is not.
+    fn distrusted(&self) -> io::Result<Option<&'static str>> {
+        if self.is_project && leads_away(&self.path) {
+            return Ok(Some("it is a link that leads out of its folder"));
+        }
+        distrusted(&self.path)
+    }
+
+    /// Whether it is to be read; if not, why is told.
+    fn is_trusted(&self) -> Result<bool, CliError> {
+        let why = self.distrusted();
+        let why = why.map_err(|error| cannot(&self.path, &error.to_string()))?;
+        if let Some(why) = why {
+            let path = self.path.display();
+            complain(&format!("note: {path} is not read: {why}\n"));
+        }
+        Ok(why.is_none())
+    }
+
+    /// What stands in it.
+    fn table(&self) -> Result<Table, CliError> {
+        let text = fs::read_to_string(&self.path);
+        let text = text.map_err(|error| cannot(&self.path, &error.to_string()))?;
+        parsed(&text).map_err(|why| cannot(&self.path, &why))
+    }
+}
+
 /// The command line with the defaults of the files that there are.
 ///
 /// # Errors
@@ -55,24 +83,9 @@ struct File {
 pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
     let mut command = plain(command);
     for file in files() {
-        let cannot = |why: &str| cannot(&file.path, why);
-        let why = if file.is_project && leads_away(&file.path) {
-            Ok(Some("it is a link that leads out of its folder"))
-        } else {
-            distrusted(&file.path)
-        };
-        if let Some(why) = why.map_err(|error| cannot(&error.to_string()))? {
-            complain(&format!(
-                "note: {} is not read: {why}\n",
-                file.path.display()
-            ));
-            continue;
+        if file.is_trusted()? {
+            command = apply(command, &file.table()?, &file)?;
         }
-        let text = fs::read_to_string(&file.path).map_err(|error| cannot(&error.to_string()))?;
-        let table: Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| cannot(&in_words(&error, &text)))?;
-        command = apply(command, &table, &file)?;
     }
     Ok(command)
 }
@@ -80,6 +93,11 @@ pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
 /// The command line without any file.
 pub(crate) fn plain(command: Command) -> Command {
     without_empty_variables(command)
+}
+
+fn parsed(text: &str) -> Result<Table, String> {
+    let table = text.parse();
+    table.map_err(|error: toml::de::Error| in_words(&error, text))
 }
 
 /// What is wrong with a file, without what stands in it.
@@ -103,73 +121,72 @@ fn leads_away(path: &Path) -> bool {
 /// Why a file may be somebody else's words; none if only its user, or root, can have written it.
 fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
     let (file, me) = (fs::metadata(path)?, rustix::process::geteuid().as_raw());
-    let resolved = path.canonicalize()?;
-    let folders = [path.parent(), resolved.parent()]
-        .into_iter()
-        .flatten()
-        .map(fs::metadata)
-        .collect::<io::Result<Vec<_>>>()?;
-    let is_open = |folder: &fs::Metadata| folder.mode() & 0o1002 == 0o002;
+    let is_replaceable = is_replaceable(path)?;
     Ok(match () {
         () if file.uid() != me && file.uid() != 0 => Some("it belongs to another user"),
         () if file.mode() & 0o002 != 0 => Some("everybody can write to it"),
-        () if folders.iter().any(is_open) => {
-            Some("everybody can replace it: its folder is writable by all")
-        }
+        () if is_replaceable => Some("everybody can replace it: its folder is writable by all"),
         () => None,
     })
 }
 
+/// Whether everybody can put another file into the place of one.
+fn is_replaceable(path: &Path) -> io::Result<bool> {
+    let resolved = path.canonicalize()?;
+    let folders = [path.parent(), resolved.parent()].into_iter().flatten();
+    let folders = folders.map(fs::metadata).collect::<io::Result<Vec<_>>>()?;
+    let is_open = |folder: &fs::Metadata| folder.mode() & 0o1002 == 0o002;
+    Ok(folders.iter().any(is_open))
+}
+
 /// A variable that is empty says nothing.
 fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |argument: &Arg| {
-        argument
-            .get_env()
-            .is_some_and(|name| env::var_os(name).is_some_and(|value| value.is_empty()))
-    };
-    let silent = |argument: Arg| {
-        if is_empty(&argument) {
-            argument.env(None::<&'static str>)
-        } else {
-            argument
-        }
-    };
     command
-        .mut_args(silent)
+        .mut_args(without_empty_variable)
         .mut_subcommands(without_empty_variables)
+}
+
+fn without_empty_variable(argument: Arg) -> Arg {
+    let value = argument.get_env().and_then(env::var_os);
+    if value.is_some_and(|value| value.is_empty()) {
+        argument.env(None::<&'static str>)
+    } else {
+        argument
+    }
 }
 
 /// The user's, then the project's: what comes later wins.
 fn files() -> Vec<File> {
     let user = users_own().filter(|path| path.is_file());
-    let here = env::current_dir().unwrap_or_default();
-    let project = here
-        .ancestors()
-        .map(|folder| folder.join(NAME))
-        .find(|path| path.is_file());
-    let is_users = |path: &PathBuf| {
-        user.as_ref()
-            .is_some_and(|user| user.canonicalize().ok() == path.canonicalize().ok())
-    };
-    let project = project.filter(|path| !is_users(path));
+    let is_users = |path: &Path| user.as_ref().is_some_and(|user| is_same(user, path));
+    let project = nearest_file().filter(|path| !is_users(path));
     let of = |is_project: bool| move |path: PathBuf| File { path, is_project };
-    user.into_iter()
-        .map(of(false))
-        .chain(project.into_iter().map(of(true)))
-        .collect()
+    let files = [user.map(of(false)), project.map(of(true))];
+    files.into_iter().flatten().collect()
+}
+
+/// The nearest file in the current folder or above it.
+fn nearest_file() -> Option<PathBuf> {
+    let here = env::current_dir().unwrap_or_default();
+    let mut paths = here.ancestors().map(|folder| folder.join(NAME));
+    paths.find(|path| path.is_file())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok() == other.canonicalize().ok()
 }
 
 /// Where the user's own file is, or would be.
 fn users_own() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let base = variable("XDG_CONFIG_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(variable("HOME")?.join(".config")));
-    base.map(|base| base.join("dockctl").join(NAME))
+    let base = path_variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let base = base.or_else(|| Some(path_variable("HOME")?.join(".config")))?;
+    Some(base.join("dockctl").join(NAME))
+}
+
+/// The path that a variable holds; an empty one holds none.
+pub(crate) fn path_variable(name: &str) -> Option<PathBuf> {
+    let value = env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.into())
 }
 
 /// Whether the docker command's variables name an engine: they beat files.
@@ -191,32 +208,34 @@ fn cannot(path: &Path, why: &str) -> CliError {
 fn apply(mut command: Command, table: &Table, file: &File) -> Result<Command, CliError> {
     for (key, value) in table {
         command = match value {
-            Value::Table(flags) => {
-                let names: Vec<String> = command
-                    .get_subcommands()
-                    .map(|it| it.get_name().to_owned())
-                    .collect();
-                if !names.contains(key) {
-                    return Err(unknown(&file.path, "command", key, &names));
-                }
-                flags.iter().try_fold(command, |command, (flag, value)| {
-                    let mut set = Ok(());
-                    let command = command.mut_subcommand(key, |sub| {
-                        match with_default(sub.clone(), flag, value, file) {
-                            Ok(sub) => sub,
-                            Err(error) => {
-                                set = Err(error);
-                                sub
-                            }
-                        }
-                    });
-                    set.map(|()| command)
-                })?
-            }
+            Value::Table(flags) => with_defaults(command, (key, flags), file)?,
             value => with_default(command, key, value, file)?,
         };
     }
     Ok(command)
+}
+
+/// Values for one command.
+fn with_defaults(
+    command: Command,
+    (name, flags): (&str, &Table),
+    file: &File,
+) -> Result<Command, CliError> {
+    let names = command.get_subcommands().map(Command::get_name);
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if !names.iter().any(|it| it == name) {
+        return Err(unknown(&file.path, "command", name, &names));
+    }
+    flags.iter().try_fold(command, |command, (flag, value)| {
+        let mut set = Ok(());
+        let command = command.mut_subcommand(name, |sub| {
+            with_default(sub.clone(), flag, value, file).unwrap_or_else(|error| {
+                set = Err(error);
+                sub
+            })
+        });
+        set.map(|()| command)
+    })
 }
 
 fn not_of_project(path: &Path, flag: &str) -> CliError {
@@ -307,28 +326,42 @@ fn with_default(
 
 /// Whether a flag takes these values.
 fn check(argument: Option<&Arg>, values: &[String]) -> Result<(), String> {
-    let Some(argument) = argument else {
-        return Ok(());
-    };
-    if matches!(argument.get_action(), ArgAction::SetTrue) {
-        let is_switch = |value: &String| matches!(value.as_str(), "true" | "false");
-        return if values.iter().all(is_switch) {
-            Ok(())
-        } else {
-            Err("it is true or false".to_owned())
-        };
+    match argument {
+        Some(argument) if matches!(argument.get_action(), ArgAction::SetTrue) => {
+            check_switch(values)
+        }
+        Some(argument) => parse_alone(argument, values),
+        None => Ok(()),
     }
+}
+
+fn check_switch(values: &[String]) -> Result<(), String> {
+    let is_switch = |value: &String| matches!(value.as_str(), "true" | "false");
+    if values.iter().all(is_switch) {
+        Ok(())
+    } else {
+        Err("it is true or false".to_owned())
+    }
+}
+
+/// Whether a command line that has only this flag takes the values.
+fn parse_alone(argument: &Arg, values: &[String]) -> Result<(), String> {
+    let id = argument.get_id().as_str();
+    let words = values.iter().map(|value| format!("--{id}={value}"));
+    let words = ["dockctl".to_owned()].into_iter().chain(words);
+    let command = Command::new("dockctl").arg(repeatable(argument));
+    let tried = command.try_get_matches_from(words);
+    tried.map(drop).map_err(|error| first_line(&error))
+}
+
+/// A flag that takes values as another does, any number of times.
+fn repeatable(argument: &Arg) -> Arg {
     let id = argument.get_id().as_str().to_owned();
-    let alone = Arg::new(id.clone())
-        .long(id.clone())
+    Arg::new(id.clone())
+        .long(id)
         .num_args(1)
         .action(ArgAction::Append)
-        .value_parser(argument.get_value_parser().clone());
-    let words = values.iter().map(|value| format!("--{id}={value}"));
-    let tried = Command::new("dockctl")
-        .arg(alone)
-        .try_get_matches_from(["dockctl".to_owned()].into_iter().chain(words));
-    tried.map(drop).map_err(|error| first_line(&error))
+        .value_parser(argument.get_value_parser().clone())
 }
 
 /// What clap says, without what it says of the command line.
@@ -343,17 +376,18 @@ fn first_line(error: &clap::Error) -> String {
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
-    Some(match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Integer(number) => vec![number.to_string()],
-        Value::Float(number) => vec![number.to_string()],
-        Value::Boolean(yes) => vec![yes.to_string()],
-        Value::Array(items) => items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect::<Option<_>>()?,
-        Value::Datetime(_) | Value::Table(_) => return None,
-    })
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Integer(number) => Some(vec![number.to_string()]),
+        Value::Float(number) => Some(vec![number.to_string()]),
+        Value::Boolean(yes) => Some(vec![yes.to_string()]),
+        Value::Array(items) => items.iter().map(as_text).collect(),
+        Value::Datetime(_) | Value::Table(_) => None,
+    }
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -36,17 +36,26 @@ pub(crate) fn is_asked() -> bool {
 
 /// Asks, and is an error unless the answer is yes.
 pub(crate) fn ask(question: &str) -> Result<(), CliError> {
+    match answer(question) {
+        Ok(answer) if is_yes(&answer) => return Ok(()),
+        // The input ended, and no line did.
+        Ok(answer) if answer.is_empty() => complain("\n"),
+        _ => {}
+    }
+    Err(CliError::new(Kind::Interrupted, "nothing was done"))
+}
+
+/// The line that is typed as an answer; empty at the end of the input.
+fn answer(question: &str) -> std::io::Result<String> {
     complain(&format!("{question} [y/N] "));
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    if read.is_ok_and(|bytes| bytes == 0) {
-        complain("\n");
-    }
-    Err(CliError::new(Kind::Interrupted, "nothing was done"))
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer)
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 /// Nodes under `metadata.dockctl.protect`, now or in the definition before, that a stage deletes
@@ -78,11 +87,6 @@ pub(crate) fn protected(
     before: Option<&Deployment>,
     stage: &Stage,
 ) -> Option<String> {
-    let nodes = protected_nodes(deployment, before, stage);
-    (!nodes.is_empty()).then(|| {
-        format!(
-            "this deletes what the blueprint protects: {}",
-            nodes.join(", ")
-        )
-    })
+    let nodes = protected_nodes(deployment, before, stage).join(", ");
+    (!nodes.is_empty()).then(|| format!("this deletes what the blueprint protects: {nodes}"))
 }

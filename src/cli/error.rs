@@ -1,7 +1,7 @@
 //! Everything that can go wrong with a command, and the exit code of each.
 
 use crate::{
-    diagnostic::{self, Diagnostics, Sources},
+    diagnostic::{self, Diagnostic, Diagnostics, Sources},
     engine::ConnectError,
     journal::JournalError,
     printable::printable,
@@ -9,37 +9,33 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 
-/// What kind of fault ended a command.
+/// The first word of an error on a terminal with colours.
+const RED_ERROR: &str = "\u{1b}[1;31merror\u{1b}[0m";
+
+/// What kind of fault ended a command, with the exit code that says so.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
 pub(crate) enum Kind {
     /// An execution failed.
-    Failed,
+    Failed = 1,
     /// The command line is wrong.
-    Usage,
+    Usage = 2,
     /// The blueprint or its inputs are invalid, or ask for what dockctl cannot run.
-    Invalid,
+    Invalid = 3,
     /// There is no engine to talk to.
-    Engine,
+    Engine = 4,
     /// Another run holds the deployment.
-    Busy,
+    Busy = 5,
     /// There are differences.
-    Different,
+    Different = 6,
     /// The user stopped it.
-    Interrupted,
+    Interrupted = 130,
 }
 
 impl Kind {
     /// The exit code; part of the contract in `docs/cli.md`.
     pub(crate) fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::Invalid => 3,
-            Self::Engine => 4,
-            Self::Busy => 5,
-            Self::Different => 6,
-            Self::Interrupted => 130,
-        }
+        self as u8
     }
 
     fn as_str(self) -> &'static str {
@@ -108,17 +104,10 @@ impl CliError {
 
     /// A blueprint with errors.
     pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Self {
-        let all: Vec<Json> = diagnostics
-            .iter()
-            .map(|one| diagnostic::json::diagnostic(one, sources))
-            .collect();
-        let mut error = Self::new(
-            Kind::Invalid,
-            format!(
-                "the blueprint cannot be used: {}",
-                diagnostic::render::summary(diagnostics)
-            ),
-        );
+        let summary = diagnostic::render::summary(diagnostics);
+        let message = format!("the blueprint cannot be used: {summary}");
+        let mut error = Self::new(Kind::Invalid, message);
+        let all = in_json(diagnostics, sources);
         error.fields = json!({ "valid": false, "diagnostics": all });
         diagnostic::json::omitted(diagnostics, &mut error.fields);
         error.preamble = diagnostic::render::render(diagnostics, sources, color);
@@ -137,22 +126,18 @@ impl CliError {
 
     /// The error for people.
     pub(crate) fn to_text(&self, color: bool) -> String {
-        let (red, reset) = if color {
-            ("\u{1b}[1;31m", "\u{1b}[0m")
-        } else {
-            ("", "")
-        };
-        let hints: String = self
-            .hints
-            .iter()
-            .map(|hint| format!("  = help: {}\n", printable(hint)))
-            .collect();
-        format!(
-            "{}{red}error{reset}: {}\n{hints}",
-            self.preamble,
-            printable(&self.message)
-        )
+        let error = if color { RED_ERROR } else { "error" };
+        let hint = |hint: &String| format!("  = help: {}\n", printable(hint));
+        let hints: String = self.hints.iter().map(hint).collect();
+        let message = printable(&self.message);
+        format!("{}{error}: {message}\n{hints}", self.preamble)
     }
+}
+
+/// All diagnostics for programs.
+pub(crate) fn in_json(diagnostics: &Diagnostics, sources: &Sources) -> Vec<Json> {
+    let one = |one: &Diagnostic| diagnostic::json::diagnostic(one, sources);
+    diagnostics.iter().map(one).collect()
 }
 
 impl From<JournalError> for CliError {

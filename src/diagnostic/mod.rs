@@ -165,17 +165,11 @@ impl Diagnostic {
         const NAMED: usize = 20;
         let mut known = known.into_iter();
         let names: Vec<&str> = known.by_ref().take(NAMED).collect();
-        let more = known.count();
-        let rest = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
         if names.is_empty() {
-            self
-        } else {
-            self.hint(format!("{what}: {}{rest}", names.join(", ")))
+            return self;
         }
+        let rest = and_more(known.count());
+        self.hint(format!("{what}: {}{rest}", names.join(", ")))
     }
 
     /// Adds another place that matters.
@@ -189,6 +183,14 @@ impl Diagnostic {
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+}
+
+/// What stands behind a list that leaves some out.
+fn and_more(left_out: usize) -> String {
+    match left_out {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     }
 }
 

@@ -2,8 +2,11 @@
 //! an empty one, or what runs is called gone. Everything else may be null or absent: engines of
 //! other ages and makers say less.
 
-use crate::engine::{Kind, error::EngineError};
-use serde_json::Value as Json;
+use crate::engine::{
+    Kind,
+    error::{EngineError, Result},
+};
+use serde_json::{Map as JsonMap, Value as Json};
 
 /// Where an engine lists the objects of a kind.
 pub(crate) fn list_path(kind: Kind) -> &'static str {
@@ -26,84 +29,101 @@ pub(crate) fn object_path(kind: Kind, name: &str) -> String {
 }
 
 /// The objects of a list, each with its id.
-pub(crate) fn list(answer: Json, kind: Kind) -> Result<Vec<Json>, EngineError> {
+pub(crate) fn list(answer: Json, kind: Kind) -> Result<Vec<Json>> {
     let wrong = || EngineError::Nonsense(format!("it is not a list of {}s", kind.as_str()));
-    let items = match (answer, kind) {
-        (Json::Object(mut fields), Kind::Volume) => match fields.shift_remove("Volumes") {
-            // No volumes, to some.
-            Some(Json::Null) => Vec::new(),
-            Some(Json::Array(items)) => items,
-            _ => return Err(wrong()),
-        },
-        (Json::Array(items), kind) if kind != Kind::Volume => items,
-        _ => return Err(wrong()),
-    };
+    let items = items(answer, kind).ok_or_else(wrong)?;
     items.into_iter().map(|item| object(item, kind)).collect()
 }
 
-/// One object, with its id.
-pub(crate) fn object(answer: Json, kind: Kind) -> Result<Json, EngineError> {
-    let field = if kind == Kind::Volume { "Name" } else { "Id" };
-    let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
-    if has_id {
-        Ok(answer)
-    } else {
-        Err(EngineError::Nonsense(format!(
-            "it does not describe one {}, or lacks `{field}`",
-            kind.as_str()
-        )))
+/// The items of a list; none if it is not one.
+fn items(answer: Json, kind: Kind) -> Option<Vec<Json>> {
+    match answer {
+        Json::Object(fields) if kind == Kind::Volume => volumes(fields),
+        Json::Array(items) if kind != Kind::Volume => Some(items),
+        _ => None,
     }
 }
 
+fn volumes(mut fields: JsonMap<String, Json>) -> Option<Vec<Json>> {
+    match fields.shift_remove("Volumes")? {
+        // No volumes, to some.
+        Json::Null => Some(Vec::new()),
+        Json::Array(items) => Some(items),
+        _ => None,
+    }
+}
+
+/// One object, with its id.
+pub(crate) fn object(answer: Json, kind: Kind) -> Result<Json> {
+    let field = if kind == Kind::Volume { "Name" } else { "Id" };
+    let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
+    let what = kind.as_str();
+    believed(answer, has_id, || {
+        format!("it does not describe one {what}, or lacks `{field}`")
+    })
+}
+
 /// An object that was asked for by its whole id is that one.
-pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json, EngineError> {
-    let plain = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
-    let is_id = plain(name).len() == 64 && plain(name).bytes().all(|c| c.is_ascii_hexdigit());
-    let is_other = is_id
-        && answer["Id"]
-            .as_str()
-            .is_some_and(|id| plain(id) != plain(name));
-    if is_other {
-        Err(EngineError::Nonsense(format!(
-            "it is about another object than {name}"
-        )))
-    } else {
+pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json> {
+    let wanted = plain_id(name);
+    let is_id = wanted.len() == 64 && wanted.bytes().all(|c| c.is_ascii_hexdigit());
+    let found = answer["Id"].as_str().map(plain_id);
+    let is_other = is_id && found.is_some_and(|found| found != wanted);
+    believed(answer, !is_other, || {
+        format!("it is about another object than {name}")
+    })
+}
+
+/// An id without the name of its digest.
+fn plain_id(id: &str) -> &str {
+    id.strip_prefix("sha256:").unwrap_or(id)
+}
+
+/// The answer if it fits; else why it is nonsense.
+fn believed(answer: Json, fits: bool, why: impl FnOnce() -> String) -> Result<Json> {
+    if fits {
         Ok(answer)
+    } else {
+        Err(EngineError::Nonsense(why()))
     }
 }
 
 /// That something was done is said without words, or with what it was done to. Podman says how that
 /// went, too.
-pub(crate) fn done(answer: Json) -> Result<(), EngineError> {
-    let items = match answer {
-        Json::Null => Vec::new(),
-        Json::Array(items) => items,
-        item => vec![item],
-    };
-    let known = ["Id", "ID", "Untagged", "Deleted", "Warnings"];
-    let is_word = |item: &Json| {
-        item.as_object()
-            .is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)))
-    };
-    match items
-        .iter()
-        .find_map(|item| item["Err"].as_str().filter(|error| !error.is_empty()))
-    {
+pub(crate) fn done(answer: Json) -> Result<()> {
+    let items = each(answer);
+    match items.iter().find_map(error_of) {
         Some(error) => Err(EngineError::Said(error.to_owned())),
-        None if items.iter().all(is_word) => Ok(()),
+        None if items.iter().all(says_what_was_done) => Ok(()),
         None => Err(EngineError::Nonsense(
             "it does not say that this was done".to_owned(),
         )),
     }
 }
 
-/// An answer that says something: a mapping.
-pub(crate) fn mapping(answer: Json) -> Result<Json, EngineError> {
-    if answer.is_object() {
-        Ok(answer)
-    } else {
-        Err(EngineError::Nonsense("it is not a mapping".to_owned()))
+/// What an answer says of each thing that something was done to.
+fn each(answer: Json) -> Vec<Json> {
+    match answer {
+        Json::Null => Vec::new(),
+        Json::Array(items) => items,
+        item => vec![item],
     }
+}
+
+fn error_of(item: &Json) -> Option<&str> {
+    item["Err"].as_str().filter(|error| !error.is_empty())
+}
+
+fn says_what_was_done(item: &Json) -> bool {
+    let known = ["Id", "ID", "Untagged", "Deleted", "Warnings"];
+    item.as_object()
+        .is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)))
+}
+
+/// An answer that says something: a mapping.
+pub(crate) fn mapping(answer: Json) -> Result<Json> {
+    let is_mapping = answer.is_object();
+    believed(answer, is_mapping, || "it is not a mapping".to_owned())
 }
 
 #[cfg(test)]

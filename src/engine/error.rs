@@ -35,11 +35,57 @@ pub(crate) enum EngineError {
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What a call of an engine comes to.
+pub(crate) type Result<T, E = EngineError> = std::result::Result<T, E>;
+
 impl EngineError {
     pub(crate) fn lost(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Lost(error.into())
     }
+
+    /// What it says to those who are told of it.
+    fn told(&self) -> String {
+        match self {
+            Self::Refused { message, .. } | Self::Said(message) => message.trim().to_owned(),
+            Self::Silent => "the engine did not answer in time (--engine-timeout)".to_owned(),
+            Self::Garbled(why) | Self::Nonsense(why) => {
+                format!("the answer of the engine cannot be used: {why}")
+            }
+            Self::Lost(_) => format!("the connection to the engine was lost: {}", innermost(self)),
+        }
+    }
+
+    /// Whether the engine itself says that it failed.
+    pub(crate) fn is_said(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Said(_))
+    }
+
+    /// Whether nobody knows what came of the call.
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status >= 500,
+            Self::Said(_) => false,
+            Self::Silent | Self::Garbled(_) | Self::Nonsense(_) | Self::Lost(_) => true,
+        }
+    }
+
+    /// Whether the engine names a conflict that a person must solve.
+    fn is_lasting(&self) -> bool {
+        let told = self.told();
+        self.is_said() && LASTING.iter().any(|text| told.contains(text))
+    }
 }
+
+/// What engines say of conflicts that do not pass by themselves.
+const LASTING: [&str; 7] = [
+    "port is already allocated",
+    "all ports are allocated",
+    "address already in use",
+    "executable file not found",
+    "no such host",
+    "connection refused",
+    "server gave HTTP response",
+];
 
 /// Whether an error may pass by itself where nothing is changed by asking again.
 pub(crate) fn is_passing_when_read(error: &EngineError) -> bool {
@@ -86,47 +132,18 @@ pub(crate) fn status(error: &EngineError) -> Option<u16> {
 /// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person
 /// must solve.
 pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
-    let (message, recoverable, lost) = match error {
-        EngineError::Refused { status, message } => {
-            (message.trim().to_owned(), *status >= 500, *status >= 500)
-        }
-        EngineError::Said(error) => (error.trim().to_owned(), true, false),
-        EngineError::Silent => (
-            "the engine did not answer in time (--engine-timeout)".to_owned(),
-            true,
-            true,
-        ),
-        EngineError::Garbled(why) | EngineError::Nonsense(why) => (
-            format!("the answer of the engine cannot be used: {why}"),
-            true,
-            true,
-        ),
-        other @ EngineError::Lost(_) => (
-            format!(
-                "the connection to the engine was lost: {}",
-                innermost(other)
-            ),
-            true,
-            true,
-        ),
-    };
-    let lasting = [
-        "port is already allocated",
-        "all ports are allocated",
-        "address already in use",
-        "executable file not found",
-        "no such host",
-        "connection refused",
-        "server gave HTTP response",
-    ];
-    let said = status(error).is_some() || matches!(error, EngineError::Said(_));
-    let recoverable = recoverable && !(said && lasting.iter().any(|text| message.contains(text)));
+    let message = error.told();
+    let may_pass = error.is_lost() || matches!(error, EngineError::Said(_));
     let failure = Failure {
         message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)),
-        recoverable,
-        lost,
+        recoverable: may_pass && !error.is_lasting(),
+        lost: error.is_lost(),
         ..Failure::default()
     };
+    with_advice(failure, &message)
+}
+
+fn with_advice(failure: Failure, message: &str) -> Failure {
     if message.contains("port is already allocated") || message.contains("address already in use") {
         return failure.hint(
             "another program or container holds the port: publish another one, or stop the holder",

@@ -2,11 +2,15 @@
 
 use super::{Blueprint, Node, Relationship, RelationshipKind};
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
     syntax::Value,
 };
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 /// Most instances of one deployment.
 const LIMIT: usize = 100_000;
@@ -128,6 +132,14 @@ pub(super) enum Member {
     New(usize),
 }
 
+impl Member {
+    /// Its number, if it is of a node.
+    fn index(&self) -> usize {
+        let (Self::Known(_, index) | Self::New(index)) = self;
+        *index
+    }
+}
+
 /// A node or a scaling group: what instances are made of.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Part<'a> {
@@ -139,6 +151,14 @@ impl<'a> Part<'a> {
     pub(super) fn name(self) -> &'a str {
         match self {
             Self::Node(name) | Self::Group(name) => name,
+        }
+    }
+
+    /// Its name, if it is a group.
+    fn as_group(self) -> Option<&'a str> {
+        match self {
+            Self::Group(name) => Some(name),
+            Self::Node(_) => None,
         }
     }
 }
@@ -153,10 +173,8 @@ pub(super) struct Containment<'a> {
 impl<'a> Containment<'a> {
     pub(super) fn new(blueprint: &'a Blueprint) -> Self {
         let pairs = blueprint.scaling_groups.iter().flat_map(|(name, group)| {
-            group
-                .members
-                .iter()
-                .map(move |member| (member.as_str(), name.as_str()))
+            let members = group.members.iter();
+            members.map(move |member| (member.as_str(), name.as_str()))
         });
         Self {
             blueprint,
@@ -168,13 +186,16 @@ impl<'a> Containment<'a> {
         if let Some(group) = self.group_of.get(part.name()) {
             return Some(Part::Group(group));
         }
+        self.container_of(part).map(Part::Node)
+    }
+
+    /// The node that contains a part.
+    fn container_of(&self, part: Part<'a>) -> Option<&'a str> {
         let container = match part {
             Part::Node(name) => self.blueprint.nodes.get(name).and_then(container),
             Part::Group(name) => self.container_of_group(name),
         };
-        container
-            .filter(|name| self.blueprint.nodes.contains_key(*name))
-            .map(Part::Node)
+        container.filter(|name| self.blueprint.nodes.contains_key(*name))
     }
 
     /// Whether a node is a member of a group or of a group in it. Groups that contain themselves
@@ -211,13 +232,8 @@ impl<'a> Containment<'a> {
     /// # Errors
     ///
     /// If the part contains itself. The circle is returned.
-    fn outward(
-        &self,
-        part: Part<'a>,
-        stop: impl Fn(&Part<'a>) -> bool,
-    ) -> Result<Vec<Part<'a>>, Circle<'a>> {
-        let mut chain: indexmap::IndexSet<Part<'a>> = indexmap::IndexSet::new();
-        let mut current = Some(part);
+    fn outward(&self, part: Part<'a>, stop: impl Fn(&Part<'a>) -> bool) -> Outward<'a> {
+        let (mut chain, mut current) = (IndexSet::new(), Some(part));
         while let Some(part) = current.filter(|part| !stop(part)) {
             if let (at, false) = chain.insert_full(part) {
                 return Err(Circle(chain.into_iter().skip(at).collect()));
@@ -234,18 +250,13 @@ impl<'a> Containment<'a> {
 
     /// The scaling groups around a part, innermost first, on the whole way out.
     fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
-        let groups = self.around(part).into_iter().skip(1);
-        groups
-            .filter_map(|part| {
-                if let Part::Group(name) = part {
-                    Some(name)
-                } else {
-                    None
-                }
-            })
-            .collect()
+        let outer = self.around(part).into_iter().skip(1);
+        outer.filter_map(Part::as_group).collect()
     }
 }
+
+/// A part and what is around it, innermost first, or the circle that they are.
+type Outward<'a> = Result<Vec<Part<'a>>, Circle<'a>>;
 
 /// Parts that contain each other.
 #[derive(Debug)]
@@ -253,19 +264,13 @@ struct Circle<'a>(Vec<Part<'a>>);
 
 impl Circle<'_> {
     fn fault(&self, span: Span) -> Diagnostic {
-        let names: Vec<&str> = self
-            .0
-            .iter()
-            .chain(self.0.first())
-            .map(|part| part.name())
-            .collect();
-        span.error(
-            Code::GroupCycle,
-            format!(
-                "nodes and groups contain each other in a circle: {}",
-                names.join(" → ")
-            ),
-        )
+        let closed = self.0.iter().chain(self.0.first());
+        let names: Vec<&str> = closed.map(|part| part.name()).collect();
+        let message = format!(
+            "nodes and groups contain each other in a circle: {}",
+            names.join(" → ")
+        );
+        span.error(Code::GroupCycle, message)
     }
 }
 
@@ -273,71 +278,67 @@ impl Circle<'_> {
 /// error, and nothing is returned: a part of the instances would look like a deployment that lost
 /// the others.
 fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Part<'b>> {
+    order(blueprint).unwrap_or_else(|circle| {
+        d.push(circle);
+        Vec::new()
+    })
+}
+
+/// Containers and groups before what is in them, unless there is a circle.
+fn order(blueprint: &Blueprint) -> Result<Vec<Part<'_>>, Diagnostic> {
     let containment = Containment::new(blueprint);
-    let mut order: indexmap::IndexSet<Part<'_>> =
-        indexmap::IndexSet::with_capacity(blueprint.nodes.len());
+    let mut order: IndexSet<Part<'_>> = IndexSet::with_capacity(blueprint.nodes.len());
     for (name, node) in &blueprint.nodes {
-        match containment.outward(Part::Node(name), |part| order.contains(part)) {
-            Ok(chain) => order.extend(chain.into_iter().rev()),
-            Err(circle) => {
-                d.push(circle.fault(node.name.span));
-                return Vec::new();
-            }
-        }
+        let chain = containment.outward(Part::Node(name), |part| order.contains(part));
+        let chain = chain.map_err(|circle| circle.fault(node.name.span))?;
+        order.extend(chain.into_iter().rev());
     }
-    order.into_iter().collect()
+    Ok(order.into_iter().collect())
 }
 
 /// What only shows when instances are made: relationships of no base type, and of no known
 /// connection.
 pub(super) fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
-    let all = blueprint.nodes.iter().flat_map(|(name, node)| {
-        node.relationships
-            .iter()
-            .map(move |relationship| (name, relationship))
-    });
-    for (name, relationship) in all {
-        let span = relationship.type_name.span;
-        match relationship.kind {
-            None => {
-                let fault = span.error(
-                    Code::UnsupportedRelationship,
-                    format!(
-                        "`{}` is derived from no base type",
-                        relationship.type_name.node
-                    ),
-                );
-                d.push(fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in"));
-            }
-            Some(RelationshipKind::ContainedIn) => {}
-            Some(_) if connection(relationship).is_none() => {
-                let given = relationship.properties.get("connection_type");
-                let shown = given.map_or_else(
-                    || "not given".to_owned(),
-                    |value| format!("`{}`", value.to_key()),
-                );
-                let message = format!(
-                    "`connection_type` of the relationship from `{name}` to `{}` is {shown}",
-                    relationship.target.node
-                );
-                let fault = given
-                    .map_or(span, |value| value.span)
-                    .error(Code::ConnectionType, message);
-                d.push(fault.hint("it is all_to_all or all_to_one"));
-            }
-            Some(_) => {}
-        }
+    for (name, node) in &blueprint.nodes {
+        let ties = node.relationships.iter();
+        d.extend(ties.filter_map(|it| fault_of_tie(name, it)));
     }
+}
+
+fn fault_of_tie(source: &str, relationship: &Relationship) -> Option<Diagnostic> {
+    let is_connected = connection(relationship).is_some();
+    match relationship.kind {
+        None => Some(underived(&relationship.type_name)),
+        Some(RelationshipKind::ContainedIn) => None,
+        Some(_) => (!is_connected).then(|| unconnected(source, relationship)),
+    }
+}
+
+fn underived(type_name: &Spanned<String>) -> Diagnostic {
+    let message = format!("`{}` is derived from no base type", type_name.node);
+    let fault = type_name.span.error(Code::UnsupportedRelationship, message);
+    fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in")
+}
+
+fn unconnected(source: &str, relationship: &Relationship) -> Diagnostic {
+    let given = relationship.properties.get("connection_type");
+    let quoted = |value: &Value| format!("`{}`", value.to_key());
+    let shown = given.map_or_else(|| "not given".to_owned(), quoted);
+    let message = format!(
+        "`connection_type` of the relationship from `{source}` to `{}` is {shown}",
+        relationship.target.node
+    );
+    let span = given.map_or(relationship.type_name.span, |value| value.span);
+    let fault = span.error(Code::ConnectionType, message);
+    fault.hint("it is all_to_all or all_to_one")
 }
 
 /// Relationships of a node as they are between instances: of several to one target the last one
 /// holds.
 fn edges(node: &Node) -> Vec<&Relationship> {
     let mut targets: HashSet<&str> = HashSet::with_capacity(node.relationships.len());
-    let mut edges: Vec<&Relationship> = node
-        .relationships
-        .iter()
-        .rev()
+    let last_first = node.relationships.iter().rev();
+    let mut edges: Vec<&Relationship> = last_first
         .filter(|relationship| targets.insert(&relationship.target.node))
         .collect();
     edges.reverse();
@@ -356,11 +357,8 @@ fn container(node: &Node) -> Option<&str> {
 
 /// Whether all sources go to one target; none if that is not said.
 fn connection(relationship: &Relationship) -> Option<bool> {
-    match relationship
-        .properties
-        .get("connection_type")
-        .and_then(Value::as_str)
-    {
+    let given = relationship.properties.get("connection_type");
+    match given.and_then(Value::as_str) {
         Some("all_to_all") => Some(false),
         Some("all_to_one") => Some(true),
         _ => None,
@@ -403,25 +401,8 @@ impl<'a> Expansion<'a, '_> {
         };
         // Without a number: a fault that has been reported, or an input that is not known yet.
         let each = numbers.first().unwrap_or(1).min(LIMIT + 1);
-        let outers: Vec<Option<Outer>> = match self.containment.parent(part) {
-            None => vec![None],
-            Some(Part::Node(outer)) => self
-                .of
-                .get(outer)
-                .into_iter()
-                .flatten()
-                .map(|at| Some(Outer::Instance(*at)))
-                .collect(),
-            Some(Part::Group(outer)) => self
-                .of_group
-                .get(outer)
-                .into_iter()
-                .flatten()
-                .map(|at| Some(Outer::Group(*at)))
-                .collect(),
-        };
         let mut members: Vec<(Option<Outer>, Member)> = Vec::new();
-        for outer in outers {
+        for outer in self.outers_of(part) {
             let first = members.len();
             let here = match &mut self.population {
                 Population::Counted => (first..first.saturating_add(each).min(LIMIT + 1))
@@ -462,15 +443,20 @@ impl<'a> Expansion<'a, '_> {
         true
     }
 
+    /// What instances of a part go into; none for that which is in nothing.
+    fn outers_of(&self, part: Part<'a>) -> Vec<Option<Outer>> {
+        match self.containment.parent(part) {
+            None => vec![None],
+            Some(Part::Node(name)) => places(self.of.get(name), Outer::Instance),
+            Some(Part::Group(name)) => places(self.of_group.get(name), Outer::Group),
+        }
+    }
+
     /// Counts what is about to be made, and says whether there is room for it.
     fn fits(&mut self, bytes: usize, span: Span, d: &mut Diagnostics) -> bool {
         self.size = self.size.saturating_add(bytes);
         if self.size > SIZE {
-            let message = format!(
-                "the instances of the deployment, with their relationships, would take more than {} MiB",
-                SIZE >> 20
-            );
-            d.push(span.error(Code::Limit, message));
+            d.push(too_large(span));
         }
         self.size <= SIZE
     }
@@ -488,8 +474,7 @@ impl<'a> Expansion<'a, '_> {
     fn nodes(&mut self, name: &'a str, members: &[(Option<Outer>, Member)]) {
         let first = self.instances.len();
         for (outer, member) in members {
-            let (Member::Known(_, index) | Member::New(index)) = member;
-            let instance = self.instance(name, *index, *outer);
+            let instance = self.instance(name, member.index(), *outer);
             self.instances.push(instance);
             self.outers.push(*outer);
         }
@@ -500,20 +485,20 @@ impl<'a> Expansion<'a, '_> {
     fn group(&mut self, name: &'a str, members: Vec<(Option<Outer>, Member)>) {
         let first = self.groups.len();
         for (outer, member) in members {
-            let id = match member {
-                Member::Known(id, _) => id,
-                Member::New(_) => self.fresh_id(name),
-            };
-            self.groups.push((
-                GroupInstance {
-                    name: name.to_owned(),
-                    id,
-                },
-                outer,
-            ));
+            let group = self.group_instance(name, member);
+            self.groups.push((group, outer));
         }
-        self.of_group
-            .insert(name, (first..self.groups.len()).collect());
+        let positions = (first..self.groups.len()).collect();
+        self.of_group.insert(name, positions);
+    }
+
+    fn group_instance(&mut self, name: &str, member: Member) -> GroupInstance {
+        let id = match member {
+            Member::Known(id, _) => id,
+            Member::New(_) => self.fresh_id(name),
+        };
+        let name = name.to_owned();
+        GroupInstance { name, id }
     }
 
     fn instance(&mut self, name: &str, index: usize, outer: Option<Outer>) -> Instance {
@@ -566,14 +551,8 @@ impl<'a> Expansion<'a, '_> {
     }
 
     fn fresh_id(&mut self, name: &str) -> String {
-        const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         loop {
-            let mut id = String::with_capacity(name.len() + 7);
-            id.push_str(name);
-            id.push('_');
-            id.extend(
-                (0..6).map(|_| char::from(CHARACTERS[self.random.usize(..CHARACTERS.len())])),
-            );
+            let id = random_id(name, self.random);
             if self.used.insert(id.clone()) {
                 return id;
             }
@@ -617,46 +596,35 @@ impl<'a> Expansion<'a, '_> {
         }
         let all = self.of.get(target).cloned().unwrap_or_default();
         let one = connection(relationship) == Some(true);
-        let around = self.containment.groups(Part::Node(target));
-        let shared = self
-            .blueprint
-            .nodes
-            .get_key_value(source)
-            .and_then(|(source, _)| {
-                self.containment
-                    .groups(Part::Node(source))
-                    .into_iter()
-                    .find(|group| around.contains(group))
-            });
-        match shared {
+        match self.shared_group(source, target) {
             Some(group) if one => {
-                if all.is_empty() || self.of.get(source).is_none_or(Vec::is_empty) {
-                    return Targets::All(Vec::new());
+                if !all.is_empty() && self.of.get(source).is_some_and(|of| !of.is_empty()) {
+                    d.push(all_to_one_in_group(source, relationship, group));
                 }
-                let message = format!(
-                    "`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`"
-                );
-                d.push(
-                    relationship
-                        .type_name
-                        .span
-                        .error(Code::AllToOneInGroup, message)
-                        .hint("use all_to_all: it joins members of the same group instance"),
-                );
                 Targets::All(Vec::new())
             }
-            Some(group) => {
-                let mut of_group: HashMap<String, Vec<usize>> = HashMap::new();
-                for at in all {
-                    if let Some(id) = self.id_of_group(at, group) {
-                        of_group.entry(id.to_owned()).or_default().push(at);
-                    }
-                }
-                Targets::OfGroup(group.to_owned(), of_group)
-            }
+            Some(group) => Targets::OfGroup(group.to_owned(), self.by_group(&all, group)),
             None if one => Targets::All(self.the_one(source, &all, relationship, d)),
             None => Targets::All(all),
         }
+    }
+
+    /// The innermost scaling group that two nodes are both in.
+    fn shared_group<'s>(&'s self, source: &'s str, target: &'s str) -> Option<&'s str> {
+        let around = self.containment.groups(Part::Node(target));
+        let mut own = self.containment.groups(Part::Node(source)).into_iter();
+        own.find(|group| around.contains(group))
+    }
+
+    /// Instances by the instance of a group that they are in.
+    fn by_group(&self, all: &[usize], group: &str) -> HashMap<String, Vec<usize>> {
+        let mut of_group: HashMap<String, Vec<usize>> = HashMap::new();
+        for at in all {
+            if let Some(id) = self.id_of_group(*at, group) {
+                of_group.entry(id.to_owned()).or_default().push(*at);
+            }
+        }
+        of_group
     }
 
     /// The target of an `all_to_one`: the one that is in use, else the one with the smallest id.
@@ -704,34 +672,74 @@ impl<'a> Expansion<'a, '_> {
 
     /// The instance of a group that an instance is in, itself or by what contains it.
     fn id_of_group(&self, at: usize, group: &str) -> Option<&str> {
-        let mut outer = self.outers[at];
-        while let Some(place) = outer {
-            outer = match place {
-                Outer::Group(at) if self.groups[at].0.name == group => {
-                    return Some(&self.groups[at].0.id);
-                }
-                Outer::Group(at) => self.groups[at].1,
-                Outer::Instance(at) => self.outers[at],
-            };
-        }
-        None
+        let places = std::iter::successors(self.outers[at], |place| self.around(*place));
+        let mut groups = places.filter_map(|place| self.as_group(place));
+        let found = groups.find(|instance| instance.name == group);
+        found.map(|instance| instance.id.as_str())
     }
 
-    fn of_source<'t>(&self, at: usize, targets: &'t Targets) -> std::borrow::Cow<'t, [usize]> {
-        match targets {
-            Targets::Container => self
-                .container(self.outers[at])
-                .into_iter()
-                .collect::<Vec<usize>>()
-                .into(),
-            Targets::All(all) => all.as_slice().into(),
-            Targets::OfGroup(group, of) => self
-                .id_of_group(at, group)
-                .and_then(|id| of.get(id))
-                .map_or(&[][..], Vec::as_slice)
-                .into(),
+    /// What something is directly in.
+    fn around(&self, place: Outer) -> Option<Outer> {
+        match place {
+            Outer::Group(at) => self.groups[at].1,
+            Outer::Instance(at) => self.outers[at],
         }
     }
+
+    /// The instance of a group that something is, if it is one.
+    fn as_group(&self, place: Outer) -> Option<&GroupInstance> {
+        match place {
+            Outer::Group(at) => Some(&self.groups[at].0),
+            Outer::Instance(_) => None,
+        }
+    }
+
+    fn of_source<'t>(&self, at: usize, targets: &'t Targets) -> Cow<'t, [usize]> {
+        match targets {
+            Targets::Container => self.container(self.outers[at]).into_iter().collect(),
+            Targets::All(all) => all.as_slice().into(),
+            Targets::OfGroup(group, of) => {
+                let together = self.id_of_group(at, group).and_then(|id| of.get(id));
+                together.map_or(&[][..], Vec::as_slice).into()
+            }
+        }
+    }
+}
+
+/// Places inside the instances at some positions.
+fn places(positions: Option<&Vec<usize>>, outer: fn(usize) -> Outer) -> Vec<Option<Outer>> {
+    let positions = positions.into_iter().flatten();
+    positions.map(|at| Some(outer(*at))).collect()
+}
+
+fn too_large(span: Span) -> Diagnostic {
+    let message = format!(
+        "the instances of the deployment, with their relationships, would take more than {} MiB",
+        SIZE >> 20
+    );
+    span.error(Code::Limit, message)
+}
+
+/// A name and six random characters.
+fn random_id(name: &str, random: &mut fastrand::Rng) -> String {
+    const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut id = String::with_capacity(name.len() + 7);
+    id.push_str(name);
+    id.push('_');
+    for _ in 0..6 {
+        id.push(char::from(CHARACTERS[random.usize(..CHARACTERS.len())]));
+    }
+    id
+}
+
+fn all_to_one_in_group(source: &str, relationship: &Relationship, group: &str) -> Diagnostic {
+    let target = &relationship.target.node;
+    let message = format!(
+        "`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`"
+    );
+    let span = relationship.type_name.span;
+    let fault = span.error(Code::AllToOneInGroup, message);
+    fault.hint("use all_to_all: it joins members of the same group instance")
 }
 
 /// The instances that a relationship goes to.

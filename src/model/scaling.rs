@@ -44,6 +44,11 @@ impl Numbers {
         numbers
     }
 
+    /// All of them.
+    pub(super) fn values(&self) -> [&Value; 3] {
+        [&self.min, &self.max, &self.default]
+    }
+
     /// Whether they fit together, as far as they are known.
     fn check(&self, d: &mut Diagnostics) {
         let shapes = [

@@ -2,7 +2,10 @@
 
 use super::Record;
 use crate::{
-    model::function::{Surroundings, bind, withheld_digests},
+    model::{
+        Deployment, Instance,
+        function::{Surroundings, bind, withheld_digests},
+    },
     secrets::Secrets,
 };
 use serde_json::Value as Json;
@@ -31,6 +34,16 @@ impl<'a> Around<'a> {
             secrets,
         }
     }
+
+    /// An attribute as it is kept.
+    fn kept(&self, target: &str, path: &[Json]) -> Result<Json, String> {
+        match (self.ends, target) {
+            (Some([source, _]), "SOURCE") => self.record.attribute(Some(source), "SELF", path),
+            (Some([_, end]), "TARGET") => self.record.attribute(Some(end), "SELF", path),
+            (Some(_), "SELF") => Err("SELF stands for nothing here".to_owned()),
+            _ => self.record.attribute(self.me, target, path),
+        }
+    }
 }
 
 impl Surroundings for Around<'_> {
@@ -39,18 +52,7 @@ impl Surroundings for Around<'_> {
     }
 
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
-        let end = self.ends.and_then(|[source, of_target]| match target {
-            "SOURCE" => Some(source),
-            "TARGET" => Some(of_target),
-            _ => None,
-        });
-        if self.ends.is_some() && target == "SELF" {
-            return Err("SELF stands for nothing here".to_owned());
-        }
-        let found = match end {
-            Some(id) => self.record.attribute(Some(id), "SELF", path)?,
-            None => self.record.attribute(self.me, target, path)?,
-        };
+        let found = self.kept(target, path)?;
         // A property can be sensitive.
         if withheld_digests(&found).is_empty() {
             Ok(found)
@@ -60,24 +62,13 @@ impl Surroundings for Around<'_> {
     }
 
     fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
-        let deployment = self
-            .record
-            .deployment
-            .as_ref()
-            .filter(|deployment| deployment.nodes.contains_key(node));
+        let known = self.record.deployment.as_ref();
+        let deployment = known.filter(|deployment| deployment.nodes.contains_key(node));
         let deployment = deployment.ok_or_else(|| format!("there is no node `{node}`"))?;
-        let mine = deployment
-            .instances
-            .iter()
-            .filter(|instance| instance.node == node);
-        Ok(mine
-            .map(|instance| {
-                (
-                    instance.id.clone(),
-                    self.record.attribute_of(instance, path),
-                )
-            })
-            .collect())
+        let instances = deployment.instances.iter();
+        let mine = instances.filter(|instance| instance.node == node);
+        let attribute = |it: &Instance| (it.id.clone(), self.record.attribute_of(it, path));
+        Ok(mine.map(attribute).collect())
     }
 
     fn secret(&self, name: &str) -> Result<String, String> {
@@ -85,16 +76,9 @@ impl Surroundings for Around<'_> {
     }
 
     fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String> {
-        let deployment = self
-            .record
-            .deployment
-            .as_ref()
-            .ok_or("there is no deployment yet")?;
-        let words: Vec<&str> = arguments.as_array().map_or_else(
-            || vec![arguments.as_str().unwrap_or_default()],
-            |list| list.iter().filter_map(Json::as_str).collect(),
-        );
-        match (call, &words[..]) {
+        let known = self.record.deployment.as_ref();
+        let deployment = known.ok_or("there is no deployment yet")?;
+        match (call, &words_of(arguments)[..]) {
             ("get_sys", ["deployment", "id" | "name"]) => Ok(deployment.name.clone().into()),
             ("get_sys", ["deployment", "blueprint"]) => {
                 Ok(deployment.blueprint.display().to_string().into())
@@ -105,23 +89,26 @@ impl Surroundings for Around<'_> {
             ("get_sys", ["tenant", "name"]) => Ok("default_tenant".into()),
             ("get_consumers", ["count"]) => Ok(0.into()),
             ("get_consumers", _) => Ok(Json::Array(Vec::new())),
-            ("get_label", [name, ..]) => {
-                let values = deployment
-                    .labels
-                    .get(*name)
-                    .cloned()
-                    .ok_or_else(|| format!("the deployment has no label `{name}`"))?;
-                match arguments
-                    .get(1)
-                    .map(|at| at.as_u64().or_else(|| at.as_str()?.parse().ok()))
-                {
-                    None => Ok(values),
-                    Some(at) => at
-                        .and_then(|at| values.get(usize::try_from(at).ok()?).cloned())
-                        .ok_or_else(|| format!("the label `{name}` has no such value")),
-                }
-            }
+            ("get_label", [name, ..]) => label(deployment, name, arguments.get(1)),
             _ => Err(format!("`{call}` cannot be evaluated here")),
         }
+    }
+}
+
+/// The values of a label, or the one that is asked for.
+fn label(deployment: &Deployment, name: &str, at: Option<&Json>) -> Result<Json, String> {
+    let values = deployment.labels.get(name).cloned();
+    let values = values.ok_or_else(|| format!("the deployment has no label `{name}`"))?;
+    let Some(at) = at else { return Ok(values) };
+    let at = at.as_u64().or_else(|| at.as_str()?.parse().ok());
+    let value = at.and_then(|at| values.get(usize::try_from(at).ok()?).cloned());
+    value.ok_or_else(|| format!("the label `{name}` has no such value"))
+}
+
+/// The texts among arguments, or the only one.
+fn words_of(arguments: &Json) -> Vec<&str> {
+    match arguments {
+        Json::Array(list) => list.iter().filter_map(Json::as_str).collect(),
+        other => vec![other.as_str().unwrap_or_default()],
     }
 }

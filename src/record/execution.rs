@@ -4,7 +4,7 @@ use crate::{
     event::{Outcome, Why},
     known::Taken,
     seam::Failure,
-    stage::{PUT_BACK, Parameters, Workflow},
+    stage::{PUT_BACK, Parameters, Task, Workflow},
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,18 @@ pub struct FailedTask {
 }
 
 impl FailedTask {
+    /// A task that failed, and that no later stage tried again so far.
+    #[must_use]
+    pub fn of(task: &Task, failure: &Failure, ignored: bool) -> Self {
+        Self {
+            instance: task.instance.clone(),
+            operation: task.operation.clone(),
+            failure: failure.clone(),
+            ignored,
+            tried_again: false,
+        }
+    }
+
     /// Returns true if it still matters: no later stage tried again, and it is not an old container
     /// that was created again because it did not start.
     #[must_use]
@@ -85,5 +97,15 @@ impl Execution {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed.iter().any(FailedTask::counts)
+    }
+
+    /// Whether it is taken back with the one that goes on with it: it died or was stopped, or was to
+    /// be taken back itself.
+    pub(super) fn belongs_to_next(&self) -> bool {
+        let was_stopped = matches!(
+            self.outcome,
+            None | Some(Outcome::Interrupted | Outcome::Cancelled)
+        );
+        was_stopped || self.rolls_back
     }
 }

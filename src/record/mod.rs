@@ -13,7 +13,7 @@ use crate::{
         Definition, Deployment, GroupInstance, Instance, InstanceState, InstanceTie, LooseEnd,
         RelationshipKind, function::lookup,
     },
-    seam::{Declares, Failure, Outputs},
+    seam::{Failure, Outputs},
     stage::{Stage, Task, TaskId, Workflow},
 };
 use indexmap::IndexMap;
@@ -23,6 +23,7 @@ use std::{
     borrow::Cow,
     cell::OnceCell,
     collections::{BTreeSet, HashMap, HashSet},
+    iter::successors,
 };
 use thiserror::Error;
 
@@ -53,6 +54,17 @@ pub enum TaskState {
     Ignored,
 }
 
+impl TaskState {
+    /// Where a task stands that failed for good.
+    fn of_failed(is_ignored: bool) -> Self {
+        if is_ignored {
+            Self::Ignored
+        } else {
+            Self::Failed
+        }
+    }
+}
+
 /// A task of the stage.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Progress {
@@ -63,6 +75,21 @@ struct Progress {
     lost: bool,
 }
 
+impl Progress {
+    /// Whether the task was asked for, and nobody knows whether it is done.
+    fn is_unsettled(&self) -> bool {
+        match self.state {
+            TaskState::Started => true,
+            TaskState::Retrying | TaskState::Failed => self.lost,
+            _ => false,
+        }
+    }
+}
+
+/// What a task can be that is tried now.
+const WAITING: [TaskState; 2] = [TaskState::Pending, TaskState::Retrying];
+/// What a task can be that can fail for good.
+const UNFINISHED: [TaskState; 3] = [TaskState::Started, TaskState::Pending, TaskState::Retrying];
 /// What a task can be whose outcome is to be settled.
 const UNSETTLED: [TaskState; 3] = [TaskState::Started, TaskState::Retrying, TaskState::Failed];
 
@@ -143,10 +170,12 @@ impl Record {
             }
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
             Event::TaskSucceeded { task, outputs } => {
-                self.task_succeeded(*task, outputs, &[TaskState::Started], &entry.event)?
+                self.expect(*task, &[TaskState::Started], &entry.event)?;
+                self.task_succeeded(*task, outputs);
             }
             Event::TaskSettled { task, outputs } => {
-                self.task_succeeded(*task, outputs, &UNSETTLED, &entry.event)?
+                self.expect(*task, &UNSETTLED, &entry.event)?;
+                self.task_succeeded(*task, outputs);
             }
             Event::TaskFailed {
                 task,
@@ -154,22 +183,21 @@ impl Record {
                 retry_in: Some(_),
                 ..
             } => {
-                self.turn(
-                    *task,
-                    &[TaskState::Started],
-                    TaskState::Retrying,
-                    &entry.event,
-                )?;
-                self.tasks[task.0].lost = failure.lost;
+                self.expect(*task, &[TaskState::Started], &entry.event)?;
+                self.fail(*task, TaskState::Retrying, failure);
             }
             Event::TaskFailed {
                 task,
                 failure,
                 retry_in: None,
                 ignored,
-            } => self.task_failed(*task, failure, *ignored, &entry.event)?,
+            } => {
+                self.expect(*task, &UNFINISHED, &entry.event)?;
+                self.task_failed(*task, failure, *ignored);
+            }
             Event::TaskInterrupted { task } => {
-                self.turn(*task, &UNSETTLED, TaskState::Pending, &entry.event)?
+                self.expect(*task, &UNSETTLED, &entry.event)?;
+                self.turn(*task, TaskState::Pending);
             }
             Event::CancelRequested { why } => self
                 .running_mut()
@@ -259,31 +287,24 @@ impl Record {
 
     /// What came and went between two definitions; what comes back was never away.
     fn loosen(&mut self, ends: Vec<LooseEnd>) {
+        let loose = &mut self.loose_ends;
         for end in ends {
-            match self.loose_ends.iter().position(|known| known.is_of(&end)) {
-                Some(at) if self.loose_ends[at].is_new != end.is_new => {
-                    drop(self.loose_ends.remove(at))
-                }
+            match loose.iter().position(|known| known.is_of(&end)) {
+                Some(at) if loose[at].is_new != end.is_new => drop(loose.remove(at)),
                 Some(_) => {}
-                None => self.loose_ends.push(end),
+                None => loose.push(end),
             }
         }
     }
 
     /// Of relationships of what is gone, and to what went with them, nobody has to be told.
     fn forget_loose_ends(&mut self) {
-        let is_gone = |id: &str| {
-            self.instances
-                .get(id)
-                .is_none_or(|record| record.state.is_gone())
-        };
-        let deployment = self.deployment.as_ref();
-        let stays =
-            |id: &str| deployment.is_some_and(|deployment| deployment.instance(id).is_some());
+        let (instances, deployment) = (&self.instances, self.deployment.as_ref());
+        let is_gone = |id: &str| instances.get(id).is_none_or(|it| it.state.is_gone());
+        let stays = |id: &str| deployment.is_some_and(|it| it.instance(id).is_some());
         let matters = |end: &LooseEnd| {
-            !is_gone(&end.source)
-                && stays(&end.source)
-                && (end.is_new || !is_gone(&end.between.target))
+            let has_target = end.is_new || !is_gone(&end.between.target);
+            !is_gone(&end.source) && stays(&end.source) && has_target
         };
         self.loose_ends.retain(matters);
     }
@@ -348,196 +369,138 @@ impl Record {
             takes_back: Taken::default(),
             stopped: None,
         });
-        self.stage = Stage::default();
-        self.tasks.clear();
+        self.begin_stage(Stage::default());
+    }
+
+    /// From here on this stage is carried out.
+    fn begin_stage(&mut self, stage: Stage) {
         self.over = 0;
+        self.tasks = vec![Progress::default(); stage.tasks().len()];
+        self.stage = stage;
     }
 
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
-        let execution = self
-            .running_mut()
-            .ok_or_else(|| illegal(event, "outside an execution"))?;
+        let execution = self.execution_of(event)?;
         execution.tasks += stage.tasks().len();
         execution.stages += usize::from(stage.restores.is_none());
-        if stage.tries_again {
-            execution
-                .failed
-                .iter_mut()
-                .for_each(|failed| failed.tried_again = true);
+        for failed in &mut execution.failed {
+            failed.tried_again |= stage.tries_again;
         }
-        self.over = 0;
-        self.tasks = vec![Progress::default(); stage.tasks().len()];
-        self.stage = stage.clone();
+        self.begin_stage(stage.clone());
         Ok(())
     }
 
     /// Tasks that nobody planned when the stage began.
     fn extend(&mut self, tasks: &[Task], event: &Event) -> Result<(), IllegalEvent> {
-        let execution = self
-            .running_mut()
-            .ok_or_else(|| illegal(event, "outside an execution"))?;
-        execution.tasks += tasks.len();
-        for task in tasks {
-            if task.needs.iter().any(|need| need.0 >= self.tasks.len()) {
-                return Err(illegal(event, "with a task that needs a later one"));
-            }
-            self.stage.push(task.clone());
-            self.tasks.push(Progress::default());
+        self.execution_of(event)?.tasks += tasks.len();
+        tasks.iter().try_for_each(|task| self.add(task, event))
+    }
+
+    fn add(&mut self, task: &Task, event: &Event) -> Result<(), IllegalEvent> {
+        if task.needs.iter().any(|need| need.0 >= self.tasks.len()) {
+            return Err(illegal(event, "with a task that needs a later one"));
         }
+        self.stage.push(task.clone());
+        self.tasks.push(Progress::default());
         Ok(())
     }
 
     fn task_started(&mut self, task: TaskId, entry: &Entry) -> Result<(), IllegalEvent> {
-        self.turn(
-            task,
-            &[TaskState::Pending, TaskState::Retrying],
-            TaskState::Started,
-            &entry.event,
-        )?;
+        self.expect(task, &WAITING, &entry.event)?;
+        self.turn(task, TaskState::Started);
         self.tasks[task.0].since = entry.at;
-        let planned = self.stage.task(task);
-        let Some(enters) = planned.enters else {
-            return Ok(());
-        };
-        let instance = self.instances.entry(planned.instance.clone()).or_default();
-        let was_gone = instance.state.is_gone();
-        if enters.is_down() != instance.state.is_down() {
-            instance.done.clear();
-        }
-        instance.state = enters;
-        let id = planned.instance.clone();
-        match self.running_mut() {
-            Some(execution) if was_gone && !enters.is_down() && !execution.before.contains(&id) => {
-                execution.created.push(id)
-            }
-            _ => {}
+        if let Some(enters) = self.stage.task(task).enters {
+            self.enter(task, enters);
         }
         Ok(())
     }
 
-    fn task_succeeded(
-        &mut self,
-        task: TaskId,
-        outputs: &Outputs,
-        from: &[TaskState],
-        event: &Event,
-    ) -> Result<(), IllegalEvent> {
-        self.turn(task, from, TaskState::Succeeded, event)?;
-        let planned = self.stage.task(task);
-        change(&mut self.instances, &planned.instance, outputs);
-        let instance = self.instances.entry(planned.instance.clone()).or_default();
-        match planned.step.traits.declares.clone() {
-            Some(Declares::Anew) => instance.adjusted = None,
-            Some(Declares::Adjusted(declaration)) => instance.adjusted = Some(declaration),
-            None => {}
+    /// The instance is in the state that the task begins with.
+    fn enter(&mut self, task: TaskId, state: InstanceState) {
+        let id = self.stage.task(task).instance.clone();
+        let instance = self.instances.entry(id.clone()).or_default();
+        let is_new = instance.state.is_gone() && !state.is_down();
+        instance.enter(state);
+        if is_new {
+            self.note_created(id);
         }
-        let plugin = &planned.step.plugin;
-        if !plugin.is_empty() && !instance.plugins.contains(plugin) {
-            instance.plugins.insert(plugin.clone());
+    }
+
+    /// The execution that runs now began to create an instance.
+    fn note_created(&mut self, id: String) {
+        let running = self.running_mut();
+        if let Some(execution) = running.filter(|it| !it.before.contains(&id)) {
+            execution.created.push(id);
         }
-        instance.done.push(DoneStep {
-            operation: planned.operation.clone(),
-            step: planned.step.clone(),
-            side: planned.side.clone(),
-        });
+    }
+
+    fn task_succeeded(&mut self, task: TaskId, outputs: &Outputs) {
+        self.turn(task, TaskState::Succeeded);
+        note_step(&mut self.instances, self.stage.task(task), outputs);
         self.leave(task);
-        for id in self.stage.task(task).outdates.clone() {
-            self.instances
-                .get_mut(&id)
-                .into_iter()
-                .filter(|known| !known.state.is_gone())
-                .for_each(|known| known.is_stale = true);
-        }
+        self.outdate(task);
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
         }
-        Ok(())
+    }
+
+    /// What holds on to what the task made anew is out of date.
+    fn outdate(&mut self, task: TaskId) {
+        for id in &self.stage.task(task).outdates {
+            let known = self.instances.get_mut(id);
+            if let Some(known) = known.filter(|known| !known.state.is_gone()) {
+                known.is_stale = true;
+            }
+        }
     }
 
     /// The instance is in the state that the task leads to.
     fn leave(&mut self, task: TaskId) {
-        let is_halt = self
-            .executions
-            .last()
-            .is_some_and(|execution| execution.workflow == Workflow::Stop);
+        let is_halt = self.is_halt();
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
-        instance.state = planned.leaves.unwrap_or(instance.state);
-        instance.rests = instance.state == InstanceState::Stopped && (is_halt || instance.rests);
-        match self.stage.restores {
-            // It is as it was, and holds on to nothing that is gone.
-            Some(_) if planned.is_as_defined => instance.is_stale = false,
-            _ if planned.is_as_defined || instance.state.is_gone() => instance.is_up_to_date_now(),
-            _ => {}
-        }
-        if instance.state == InstanceState::Started || instance.state.is_gone() {
-            instance.done.clear();
-        }
-        if instance.state.is_gone() {
-            instance.plugins.clear();
-        }
+        instance.arrive(planned.leaves, is_halt);
+        note_definition(instance, planned, self.stage.restores.is_some());
         if instance.state == InstanceState::Deleted {
-            let id = planned.instance.clone();
-            self.dropped.retain(|(instance, _)| instance.id != id);
+            self.dropped.retain(|(it, _)| it.id != planned.instance);
         }
     }
 
-    fn task_failed(
-        &mut self,
-        task: TaskId,
-        failure: &Failure,
-        ignored: bool,
-        event: &Event,
-    ) -> Result<(), IllegalEvent> {
-        let to = if ignored {
-            TaskState::Ignored
-        } else {
-            TaskState::Failed
-        };
-        self.turn(
-            task,
-            &[TaskState::Started, TaskState::Pending, TaskState::Retrying],
-            to,
-            event,
-        )?;
-        self.tasks[task.0].lost = failure.lost;
-        let planned = self.stage.task(task);
-        let (instance, operation) = (planned.instance.clone(), planned.operation.clone());
-        let failed = FailedTask {
-            instance,
-            operation,
-            failure: failure.clone(),
-            ignored,
-            tried_again: false,
-        };
-        // The operation begins anew when somebody tries again.
-        if let Some(record) = self.instances.get_mut(&failed.instance) {
-            record
-                .done
-                .retain(|done| done.operation != failed.operation);
-        }
+    /// Whether what stops now is to rest.
+    fn is_halt(&self) -> bool {
+        let last = self.executions.last();
+        last.is_some_and(|execution| execution.workflow == Workflow::Stop)
+    }
+
+    fn task_failed(&mut self, task: TaskId, failure: &Failure, ignored: bool) {
+        self.fail(task, TaskState::of_failed(ignored), failure);
+        let failed = FailedTask::of(self.stage.task(task), failure, ignored);
+        self.note_failed(failed);
         if ignored {
             self.leave(task);
         }
-        self.running_mut()
-            .into_iter()
-            .for_each(|execution| execution.failed.push(failed.clone()));
-        Ok(())
     }
 
-    fn turn(
-        &mut self,
-        task: TaskId,
-        from: &[TaskState],
-        to: TaskState,
-        event: &Event,
-    ) -> Result<(), IllegalEvent> {
-        self.expect(task, from, event)?;
+    fn note_failed(&mut self, failed: FailedTask) {
+        // The operation begins anew when somebody tries again.
+        if let Some(known) = self.instances.get_mut(&failed.instance) {
+            known.done.retain(|done| done.operation != failed.operation);
+        }
+        if let Some(execution) = self.running_mut() {
+            execution.failed.push(failed);
+        }
+    }
+
+    fn fail(&mut self, task: TaskId, to: TaskState, failure: &Failure) {
+        self.turn(task, to);
+        self.tasks[task.0].lost = failure.lost;
+    }
+
+    fn turn(&mut self, task: TaskId, to: TaskState) {
         self.tasks[task.0].state = to;
         while self.over < self.tasks.len() && self.is_over(TaskId(self.over)) {
             self.over += 1;
         }
-        Ok(())
     }
 
     fn expect(&self, task: TaskId, from: &[TaskState], event: &Event) -> Result<(), IllegalEvent> {
@@ -552,9 +515,7 @@ impl Record {
     }
 
     fn finish(&mut self, outcome: Outcome, entry: &Entry) -> Result<(), IllegalEvent> {
-        let execution = self
-            .running_mut()
-            .ok_or_else(|| illegal(&entry.event, "outside an execution"))?;
+        let execution = self.execution_of(&entry.event)?;
         execution.outcome = Some(outcome);
         execution.ended = Some(entry.at);
         if outcome == Outcome::Terminated {
@@ -566,26 +527,26 @@ impl Record {
 
     /// What the last execution brought to its end is as the present definition says.
     fn is_as_wanted(&mut self) {
-        let Some(Execution {
-            workflow,
-            parameters,
-            ..
-        }) = self.executions.last()
-        else {
-            return;
-        };
-        match workflow {
-            Workflow::Install | Workflow::Update if parameters.selection.is_all() => {
-                self.loose_ends.clear();
-                self.instances
-                    .values_mut()
-                    .for_each(InstanceRecord::is_up_to_date_now);
+        let last = self.executions.last();
+        match last.map(|last| (last.workflow, &last.parameters)) {
+            Some((Workflow::Install | Workflow::Update, said)) if said.selection.is_all() => {
+                self.is_up_to_date_now();
             }
-            Workflow::Scale => self
-                .loose_ends
-                .retain(|end| !end.is_new || !parameters.added.contains(&end.between.target)),
+            Some((Workflow::Scale, said)) => forget_new_ends(&mut self.loose_ends, &said.added),
             _ => {}
         }
+    }
+
+    fn is_up_to_date_now(&mut self) {
+        self.loose_ends.clear();
+        let instances = self.instances.values_mut();
+        instances.for_each(InstanceRecord::is_up_to_date_now);
+    }
+
+    /// The execution that an event is part of.
+    fn execution_of(&mut self, event: &Event) -> Result<&mut Execution, IllegalEvent> {
+        let running = self.running_mut();
+        running.ok_or_else(|| illegal(event, "outside an execution"))
     }
 
     fn running_mut(&mut self) -> Option<&mut Execution> {
@@ -597,9 +558,7 @@ impl Record {
     /// Forgets past executions; what they led to stays.
     pub fn forget_executions(&mut self) {
         self.executions.clear();
-        self.stage = Stage::default();
-        self.tasks.clear();
-        self.over = 0;
+        self.begin_stage(Stage::default());
     }
 
     /// Ids of all objects that stand for an instance.
@@ -650,17 +609,17 @@ impl Record {
     pub fn as_made<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
         let mut made = Cow::Borrowed(deployment);
         for (at, instance) in deployment.instances.iter().enumerate() {
-            let Some(known) = self.instances.get(&instance.id) else {
-                continue;
-            };
-            let Some(former) = &known.former else {
-                continue;
-            };
-            let made = made.to_mut();
-            made.nodes.insert(instance.node.clone(), (**former).clone());
-            made.instances[at].ties.clone_from(&known.former_ties);
+            if let Some((node, ties)) = self.former_of(instance) {
+                put_former(made.to_mut(), at, node, ties);
+            }
         }
         made
+    }
+
+    /// What an instance was made from, and its relationships then, if an update did not reach it.
+    fn former_of(&self, instance: &Instance) -> Option<(&Definition, &[InstanceTie])> {
+        let known = self.instances.get(&instance.id)?;
+        Some((known.former.as_deref()?, known.former_ties.as_slice()))
     }
 
     /// The stage that is carried out.
@@ -676,9 +635,8 @@ impl Record {
         let exists = self.instances.iter();
         let done = exists.flat_map(|(id, known)| known.plugins.iter().map(move |it| (id, it)));
         let planned = self.stage.tasks().iter();
-        let open = planned
-            .filter(|_| self.running().is_some())
-            .map(|task| (&task.instance, &task.step.plugin));
+        let open = planned.filter(|_| self.running().is_some());
+        let open = open.map(|task| (&task.instance, &task.step.plugin));
         done.chain(open)
             .find(|(_, plugin)| !plugin.is_empty() && !is_known(plugin))
             .map(|(id, plugin)| (id.as_str(), plugin.as_str()))
@@ -693,16 +651,9 @@ impl Record {
     /// Tasks whose outcome is not known, each with the time of its last try: asked for by a run
     /// that is over, and nobody knows whether they are done.
     pub fn unsettled(&self) -> impl Iterator<Item = (TaskId, u64)> + '_ {
-        let open = |progress: &Progress| match progress.state {
-            TaskState::Started => true,
-            TaskState::Retrying | TaskState::Failed => progress.lost,
-            _ => false,
-        };
-        self.stage
-            .ids()
-            .zip(&self.tasks)
-            .filter(move |(_, progress)| open(progress))
-            .map(|(id, progress)| (id, progress.since))
+        let tasks = self.stage.ids().zip(&self.tasks);
+        let unsettled = tasks.filter(|(_, progress)| progress.is_unsettled());
+        unsettled.map(|(id, progress)| (id, progress.since))
     }
 
     /// Whether the last try of a task failed with nobody knowing whether the engine did it.
@@ -729,16 +680,12 @@ impl Record {
     /// somebody wanted that.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let started = |instance: &Instance| {
-            self.instances
-                .get(&instance.id)
-                .is_some_and(|known| known.state == InstanceState::Started || known.rests)
+        let is_up = |instance: &Instance| {
+            let known = self.instances.get(&instance.id);
+            known.is_some_and(|known| known.state == InstanceState::Started || known.rests)
         };
-        self.dropped.is_empty()
-            && self
-                .deployment
-                .as_ref()
-                .is_some_and(|deployment| deployment.instances.iter().all(started))
+        let deployment = self.deployment.as_ref();
+        self.dropped.is_empty() && deployment.is_some_and(|it| it.instances.iter().all(is_up))
     }
 
     /// Whether an instance, or a relationship, is not yet as the present definition says: an update
@@ -752,37 +699,34 @@ impl Record {
     /// went on with: runs that died or were stopped, or were to be taken back themselves.
     #[must_use]
     pub fn to_take_back(&self, failed: &str) -> Taken {
-        let begun = self
-            .executions
-            .iter()
-            .rev()
-            .find(|it| it.workflow == Workflow::Rollback && it.of.as_deref() == Some(failed));
-        if let Some(begun) = begun {
-            return begun.takes_back.clone();
-        }
+        let takes_back =
+            |it: &&Execution| it.workflow == Workflow::Rollback && it.of.as_deref() == Some(failed);
+        let begun = self.executions.iter().rev().find(takes_back);
+        begun.map_or_else(|| self.made_by(failed), |begun| begun.takes_back.clone())
+    }
+
+    /// What an execution created, and those did that are taken back with it.
+    fn made_by(&self, id: &str) -> Taken {
         let mut taken = Taken::default();
-        let mut next = Some(failed);
-        while let Some(execution) =
-            next.and_then(|id| self.executions.iter().find(|it| it.id == id))
-        {
+        let mut next = self.execution(id);
+        while let Some(execution) = next {
             taken.instances.extend(execution.created.iter().cloned());
             taken.executions.push(execution.id.clone());
-            let before = execution
-                .of
-                .as_deref()
-                .and_then(|id| self.executions.iter().find(|it| it.id == id));
-            let belongs = |it: &&Execution| {
-                matches!(
-                    it.outcome,
-                    None | Some(Outcome::Interrupted | Outcome::Cancelled)
-                ) || it.rolls_back
-            };
-            next = before
-                .filter(belongs)
-                .filter(|it| !taken.executions.contains(&it.id))
-                .map(|it| it.id.as_str());
+            next = self.taken_back_with(execution, &taken.executions);
         }
         taken
+    }
+
+    /// The execution that another one went on with, if it is taken back too and is not `taken`
+    /// already.
+    fn taken_back_with(&self, execution: &Execution, taken: &[String]) -> Option<&Execution> {
+        let before = self.execution(execution.of.as_deref()?)?;
+        let is_taken_back = before.belongs_to_next() && !taken.contains(&before.id);
+        is_taken_back.then_some(before)
+    }
+
+    fn execution(&self, id: &str) -> Option<&Execution> {
+        self.executions.iter().find(|it| it.id == id)
     }
 
     /// Why nothing new is started; none if it is.
@@ -802,45 +746,40 @@ impl Record {
 
     /// Tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
-        let open = move |id: &TaskId| self.goes_on() && self.task(*id) == TaskState::Pending;
         let brings = OnceCell::new();
-        let waits = move |id: &TaskId| {
-            self.stage.task(*id).step.halts() && *brings.get_or_init(|| self.brings())
+        let waits = move |id: TaskId| {
+            self.stage.task(id).step.halts() && *brings.get_or_init(|| self.brings())
         };
-        let needs_are_done = |id: &TaskId| {
-            self.stage
-                .task(*id)
-                .needs
-                .iter()
-                .all(|need| self.is_over(*need))
-        };
-        self.stage
-            .ids()
-            .skip(self.over)
-            .filter(open)
-            .filter(needs_are_done)
-            .filter(move |id| !waits(id))
+        let left = self.stage.ids().skip(self.over);
+        left.filter(move |id| self.goes_on() && self.is_open(*id) && !waits(*id))
+    }
+
+    /// Whether a task was not tried yet, and everything that it needs is over.
+    fn is_open(&self, id: TaskId) -> bool {
+        let mut needs = self.stage.task(id).needs.iter();
+        self.task(id) == TaskState::Pending && needs.all(|need| self.is_over(*need))
     }
 
     /// Whether images are still to come that need nothing to be stopped first. Until they are
     /// there, or known not to come, nothing is stopped; what restores does not wait.
     fn brings(&self) -> bool {
-        if self.stage.restores.is_some() {
-            return false;
-        }
-        let (mut behind, mut lost): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
+        let hindered = self.hindered();
+        let may_come = |id: &TaskId| !hindered[id.0] && !self.is_over(*id);
+        let mut coming = self.stage.ids().filter(may_come);
+        self.stage.restores.is_none() && coming.any(|id| self.stage.task(id).step.prepares())
+    }
+
+    /// Of each task of the stage, whether something is stopped for it first, or it does not come
+    /// because something failed.
+    fn hindered(&self) -> Vec<bool> {
+        let mut hindered: Vec<bool> = Vec::new();
         for id in self.stage.ids() {
             let Task { needs, step, .. } = self.stage.task(id);
-            let is_behind = step.halts() || needs.iter().any(|need| behind[need.0]);
-            let is_lost =
-                self.task(id) == TaskState::Failed || needs.iter().any(|need| lost[need.0]);
-            if step.prepares() && !is_behind && !is_lost && !self.is_over(id) {
-                return true;
-            }
-            behind.push(is_behind);
-            lost.push(is_lost);
+            let is_cause = step.halts() || self.task(id) == TaskState::Failed;
+            let is_hindered = is_cause || needs.iter().any(|need| hindered[need.0]);
+            hindered.push(is_hindered);
         }
-        false
+        hindered
     }
 
     /// Whether what needs a task may go on.
@@ -881,21 +820,26 @@ impl Record {
 
     fn attribute_of(&self, instance: &Instance, path: &[Json]) -> Json {
         let properties = Json::Object(self.properties(&instance.id).cloned().unwrap_or_default());
-        if let Some(found) = lookup(&properties, path).filter(|found| !found.is_null()) {
-            return found.clone();
-        }
+        let found = lookup(&properties, path).filter(|found| !found.is_null());
+        let found = found.cloned();
+        found.unwrap_or_else(|| self.given_attribute(instance, path))
+    }
+
+    /// What is known of an instance from the beginning.
+    fn given_attribute(&self, instance: &Instance, path: &[Json]) -> Json {
         match path {
-            [Json::String(name)] if name == "node_instance_id" => {
-                return instance.id.clone().into();
-            }
-            [Json::String(name)] if name == "node_instance_index" => return instance.index.into(),
-            _ => {}
+            [Json::String(name)] if name == "node_instance_id" => instance.id.clone().into(),
+            [Json::String(name)] if name == "node_instance_index" => instance.index.into(),
+            _ => self.declared(instance, path),
         }
-        let declared = self
-            .definition(instance)
-            .map(|node| Json::Object(node.properties.clone()))
-            .unwrap_or_default();
-        lookup(&declared, path).cloned().unwrap_or_default()
+    }
+
+    /// A property of the node of an instance, else null.
+    fn declared(&self, instance: &Instance, path: &[Json]) -> Json {
+        let node = self.definition(instance);
+        let properties = node.map(|node| Json::Object(node.properties.clone()));
+        let properties = properties.unwrap_or_default();
+        lookup(&properties, path).cloned().unwrap_or_default()
     }
 
     /// Instances of the present definition, then those that it dropped.
@@ -908,79 +852,58 @@ impl Record {
     }
 
     fn definition(&self, instance: &Instance) -> Option<&Definition> {
-        let dropped = || {
-            self.dropped
-                .iter()
-                .find(|(other, _)| other.id == instance.id)
-                .map(|(_, definition)| definition)
-        };
-        let present = self
-            .deployment
-            .as_ref()
-            .filter(|deployment| deployment.instance(&instance.id).is_some());
-        present
-            .and_then(|deployment| deployment.node(instance))
-            .or_else(dropped)
+        let is_it = |(dropped, _): &&(Instance, Definition)| dropped.id == instance.id;
+        let dropped = || self.dropped.iter().find(is_it).map(|(_, node)| node);
+        let has_it = |deployment: &&Deployment| deployment.instance(&instance.id).is_some();
+        let present = self.deployment.as_ref().filter(has_it);
+        let present = present.and_then(|deployment| deployment.node(instance));
+        present.or_else(dropped)
     }
 
     /// The only one of several instances that is in the same instance of a scaling group, the
     /// smallest group first.
-    fn in_my_group<'i>(
-        &self,
-        mine: Option<&Instance>,
-        all: &[&'i Instance],
-    ) -> Option<&'i Instance> {
-        self.groups_around(mine?).into_iter().find_map(|group| {
-            let mut inside = all
-                .iter()
-                .copied()
-                .filter(|other| self.groups_around(other).contains(&group));
+    fn in_my_group<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
+        self.groups_around(me).into_iter().find_map(|group| {
+            let is_inside = |other: &&Instance| self.groups_around(other).contains(&group);
+            let mut inside = all.iter().copied().filter(is_inside);
             inside.next().filter(|_| inside.next().is_none())
         })
     }
 
     /// Instances of scaling groups around an instance and around what contains it, innermost first.
     fn groups_around<'s>(&'s self, instance: &'s Instance) -> Vec<&'s GroupInstance> {
-        let mut around: Vec<&GroupInstance> = Vec::new();
-        let mut current = Some(instance);
-        while let Some(instance) = current {
-            around.extend(&instance.groups);
-            let container = instance
-                .ties
-                .iter()
-                .find(|tie| tie.kind == RelationshipKind::ContainedIn);
-            current =
-                container.and_then(|tie| self.all_instances().find(|other| other.id == tie.target));
-        }
-        around
+        let outward = successors(Some(instance), |inner| self.container_of(inner));
+        outward.flat_map(|instance| &instance.groups).collect()
+    }
+
+    /// The instance that contains another one.
+    fn container_of(&self, instance: &Instance) -> Option<&Instance> {
+        let contains = |tie: &&InstanceTie| tie.kind == RelationshipKind::ContainedIn;
+        let container = instance.ties.iter().find(contains)?;
+        self.instance_of(&container.target)
+    }
+
+    fn instance_of(&self, id: &str) -> Option<&Instance> {
+        self.all_instances().find(|instance| instance.id == id)
     }
 
     fn resolve(&self, me: Option<&str>, target: &str) -> Result<&Instance, String> {
-        let mine = me.and_then(|me| self.all_instances().find(|instance| instance.id == me));
+        let mine = me.and_then(|me| self.instance_of(me));
         if target == "SELF" {
             return mine.ok_or_else(|| "SELF stands for nothing here".to_owned());
         }
-        let all: Vec<&Instance> = self
-            .all_instances()
-            .filter(|instance| instance.node == target)
-            .collect();
-        if let [only] = all[..] {
-            return Ok(only);
-        }
-        let is_tied = |other: &&Instance| {
-            mine.is_some_and(|me| me.ties.iter().any(|tie| tie.target == other.id))
-        };
+        let is_meant = |instance: &&Instance| instance.node == target;
+        let all: Vec<&Instance> = self.all_instances().filter(is_meant).collect();
+        let found = only(&all).or_else(|| self.related(mine?, &all));
+        found.ok_or_else(|| not_the_only(target, all.len()))
+    }
+
+    /// The only one of several instances that another one is tied to, else that is in a group with
+    /// it.
+    fn related<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
+        let is_tied = |other: &&Instance| me.ties.iter().any(|tie| tie.target == other.id);
         let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
-        match (&tied[..], all.len()) {
-            ([only], _) => Ok(only),
-            _ if self.in_my_group(mine, &all).is_some() => {
-                Ok(self.in_my_group(mine, &all).expect("just looked at"))
-            }
-            (_, 0) => Err(format!("node `{target}` has no instance")),
-            (_, n) => Err(format!(
-                "node `{target}` has {n} instances, and no relationship tells which is meant"
-            )),
-        }
+        only(&tied).or_else(|| self.in_my_group(me, all))
     }
 }
 
@@ -990,10 +913,58 @@ fn change(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: 
     outputs.apply(&mut known.properties);
     for (id, edits) in &outputs.others {
         if let Some(known) = instances.get_mut(id) {
-            for edit in edits {
-                edit.apply(&mut known.properties);
-            }
+            known.edit(edits);
         }
+    }
+}
+
+/// What is known once a step is done.
+fn note_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outputs: &Outputs) {
+    change(instances, &task.instance, outputs);
+    let known = instances.entry(task.instance.clone()).or_default();
+    known.note_step(&task.step);
+    known.done.push(DoneStep {
+        operation: task.operation.clone(),
+        step: task.step.clone(),
+        side: task.side.clone(),
+    });
+}
+
+/// What an instance is made from once a task of it is done.
+fn note_definition(instance: &mut InstanceRecord, task: &Task, is_restored: bool) {
+    if task.is_as_defined && is_restored {
+        // It is as it was, and holds on to nothing that is gone.
+        instance.is_stale = false;
+    } else if task.is_as_defined || instance.state.is_gone() {
+        instance.is_up_to_date_now();
+    }
+}
+
+/// Of new relationships to instances that were just added nobody has to be told.
+fn forget_new_ends(ends: &mut Vec<LooseEnd>, added: &[String]) {
+    ends.retain(|end| !end.is_new || !added.contains(&end.between.target));
+}
+
+/// Makes one instance what it was before an update.
+fn put_former(made: &mut Deployment, at: usize, node: &Definition, ties: &[InstanceTie]) {
+    let instance = &mut made.instances[at];
+    made.nodes.insert(instance.node.clone(), node.clone());
+    instance.ties = ties.to_vec();
+}
+
+/// The only one of some instances, if there is just one.
+fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
+    match instances {
+        [only] => Some(*only),
+        _ => None,
+    }
+}
+
+/// Why a node stands for no instance, of so many.
+fn not_the_only(node: &str, instances: usize) -> String {
+    match instances {
+        0 => format!("node `{node}` has no instance"),
+        n => format!("node `{node}` has {n} instances, and no relationship tells which is meant"),
     }
 }
 

@@ -10,10 +10,10 @@ pub use super::{
 
 use super::{
     Data, Value, Version,
-    fields::{Fields, Owner, Reader},
+    fields::{Fields, Owner, Reader, no_mapping},
     groups, schema, sections, templates, types,
 };
-use crate::diagnostic::{Code, Diagnostics, FileId, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, FileId, Span};
 use indexmap::IndexMap;
 
 /// Definitions by name, in document order.
@@ -155,13 +155,9 @@ impl Ast {
             labels: fields.named("labels", r, sections::label),
             blueprint_labels: fields.named("blueprint_labels", r, sections::blueprint_label),
             settings: fields
-                .take("deployment_settings")
-                .filter(|value| !value.is_null())
+                .given("deployment_settings")
                 .and_then(|value| sections::settings(value, r)),
-            resource_tags: fields
-                .since("resource_tags", Version::V1_3, r)
-                .filter(|value| !value.is_null())
-                .cloned(),
+            resource_tags: fields.since("resource_tags", Version::V1_3, r).cloned(),
         };
         r.free_map(ast.resource_tags.as_ref(), &Owner::only("`resource_tags`"));
         fields.close(r);
@@ -172,19 +168,16 @@ impl Ast {
 /// `dsl_definitions` only hold anchors.
 fn definitions(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) {
     if let Some(value) = fields.since("dsl_definitions", Version::V1_2, r)
-        && !matches!(value.data, Data::Map(_) | Data::List(_) | Data::Null)
+        && !matches!(value.data, Data::Map(_) | Data::List(_))
     {
-        r.wrong_shape(
-            value,
-            &Owner::only("`dsl_definitions`"),
-            "a mapping or a list",
-        );
+        let owner = Owner::only("`dsl_definitions`");
+        r.wrong_shape(value, &owner, "a mapping or a list");
     }
 }
 
 fn metadata(value: Option<&Value>, r: &mut Reader<'_>) -> Option<Value> {
     value
-        .filter(|value| is_dictionary(value, "`metadata`", r))
+        .filter(|value| is_dictionary(value, Owner::only("`metadata`"), r))
         .cloned()
 }
 
@@ -195,29 +188,26 @@ fn dictionary<'v, T>(
     r: &mut Reader<'_>,
     read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
 ) -> Named<T> {
-    let owner = *fields.owner();
-    match fields
-        .take(key)
-        .filter(|value| is_dictionary(value, &format!("`{key}`"), r))
-    {
-        Some(value) => r.named(value, &owner.part(key), read),
-        None => Named::default(),
-    }
+    let given = fields.take(key);
+    let value = given.filter(|value| is_dictionary(value, Owner::new("", key), r));
+    r.named(value, &fields.owner().part(key), read)
 }
 
-fn is_dictionary(value: &Value, what: &str, r: &mut Reader<'_>) -> bool {
-    if value.as_map().is_none() {
-        let fault = value.span.error(
-            Code::Foreign,
-            format!("{what} must be a mapping, and this is {}", value.kind()),
-        );
-        r.push(if value.is_null() {
-            fault.hint("leave it out if it is empty")
-        } else {
-            fault
-        });
+fn is_dictionary(value: &Value, owner: Owner<'_>, r: &mut Reader<'_>) -> bool {
+    let is_mapping = value.as_map().is_some();
+    if !is_mapping {
+        r.push(no_dictionary(value, owner));
     }
-    value.as_map().is_some()
+    is_mapping
+}
+
+fn no_dictionary(value: &Value, owner: Owner<'_>) -> Diagnostic {
+    let fault = no_mapping(value, &owner);
+    if value.is_null() {
+        fault.hint("leave it out if it is empty")
+    } else {
+        fault
+    }
 }
 
 fn gated<'v, T>(
@@ -227,11 +217,6 @@ fn gated<'v, T>(
     r: &mut Reader<'_>,
     read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
 ) -> Named<T> {
-    match fields.since(key, since, r).filter(|value| !value.is_null()) {
-        Some(value) => {
-            let owner = *fields.owner();
-            r.named(value, &owner.part(key), read)
-        }
-        None => Named::default(),
-    }
+    let value = fields.since(key, since, r);
+    r.named(value, &fields.owner().part(key), read)
 }

@@ -56,14 +56,10 @@ impl<'a> Owner<'a> {
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)?;
-        if !self.name.is_empty() {
-            write!(
-                f,
-                "{}`{}`",
-                if self.what.is_empty() { "" } else { " " },
-                self.name
-            )?;
+        match (self.what, self.name) {
+            (what, "") => f.write_str(what)?,
+            ("", name) => write!(f, "`{name}`")?,
+            (what, name) => write!(f, "{what} `{name}`")?,
         }
         self.of.map_or(Ok(()), |owner| write!(f, " of {owner}"))
     }
@@ -76,14 +72,11 @@ impl Reader<'_> {
 
     /// Reports a feature that the declared version does not have yet.
     pub(super) fn gate(&mut self, span: Span, feature: &str, since: Version) {
-        if self.version < since {
-            let fault = span.error(
-                Code::FeatureTooNew,
-                format!(
-                    "{feature} exists since {since}, and the blueprint declares {}",
-                    self.version
-                ),
-            );
+        let declared = self.version;
+        if declared < since {
+            let message =
+                format!("{feature} exists since {since}, and the blueprint declares {declared}");
+            let fault = span.error(Code::FeatureTooNew, message);
             self.push(fault.hint(format!("declare `tosca_definitions_version: {since}`")));
         }
     }
@@ -99,19 +92,21 @@ impl Reader<'_> {
 
     /// The mapping as it is shared; `null` is an empty one.
     pub(super) fn free_map(&mut self, value: Option<&Value>, owner: &Owner<'_>) -> Arc<Map> {
-        match value.map(|value| (&value.data, value)) {
-            None | Some((Data::Null, _)) => Arc::default(),
-            Some((Data::Map(map), _)) => {
-                for (key, _) in map.entries.iter().filter(|(key, _)| key.as_str().is_none()) {
-                    self.bad_key(key, owner);
-                }
-                map.clone()
-            }
-            Some((_, value)) => {
-                self.wrong_shape(value, owner, "a mapping");
-                Arc::default()
-            }
+        match value {
+            Some(value) if !value.is_null() => self.shared_map(value, owner),
+            _ => Arc::default(),
         }
+    }
+
+    fn shared_map(&mut self, value: &Value, owner: &Owner<'_>) -> Arc<Map> {
+        let Data::Map(map) = &value.data else {
+            self.wrong_shape(value, owner, "a mapping");
+            return Arc::default();
+        };
+        for (key, _) in map.entries.iter().filter(|(key, _)| key.as_str().is_none()) {
+            self.bad_key(key, owner);
+        }
+        map.clone()
     }
 
     /// The text, or a fault.
@@ -126,6 +121,15 @@ impl Reader<'_> {
         text
     }
 
+    /// The boolean, or a fault.
+    pub(super) fn boolean(&mut self, value: &Value, owner: &Owner<'_>) -> Option<bool> {
+        if let Data::Bool(given) = value.data {
+            return Some(given);
+        }
+        self.wrong_shape(value, owner, "a boolean");
+        None
+    }
+
     /// The list, or a fault.
     pub(super) fn list<'v>(&mut self, value: &'v Value, owner: &Owner<'_>) -> &'v [Value] {
         value.as_list().unwrap_or_else(|| {
@@ -134,14 +138,15 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads a mapping from names to definitions.
+    /// Reads a mapping from names to definitions, if there is one.
     pub(super) fn named<'v, T>(
         &mut self,
-        value: &'v Value,
+        value: Option<&'v Value>,
         owner: &Owner<'_>,
         mut read: impl FnMut(&'v Value, &str, &mut Self) -> Option<T>,
     ) -> Named<T> {
-        let entries = self.map(value, owner).map_or(&[][..], |map| &map.entries);
+        let map = value.and_then(|value| self.map(value, owner));
+        let entries = map.map_or(&[][..], |map| &map.entries);
         let mut all = Named::with_capacity(entries.len());
         for (key, value) in entries {
             match key.as_str() {
@@ -174,28 +179,23 @@ impl Reader<'_> {
             Data::Null | Data::Date(_) | Data::Bytes(_) => Code::Foreign,
             _ => Code::Format,
         };
-        let fault = key.span.error(
-            code,
-            format!(
-                "a name in {owner} must be a string, and this is {}",
-                key.kind()
-            ),
-        );
+        let kind = key.kind();
+        let message = format!("a name in {owner} must be a string, and this is {kind}");
+        let fault = key.span.error(code, message);
         self.push(fault.hint(format!("quote it: \"{}\"", self::written(key))));
     }
 
     /// A value has the wrong kind.
     pub(super) fn wrong_shape(&mut self, value: &Value, owner: &Owner<'_>, wanted: &str) {
-        let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) {
-            Code::Foreign
-        } else {
-            Code::Format
-        };
-        self.push(value.span.error(
-            code,
-            format!("{owner} must be {wanted}, and this is {}", value.kind()),
-        ));
+        let message = format!("{owner} must be {wanted}, and this is {}", value.kind());
+        self.push(value.span.error(value.shape_code(), message));
     }
+}
+
+/// The fault of a value that is no mapping, where the original can read nothing else.
+pub(super) fn no_mapping(value: &Value, owner: &Owner<'_>) -> Diagnostic {
+    let message = format!("{owner} must be a mapping, and this is {}", value.kind());
+    value.span.error(Code::Foreign, message)
 }
 
 fn written(key: &Value) -> String {
@@ -210,11 +210,13 @@ fn written(key: &Value) -> String {
 /// A mapping that is read key by key; what nobody asked for is a fault.
 pub(super) struct Fields<'v, 'o> {
     owner: Owner<'o>,
+    span: Span,
     map: &'v Map,
     asked: Asked,
 }
 
 /// The keys that were asked for. Few enough for a plain list; no memory is taken for them.
+#[derive(Default)]
 struct Asked {
     keys: [&'static str; 24],
     count: usize,
@@ -239,27 +241,35 @@ impl<'v, 'o> Fields<'v, 'o> {
         } else {
             r.map(value, &owner)?
         };
-        Some(Self {
-            owner,
-            map,
-            asked: Asked {
-                keys: [""; 24],
-                count: 0,
-            },
-        })
+        Some(Self::new(owner, value.span, map))
     }
 
     /// Opens a mapping; what is none is reported and read as an empty one.
     pub(super) fn open_or_empty(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Self {
         let map = r.map(value, &owner).unwrap_or(&EMPTY);
+        Self::new(owner, value.span, map)
+    }
+
+    fn new(owner: Owner<'o>, span: Span, map: &'v Map) -> Self {
         Self {
             owner,
+            span,
             map,
-            asked: Asked {
-                keys: [""; 24],
-                count: 0,
-            },
+            asked: Asked::default(),
         }
+    }
+
+    /// Opens a mapping, reads it with `read`, and reports what that did not ask for.
+    pub(super) fn read<T>(
+        value: &'v Value,
+        owner: Owner<'o>,
+        r: &mut Reader<'_>,
+        read: impl FnOnce(&mut Self, &mut Reader<'_>) -> T,
+    ) -> Option<T> {
+        let mut fields = Self::open(value, owner, r)?;
+        let result = read(&mut fields, r);
+        fields.close(r);
+        Some(result)
     }
 
     /// Whom this is read for.
@@ -270,6 +280,26 @@ impl<'v, 'o> Fields<'v, 'o> {
     /// The value under `key`, if given.
     pub(super) fn take(&mut self, key: &'static str) -> Option<&'v Value> {
         self.entry(key).map(|(_, value)| value)
+    }
+
+    /// The value under `key`, if given and not `null`.
+    pub(super) fn given(&mut self, key: &'static str) -> Option<&'v Value> {
+        self.take(key).filter(|value| !value.is_null())
+    }
+
+    /// The value under `key`, which must be given.
+    pub(super) fn required(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<&'v Value> {
+        let value = self.given(key);
+        if value.is_none() {
+            r.missing(self.span, &self.owner, key);
+        }
+        value
+    }
+
+    /// The items of the list under `key`, if given.
+    pub(super) fn items(&mut self, key: &'static str, r: &mut Reader<'_>) -> &'v [Value] {
+        let value = self.given(key);
+        value.map_or(&[][..], |value| r.list(value, &self.owner.part(key)))
     }
 
     /// Key and value, if given.
@@ -285,10 +315,8 @@ impl<'v, 'o> Fields<'v, 'o> {
         since: Version,
         r: &mut Reader<'_>,
     ) -> Option<&'v Value> {
-        let (name, value) = self.entry(key)?;
-        if !value.is_null() {
-            r.gate(name.span, &format!("`{key}` of {}", self.owner), since);
-        }
+        let (name, value) = self.entry(key).filter(|(_, value)| !value.is_null())?;
+        r.gate(name.span, &format!("`{key}` of {}", self.owner), since);
         Some(value)
     }
 
@@ -298,7 +326,17 @@ impl<'v, 'o> Fields<'v, 'o> {
         key: &'static str,
         r: &mut Reader<'_>,
     ) -> Option<Spanned<String>> {
-        let value = self.take(key).filter(|value| !value.is_null())?;
+        let value = self.given(key)?;
+        r.text(value, &self.owner.part(key))
+    }
+
+    /// The text under `key`, which must be given.
+    pub(super) fn required_text(
+        &mut self,
+        key: &'static str,
+        r: &mut Reader<'_>,
+    ) -> Option<Spanned<String>> {
+        let value = self.required(key, r)?;
         r.text(value, &self.owner.part(key))
     }
 
@@ -309,23 +347,14 @@ impl<'v, 'o> Fields<'v, 'o> {
         since: Version,
         r: &mut Reader<'_>,
     ) -> Option<Spanned<String>> {
-        let value = self.since(key, since, r).filter(|value| !value.is_null())?;
+        let value = self.since(key, since, r)?;
         r.text(value, &self.owner.part(key))
     }
 
-    /// The boolean in `value`, if given.
-    pub(super) fn boolean(
-        &self,
-        key: &'static str,
-        value: Option<&Value>,
-        r: &mut Reader<'_>,
-    ) -> Option<bool> {
-        let value = value.filter(|value| !value.is_null())?;
-        if let Data::Bool(given) = value.data {
-            return Some(given);
-        }
-        r.wrong_shape(value, &self.owner.part(key), "a boolean");
-        None
+    /// The boolean under `key`, if given.
+    pub(super) fn boolean(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<bool> {
+        let value = self.given(key)?;
+        r.boolean(value, &self.owner.part(key))
     }
 
     /// Reads every entry under `key` with `read`.
@@ -335,10 +364,8 @@ impl<'v, 'o> Fields<'v, 'o> {
         r: &mut Reader<'_>,
         read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
     ) -> Named<T> {
-        match self.take(key).filter(|value| !value.is_null()) {
-            Some(value) => r.named(value, &self.owner.part(key), read),
-            None => Named::default(),
-        }
+        let value = self.given(key);
+        r.named(value, &self.owner.part(key), read)
     }
 
     /// The mapping under `key` whose content is free.
@@ -349,22 +376,19 @@ impl<'v, 'o> Fields<'v, 'o> {
 
     /// Reports what nobody asked for.
     pub(super) fn close(self, r: &mut Reader<'_>) {
-        let known = self.asked.keys();
         for (key, _) in &self.map.entries {
             match key.as_str() {
-                Some(name) if known.contains(&name) => {}
-                Some(name) => {
-                    let fault = key
-                        .span
-                        .error(Code::Format, format!("{} has no key `{name}`", self.owner));
-                    r.push(
-                        fault
-                            .did_you_mean(name, known.iter().copied())
-                            .hint(format!("known keys: {}", known.join(", "))),
-                    );
-                }
+                Some(name) if self.asked.keys().contains(&name) => {}
+                Some(name) => r.push(self.unknown_key(key.span, name)),
                 None => r.bad_key(key, &self.owner),
             }
         }
+    }
+
+    fn unknown_key(&self, span: Span, name: &str) -> Diagnostic {
+        let known = self.asked.keys();
+        let fault = span.error(Code::Format, format!("{} has no key `{name}`", self.owner));
+        let fault = fault.did_you_mean(name, known.iter().copied());
+        fault.hint(format!("known keys: {}", known.join(", ")))
     }
 }

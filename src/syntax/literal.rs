@@ -19,9 +19,7 @@ pub fn literal(json: &Json) -> Option<&Json> {
 /// The mapping with a mark around it, if it would be taken for something else.
 #[must_use]
 pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
-    let is_special =
-        |key: &String| FUNCTIONS.contains(&key.as_str()) || key.starts_with("dockctl.");
-    let is_like_a_call = object.len() <= 2 && object.keys().any(is_special);
+    let is_like_a_call = object.len() <= 2 && object.keys().any(|key| is_special(key));
     let json = Json::Object(object);
     if is_like_a_call {
         [(LITERAL.to_owned(), json)].into_iter().collect()
@@ -30,19 +28,17 @@ pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
     }
 }
 
+/// Whether a key means something where few others stand beside it.
+fn is_special(key: &str) -> bool {
+    FUNCTIONS.contains(&key) || key.starts_with("dockctl.")
+}
+
 /// A value without places as data, marked wherever it would be taken for something else.
 #[must_use]
 pub fn as_literal(json: &Json) -> Json {
     match json {
         Json::Array(items) => items.iter().map(as_literal).collect(),
-        Json::Object(object) => {
-            let entries = object.iter();
-            marked(
-                entries
-                    .map(|(key, value)| (key.clone(), as_literal(value)))
-                    .collect(),
-            )
-        }
+        Json::Object(object) => marked(changed(object, as_literal)),
         other => other.clone(),
     }
 }
@@ -53,14 +49,15 @@ pub fn as_literal(json: &Json) -> Json {
 pub fn plain(json: &Json) -> Json {
     match literal(json).unwrap_or(json) {
         Json::Array(items) => items.iter().map(plain).collect(),
-        Json::Object(object) => {
-            let entries = object
-                .iter()
-                .map(|(key, value)| (key.clone(), plain(value)));
-            Json::Object(entries.collect())
-        }
+        Json::Object(object) => Json::Object(changed(object, plain)),
         other => other.clone(),
     }
+}
+
+/// The same keys with other values.
+fn changed(object: &JsonMap<String, Json>, change: fn(&Json) -> Json) -> JsonMap<String, Json> {
+    let with = |(key, value): (&String, &Json)| (key.clone(), change(value));
+    object.iter().map(with).collect()
 }
 
 #[cfg(test)]

@@ -98,8 +98,7 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
         "execution_arguments" => {
             if let Some(mut fields) = Fields::open(given, part, r) {
                 for key in ["force", "is_dry_run", "allow_custom_parameters"] {
-                    let value = fields.take(key);
-                    fields.boolean(key, value, r);
+                    fields.boolean(key, r);
                 }
                 if let Some(wait) = fields.take("wait_after_fail").filter(|value| {
                     !matches!(value.data, Data::Int(_) | Data::Bool(_) | Data::Null)

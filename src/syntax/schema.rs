@@ -190,7 +190,7 @@ pub(super) fn schema(
             .map(|text| text.node);
         schema.hidden = fields
             .since("hidden", Version::V1_3, r)
-            .and_then(|value| fields.boolean("hidden", Some(value), r));
+            .and_then(|value| r.boolean(value, &fields.owner().part("hidden")));
         schema.display = fields
             .take("display")
             .filter(|value| !value.is_null())
@@ -207,7 +207,7 @@ fn required(value: &Value, fields: &Fields<'_, '_>, r: &mut Reader<'_>) -> Optio
     if value.is_null() {
         Some(false)
     } else {
-        fields.boolean("required", Some(value), r)
+        r.boolean(value, &fields.owner().part("required"))
     }
 }
 

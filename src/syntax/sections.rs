@@ -82,10 +82,7 @@ pub(super) fn workflow(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
                 span: text.span,
             });
             workflow.parameters = fields.named("parameters", r, schema::parameter);
-            let cascading = fields.take("is_cascading");
-            workflow.is_cascading = fields
-                .boolean("is_cascading", cascading, r)
-                .unwrap_or(false);
+            workflow.is_cascading = fields.boolean("is_cascading", r).unwrap_or(false);
             workflow.availability_rules = fields
                 .since("availability_rules", Version::V1_4, r)
                 .filter(|value| !value.is_null())
@@ -105,8 +102,7 @@ fn availability_rules(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
     let Some(mut fields) = Fields::open(value, part, r) else {
         return;
     };
-    let available = fields.take("available");
-    fields.boolean("available", available, r);
+    fields.boolean("available", r);
     if let Some(active) = fields
         .take("node_instances_active")
         .filter(|value| !value.is_null())

@@ -56,28 +56,23 @@ pub struct Relationship {
 pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<NodeTemplate> {
     let owner = Owner::new("node template", name);
     let mut fields = Fields::open(value, owner, r)?;
-    let type_name = fields.text("type", r);
-    if type_name.is_none() && fields.take("type").is_none_or(Value::is_null) {
-        r.missing(value.span, &owner, "type");
-    }
-    let deploy = fields.take("instances").filter(|value| !value.is_null());
-    let capabilities = fields
-        .since("capabilities", Version::V1_3, r)
-        .filter(|value| !value.is_null());
+    let type_name = fields.required_text("type", r);
+    let deploy = fields.given("instances");
+    let capabilities = fields.since("capabilities", Version::V1_3, r);
     if let (Some(one), Some(other)) = (deploy, capabilities) {
-        let fault = other.span.error(
-            Code::TwoScalings,
-            format!("{owner} gives both `instances` and `capabilities`"),
-        );
+        let message = format!("{owner} gives both `instances` and `capabilities`");
+        let fault = other.span.error(Code::TwoScalings, message);
         r.push(fault.related(one.span, "`instances` is here"));
     }
     let template = NodeTemplate {
         type_name,
         properties: fields.free_map("properties", r),
         deploy: deploy.and_then(|value| instances(value, &owner, r)),
-        scalable: capabilities.map_or_else(Scalable::default, |value| capability(value, &owner, r)),
+        scalable: capabilities
+            .and_then(|value| capability(value, &owner, r))
+            .unwrap_or_default(),
         interfaces: fields.named("interfaces", r, given_interface),
-        relationships: relationships(fields.take("relationships"), &owner, r),
+        relationships: relationships(&mut fields, r),
     };
     fields.close(r);
     Some(template)
@@ -85,85 +80,56 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
 
 fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Value> {
     let part = owner.part("instances");
-    let mut fields = Fields::open(value, part, r)?;
-    let deploy = fields.take("deploy").filter(|value| !value.is_null());
-    fields.close(r);
-    let Some(deploy) = deploy else {
-        r.missing(value.span, &part, "deploy");
-        return None;
-    };
-    match deploy.data {
-        Data::Int(0..) | Data::Bool(_) => return Some(deploy.clone()),
-        Data::Int(_) => r.push(deploy.span.error(
-            Code::Format,
-            format!("{} must be 0 or more", part.part("deploy")),
-        )),
-        _ => r.wrong_shape(deploy, &part.part("deploy"), "a whole number from 0 up"),
-    }
-    None
+    let deploy = Fields::read(value, part, r, |fields, r| fields.required("deploy", r))??;
+    is_count(deploy, &part.part("deploy"), r).then(|| deploy.clone())
 }
 
-fn capability(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Scalable {
-    let part = owner.part("capabilities");
-    let Some(mut fields) = Fields::open(value, part, r) else {
-        return Scalable::default();
-    };
-    let inner = fields.take("scalable");
-    fields.close(r);
-    let part = part.part("scalable");
-    let Some(mut fields) = inner.and_then(|inner| Fields::open(inner, part, r)) else {
-        return Scalable::default();
-    };
-    let properties = fields.take("properties");
-    fields.close(r);
-    properties.map_or_else(Scalable::default, |properties| {
-        scalable(properties, &part.part("properties"), r)
-    })
+/// Whether a value is a number of instances; else a fault is reported.
+fn is_count(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> bool {
+    let negative = || format!("{owner} must be 0 or more");
+    match value.data {
+        Data::Int(0..) | Data::Bool(_) => return true,
+        Data::Int(_) => r.push(value.span.error(Code::Format, negative())),
+        _ => r.wrong_shape(value, owner, "a whole number from 0 up"),
+    }
+    false
+}
+
+fn capability(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Scalable> {
+    let capabilities = owner.part("capabilities");
+    let inner = Fields::read(value, capabilities, r, |fields, _| fields.take("scalable"))??;
+    let part = capabilities.part("scalable");
+    let properties = Fields::read(inner, part, r, |fields, _| fields.take("properties"))??;
+    Some(scalable(properties, &part.part("properties"), r))
 }
 
 /// Reads numbers of instances.
 pub(super) fn scalable(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Scalable {
-    let Some(mut fields) = Fields::open(value, *owner, r) else {
-        return Scalable::default();
-    };
-    let mut count = |key| fields.take(key).filter(|value| !value.is_null()).cloned();
-    let scalable = Scalable {
+    let scalable = Fields::read(value, *owner, r, |fields, _| Scalable {
         span: Some(value.span),
-        min: count("min_instances"),
-        max: count("max_instances"),
-        default: count("default_instances"),
-    };
-    fields.close(r);
-    scalable
+        min: fields.given("min_instances").cloned(),
+        max: fields.given("max_instances").cloned(),
+        default: fields.given("default_instances").cloned(),
+    });
+    scalable.unwrap_or_default()
 }
 
-fn relationships(
-    value: Option<&Value>,
-    owner: &Owner<'_>,
-    r: &mut Reader<'_>,
-) -> Vec<Relationship> {
-    let Some(value) = value.filter(|value| !value.is_null()) else {
-        return Vec::new();
-    };
-    r.list(value, &owner.part("relationships"))
-        .iter()
-        .filter_map(|item| relationship(item, owner, r))
+fn relationships(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Vec<Relationship> {
+    let items = fields.items("relationships", r).iter();
+    let node = *fields.owner();
+    items
+        .filter_map(|item| relationship(item, &node, r))
         .collect()
 }
 
 fn relationship(value: &Value, node: &Owner<'_>, r: &mut Reader<'_>) -> Option<Relationship> {
-    let owner = node.part("relationships");
-    let mut fields = Fields::open(value, owner, r)?;
-    let (type_name, target) = (fields.text("type", r), fields.text("target", r));
+    let mut fields = Fields::open(value, node.part("relationships"), r)?;
+    let type_name = fields.required_text("type", r);
+    let target = fields.required_text("target", r);
     let properties = fields.free_map("properties", r);
     let source_interfaces = fields.named("source_interfaces", r, given_interface);
     let target_interfaces = fields.named("target_interfaces", r, given_interface);
     fields.close(r);
-    for (key, given) in [("type", &type_name), ("target", &target)] {
-        if given.is_none() && value.get(key).is_none_or(Value::is_null) {
-            r.missing(value.span, &owner, key);
-        }
-    }
     Some(Relationship {
         type_name: type_name?,
         target: target?,

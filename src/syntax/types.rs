@@ -146,8 +146,7 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
     let mut fields = Fields::open(value, owner, r)?;
     let source = fields.text("source", r);
     let executor = fields.text("executor", r);
-    let install = fields.take("install");
-    let install = fields.boolean("install", install, r).unwrap_or(true);
+    let install = fields.boolean("install", r).unwrap_or(true);
     let mut package: Vec<(&'static str, Value)> = Vec::new();
     package.extend(
         source
@@ -319,11 +318,11 @@ fn interface<I: Default>(
     if value.is_null() {
         return Some(Named::default());
     }
-    Some(
-        r.named(value, &Owner::new("interface", name), |value, name, r| {
-            operation(value, name, r, inputs)
-        }),
-    )
+    Some(r.named(
+        Some(value),
+        &Owner::new("interface", name),
+        |value, name, r| operation(value, name, r, inputs),
+    ))
 }
 
 fn operation<I: Default>(
@@ -371,13 +370,12 @@ fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Rules {
     let max_retries = fields.since("max_retries", Version::V1_1, r);
     let retry_interval = fields.since("retry_interval", Version::V1_1, r);
     let timeout = fields.take("timeout");
-    let recoverable = fields.take("timeout_recoverable");
     Rules {
         executor: executor.map(|text| text.node.into()),
         max_retries: number(fields, "max_retries", max_retries, -1.0, r),
         retry_interval: number(fields, "retry_interval", retry_interval, 0.0, r),
         timeout: number(fields, "timeout", timeout, 0.0, r),
-        timeout_recoverable: fields.boolean("timeout_recoverable", recoverable, r),
+        timeout_recoverable: fields.boolean("timeout_recoverable", r),
     }
 }
 

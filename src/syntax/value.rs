@@ -1,7 +1,10 @@
 //! A value of a blueprint together with its place.
 
 use super::literal::{LITERAL, literal, marked};
-use crate::diagnostic::Span;
+use crate::{
+    diagnostic::{Code, Span, Spanned, fault::plain},
+    digest::hex,
+};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -62,10 +65,8 @@ impl Map {
     /// The mapping without places, each value as `json` says; what is data and looks like a call
     /// is marked.
     fn to_object(&self, json: impl Fn(&Value) -> Json) -> Json {
-        let entries = self.entries.iter();
-        let object = entries
-            .map(|(key, value)| (key.to_key(), json(value)))
-            .collect();
+        let named = |(key, value): &(Value, Value)| (key.to_key(), json(value));
+        let object = self.entries.iter().map(named).collect();
         if self.literal {
             marked(object)
         } else {
@@ -90,6 +91,21 @@ impl Map {
     pub fn entry(&self, key: &str) -> Option<&(Value, Value)> {
         self.entries.iter().find(|(k, _)| k.as_str() == Some(key))
     }
+
+    /// The entry that a step of a path names. Keys may be written in snake case or in any case where
+    /// the step has the name of a field.
+    fn step(&self, step: &str) -> Option<&(Value, Value)> {
+        let mut entries = self.entries.iter();
+        let exact = self.entries.iter().find(|(key, _)| key.to_key() == step);
+        exact.or_else(|| entries.find(|(key, _)| plain(&key.to_key()) == plain(step)))
+    }
+
+    /// The same keys with other values.
+    fn with_values(&self, change: fn(&Value) -> Value, literal: bool) -> Self {
+        let changed = |(key, value): &(Value, Value)| (key.clone(), change(value));
+        let entries = self.entries.iter().map(changed).collect();
+        Self { entries, literal }
+    }
 }
 
 impl Value {
@@ -106,11 +122,8 @@ impl Value {
         match &self.data {
             Data::List(list) => 1 + list.iter().map(Self::count).sum::<usize>(),
             Data::Map(map) => {
-                1 + map
-                    .entries
-                    .iter()
-                    .map(|(_, value)| value.count())
-                    .sum::<usize>()
+                let values = map.entries.iter().map(|(_, value)| value.count());
+                1 + values.sum::<usize>()
             }
             _ => 1,
         }
@@ -194,24 +207,20 @@ impl Value {
 
     fn child(&self, step: &str) -> Option<(Span, &Value)> {
         match &self.data {
-            // Keys may be written in snake case or in any case where the step has the name of a
-            // field.
-            Data::Map(map) => {
-                let plain = |key: &str| key.replace('_', "").to_lowercase();
-                let exact = map.entries.iter().find(|(key, _)| key.to_key() == step);
-                let entry = exact.or_else(|| {
-                    map.entries
-                        .iter()
-                        .find(|(key, _)| plain(&key.to_key()) == plain(step))
-                });
-                entry.map(|(key, value)| (key.span, value))
+            Data::Map(map) => map.step(step).map(|(key, value)| (key.span, value)),
+            Data::List(list) => {
+                let item = list.get(step.parse::<usize>().ok()?)?;
+                Some((item.span, item))
             }
-            Data::List(list) => step
-                .parse()
-                .ok()
-                .and_then(|at: usize| list.get(at))
-                .map(|item| (item.span, item)),
             _ => None,
+        }
+    }
+
+    /// The code of the fault that a value of another kind must stand here.
+    pub(crate) fn shape_code(&self) -> Code {
+        match self.data {
+            Data::Date(_) | Data::Bytes(_) => Code::Foreign,
+            _ => Code::Format,
         }
     }
 
@@ -267,9 +276,7 @@ impl Value {
     pub fn to_plan(&self) -> Json {
         match &self.data {
             Data::Date(text) => serde_json::json!({ "__date__": text.as_ref() }),
-            Data::Bytes(bytes) => {
-                serde_json::json!({ "__bytes__": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() })
-            }
+            Data::Bytes(bytes) => serde_json::json!({ "__bytes__": hex(bytes) }),
             Data::List(list) => list.iter().map(Self::to_plan).collect(),
             Data::Map(map) => map.to_plan(),
             _ => self.to_json(),
@@ -281,16 +288,7 @@ impl Value {
     pub fn as_literal(&self) -> Self {
         let data = match &self.data {
             Data::List(list) => Data::List(Arc::new(list.iter().map(Self::as_literal).collect())),
-            Data::Map(map) => {
-                let entries = map.entries.iter();
-                let entries = entries
-                    .map(|(key, value)| (key.clone(), value.as_literal()))
-                    .collect();
-                Data::Map(Arc::new(Map {
-                    entries,
-                    literal: true,
-                }))
-            }
+            Data::Map(map) => Data::Map(Arc::new(map.with_values(Self::as_literal, true))),
             other => other.clone(),
         };
         Self::new(self.span, data)
@@ -314,14 +312,7 @@ impl Value {
                 Data::List(Arc::new(list.iter().map(Self::with_literals).collect()))
             }
             Data::Map(map) => {
-                let entries = map.entries.iter();
-                let entries = entries
-                    .map(|(key, value)| (key.clone(), value.with_literals()))
-                    .collect();
-                Data::Map(Arc::new(Map {
-                    entries,
-                    literal: map.literal,
-                }))
+                Data::Map(Arc::new(map.with_values(Self::with_literals, map.literal)))
             }
             other => other.clone(),
         };
@@ -346,12 +337,10 @@ impl Value {
                 Data::Int,
             ),
             Json::String(text) => Data::Str(text.as_str().into()),
-            Json::Array(items) => Data::List(Arc::new(
-                items
-                    .iter()
-                    .map(|item| Self::from_json(item, span))
-                    .collect(),
-            )),
+            Json::Array(items) => {
+                let items = items.iter().map(|item| Self::from_json(item, span));
+                Data::List(Arc::new(items.collect()))
+            }
             Json::Object(object) => {
                 let entries = object
                     .iter()
@@ -363,26 +352,32 @@ impl Value {
     }
 }
 
+impl From<Spanned<String>> for Value {
+    fn from(text: Spanned<String>) -> Self {
+        Self::new(text.span, Data::Str(text.node.into()))
+    }
+}
+
 /// Spells a float as Python's `str()` does: `1.5`, `2.0`, `1e+20`, `inf`.
 #[must_use]
 pub fn python_float(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string().to_lowercase();
     }
-    let (digits, exponent) = scientific(value);
-    if (-4..16).contains(&exponent) {
-        let plain = value.to_string();
-        return if plain.contains('.') {
-            plain
-        } else {
-            format!("{plain}.0")
-        };
+    match scientific(value) {
+        (_, -4..16) => with_point(value),
+        (digits, exponent) => format!("{digits}e{exponent:+03}"),
     }
-    format!(
-        "{digits}e{}{:02}",
-        if exponent < 0 { '-' } else { '+' },
-        exponent.abs()
-    )
+}
+
+/// A number without an exponent; a whole one gets a fraction.
+fn with_point(value: f64) -> String {
+    let digits = value.to_string();
+    if digits.contains('.') {
+        digits
+    } else {
+        format!("{digits}.0")
+    }
 }
 
 fn scientific(value: f64) -> (String, i32) {

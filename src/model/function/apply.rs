@@ -26,17 +26,18 @@ pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)
 /// Whether a function needs nothing but its arguments.
 #[must_use]
 pub fn is_pure(name: &str) -> bool {
-    matches!(
-        name,
-        "concat"
-            | "merge"
-            | "string_find"
-            | "string_replace"
-            | "string_split"
-            | "string_lower"
-            | "string_upper"
-    )
+    PURE.contains(&name)
 }
+
+const PURE: [&str; 7] = [
+    "concat",
+    "merge",
+    "string_find",
+    "string_replace",
+    "string_split",
+    "string_lower",
+    "string_upper",
+];
 
 type Applied<T> = Result<T, (Code, String)>;
 
@@ -49,29 +50,22 @@ fn miscounted<T>(message: String) -> Applied<T> {
     Err((Code::FunctionValidation, message))
 }
 
-fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
-    let items = arguments.as_array().map(Vec::as_slice);
-    items.map_or_else(
-        || {
-            miscounted(format!(
-                "`{name}` takes a list, and this is {}",
-                python_text(arguments)
-            ))
-        },
-        Ok,
+/// What an argument is, instead of what is wanted.
+fn unfit(name: &str, wanted: &str, given: &Json) -> String {
+    format!(
+        "`{name}` takes {wanted}, and this is {}",
+        python_text(given)
     )
 }
 
+fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
+    let items = arguments.as_array().map(Vec::as_slice);
+    items.map_or_else(|| miscounted(unfit(name, "a list", arguments)), Ok)
+}
+
 fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
-    value.as_str().map_or_else(
-        || {
-            wrong(format!(
-                "`{name}` takes text, and this is {}",
-                python_text(value)
-            ))
-        },
-        Ok,
-    )
+    let text = value.as_str();
+    text.map_or_else(|| wrong(unfit(name, "text", value)), Ok)
 }
 
 /// The only argument of a function: what is no text is of a wrong shape.
@@ -82,25 +76,20 @@ fn one_text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
 fn merge(items: &[Json]) -> Applied<Json> {
     let mut merged = Map::new();
     for item in items {
-        let Some(object) = item.as_object() else {
-            // The original tries to go through whatever it is.
-            let code = if matches!(item, Json::String(_) | Json::Array(_)) {
-                Code::FunctionResult
-            } else {
-                Code::WrongKind
-            };
-            return Err((
-                code,
-                format!("`merge` merges mappings, and this is {}", python_text(item)),
-            ));
-        };
-        merged.extend(
-            object
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone())),
-        );
+        let object = item.as_object().ok_or_else(|| unmergeable(item))?;
+        merged.extend(object.clone());
     }
     Ok(Json::Object(merged))
+}
+
+fn unmergeable(item: &Json) -> (Code, String) {
+    // The original tries to go through whatever it is.
+    let code = match item {
+        Json::String(_) | Json::Array(_) => Code::FunctionResult,
+        _ => Code::WrongKind,
+    };
+    let message = format!("`merge` merges mappings, and this is {}", python_text(item));
+    (code, message)
 }
 
 /// Most bytes of one text that a function makes.
@@ -202,18 +191,9 @@ fn split(items: &[Json]) -> Applied<Json> {
 }
 
 fn whole(name: &str, value: &Json) -> Applied<i64> {
-    value
-        .as_i64()
-        .or_else(|| value.as_bool().map(i64::from))
-        .map_or_else(
-            || {
-                wrong(format!(
-                    "`{name}` takes a whole number there, and this is {}",
-                    python_text(value)
-                ))
-            },
-            Ok,
-        )
+    let number = value.as_i64();
+    let number = number.or_else(|| value.as_bool().map(i64::from));
+    number.map_or_else(|| wrong(unfit(name, "a whole number there", value)), Ok)
 }
 
 #[cfg(test)]

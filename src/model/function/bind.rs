@@ -1,7 +1,7 @@
 //! Calls that are left for run time, bound just before an operation begins or when outputs are
 //! asked for.
 
-use super::{apply, index, is_pure};
+use super::{apply, index, is_pure, python_text};
 use crate::syntax::{FUNCTIONS, as_literal, literal, plain};
 use serde_json::{Map, Value as Json};
 
@@ -104,11 +104,8 @@ fn json_call(json: &Json) -> Option<(&str, &Json)> {
 pub fn attribute_targets(json: &Json) -> Vec<String> {
     match json_call(json) {
         Some(("get_attribute" | "get_attributes_list" | "get_attributes_dict", arguments)) => {
-            arguments[0]
-                .as_str()
-                .map(str::to_owned)
-                .into_iter()
-                .collect()
+            let target = arguments[0].as_str().map(str::to_owned);
+            target.into_iter().collect()
         }
         _ => parts(json).flat_map(attribute_targets).collect(),
     }
@@ -157,17 +154,12 @@ pub fn reads_attributes(json: &Json) -> bool {
 /// The value with something else in the place of every secret.
 #[must_use]
 pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
+    let entry = |(key, value): (&String, &Json)| (key.clone(), without_secrets(value, hide));
     match (json_call(json), json) {
         (Some(("get_secret" | WITHHELD, arguments)), _) => hide(arguments),
         _ if literal(json).is_some() => json.clone(),
-        (_, Json::Array(items)) => items
-            .iter()
-            .map(|item| without_secrets(item, hide))
-            .collect(),
-        (_, Json::Object(object)) => object
-            .iter()
-            .map(|(key, value)| (key.clone(), without_secrets(value, hide)))
-            .collect(),
+        (_, Json::Array(items)) => items.iter().map(|it| without_secrets(it, hide)).collect(),
+        (_, Json::Object(object)) => object.iter().map(entry).collect(),
         _ => json.clone(),
     }
 }
@@ -248,24 +240,25 @@ fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json,
 }
 
 fn attributes_dict(node: &str, paths: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
-    let mut instances: Map<String, Json> = Map::new();
+    let mut instances = Json::Object(Map::new());
     for path in paths {
-        let steps: Vec<Json> = path
-            .as_array()
-            .cloned()
-            .unwrap_or_else(|| vec![path.clone()]);
-        let key = steps
-            .iter()
-            .map(super::python_text)
-            .collect::<Vec<_>>()
-            .join(".");
-        for (id, value) in around.attributes(node, &steps)? {
-            instances
-                .entry(id)
-                .or_insert_with(|| Json::Object(Map::new()))[key.as_str()] = value;
+        let key = dotted(path);
+        for (id, value) in around.attributes(node, steps(path))? {
+            instances[id][key.as_str()] = value;
         }
     }
-    Ok(Json::Object(instances))
+    Ok(instances)
+}
+
+fn dotted(path: &Json) -> String {
+    let steps: Vec<String> = steps(path).iter().map(python_text).collect();
+    steps.join(".")
+}
+
+/// The steps of a path: a list of them, or the only one.
+fn steps(path: &Json) -> &[Json] {
+    path.as_array()
+        .map_or(std::slice::from_ref(path), Vec::as_slice)
 }
 
 /// A secret that is JSON, and a way into it.

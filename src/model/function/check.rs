@@ -1,12 +1,12 @@
 //! What can be said of calls before anything is known: their shape, and the names in them.
 
-use super::{index, shape::malformed};
+use super::{index, parts, shape::malformed};
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, Span},
+    diagnostic::{Code, Diagnostic, Diagnostics},
     model::Blueprint,
     syntax::{
-        Call, Data, Value,
-        ast::{Named, NodeTemplate},
+        Call, Data, Map, Value,
+        ast::{Named, NodeTemplate, Schema},
         call,
     },
 };
@@ -38,14 +38,13 @@ pub(in crate::model) fn check(
     };
     for (name, node) in &blueprint.nodes {
         let scope = Scope::Node(name);
-        let numbers = [&node.numbers.min, &node.numbers.max, &node.numbers.default];
         let inputs = node
             .operations
             .values()
             .flat_map(|operation| operation.inputs.values());
         node.properties
             .values()
-            .chain(numbers)
+            .chain(node.numbers.values())
             .chain(inputs)
             .for_each(|value| checker.value(value, scope));
         for relationship in &node.relationships {
@@ -71,13 +70,8 @@ pub(in crate::model) fn check(
         .labels
         .values()
         .flat_map(|label| &label.body.values);
-    let policies = blueprint.policies.values().flat_map(|policy| {
-        [
-            &policy.numbers.min,
-            &policy.numbers.max,
-            &policy.numbers.default,
-        ]
-    });
+    let policies = blueprint.policies.values();
+    let policies = policies.flat_map(|policy| policy.numbers.values());
     let settings = blueprint.settings.iter().flat_map(|settings| {
         settings.display_name.iter().chain(
             settings
@@ -105,21 +99,18 @@ impl Checker<'_> {
         if let Some(call) = call(value) {
             self.call(call, scope);
         }
-        match &value.data {
-            Data::List(list) => list.iter().for_each(|item| self.value(item, scope)),
-            Data::Map(map) => map
-                .entries
-                .iter()
-                .for_each(|(_, value)| self.value(value, scope)),
-            _ => {}
-        }
+        parts(value).for_each(|part| self.value(part, scope));
     }
 
     fn call(&mut self, call: Call<'_>, scope: Scope<'_>) {
-        if let Some(fault) = malformed(call, self.blueprint.version) {
-            self.d.push(fault);
-            return;
+        match malformed(call, self.blueprint.version) {
+            Some(fault) => self.d.push(fault),
+            None => self.names(call, scope),
         }
+    }
+
+    /// Checks the names in a call that has the right shape.
+    fn names(&mut self, call: Call<'_>, scope: Scope<'_>) {
         match call.name {
             "get_input" => self.input(call),
             "get_property" => self.property(call, scope),
@@ -131,25 +122,13 @@ impl Checker<'_> {
     }
 
     fn input(&mut self, call: Call<'_>) {
-        let first = call
-            .arguments
-            .as_list()
-            .map_or(call.arguments, |list| &list[0]);
+        let list = call.arguments.as_list();
+        let first = list.map_or(call.arguments, |list| &list[0]);
         let inputs = &self.blueprint.inputs;
-        let text = &first.to_key();
         // A number or a boolean names no input.
-        let is_known =
-            self::call(first).is_some() || (first.as_str().is_some() && inputs.contains_key(text));
-        if !is_known {
-            let fault = first
-                .span
-                .error(Code::UnknownInput, format!("there is no input `{text}`"))
-                .label("not declared");
-            let fault = fault.did_you_mean(text, inputs.keys().map(String::as_str));
-            self.d.push(fault.hint(format!(
-                "declare it under `inputs`: {}: {{}}",
-                text.rsplit("--").next().unwrap_or(text)
-            )));
+        let is_known = first.as_str().is_some_and(|name| inputs.contains_key(name));
+        if self::call(first).is_none() && !is_known {
+            self.d.push(undeclared_input(first, inputs));
         }
     }
 
@@ -247,18 +226,11 @@ fn walk_statically(
         if call(value).is_some() {
             return None;
         }
-        match child(value, step) {
-            Some(next) => value = next,
-            None => {
-                return Some(nothing_there(
-                    step.span,
-                    function,
-                    &format!("node `{node}`"),
-                    value,
-                    step,
-                ));
-            }
-        }
+        let Some(next) = child(value, step) else {
+            let of = format!("node `{node}`");
+            return Some(nothing_there(function, &of, value, step));
+        };
+        value = next;
     }
     None
 }
@@ -267,42 +239,47 @@ fn walk_statically(
 pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
     match (&value.data, &step.data) {
         (Data::Map(map), Data::Str(key)) => map.get(key),
-        (Data::Map(map), _) => map
-            .entries
-            .iter()
-            .find(|(key, _)| key.as_str().is_none() && key.to_key() == step.to_key())
-            .map(|(_, value)| value),
+        (Data::Map(map), _) => under_scalar(map, step),
         (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &list[at]),
         (Data::List(list), Data::Bool(at)) => list.get(usize::from(*at)),
         _ => None,
     }
 }
 
-pub(super) fn nothing_there(
-    span: Span,
-    function: &str,
-    of: &str,
-    value: &Value,
-    step: &Value,
-) -> Diagnostic {
-    let step_text = step.to_key();
-    let why = match &value.data {
-        Data::Map(_) => format!("there is no key `{step_text}`"),
+/// The value under a key that is no text and is spelt like this one.
+fn under_scalar<'m>(map: &'m Map, step: &Value) -> Option<&'m Value> {
+    let is_it = |key: &Value| key.as_str().is_none() && key.to_key() == step.to_key();
+    let entry = map.entries.iter().find(|(key, _)| is_it(key));
+    entry.map(|(_, value)| value)
+}
+
+fn undeclared_input(name: &Value, inputs: &Named<Schema>) -> Diagnostic {
+    let text = name.to_key();
+    let message = format!("there is no input `{text}`");
+    let fault = name.span.error(Code::UnknownInput, message);
+    let declared = inputs.keys().map(String::as_str);
+    let fault = fault.label("not declared").did_you_mean(&text, declared);
+    let short = text.rsplit("--").next().unwrap_or(&text);
+    fault.hint(format!("declare it under `inputs`: {short}: {{}}"))
+}
+
+/// A step leads nowhere from a value of something.
+pub(super) fn nothing_there(function: &str, of: &str, value: &Value, step: &Value) -> Diagnostic {
+    let key = step.to_key();
+    let why = why_nothing(value, step, &key);
+    let message = format!("`{function}` finds nothing in {of}: {why}");
+    let fault = step.span.error(Code::FunctionEvaluation, message);
+    let entries = value.as_map().into_iter().flat_map(|map| &map.entries);
+    fault.did_you_mean(&key, entries.filter_map(|(key, _)| key.as_str()))
+}
+
+fn why_nothing(value: &Value, step: &Value, key: &str) -> String {
+    match &value.data {
+        Data::Map(_) => format!("there is no key `{key}`"),
         Data::List(list) if matches!(step.data, Data::Int(_)) => {
-            format!("there is no item {step_text}: the list has {}", list.len())
+            format!("there is no item {key}: the list has {}", list.len())
         }
-        Data::List(_) => format!("a list has no key `{step_text}`"),
-        _ => format!("`{step_text}` is looked for in {}", value.kind()),
-    };
-    let fault = span.error(
-        Code::FunctionEvaluation,
-        format!("`{function}` finds nothing in {of}: {why}"),
-    );
-    let keys: Vec<&str> = value
-        .as_map()
-        .into_iter()
-        .flat_map(|map| &map.entries)
-        .filter_map(|(key, _)| key.as_str())
-        .collect();
-    fault.did_you_mean(&step_text, keys)
+        Data::List(_) => format!("a list has no key `{key}`"),
+        _ => format!("`{key}` is looked for in {}", value.kind()),
+    }
 }

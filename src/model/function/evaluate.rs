@@ -4,12 +4,12 @@ use super::{
     apply,
     bind::holds_call,
     check::{child, nothing_there},
-    index,
+    index, parts,
     shape::malformed_in_input,
     trail::{Spent, Trail},
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::{Code, Diagnostic, Diagnostics, Span},
     model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
     syntax::ast::Settings,
     syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits, plain},
@@ -146,6 +146,9 @@ struct Whose<'a> {
 /// What a value comes to; none if it stays as it is.
 type Evaluated = Result<Option<Value>, Box<Diagnostic>>;
 
+/// What was found.
+type Found = Result<Value, Box<Diagnostic>>;
+
 impl Evaluator<'_> {
     fn changes(&self, d: &mut Diagnostics) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -242,43 +245,39 @@ impl Evaluator<'_> {
             return None;
         }
         let mut trail = Trail::default();
-        self.value(value, whose, &mut trail)
-            .unwrap_or_else(|fault| {
-                self.spent.told.set(fault.code == Code::Limit);
-                // A circle is told once, not by each of its members.
-                if trail
-                    .circle
-                    .is_none_or(|circle| self.circles.borrow_mut().insert(circle))
-                {
-                    d.push(*fault);
-                }
-                None
-            })
+        let evaluated = self.value(value, whose, &mut trail);
+        let tell = |fault: Box<Diagnostic>| self.tell(*fault, trail.circle, d);
+        evaluated.map_err(tell).ok().flatten()
+    }
+
+    /// A circle is told once, not by each of its members.
+    fn tell(&self, fault: Diagnostic, circle: Option<Vec<String>>, d: &mut Diagnostics) {
+        self.spent.told.set(fault.code == Code::Limit);
+        if circle.is_none_or(|circle| self.circles.borrow_mut().insert(circle)) {
+            d.push(fault);
+        }
     }
 
     fn settings(&self, settings: &Settings, d: &mut Diagnostics) -> Settings {
         let mut evaluated = settings.clone();
-        let schedules = evaluated
-            .default_schedules
-            .entries
-            .iter_mut()
-            .map(|(_, schedule)| schedule);
-        for value in evaluated
-            .display_name
-            .iter_mut()
-            .chain(&mut evaluated.default_groups)
-            .chain(schedules)
-        {
-            if let Some(result) = self.change(value, Whose::default(), d) {
-                *value = result;
-            }
+        let schedules = evaluated.default_schedules.entries.iter_mut();
+        let groups = &mut evaluated.default_groups;
+        let texts = evaluated.display_name.iter_mut().chain(groups);
+        for value in texts.chain(schedules.map(|(_, schedule)| schedule)) {
+            self.change_in_place(value, d);
         }
         evaluated
     }
 
+    fn change_in_place(&self, value: &mut Value, d: &mut Diagnostics) {
+        if let Some(result) = self.change(value, Whose::default(), d) {
+            *value = result;
+        }
+    }
+
     fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Numbers> {
-        let [min, max, default] = [&numbers.min, &numbers.max, &numbers.default]
-            .map(|value| self.change(value, whose, d));
+        let values = numbers.values();
+        let [min, max, default] = values.map(|value| self.change(value, whose, d));
         d.extend(no_number(default.as_ref().unwrap_or(&numbers.default)));
         if min.is_none() && max.is_none() && default.is_none() {
             return None;
@@ -298,7 +297,7 @@ impl Evaluator<'_> {
     ) -> Option<Arc<Operations>> {
         let mut changed: Option<Operations> = None;
         for (at, operation) in operations.values().enumerate() {
-            if let Some(inputs) = self.inputs_of(operation, whose, d) {
+            if let Some(inputs) = self.values(&operation.inputs, whose, d) {
                 let operation = Operation {
                     inputs,
                     ..Operation::clone(operation)
@@ -310,16 +309,11 @@ impl Evaluator<'_> {
         changed.map(Arc::new)
     }
 
-    fn inputs_of(
-        &self,
-        operation: &Operation,
-        whose: Whose<'_>,
-        d: &mut Diagnostics,
-    ) -> Option<Values> {
+    fn values(&self, values: &Values, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Values> {
         let mut changed: Option<Values> = None;
-        for (at, value) in operation.inputs.values().enumerate() {
+        for (at, value) in values.values().enumerate() {
             if let Some(value) = self.change(value, whose, d) {
-                changed.get_or_insert_with(|| operation.inputs.clone())[at] = value;
+                changed.get_or_insert_with(|| values.clone())[at] = value;
             }
         }
         changed
@@ -389,16 +383,9 @@ impl Evaluator<'_> {
 
     fn applied(&self, name: &str, arguments: &Value, value: &Value) -> Evaluated {
         let result = applied(name, arguments, value)?;
-        let (made, text) = result.as_ref().map_or((0, 0), |value| match &value.data {
-            Data::Str(text) => (0, text.len()),
-            Data::List(list) => (
-                list.len(),
-                list.iter().filter_map(Value::as_str).map(str::len).sum(),
-            ),
-            Data::Map(map) => (map.entries.len(), 0),
-            _ => (0, 0),
-        });
+        let made = result.as_ref().map_or(0, |made| parts(made).count());
         self.spent.make(made, value.span)?;
+        let text = result.as_ref().map_or(0, text_length);
         self.spent.write(text, value.span)?;
         Ok(result)
     }
@@ -450,7 +437,7 @@ impl Evaluator<'_> {
         found: Value,
         whose: Whose<'_>,
         trail: &mut Trail,
-    ) -> Result<Value, Box<Diagnostic>> {
+    ) -> Found {
         let (shown, result) = match call(&found) {
             None => {
                 let result = self.value(&found, whose, trail)?;
@@ -552,7 +539,7 @@ impl Evaluator<'_> {
             let of = format!("node `{}`", whose.me.unwrap_or_default());
             value = child(&value, step)
                 .cloned()
-                .ok_or_else(|| Box::new(nothing_there(step.span, call.name, &of, &value, step)))?;
+                .ok_or_else(|| Box::new(nothing_there(call.name, &of, &value, step)))?;
         }
         Ok(Some(self.value(&value, whose, trail)?.unwrap_or(value)))
     }
@@ -560,14 +547,11 @@ impl Evaluator<'_> {
 
 /// Why a deployment cannot be made with this `default_instances`.
 fn no_number(default: &Value) -> Option<Diagnostic> {
-    let is_late = call(default).is_some();
-    if matches!(default.data, Data::Int(_) | Data::Bool(_)) || (is_late && needs_inputs(default)) {
-        return None;
-    }
-    let kind = if is_late {
-        "only known at run time"
-    } else {
-        default.kind()
+    let kind = match (&default.data, call(default)) {
+        (Data::Int(_) | Data::Bool(_), _) => return None,
+        (_, Some(_)) if needs_inputs(default) => return None,
+        (_, Some(_)) => "only known at run time",
+        (_, None) => default.kind(),
     };
     let message = format!("`default_instances` must come to a whole number, and this is {kind}");
     Some(default.span.error(Code::WrongKind, message))
@@ -576,27 +560,30 @@ fn no_number(default: &Value) -> Option<Diagnostic> {
 /// A call with a second key `type` must come to a value of that type. No value is of a data type
 /// here, as in the original.
 fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
-    let is = |declared: &Value| {
-        declared
-            .as_str()
-            .is_some_and(|declared| PRIMITIVES.contains(&declared) && fits(result, declared))
-    };
-    match call
-        .result_type
-        .filter(|declared| self::call(result).is_none() && !is(declared))
-    {
+    let declared = call.result_type.filter(|_| self::call(result).is_none());
+    match declared.filter(|declared| !is_of_type(result, declared)) {
         None => Ok(()),
-        Some(declared) => {
-            let (wanted, kind) = (
-                declared.as_str().unwrap_or("that is no name"),
-                result.kind(),
-            );
-            let message = format!(
-                "the value of input `{input}` must be of type {wanted} here, and it is {kind}"
-            );
-            Err(Box::new(call.span.error(Code::InputEvaluation, message)))
-        }
+        Some(declared) => Err(Box::new(mistyped(call.span, input, declared, result))),
     }
+}
+
+fn is_of_type(value: &Value, declared: &Value) -> bool {
+    let declared = declared.as_str();
+    declared.is_some_and(|name| PRIMITIVES.contains(&name) && fits(value, name))
+}
+
+fn mistyped(place: Span, input: &str, declared: &Value, result: &Value) -> Diagnostic {
+    let wanted = declared.as_str().unwrap_or("that is no name");
+    let kind = result.kind();
+    let message =
+        format!("the value of input `{input}` must be of type {wanted} here, and it is {kind}");
+    place.error(Code::InputEvaluation, message)
+}
+
+/// Bytes of the text that a value is, or of the texts that it lists.
+fn text_length(value: &Value) -> usize {
+    let items = value.as_list().unwrap_or(std::slice::from_ref(value));
+    items.iter().filter_map(Value::as_str).map(str::len).sum()
 }
 
 fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
@@ -639,30 +626,22 @@ fn replace(value: &mut Value, path: &[Value], part: Value) {
 }
 
 /// Follows a path into the value of an input.
-fn walk_input(
-    name: &str,
-    value: &Value,
-    path: &[Value],
-    call: Call<'_>,
-) -> Result<Value, Box<Diagnostic>> {
+fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Found {
     let mut value = value.clone();
     for step in path {
-        value = child(&value, step).cloned().ok_or_else(|| {
-            let mut fault = nothing_there(
-                step.span,
-                call.name,
-                &format!("input `{name}`"),
-                &value,
-                step,
-            );
-            // The original tells apart what cannot have parts and what lacks this one.
-            if matches!(value.data, Data::Map(_) | Data::List(_)) {
-                fault.code = Code::InputEvaluation;
-            }
-            Box::new(fault)
-        })?;
+        let part = child(&value, step).cloned();
+        value = part.ok_or_else(|| Box::new(nothing_in_input(name, call.name, &value, step)))?;
     }
     Ok(value)
+}
+
+fn nothing_in_input(name: &str, function: &str, value: &Value, step: &Value) -> Diagnostic {
+    let mut fault = nothing_there(function, &format!("input `{name}`"), value, step);
+    // The original tells apart what cannot have parts and what lacks this one.
+    if matches!(value.data, Data::Map(_) | Data::List(_)) {
+        fault.code = Code::InputEvaluation;
+    }
+    fault
 }
 
 /// The functions that need nothing but their arguments, once all of those are known.
@@ -704,24 +683,16 @@ fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
 
 /// Whether a value waits for inputs that have not been given.
 fn needs_inputs(value: &Value) -> bool {
-    match &value.data {
-        Data::List(list) => list.iter().any(needs_inputs),
-        Data::Map(map) => {
-            call(value).is_some_and(|call| matches!(call.name, "get_input" | "get_property"))
-                || map.entries.iter().any(|(_, value)| needs_inputs(value))
-        }
-        _ => false,
-    }
+    let needs = |call: Call<'_>| matches!(call.name, "get_input" | "get_property");
+    call(value).is_some_and(needs) || parts(value).any(needs_inputs)
 }
 
 fn with_arguments(value: &Value, call: Call<'_>, arguments: &Value) -> Value {
     let mut map = value.as_map().cloned().unwrap_or_default();
-    for (_, old) in map
-        .entries
-        .iter_mut()
-        .filter(|(key, _)| key.as_str() == Some(call.name))
-    {
-        *old = arguments.clone();
+    for (key, old) in &mut map.entries {
+        if key.as_str() == Some(call.name) {
+            *old = arguments.clone();
+        }
     }
     Value::new(value.span, Data::Map(Arc::new(map)))
 }

@@ -25,9 +25,18 @@ pub(super) use check::check;
 pub use evaluate::evaluate;
 pub use spell::python_text;
 
+use crate::syntax::Value;
+
 /// Deepest nesting of a value with functions in it: lists, mappings and calls count alike; the
 /// original's limit.
 const DEPTH: usize = 50;
+
+/// Values inside a value.
+pub(super) fn parts(value: &Value) -> impl Iterator<Item = &Value> {
+    let items = value.as_list().into_iter().flatten();
+    let entries = value.as_map().into_iter().flat_map(|map| &map.entries);
+    items.chain(entries.map(|(_, value)| value))
+}
 
 /// A position in a list; negative ones count from the end.
 fn index(at: i64, length: usize) -> Option<usize> {

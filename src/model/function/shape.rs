@@ -17,16 +17,21 @@ pub(super) fn malformed(call: Call<'_>, version: Version) -> Option<Diagnostic> 
 /// blueprints, as in the original.
 pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
     let (code, message) = shape(call)?;
-    let only_in_blueprints = matches!(
-        (call.name, code),
-        (
-            "merge" | "string_find" | "string_replace" | "string_split",
-            Code::FunctionValidation
-        ) | ("get_attributes_dict", Code::FunctionArguments)
-            | (_, Code::SysEntity | Code::SysProperty)
-    );
-    (!only_in_blueprints).then(|| call.arguments.span.error(code, message))
+    let fault = || call.arguments.span.error(code, message);
+    (!is_only_in_blueprints(call.name, code)).then(fault)
 }
+
+fn is_only_in_blueprints(name: &str, code: Code) -> bool {
+    match code {
+        Code::FunctionValidation => OF_SEVERAL.contains(&name),
+        Code::FunctionArguments => name == "get_attributes_dict",
+        Code::SysEntity | Code::SysProperty => true,
+        _ => false,
+    }
+}
+
+/// `merge` and functions of text that take several arguments.
+const OF_SEVERAL: [&str; 4] = ["merge", "string_find", "string_replace", "string_split"];
 
 /// A rule that is broken, and how.
 type Broken = (Code, String);
@@ -38,12 +43,8 @@ fn too_new(name: &str, declared: Version) -> Option<Broken> {
         "merge" => Version::V1_3,
         _ => return None,
     };
-    (declared < since).then(|| {
-        (
-            Code::FunctionValidation,
-            format!("`{name}` exists since {since}, and the blueprint declares {declared}"),
-        )
-    })
+    let why = || format!("`{name}` exists since {since}, and the blueprint declares {declared}");
+    (declared < since).then(|| (Code::FunctionValidation, why()))
 }
 
 /// Whether the arguments have a shape that the function does not take.

@@ -2,7 +2,7 @@
 //! with.
 
 use crate::syntax::python_float;
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 /// Spells a value.
 #[must_use]
@@ -17,42 +17,44 @@ fn python_repr(json: &Json) -> String {
     match json {
         Json::Null => "None".into(),
         Json::Bool(value) => if *value { "True" } else { "False" }.into(),
-        Json::Number(number) if number.is_f64() => {
-            python_float(number.as_f64().unwrap_or(f64::NAN))
-        }
-        Json::Number(number) => number.to_string(),
+        Json::Number(number) => number_repr(number),
         Json::String(text) => quoted(text),
-        Json::Array(items) => format!(
-            "[{}]",
-            items.iter().map(python_repr).collect::<Vec<_>>().join(", ")
-        ),
-        Json::Object(object) => {
-            let entries: Vec<String> = object
-                .iter()
-                .map(|(key, value)| format!("{}: {}", quoted(key), python_repr(value)))
-                .collect();
-            format!("{{{}}}", entries.join(", "))
-        }
+        Json::Array(items) => format!("[{}]", joined(items.iter().map(python_repr))),
+        Json::Object(object) => format!("{{{}}}", joined(object.iter().map(entry_repr))),
     }
 }
 
-fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
+fn number_repr(number: &Number) -> String {
+    if number.is_f64() {
+        python_float(number.as_f64().unwrap_or(f64::NAN))
     } else {
-        '\''
-    };
-    let escaped = text
-        .replace('\\', "\\\\")
+        number.to_string()
+    }
+}
+
+fn entry_repr((key, value): (&String, &Json)) -> String {
+    format!("{}: {}", quoted(key), python_repr(value))
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(text: &str) -> String {
+    let escaped = escaped(text);
+    if text.contains('\'') && !text.contains('"') {
+        format!("\"{escaped}\"")
+    } else {
+        format!("'{}'", escaped.replace('\'', "\\'"))
+    }
+}
+
+/// A text with everything escaped but its quotes.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
         .replace('\n', "\\n")
         .replace('\t', "\\t")
-        .replace('\r', "\\r");
-    let escaped = if quote == '\'' {
-        escaped.replace('\'', "\\'")
-    } else {
-        escaped
-    };
-    format!("{quote}{escaped}{quote}")
+        .replace('\r', "\\r")
 }
 
 #[cfg(test)]

@@ -85,14 +85,15 @@ impl Trail {
         if self.depth < DEPTH {
             return Ok(());
         }
-        let message = format!(
-            "a value is nested more than {DEPTH} deep, and functions are not followed further"
-        );
-        let fault = span.error(Code::FunctionCycle, message);
-        Err(Box::new(fault.hint(
-            "lists, mappings and calls count alike, those that functions come to as well",
-        )))
+        Err(Box::new(too_deep(span)))
     }
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    let message =
+        format!("a value is nested more than {DEPTH} deep, and functions are not followed further");
+    let fault = span.error(Code::FunctionCycle, message);
+    fault.hint("lists, mappings and calls count alike, those that functions come to as well")
 }
 
 /// What all functions of a blueprint together have cost: a small text can ask for more than any
@@ -138,12 +139,12 @@ impl Spent {
         if cell.get() <= limit {
             return Ok(());
         }
-        let fault = span.error(
-            Code::Limit,
-            "the functions of this blueprint come to more than can be held",
-        );
-        Err(Box::new(fault.hint(
-            "a value that refers to others several times grows with every step",
-        )))
+        Err(Box::new(too_much(span)))
     }
+}
+
+fn too_much(span: Span) -> Diagnostic {
+    let message = "the functions of this blueprint come to more than can be held";
+    let fault = span.error(Code::Limit, message);
+    fault.hint("a value that refers to others several times grows with every step")
 }

@@ -3,11 +3,11 @@
 use crate::{
     diagnostic::Fault,
     model::function::{holds_call, python_text},
-    plugins::docker::declare::params::nanoseconds,
+    plugins::docker::declare::{json::pairs, params::nanoseconds},
 };
 use fancy_regex::Regex;
 
-use serde_json::Value as Json;
+use serde_json::{Map as JsonMap, Value as Json};
 
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub(crate) const LINE: usize = 64 << 10;
 
 /// Keys of a condition.
 const KEYS: [&str; 6] = ["healthy", "exited", "port", "log", "timeout", "interval"];
+
+/// How a condition is written.
+const FORMS: &str = "`healthy`, or a mapping with `exited`, `port` or `log`";
 
 /// What is waited for.
 #[derive(Clone, Debug)]
@@ -52,44 +55,24 @@ impl WaitFor {
     ///
     /// What of it cannot be used.
     pub(crate) fn read(given: &Json) -> Result<Self, Fault> {
-        let entries = match given {
+        match given {
             Json::String(name) if name == "healthy" => {
-                return Ok(Self::new(Condition::Healthy, TIMEOUT, INTERVAL));
+                Ok(Self::new(Condition::Healthy, TIMEOUT, INTERVAL))
             }
-            Json::Object(entries) => entries,
-            _ => {
-                return Err(Fault::new(
-                    "this must be `healthy`, or a mapping with `exited`, `port` or `log`",
-                ));
-            }
-        };
+            Json::Object(entries) => Self::of_entries(entries),
+            _ => Err(Fault::new(format!("this must be {FORMS}"))),
+        }
+    }
+
+    fn of_entries(entries: &JsonMap<String, Json>) -> Result<Self, Fault> {
         if let Some(key) = entries.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(Fault::unknown_among(key, &KEYS));
         }
-        let seconds = |key: &str, default: f64| match entries.get(key) {
-            None | Some(Json::Null) => Ok(default),
-            Some(value) => seconds(value).ok_or_else(|| {
-                Fault::new("this must be a number of seconds, or text such as 30s")
-                    .within(&[key.to_owned()])
-            }),
-        };
-        let (timeout, interval) = (seconds("timeout", TIMEOUT)?, seconds("interval", INTERVAL)?);
-        let mut conditions = entries
-            .iter()
-            .filter(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
-        match (conditions.next(), conditions.next()) {
-            (Some((key, value)), None) => {
-                let condition = condition(key, value)
-                    .map_err(|fault| fault.within(std::slice::from_ref(key)))?;
-                Ok(Self::new(condition, timeout, interval))
-            }
-            (None, _) => Err(Fault::new("it says not what to wait for")
-                .hint("`healthy`, or a mapping with `exited`, `port` or `log`")),
-            _ => Err(
-                Fault::new("one condition holds one of healthy, exited, port and log")
-                    .hint("several conditions are a list"),
-            ),
-        }
+        let timeout = seconds_of(entries, "timeout", TIMEOUT)?;
+        let interval = seconds_of(entries, "interval", INTERVAL)?;
+        let (key, value) = only_condition(entries)?;
+        let condition = condition(key, value).map_err(|fault| fault.under(key))?;
+        Ok(Self::new(condition, timeout, interval))
     }
 
     fn new(condition: Condition, timeout: f64, interval: f64) -> Self {
@@ -108,7 +91,7 @@ impl WaitFor {
     }
 
     /// Why a container that is made with these parameters can never come to it; none if it can.
-    pub(crate) fn impossible(&self, body: &serde_json::Map<String, Json>) -> Option<String> {
+    pub(crate) fn impossible(&self, body: &JsonMap<String, Json>) -> Option<String> {
         let host = body.get("HostConfig").cloned().unwrap_or_default();
         let check = body.get("Healthcheck").cloned().unwrap_or_default();
         let policy = host["RestartPolicy"]["Name"].as_str().unwrap_or_default();
@@ -130,6 +113,29 @@ impl WaitFor {
     }
 }
 
+/// Whether an entry says what is waited for, and not how long or how often.
+fn is_condition(key: &str) -> bool {
+    !matches!(key, "timeout" | "interval")
+}
+
+fn only_condition(entries: &JsonMap<String, Json>) -> Result<(&String, &Json), Fault> {
+    const SEVERAL: &str = "one condition holds one of healthy, exited, port and log";
+    let mut conditions = entries.iter().filter(|(key, _)| is_condition(key));
+    match (conditions.next(), conditions.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Fault::new("it says not what to wait for").hint(FORMS)),
+        _ => Err(Fault::new(SEVERAL).hint("several conditions are a list")),
+    }
+}
+
+fn seconds_of(entries: &JsonMap<String, Json>, key: &str, default: f64) -> Result<f64, Fault> {
+    const SECONDS: &str = "this must be a number of seconds, or text such as 30s";
+    match entries.get(key) {
+        None | Some(Json::Null) => Ok(default),
+        Some(value) => seconds(value).ok_or_else(|| Fault::new(SECONDS).under(key)),
+    }
+}
+
 fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
     match (key, value) {
         ("healthy", Json::Bool(true) | Json::Null) => Ok(Condition::Healthy),
@@ -137,15 +143,9 @@ fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
             .as_i64()
             .map(Condition::Exited)
             .ok_or_else(|| Fault::new("this must be an exit code")),
-        ("port", _) => {
-            let port = value
-                .as_u64()
-                .or_else(|| value.as_str()?.trim_end_matches("/tcp").parse().ok())
-                .and_then(|port| u16::try_from(port).ok());
-            port.filter(|port| *port > 0)
-                .map(Condition::Port)
-                .ok_or_else(|| Fault::new("this must be a TCP port of the container"))
-        }
+        ("port", _) => port(value)
+            .map(Condition::Port)
+            .ok_or_else(|| Fault::new("this must be a TCP port of the container")),
         ("log", Json::String(pattern)) => {
             let compiled = Regex::new(pattern)
                 .map_err(|error| Fault::new(format!("this is no regular expression: {error}")))?;
@@ -159,33 +159,31 @@ fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
 }
 
 fn seconds(value: &Json) -> Option<f64> {
-    let of_text = |text: &str| {
-        text.parse::<f64>().ok().or_else(|| {
-            nanoseconds(text).map(|nanos| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64())
-        })
-    };
-    value
-        .as_f64()
-        .or_else(|| of_text(value.as_str()?))
-        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+    let seconds = value.as_f64().or_else(|| of_text(value.as_str()?))?;
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+}
+
+/// Seconds from a number of them, or from a duration such as `30s`.
+fn of_text(text: &str) -> Option<f64> {
+    let duration = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64();
+    let number = text.parse::<f64>().ok();
+    number.or_else(|| nanoseconds(text).map(duration))
+}
+
+fn port(value: &Json) -> Option<u16> {
+    let of_text = || value.as_str()?.trim_end_matches("/tcp").parse::<u64>().ok();
+    let port = value.as_u64().or_else(of_text)?;
+    u16::try_from(port).ok().filter(|port| *port > 0)
 }
 
 /// A condition as a plan shows it.
 pub(crate) fn shown(given: &Json) -> String {
+    let text = |(key, value): (&String, &Json)| format!("{key} {}", python_text(value));
+    let condition = || pairs(given).find(|(key, _)| is_condition(key));
     match given {
         _ if holds_call(given) => "(known after install)".to_owned(),
         Json::String(name) => name.clone(),
-        given => {
-            let condition = given
-                .as_object()
-                .into_iter()
-                .flatten()
-                .find(|(key, _)| !matches!(key.as_str(), "timeout" | "interval"));
-            condition.map_or_else(
-                || given.to_string(),
-                |(key, value)| format!("{key} {}", python_text(value)),
-            )
-        }
+        _ => condition().map_or_else(|| given.to_string(), text),
     }
 }
 

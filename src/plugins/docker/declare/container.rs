@@ -1,6 +1,10 @@
 //! A container as the engine describes it.
 
-use crate::{printable::shortened, seam::ObjectState};
+use crate::{
+    plugins::docker::declare::json::{keys, list, map_of, pairs, text, texts},
+    printable::shortened,
+    seam::ObjectState,
+};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Longest word of a health check that is told, in characters.
@@ -69,45 +73,17 @@ impl Container {
 
     /// What the health check said, oldest first: a line for each time, cut.
     pub(crate) fn health_log(&self) -> Vec<String> {
-        let log = self
-            .json
-            .pointer("/State/Health/Log")
-            .and_then(Json::as_array);
-        let line = |check: &Json| {
-            let said = shortened(
-                &check["Output"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .trim()
-                    .replace('\n', " "),
-                SAID,
-            );
-            format!(
-                "exit code {}{}{said}",
-                check["ExitCode"],
-                if said.is_empty() { "" } else { ": " }
-            )
-        };
-        log.into_iter().flatten().map(line).collect()
+        let log = list(&self.json["State"]["Health"]["Log"]);
+        log.map(health_line).collect()
     }
 
     /// Published ports, as `8080→80/tcp`.
     pub(crate) fn published(&self) -> Vec<String> {
-        let ports = self
-            .json
-            .pointer("/NetworkSettings/Ports")
-            .and_then(Json::as_object);
-        let of = |(inner, bindings): (&String, &Json)| {
-            let outer = bindings
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|binding| binding["HostPort"].as_str());
-            outer
-                .map(|outer| format!("{outer}→{inner}"))
-                .collect::<Vec<_>>()
-        };
-        let mut all: Vec<String> = ports.into_iter().flatten().flat_map(of).collect();
+        let ports = pairs(&self.json["NetworkSettings"]["Ports"]);
+        let shown = ports.flat_map(|(inner, bindings)| {
+            host_ports(bindings).map(move |outer| format!("{outer}→{inner}"))
+        });
+        let mut all: Vec<String> = shown.collect();
         all.sort();
         all.dedup();
         all
@@ -116,17 +92,25 @@ impl Container {
     /// The properties that blueprints of the original read: `network_settings`, and `ports` out of
     /// it.
     pub(crate) fn network_properties(&self) -> JsonMap<String, Json> {
-        let settings = self
-            .json
-            .get("NetworkSettings")
-            .cloned()
-            .unwrap_or_default();
-        let ports = settings.get("Ports").cloned().unwrap_or_default();
-        JsonMap::from_iter([
-            ("network_settings".to_owned(), settings),
-            ("ports".to_owned(), ports),
+        let settings = &self.json["NetworkSettings"];
+        map_of([
+            ("network_settings", settings.clone()),
+            ("ports", settings["Ports"].clone()),
         ])
     }
+}
+
+/// What a health check said, in one line.
+fn health_line(check: &Json) -> String {
+    let said = text(&check["Output"]).trim().replace('\n', " ");
+    let said = shortened(&said, SAID);
+    let separator = if said.is_empty() { "" } else { ": " };
+    format!("exit code {}{separator}{said}", check["ExitCode"])
+}
+
+/// Ports of the host in the bindings of one port of a container.
+pub(crate) fn host_ports(bindings: &Json) -> impl Iterator<Item = &str> {
+    list(bindings).filter_map(|binding| binding["HostPort"].as_str())
 }
 
 /// A time as engines write it, in milliseconds since 1970 UTC.
@@ -140,6 +124,11 @@ pub(crate) fn plain_name(name: &str) -> String {
     name.strip_prefix('/').unwrap_or(name).to_owned()
 }
 
+/// A volume that an engine gave its name.
+pub(crate) fn is_anonymous(name: &str) -> bool {
+    name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
+}
+
 /// The rule of the engine. Names go into paths as they are, so anything else could hit another
 /// path.
 pub(crate) fn is_name(name: &str) -> bool {
@@ -150,65 +139,36 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Volumes of a container that have no name of their own, by where they are mounted.
 pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
-    let anonymous = |mount: &&Json| {
-        let name = mount["Name"].as_str().unwrap_or_default();
-        mount["Type"] == "volume" && name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
-    };
-    let mounts = before.json["Mounts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(anonymous);
-    mounts
-        .filter_map(|mount| {
-            Some((
-                mount["Destination"].as_str()?.to_owned(),
-                mount["Name"].clone(),
-            ))
-        })
-        .collect()
+    let is_nameless =
+        |mount: &&Json| mount["Type"] == "volume" && is_anonymous(text(&mount["Name"]));
+    let mounts = list(&before.json["Mounts"]).filter(is_nameless);
+    let places = mounts.filter_map(|mount| {
+        let path = mount["Destination"].as_str()?;
+        Some((path.to_owned(), mount["Name"].clone()))
+    });
+    places.collect()
 }
 
 /// Mounts volumes that are carried over, unless something else is to be in their place.
 pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
-    let bind = |bind: &Json| {
-        bind.as_str()
-            .and_then(|bind| bind.split(':').nth(1).map(str::to_owned))
-    };
-    let target = |mount: &Json| mount["Target"].as_str().map(str::to_owned);
     let host = &body["HostConfig"];
-    let taken: Vec<String> = host["Binds"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(bind)
-        .chain(
-            host["Mounts"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(target),
-        )
-        .chain(
-            host["Tmpfs"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(path, _)| path.clone()),
-        )
-        .collect();
-    let free = carried.iter().filter(|(path, _)| !taken.contains(path));
-    let mounts: Vec<Json> = free
-        .map(|(path, name)| json!({ "Type": "volume", "Source": name, "Target": path }))
-        .collect();
-    if !mounts.is_empty() {
-        let all = host["Mounts"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-            .into_iter()
-            .chain(mounts)
-            .collect::<Vec<_>>();
+    let mut free = carried.clone();
+    mounted_paths(host).for_each(|path| drop(free.shift_remove(path)));
+    let mounts = free.iter().map(|(path, name)| volume_mount(path, name));
+    if !free.is_empty() {
+        let all: Vec<Json> = list(&host["Mounts"]).cloned().chain(mounts).collect();
         body["HostConfig"]["Mounts"] = all.into();
     }
+}
+
+/// Where something is mounted.
+fn mounted_paths(host: &Json) -> impl Iterator<Item = &str> {
+    let binds = texts(&host["Binds"]).filter_map(|bind| bind.split(':').nth(1));
+    let mounts = list(&host["Mounts"]).filter_map(|mount| mount["Target"].as_str());
+    let temporary = keys(&host["Tmpfs"]).map(String::as_str);
+    binds.chain(mounts).chain(temporary)
+}
+
+fn volume_mount(path: &str, name: &Json) -> Json {
+    json!({ "Type": "volume", "Source": name, "Target": path })
 }

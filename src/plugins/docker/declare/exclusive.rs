@@ -3,7 +3,15 @@
 
 use crate::{
     model::{Definition, Deployment, Instance},
-    plugins::{Exclusive, PORT, docker::declare::declared::creation},
+    plugins::{
+        Exclusive, PORT,
+        docker::declare::{
+            action::Creation,
+            container::host_ports,
+            declared::creation,
+            json::{keys, list, pairs, text, texts},
+        },
+    },
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -15,59 +23,71 @@ pub(crate) fn exclusive(
     node: &Definition,
 ) -> Vec<Exclusive> {
     let creation = creation(deployment, instance, node);
-    let Ok(converted) = creation.converted() else {
-        return Vec::new();
-    };
-    let body = converted.body;
-    let host = body.get("HostConfig").cloned().unwrap_or_default();
-    let now = body
-        .get("NetworkingConfig")
-        .and_then(|config| config["EndpointsConfig"].as_object());
+    let needed = request(&creation).map(|body| held_by(&creation, &body));
+    needed.unwrap_or_default()
+}
+
+/// The request that creates a container, as far as it is known; none if it cannot be made.
+fn request(creation: &Creation) -> Option<Json> {
+    let converted = creation.converted().ok()?;
+    Some(Json::Object(converted.body))
+}
+
+/// What is needed by a container with this request, and what it is attached to later.
+fn held_by(creation: &Creation, body: &Json) -> Vec<Exclusive> {
     let later = creation.later_networks();
-    let endpoints = now
-        .into_iter()
-        .flat_map(JsonMap::values)
-        .chain(later.iter().map(|attachment| &attachment.endpoint));
-    held(
-        &host,
-        endpoints.flat_map(addresses).collect(),
-        body.get("Volumes"),
-    )
+    let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);
+    let now = now.map(|(_, endpoint)| endpoint);
+    let endpoints = now.chain(later.iter().map(|it| &it.endpoint));
+    let addresses = endpoints.flat_map(addresses).collect();
+    held(&body["HostConfig"], addresses, body.get("Volumes"))
 }
 
 fn held(host: &Json, addresses: Vec<String>, volumes: Option<&Json>) -> Vec<Exclusive> {
-    let ports = ports(host).into_iter().map(|(port, protocol)| Exclusive {
+    let ports = ports(host).into_iter();
+    let ports = ports.map(|(port, protocol)| of_port(&port, &protocol));
+    let addresses = addresses.into_iter().map(of_address);
+    let mounts = mounts(host, volumes).into_iter();
+    let mounts = mounts.map(|(name, is_written)| of_mount(name, is_written == true));
+    let all = ports.chain(addresses).chain([of_network(host)]);
+    all.chain(mounts).collect()
+}
+
+fn of_port(port: &str, protocol: &str) -> Exclusive {
+    Exclusive {
         kind: PORT,
         key: format!("{port}/{protocol}"),
         shown: format!("port {port} of the host"),
         is_shared: false,
-    });
-    let addresses = addresses.into_iter().map(|address| Exclusive {
+    }
+}
+
+fn of_address(address: String) -> Exclusive {
+    Exclusive {
         kind: "address",
         shown: format!("the address {address}"),
         key: address,
         is_shared: false,
-    });
-    // Whoever is on it may need any port of it.
-    let network = Exclusive {
+    }
+}
+
+/// Whoever is on the network of the host may need any port of it.
+fn of_network(host: &Json) -> Exclusive {
+    Exclusive {
         kind: "network",
         key: String::new(),
         shown: "the network of the host".to_owned(),
         is_shared: host["NetworkMode"] != "host",
-    };
-    let mounts = mounts(host, volumes)
-        .into_iter()
-        .map(|(name, is_written)| Exclusive {
-            kind: "mount",
-            key: name.clone(),
-            shown: name,
-            is_shared: is_written != true,
-        });
-    ports
-        .chain(addresses)
-        .chain([network])
-        .chain(mounts)
-        .collect()
+    }
+}
+
+fn of_mount(name: String, is_written: bool) -> Exclusive {
+    Exclusive {
+        kind: "mount",
+        key: name.clone(),
+        shown: name,
+        is_shared: !is_written,
+    }
 }
 
 /// Returns true if the engine removes the container of a node as soon as it stops.
@@ -76,115 +96,80 @@ pub(crate) fn is_removed_when_stopped(
     instance: &Instance,
     node: &Definition,
 ) -> bool {
-    let converted = creation(deployment, instance, node).converted();
-    !node.is_adopted()
-        && converted.is_ok_and(|it| {
-            it.body
-                .get("HostConfig")
-                .is_some_and(|host| host["AutoRemove"] == true)
-        })
+    let request = request(&creation(deployment, instance, node));
+    let is_removed = request.is_some_and(|body| body["HostConfig"]["AutoRemove"] == true);
+    is_removed && !node.is_adopted()
 }
 
 /// Fixed ports of the host; a range lets the engine choose.
 fn ports(host: &Json) -> Vec<(String, String)> {
     let fixed = |port: &&str| !port.is_empty() && *port != "0" && !port.contains('-');
     let of = |(inner, bindings): (&String, &Json)| {
-        let protocol = inner.split('/').nth(1).unwrap_or("tcp").to_owned();
-        let ports = bindings
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|binding| binding["HostPort"].as_str())
-            .filter(fixed);
-        ports
-            .map(|port| (port.to_owned(), protocol.clone()))
-            .collect::<Vec<_>>()
+        let protocol = inner.split('/').nth(1).unwrap_or("tcp");
+        let ports = host_ports(bindings).filter(fixed);
+        let ports = ports.map(|port| (port.to_owned(), protocol.to_owned()));
+        ports.collect::<Vec<_>>()
     };
-    host["PortBindings"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .flat_map(of)
-        .collect()
+    pairs(&host["PortBindings"]).flat_map(of).collect()
 }
 
 /// Addresses in an endpoint, as the engine has it and as docker-py writes it.
 fn addresses(endpoint: &Json) -> Vec<String> {
-    let fields = [
-        &endpoint["IPAMConfig"]["IPv4Address"],
-        &endpoint["IPAMConfig"]["IPv6Address"],
-        &endpoint["ipv4_address"],
-        &endpoint["ipv6_address"],
-    ];
-    fields
-        .into_iter()
-        .filter_map(Json::as_str)
-        .filter(|address| !address.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let of_engine = ["IPv4Address", "IPv6Address"].map(|it| text(&endpoint["IPAMConfig"][it]));
+    let of_docker_py = ["ipv4_address", "ipv6_address"].map(|it| text(&endpoint[it]));
+    let all = of_engine.into_iter().chain(of_docker_py);
+    let given = all.filter(|address| !address.is_empty());
+    given.map(str::to_owned).collect()
 }
 
 /// Returns what a container mounts, in words, and whether it can write to it. Anonymous volumes
 /// move to the new container.
 fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
-    let list = |field: &str| host[field].as_array().cloned().unwrap_or_default();
-    let bind = |bind: &Json| {
-        let mut parts = bind.as_str()?.split(':');
-        let (source, _, mode) = (
-            parts.next()?,
-            parts.next(),
-            parts.next().unwrap_or_default(),
-        );
-        Some((
-            source.to_owned(),
-            !mode.split(',').any(|option| option == "ro"),
-        ))
-    };
-    let mount = |mount: &Json| {
-        let is_lasting = mount["Type"] == "volume" || mount["Type"] == "bind";
-        Some((
-            mount["Source"]
-                .as_str()
-                .filter(|source| is_lasting && !source.is_empty())?
-                .to_owned(),
-            mount["ReadOnly"] != true,
-        ))
-    };
-    let from = |from: &Json| {
-        from.as_str().map(|from| {
-            (
-                from.trim_end_matches(":ro").to_owned(),
-                !from.ends_with(":ro"),
-            )
-        })
-    };
-    let named = list("Binds")
-        .iter()
-        .filter_map(bind)
-        .chain(list("Mounts").iter().filter_map(mount))
-        .collect::<Vec<_>>();
-    let anonymous = volumes
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(path, _)| (format!("the volume at {path}"), true.into()));
-    let mut all: JsonMap<String, Json> = anonymous.collect();
-    for (source, is_written) in named {
-        let name = if source.starts_with('/') {
-            format!("the directory {source}")
-        } else {
-            format!("the volume {source}")
-        };
+    let anonymous = |path: &String| (format!("the volume at {path}"), Json::from(true));
+    let mut all: JsonMap<_, _> = volumes.into_iter().flat_map(keys).map(anonymous).collect();
+    for (name, is_written) in sources(host) {
         let before = all.get(&name).is_some_and(|it| *it == true);
         all.insert(name, (before || is_written).into());
     }
-    all.extend(
-        list("VolumesFrom")
-            .iter()
-            .filter_map(from)
-            .map(|(name, written)| (format!("the volumes of {name}"), written.into())),
-    );
+    all.extend(texts(&host["VolumesFrom"]).map(volumes_of));
     all
+}
+
+/// Directories and named volumes that a container mounts, and whether it can write to them.
+fn sources(host: &Json) -> impl Iterator<Item = (String, bool)> {
+    let binds = texts(&host["Binds"]).map(bind);
+    let all = binds.chain(list(&host["Mounts"]).filter_map(mount));
+    all.map(|(source, is_written)| (in_words(source), is_written))
+}
+
+fn in_words(source: &str) -> String {
+    let kind = if source.starts_with('/') {
+        "directory"
+    } else {
+        "volume"
+    };
+    format!("the {kind} {source}")
+}
+
+fn bind(bind: &str) -> (&str, bool) {
+    let mut parts = bind.split(':');
+    let source = parts.next().unwrap_or_default();
+    let mode = parts.nth(1).unwrap_or_default();
+    (source, !mode.split(',').any(|option| option == "ro"))
+}
+
+fn mount(mount: &Json) -> Option<(&str, bool)> {
+    let is_lasting = mount["Type"] == "volume" || mount["Type"] == "bind";
+    let source = mount["Source"].as_str();
+    let source = source.filter(|source| is_lasting && !source.is_empty())?;
+    Some((source, mount["ReadOnly"] != true))
+}
+
+/// What `volumes_from` mounts of another container.
+fn volumes_of(from: &str) -> (String, Json) {
+    let name = from.trim_end_matches(":ro");
+    let is_written = !from.ends_with(":ro");
+    (format!("the volumes of {name}"), is_written.into())
 }
 
 #[cfg(test)]

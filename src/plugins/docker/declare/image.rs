@@ -5,10 +5,11 @@ use crate::{
     model::function::{holds_call, holds_late_call, is_call},
     plugins::docker::declare::{
         action::is_late,
+        json::texts,
         params::{Form, convert, kind},
     },
 };
-use serde_json::Value as Json;
+use serde_json::{Map as JsonMap, Value as Json};
 use std::path::{Path, PathBuf};
 
 /// A node's `image`, read.
@@ -28,6 +29,9 @@ pub(crate) struct Image {
     /// Largest download, in bytes.
     pub max_size: Option<u64>,
 }
+
+/// Parameters of a request.
+type Query = Vec<(&'static str, String)>;
 
 /// When an image is pulled; dockctl's extension.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -125,6 +129,12 @@ const AUTH: [&str; 7] = [
     "registrytoken",
 ];
 
+/// How an image is written.
+const FORMS: &str = "image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}";
+
+/// Keys that say which image it is.
+const NAMING: [&str; 4] = ["src", "image", "repository", "tag"];
+
 impl Image {
     /// Reads an image. Values that are computed later are left out.
     ///
@@ -132,45 +142,33 @@ impl Image {
     ///
     /// All keys and values that cannot be used.
     pub(crate) fn read(image: &Json) -> Result<Self, Vec<Fault>> {
-        let Some(entries) = image.as_object() else {
-            let fault = Fault::new(format!(
-                "`image` must be a mapping, and this is {}",
-                kind(image)
-            ));
-            return Err(vec![fault.hint(
-                "image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}",
-            )]);
-        };
-        let (mut read, mut faults) = (Self::default(), Vec::new());
-        for (name, value) in entries
-            .iter()
-            .filter(|(_, value)| !value.is_null() && !holds_call(value))
-        {
-            if let Err(fault) = read.entry(name, value) {
-                faults.push(fault);
-            }
+        let entries = image.as_object().ok_or_else(|| vec![no_mapping(image)])?;
+        let (read, faults) = Self::of_entries(entries);
+        if !faults.is_empty() {
+            return Err(faults);
         }
-        if faults.is_empty() {
-            faults.extend(read.check(image).err());
-        }
-        if faults.is_empty() {
-            Ok(read)
-        } else {
-            Err(faults)
-        }
+        read.check(image).map_err(|fault| vec![fault])?;
+        Ok(read)
+    }
+
+    /// What the entries say that are known by now, and what is wrong with them.
+    fn of_entries(entries: &JsonMap<String, Json>) -> (Self, Vec<Fault>) {
+        let mut read = Self::default();
+        let is_known = |value: &Json| !value.is_null() && !holds_call(value);
+        let known = entries.iter().filter(|(_, value)| is_known(value));
+        let faults = known.filter_map(|(name, value)| read.entry(name, value).err());
+        let faults = faults.collect();
+        (read, faults)
     }
 
     fn entry(&mut self, name: &str, value: &Json) -> Result<(), Fault> {
         let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-            return Err(Fault::unknown_among(
-                name,
-                &KEYS.iter().map(|key| key.name).collect::<Vec<_>>(),
-            ));
+            let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+            return Err(Fault::unknown_among(name, &known));
         };
-        let value = convert(key.form, value, &mut Vec::new())
-            .map_err(|fault| fault.within(&[name.to_owned()]))?;
-        self.take(name, &value)
-            .map_err(|fault| fault.within(&[name.to_owned()]))
+        let converted = convert(key.form, value, &mut Vec::new());
+        let taken = converted.and_then(|value| self.take(name, &value));
+        taken.map_err(|fault| fault.under(name))
     }
 
     fn take(&mut self, name: &str, value: &Json) -> Result<(), Fault> {
@@ -187,14 +185,7 @@ impl Image {
             "pull_policy" => self.pull = pull_policy(text.as_deref())?,
             "all_tags" => self.all_tags = *value == true,
             "auth_config" => self.auth = auth(value)?,
-            "changes" => {
-                self.changes = value
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|it| it.as_str().map(str::to_owned))
-                    .collect()
-            }
+            "changes" => self.changes = texts(value).map(str::to_owned).collect(),
             "sha256" => self.sha256 = text.map(|text| sha256(&text)).transpose()?,
             "max_size" => self.max_size = value.as_u64(),
             _ => {}
@@ -203,113 +194,61 @@ impl Image {
     }
 
     fn check(&self, image: &Json) -> Result<(), Fault> {
-        let given = |name: &str| {
-            image
-                .get(name)
-                .is_some_and(|value| !value.is_null() && value != "")
-        };
-        let local = given("src");
-        let only_with_src = ["sha256", "changes", "max_size"]
-            .into_iter()
-            .find(|name| given(name) && !local);
-        match only_with_src {
-            _ if !local && !given("repository") && !given("image") => Err(Fault::new(
-                "`image` needs a `repository` to pull or a `src` to import",
-            )
-            .hint("image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}")),
-            Some(name) => {
-                Err(Fault::new(format!("`{name}` goes with `src`")).within(&[name.to_owned()]))
-            }
-            None if self
-                .src
-                .as_ref()
-                .and_then(|src| src.split_once("://"))
-                .is_some_and(|(scheme, _)| {
-                    !matches!(scheme.to_lowercase().as_str(), "http" | "https" | "file")
-                }) =>
-            {
-                Err(Fault::new("an address in `src` must be http or https")
-                    .within(&["src".to_owned()]))
-            }
-            None if local && given("image") => {
-                Err(Fault::new("`src` and `image` exclude each other")
-                    .within(&["image".to_owned()]))
-            }
-            None => self.check_reference(),
+        let given = |name: &str| !image[name].is_null() && image[name] != "";
+        if given("src") {
+            self.check_src(given("image"))?;
+        } else {
+            check_pulled(given)?;
         }
+        self.check_reference()
+    }
+
+    fn check_src(&self, has_base: bool) -> Result<(), Fault> {
+        if self.src.as_deref().is_some_and(has_other_scheme) {
+            return Err(Fault::new("an address in `src` must be http or https").under("src"));
+        }
+        if has_base {
+            return Err(Fault::new("`src` and `image` exclude each other").under("image"));
+        }
+        Ok(())
     }
 
     /// The engine's rules: a repository is lower case (the registry's host may not be), a tag has
     /// no spaces.
     fn check_reference(&self) -> Result<(), Fault> {
-        let at = |key: &str, message: String| Err(Fault::new(message).within(&[key.to_owned()]));
         let Some(name) = &self.repository else {
             return Ok(());
         };
-        if name.contains("://") {
-            return at(
-                "repository",
-                format!("the repository `{name}` must not start with a scheme"),
-            );
-        }
         let (repository, tag) = self.reference("");
-        let path = repository
-            .split_once('/')
-            .map_or(repository.as_str(), |(_, path)| path);
-        let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
-        if path.is_empty() || !path.chars().all(in_path) {
-            let message = format!(
-                "`{repository}` is no name of an image: it has lower case letters, digits and any of `._-/`"
-            );
-            return at("repository", message);
-        }
-        let in_tag = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
-        if tag.is_empty() || tag.len() > 135 || !tag.chars().all(in_tag) {
-            let key = if self.tag.is_some() {
-                "tag"
-            } else {
-                "repository"
-            };
-            return at(
-                key,
-                format!("`{tag}` is no tag of an image: it has letters, digits and any of `._-`"),
-            );
-        }
-        Ok(())
+        let checked = check_scheme(name).and_then(|()| check_repository(&repository));
+        checked.map_err(|fault| fault.under("repository"))?;
+        let key = self.tag.as_ref().map_or("repository", |_| "tag");
+        check_tag(&tag).map_err(|fault| fault.under(key))
     }
 
     /// Repository and tag or digest, as the engine takes them. A tag of its own beats one in the
     /// repository.
     pub(crate) fn reference(&self, fallback: &str) -> (String, String) {
-        let repository = self
-            .repository
-            .as_deref()
-            .or(self.base.as_deref())
-            .unwrap_or(fallback);
-        let (name, digest) = repository
-            .split_once('@')
-            .map_or((repository, None), |(name, digest)| (name, Some(digest)));
+        let given = self.repository.as_deref().or(self.base.as_deref());
+        let repository = given.unwrap_or(fallback);
+        let (name, digest) = parted(repository, repository.split_once('@'));
         let in_name = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-        let (name, tag) = in_name.map_or((name, None), |(name, tag)| (name, Some(tag)));
-        (
-            name.to_owned(),
-            digest
-                .or(self.tag.as_deref())
-                .or(tag)
-                .unwrap_or("latest")
-                .to_owned(),
-        )
+        let (name, tag) = parted(name, in_name);
+        let tag = digest.or(self.tag.as_deref()).or(tag);
+        (name.to_owned(), tag.unwrap_or("latest").to_owned())
+    }
+
+    /// Repository and tag as one text; the latter is `latest` where it is not said.
+    fn name(&self) -> String {
+        let (repository, tag) = self.reference("");
+        joined(&repository, &tag)
     }
 
     /// The name that the blueprint gives the image; none if it gives none.
     pub(crate) fn given_name(&self) -> Option<GivenName> {
-        self.repository.as_ref()?;
+        let name = self.repository.as_deref()?;
         let (repository, tag) = self.reference("");
-        let says_tag = self.tag.is_some()
-            || self
-                .repository
-                .as_deref()
-                .is_some_and(|name| name != repository);
+        let says_tag = self.tag.is_some() || name != repository;
         Some(GivenName {
             repository,
             tag: says_tag.then_some(tag),
@@ -318,15 +257,10 @@ impl Image {
 
     /// Whether the name is an image's id, as docker-py takes it too: nothing to be pulled by.
     pub(crate) fn is_id(&self) -> bool {
-        let hex = |text: &str| {
-            text.len() >= 12
-                && text.len() <= 64
-                && text
-                    .bytes()
-                    .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
-        };
+        let is_hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
         let name = self.repository.as_deref().unwrap_or_default();
-        self.tag.is_none() && hex(name.strip_prefix("sha256:").unwrap_or(name))
+        let id = name.strip_prefix("sha256:").unwrap_or(name);
+        self.tag.is_none() && (12..=64).contains(&id.len()) && id.bytes().all(is_hex)
     }
 
     /// Largest download, in bytes.
@@ -337,39 +271,95 @@ impl Image {
     /// The request that brings the image; several values of one name are several parameters.
     /// Addresses are fetched by dockctl itself, which sends what it got: that is how it knows size,
     /// digest and kind of what it brings.
-    pub(crate) fn query(&self, fallback: &str) -> Vec<(&'static str, String)> {
-        let (repository, tag) = self.reference(fallback);
-        let platform = self.platform.clone().map(|platform| ("platform", platform));
+    pub(crate) fn query(&self, fallback: &str) -> Query {
+        let reference = self.reference(fallback);
+        let changes = self.changes.iter().map(|it| ("changes", it.clone()));
         match (&self.src, &self.base) {
-            (Some(_), _) => {
-                let changes = self
-                    .changes
-                    .iter()
-                    .map(|change| ("changes", change.clone()));
-                [
-                    ("fromSrc", "-".to_owned()),
-                    ("repo", repository),
-                    ("tag", tag),
-                ]
-                .into_iter()
-                .chain(changes)
-                .collect()
-            }
-            (None, Some(image)) => vec![
-                ("fromImage", image.clone()),
-                ("repo", repository),
-                ("tag", tag),
-            ],
-            (None, None) if self.all_tags => [("fromImage", repository)]
-                .into_iter()
-                .chain(platform)
-                .collect(),
-            (None, None) => [("fromImage", repository), ("tag", tag)]
-                .into_iter()
-                .chain(platform)
-                .collect(),
+            (Some(_), _) => [renamed("fromSrc", "-", reference), changes.collect()].concat(),
+            (None, Some(image)) => renamed("fromImage", image, reference),
+            (None, None) => self.pulled(reference),
         }
     }
+
+    fn pulled(&self, (repository, tag): (String, String)) -> Query {
+        let tag = (!self.all_tags).then_some(("tag", tag));
+        let platform = self.platform.clone().map(|it| ("platform", it));
+        let image = [("fromImage", repository)].into_iter();
+        image.chain(tag).chain(platform).collect()
+    }
+
+    /// What tells it from others that are made from other sources.
+    fn key(&self, src: &Json) -> String {
+        let (repository, tag) = self.reference("");
+        let platform = self.platform.as_deref().unwrap_or_default();
+        let changes = &self.changes;
+        format!("{src}\n{repository}\n{tag}\n{platform}\n{changes:?}")
+    }
+}
+
+/// The request for an image that gets another name than it has where it comes from.
+fn renamed(key: &'static str, source: &str, (repository, tag): (String, String)) -> Query {
+    let source = (key, source.to_owned());
+    vec![source, ("repo", repository), ("tag", tag)]
+}
+
+fn no_mapping(image: &Json) -> Fault {
+    let message = format!("`image` must be a mapping, and this is {}", kind(image));
+    Fault::new(message).hint(FORMS)
+}
+
+/// What is pulled needs a name, and takes nothing that goes with a `src`.
+fn check_pulled(given: impl Fn(&str) -> bool) -> Result<(), Fault> {
+    let local = ["sha256", "changes", "max_size"];
+    if !given("repository") && !given("image") {
+        let fault = Fault::new("`image` needs a `repository` to pull or a `src` to import");
+        return Err(fault.hint(FORMS));
+    }
+    let misplaced = local.into_iter().find(|name| given(name));
+    let fault = |name: &str| Fault::new(format!("`{name}` goes with `src`")).under(name);
+    misplaced.map_or(Ok(()), |name| Err(fault(name)))
+}
+
+fn has_other_scheme(src: &str) -> bool {
+    let scheme = src.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        let scheme = scheme.to_lowercase();
+        !matches!(scheme.as_str(), "http" | "https" | "file")
+    })
+}
+
+fn check_scheme(name: &str) -> Result<(), Fault> {
+    if name.contains("://") {
+        let message = format!("the repository `{name}` must not start with a scheme");
+        return Err(Fault::new(message));
+    }
+    Ok(())
+}
+
+fn check_repository(repository: &str) -> Result<(), Fault> {
+    let (_, path) = repository.split_once('/').unwrap_or(("", repository));
+    let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+    if path.is_empty() || !path.chars().all(in_path) {
+        return Err(Fault::new(format!(
+            "`{repository}` is no name of an image: it has lower case letters, digits and any of `._-/`"
+        )));
+    }
+    Ok(())
+}
+
+fn check_tag(tag: &str) -> Result<(), Fault> {
+    let in_tag = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+    if tag.is_empty() || tag.len() > 135 || !tag.chars().all(in_tag) {
+        return Err(Fault::new(format!(
+            "`{tag}` is no tag of an image: it has letters, digits and any of `._-`"
+        )));
+    }
+    Ok(())
+}
+
+/// The first of two parts, and the other; the whole text if it has no parts.
+fn parted<'t>(text: &'t str, parts: Option<(&'t str, &'t str)>) -> (&'t str, Option<&'t str>) {
+    parts.map_or((text, None), |(first, other)| (first, Some(other)))
 }
 
 fn pull_policy(name: Option<&str>) -> Result<PullPolicy, Fault> {
@@ -385,33 +375,29 @@ fn pull_policy(name: Option<&str>) -> Result<PullPolicy, Fault> {
 
 /// An empty one is none: the credentials of the docker command are used.
 fn auth(value: &Json) -> Result<Option<Json>, Fault> {
-    let Some(entries) = value.as_object() else {
-        return Err(Fault::new(
-            "this must be a mapping of username, password and the like",
-        ));
-    };
+    let fault = || Fault::new("this must be a mapping of username, password and the like");
+    let entries = value.as_object().ok_or_else(fault)?;
+    check_credentials(entries)?;
+    Ok(Some(value.clone()).filter(|_| !entries.is_empty()))
+}
+
+fn check_credentials(entries: &JsonMap<String, Json>) -> Result<(), Fault> {
     if let Some(name) = entries.keys().find(|name| !AUTH.contains(&name.as_str())) {
         return Err(Fault::unknown_among(name, &AUTH));
     }
-    if let Some((name, _)) = entries
-        .iter()
-        .find(|(_, value)| !value.is_string() && !value.is_null())
-    {
-        return Err(Fault::new("this must be a string").within(std::slice::from_ref(name)));
+    let is_no_text = |value: &Json| !value.is_string() && !value.is_null();
+    if let Some((name, _)) = entries.iter().find(|(_, value)| is_no_text(value)) {
+        return Err(Fault::new("this must be a string").under(name));
     }
-    Ok(Some(value.clone()).filter(|_| !entries.is_empty()))
+    Ok(())
 }
 
 fn sha256(text: &str) -> Result<String, Fault> {
     let digest = text.strip_prefix("sha256:").unwrap_or(text).to_lowercase();
     let is_digest = digest.len() == 64 && digest.bytes().all(|c| c.is_ascii_hexdigit());
-    if is_digest {
-        Ok(format!("sha256:{digest}"))
-    } else {
-        Err(Fault::new(
-            "this must be a digest of 64 hexadecimal digits, in quotes",
-        ))
-    }
+    let fault = || Fault::new("this must be a digest of 64 hexadecimal digits, in quotes");
+    let digest = is_digest.then(|| format!("sha256:{digest}"));
+    digest.ok_or_else(fault)
 }
 
 /// Repository and tag as one text.
@@ -423,15 +409,10 @@ pub(crate) fn joined(repository: &str, tag: &str) -> String {
 /// An image as a plan shows it.
 pub(crate) fn shown(image: &Json) -> String {
     match Image::read(image) {
-        Ok(_) if is_late(image, &["src", "image", "repository", "tag"]) => {
-            "(known after install)".to_owned()
-        }
+        Ok(_) if is_late(image, &NAMING) => "(known after install)".to_owned(),
         Ok(Image { src: Some(src), .. }) => format!("from {src}"),
         Ok(image) if image.is_id() => image.repository.unwrap_or_default(),
-        Ok(image) => {
-            let (repository, tag) = image.reference("");
-            joined(&repository, &tag)
-        }
+        Ok(image) => image.name(),
         Err(_) => "that cannot be read".to_owned(),
     }
 }
@@ -439,15 +420,13 @@ pub(crate) fn shown(image: &Json) -> String {
 /// The name, or the id, that the engine has the image by; none if it has no name, or one that is
 /// only known later.
 pub(crate) fn name_of(image: &Json) -> Option<String> {
-    let read = Image::read(image)
-        .ok()
-        .filter(|_| !is_late(image, &["src", "image", "repository", "tag"]))?;
+    let is_known = !is_late(image, &NAMING);
+    let read = Image::read(image).ok().filter(|_| is_known)?;
     if read.is_id() {
         return read.repository;
     }
     let is_named = read.repository.is_some() || read.base.is_some();
-    let (repository, tag) = read.reference("");
-    is_named.then(|| joined(&repository, &tag))
+    is_named.then(|| read.name())
 }
 
 /// What tells images apart that need not be brought twice; none if that is only known later.
@@ -457,13 +436,7 @@ pub(crate) fn key_of(image: &Json) -> Option<String> {
         return None;
     }
     let read = Image::read(image).ok()?;
-    let (repository, tag) = read.reference("");
-    Some(format!(
-        "{}\n{repository}\n{tag}\n{}\n{:?}",
-        image["src"],
-        read.platform.unwrap_or_default(),
-        read.changes
-    ))
+    Some(read.key(&image["src"]))
 }
 
 /// Where a tarball is looked for: as given if absolute, else beside the blueprint.

@@ -4,7 +4,9 @@ use crate::{
     engine::Kind,
     model::{Definition, Deployment, Instance, Planned},
     plugins::docker::declare::{
-        declared::{conditions, engine, engine_of, names_used, property, stop_params},
+        action::shown,
+        declared::{adopted, conditions, engine, engine_of, names_used, property, stop_params},
+        json::map_of,
         operation::{Operation, is_run, kind},
     },
     seam::{Call, Target},
@@ -51,6 +53,9 @@ pub(crate) const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
 pub(crate) const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
 
+/// Plugin, operation and inputs of what is run.
+pub(crate) type Operated = (String, String, JsonMap<String, Json>);
+
 /// What an object's label says of its instance: everything that an uninstall needs.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -68,7 +73,7 @@ pub(crate) struct Label {
     /// Names of objects that its own names.
     pub(crate) uses: Vec<String>,
     /// Plugin, operation and inputs of what is run, by `interface.operation`.
-    pub(crate) operations: IndexMap<String, (String, String, JsonMap<String, Json>)>,
+    pub(crate) operations: IndexMap<String, Operated>,
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     pub(crate) properties: JsonMap<String, Json>,
     /// Volumes without a name of their own that an older container of the instance left to this
@@ -93,15 +98,12 @@ pub(crate) struct Label {
 impl Label {
     /// Whether nothing in it makes a terminal do anything.
     pub(crate) fn is_printable(&self) -> bool {
-        let texts = [&self.node, &self.type_name]
-            .into_iter()
-            .chain(&self.needs)
-            .chain(&self.uses)
-            .chain(self.operations.keys());
-        texts
-            .chain(self.beside.iter().flat_map(|(id, why)| [id, why]))
-            .all(|text| is_plain(text))
-            && is_plain(&self.blueprint.display().to_string())
+        let own = [&self.node, &self.type_name].into_iter();
+        let objects = own.chain(&self.needs).chain(&self.uses);
+        let beside = self.beside.iter().flat_map(|(id, why)| [id, why]);
+        let mut texts = objects.chain(self.operations.keys()).chain(beside);
+        let blueprint = self.blueprint.display().to_string();
+        texts.all(|text| is_plain(text)) && is_plain(&blueprint)
     }
 }
 
@@ -156,46 +158,52 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
 
 /// Of an operation that takes down its inputs, of one that makes or starts only what tells what the
 /// object is.
-fn operation(
-    name: &str,
-    planned: &Planned,
-    node: &Definition,
-) -> Option<(String, String, JsonMap<String, Json>)> {
+fn operation(name: &str, planned: &Planned, node: &Definition) -> Option<Operated> {
     let of = Operation::of(&planned.plugin, &planned.operation)?;
-    let mut inputs = JsonMap::new();
-    if takes_down(name) {
-        let kept = planned.inputs.iter().filter(|(name, value)| {
-            matches!(name.as_str(), "params" | "stop_command") && !value.is_null()
-        });
-        inputs.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
-        if of == Operation::Stop {
-            let params = stop_params(node, inputs.get("params").cloned().unwrap_or_default());
-            inputs.insert("params".to_owned(), params);
-        }
-    } else if of == Operation::Start && !conditions(node).is_empty() {
-        inputs.insert("wait_for".to_owned(), conditions(node).into());
-    } else if of.makes().is_none() && of != Operation::Start {
-        return None;
-    }
+    let inputs = if takes_down(name) {
+        taking_down(of, planned, node)
+    } else {
+        telling(of, node)?
+    };
     Some((planned.plugin.clone(), planned.operation.clone(), inputs))
+}
+
+/// Inputs that taking the object down needs.
+fn taking_down(of: Operation, planned: &Planned, node: &Definition) -> JsonMap<String, Json> {
+    let mut inputs = planned.inputs.clone();
+    let is_kept = |name: &str| matches!(name, "params" | "stop_command");
+    inputs.retain(|name, value| is_kept(name) && !value.is_null());
+    if of == Operation::Stop {
+        let params = inputs.get("params").cloned().unwrap_or_default();
+        inputs.insert("params".to_owned(), stop_params(node, params));
+    }
+    inputs
+}
+
+/// Inputs that tell what the object is; none of an operation that neither makes nor starts it.
+fn telling(of: Operation, node: &Definition) -> Option<JsonMap<String, Json>> {
+    let waits = conditions(node);
+    match of {
+        Operation::Start if !waits.is_empty() => Some(map_of([("wait_for", waits.into())])),
+        Operation::Start => Some(JsonMap::new()),
+        _ => of.makes().map(|_| JsonMap::new()),
+    }
 }
 
 fn properties(node: &Definition) -> JsonMap<String, Json> {
     let mut properties = JsonMap::new();
     if is_run(node) {
-        let config = property(node, "resource_config");
-        let detach = config["container_args"]["detach"].clone();
-        properties.insert(
-            "resource_config".to_owned(),
-            json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } }),
-        );
+        let config = told_config(property(node, "resource_config"));
+        properties.insert("resource_config".to_owned(), config);
     }
-    properties.extend(
-        node.properties
-            .get("keep")
-            .map(|keep| ("keep".to_owned(), keep.clone())),
-    );
+    let keep = node.properties.get("keep");
+    properties.extend(keep.map(|keep| ("keep".to_owned(), keep.clone())));
     properties
+}
+
+fn told_config(config: &Json) -> Json {
+    let detach = &config["container_args"]["detach"];
+    json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } })
 }
 
 /// Whether an instance is the first whose object is made on the default engine.
@@ -220,10 +228,7 @@ fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment.node(instance)?;
     match engine_of(deployment, instance) {
         None => Some("it has no object on an engine".to_owned()),
-        Some(_) if node.is_adopted() => Some(format!(
-            "it is adopted: {}",
-            super::action::shown(&super::declared::adopted(node))
-        )),
+        Some(_) if node.is_adopted() => Some(format!("it is adopted: {}", shown(&adopted(node)))),
         Some(_) if kind(node) == Some(Kind::Image) => Some("it is an image".to_owned()),
         Some(Target::At { .. }) => Some(format!("it is on {}", engine(node))),
         Some(Target::Default) => None,

@@ -15,6 +15,7 @@ pub mod declared;
 pub(crate) mod drift;
 pub(crate) mod exclusive;
 pub(crate) mod image;
+mod json;
 pub(crate) mod label;
 pub(crate) mod lower;
 pub(crate) mod network;

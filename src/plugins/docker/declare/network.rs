@@ -1,7 +1,28 @@
 //! What a network is made from.
 
-use crate::{diagnostic::Fault, seam::Outputs, syntax::literal};
+use crate::{
+    diagnostic::{Fault, fault::plain},
+    plugins::docker::declare::json::{list, map_of, pairs, text},
+    seam::Outputs,
+    syntax::literal,
+};
 use serde_json::{Map as JsonMap, Value as Json, json};
+
+/// Properties that are on or off, and the fields that they become.
+const FLAGS: [(&str, &str); 3] = [
+    ("internal", "Internal"),
+    ("attachable", "Attachable"),
+    ("enable_ipv6", "EnableIPv6"),
+];
+
+/// Keys of a pool of addresses as docker-py has them, but for case and underscores, and the fields
+/// that they become.
+const POOL: [(&str, &str); 4] = [
+    ("subnet", "Subnet"),
+    ("iprange", "IPRange"),
+    ("gateway", "Gateway"),
+    ("auxaddresses", "AuxiliaryAddresses"),
+];
 
 /// A request to create a network, from the properties of its node.
 ///
@@ -9,33 +30,37 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 ///
 /// The first property that cannot be used.
 pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
-    let fault = |name: &str, what: &str| {
-        Fault::new(format!("this must be {what}")).within(&[name.to_owned()])
-    };
-    let mut body = json!({ "CheckDuplicate": true });
-    for (name, field) in [
-        ("internal", "Internal"),
-        ("attachable", "Attachable"),
-        ("enable_ipv6", "EnableIPv6"),
-    ] {
-        if properties[name] == true {
-            body[field] = true.into();
-        }
-    }
-    if let Some(driver) = properties["driver"]
-        .as_str()
-        .filter(|driver| !driver.is_empty())
-    {
-        body["Driver"] = driver.into();
-    }
-    body["Options"] =
-        texts(&properties["options"]).ok_or_else(|| fault("options", "a mapping to texts"))?;
-    body["Labels"] =
-        texts(&properties["labels"]).ok_or_else(|| fault("labels", "a mapping to texts"))?;
+    let mut body = flags(properties);
+    set_driver(&mut body, properties);
+    body["Options"] = property_texts(properties, "options")?;
+    body["Labels"] = property_texts(properties, "labels")?;
     if let Some(ipam) = ipam(properties)? {
         body["IPAM"] = ipam;
     }
     Ok(body)
+}
+
+/// What a request starts with: what is on.
+fn flags(properties: &Json) -> Json {
+    let mut body = json!({ "CheckDuplicate": true });
+    for (_, field) in FLAGS.iter().filter(|(name, _)| properties[*name] == true) {
+        body[*field] = true.into();
+    }
+    body
+}
+
+/// The driver, where the properties name one.
+pub(crate) fn set_driver(body: &mut Json, properties: &Json) {
+    let driver = text(&properties["driver"]);
+    if !driver.is_empty() {
+        body["Driver"] = driver.into();
+    }
+}
+
+/// A property that is a mapping to texts.
+pub(crate) fn property_texts(properties: &Json, name: &str) -> Result<Json, Fault> {
+    let fault = || Fault::new("this must be a mapping to texts").under(name);
+    texts(&properties[name]).ok_or_else(fault)
 }
 
 /// A mapping to texts; numbers and the like are spelt out. Nothing is an empty one.
@@ -45,17 +70,19 @@ pub(crate) fn texts(value: &Json) -> Option<Json> {
         Json::Object(entries) => entries,
         _ => return None,
     };
-    let text = |value: &Json| match value {
-        Json::Null => Some(String::new()),
-        Json::String(text) => Some(text.clone()),
-        Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
+    let entry = |(key, value): (&String, &Json)| Some((key.clone(), spelt(value)?));
+    let entries: Option<JsonMap<String, Json>> = entries.iter().map(entry).collect();
+    entries.map(Json::Object)
+}
+
+/// A value spelt out as text; none of what has parts.
+fn spelt(value: &Json) -> Option<Json> {
+    match value {
+        Json::Null => Some("".into()),
+        Json::String(_) => Some(value.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(value.to_string().into()),
         _ => None,
-    };
-    entries
-        .iter()
-        .map(|(key, value)| Some((key.clone(), Json::from(text(value)?))))
-        .collect::<Option<JsonMap<_, _>>>()
-        .map(Json::Object)
+    }
 }
 
 /// `subnet` and `gateway`, or `ipam` as docker-py's `IPAMConfig` has it, in either case.
@@ -87,83 +114,65 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
 }
 
 fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
-    const POOL: [(&str, &str); 4] = [
-        ("subnet", "Subnet"),
-        ("iprange", "IPRange"),
-        ("gateway", "Gateway"),
-        ("auxaddresses", "AuxiliaryAddresses"),
-    ];
-    let plain = |key: &str| key.replace('_', "").to_lowercase();
-    let under = |fault: Fault, path: &[&str]| {
-        fault.within(
-            &path
-                .iter()
-                .map(|part| (*part).to_owned())
-                .collect::<Vec<_>>(),
-        )
-    };
     let mut ipam = json!({ "Driver": "default" });
     for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
-        match plain(key).as_str() {
-            "driver" => ipam["Driver"] = value.clone(),
-            "options" => ipam["Options"] = value.clone(),
-            "config" | "poolconfigs" => {
-                let mut pools = Vec::new();
-                for pool in value.as_array().into_iter().flatten() {
-                    let mut converted = json!({});
-                    for (key, value) in pool
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .filter(|(_, value)| !value.is_null())
-                    {
-                        let found = POOL.iter().find(|(name, field)| {
-                            *name == plain(key) || field.to_lowercase() == plain(key)
-                        });
-                        let (_, field) = found.ok_or_else(|| {
-                            under(
-                                Fault::unknown_among(
-                                    key,
-                                    &["subnet", "iprange", "gateway", "aux_addresses"],
-                                ),
-                                &["ipam", "config"],
-                            )
-                        })?;
-                        converted[*field] = value.clone();
-                    }
-                    pools.push(converted);
-                }
-                ipam["Config"] = pools.into();
-            }
-            _ => {
-                return Err(under(
-                    Fault::unknown_among(key, &["driver", "config", "options"]),
-                    &["ipam"],
-                ));
-            }
-        }
+        let entry = ipam_entry(key, value).map_err(|fault| fault.under("ipam"));
+        let (field, value) = entry?;
+        ipam[field] = value;
     }
     Ok(ipam)
 }
 
+fn ipam_entry(key: &str, value: &Json) -> Result<(&'static str, Json), Fault> {
+    let pools = || list(value).map(pool).collect::<Result<Json, Fault>>();
+    match plain(key).as_str() {
+        "driver" => Ok(("Driver", value.clone())),
+        "options" => Ok(("Options", value.clone())),
+        "config" | "poolconfigs" => Ok(("Config", pools()?)),
+        _ => Err(Fault::unknown_among(key, &["driver", "config", "options"])),
+    }
+}
+
+/// A pool of addresses as the engine takes it.
+fn pool(given: &Json) -> Result<Json, Fault> {
+    let mut pool = json!({});
+    for (key, value) in pairs(given).filter(|(_, value)| !value.is_null()) {
+        pool[pool_field(key)?] = value.clone();
+    }
+    Ok(pool)
+}
+
+fn pool_field(key: &str) -> Result<&'static str, Fault> {
+    let known = ["subnet", "iprange", "gateway", "aux_addresses"];
+    let fault = || Fault::unknown_among(key, &known).under("config");
+    let key = plain(key);
+    let is_meant = |name: &str, field: &str| name == key || field.to_lowercase() == key;
+    let found = POOL.iter().find(|(name, field)| is_meant(name, field));
+    found.map(|(_, field)| *field).ok_or_else(fault)
+}
+
 /// What is remembered of a network.
 pub(crate) fn known(network: &Json) -> Outputs {
+    remembered([
+        ("network_id", network["Id"].clone()),
+        ("network_name", network["Name"].clone()),
+        ("network", lasting(network)),
+    ])
+}
+
+/// Who is on a network changes with every start.
+fn lasting(network: &Json) -> Json {
     let mut shown = network.clone();
-    // Who is on it changes with every start.
     if let Some(fields) = shown.as_object_mut() {
         fields.shift_remove("Containers");
     }
-    let set = [
-        ("network_id", network["Id"].clone()),
-        ("network_name", network["Name"].clone()),
-        ("network", shown),
-    ];
+    shown
+}
+
+/// What is remembered of an object: these runtime properties.
+pub(crate) fn remembered<const N: usize>(properties: [(&str, Json); N]) -> Outputs {
     Outputs {
-        set: set
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-        unset: Vec::new(),
+        set: map_of(properties),
         ..Outputs::default()
     }
 }

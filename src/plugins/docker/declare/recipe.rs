@@ -3,7 +3,10 @@
 use crate::{
     diagnostic::Fault,
     model::function::holds_call,
-    plugins::docker::declare::image::{Image, is_url, path_of},
+    plugins::docker::declare::{
+        image::{Image, is_url, path_of},
+        json::map_of,
+    },
     seam::{Need, Outputs},
 };
 
@@ -33,56 +36,29 @@ impl Recipe {
     ///
     /// What of it cannot be used.
     pub(crate) fn read(config: &Json) -> Result<Self, Fault> {
-        let text = |name: &str| match &config[name] {
-            Json::String(text) if !text.is_empty() => Ok(Some(text.clone())),
-            Json::Null | Json::String(_) => Ok(None),
-            value if holds_call(value) => Ok(None),
-            _ => Err(Fault::new("this must be a string").within(&[name.to_owned()])),
-        };
-        let args = super::network::texts(&config["build_args"])
-            .filter(|_| !holds_call(&config["build_args"]));
-        if args.is_none() && !holds_call(&config["build_args"]) {
-            return Err(
-                Fault::new("this must be a mapping to texts").within(&["build_args".to_owned()])
-            );
-        }
+        let args = build_args(&config["build_args"])?;
         let recipe = Self {
-            content: text("image_content")?,
-            tag: text("tag")?.unwrap_or_default(),
+            content: text(config, "image_content")?,
+            tag: text(config, "tag")?.unwrap_or_default(),
             pull: config["pull_image"] == true,
-            context: text("context")?,
-            args: args
-                .and_then(|args| args.as_object().cloned())
-                .unwrap_or_default(),
-            target: text("target")?,
+            context: text(config, "context")?,
+            args,
+            target: text(config, "target")?,
         };
-        if recipe.tag.is_empty() && !holds_call(&config["tag"]) {
-            return Err(
-                Fault::new("an image needs a `tag`: the name that it gets").hint("tag: NAME:TAG")
-            );
-        }
-        if let Some(fault) = Image::read(&json!({ "repository": recipe.tag }))
-            .err()
-            .and_then(|faults| faults.into_iter().next())
-            && !recipe.tag.is_empty()
-        {
-            return Err(Fault {
-                path: vec!["tag".to_owned()],
-                ..fault
-            });
+        if !recipe.tag.is_empty() {
+            check_tag(&recipe.tag)?;
+        } else if !holds_call(&config["tag"]) {
+            let fault = Fault::new("an image needs a `tag`: the name that it gets");
+            return Err(fault.hint("tag: NAME:TAG"));
         }
         Ok(recipe)
     }
 
     /// What is known of an image that a run which died had built.
     pub(crate) fn built(image: &Json, tag: &str) -> Outputs {
+        let result = Json::from("built by a run that was interrupted");
         Outputs {
-            set: properties(
-                image,
-                tag,
-                Some("built by a run that was interrupted".into()),
-            ),
-            unset: Vec::new(),
+            set: properties(image, tag, Some(result)),
             ..Outputs::default()
         }
     }
@@ -90,6 +66,35 @@ impl Recipe {
     pub(crate) fn builds(&self) -> bool {
         self.content.is_some() || self.context.is_some()
     }
+}
+
+/// A text, as far as it is given and known by now.
+fn text(config: &Json, name: &str) -> Result<Option<String>, Fault> {
+    match &config[name] {
+        Json::String(text) if !text.is_empty() => Ok(Some(text.clone())),
+        Json::Null | Json::String(_) => Ok(None),
+        value if holds_call(value) => Ok(None),
+        _ => Err(Fault::new("this must be a string").under(name)),
+    }
+}
+
+/// Values of `ARG`, as far as they are known by now.
+fn build_args(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
+    match super::network::texts(given) {
+        _ if holds_call(given) => Ok(JsonMap::new()),
+        Some(Json::Object(args)) => Ok(args),
+        _ => Err(Fault::new("this must be a mapping to texts").under("build_args")),
+    }
+}
+
+/// A tag is the name of an image.
+fn check_tag(tag: &str) -> Result<(), Fault> {
+    let faults = Image::read(&json!({ "repository": tag })).err();
+    let first = faults.and_then(|faults| faults.into_iter().next());
+    first.map_or(Ok(()), |fault| {
+        let path = vec!["tag".to_owned()];
+        Err(Fault { path, ..fault })
+    })
 }
 
 /// The step as a plan shows it.
@@ -107,16 +112,11 @@ pub(crate) fn files_of(config: &Json, folder: &Path) -> Vec<Need> {
     let Ok(recipe) = Recipe::read(config) else {
         return Vec::new();
     };
-    let context = recipe
-        .context
-        .map(|context| Need::Folder(path_of(&context, folder)));
-    let dockerfile = recipe
-        .content
-        .filter(|content| is_named(content) && !is_url(content));
-    context
-        .into_iter()
-        .chain(dockerfile.map(|content| Need::File(path_of(&content, folder))))
-        .collect()
+    let is_file = |content: &String| is_named(content) && !is_url(content);
+    let context = recipe.context.map(|it| Need::Folder(path_of(&it, folder)));
+    let dockerfile = recipe.content.filter(is_file);
+    let dockerfile = dockerfile.map(|it| Need::File(path_of(&it, folder)));
+    context.into_iter().chain(dockerfile).collect()
 }
 
 /// Whether a Dockerfile is named, and not written out.
@@ -127,17 +127,13 @@ fn is_named(content: &str) -> bool {
 }
 
 pub(crate) fn properties(image: &Json, tag: &str, result: Option<Json>) -> JsonMap<String, Json> {
-    let known = [
+    let mut known = map_of([
         ("image_id", image["Id"].clone()),
         ("image", image.clone()),
         ("image_tag", tag.into()),
-    ];
-    let result = result.map(|result| ("build_result", result));
+    ]);
+    known.extend(result.map(|result| ("build_result".to_owned(), result)));
     known
-        .into_iter()
-        .chain(result)
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,25 @@
 //! The request that creates a container.
 
-use crate::{engine::Version, plugins::docker::declare::params};
+use crate::{
+    engine::Version,
+    plugins::docker::declare::{
+        json::{keys, list, texts},
+        params,
+    },
+};
 
 use serde_json::{Value as Json, json};
 
 /// First version of the API that takes the hardware address with the network.
 pub(crate) const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
+
+/// Proxies in the docker command's configuration, and the variables that say what they are.
+const PROXIES: [(&str, &str); 4] = [
+    ("httpProxy", "http_proxy"),
+    ("httpsProxy", "https_proxy"),
+    ("ftpProxy", "ftp_proxy"),
+    ("noProxy", "no_proxy"),
+];
 
 /// What else the body of a request depends on.
 pub(crate) struct NewContainer<'a> {
@@ -36,13 +50,8 @@ pub(crate) fn assembled(converted: params::Creation, new: &NewContainer<'_>) -> 
 
 /// Engines publish only what is exposed, and say nothing of a binding that leads nowhere.
 fn expose_bound_ports(body: &mut Json) {
-    let bound: Vec<String> = body["HostConfig"]["PortBindings"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(port, _)| port.clone())
-        .collect();
-    for port in bound {
+    let bound = keys(&body["HostConfig"]["PortBindings"]);
+    for port in bound.cloned().collect::<Vec<_>>() {
         if body["ExposedPorts"].get(&port).is_none() {
             body["ExposedPorts"][port] = json!({});
         }
@@ -52,51 +61,45 @@ fn expose_bound_ports(body: &mut Json) {
 /// From API 1.44 on the address belongs to the network, and the old place is not looked at for long
 /// any more.
 fn move_mac_address(body: &mut Json) {
-    let Some(address) = body
-        .as_object_mut()
-        .and_then(|body| body.shift_remove("MacAddress"))
-    else {
+    let fields = body.as_object_mut();
+    let Some(address) = fields.and_then(|fields| fields.shift_remove("MacAddress")) else {
         return;
     };
-    let first = body["NetworkingConfig"]["EndpointsConfig"]
-        .as_object()
-        .and_then(|networks| networks.keys().next().cloned());
-    let mode = body["HostConfig"]["NetworkMode"]
-        .as_str()
-        .map(str::to_owned);
-    let network = first.or(mode).unwrap_or_else(|| "default".to_owned());
-    if body["NetworkingConfig"]["EndpointsConfig"][&network].is_null() {
-        body["NetworkingConfig"]["EndpointsConfig"][&network] = json!({});
-    }
+    let network = first_network(body);
     body["NetworkingConfig"]["EndpointsConfig"][&network]["MacAddress"] = address;
+}
+
+/// The network that the container is on when it starts.
+fn first_network(body: &Json) -> String {
+    let endpoint = keys(&body["NetworkingConfig"]["EndpointsConfig"]).next();
+    let mode = body["HostConfig"]["NetworkMode"].as_str();
+    let network = endpoint.map(String::as_str).or(mode);
+    network.unwrap_or("default").to_owned()
 }
 
 /// Proxies of the docker command's configuration, in both spellings; what the blueprint says wins.
 fn add_proxies(body: &mut Json, config: &Json) {
-    let proxies = &config["proxies"]["default"];
-    let mut environment: Vec<Json> = body["Env"].as_array().cloned().unwrap_or_default();
-    for (field, name) in [
-        ("httpProxy", "http_proxy"),
-        ("httpsProxy", "https_proxy"),
-        ("ftpProxy", "ftp_proxy"),
-        ("noProxy", "no_proxy"),
-    ] {
-        let Some(value) = proxies[field].as_str() else {
-            continue;
-        };
-        for name in [name.to_owned(), name.to_uppercase()] {
-            let given = environment
-                .iter()
-                .filter_map(Json::as_str)
-                .any(|entry| entry.split('=').next() == Some(&name));
-            if !given {
-                environment.push(format!("{name}={value}").into());
-            }
-        }
-    }
+    let given = &body["Env"];
+    let added = proxies(&config["proxies"]["default"])
+        .filter(|(name, _)| !has_variable(given, name))
+        .map(|(name, value)| Json::from(format!("{name}={value}")));
+    let environment: Vec<Json> = list(given).cloned().chain(added).collect();
     if !environment.is_empty() {
         body["Env"] = environment.into();
     }
+}
+
+/// Variables that say what the proxies are.
+fn proxies(config: &Json) -> impl Iterator<Item = (String, &str)> {
+    let given = PROXIES.into_iter().filter_map(move |(field, name)| {
+        let value = config[field].as_str()?;
+        Some([(name.to_owned(), value), (name.to_uppercase(), value)])
+    });
+    given.flatten()
+}
+
+fn has_variable(environment: &Json, name: &str) -> bool {
+    texts(environment).any(|entry| entry.split('=').next() == Some(name))
 }
 
 /// The name is the host name too, unless the blueprint or the network says otherwise, or it is too
