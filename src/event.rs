@@ -5,7 +5,7 @@ use crate::{
     model::Deployment,
     seam::{Failure, Outputs},
     secrets::Secrets,
-    stage::{Parameters, Stage, Task, TaskId, Workflow},
+    stage::{Parameters, Stage, Task, TaskId},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,9 @@ pub enum Event {
         /// Version of dockctl; empty if it was one that did not say so.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         dockctl: String,
-        /// The workflow.
-        workflow: Workflow,
+        /// The workflow, with what was said of it.
+        #[serde(flatten)]
+        parameters: Box<Parameters>,
         /// The execution that it goes on with, or takes back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
@@ -48,9 +49,6 @@ pub enum Event {
         /// Of a rollback: what it takes back.
         #[serde(default, skip_serializing_if = "Taken::is_empty")]
         takes_back: Taken,
-        /// What was said of the workflow.
-        #[serde(default, skip_serializing_if = "Parameters::is_default")]
-        parameters: Box<Parameters>,
     },
     /// From here on this stage is carried out.
     StageAdopted {

@@ -13,9 +13,9 @@ use crate::{
     preflight::{self, Lack},
     record::{Around, Record},
     report::Reporter,
-    seam::{Call, Failure, Note, Outputs, Settled, Settling, Step},
+    seam::{Call, Failure, FailureKind, Note, Outputs, Settled, Settling, Step},
     secrets::Secrets,
-    stage::{Parameters, Stage, Task, TaskId, Workflow},
+    stage::{Parameters, Stage, Task, TaskId},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
@@ -141,9 +141,7 @@ pub enum Unsettled {
 pub struct Run<'r> {
     /// Its id.
     pub id: &'r str,
-    /// The workflow.
-    pub workflow: Workflow,
-    /// What was said of the workflow.
+    /// The workflow, with what was said of it.
     pub parameters: &'r Parameters,
     /// The execution that it goes on with, or takes back.
     pub of: Option<String>,
@@ -277,13 +275,8 @@ impl<'a> Executor<'a> {
         stage: Stage,
         signals: &Signals,
     ) -> Result<(), Unsettled> {
-        let restores = restore::comes_first(
-            self.record,
-            self.drivers.plugins,
-            run.workflow,
-            run.parameters,
-        );
-        self.begin(run.id, run.workflow, run.parameters, run.of)?;
+        let restores = restore::comes_first(self.record, self.drivers.plugins, run.parameters);
+        self.begin(run.id, run.parameters, run.of)?;
         if !restores || !self.restore(signals).await? {
             return self.carry_out(stage, signals).await;
         }
@@ -291,7 +284,7 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let planned = self.planned(|known| {
-            let first = || plan::first(run.workflow, run.parameters, known).stage;
+            let first = || plan::first(run.parameters, known).stage;
             let mut stage = run
                 .replan
                 .as_ref()
@@ -312,12 +305,11 @@ impl<'a> Executor<'a> {
     pub fn begin(
         &mut self,
         execution: &str,
-        workflow: Workflow,
         parameters: &Parameters,
         of: Option<String>,
     ) -> Result<(), JournalError> {
-        let takes_back = match (&of, workflow) {
-            (Some(failed), Workflow::Rollback) => self.record.to_take_back(failed),
+        let takes_back = match (&of, parameters) {
+            (Some(failed), Parameters::Rollback(_)) => self.record.to_take_back(failed),
             _ => Taken::default(),
         };
         let rolls_back = self.policy.roll_back;
@@ -325,11 +317,10 @@ impl<'a> Executor<'a> {
         self.emit(Event::ExecutionStarted {
             execution,
             dockctl: env!("CARGO_PKG_VERSION").to_owned(),
-            workflow,
+            parameters,
             of,
             rolls_back,
             takes_back,
-            parameters,
         })
     }
 
@@ -376,10 +367,9 @@ impl<'a> Executor<'a> {
     /// If an engine does not answer.
     pub async fn lacks_to_restore(
         &self,
-        workflow: Workflow,
         parameters: &Parameters,
     ) -> Result<(Stage, Vec<Lack>), Unsettled> {
-        if !restore::comes_first(self.record, self.drivers.plugins, workflow, parameters) {
+        if !restore::comes_first(self.record, self.drivers.plugins, parameters) {
             return Ok((Stage::default(), Vec::new()));
         }
         let stage = self
@@ -758,14 +748,16 @@ impl<'a> Executor<'a> {
         running: &mut Running<'a>,
     ) -> Result<(), JournalError> {
         // What was waited for when the time of the run was over is why it failed.
-        if failure.cancelled && self.record.stopped() != Some(Why::Timeout) {
+        if failure.is_cancelled() && self.record.stopped() != Some(Why::Timeout) {
             return self.emit(Event::TaskInterrupted { task });
         }
-        failure.cancelled = false;
+        if failure.is_cancelled() {
+            failure = failure.for_good();
+        }
         failure.place = Some(self.record.stage().task(task).place.clone());
-        let pause = if failure.recoverable && self.record.goes_on() {
+        let pause = if failure.is_recoverable() && self.record.goes_on() {
             self.pause(task, running)
-                .map(|pause| failure.retry_after.map_or(pause, Duration::from_millis))
+                .map(|pause| failure.retry_after().map_or(pause, Duration::from_millis))
         } else {
             None
         };
@@ -866,8 +858,7 @@ impl Limit {
             self.seconds
         );
         Failure {
-            recoverable: self.recoverable,
-            lost: true,
+            kind: FailureKind::of(self.recoverable, true),
             ..Failure::fatal(message)
         }
     }

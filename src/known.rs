@@ -106,7 +106,7 @@ impl InstanceRecord {
         before.is_some() && self.properties.iter().any(stands)
     }
 
-    /// Its properties changed in part.
+    /// Changes some of its properties.
     pub(crate) fn edit(&mut self, edits: &[Edit]) {
         for edit in edits {
             edit.apply(&mut self.properties);
@@ -121,7 +121,8 @@ impl InstanceRecord {
         self.state = state;
     }
 
-    /// It came to a state, if not to the one that it is in; a halt is a stop that somebody wants to last.
+    /// It came to a state, or stays in its own if none is given. A halt is a stop that is meant to
+    /// last.
     pub(crate) fn arrive(&mut self, state: Option<InstanceState>, is_halt: bool) {
         self.state = state.unwrap_or(self.state);
         self.rests = self.state == InstanceState::Stopped && (is_halt || self.rests);

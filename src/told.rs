@@ -15,6 +15,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use std::{
     collections::{BTreeSet, HashSet},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// What labels tell of a deployment.
@@ -329,7 +330,7 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
         deployment
             .nodes
             .entry(it.about.node.clone())
-            .or_insert_with(|| it.about.definition.clone());
+            .or_insert_with(|| Arc::new(it.about.definition.clone()));
         deployment.instances.push(instance(it, found));
     }
     deployment.protected = found

@@ -331,73 +331,20 @@ impl Loader<'_> {
     fn part(&mut self, import: &Import) -> Option<Part> {
         self.tried += 1;
         if self.tried > FILES {
-            self.fault(import.span.error(
-                Code::Limit,
-                format!("the blueprint imports more than {FILES} files"),
-            ));
-            self.queue.clear();
-            return None;
+            let message = format!("the blueprint imports more than {FILES} files");
+            return self.give_up(import, message);
         }
         let Located {
             location,
             file,
             stands_in,
         } = self.locate(import)?;
-        if !begins_as_dsl(self.sources.text(file)) {
-            let fault = import.span.error(
-                Code::Foreign,
-                format!(
-                    "`{}` is no file of the DSL: its first key is no section",
-                    import.name
-                ),
-            );
-            self.fault(fault.hint(format!(
-                "start it with one of {}; what is in it is not shown",
-                SECTIONS.join(", ")
-            )));
-            return None;
-        }
-        let root = match self
-            .read
-            .get(&file)
-            .cloned()
-            .map_or_else(|| parse(self.sources, file, self.diagnostics), Ok)
-        {
-            Ok(root) => root,
-            Err(fault) => {
-                self.fault(fault.related(import.span, "imported here"));
-                return None;
-            }
-        };
-        self.read.insert(file, root.clone());
-        self.sources.set_import(file, import.span);
-        let Some(map) = root.as_map() else {
-            let fault = root.span.error(
-                Code::Foreign,
-                format!(
-                    "an imported file must be a mapping, and this is {}",
-                    root.kind()
-                ),
-            );
-            self.fault(fault.related(import.span, "imported here"));
-            return None;
-        };
+        let root = self.root_of(file, import)?;
+        let map = self.map_of(&root, import)?;
         let basic = root
             .get("node_types")
             .is_some_and(|types| types.get("cloudify.nodes.Root").is_some());
-        if let (true, Some(own)) = (basic, &import.own) {
-            let fault = import.span.error(
-                Code::NamespaceUse,
-                format!("the basic types cannot be put under the namespace `{own}`"),
-            );
-            self.fault(fault.hint("import them without a namespace: their names are everyone's"));
-            return None;
-        }
-        let namespace = if basic {
-            String::new()
-        } else {
-            import.namespace()
-        };
+        let namespace = self.namespace_of(import, basic)?;
         if !self.seen.insert((location, namespace.clone())) {
             return None;
         }
@@ -409,25 +356,77 @@ impl Loader<'_> {
             || map.clone(),
             |properties| with_properties(map, properties, self.diagnostics),
         );
-        if namespace.is_empty() {
-            return Some(Part {
-                root: Arc::new(map),
-                basic,
+        let root = self.under(&namespace, map, &root, import)?;
+        Some(Part { root, basic })
+    }
+
+    /// Reports that there is too much, and reads nothing more.
+    fn give_up<T>(&mut self, import: &Import, message: String) -> Option<T> {
+        self.fault(import.span.error(Code::Limit, message));
+        self.queue.clear();
+        None
+    }
+
+    /// What is in a file; each is parsed once.
+    fn root_of(&mut self, file: FileId, import: &Import) -> Option<Value> {
+        if !begins_as_dsl(self.sources.text(file)) {
+            self.fault(no_dsl(import));
+            return None;
+        }
+        let read = match self.read.get(&file) {
+            Some(root) => Ok(root.clone()),
+            None => parse(self.sources, file, self.diagnostics),
+        };
+        let told = |fault: Diagnostic| self.fault(fault.related(import.span, "imported here"));
+        let root = read.map_err(told).ok()?;
+        self.read.insert(file, root.clone());
+        self.sources.set_import(file, import.span);
+        Some(root)
+    }
+
+    fn map_of<'v>(&mut self, root: &'v Value, import: &Import) -> Option<&'v Map> {
+        if let Some(map) = root.as_map() {
+            return Some(map);
+        }
+        let kind = root.kind();
+        let message = format!("an imported file must be a mapping, and this is {kind}");
+        let fault = root.span.error(Code::Foreign, message);
+        self.fault(fault.related(import.span, "imported here"));
+        None
+    }
+
+    /// The namespace that the names of a file are under; the basic types are under none.
+    fn namespace_of(&mut self, import: &Import, basic: bool) -> Option<String> {
+        let Some(own) = import.own.as_ref().filter(|_| basic) else {
+            return Some(if basic {
+                String::new()
+            } else {
+                import.namespace()
             });
+        };
+        let message = format!("the basic types cannot be put under the namespace `{own}`");
+        let fault = import.span.error(Code::NamespaceUse, message);
+        self.fault(fault.hint("import them without a namespace: their names are everyone's"));
+        None
+    }
+
+    /// The mapping with its names under a namespace.
+    fn under(
+        &mut self,
+        namespace: &str,
+        map: Map,
+        root: &Value,
+        import: &Import,
+    ) -> Option<Arc<Map>> {
+        if namespace.is_empty() {
+            return Some(Arc::new(map));
         }
         self.namespaced += root.count();
         if self.namespaced > NAMESPACED {
-            self.fault(import.span.error(
-                Code::Limit,
-                format!("the files under namespaces have more than {NAMESPACED} values"),
-            ));
-            self.queue.clear();
-            return None;
+            let message = format!("the files under namespaces have more than {NAMESPACED} values");
+            return self.give_up(import, message);
         }
-        Some(Part {
-            root: Arc::new(namespace::prefix(&map, &namespace)),
-            basic,
-        })
+        Some(Arc::new(namespace::prefix(&map, namespace)))
     }
 
     /// What such a file has that the declared version has not is no fault of its own.
@@ -457,6 +456,16 @@ impl Loader<'_> {
             self.too_new.insert(value.span.file);
         }
     }
+}
+
+fn no_dsl(import: &Import) -> Diagnostic {
+    let name = &import.name;
+    let message = format!("`{name}` is no file of the DSL: its first key is no section");
+    let sections = SECTIONS.join(", ");
+    let fault = import.span.error(Code::Foreign, message);
+    fault.hint(format!(
+        "start it with one of {sections}; what is in it is not shown"
+    ))
 }
 
 /// Whether the first key of a text is a section: only then it is meant to be imported, and faults

@@ -9,7 +9,7 @@ use super::{
     completions::{deployments, executions, instances, nodes},
     error::CliError,
 };
-use crate::{engine::ANSWER, stage::Parameters};
+use crate::{engine::ANSWER, stage::parameters::Update};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
@@ -659,7 +659,7 @@ pub(crate) struct PlanArgs {
 }
 
 impl PlanArgs {
-    pub(crate) fn parameters(&self) -> Parameters {
+    pub(crate) fn parameters(&self) -> Update {
         self.rolling.parameters()
     }
 }
@@ -687,11 +687,10 @@ pub(crate) struct RollingArgs {
 }
 
 impl RollingArgs {
-    pub(crate) fn parameters(&self) -> Parameters {
-        Parameters {
+    pub(crate) fn parameters(&self) -> Update {
+        Update {
             max_unavailable: self.max_unavailable,
             start_first: self.start_first,
-            ..Parameters::default()
         }
     }
 }
@@ -761,7 +760,7 @@ impl ScaleArgs {
         words
     }
 
-    /// How many there are to be, as a word.
+    /// The number to scale to or by, as a word.
     fn number(&self) -> Option<String> {
         let more = || self.delta.map(|delta| format!("--delta={delta}"));
         self.to.map(|to| format!("--to={to}")).or_else(more)

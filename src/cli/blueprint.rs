@@ -71,7 +71,7 @@ impl Loaded {
         }
     }
 
-    /// Knows the values of sensitive inputs, those by default too.
+    /// The values of sensitive inputs, defaults included.
     pub(crate) fn secrets(&self) -> Secrets {
         let secrets = Secrets::default();
         let defaults = sensitive_defaults(&self.blueprint).map(Value::to_json);

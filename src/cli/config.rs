@@ -130,7 +130,7 @@ fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
     })
 }
 
-/// Whether everybody can put another file into the place of one.
+/// Whether everybody can put another file in its place.
 fn is_replaceable(path: &Path) -> io::Result<bool> {
     let resolved = path.canonicalize()?;
     let folders = [path.parent(), resolved.parent()].into_iter().flatten();

@@ -38,7 +38,7 @@ pub(crate) fn is_asked() -> bool {
 pub(crate) fn ask(question: &str) -> Result<(), CliError> {
     match answer(question) {
         Ok(answer) if is_yes(&answer) => return Ok(()),
-        // The input ended, and no line did.
+        // The input ended before a line was typed.
         Ok(answer) if answer.is_empty() => complain("\n"),
         _ => {}
     }
@@ -87,6 +87,12 @@ pub(crate) fn protected(
     before: Option<&Deployment>,
     stage: &Stage,
 ) -> Option<String> {
-    let nodes = protected_nodes(deployment, before, stage).join(", ");
-    (!nodes.is_empty()).then(|| format!("this deletes what the blueprint protects: {nodes}"))
+    let nodes = protected_nodes(deployment, before, stage);
+    let told = || {
+        format!(
+            "this deletes what the blueprint protects: {}",
+            nodes.join(", ")
+        )
+    };
+    (!nodes.is_empty()).then(told)
 }

@@ -3,27 +3,32 @@
 
 use super::{
     Outcome,
-    args::{Global, OperationArgs, ScaleArgs, SelectionArgs},
+    args::{Global, OperationArgs, SelectionArgs},
     confirm::{confirm, protected},
     error::{CliError, Kind},
     given::{self, Hidden},
     recover,
     run::closing,
+    scale,
     session::{How, Job, Session},
     workspace::Workspace,
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, nearest},
-    event::{self, Entry, Event},
-    model::{DeclaredWorkflow, Deployment, Instance, Scaling, Structure, Unscalable},
+    event::{Entry, Event},
+    model::{DeclaredWorkflow, Deployment, Instance},
     plan::{self, Known, operation, restore},
-    plugins::{PORT, Part, Plugins, Scene},
+    plugins::{Part, Plugins, Scene},
     record::Record,
     seam::{Effect, Observed},
-    stage::{Chosen, Parameters, Selection, Stage, Task, Workflow, parameter_names},
+    stage::{
+        Chosen, Parameters, Selection, Stage, Task, Workflow, parameter_names,
+        parameters::{self, ExecuteOperation, Operation},
+    },
 };
+use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{collections::BTreeSet, io::IsTerminal as _};
+use std::io::IsTerminal as _;
 
 /// What is asked of a deployment that exists.
 pub(crate) struct Order<'a> {
@@ -57,45 +62,32 @@ impl Order<'_> {
                 }
                 None => parameters,
             };
-            let parameters =
-                Parameters::read(workflow, typed(parameters)?).map_err(CliError::usage)?;
-            Ok((workflow, parameters))
+            Parameters::read(workflow, typed(parameters)?).map_err(CliError::usage)
         })
     }
 
     /// Runs one operation.
     pub(crate) fn execute_operation(&self, args: &OperationArgs) -> Result<Outcome, CliError> {
         self.run(|record| {
-            let mut parameters = Parameters {
-                operation: args.operation.clone(),
-                operation_kwargs: read_parameters(&args.kwargs)?,
+            let operation_kwargs = read_parameters(&args.kwargs)?;
+            let selection = selected(&args.selection, record)?;
+            Ok(Parameters::ExecuteOperation(ExecuteOperation {
+                operation: known_operation(&args.operation, record)?,
+                operation_kwargs,
                 allow_kwargs_override: Some(args.allow_override),
                 run_by_dependency_order: Some(args.in_order),
-                selection: selected(&args.selection, record)?,
-                ..Parameters::default()
-            };
-            known_operation(&mut parameters, record)?;
-            Ok((Workflow::ExecuteOperation, parameters))
+                selection,
+            }))
         })
     }
 
     /// Starts, stops or restarts instances, and keeps in mind that they were.
     pub(crate) fn halt(
         &self,
-        workflow: Workflow,
+        parameters: fn(Selection) -> Parameters,
         instances: &[String],
     ) -> Result<Outcome, CliError> {
-        self.run(|record| {
-            let selection = named(instances, record)?;
-            Ok((
-                workflow,
-                Parameters {
-                    is_recorded: true,
-                    selection,
-                    ..Parameters::default()
-                },
-            ))
-        })
+        self.run(|record| named(instances, record).map(parameters))
     }
 
     /// Takes instances down and installs them anew.
@@ -105,34 +97,24 @@ impl Order<'_> {
         ignore_failure: bool,
     ) -> Result<Outcome, CliError> {
         self.run(|record| {
-            Ok((
-                Workflow::Reinstall,
-                Parameters {
-                    selection: named(instances, record)?,
-                    ignore_failure,
-                    ..Parameters::default()
-                },
-            ))
+            Ok(Parameters::Reinstall(parameters::Reinstall {
+                selection: named(instances, record)?,
+                ignore_failure,
+            }))
         })
     }
 
     /// Mends what is ill.
     pub(crate) fn heal(&self, instances: &[String]) -> Result<Outcome, CliError> {
         self.run(|record| {
-            Ok((
-                Workflow::Heal,
-                Parameters {
-                    selection: named(instances, record)?,
-                    ignore_failure: true,
-                    ..Parameters::default()
-                },
-            ))
+            let selection = named(instances, record)?;
+            Ok(Parameters::Heal(super::heal::forgiving(selection)))
         })
     }
 
-    fn run(
+    pub(super) fn run(
         &self,
-        decide: impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>,
+        decide: impl Fn(&Record) -> Result<Parameters, CliError>,
     ) -> Result<Outcome, CliError> {
         let workspace = Workspace::new(self.global)?;
         let name = workspace.name(self.deployment)?;
@@ -144,18 +126,19 @@ impl Order<'_> {
         &self,
         workspace: &Workspace<'_>,
         name: &str,
-        decide: &impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>,
+        decide: &impl Fn(&Record) -> Result<Parameters, CliError>,
     ) -> Result<Outcome, CliError> {
         recover::mend(workspace, name).await?;
         // What is typed wrong is told before anything is held.
         let known = workspace.record(name)?;
-        let (workflow, parameters) = decide(&known)?;
+        let parameters = decide(&known)?;
+        let workflow = parameters.workflow();
         require_installed(name, workflow, &known)?;
-        let ill = parameters
-            .node_instance_id
-            .iter()
-            .cloned()
-            .collect::<Vec<_>>();
+        let ill: Vec<String> = parameters
+            .named_ill()
+            .map(str::to_owned)
+            .into_iter()
+            .collect();
         named(&ill, &known)?;
         workspace.supply(self.inputs)?;
         let systems = workspace.connect()?;
@@ -166,20 +149,14 @@ impl Order<'_> {
         Ok(if done? {
             closing(&record)
         } else {
-            nothing_to_do(name, workflow, &parameters, &record)
+            nothing_to_do(name, &parameters, &record)
         })
     }
 
     /// Asks before instances are deleted.
-    fn confirm(
-        &self,
-        workflow: Workflow,
-        deployment: &Deployment,
-        record: &Record,
-        stage: &Stage,
-    ) -> Result<(), CliError> {
-        let observed = Observed::default();
-        let known = Known::new(deployment, record, &observed);
+    fn confirm(&self, asked: &Asked, stage: &Stage) -> Result<(), CliError> {
+        let (observed, workflow) = (Observed::default(), asked.parameters.workflow());
+        let known = Known::new(&asked.deployment, &asked.record, &observed);
         let deletes = stage.tasks().iter().any(|task| task.step.traits.deletes);
         let words =
             super::plan::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
@@ -187,46 +164,13 @@ impl Order<'_> {
         if std::io::stdin().is_terminal() && !self.global.yes {
             super::complain(&super::plan::told(&known, stage));
         }
-        let question = format!("{} `{}`: {words}?", workflow.capitalized(), deployment.name);
+        let (workflow, name) = (workflow.capitalized(), &asked.deployment.name);
+        let danger = protected(&asked.deployment, None, stage);
         confirm(
             self.global,
-            &question,
-            protected(deployment, None, stage).as_deref(),
+            &format!("{workflow} `{name}`: {words}?"),
+            danger.as_deref(),
         )
-    }
-
-    /// Adds or removes instances: `to` so many, or `delta` more.
-    pub(crate) fn scale(&self, args: &ScaleArgs) -> Result<Outcome, CliError> {
-        self.run(|record| {
-            let Some(deployment) = &record.deployment else {
-                return Err(CliError::usage("there is nothing to scale"));
-            };
-            let known: Vec<&str> = deployment
-                .nodes
-                .keys()
-                .chain(deployment.structure.groups.keys())
-                .map(String::as_str)
-                .collect();
-            let current = deployment
-                .number(&args.entity)
-                .ok_or_else(|| unknown("node or scaling group", &args.entity, &known))?;
-            let to = args
-                .to
-                .map(|to| i64::from(to) - i64::try_from(current).unwrap_or(i64::MAX));
-            let ids = |names: &[String]| {
-                named(names, record).map(|selection| selection.instances().to_vec())
-            };
-            let parameters = Parameters {
-                scalable_entity_name: args.entity.clone(),
-                delta: to.or(args.delta).unwrap_or_default(),
-                include_instances: ids(&args.remove)?,
-                exclude_instances: ids(&args.keep)?,
-                ignore_failure: args.ignore_failure,
-                rollback_if_failed: !args.no_rollback,
-                ..Parameters::default()
-            };
-            Ok((Workflow::Scale, parameters))
-        })
     }
 
     /// Whether there was anything to do.
@@ -235,206 +179,168 @@ impl Order<'_> {
         workspace: &Workspace<'_>,
         session: &mut Session<'_>,
         name: &str,
-        decide: &impl Fn(&Record) -> Result<(Workflow, Parameters), CliError>,
+        decide: &impl Fn(&Record) -> Result<Parameters, CliError>,
     ) -> Result<bool, CliError> {
-        let Some(mut deployment) = session.record.deployment.clone() else {
+        let Some(deployment) = session.record.deployment.clone() else {
             return Ok(false);
         };
-        let places = Plugins::default()
-            .places(Scene {
-                deployment: &deployment,
-                record: &session.record,
-                secrets: &workspace.secrets,
-            })
-            .map_err(|message| CliError::new(Kind::Engine, message))?;
-        let (workflow, mut parameters) = decide(&session.record)?;
-        session.settle(name, &places, workflow.as_str()).await?;
-        let mut before = Vec::new();
-        if workflow == Workflow::Scale {
-            let mut random = workspace.random(name, Some(&session.record))?;
-            match begun(&session.record, &parameters) {
-                Some(begun) => (parameters.added, parameters.removed) = begun,
-                None => {
-                    deployment = scaled(&deployment, &mut parameters, &session.record, &mut random)?
-                }
-            }
-            before.push(Event::Defined {
-                deployment: Box::new(deployment.clone()),
-            });
-        }
-        super::install::warn_of_early(&deployment);
-        super::install::refuse_unpopulated(&deployment.without(&parameters.removed))?;
-        operation::check(workflow, &parameters, &deployment)
-            .map_err(|message| CliError::new(Kind::Invalid, message))?;
+        let parameters = self
+            .settled(workspace, session, &deployment, decide)
+            .await?;
+        let asked = Asked::of(parameters, deployment, workspace, &session.record)?;
+        asked.check()?;
         let observed = session.observe().await?;
         if observed.objects.iter().any(|object| object.is_claimed) {
             let told = session.told(name).await?;
             recover::refuse_elsewhere(&told, &session.record, name)?;
         }
-        let mut record = session.record.clone();
-        for event in &before {
-            record
-                .apply(&Entry::now(event.clone()))
-                .expect("a definition can always follow");
-        }
-        let proposal = plan::first(
-            workflow,
-            &parameters,
-            &Known::new(&deployment, &record, &observed),
-        );
-        refuse_hearsay(&deployment, &proposal.stage)?;
-        self.confirm(workflow, &deployment, &record, &proposal.stage)?;
-        super::install::refuse_unsupported(&proposal.unsupported, false)?;
-        let is_settled = parameters.removed.is_empty() && workflow != Workflow::Rollback;
-        if proposal.stage.is_empty()
-            && is_settled
-            && !restore::comes_first(&session.record, Plugins::default(), workflow, &parameters)
-        {
+        let stage = self.planned(&asked, &observed)?;
+        if stage.is_empty() && asked.is_settled() {
             return Ok(false);
         }
-        let words = self
-            .words
-            .iter()
-            .cloned()
-            .chain(["-d".to_owned(), name.to_owned()])
-            .chain(self.how.flags());
-        let words = words.chain(given::named(self.inputs));
-        let words: Vec<String> = words.collect();
-        let again: Vec<&str> = words.iter().map(String::as_str).collect();
-        let again = workspace.again(&again);
         let job = Job {
-            workflow,
-            parameters,
+            parameters: asked.parameters,
             of: None,
-            stage: proposal.stage,
-            before,
+            stage,
+            before: asked.before,
             how: self.how,
-            again,
+            again: self.again(workspace, name),
             replan: None,
         };
         session.carry_out(job).await.map(|()| true)
     }
-}
 
-/// What the last run was to add and to remove, if it was the same, came to no end, and was not
-/// taken back: it is gone on with, and not done twice.
-fn begun(record: &Record, parameters: &Parameters) -> Option<(Vec<String>, Vec<String>)> {
-    let last = record.executions.last().filter(|last| {
-        last.workflow == Workflow::Scale && last.outcome != Some(event::Outcome::Terminated)
-    })?;
-    let asked = |it: &Parameters| {
-        (
-            it.scalable_entity_name.clone(),
-            it.delta,
-            it.include_instances.clone(),
-            it.exclude_instances.clone(),
-            it.scale_compute,
-        )
-    };
-    let Parameters { added, removed, .. } = &*last.parameters;
-    let deployment = record.deployment.as_ref()?;
-    let is_there = |id: &String| deployment.instance(id).is_some();
-    let removed: Vec<String> = removed.iter().filter(|id| is_there(id)).cloned().collect();
-    let goes_on = asked(&last.parameters) == asked(parameters)
-        && added.iter().all(is_there)
-        && !(added.is_empty() && removed.is_empty());
-    goes_on.then(|| (added.clone(), removed))
-}
-
-/// The deployment with the instances that scaling adds; which are added and removed goes into the
-/// parameters.
-fn scaled(
-    deployment: &Deployment,
-    parameters: &mut Parameters,
-    record: &Record,
-    random: &mut fastrand::Rng,
-) -> Result<Deployment, CliError> {
-    let entity = entity(deployment, parameters)?;
-    let is_adopted = |name: &str| {
-        deployment
-            .nodes
-            .get(name)
-            .is_some_and(crate::model::Definition::is_adopted)
-    };
-    let members = deployment
-        .structure
-        .groups
-        .get(&entity)
-        .cloned()
-        .unwrap_or_default();
-    if let Some(node) = members
-        .iter()
-        .chain([&entity])
-        .find(|name| is_adopted(name))
-    {
-        return Err(CliError::usage(format!(
-            "`{node}` was adopted: there is only the one that exists"
-        )));
-    }
-    let set = |ids: &[String]| ids.iter().cloned().collect();
-    let mut include: BTreeSet<String> = set(&parameters.include_instances);
-    if include.is_empty() && parameters.delta < 0 {
-        // What a run that died took down already goes before what works.
-        let is_half_done = |it: &&Instance| {
-            it.node == entity
-                && plan::scale::is_half_done(record, &it.id)
-                && !parameters.exclude_instances.contains(&it.id)
+    /// What is asked for, once the systems that the deployment is on have been settled with.
+    async fn settled(
+        &self,
+        workspace: &Workspace<'_>,
+        session: &mut Session<'_>,
+        deployment: &Deployment,
+        decide: &impl Fn(&Record) -> Result<Parameters, CliError>,
+    ) -> Result<Parameters, CliError> {
+        let scene = Scene {
+            deployment,
+            record: &session.record,
+            secrets: &workspace.secrets,
         };
-        let most = usize::try_from(parameters.delta.unsigned_abs()).unwrap_or(usize::MAX);
-        include.extend(
-            deployment
-                .instances
-                .iter()
-                .filter(is_half_done)
-                .take(most)
-                .map(|it| it.id.clone()),
-        );
+        let places = Plugins::default().places(scene);
+        let places = places.map_err(|message| CliError::new(Kind::Engine, message))?;
+        let parameters = decide(&session.record)?;
+        let command = parameters.workflow().as_str();
+        session.settle(&deployment.name, &places, command).await?;
+        Ok(parameters)
     }
-    let scaling = Scaling {
-        entity,
-        delta: parameters.delta,
-        include,
-        exclude: set(&parameters.exclude_instances),
-    };
-    let scaled = deployment
-        .scale(&scaling, random)
-        .map_err(|error| match &error {
-            Unscalable::Unknown(name) => {
-                let known: Vec<&str> = deployment
-                    .nodes
-                    .keys()
-                    .chain(deployment.structure.groups.keys())
-                    .map(String::as_str)
-                    .collect();
-                unknown("node or scaling group", name, &known)
-            }
-            other => CliError::usage(other.to_string()),
-        })?;
-    let nodes: BTreeSet<&str> = scaled
-        .instances
-        .iter()
-        .filter(|it| scaled.added.contains(&it.id))
-        .map(|it| it.node.as_str())
-        .collect();
-    for name in nodes {
-        if let Some(port) = fixed_port(deployment, name) {
-            let message =
-                format!("`{name}` publishes {port}, and only one container can have that");
-            return Err(CliError::new(Kind::Invalid, message).hint(
-                "give it a range of ports, such as 8080-8089, or leave the choice to the engine",
-            ));
+
+    /// The first stage, if nothing speaks against it.
+    fn planned(&self, asked: &Asked, observed: &Observed) -> Result<Stage, CliError> {
+        let known = Known::new(&asked.deployment, &asked.record, observed);
+        let proposal = plan::first(&asked.parameters, &known);
+        refuse_hearsay(&asked.deployment, &proposal.stage)?;
+        self.confirm(asked, &proposal.stage)?;
+        super::install::refuse_unsupported(&proposal.unsupported, false)?;
+        Ok(proposal.stage)
+    }
+
+    /// The command that does it again.
+    fn again(&self, workspace: &Workspace<'_>, name: &str) -> String {
+        let words = self.words.iter().cloned();
+        let words = words.chain(["-d".to_owned(), name.to_owned()]);
+        let words = words.chain(self.how.flags());
+        let words: Vec<String> = words.chain(given::named(self.inputs)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        workspace.again(&words)
+    }
+}
+
+/// `start` that is kept in mind.
+pub(super) fn started(selection: Selection) -> Parameters {
+    Parameters::Start(recorded(selection))
+}
+
+/// `stop` that is kept in mind.
+pub(super) fn stopped(selection: Selection) -> Parameters {
+    Parameters::Stop(recorded(selection))
+}
+
+/// `restart` that is kept in mind.
+pub(super) fn restarted(selection: Selection) -> Parameters {
+    Parameters::Restart(parameters::Restart {
+        selection,
+        is_recorded: true,
+        ..parameters::Restart::default()
+    })
+}
+
+fn recorded(selection: Selection) -> Operation {
+    Operation {
+        selection,
+        is_recorded: true,
+        ..Operation::default()
+    }
+}
+
+/// What is asked of a deployment, and what it comes to before anything is done.
+struct Asked {
+    parameters: Parameters,
+    deployment: Deployment,
+    /// What is known once `before` is put down.
+    record: Record,
+    /// Events that belong to the run and are put down first.
+    before: Vec<Event>,
+}
+
+impl Asked {
+    fn of(
+        mut parameters: Parameters,
+        mut deployment: Deployment,
+        workspace: &Workspace<'_>,
+        record: &Record,
+    ) -> Result<Self, CliError> {
+        let (mut before, mut record) = (Vec::new(), record.clone());
+        if let Parameters::Scale(asked) = &mut parameters {
+            let mut random = workspace.random(&deployment.name, Some(&record))?;
+            deployment = scale::begin(deployment, asked, &record, &mut random)?;
+            before.push(Event::Defined {
+                deployment: Box::new(deployment.clone()),
+            });
+        }
+        for event in &before {
+            let applied = record.apply(&Entry::now(event.clone()));
+            applied.expect("a definition can always follow");
+        }
+        Ok(Self {
+            parameters,
+            deployment,
+            record,
+            before,
+        })
+    }
+
+    /// What of the blueprint speaks against it.
+    fn check(&self) -> Result<(), CliError> {
+        super::install::warn_of_early(&self.deployment);
+        super::install::refuse_unpopulated(&self.deployment.without(self.removed()))?;
+        if let Parameters::ExecuteOperation(asked) = &self.parameters {
+            operation::check(asked, &self.deployment)
+                .map_err(|message| CliError::new(Kind::Invalid, message))?;
+        }
+        Ok(())
+    }
+
+    /// Ids of the instances that scaling removes.
+    fn removed(&self) -> &[String] {
+        match &self.parameters {
+            Parameters::Scale(asked) => &asked.removed,
+            _ => &[],
         }
     }
-    (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
-    let structure = Structure {
-        emptied: scaled.emptied,
-        ..deployment.structure.clone()
-    };
-    Ok(Deployment {
-        instances: scaled.instances,
-        structure,
-        ..deployment.clone()
-    })
+
+    /// Whether an empty stage means that there is nothing to do at all.
+    fn is_settled(&self) -> bool {
+        let may_be =
+            self.removed().is_empty() && !matches!(self.parameters, Parameters::Rollback(_));
+        may_be && !restore::comes_first(&self.record, Plugins::default(), &self.parameters)
+    }
 }
 
 /// What needs something that is there.
@@ -482,39 +388,15 @@ fn verb(workflow: Workflow) -> &'static str {
     }
 }
 
-/// What is scaled: the node or group itself, or the host that the node is on.
-fn entity(deployment: &Deployment, parameters: &Parameters) -> Result<String, CliError> {
-    let name = parameters.scalable_entity_name.clone();
-    if !parameters.scale_compute || deployment.structure.groups.contains_key(&name) {
-        return Ok(name);
-    }
-    if !parameters.include_instances.is_empty() || !parameters.exclude_instances.is_empty() {
-        return Err(CliError::usage(
-            "instances to remove or to keep cannot be named together with scale_compute",
-        ));
-    }
-    let host = deployment
-        .instances
-        .iter()
-        .find(|it| it.node == name)
-        .and_then(|it| deployment.instance(it.host.as_deref()?));
-    Ok(host.map_or(name, |host| host.node.clone()))
-}
-
-fn nothing_to_do(
-    name: &str,
-    workflow: Workflow,
-    parameters: &Parameters,
-    record: &Record,
-) -> Outcome {
+fn nothing_to_do(name: &str, parameters: &Parameters, record: &Record) -> Outcome {
     let fields = json!({ "deployment": name, "execution": null, "instances": super::status::known_instances(record) });
     let is_chosen = |deployment: &Deployment| {
         deployment
             .instances
             .iter()
-            .any(|it| parameters.selection.has(deployment, it))
+            .any(|it| parameters.selection().has(deployment, it))
     };
-    let why = match workflow {
+    let why = match parameters.workflow() {
         _ if !record.deployment.as_ref().is_some_and(is_chosen) => "the filters match no instance",
         Workflow::Heal => "all is well",
         Workflow::Install | Workflow::Update => "all is as it is to be",
@@ -555,7 +437,6 @@ fn workflow(
     })
 }
 
-/// Something that does not exist, with those that do.
 /// Labels do not tell what an object is made from.
 fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), CliError> {
     let makes = |task: &Task| matches!(task.step.effect(), Effect::Creates | Effect::Replaces);
@@ -577,7 +458,8 @@ fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), CliError
     )))
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> CliError {
+/// Something that does not exist, with those that do.
+pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> CliError {
     let mut error = CliError::usage(format!("there is no {what} `{name}`"));
     if let Some(near) = nearest(name, known.iter().copied()) {
         error = error.hint(format!("did you mean `{near}`?"));
@@ -720,17 +602,6 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
         || (name.len() >= 12 && container().is_some_and(|id| id.starts_with(name)))
 }
 
-/// A port of a host that every object of a node must have, in words.
-fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
-    let mut instances = deployment.instances.iter();
-    let part = Part::of(deployment, instances.find(|it| it.node == node)?)?;
-    let needed = Plugins::default().exclusive(part);
-    needed
-        .into_iter()
-        .find(|it| it.kind == PORT)
-        .map(|it| it.shown)
-}
-
 /// A filter that can match nothing was typed wrong.
 fn selected(args: &SelectionArgs, record: &Record) -> Result<Selection, CliError> {
     let instances = named(&args.instances, record)?;
@@ -760,32 +631,25 @@ fn selected(args: &SelectionArgs, record: &Record) -> Result<Selection, CliError
     Ok(chosen.into())
 }
 
-/// The full name of the operation; a last part that only one operation has stands for it.
-fn known_operation(parameters: &mut Parameters, record: &Record) -> Result<(), CliError> {
+/// The full name of an operation; a last part that only one operation has stands for it.
+fn known_operation(asked: &str, record: &Record) -> Result<String, CliError> {
     let Some(deployment) = &record.deployment else {
-        return Ok(());
+        return Ok(asked.to_owned());
     };
-    let all: indexmap::IndexSet<&str> = deployment
+    let operations = deployment
         .nodes
         .values()
-        .flat_map(|node| node.operations.keys().map(String::as_str))
-        .collect();
-    let asked = parameters.operation.clone();
-    let matching: Vec<&str> = all
-        .iter()
-        .copied()
-        .filter(|name| *name == asked || name.ends_with(&format!(".{asked}")))
-        .collect();
+        .flat_map(|node| node.operations.keys());
+    let all: IndexSet<&str> = operations.map(String::as_str).collect();
+    let last = format!(".{asked}");
+    let is_meant = |name: &&str| *name == asked || name.ends_with(&last);
+    let matching: Vec<&str> = all.iter().copied().filter(is_meant).collect();
     match &matching[..] {
-        [only] => {
-            (*only).clone_into(&mut parameters.operation);
-            Ok(())
+        [only] => Ok((*only).to_owned()),
+        [] => {
+            let all: Vec<&str> = all.into_iter().collect();
+            Err(unknown("operation", asked, &all))
         }
-        [] => Err(unknown(
-            "operation",
-            &asked,
-            &all.iter().copied().collect::<Vec<_>>(),
-        )),
         several => Err(
             CliError::usage(format!("`{asked}` stands for several operations"))
                 .hint(format!("say which: {}", several.join(", "))),

@@ -108,7 +108,7 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
     });
     vec![
         execution.id.clone(),
-        match (&execution.of, execution.workflow) {
+        match (&execution.of, execution.workflow()) {
             (Some(of), Workflow::Rollback) => format!("rollback (of {of})"),
             (Some(of), workflow) => format!("{workflow} (goes on with {of})"),
             (None, workflow) => workflow.to_string(),

@@ -18,7 +18,7 @@ use crate::{
     plugins::{Drivers, Happenings, Places},
     record::Record,
     seam::{Happening, What},
-    stage::{Parameters, Selection, Workflow},
+    stage::{Parameters, Selection, parameters},
 };
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -314,14 +314,7 @@ impl Watch<'_> {
         let observed = self.workspace.observe(drivers, deployment, record).await?;
         let selection = super::execute::named(self.instances, record)?;
         let known = Known::new(deployment, record, &observed);
-        let proposal = heal::first(
-            &known,
-            &Parameters {
-                selection,
-                ignore_failure: true,
-                ..Parameters::default()
-            },
-        );
+        let proposal = heal::first(&known, &forgiving(selection));
         let tasks = proposal
             .stage
             .tasks()
@@ -348,17 +341,7 @@ impl Watch<'_> {
         }
         let ids: Vec<String> = ill.into_iter().map(|(id, _)| id).collect();
         let selection = Selection::of_instances(ids.iter().cloned());
-        let decide = |_: &Record| {
-            let selection = selection.clone();
-            Ok((
-                Workflow::Heal,
-                Parameters {
-                    selection,
-                    ignore_failure: true,
-                    ..Parameters::default()
-                },
-            ))
-        };
+        let decide = |_: &Record| Ok(Parameters::Heal(forgiving(selection.clone())));
         let done = Box::pin(self.order.run_in(self.workspace, self.name, &decide)).await;
         let at = Instant::now();
         match done {
@@ -378,6 +361,15 @@ impl Watch<'_> {
 
     fn say(&self, words: &str) {
         complain(&format!("{} `{}`: {words}\n", timestamp(now()), self.name));
+    }
+}
+
+/// What is ill is mended, whatever fails while it is taken down.
+pub(super) fn forgiving(selection: Selection) -> parameters::Heal {
+    parameters::Heal {
+        selection,
+        ignore_failure: true,
+        ..parameters::Heal::default()
     }
 }
 

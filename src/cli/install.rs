@@ -26,7 +26,7 @@ use crate::{
     printable::printable,
     record::Record,
     seam::{Object, Observed, Step},
-    stage::{Parameters, Stage, Task, Workflow},
+    stage::{Parameters, Stage, Task, Workflow, parameters::Update},
     told::Told,
 };
 use indexmap::IndexSet;
@@ -38,8 +38,7 @@ use std::{
 
 /// What is asked for of a blueprint.
 pub(crate) struct Ask {
-    /// `install` or `update`.
-    pub workflow: Workflow,
+    /// Of `install` or `update`.
     pub parameters: Parameters,
     pub skip_unsupported: bool,
     pub how: How,
@@ -89,7 +88,7 @@ impl Install<'_> {
             return Ok(up_to_date(&wish.record.unwrap_or_default()));
         };
         self.confirm(&wish, &proposal)?;
-        let command = self.ask.workflow.as_str();
+        let command = self.ask.parameters.workflow().as_str();
         let mut session = Session::begin(self.workspace, &drivers, self.name, command)?;
         let done = Box::pin(self.run_held(&mut session, &drivers, &wish)).await;
         let record = session.end().await;
@@ -103,11 +102,10 @@ impl Install<'_> {
     /// What deletes or replaces is asked for on a terminal.
     fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), CliError> {
         let danger = protected(&wish.deployment, wish.before(), &proposal.stage);
-        let known = wish.known();
         let observed = Observed::default();
-        let known = Known::new(&wish.deployment, &known, &observed);
+        let known = Known::new(&wish.deployment, &wish.known, &observed);
         let touched = super::plan::summary(&known, &proposal.stage)
-            .filter(|_| self.ask.workflow == Workflow::Update);
+            .filter(|_| self.ask.parameters.workflow() == Workflow::Update);
         match (touched, danger) {
             (None, None) => Ok(()),
             (words, danger) => {
@@ -119,7 +117,7 @@ impl Install<'_> {
                     self.workspace.global,
                     &format!(
                         "{} `{}`{words}?",
-                        self.ask.workflow.capitalized(),
+                        self.ask.parameters.workflow().capitalized(),
                         self.name
                     ),
                     danger.as_deref(),
@@ -136,25 +134,23 @@ impl Install<'_> {
         drivers: &Drivers<'_>,
         first: &Wish,
     ) -> Result<bool, CliError> {
-        let known = first.known();
         let places = Plugins::default()
             .places(Scene {
                 deployment: &first.deployment,
-                record: &known,
+                record: &first.known,
                 secrets: &self.workspace.secrets,
             })
             .map_err(|message| CliError::new(Kind::Engine, message))?;
         session
-            .settle(self.name, &places, self.ask.workflow.as_str())
+            .settle(self.name, &places, self.ask.parameters.workflow().as_str())
             .await?;
         let wish = self.wish()?;
         let Some(proposal) = self.settle(&wish, drivers, false).await? else {
             return Ok(false);
         };
         let job = Job {
-            workflow: self.ask.workflow,
             parameters: self.parameters(),
-            of: unfinished(&session.record, self.ask.workflow),
+            of: unfinished(&session.record, self.ask.parameters.workflow()),
             stage: proposal.stage,
             before: wish.definition(&session.record),
             how: self.ask.how,
@@ -171,14 +167,21 @@ impl Install<'_> {
             .ask
             .skip_unsupported
             .then(|| "--skip-unsupported".to_owned());
-        let parameters = self.parameters();
-        let most = parameters
-            .max_unavailable
-            .map(|most| format!("--max-unavailable={most}"));
-        let first = parameters.start_first.then(|| "--start-first".to_owned());
-        let words = [self.ask.workflow.as_str(), &path, "-d", self.name]
-            .map(str::to_owned)
-            .into_iter();
+        let rolling = match self.parameters() {
+            Parameters::Update(said) => said,
+            _ => Update::default(),
+        };
+        let most = rolling.max_unavailable;
+        let most = most.map(|most| format!("--max-unavailable={most}"));
+        let first = rolling.start_first.then(|| "--start-first".to_owned());
+        let words = [
+            self.ask.parameters.workflow().as_str(),
+            &path,
+            "-d",
+            self.name,
+        ]
+        .map(str::to_owned)
+        .into_iter();
         let words: Vec<String> = words
             .chain(skip)
             .chain(most)
@@ -191,10 +194,10 @@ impl Install<'_> {
 
     /// A plan says how an update goes about, too.
     fn parameters(&self) -> Parameters {
-        self.plan
-            .as_ref()
-            .map_or(&self.ask.parameters, |plan| &plan.parameters)
-            .clone()
+        let asked = &self.ask.parameters;
+        let planned = self.plan.iter().map(|plan| &plan.parameters);
+        let mut planned = planned.filter(|it| it.workflow() == asked.workflow());
+        planned.next().unwrap_or(asked).clone()
     }
 
     fn wish(&self) -> Result<Wish, CliError> {
@@ -239,21 +242,20 @@ impl Install<'_> {
         drivers: &Drivers<'_>,
         first: bool,
     ) -> Result<Option<Proposal>, CliError> {
-        let is_update = self.ask.workflow == Workflow::Update;
+        let is_update = self.ask.parameters.workflow() == Workflow::Update;
         if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
             return Err(self.not_installed(&self.workspace.told(drivers, self.name).await?));
         }
         let observed = self
             .workspace
-            .observe(drivers, &wish.deployment, &wish.known())
+            .observe(drivers, &wish.deployment, &wish.known)
             .await?;
         if first {
             complain(&unseen_lines(&not_compared(&observed)).concat());
         }
-        let proposal = wish.propose(self.ask.workflow, &self.parameters(), &observed);
+        let proposal = wish.propose(&self.parameters(), &observed);
         if let Some(plan) = &self.plan {
             plan.expect(&PlanFile::new(
-                self.ask.workflow,
                 &self.parameters(),
                 &wish.deployment,
                 &observed,
@@ -280,7 +282,7 @@ impl Install<'_> {
 /// The execution that is gone on with.
 fn unfinished(record: &Record, workflow: Workflow) -> Option<String> {
     let last = record.executions.last()?;
-    let goes_on = last.workflow == workflow
+    let goes_on = last.workflow() == workflow
         && last.outcome != Some(crate::event::Outcome::Terminated)
         && record.is_installed();
     goes_on.then(|| last.id.clone())
@@ -290,7 +292,19 @@ fn unfinished(record: &Record, workflow: Workflow) -> Option<String> {
 pub(crate) struct Wish {
     pub deployment: Deployment,
     pub record: Option<Record>,
+    /// What the record will say once the wish is put down: instances that it drops are to be
+    /// removed.
+    pub known: Record,
     loaded: Loaded,
+}
+
+/// What is known once a deployment is defined.
+fn defined(record: Option<Record>, deployment: &Deployment) -> Record {
+    let mut record = record.unwrap_or_default();
+    let deployment = Box::new(deployment.clone());
+    let applied = record.apply(&Entry::now(Event::Defined { deployment }));
+    applied.expect("a definition can always follow");
+    record
 }
 
 /// What comes of a wish.
@@ -349,6 +363,7 @@ impl Wish {
         refuse_unpopulated(&deployment)?;
         refuse_early(&deployment)?;
         Ok(Self {
+            known: defined(record.clone(), &deployment),
             deployment,
             record,
             loaded,
@@ -356,30 +371,11 @@ impl Wish {
     }
 
     /// What `install` or `update` would do.
-    pub(crate) fn propose(
-        &self,
-        workflow: Workflow,
-        parameters: &Parameters,
-        observed: &Observed,
-    ) -> Proposal {
+    pub(crate) fn propose(&self, parameters: &Parameters, observed: &Observed) -> Proposal {
         plan::first(
-            workflow,
             parameters,
-            &Known::new(&self.deployment, &self.known(), observed),
+            &Known::new(&self.deployment, &self.known, observed),
         )
-    }
-
-    /// What the record will say once the wish is put down: instances that it drops are to be
-    /// removed.
-    pub(crate) fn known(&self) -> Record {
-        let mut record = self.record.clone().unwrap_or_default();
-        let defined = Entry::now(Event::Defined {
-            deployment: Box::new(self.deployment.clone()),
-        });
-        record
-            .apply(&defined)
-            .expect("a definition can always follow");
-        record
     }
 
     /// What is installed.

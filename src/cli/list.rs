@@ -205,7 +205,7 @@ impl Row {
         let last = self.record.executions.last().map(|execution| {
             format!(
                 "{} {}",
-                execution.workflow,
+                execution.workflow(),
                 event::timestamp(execution.started)
             )
         });

@@ -26,6 +26,7 @@ mod plan_file;
 mod recover;
 mod resume;
 mod run;
+mod scale;
 mod schema;
 mod session;
 mod status;
@@ -35,7 +36,7 @@ mod unlock;
 mod validate;
 mod workspace;
 
-use crate::stage::{Parameters, Workflow};
+use crate::stage::{Parameters, Selection, Workflow};
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use error::{CliError, Kind};
@@ -165,10 +166,8 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
                 rollback: *rollback_on_failure,
                 ignore_failures: false,
             };
-            let parameters = Parameters::default();
             let ask = install::Ask {
-                workflow: Workflow::Install,
-                parameters,
+                parameters: Workflow::Install.into(),
                 skip_unsupported: *skip_unsupported,
                 how,
                 plan: plan.clone(),
@@ -187,13 +186,11 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
                 rollback: false,
                 ignore_failures: false,
             };
-            let (parameters, plan) = (rolling.parameters(), plan.clone());
             let ask = install::Ask {
-                workflow: Workflow::Update,
-                parameters,
+                parameters: Parameters::Update(rolling.parameters()),
                 skip_unsupported: *skip_unsupported,
                 how,
-                plan,
+                plan: plan.clone(),
             };
             install::converge(global, blueprint, &ask)
         }
@@ -249,17 +246,17 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             instances,
             inputs,
             run,
-        } => halt(global, Workflow::Start, instances, &inputs.inputs, *run),
+        } => halt(global, execute::started, instances, &inputs.inputs, *run),
         Command::Stop {
             instances,
             inputs,
             run,
-        } => halt(global, Workflow::Stop, instances, &inputs.inputs, *run),
+        } => halt(global, execute::stopped, instances, &inputs.inputs, *run),
         Command::Restart {
             instances,
             inputs,
             run,
-        } => halt(global, Workflow::Restart, instances, &inputs.inputs, *run),
+        } => halt(global, execute::restarted, instances, &inputs.inputs, *run),
         Command::Reinstall {
             instances,
             ignore_failure,
@@ -387,11 +384,12 @@ fn order<'a>(
 
 fn halt(
     global: &Global,
-    workflow: Workflow,
+    parameters: fn(Selection) -> Parameters,
     args: &InstancesArgs,
     inputs: &[String],
     run: RunArgs,
 ) -> Result<Outcome, CliError> {
+    let workflow = parameters(Selection::All).workflow();
     let words = [workflow.as_str().to_owned()]
         .into_iter()
         .chain(args.instances.iter().cloned())
@@ -408,7 +406,7 @@ fn halt(
         how,
         words,
     }
-    .halt(workflow, &args.instances)
+    .halt(parameters, &args.instances)
 }
 
 fn name(command: &Command) -> &'static str {

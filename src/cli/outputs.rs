@@ -19,6 +19,7 @@ use crate::{
     syntax::plain,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
+use std::sync::Arc;
 
 /// Shows outputs and capabilities, from what the engine says now.
 pub(crate) fn outputs(
@@ -99,7 +100,7 @@ fn hide_properties(record: &mut Record) {
         .iter_mut()
         .flat_map(|deployment| deployment.nodes.values_mut());
     for value in nodes
-        .flat_map(|node| node.properties.values_mut())
+        .flat_map(|node| Arc::make_mut(node).properties.values_mut())
         .filter(|value| !function::withheld_digests(value).is_empty())
     {
         *value = function::without_secrets(value, &|_| HIDDEN.into());

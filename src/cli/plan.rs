@@ -22,7 +22,7 @@ use crate::{
     record::Record,
     report::count,
     seam::{Object, Observed},
-    stage::{Parameters, Stage, Task, Workflow},
+    stage::{Parameters, Stage, Task, Workflow, parameters::Update},
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -54,11 +54,11 @@ pub(crate) fn plan(
         let systems = workspace.connect()?;
         let drivers = systems.drivers();
         let observed = workspace
-            .observe(&drivers, &wish.deployment, &wish.known())
+            .observe(&drivers, &wish.deployment, &wish.known)
             .await?;
         wish.refuse_strangers(&workspace, &drivers, &observed)
             .await?;
-        let mut preview = Preview::new(&wish, &observed, &parameters);
+        let mut preview = Preview::new(&wish, &observed, parameters);
         preview.too_old = too_old(&drivers, &preview.proposal.stage).await?;
         Ok::<_, CliError>((observed, preview))
     })?;
@@ -66,8 +66,7 @@ pub(crate) fn plan(
     complain(&unsupported_lines(&preview.proposal.unsupported));
     if let Some(file) = &plan.out {
         let saved = PlanFile::new(
-            preview.workflow,
-            &parameters,
+            &preview.parameters,
             &wish.deployment,
             &observed,
             &preview.proposal.stage,
@@ -95,6 +94,23 @@ pub(crate) fn plan(
     })
 }
 
+/// What `install` would do; or `update`, if everything is there and something changed.
+fn proposed(wish: &Wish, observed: &Observed, rolling: Update) -> (Parameters, Proposal) {
+    let (install, update) = (Workflow::Install.into(), Parameters::Update(rolling));
+    let proposal = wish.propose(&install, observed);
+    let is_update = match wish.decide(&proposal, observed) {
+        Decision::UpToDate => return (install, Proposal::default()),
+        Decision::Different(_) => true,
+        Decision::Work => wish.is_changed(observed),
+    };
+    if is_update {
+        let proposal = wish.propose(&update, observed);
+        (update, proposal)
+    } else {
+        (install, proposal)
+    }
+}
+
 /// A plan holds what a blueprint says: nobody else need read it.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
@@ -113,7 +129,7 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 /// What would be done, and what comes of it.
 pub(crate) struct Preview {
     name: String,
-    pub workflow: Workflow,
+    pub parameters: Parameters,
     pub proposal: Proposal,
     differences: Vec<Difference>,
     prospects: Vec<Prospect>,
@@ -128,24 +144,11 @@ pub(crate) struct Preview {
 }
 
 impl Preview {
-    /// What `install` would do; or `update`, if everything is there and something changed.
-    pub(crate) fn new(wish: &Wish, observed: &Observed, parameters: &Parameters) -> Self {
-        let known = wish.known();
-        let install = wish.propose(Workflow::Install, parameters, observed);
-        let (workflow, proposal) = match wish.decide(&install, observed) {
-            Decision::UpToDate => (Workflow::Install, Proposal::default()),
-            Decision::Different(_) => (
-                Workflow::Update,
-                wish.propose(Workflow::Update, parameters, observed),
-            ),
-            Decision::Work if wish.is_changed(observed) => (
-                Workflow::Update,
-                wish.propose(Workflow::Update, parameters, observed),
-            ),
-            Decision::Work => (Workflow::Install, install),
-        };
+    pub(crate) fn new(wish: &Wish, observed: &Observed, rolling: Update) -> Self {
+        let known = &wish.known;
+        let (parameters, proposal) = proposed(wish, observed, rolling);
         let prospects = prospects(
-            &Known::new(&wish.deployment, &known, observed),
+            &Known::new(&wish.deployment, known, observed),
             &proposal.stage,
         );
         let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
@@ -157,8 +160,8 @@ impl Preview {
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
         let plugins = Plugins::default();
-        let restores = if restore::comes_first(&known, plugins, workflow, parameters) {
-            restore::whose(&known, plugins)
+        let restores = if restore::comes_first(known, plugins, &parameters) {
+            restore::whose(known, plugins)
         } else {
             Vec::new()
         };
@@ -166,7 +169,7 @@ impl Preview {
         let not_compared = not_compared(observed);
         Self {
             name,
-            workflow,
+            parameters,
             proposal,
             differences,
             prospects,
@@ -185,7 +188,7 @@ impl Preview {
     fn to_json(&self) -> Json {
         json!({
             "deployment": self.name,
-            "workflow": self.workflow,
+            "workflow": self.parameters.workflow(),
             "changes": self.changes(),
             "instances": self.prospects.iter().map(prospect_json).collect::<Vec<_>>(),
             "steps": steps(&self.proposal.stage),
@@ -234,7 +237,7 @@ impl Preview {
                 self.unseen().concat()
             );
         }
-        let mut text = format!("{} of `{}`:\n", self.workflow, self.name);
+        let mut text = format!("{} of `{}`:\n", self.parameters.workflow(), self.name);
         text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
         for prospect in self.touched() {
             text += &prospect_text(prospect);
@@ -319,7 +322,8 @@ impl Preview {
         }
         let mut text = format!(
             "### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n",
-            self.workflow, self.name
+            self.parameters.workflow(),
+            self.name
         );
         text.extend(self.touched().map(|it| {
             format!(

@@ -5,7 +5,7 @@ use crate::{
     digest::plain,
     model::{Deployment, Instance},
     seam::Observed,
-    stage::{Parameters, Stage, Workflow},
+    stage::{Parameters, Stage},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -23,8 +23,7 @@ pub(crate) struct PlanFile {
     pub format: u32,
     pub kind: String,
     pub deployment: String,
-    pub workflow: Workflow,
-    #[serde(default, skip_serializing_if = "Parameters::is_default")]
+    #[serde(flatten)]
     pub parameters: Parameters,
     /// Digest of what the blueprint comes to.
     pub blueprint: String,
@@ -40,7 +39,6 @@ pub(crate) struct PlanFile {
 
 impl PlanFile {
     pub(crate) fn new(
-        workflow: Workflow,
         parameters: &Parameters,
         deployment: &Deployment,
         observed: &Observed,
@@ -53,7 +51,6 @@ impl PlanFile {
             format: FORMAT,
             kind: "dockctl.plan".to_owned(),
             deployment: deployment.name.clone(),
-            workflow,
             parameters: parameters.clone(),
             blueprint: plain(&deployment.content().to_string()),
             inputs: plain(&json!(deployment.inputs).to_string()),
@@ -101,8 +98,8 @@ impl PlanFile {
         .collect();
         // Nothing to do is nothing to do, by whatever name.
         let is_empty = |plan: &Self| plan.stages.iter().all(Stage::is_empty);
-        if moved.is_empty() && self.workflow != now.workflow && !(is_empty(self) && is_empty(now)) {
-            let (planned, asked) = (self.workflow, now.workflow);
+        let (planned, asked) = (self.parameters.workflow(), now.parameters.workflow());
+        if moved.is_empty() && planned != asked && !(is_empty(self) && is_empty(now)) {
             let error = CliError::new(
                 Kind::Different,
                 format!("this is the plan of an {planned}, not of an {asked}; nothing was done"),

@@ -20,6 +20,7 @@ use crate::{
     told::{Claim, Recovered, Told},
 };
 use serde_json::json;
+use std::sync::Arc;
 
 /// Rebuilds what is known of a deployment from the labels on the engine. The user says by that that
 /// its objects are theirs.
@@ -246,7 +247,9 @@ fn joined(known: &Deployment, record: &Record, recovered: &Recovered) -> Deploym
             .node(instance)
             .filter(|_| !whole.nodes.contains_key(&instance.node))
         {
-            whole.nodes.insert(instance.node.clone(), node.clone());
+            whole
+                .nodes
+                .insert(instance.node.clone(), Arc::new(node.clone()));
         }
     }
     whole
@@ -276,7 +279,9 @@ pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment
         if whole.nodes.contains_key(&instance.node) {
             instance.node = format!("{}.{}", instance.node, instance.id);
         }
-        whole.nodes.insert(instance.node.clone(), node.clone());
+        whole
+            .nodes
+            .insert(instance.node.clone(), Arc::new(node.clone()));
         whole.instances.push(instance);
     }
     Some(whole)

@@ -15,7 +15,7 @@ use crate::{
     plan::{self, Known, Proposal, install, rollback},
     plugins::{Plugins, Scene},
     record::{Execution, Record},
-    stage::Workflow,
+    stage::Parameters,
 };
 use serde_json::json;
 
@@ -110,7 +110,6 @@ async fn go_on(
         .collect();
     let command: Vec<&str> = words.iter().map(String::as_str).collect();
     let job = Job {
-        workflow: last.workflow,
         parameters: *last.parameters.clone(),
         of: Some(of),
         stage: proposal.stage,
@@ -133,24 +132,16 @@ fn propose(
     record: &Record,
     observed: &crate::seam::Observed,
 ) -> (Proposal, String) {
-    match last.workflow {
-        Workflow::Install if last.parameters.is_default() => {
-            (install::next(deployment, record, observed), last.id.clone())
+    let known = Known::new(deployment, record, observed);
+    let next = match (&*last.parameters, &last.of) {
+        (Parameters::Install(said), _) if said.selection.is_all() => {
+            install::next(deployment, record, observed)
         }
-        Workflow::Rollback if last.of.is_some() => {
-            let failed = last.of.clone().unwrap_or_default();
-            (
-                rollback::next(deployment, record, observed, &failed),
-                failed,
-            )
+        (Parameters::Rollback(_), Some(failed)) => {
+            let proposal = rollback::next(deployment, record, observed, failed);
+            return (proposal, failed.clone());
         }
-        workflow => (
-            plan::first(
-                workflow,
-                &last.parameters,
-                &Known::new(deployment, record, observed),
-            ),
-            last.id.clone(),
-        ),
-    }
+        (parameters, _) => plan::first(parameters, &known),
+    };
+    (next, last.id.clone())
 }

@@ -12,7 +12,7 @@ use crate::{
     model::InstanceState,
     record::{Execution, Record, TaskState},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
-    stage::Workflow,
+    stage::{Parameters, Workflow},
 };
 use indexmap::IndexSet;
 use serde_json::{Value as Json, json};
@@ -81,13 +81,11 @@ pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str)
 
 /// What scaling added in vain is taken down again.
 fn taken_down_again(record: &Record) -> &'static str {
-    let scaling = record
-        .executions
-        .last()
-        .filter(|execution| execution.workflow == Workflow::Scale);
-    let added = scaling
-        .map(|execution| &execution.parameters.added[..])
-        .unwrap_or_default();
+    let last = record.executions.last();
+    let added = match last.map(|execution| &*execution.parameters) {
+        Some(Parameters::Scale(said)) => &said.added[..],
+        _ => &[],
+    };
     let is_gone = |id: &String| record.state(id).is_gone();
     if !added.is_empty() && added.iter().all(is_gone) {
         "; what was added was taken down again"
@@ -101,7 +99,7 @@ fn standing_still(record: &Record) -> Option<String> {
     let execution = record
         .executions
         .last()
-        .filter(|it| !matches!(it.workflow, Workflow::Stop | Workflow::Uninstall))?;
+        .filter(|it| !matches!(it.workflow(), Workflow::Stop | Workflow::Uninstall))?;
     let is_down = |id: &&String| {
         matches!(
             record.state(id),
@@ -114,7 +112,10 @@ fn standing_still(record: &Record) -> Option<String> {
         .iter()
         .map(|task| &task.instance)
         .collect();
-    let goes = |id: &&String| execution.parameters.removed.contains(*id);
+    let goes = |id: &&String| match &*execution.parameters {
+        Parameters::Scale(said) => said.removed.contains(*id),
+        _ => false,
+    };
     let names: Vec<&str> = touched
         .into_iter()
         .filter(|id| is_down(id) && !goes(id))
@@ -238,7 +239,7 @@ pub(crate) fn execution_json(execution: &Execution) -> Json {
         .collect();
     json!({
         "id": execution.id,
-        "workflow": execution.workflow,
+        "workflow": execution.workflow(),
         "of": execution.of,
         "started": event::timestamp(execution.started),
         "ended": execution.ended.map(event::timestamp),

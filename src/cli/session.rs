@@ -83,7 +83,7 @@ impl How {
 
 /// What is to be carried out.
 pub(crate) struct Job<'j> {
-    pub workflow: Workflow,
+    /// The workflow, with what is said of it.
     pub parameters: Parameters,
     /// The execution that is gone on with, or taken back.
     pub of: Option<String>,
@@ -263,11 +263,10 @@ impl<'a> Session<'a> {
         }
         self.note(job.before)?;
         self.learn();
-        let id = self.execution.clone();
+        let (id, workflow) = (self.execution.clone(), job.parameters.workflow());
         let policy = job.how.policy(self.workspace.global);
         let run = Run {
             id: &id,
-            workflow: job.workflow,
             parameters: &job.parameters,
             of: job.of,
             replan: job.replan,
@@ -276,7 +275,7 @@ impl<'a> Session<'a> {
             .await
             .map_err(|error| stuck(error, &self.execution, &job.again))?;
         let takes_back = job.how.rollback
-            && job.workflow == Workflow::Install
+            && workflow == Workflow::Install
             && self.record.outcome() == Outcome::Failed
             && !self.signals.is_stopped();
         if !takes_back {
@@ -285,7 +284,7 @@ impl<'a> Session<'a> {
         let was_cut = self.record.is_done() && self.drivers.was_cut();
         if was_cut
             && !self
-                .lost(job.workflow)
+                .lost(workflow)
                 .await
                 .is_some_and(|stage| stage.is_empty())
         {
@@ -308,10 +307,8 @@ impl<'a> Session<'a> {
     async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), CliError> {
         let (executor, _) = self.executor(Policy::default());
         // What is taken down anyway is restored only as far as it goes.
-        if job.workflow != Workflow::Uninstall {
-            let restoring = executor
-                .lacks_to_restore(job.workflow, &job.parameters)
-                .await;
+        if job.parameters.workflow() != Workflow::Uninstall {
+            let restoring = executor.lacks_to_restore(&job.parameters).await;
             let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
             if !lacks.is_empty() {
                 return Err(lacking(&lacks, &first, job));
@@ -421,11 +418,10 @@ impl<'a> Session<'a> {
             ignore_failures: false,
         };
         let policy = how.policy(self.workspace.global);
-        let parameters = Parameters::default();
+        let parameters = Workflow::Rollback.into();
         let of = Some(failed.to_owned());
         let run = Run {
             id: &id,
-            workflow: Workflow::Rollback,
             parameters: &parameters,
             of,
             replan: None,
@@ -449,7 +445,7 @@ impl<'a> Session<'a> {
         policy: Policy,
     ) -> Result<(), Unsettled> {
         let (mut executor, (guard, signals)) = self.executor(policy);
-        let workflow = run.workflow;
+        let workflow = run.parameters.workflow();
         guarded(executor.execute(run, stage, signals), guard, signals).await?;
         Ok(self.mend(workflow, policy).await?)
     }
@@ -602,7 +598,7 @@ fn lacking(lacks: &[Lack], stage: &Stage, job: &Job<'_>) -> CliError {
         Kind::Invalid,
         format!(
             "{} cannot begin: values or files are missing; nothing was done",
-            job.workflow
+            job.parameters.workflow()
         ),
     );
     error.preamble = lacks.iter().map(line).collect();

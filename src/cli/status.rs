@@ -240,16 +240,16 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
         .executions
         .last()
         .filter(|last| last.outcome != Some(event::Outcome::Terminated));
-    let goes_on = |last: &Execution| match last.workflow {
+    let goes_on = |last: &Execution| match last.workflow() {
         Workflow::Install | Workflow::Uninstall | Workflow::Update => {
-            format!("dockctl {} or dockctl resume -d {name}", last.workflow)
+            format!("dockctl {} or dockctl resume -d {name}", last.workflow())
         }
         _ => format!("dockctl resume -d {name}"),
     };
     match last {
         Some(last) if last.outcome.is_none() => format!(
             "the last {} was interrupted; {} goes on with it\n",
-            last.workflow,
+            last.workflow(),
             goes_on(last)
         ),
         Some(last) if drifted || !record.is_complete() => {
@@ -260,7 +260,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
             let how = last.outcome.map_or("", event::Outcome::as_str);
             format!(
                 "the last {} {}{why}; {} goes on with it\n",
-                last.workflow,
+                last.workflow(),
                 if how == "failed" {
                     "failed"
                 } else {

@@ -20,7 +20,7 @@ use crate::{
     record::Record,
     report::count,
     seam::Target,
-    stage::{Parameters, Workflow},
+    stage::{Parameters, parameters},
     told::{Claim, Recovered},
 };
 use serde_json::json;
@@ -297,13 +297,13 @@ async fn take_down(
     else {
         return Ok(false);
     };
-    let parameters = Parameters {
+    let parameters = Parameters::Uninstall(parameters::Uninstall {
         volumes: ask.volumes,
-        ..Parameters::default()
-    };
+        ..parameters::Uninstall::default()
+    });
     let observed = session.observe().await?;
     let known = Known::new(&deployment, &session.record, &observed);
-    let proposal = plan::first(Workflow::Uninstall, &parameters, &known);
+    let proposal = plan::first(&parameters, &known);
     let volumes = ask.volumes.then(|| "--volumes".to_owned());
     let words: Vec<String> = ["uninstall", &name]
         .map(str::to_owned)
@@ -313,7 +313,6 @@ async fn take_down(
         .collect();
     let again: Vec<&str> = words.iter().map(String::as_str).collect();
     let job = Job {
-        workflow: Workflow::Uninstall,
         parameters,
         of: None,
         stage: proposal.stage,
@@ -347,7 +346,7 @@ async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliErr
             .and_then(|instance| deployment.node(instance))
             .is_some_and(stays)
     };
-    if !deployment.nodes.values().any(stays) {
+    if !deployment.nodes.values().any(|node| stays(node)) {
         return Ok(());
     }
     for object in session.observe().await?.objects {

@@ -74,7 +74,7 @@ pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json> {
     })
 }
 
-/// An id without the name of its digest.
+/// An id without the name of its digest algorithm.
 fn plain_id(id: &str) -> &str {
     id.strip_prefix("sha256:").unwrap_or(id)
 }

@@ -3,7 +3,7 @@
 use super::host::ConnectError;
 use crate::{
     printable::{SHOWN, on_one_line, shortened},
-    seam::Failure,
+    seam::{Failure, FailureKind},
 };
 use thiserror::Error;
 
@@ -43,7 +43,7 @@ impl EngineError {
         Self::Lost(error.into())
     }
 
-    /// What it says to those who are told of it.
+    /// Its message for people.
     fn told(&self) -> String {
         match self {
             Self::Refused { message, .. } | Self::Said(message) => message.trim().to_owned(),
@@ -136,8 +136,7 @@ pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
     let may_pass = error.is_lost() || matches!(error, EngineError::Said(_));
     let failure = Failure {
         message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)),
-        recoverable: may_pass && !error.is_lasting(),
-        lost: error.is_lost(),
+        kind: FailureKind::of(may_pass && !error.is_lasting(), error.is_lost()),
         ..Failure::default()
     };
     with_advice(failure, &message)
@@ -156,7 +155,10 @@ fn with_advice(failure: Failure, message: &str) -> Failure {
 /// person decides.
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
-        let failure = Self::fatal(error.to_string());
+        let failure = Self {
+            kind: FailureKind::Unreachable,
+            ..Self::fatal(error.to_string())
+        };
         match error {
             ConnectError::Silent { .. } => failure.hint(
                 "is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST",

@@ -41,99 +41,126 @@ pub(super) struct Placed {
 }
 
 pub(super) fn place(graph: &Graph) -> Placed {
-    let widths: Vec<f64> = graph
-        .vertices
-        .iter()
-        .map(|it| width(&it.name, &it.below))
-        .collect();
-    let ranks = ranks(graph);
-    let (points, chains) = passages(graph, &ranks);
-    let size = |at: usize| {
-        if at < widths.len() {
-            widths[at]
-        } else {
-            PASSAGE
-        }
+    let layers = Layers::of(graph);
+    let mut page = Page::default();
+    let edges = layers.edges();
+    for (layout, _, _) in from_vertices_and_edges(&layers.vertices(), &edges, &config()) {
+        page.add(layers.part(&layout, &edges), &layers);
+    }
+    let spot = |at: &usize| page.spots.get(at).copied().unwrap_or_default();
+    let placed = |(at, width): (usize, &f64)| Place {
+        x: spot(&at).0,
+        y: spot(&at).1,
+        width: *width,
     };
-    let rank = |at: usize| {
-        if at < ranks.len() {
-            ranks[at]
-        } else {
-            points[at - ranks.len()]
-        }
-    };
-    let vertices: Vec<(u32, (f64, f64))> = (0..ranks.len() + points.len())
-        .map(|at| (number(at), (size(at), HEIGHT)))
-        .collect();
-    let pairs = chains
-        .iter()
-        .flat_map(|chain| chain.windows(2))
-        .map(|pair| (number(pair[0]), number(pair[1])));
-    // Twice the same, and what closes a circle, says nothing about layers.
-    let edges: Vec<(u32, u32)> = pairs
-        .filter(|(from, to)| rank(index(*from)) < rank(index(*to)))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    // The layers are those of `ranks`: the other ways to find them do not always come to an end.
-    let config = Config {
+    let line = |chain: &Vec<usize>| chain.iter().map(spot).collect();
+    Placed {
+        boxes: layers.widths.iter().enumerate().map(placed).collect(),
+        lines: layers.chains.iter().map(line).collect(),
+        width: page.widest.max(GAP * 2.0),
+        height: page.top + page.row + GAP,
+    }
+}
+
+/// The layers are those of `ranks`: the other ways to find them do not always come to an end.
+fn config() -> Config {
+    Config {
         vertex_spacing: GAP,
         dummy_vertices: false,
         ranking_type: RankingType::Down,
         c_minimization: CrossingMinimization::Barycenter,
         ..Config::default()
-    };
-    let mut spots: HashMap<usize, (f64, f64)> = HashMap::new();
-    let (mut left, mut top, mut row, mut widest) = (GAP, GAP, 0.0_f64, 0.0_f64);
-    for (layout, _, _) in from_vertices_and_edges(&vertices, &edges, &config) {
-        let least_rank = layout
-            .iter()
-            .map(|(at, _)| rank(*at))
-            .min()
-            .unwrap_or_default();
-        let part = spread(
-            layout
-                .iter()
-                .map(|(at, (x, _))| (*at, rank(*at) - least_rank, *x))
-                .collect(),
-            &edges,
-            &size,
-        );
-        let (wide, high) = part
-            .iter()
-            .fold((0.0_f64, 0.0_f64), |(wide, high), (at, x, y)| {
-                (wide.max(x + size(*at) / 2.0), high.max(y + HEIGHT))
-            });
-        if left > GAP && left + wide > WIDTH {
-            (left, top, row) = (GAP, top + row + GAP * 2.0, 0.0);
-        }
-        spots.extend(
-            part.into_iter()
-                .map(|(at, x, y)| (at, (left + x, top + y + HEIGHT / 2.0))),
-        );
-        left += wide + GAP * 2.0;
-        row = row.max(high);
-        widest = widest.max(left - GAP);
     }
-    let spot = |at: &usize| spots.get(at).copied().unwrap_or_default();
-    let boxes = widths
-        .iter()
-        .enumerate()
-        .map(|(at, width)| Place {
-            x: spot(&at).0,
-            y: spot(&at).1,
-            width: *width,
-        })
-        .collect();
-    let lines = chains
-        .iter()
-        .map(|chain| chain.iter().map(spot).collect())
-        .collect();
-    Placed {
-        boxes,
-        lines,
-        width: widest.max(GAP * 2.0),
-        height: top + row + GAP,
+}
+
+/// What is in which layer: boxes first, then the points where lines pass a layer.
+struct Layers {
+    /// Of each box.
+    widths: Vec<f64>,
+    /// Layers of the boxes and of the points.
+    ranks: Vec<usize>,
+    /// For each arrow the boxes and points that it goes through.
+    chains: Vec<Vec<usize>>,
+}
+
+impl Layers {
+    fn of(graph: &Graph) -> Self {
+        let vertices = graph.vertices.iter();
+        let mut ranks = ranks(graph);
+        let (points, chains) = passages(graph, &ranks);
+        ranks.extend(points);
+        Self {
+            widths: vertices.map(|it| width(&it.name, &it.below)).collect(),
+            ranks,
+            chains,
+        }
+    }
+
+    fn size(&self, at: usize) -> f64 {
+        self.widths.get(at).copied().unwrap_or(PASSAGE)
+    }
+
+    fn vertices(&self) -> Vec<(u32, (f64, f64))> {
+        let all = 0..self.ranks.len();
+        all.map(|at| (number(at), (self.size(at), HEIGHT)))
+            .collect()
+    }
+
+    /// Twice the same, and what closes a circle, says nothing about layers.
+    fn edges(&self) -> Vec<(u32, u32)> {
+        let pairs = self.chains.iter().flat_map(|chain| chain.windows(2));
+        let down = pairs.filter(|pair| self.ranks[pair[0]] < self.ranks[pair[1]]);
+        let edges = down.map(|pair| (number(pair[0]), number(pair[1])));
+        edges.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// One part that hangs together, as its own top left corner sees it.
+    fn part(&self, layout: &[(usize, (f64, f64))], edges: &[(u32, u32)]) -> Vec<(usize, f64, f64)> {
+        let ranks = layout.iter().map(|(at, _)| self.ranks[*at]);
+        let first = ranks.min().unwrap_or_default();
+        let placed = layout.iter();
+        let placed = placed.map(|(at, (x, _))| (*at, self.ranks[*at] - first, *x));
+        spread(placed.collect(), edges, &|at| self.size(at))
+    }
+}
+
+/// Parts beside each other, then below.
+struct Page {
+    spots: HashMap<usize, (f64, f64)>,
+    left: f64,
+    top: f64,
+    /// Height of the row.
+    row: f64,
+    widest: f64,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            spots: HashMap::new(),
+            left: GAP,
+            top: GAP,
+            row: 0.0,
+            widest: 0.0,
+        }
+    }
+}
+
+impl Page {
+    fn add(&mut self, part: Vec<(usize, f64, f64)>, layers: &Layers) {
+        let edges = part.iter().map(|(at, x, _)| x + layers.size(*at) / 2.0);
+        let wide = edges.fold(0.0, f64::max);
+        let high = part.iter().map(|(_, _, y)| y + HEIGHT).fold(0.0, f64::max);
+        if self.left > GAP && self.left + wide > WIDTH {
+            (self.left, self.top, self.row) = (GAP, self.top + self.row + GAP * 2.0, 0.0);
+        }
+        let (left, top) = (self.left, self.top + HEIGHT / 2.0);
+        let spots = part.into_iter();
+        self.spots
+            .extend(spots.map(|(at, x, y)| (at, (left + x, top + y))));
+        self.left += wide + GAP * 2.0;
+        self.row = self.row.max(high);
+        self.widest = self.widest.max(self.left - GAP);
     }
 }
 

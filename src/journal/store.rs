@@ -392,11 +392,10 @@ mod tests {
         let started = |n| Event::ExecutionStarted {
             execution: format!("x{n}"),
             dockctl: "0.1.0".to_owned(),
-            workflow: Workflow::Install,
+            parameters: Box::new(Workflow::Install.into()),
             of: None,
             rolls_back: false,
             takes_back: crate::known::Taken::default(),
-            parameters: Box::default(),
         };
         let both = |n| {
             [

@@ -17,6 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// What is planned, carried out and remembered.
@@ -36,8 +37,9 @@ pub struct Deployment {
     pub inputs: JsonMap<String, Json>,
     /// Inputs that were given; the others have their defaults.
     pub given: JsonMap<String, Json>,
-    /// Nodes by name, in document order.
-    pub nodes: IndexMap<String, Definition>,
+    /// Nodes by name, in document order. Deployments that a run goes through have most of them in
+    /// common.
+    pub nodes: IndexMap<String, Arc<Definition>>,
     /// Instances, containers before what they contain.
     pub instances: Vec<Instance>,
     /// Values of the outputs, with their run-time functions.
@@ -219,7 +221,7 @@ impl Deployment {
             nodes: blueprint
                 .nodes
                 .iter()
-                .map(|(name, node)| (name.clone(), definition(node, sources)))
+                .map(|(name, node)| (name.clone(), Arc::new(definition(node, sources))))
                 .collect(),
             instances: match origin.before {
                 Some(before) => {
@@ -279,6 +281,7 @@ impl Deployment {
     /// Everything that came out of values of the blueprint.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
         let nodes = self.nodes.values_mut().flat_map(|node| {
+            let node = Arc::make_mut(node);
             let ties = node
                 .ties
                 .iter_mut()
@@ -323,7 +326,7 @@ impl Deployment {
     /// The node of an instance.
     #[must_use]
     pub fn node(&self, instance: &Instance) -> Option<&Definition> {
-        self.nodes.get(&instance.node)
+        self.nodes.get(&instance.node).map(Arc::as_ref)
     }
 
     /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing.

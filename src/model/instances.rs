@@ -133,7 +133,7 @@ pub(super) enum Member {
 }
 
 impl Member {
-    /// Its number, if it is of a node.
+    /// Its number; it means something for nodes only.
     fn index(&self) -> usize {
         let (Self::Known(_, index) | Self::New(index)) = self;
         *index
@@ -255,7 +255,7 @@ impl<'a> Containment<'a> {
     }
 }
 
-/// A part and what is around it, innermost first, or the circle that they are.
+/// A part and what is around it, innermost first, or the circle that they form.
 type Outward<'a> = Result<Vec<Part<'a>>, Circle<'a>>;
 
 /// Parts that contain each other.

@@ -342,7 +342,7 @@ impl Deployment {
     #[must_use]
     pub fn skeleton(&self) -> Blueprint {
         let number = |name: &str| numbers(self.structure.numbers.get(name).copied().unwrap_or(1));
-        let node = |(name, definition): (&String, &Definition)| {
+        let node = |(name, definition): (&String, &Arc<Definition>)| {
             (name.clone(), node(name, definition, number(name)))
         };
         let group = |(name, members): (&String, &BTreeSet<String>)| {

@@ -216,10 +216,12 @@ fn no_rollback(
     let is_lost = has(Effect::Replaces)
         && has(Effect::Stops)
         && known.plugins.is_ephemeral(known.part(instance, former));
+    if !is_lost {
+        return None;
+    }
     let shared = known
         .plugins
-        .both_need(known.part(instance, node), former)
-        .filter(|_| is_lost)?;
+        .both_need(known.part(instance, node), former)?;
     Some(format!(
         "the engine removes the old container once it is stopped (`auto_remove`), and both need {shared}"
     ))

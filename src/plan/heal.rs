@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::{Instance, InstanceState, Retry},
     seam::{Standing, Step},
-    stage::{Parameters, Selection, Stage},
+    stage::{Selection, Stage, parameters},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -40,7 +40,7 @@ const HEAL: [Phase<'static>; 3] = [
 
 /// The first stage.
 #[must_use]
-pub fn first(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
     let heal = Heal::new(known, parameters);
     if parameters.force_reinstall {
         return reinstall::of(
@@ -63,7 +63,7 @@ pub fn first(known: &Known<'_>, parameters: &Parameters) -> Proposal {
 
 /// What comes after a stage.
 #[must_use]
-pub fn next(known: &Known<'_>, parameters: &Parameters, stages: usize) -> Option<Stage> {
+pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> Option<Stage> {
     let heal = Heal::new(known, parameters);
     let ran = |name: &str| {
         known
@@ -90,13 +90,13 @@ pub fn next(known: &Known<'_>, parameters: &Parameters, stages: usize) -> Option
 
 struct Heal<'a> {
     known: Known<'a>,
-    parameters: &'a Parameters,
+    parameters: &'a parameters::Heal,
     /// Ids of the instances that it is about.
     scope: HashSet<&'a str>,
 }
 
 impl<'a> Heal<'a> {
-    fn new(known: &Known<'a>, parameters: &'a Parameters) -> Self {
+    fn new(known: &Known<'a>, parameters: &'a parameters::Heal) -> Self {
         let all = &known.deployment.instances;
         let scope = match parameters
             .node_instance_id
@@ -280,10 +280,7 @@ impl<'a> Heal<'a> {
         if ids.is_empty() {
             return proposal;
         }
-        let chosen = Parameters {
-            selection: Selection::of_instances(ids),
-            ..Parameters::default()
-        };
+        let chosen = Selection::of_instances(ids);
         check_status(&self.known, &chosen, false, &mut proposal);
         for id in proposal.stage.ids() {
             proposal.stage.task_mut(id).ignores_failure = true;

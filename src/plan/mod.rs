@@ -29,61 +29,58 @@ use crate::{
     plugins::{At, Part, Plugins},
     record::{Execution, Record},
     seam::{Observed, Purpose},
-    stage::{Parameters, Restoring, Selection, Stage, Workflow},
+    stage::{Parameters, Restoring, Selection, Stage, Workflow, parameters},
 };
 use serde::Serialize;
 
 /// What is planned first.
 #[must_use]
-pub fn first(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
-    let mut proposal = of(workflow, parameters, known);
+pub fn first(parameters: &Parameters, known: &Known<'_>) -> Proposal {
+    let mut proposal = of(parameters, known);
     bonds::note(known, &mut proposal.stage);
     proposal
 }
 
-fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
-    let selection = &parameters.selection;
-    match workflow {
-        Workflow::Install => install::of(
-            known,
-            &install::Scope {
-                selection,
-                ..install::Scope::default()
-            },
-        ),
-        Workflow::Uninstall => taken_down(known, parameters),
-        Workflow::Reinstall => reinstall::of(
-            known,
-            &|instance| selection.has(known.deployment, instance),
-            parameters.ignore_failure,
-            "reinstall",
-        ),
-        Workflow::Rollback => rollback::of_states(known, selection),
-        Workflow::Heal => heal::first(known, parameters),
-        Workflow::Scale => scale::of(known, parameters),
-        Workflow::Update => update::of(known, parameters),
-        Workflow::Start
-        | Workflow::Stop
-        | Workflow::Restart
-        | Workflow::Pull
-        | Workflow::ExecuteOperation
-        | Workflow::CheckStatus
-        | Workflow::CheckDrift => operation::of(workflow, parameters, known),
+fn of(parameters: &Parameters, known: &Known<'_>) -> Proposal {
+    match parameters {
+        Parameters::Install(said) => installed(known, said),
+        Parameters::Uninstall(said) => taken_down(known, said),
+        Parameters::Reinstall(said) => made_again(known, said),
+        Parameters::Rollback(said) => rollback::of_states(known, &said.selection),
+        Parameters::Heal(said) => heal::first(known, said),
+        Parameters::Scale(said) => scale::of(known, said),
+        Parameters::Update(said) => update::of(known, *said),
+        Parameters::Start(said) => operation::one("start", said, known),
+        Parameters::Stop(said) => operation::one("stop", said, known),
+        Parameters::Pull(said) => operation::one("pull", said, known),
+        Parameters::Restart(said) => operation::restart(said, known),
+        Parameters::ExecuteOperation(said) => operation::any(said, known),
+        Parameters::CheckStatus(said) => operation::status(said, known),
+        Parameters::CheckDrift(said) => operation::drift(said, known),
     }
 }
 
-fn taken_down(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+fn installed(known: &Known<'_>, parameters: &parameters::Install) -> Proposal {
+    let scope = install::Scope {
+        selection: &parameters.selection,
+        ..install::Scope::default()
+    };
+    install::of(known, &scope)
+}
+
+fn taken_down(known: &Known<'_>, parameters: &parameters::Uninstall) -> Proposal {
     let purpose = if parameters.volumes {
         Purpose::GiveUp
     } else {
         Purpose::Ordinary
     };
-    let Parameters {
-        selection,
-        ignore_failure,
-        ..
-    } = parameters;
-    uninstall::of(known, selection, *ignore_failure, purpose)
+    let (selection, ignores_failure) = (&parameters.selection, parameters.ignore_failure);
+    uninstall::of(known, selection, ignores_failure, purpose)
+}
+
+fn made_again(known: &Known<'_>, parameters: &parameters::Reinstall) -> Proposal {
+    let is_meant = |instance: &Instance| parameters.selection.has(known.deployment, instance);
+    reinstall::of(known, &is_meant, parameters.ignore_failure, "reinstall")
 }
 
 /// What is planned once the stages before came to their end; none if nothing is left to do.
@@ -106,29 +103,26 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
 }
 
 fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usize) -> Stage {
-    let retried = matches!(execution.workflow, Workflow::Install | Workflow::Uninstall)
-        && execution.stages <= subgraph_retries;
-    match execution.workflow {
-        _ if retried => try_again(execution, known),
-        Workflow::Scale if execution.stages == 1 => scale::take_back(known, &execution.parameters),
+    match &*execution.parameters {
+        _ if is_repeated(execution, subgraph_retries) => try_again(execution, known),
+        Parameters::Scale(said) if execution.stages == 1 => scale::take_back(known, said),
         _ => restore::first(known),
     }
 }
 
 fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
-    let stage = match execution.workflow {
-        Workflow::Heal => heal::next(known, &execution.parameters, execution.stages),
-        Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
-            Some(scale::next(known, &execution.parameters))
-        }
-        Workflow::Rollback if execution.parameters.full_rollback && execution.stages == 1 => {
+    let stage = match &*execution.parameters {
+        _ if !goes_on(execution) => None,
+        Parameters::Heal(said) => heal::next(known, said, execution.stages),
+        Parameters::Scale(said) => Some(scale::next(known, said)),
+        Parameters::Rollback(_) => {
             Some(uninstall::of(known, &Selection::All, true, Purpose::Ordinary).stage)
         }
         _ => None,
     };
     // What shares something of an object that was made again works with that from now on.
     let is_over = stage.as_ref().is_none_or(Stage::is_empty);
-    if is_over && leaves_working(execution.workflow) {
+    if is_over && leaves_working(execution.workflow()) {
         Some(restore::first(known))
     } else {
         stage
@@ -157,46 +151,51 @@ pub fn may_go_on(record: &Record, plugins: Plugins, subgraph_retries: usize) -> 
         }
         (None, None) => {}
     }
-    match execution.workflow {
-        Workflow::Install | Workflow::Uninstall
-            if execution.has_failed() && execution.stages <= subgraph_retries =>
-        {
-            true
-        }
-        Workflow::Scale if execution.has_failed() && execution.stages == 1 => true,
-        _ if execution.has_failed() => restore::is_needed(record, plugins),
-        Workflow::Heal => true,
-        Workflow::Scale if execution.stages == 1 && !execution.parameters.removed.is_empty() => {
-            true
-        }
-        Workflow::Rollback => execution.parameters.full_rollback && execution.stages == 1,
-        workflow => leaves_working(workflow) && restore::is_needed(record, plugins),
+    let is_needed = || restore::is_needed(record, plugins);
+    if execution.has_failed() {
+        is_repeated(execution, subgraph_retries) || takes_back(execution) || is_needed()
+    } else {
+        goes_on(execution) || (leaves_working(execution.workflow()) && is_needed())
+    }
+}
+
+/// Whether what failed is tried once more.
+fn is_repeated(execution: &Execution, subgraph_retries: usize) -> bool {
+    let workflow = execution.workflow();
+    matches!(workflow, Workflow::Install | Workflow::Uninstall)
+        && execution.stages <= subgraph_retries
+}
+
+/// Whether what scaling added in vain may be taken down.
+fn takes_back(execution: &Execution) -> bool {
+    execution.workflow() == Workflow::Scale && execution.stages == 1
+}
+
+/// Whether a workflow may have more to do after a stage that is done.
+fn goes_on(execution: &Execution) -> bool {
+    let is_first = execution.stages == 1;
+    match &*execution.parameters {
+        Parameters::Heal(_) => true,
+        Parameters::Scale(said) => is_first && !said.removed.is_empty(),
+        Parameters::Rollback(said) => is_first && said.full_rollback,
+        _ => false,
     }
 }
 
 /// Instances that failed are taken down and installed anew; what is taken down is tried once more.
 fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
-    let selection = &execution.parameters.selection;
-    let mut stage = match execution.workflow {
-        Workflow::Install => {
-            let renew = execution
-                .failed
-                .iter()
-                .filter(|failed| !failed.ignored)
-                .map(|failed| failed.instance.clone())
-                .collect();
-            install::of(
-                known,
-                &install::Scope {
-                    selection,
-                    renew,
-                    cause: "try again",
-                    ..install::Scope::default()
-                },
-            )
-            .stage
+    let mut stage = match &*execution.parameters {
+        Parameters::Install(said) => {
+            let failed = execution.failed.iter().filter(|failed| !failed.ignored);
+            let scope = install::Scope {
+                selection: &said.selection,
+                renew: failed.map(|failed| failed.instance.clone()).collect(),
+                cause: "try again",
+                ..install::Scope::default()
+            };
+            install::of(known, &scope).stage
         }
-        Workflow::Uninstall => taken_down(known, &execution.parameters).stage,
+        Parameters::Uninstall(said) => taken_down(known, said).stage,
         _ => Stage::default(),
     };
     stage.tries_again = true;

@@ -16,7 +16,10 @@ use crate::{
         Planned, Retry,
     },
     seam::{Purpose, Step},
-    stage::{Parameters, TaskId, Workflow},
+    stage::{
+        Selection, TaskId,
+        parameters::{Check, ExecuteOperation, Operation, Restart},
+    },
 };
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -26,143 +29,147 @@ const STATUS: &str = "cloudify.interfaces.validation.check_status";
 const DRIFT: &str = "cloudify.interfaces.lifecycle.check_drift";
 const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
-/// Plans it.
+/// Plans `start`, `stop` or `pull`.
 #[must_use]
-pub fn of(workflow: Workflow, parameters: &Parameters, known: &Known<'_>) -> Proposal {
+pub fn one(name: &str, given: &Operation, known: &Known<'_>) -> Proposal {
+    let operation = format!("cloudify.interfaces.lifecycle.{name}");
     let mut proposal = Proposal::default();
-    let kwargs = &parameters.operation_kwargs;
-    let (ordered, nothing, nobody) = (
-        parameters.run_by_dependency_order,
-        Brought::new(),
-        HashSet::new(),
-    );
-    let one = |operation: &'static str| One {
-        known: *known,
-        parameters,
-        operation,
-        kwargs,
-        ordered: ordered.unwrap_or(true),
-        retries: true,
-        after_stop: false,
-        brought: &nothing,
-        again: &nobody,
+    let one = One {
+        kwargs: Some(&given.operation_kwargs),
+        ordered: given.run_by_dependency_order.unwrap_or(true),
+        is_recorded: given.is_recorded,
+        ..One::new(known, &given.selection, &operation)
     };
-    match workflow {
-        Workflow::Start => drop(one(START).plan(&[], &mut proposal)),
-        Workflow::Stop => drop(one(STOP).plan(&[], &mut proposal)),
-        Workflow::Restart => {
-            let order = Order::new(known.deployment, known.plugins);
-            let again = bound_to_lost(known, parameters);
-            let is_made = |it: &Instance| is_lost(known, parameters, it) || again.contains(&it.id);
-            let brought = bring::first(known, &order, &is_made, "it is asked for", &mut proposal);
-            let stopped = One {
-                kwargs: &parameters.stop_parms,
-                brought: &brought,
-                ..one(STOP)
-            }
-            .plan(&[], &mut proposal);
-            One {
-                kwargs: &parameters.start_parms,
-                after_stop: true,
-                again: &again,
-                ..one(START)
-            }
-            .plan(&stopped, &mut proposal);
-        }
-        Workflow::Pull => drop(one("cloudify.interfaces.lifecycle.pull").plan(&[], &mut proposal)),
-        Workflow::CheckStatus => {
-            check_status(known, parameters, ordered.unwrap_or(false), &mut proposal);
-            look(
-                "check_status",
-                STATUS,
-                &is_ill,
-                known,
-                parameters,
-                &mut proposal,
-            );
-        }
-        Workflow::CheckDrift => {
-            One {
-                retries: false,
-                ..one(DRIFT)
-            }
-            .plan(&[], &mut proposal);
-            look(
-                "check_drift",
-                DRIFT,
-                &has_drifted,
-                known,
-                parameters,
-                &mut proposal,
-            );
-            relationships("check_drift", known, parameters, &mut proposal);
-        }
-        _ => drop(
-            One {
-                operation: &parameters.operation,
-                ordered: ordered.unwrap_or(false),
-                ..one(START)
-            }
-            .plan(&[], &mut proposal),
-        ),
-    }
+    one.plan(&[], &mut proposal);
+    proposal
+}
+
+/// Plans `restart`: all are stopped, then all are started.
+#[must_use]
+pub fn restart(given: &Restart, known: &Known<'_>) -> Proposal {
+    let mut proposal = Proposal::default();
+    let order = Order::new(known.deployment, known.plugins);
+    let again = bound_to_lost(known, &given.selection);
+    let is_made = |it: &Instance| is_lost(known, &given.selection, it) || again.contains(&it.id);
+    let brought = bring::first(known, &order, &is_made, "it is asked for", &mut proposal);
+    let one = |operation| One {
+        ordered: given.run_by_dependency_order.unwrap_or(true),
+        is_recorded: given.is_recorded,
+        ..One::new(known, &given.selection, operation)
+    };
+    let stop = One {
+        kwargs: Some(&given.stop_parms),
+        brought,
+        ..one(STOP)
+    };
+    let stopped = stop.plan(&[], &mut proposal);
+    let start = One {
+        kwargs: Some(&given.start_parms),
+        after_stop: Some(again),
+        ..one(START)
+    };
+    start.plan(&stopped, &mut proposal);
+    proposal
+}
+
+/// Plans `execute_operation`.
+#[must_use]
+pub fn any(given: &ExecuteOperation, known: &Known<'_>) -> Proposal {
+    let mut proposal = Proposal::default();
+    let one = One {
+        kwargs: Some(&given.operation_kwargs),
+        ordered: given.run_by_dependency_order.unwrap_or(false),
+        ..One::new(known, &given.selection, &given.operation)
+    };
+    one.plan(&[], &mut proposal);
+    proposal
+}
+
+/// Plans `check_status`.
+#[must_use]
+pub fn status(given: &Check, known: &Known<'_>) -> Proposal {
+    let mut proposal = Proposal::default();
+    let ordered = given.run_by_dependency_order.unwrap_or(false);
+    check_status(known, &given.selection, ordered, &mut proposal);
+    let look = Look {
+        name: "check_status",
+        operation: STATUS,
+        wrong: is_ill,
+    };
+    look.plan(known, &given.selection, &mut proposal);
+    proposal
+}
+
+/// Plans `check_drift`.
+#[must_use]
+pub fn drift(given: &Check, known: &Known<'_>) -> Proposal {
+    let mut proposal = Proposal::default();
+    let one = One {
+        ordered: given.run_by_dependency_order.unwrap_or(true),
+        retries: false,
+        ..One::new(known, &given.selection, DRIFT)
+    };
+    one.plan(&[], &mut proposal);
+    let look = Look {
+        name: "check_drift",
+        operation: DRIFT,
+        wrong: has_drifted,
+    };
+    look.plan(known, &given.selection, &mut proposal);
+    relationships("check_drift", known, &given.selection, &mut proposal);
     proposal
 }
 
 /// Looks at the instances; nothing is repeated.
 pub(super) fn check_status(
     known: &Known<'_>,
-    parameters: &Parameters,
+    selection: &Selection,
     ordered: bool,
     proposal: &mut Proposal,
 ) {
-    let operation = STATUS;
-    let (kwargs, brought, again) = (&JsonMap::new(), &Brought::new(), &HashSet::new());
-    One {
-        known: *known,
-        parameters,
-        operation,
-        kwargs,
+    let one = One {
         ordered,
         retries: false,
-        after_stop: false,
-        brought,
-        again,
-    }
-    .plan(&[], proposal);
+        ..One::new(known, selection, STATUS)
+    };
+    one.plan(&[], proposal);
 }
 
-/// What has an object and no such operation of its own is looked at: what is wrong with it is why
-/// the check fails.
-fn look(
-    name: &str,
-    operation: &str,
-    wrong: &dyn Fn(&Known<'_>, &Instance, &Definition) -> Option<String>,
-    known: &Known<'_>,
-    parameters: &Parameters,
-    proposal: &mut Proposal,
-) {
-    let is_meant = |it: &&Instance| {
-        parameters.selection.has(known.deployment, it) && known.record.state(&it.id) == Started
-    };
-    let made_from = |it| Some((it, known.record.made_from(it, known.deployment.node(it)?)));
-    let chosen = known
-        .deployment
-        .instances
-        .iter()
-        .filter(is_meant)
-        .filter_map(made_from);
-    for (instance, node) in chosen.filter(|(_, node)| {
-        known.plugins.has_object(node) && !node.operations.contains_key(operation)
-    }) {
-        let step = wrong(known, instance, node).map_or_else(Step::nothing, Step::refused);
-        Chain::new(*known, (instance, node), "it is asked for", proposal).push(
-            name,
-            step,
-            Retry::default(),
-            Some(&node.place),
-        );
+/// A look at what has an object and no such operation of its own: what is wrong with it is why the
+/// check fails.
+struct Look {
+    name: &'static str,
+    operation: &'static str,
+    wrong: fn(&Known<'_>, &Instance, &Definition) -> Option<String>,
+}
+
+impl Look {
+    fn plan(&self, known: &Known<'_>, selection: &Selection, proposal: &mut Proposal) {
+        for (instance, node) in chosen(known, selection) {
+            let node = known.record.made_from(instance, node);
+            let is_meant = known.record.state(&instance.id) == Started
+                && known.plugins.has_object(node)
+                && !node.operations.contains_key(self.operation);
+            if !is_meant {
+                continue;
+            }
+            let wrong = (self.wrong)(known, instance, node);
+            let step = wrong.map_or_else(Step::nothing, Step::refused);
+            let mut chain = Chain::new(*known, (instance, node), "it is asked for", proposal);
+            chain.push(self.name, step, Retry::default(), Some(&node.place));
+        }
     }
+}
+
+/// The chosen instances with their nodes, as they are declared now.
+fn chosen<'a>(
+    known: &Known<'a>,
+    selection: &Selection,
+) -> impl Iterator<Item = (&'a Instance, &'a Definition)> {
+    let deployment = known.deployment;
+    let instances = deployment.instances.iter();
+    let chosen = instances.filter(|it| selection.has(deployment, it));
+    chosen.filter_map(|it| Some((it, deployment.node(it)?)))
 }
 
 /// Why an instance is not as it should be.
@@ -193,13 +200,8 @@ fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Opt
 }
 
 /// One operation of relationships, of all that are chosen.
-fn relationships(name: &str, known: &Known<'_>, parameters: &Parameters, proposal: &mut Proposal) {
-    let chosen = known
-        .deployment
-        .instances
-        .iter()
-        .filter(|it| parameters.selection.has(known.deployment, it));
-    for (instance, node) in chosen.filter_map(|it| Some((it, known.deployment.node(it)?))) {
+fn relationships(name: &str, known: &Known<'_>, selection: &Selection, proposal: &mut Proposal) {
+    for (instance, node) in chosen(known, selection) {
         let mut chain = Chain::new(*known, (instance, node), name, proposal);
         chain.relationships(name, false);
     }
@@ -210,58 +212,52 @@ fn relationships(name: &str, known: &Known<'_>, parameters: &Parameters, proposa
 /// # Errors
 ///
 /// If it has inputs of the same names, and these are not to be overridden.
-pub fn check(
-    workflow: Workflow,
-    parameters: &Parameters,
-    deployment: &Deployment,
-) -> Result<(), String> {
-    if workflow != Workflow::ExecuteOperation || parameters.allow_kwargs_override == Some(true) {
+pub fn check(given: &ExecuteOperation, deployment: &Deployment) -> Result<(), String> {
+    if given.allow_kwargs_override == Some(true) {
         return Ok(());
     }
-    for instance in deployment
-        .instances
-        .iter()
-        .filter(|it| parameters.selection.has(deployment, it))
-    {
-        let planned = deployment
-            .node(instance)
-            .and_then(|node| node.operations.get(&parameters.operation));
-        let clash = planned.and_then(|planned| {
-            parameters
-                .operation_kwargs
-                .keys()
-                .find(|name| planned.inputs.contains_key(*name))
-        });
-        if let Some(name) = clash {
-            return Err(format!(
-                "`{}` of `{}` has an input `{name}` of its own; allow_kwargs_override=true puts yours in its place",
-                parameters.operation, instance.node
-            ));
-        }
-    }
-    Ok(())
+    let instances = deployment.instances.iter();
+    let clash = |it: &Instance| {
+        let planned = deployment.node(it)?.operations.get(&given.operation)?;
+        let mut names = given.operation_kwargs.keys();
+        Some((
+            it.node.clone(),
+            names.find(|name| planned.inputs.contains_key(*name))?,
+        ))
+    };
+    let mut clashes = instances
+        .filter(|it| given.selection.has(deployment, it))
+        .filter_map(clash);
+    clashes.next().map_or(Ok(()), |(node, name)| {
+        Err(format!(
+            "`{}` of `{node}` has an input `{name}` of its own; allow_kwargs_override=true puts yours in its place",
+            given.operation
+        ))
+    })
 }
 
 /// One operation on the chosen instances.
 struct One<'a> {
     known: Known<'a>,
-    parameters: &'a Parameters,
+    selection: &'a Selection,
     operation: &'a str,
-    kwargs: &'a JsonMap<String, Json>,
+    /// Inputs over those of the blueprint.
+    kwargs: Option<&'a JsonMap<String, Json>>,
     /// Each instance after those it needs; or, where the instances are left stopped, before them.
     ordered: bool,
     retries: bool,
-    /// It follows a stop of the same instances.
-    after_stop: bool,
+    /// As of [`Operation::is_recorded`].
+    is_recorded: bool,
+    /// It follows a stop of the same instances: ids of those that cannot be started as they are.
+    /// What they hold on to is made again.
+    after_stop: Option<HashSet<String>>,
     /// What must have been brought before an instance is stopped.
-    brought: &'a Brought,
-    /// Ids of instances that cannot be started as they are: what they hold on to is made again.
-    again: &'a HashSet<String>,
+    brought: Brought,
 }
 
 /// Ids of instances that hold on to what is gone once it is stopped, and are not gone themselves
 /// then.
-fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> {
+fn bound_to_lost(known: &Known<'_>, selection: &Selection) -> HashSet<String> {
     let as_made = known.record.as_made(known.deployment);
     let order = Order::new(&as_made, known.plugins);
     let (mut lost, mut bound): (HashSet<&str>, HashSet<String>) = (HashSet::new(), HashSet::new());
@@ -270,7 +266,7 @@ fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> 
             .bound_to(instance)
             .iter()
             .any(|id| lost.contains(id.as_str()) || bound.contains(id));
-        if is_lost(known, parameters, instance) {
+        if is_lost(known, selection, instance) {
             lost.insert(&instance.id);
         } else if holds
             && as_made
@@ -284,11 +280,11 @@ fn bound_to_lost(known: &Known<'_>, parameters: &Parameters) -> HashSet<String> 
 }
 
 /// Whether an instance is gone once it is stopped, and is to be made again then.
-fn is_lost(known: &Known<'_>, parameters: &Parameters, instance: &Instance) -> bool {
+fn is_lost(known: &Known<'_>, selection: &Selection, instance: &Instance) -> bool {
     let node = known
         .deployment
         .node(instance)
-        .filter(|_| parameters.selection.has(known.deployment, instance));
+        .filter(|_| selection.has(known.deployment, instance));
     node.is_some_and(|node| {
         known
             .plugins
@@ -296,13 +292,27 @@ fn is_lost(known: &Known<'_>, parameters: &Parameters, instance: &Instance) -> b
     })
 }
 
-impl One<'_> {
+impl<'a> One<'a> {
+    fn new(known: &Known<'a>, selection: &'a Selection, operation: &'a str) -> Self {
+        Self {
+            known: *known,
+            selection,
+            operation,
+            kwargs: None,
+            ordered: true,
+            retries: true,
+            is_recorded: false,
+            after_stop: None,
+            brought: Brought::new(),
+        }
+    }
+
     /// Appends the operation, after some tasks. All that has to be waited for comes back.
     fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
         // What runs now decides who needs whom.
         let as_made = self.known.record.as_made(self.known.deployment);
         let order = Order::new(&as_made, self.known.plugins);
-        let backwards = self.operation == STOP && self.parameters.is_recorded;
+        let backwards = self.operation == STOP && self.is_recorded;
         let mut instances = order.instances();
         if backwards {
             instances.reverse();
@@ -373,14 +383,14 @@ impl One<'_> {
                 .plugins
                 .object_of(node, instance, observed)
                 .is_some();
-        let is_lost = self.after_stop
+        let is_lost = self.after_stop.is_some()
             && self
                 .known
                 .plugins
                 .is_ephemeral(self.known.part(instance, node));
         let starts = self.operation == START
             && self.known.plugins.has_object(node)
-            && (self.parameters.is_recorded || is_lost);
+            && (self.is_recorded || is_lost);
         let planned = self
             .planned(node)
             .filter(|_| !(starts && (is_lost || !is_there)));
@@ -396,7 +406,8 @@ impl One<'_> {
             }
             return chain.last;
         };
-        if self.again.contains(&instance.id) {
+        let again = |ids: &HashSet<String>| ids.contains(&instance.id);
+        if self.after_stop.as_ref().is_some_and(again) {
             restore::again(&mut chain);
             return chain.last;
         }
@@ -411,7 +422,7 @@ impl One<'_> {
             chain.known.part(chain.instance, chain.node),
         );
         let (enters, leaves) = self.states();
-        let purpose = if self.parameters.is_recorded {
+        let purpose = if self.is_recorded {
             Purpose::Halt
         } else {
             Purpose::Ordinary
@@ -439,7 +450,7 @@ impl One<'_> {
         let Known {
             deployment, record, ..
         } = self.known;
-        let selection = &self.parameters.selection;
+        let selection = self.selection;
         let state = record.state(&instance.id);
         let rests = state == Stopped
             && self.operation == STOP
@@ -452,13 +463,15 @@ impl One<'_> {
                 .node(instance)
                 .is_some_and(|node| record.made_from(instance, node).is_adopted());
         selection.has(deployment, instance)
-            && (!self.parameters.is_recorded || !(state.is_gone() || rests || spared))
+            && (!self.is_recorded || !(state.is_gone() || rests || spared))
     }
 
     /// The operation with the inputs that are given.
     fn planned(&self, node: &Definition) -> Option<Planned> {
         let mut planned = node.operations.get(self.operation)?.clone();
-        planned.inputs.extend(self.kwargs.clone());
+        planned
+            .inputs
+            .extend(self.kwargs.cloned().unwrap_or_default());
         if !self.retries {
             planned.retry.max_retries = Some(0.0);
         }
@@ -468,7 +481,7 @@ impl One<'_> {
     /// Only what a person stops and starts is known to rest: the original's workflows touch no
     /// state.
     fn states(&self) -> (Option<InstanceState>, Option<InstanceState>) {
-        match (self.parameters.is_recorded, self.operation) {
+        match (self.is_recorded, self.operation) {
             (true, START) => (Some(Starting), Some(Started)),
             (true, STOP) => (Some(Stopping), Some(Stopped)),
             _ => (None, None),

@@ -41,7 +41,9 @@ pub(super) fn readings(deployment: &Deployment, plugins: Plugins) -> Vec<Reading
         plugins,
     };
     let nodes = deployment.nodes.iter();
-    let mut all: Vec<Reading> = nodes.flat_map(|it| readers.of_node(it)).collect();
+    let mut all: Vec<Reading> = nodes
+        .flat_map(|(name, node)| readers.of_node(name, node))
+        .collect();
     all.sort_by_key(|reading| !reading.makes);
     all
 }
@@ -54,7 +56,7 @@ struct Readers<'a> {
 }
 
 impl Readers<'_> {
-    fn of_node(self, (name, node): (&String, &Definition)) -> Vec<Reading> {
+    fn of_node(self, name: &str, node: &Definition) -> Vec<Reading> {
         let own = node.operations.iter();
         let of_relationships = node.ties.iter().flat_map(|tie| &tie.operations);
         own.chain(of_relationships)

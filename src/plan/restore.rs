@@ -26,7 +26,7 @@ use crate::{
     },
     plugins::Plugins,
     record::Record,
-    stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId, Workflow},
+    stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId},
 };
 use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
@@ -49,17 +49,12 @@ pub(super) fn is_proven(known: &InstanceRecord) -> bool {
 /// `heal` of the whole deployment finish a replacement instead, but only after a run whose process
 /// died: a run that failed or was stopped wants the old object.
 #[must_use]
-pub fn comes_first(
-    record: &Record,
-    plugins: Plugins,
-    workflow: Workflow,
-    parameters: &Parameters,
-) -> bool {
+pub fn comes_first(record: &Record, plugins: Plugins, parameters: &Parameters) -> bool {
     let finishes = matches!(
-        workflow,
-        Workflow::Install | Workflow::Update | Workflow::Heal
+        parameters,
+        Parameters::Install(_) | Parameters::Update(_) | Parameters::Heal(_)
     );
-    let is_whole = parameters.selection.is_all() && parameters.node_instance_id.is_none();
+    let is_whole = parameters.selection().is_all() && parameters.named_ill().is_none();
     let died = record.executions.last().is_some_and(|last| {
         matches!(last.outcome, None | Some(Outcome::Interrupted))
             && !last.has_failed()

@@ -11,12 +11,12 @@ use crate::{
     model::{Deployment, Instance, InstanceState},
     record::Record,
     seam::Purpose,
-    stage::{Parameters, Selection, Stage},
+    stage::{Parameters, Selection, Stage, parameters::Scale},
 };
 
 /// Plans it; the deployment has the instances that are added already, and still those that go.
 #[must_use]
-pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+pub fn of(known: &Known<'_>, parameters: &Scale) -> Proposal {
     if !parameters.removed.is_empty() {
         return take_down(
             known,
@@ -30,13 +30,13 @@ pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
 
 /// What is left to do once some are gone: a run that died may have left others half taken down.
 #[must_use]
-pub fn next(known: &Known<'_>, parameters: &Parameters) -> Stage {
+pub fn next(known: &Known<'_>, parameters: &Scale) -> Stage {
     bring_up(known, parameters).stage
 }
 
 /// Installs those that are added, and those that a run that died added or took down and that stay
 /// all the same.
-fn bring_up(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+fn bring_up(known: &Known<'_>, parameters: &Scale) -> Proposal {
     let is_meant = |it: &&Instance| {
         let left = it.node == parameters.scalable_entity_name
             || it
@@ -78,7 +78,7 @@ pub fn is_half_done(record: &Record, id: &str) -> bool {
 
 /// Takes back what was added, if that is wanted.
 #[must_use]
-pub fn take_back(known: &Known<'_>, parameters: &Parameters) -> Stage {
+pub fn take_back(known: &Known<'_>, parameters: &Scale) -> Stage {
     let added = if parameters.rollback_if_failed {
         &parameters.added[..]
     } else {
@@ -108,21 +108,15 @@ fn take_down(known: &Known<'_>, ids: &[String], cause: &str, ignores_failure: bo
 pub fn settled(record: &Record) -> Option<Deployment> {
     let execution = record.running()?;
     let deployment = record.deployment.as_ref()?;
-    let Parameters {
-        added,
-        removed,
-        rollback_if_failed,
-        ..
-    } = &*execution.parameters;
+    let Parameters::Scale(said) = &*execution.parameters else {
+        return None;
+    };
     let gone = match record.outcome() {
-        Outcome::Terminated => removed,
-        Outcome::Failed if *rollback_if_failed => added,
+        Outcome::Terminated => &said.removed,
+        Outcome::Failed if said.rollback_if_failed => &said.added,
         _ => return None,
     };
-    let gone: Vec<String> = gone
-        .iter()
-        .filter(|id| record.state(id).is_gone())
-        .cloned()
-        .collect();
+    let gone = gone.iter().filter(|id| record.state(id).is_gone());
+    let gone: Vec<String> = gone.cloned().collect();
     (!gone.is_empty()).then(|| deployment.without(&gone))
 }

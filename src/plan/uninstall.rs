@@ -16,7 +16,10 @@ use crate::{
     seam::{Observed, Purpose},
     stage::{Selection, TaskId, operations},
 };
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 const STOP: [Phase<'static>; 5] = [
     stopping(operations::STOP[0], None),
@@ -92,12 +95,12 @@ pub(super) fn of_dropped(
     purpose: Purpose<'_>,
     proposal: &mut Proposal,
 ) -> Vec<TaskId> {
-    let (instances, nodes) = known
-        .record
-        .dropped
-        .iter()
-        .map(|(instance, node)| (instance.clone(), (instance.node.clone(), node.clone())))
-        .unzip();
+    let dropped = known.record.dropped.iter();
+    let of = |(instance, node): &(Instance, Definition)| {
+        let named = (instance.node.clone(), Arc::new(node.clone()));
+        (instance.clone(), named)
+    };
+    let (instances, nodes) = dropped.map(of).unzip();
     let earlier = Deployment {
         nodes,
         instances,

@@ -16,7 +16,7 @@ use crate::{
         Retry,
     },
     plugins::Replacement,
-    stage::{CLEAN, Parameters, TaskId},
+    stage::{CLEAN, TaskId, parameters::Update},
 };
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ impl Default for Rolling {
 
 /// Plans it; the record knows the new definition already.
 #[must_use]
-pub fn of(known: &Known<'_>, parameters: &Parameters) -> Proposal {
+pub fn of(known: &Known<'_>, parameters: Update) -> Proposal {
     let max_unavailable = parameters.max_unavailable.unwrap_or(1).max(1);
     let rolling = Rolling {
         max_unavailable,

@@ -58,8 +58,9 @@ impl FailedTask {
 pub struct Execution {
     /// Its id.
     pub id: String,
-    /// The workflow.
-    pub workflow: Workflow,
+    /// The workflow, with what was said of it.
+    #[serde(flatten)]
+    pub parameters: Box<Parameters>,
     /// The execution that it goes on with, or takes back.
     pub of: Option<String>,
     /// Milliseconds since 1970 UTC.
@@ -70,9 +71,6 @@ pub struct Execution {
     pub outcome: Option<Outcome>,
     /// What failed for good, first cause first.
     pub failed: Vec<FailedTask>,
-    /// What was said of the workflow.
-    #[serde(default)]
-    pub parameters: Box<Parameters>,
     /// Stages that it had so far.
     #[serde(default)]
     pub stages: usize,
@@ -93,6 +91,12 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// The workflow.
+    #[must_use]
+    pub fn workflow(&self) -> Workflow {
+        self.parameters.workflow()
+    }
+
     /// Whether anything failed for good.
     #[must_use]
     pub fn has_failed(&self) -> bool {

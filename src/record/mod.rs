@@ -14,7 +14,7 @@ use crate::{
         RelationshipKind, function::lookup,
     },
     seam::{Failure, Outputs},
-    stage::{Stage, Task, TaskId, Workflow},
+    stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use std::{
     cell::OnceCell,
     collections::{BTreeSet, HashMap, HashSet},
     iter::successors,
+    sync::Arc,
 };
 use thiserror::Error;
 
@@ -88,7 +89,7 @@ impl Progress {
 
 /// What a task can be that is tried now.
 const WAITING: [TaskState; 2] = [TaskState::Pending, TaskState::Retrying];
-/// What a task can be that can fail for good.
+/// States from which a task can fail for good.
 const UNFINISHED: [TaskState; 3] = [TaskState::Started, TaskState::Pending, TaskState::Retrying];
 /// What a task can be whose outcome is to be settled.
 const UNSETTLED: [TaskState; 3] = [TaskState::Started, TaskState::Retrying, TaskState::Failed];
@@ -148,19 +149,28 @@ impl Record {
             } => self.recover(deployment, instances, *by_consent),
             Event::ExecutionStarted {
                 execution,
-                workflow,
+                parameters,
                 of,
                 rolls_back,
                 takes_back,
-                parameters,
                 ..
-            } => {
-                self.start(execution, *workflow, of.clone(), *rolls_back, entry.at);
-                if let Some(execution) = self.running_mut() {
-                    execution.takes_back = takes_back.clone();
-                    execution.parameters.clone_from(parameters);
-                }
-            }
+            } => self.start(Execution {
+                id: execution.clone(),
+                parameters: parameters.clone(),
+                of: of.clone(),
+                started: entry.at,
+                rolls_back: *rolls_back,
+                takes_back: takes_back.clone(),
+                before: self.existing(),
+                ended: None,
+                outcome: None,
+                failed: Vec::new(),
+                stages: 0,
+                tasks: 0,
+                done: 0,
+                created: Vec::new(),
+                stopped: None,
+            }),
             Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
             Event::StageExtended { tasks } => self.extend(tasks, &entry.event)?,
             Event::TaskNoted { task, outputs } => {
@@ -211,17 +221,21 @@ impl Record {
     fn define(&mut self, deployment: &Deployment) {
         let mut former: HashMap<String, (Definition, Vec<InstanceTie>)> = HashMap::new();
         if let Some(old) = self.deployment.take() {
-            let changed = |(name, node): &(&String, &Definition)| {
+            let changed = |(name, node): &(&String, &Arc<Definition>)| {
                 deployment
                     .nodes
                     .get(*name)
                     .is_some_and(|new| !node.is_like(new))
             };
-            let nodes: HashMap<&String, &Definition> = old.nodes.iter().filter(changed).collect();
+            let nodes: HashMap<&String, &Arc<Definition>> =
+                old.nodes.iter().filter(changed).collect();
             let of = |instance: &Instance| {
                 Some((
                     instance.id.clone(),
-                    ((*nodes.get(&instance.node)?).clone(), instance.ties.clone()),
+                    (
+                        Definition::clone(nodes.get(&instance.node)?),
+                        instance.ties.clone(),
+                    ),
                 ))
             };
             // What was read from labels says nothing of the definition.
@@ -335,41 +349,17 @@ impl Record {
         }
     }
 
-    fn start(
-        &mut self,
-        id: &str,
-        workflow: Workflow,
-        of: Option<String>,
-        rolls_back: bool,
-        at: u64,
-    ) {
+    fn start(&mut self, execution: Execution) {
         self.ran += 1;
-        let exists = |(_, instance): &(&String, &InstanceRecord)| !instance.state.is_gone();
-        let before = self
-            .instances
-            .iter()
-            .filter(exists)
-            .map(|(id, _)| id.clone())
-            .collect();
-        self.executions.push(Execution {
-            id: id.to_owned(),
-            workflow,
-            of,
-            started: at,
-            ended: None,
-            outcome: None,
-            failed: Vec::new(),
-            parameters: Box::default(),
-            stages: 0,
-            tasks: 0,
-            done: 0,
-            rolls_back,
-            before,
-            created: Vec::new(),
-            takes_back: Taken::default(),
-            stopped: None,
-        });
+        self.executions.push(execution);
         self.begin_stage(Stage::default());
+    }
+
+    /// Ids of the instances that exist.
+    fn existing(&self) -> Vec<String> {
+        let exists = |(_, instance): &(&String, &InstanceRecord)| !instance.state.is_gone();
+        let existing = self.instances.iter().filter(exists);
+        existing.map(|(id, _)| id.clone()).collect()
     }
 
     /// From here on this stage is carried out.
@@ -469,7 +459,7 @@ impl Record {
     /// Whether what stops now is to rest.
     fn is_halt(&self) -> bool {
         let last = self.executions.last();
-        last.is_some_and(|execution| execution.workflow == Workflow::Stop)
+        last.is_some_and(|execution| execution.workflow() == Workflow::Stop)
     }
 
     fn task_failed(&mut self, task: TaskId, failure: &Failure, ignored: bool) {
@@ -493,7 +483,7 @@ impl Record {
 
     fn fail(&mut self, task: TaskId, to: TaskState, failure: &Failure) {
         self.turn(task, to);
-        self.tasks[task.0].lost = failure.lost;
+        self.tasks[task.0].lost = failure.is_lost();
     }
 
     fn turn(&mut self, task: TaskId, to: TaskState) {
@@ -528,11 +518,10 @@ impl Record {
     /// What the last execution brought to its end is as the present definition says.
     fn is_as_wanted(&mut self) {
         let last = self.executions.last();
-        match last.map(|last| (last.workflow, &last.parameters)) {
-            Some((Workflow::Install | Workflow::Update, said)) if said.selection.is_all() => {
-                self.is_up_to_date_now();
-            }
-            Some((Workflow::Scale, said)) => forget_new_ends(&mut self.loose_ends, &said.added),
+        match last.map(|last| &*last.parameters) {
+            Some(Parameters::Install(said)) if said.selection.is_all() => self.is_up_to_date_now(),
+            Some(Parameters::Update(_)) => self.is_up_to_date_now(),
+            Some(Parameters::Scale(said)) => forget_new_ends(&mut self.loose_ends, &said.added),
             _ => {}
         }
     }
@@ -699,13 +688,14 @@ impl Record {
     /// went on with: runs that died or were stopped, or were to be taken back themselves.
     #[must_use]
     pub fn to_take_back(&self, failed: &str) -> Taken {
-        let takes_back =
-            |it: &&Execution| it.workflow == Workflow::Rollback && it.of.as_deref() == Some(failed);
+        let takes_back = |it: &&Execution| {
+            it.workflow() == Workflow::Rollback && it.of.as_deref() == Some(failed)
+        };
         let begun = self.executions.iter().rev().find(takes_back);
         begun.map_or_else(|| self.made_by(failed), |begun| begun.takes_back.clone())
     }
 
-    /// What an execution created, and those did that are taken back with it.
+    /// What an execution created, and what those created that are taken back with it.
     fn made_by(&self, id: &str) -> Taken {
         let mut taken = Taken::default();
         let mut next = self.execution(id);
@@ -763,20 +753,23 @@ impl Record {
     /// Whether images are still to come that need nothing to be stopped first. Until they are
     /// there, or known not to come, nothing is stopped; what restores does not wait.
     fn brings(&self) -> bool {
+        if self.stage.restores.is_some() {
+            return false;
+        }
         let hindered = self.hindered();
         let may_come = |id: &TaskId| !hindered[id.0] && !self.is_over(*id);
         let mut coming = self.stage.ids().filter(may_come);
-        self.stage.restores.is_none() && coming.any(|id| self.stage.task(id).step.prepares())
+        coming.any(|id| self.stage.task(id).step.prepares())
     }
 
-    /// Of each task of the stage, whether something is stopped for it first, or it does not come
-    /// because something failed.
+    /// Of each task of the stage, whether it or something that it needs stops something, or failed.
     fn hindered(&self) -> Vec<bool> {
-        let mut hindered: Vec<bool> = Vec::new();
+        let mut hindered: Vec<bool> = Vec::with_capacity(self.stage.tasks().len());
         for id in self.stage.ids() {
             let Task { needs, step, .. } = self.stage.task(id);
             let is_cause = step.halts() || self.task(id) == TaskState::Failed;
-            let is_hindered = is_cause || needs.iter().any(|need| hindered[need.0]);
+            let is_hindered =
+                is_cause || needs.iter().any(|need| hindered.get(need.0) == Some(&true));
             hindered.push(is_hindered);
         }
         hindered
@@ -940,7 +933,7 @@ fn note_definition(instance: &mut InstanceRecord, task: &Task, is_restored: bool
     }
 }
 
-/// Of new relationships to instances that were just added nobody has to be told.
+/// Nobody has to be told of new relationships to instances that were just added.
 fn forget_new_ends(ends: &mut Vec<LooseEnd>, added: &[String]) {
     ends.retain(|end| !end.is_new || !added.contains(&end.between.target));
 }
@@ -948,7 +941,8 @@ fn forget_new_ends(ends: &mut Vec<LooseEnd>, added: &[String]) {
 /// Makes one instance what it was before an update.
 fn put_former(made: &mut Deployment, at: usize, node: &Definition, ties: &[InstanceTie]) {
     let instance = &mut made.instances[at];
-    made.nodes.insert(instance.node.clone(), node.clone());
+    let node = Arc::new(node.clone());
+    made.nodes.insert(instance.node.clone(), node);
     instance.ties = ties.to_vec();
 }
 
@@ -960,7 +954,7 @@ fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
     }
 }
 
-/// Why a node stands for no instance, of so many.
+/// Why a node with so many instances stands for none of them.
 fn not_the_only(node: &str, instances: usize) -> String {
     match instances {
         0 => format!("node `{node}` has no instance"),

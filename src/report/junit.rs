@@ -47,10 +47,10 @@ impl Junit {
         match &entry.event {
             Event::ExecutionStarted {
                 execution,
-                workflow,
+                parameters,
                 ..
             } => {
-                self.name = format!("{workflow} {execution}");
+                self.name = format!("{} {execution}", parameters.workflow());
                 self.at = entry.at;
             }
             Event::StageAdopted { stage } => {

@@ -18,26 +18,10 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
         ),
         Event::ExecutionStarted {
             execution,
-            workflow,
-            of: None,
+            parameters,
+            of,
             ..
-        } => format!("{workflow} started (execution {execution})"),
-        Event::ExecutionStarted {
-            execution,
-            workflow: Workflow::Rollback,
-            of: Some(of),
-            ..
-        } => {
-            format!("rollback started (execution {execution}, takes back {of})")
-        }
-        Event::ExecutionStarted {
-            execution,
-            workflow,
-            of: Some(of),
-            ..
-        } => {
-            format!("{workflow} started (execution {execution}, goes on with {of})")
-        }
+        } => started(execution, parameters.workflow(), of.as_deref()),
         Event::StageAdopted { stage } => {
             format!("{} planned", super::count(stage.tasks().len(), "step"))
         }
@@ -113,6 +97,15 @@ pub(super) fn seconds(milliseconds: u64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
+fn started(execution: &str, workflow: Workflow, of: Option<&str>) -> String {
+    let with = match (workflow, of) {
+        (_, None) => String::new(),
+        (Workflow::Rollback, Some(of)) => format!(", takes back {of}"),
+        (_, Some(of)) => format!(", goes on with {of}"),
+    };
+    format!("{workflow} started (execution {execution}{with})")
+}
+
 fn label(task: &Task) -> String {
     format!("[{}.{}]", task.instance, task.operation)
 }
@@ -123,7 +116,7 @@ fn outcome_line(record: &Record, outcome: Outcome) -> String {
         .and_then(|execution| Some(execution.ended?.saturating_sub(execution.started)))
         .unwrap_or_default();
     let workflow = execution
-        .map(|execution| execution.workflow.to_string())
+        .map(|execution| execution.workflow().to_string())
         .unwrap_or_default();
     format!(
         "{workflow} {} after {:.1} s",

@@ -15,7 +15,7 @@ mod step;
 mod target;
 
 pub use call::{Call, Note, Progress, ProgressSink, Settled};
-pub use failure::{Exit, Failure};
+pub use failure::{Exit, Failure, FailureKind};
 pub use happening::{Happening, What};
 pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
 pub use outputs::{Edit, Outputs};

@@ -6,6 +6,7 @@ use crate::{
     model::{Deployment, texts},
 };
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 impl Deployment {
     /// Puts keyed digests in the place of what must not be kept: values of inputs that are
@@ -74,6 +75,7 @@ impl Deployment {
                 let digest = now.or_else(|| known?.secrets.get(&secret).cloned())?;
                 Some((secret, digest))
             };
+            let node = Arc::make_mut(node);
             node.secrets = node.secret_names().into_iter().filter_map(digest).collect();
         }
     }

@@ -1,11 +1,13 @@
 //! Work that is planned: tasks in an order, and the workflow that they are for.
 
 pub mod operations;
-mod parameters;
+pub mod parameters;
+mod selection;
 mod workflow;
 
 pub use operations::{brings_up, runs, takes_down};
-pub use parameters::{Chosen, Parameters, Selection, names as parameter_names};
+pub use parameters::{Parameters, names as parameter_names};
+pub use selection::{Chosen, Selection};
 pub use workflow::Workflow;
 
 use crate::{

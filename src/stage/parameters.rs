@@ -1,227 +1,247 @@
-//! What a user says of a workflow beside its name.
+//! What a user says of a workflow beside its name: one type per workflow. The names, and what they
+//! are where nothing is said, are the original's. Only what is said is written.
 
-use super::Workflow;
-use crate::model::{Deployment, Instance};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map as JsonMap, Value as Json};
+use super::{Selection, Workflow, selection::one_or_many};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::ops::Not;
 
-/// Which instances a workflow is about. On disk it is three lists; none of them means all.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(from = "Chosen", into = "Chosen")]
-pub enum Selection {
-    /// All of them.
-    #[default]
-    All,
-    /// Some of them, or none at all.
-    Only(Chosen),
-}
-
-/// What instances are chosen by. Each list that is empty lets all through; the others have to
-/// agree. If all are empty, nothing is chosen.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
-pub struct Chosen {
-    /// Names of nodes.
-    #[serde(
-        deserialize_with = "one_or_many",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub node_ids: Vec<String>,
-    /// Ids of instances.
-    #[serde(
-        deserialize_with = "one_or_many",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub node_instance_ids: Vec<String>,
-    /// Names of types that a node is of, or is derived from.
-    #[serde(
-        deserialize_with = "one_or_many",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub type_names: Vec<String>,
-}
-
-/// Empty lists of a user mean all, as in the original.
-impl From<Chosen> for Selection {
-    fn from(chosen: Chosen) -> Self {
-        if chosen == Chosen::default() {
-            Self::All
-        } else {
-            Self::Only(chosen)
-        }
-    }
-}
-
-impl From<Selection> for Chosen {
-    fn from(selection: Selection) -> Self {
-        match selection {
-            Selection::All => Self::default(),
-            Selection::Only(chosen) => chosen,
-        }
-    }
-}
-
-impl Selection {
-    /// Some instances, by their ids; none, if there are no ids.
-    #[must_use]
-    pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
-        Self::Only(Chosen {
-            node_instance_ids: ids.into_iter().collect(),
-            ..Chosen::default()
-        })
-    }
-
-    /// Whether all instances are meant.
-    #[must_use]
-    pub fn is_all(&self) -> bool {
-        *self == Self::All
-    }
-
-    /// Whether no instance at all is meant.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        matches!(self, Self::Only(chosen) if *chosen == Chosen::default())
-    }
-
-    /// Ids of the instances that are named.
-    #[must_use]
-    pub fn instances(&self) -> &[String] {
-        match self {
-            Self::All => &[],
-            Self::Only(chosen) => &chosen.node_instance_ids,
-        }
-    }
-
-    /// Whether an instance is meant. Unknown names select nothing, as in the original.
-    #[must_use]
-    pub fn has(&self, deployment: &Deployment, instance: &Instance) -> bool {
-        let Self::Only(chosen) = self else {
-            return true;
-        };
-        let named =
-            |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
-        let typed = || {
-            deployment.node(instance).is_some_and(|node| {
-                chosen
-                    .type_names
-                    .iter()
-                    .any(|name| node.hierarchy.contains(name))
-            })
-        };
-        !self.is_none()
-            && named(&chosen.node_ids, &instance.node)
-            && named(&chosen.node_instance_ids, &instance.id)
-            && (chosen.type_names.is_empty() || typed())
-    }
-}
-
-/// A list, or the one thing that would be in it.
-fn one_or_many<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a text, or a list of texts")]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
-}
-
-/// Parameters of the built-in workflows; the names, and what they are where nothing is said, are
-/// the original's.
-#[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
+/// A workflow with its parameters. On disk it is the name of the workflow, with the parameters
+/// beside it; those of another workflow are ignored, as format 2 of the journal wrote them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "Said", into = "Said")]
+pub enum Parameters {
+    /// `install`.
+    Install(Install),
+    /// `uninstall`.
+    Uninstall(Uninstall),
+    /// `rollback`.
+    Rollback(Rollback),
+    /// `reinstall`.
+    Reinstall(Reinstall),
+    /// `start`.
+    Start(Operation),
+    /// `stop`.
+    Stop(Operation),
+    /// `restart`.
+    Restart(Restart),
+    /// `pull`.
+    Pull(Operation),
+    /// `execute_operation`.
+    ExecuteOperation(ExecuteOperation),
+    /// `heal`.
+    Heal(Heal),
+    /// `scale`.
+    Scale(Scale),
+    /// `update`.
+    Update(Update),
+    /// `check_status`.
+    CheckStatus(Check),
+    /// `check_drift`.
+    CheckDrift(Check),
+}
+
+/// Parameters of `install`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Parameters {
+pub struct Install {
     /// Which instances.
     #[serde(flatten)]
     pub selection: Selection,
-    /// `execute_operation`: `interface.operation`.
+}
+
+/// Parameters of `uninstall`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Uninstall {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Operations that fail are noted, and not repeated.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub ignore_failure: bool,
+    /// Volumes go too, whatever the blueprint says; dockctl's own way.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub volumes: bool,
+}
+
+/// Parameters of `rollback`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Rollback {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Then everything is taken down.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub full_rollback: bool,
+}
+
+/// Parameters of `reinstall`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Reinstall {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Operations that take down are noted if they fail, and not repeated.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub ignore_failure: bool,
+}
+
+/// Parameters of `start`, `stop` and `pull`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Operation {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Inputs of the operation, over those of the blueprint.
+    #[serde(alias = "operation_parms", skip_serializing_if = "JsonMap::is_empty")]
+    pub operation_kwargs: JsonMap<String, Json>,
+    /// Each instance after those it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_by_dependency_order: Option<bool>,
+    /// Instances that are stopped or started are known to rest or to run from then on, and those
+    /// that need others stop first: dockctl's own way.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub is_recorded: bool,
+}
+
+/// Parameters of `restart`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Restart {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Inputs of `stop`.
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    pub stop_parms: JsonMap<String, Json>,
+    /// Inputs of `start`.
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
+    pub start_parms: JsonMap<String, Json>,
+    /// Each instance after those it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_by_dependency_order: Option<bool>,
+    /// As of [`Operation`].
+    #[serde(skip_serializing_if = "Not::not")]
+    pub is_recorded: bool,
+}
+
+/// Parameters of `execute_operation`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ExecuteOperation {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// `interface.operation`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operation: String,
     /// Inputs of the operation, over those of the blueprint.
     #[serde(alias = "operation_parms", skip_serializing_if = "JsonMap::is_empty")]
     pub operation_kwargs: JsonMap<String, Json>,
-    /// `restart`: inputs of `stop`.
-    #[serde(skip_serializing_if = "JsonMap::is_empty")]
-    pub stop_parms: JsonMap<String, Json>,
-    /// `restart`: inputs of `start`.
-    #[serde(skip_serializing_if = "JsonMap::is_empty")]
-    pub start_parms: JsonMap<String, Json>,
     /// Inputs may be given that the blueprint gives too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_kwargs_override: Option<bool>,
     /// Each instance after those it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
-    /// Operations that take down are noted if they fail, and not repeated.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub ignore_failure: bool,
-    /// `uninstall`: volumes go too, whatever the blueprint says; dockctl's own way.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub volumes: bool,
-    /// Instances that are stopped or started are known to rest or to run from then on, and those
-    /// that need others stop first: dockctl's own way.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub is_recorded: bool,
-    /// `update`: how many instances of a node may be out of service at once.
+}
+
+/// Parameters of `check_status` and `check_drift`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Check {
+    /// Which instances.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Each instance after those it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_by_dependency_order: Option<bool>,
+}
+
+/// Parameters of `update`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Update {
+    /// How many instances of a node may be out of service at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<usize>,
-    /// `update`: the new one is started before the old one is stopped.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// The new one is started before the old one is stopped.
+    #[serde(skip_serializing_if = "Not::not")]
     pub start_first: bool,
-    /// `scale`: the node or scaling group.
+}
+
+/// Parameters of `scale`.
+#[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Scale {
+    /// The node or scaling group.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scalable_entity_name: String,
-    /// `scale`: how many more; fewer, if it is negative.
+    /// How many more; fewer, if it is negative.
     #[serde(skip_serializing_if = "is_one")]
     pub delta: i64,
-    /// `scale`: not the node itself is meant but the host that it is on.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// Not the node itself is meant but the host that it is on.
+    #[serde(skip_serializing_if = "Not::not")]
     pub scale_compute: bool,
-    /// `scale`: ids of instances to remove first.
+    /// Ids of instances to remove first.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub include_instances: Vec<String>,
-    /// `scale`: ids of instances to keep.
+    /// Ids of instances to keep.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub exclude_instances: Vec<String>,
-    /// `scale`: what was added is taken down again if something fails.
+    /// Operations that take down are noted if they fail, and not repeated.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub ignore_failure: bool,
+    /// What was added is taken down again if something fails.
     #[serde(skip_serializing_if = "is_true")]
     pub rollback_if_failed: bool,
-    /// `scale`: what a modification under way means is settled before; it is never in the way.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// What a modification under way means is settled before; it is never in the way.
+    #[serde(skip_serializing_if = "Not::not")]
     pub abort_started: bool,
-    /// `scale`: ids of the instances that it comes to add.
+    /// Ids of the instances that it comes to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<String>,
-    /// `scale`: ids of the instances that it comes to remove.
+    /// Ids of the instances that it comes to remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
-    /// `rollback`: then everything is taken down.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub full_rollback: bool,
-    /// `heal`: the instance that is said to be ill.
+}
+
+/// Parameters of `heal`.
+#[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Heal {
+    /// Which instances; dockctl's own way.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// The instance that is said to be ill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_instance_id: Option<String>,
-    /// `heal`: why; for people.
+    /// Why; for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnose_value: Option<String>,
-    /// `heal`: look first.
+    /// Operations that take down are noted if they fail, and not repeated.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub ignore_failure: bool,
+    /// Look first.
     #[serde(skip_serializing_if = "is_true")]
     pub check_status: bool,
-    /// `heal`: what cannot be healed may be made anew.
+    /// What cannot be healed may be made anew.
     #[serde(skip_serializing_if = "is_true")]
     pub allow_reinstall: bool,
-    /// `heal`: all is made anew, whatever its state.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// All is made anew, whatever its state.
+    #[serde(skip_serializing_if = "Not::not")]
     pub force_reinstall: bool,
 }
 
@@ -235,36 +255,103 @@ fn is_one(number: &i64) -> bool {
     *number == 1
 }
 
-impl Default for Parameters {
+impl Default for Scale {
     fn default() -> Self {
         Self {
-            selection: Selection::default(),
-            operation: String::new(),
-            operation_kwargs: JsonMap::new(),
-            stop_parms: JsonMap::new(),
-            start_parms: JsonMap::new(),
-            allow_kwargs_override: None,
-            run_by_dependency_order: None,
-            ignore_failure: false,
-            volumes: false,
-            is_recorded: false,
-            max_unavailable: None,
-            start_first: false,
             scalable_entity_name: String::new(),
             delta: 1,
             scale_compute: false,
             include_instances: Vec::new(),
             exclude_instances: Vec::new(),
+            ignore_failure: false,
             rollback_if_failed: true,
             abort_started: false,
             added: Vec::new(),
             removed: Vec::new(),
-            full_rollback: false,
+        }
+    }
+}
+
+impl Default for Heal {
+    fn default() -> Self {
+        Self {
+            selection: Selection::All,
             node_instance_id: None,
             diagnose_value: None,
+            ignore_failure: false,
             check_status: true,
             allow_reinstall: true,
             force_reinstall: false,
+        }
+    }
+}
+
+/// How parameters are written.
+#[derive(Deserialize, Serialize)]
+struct Said {
+    workflow: Workflow,
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    parameters: Json,
+}
+
+impl From<Parameters> for Said {
+    fn from(given: Parameters) -> Self {
+        let said = given.said();
+        Self {
+            workflow: given.workflow(),
+            parameters: if said == json!({}) { Json::Null } else { said },
+        }
+    }
+}
+
+impl TryFrom<Said> for Parameters {
+    type Error = serde_json::Error;
+
+    fn try_from(said: Said) -> Result<Self, serde_json::Error> {
+        fn read<T: DeserializeOwned + Default>(given: Json) -> Result<T, serde_json::Error> {
+            match given {
+                Json::Null => Ok(T::default()),
+                given => serde_json::from_value(given),
+            }
+        }
+        let given = said.parameters;
+        Ok(match said.workflow {
+            Workflow::Install => Self::Install(read(given)?),
+            Workflow::Uninstall => Self::Uninstall(read(given)?),
+            Workflow::Rollback => Self::Rollback(read(given)?),
+            Workflow::Reinstall => Self::Reinstall(read(given)?),
+            Workflow::Start => Self::Start(read(given)?),
+            Workflow::Stop => Self::Stop(read(given)?),
+            Workflow::Restart => Self::Restart(read(given)?),
+            Workflow::Pull => Self::Pull(read(given)?),
+            Workflow::ExecuteOperation => Self::ExecuteOperation(read(given)?),
+            Workflow::Heal => Self::Heal(read(given)?),
+            Workflow::Scale => Self::Scale(read(given)?),
+            Workflow::Update => Self::Update(read(given)?),
+            Workflow::CheckStatus => Self::CheckStatus(read(given)?),
+            Workflow::CheckDrift => Self::CheckDrift(read(given)?),
+        })
+    }
+}
+
+/// A workflow of which nothing is said.
+impl From<Workflow> for Parameters {
+    fn from(workflow: Workflow) -> Self {
+        match workflow {
+            Workflow::Install => Self::Install(Install::default()),
+            Workflow::Uninstall => Self::Uninstall(Uninstall::default()),
+            Workflow::Rollback => Self::Rollback(Rollback::default()),
+            Workflow::Reinstall => Self::Reinstall(Reinstall::default()),
+            Workflow::Start => Self::Start(Operation::default()),
+            Workflow::Stop => Self::Stop(Operation::default()),
+            Workflow::Restart => Self::Restart(Restart::default()),
+            Workflow::Pull => Self::Pull(Operation::default()),
+            Workflow::ExecuteOperation => Self::ExecuteOperation(ExecuteOperation::default()),
+            Workflow::Heal => Self::Heal(Heal::default()),
+            Workflow::Scale => Self::Scale(Scale::default()),
+            Workflow::Update => Self::Update(Update::default()),
+            Workflow::CheckStatus => Self::CheckStatus(Check::default()),
+            Workflow::CheckDrift => Self::CheckDrift(Check::default()),
         }
     }
 }
@@ -275,42 +362,113 @@ impl Parameters {
     /// # Errors
     ///
     /// The first that the workflow does not take, or that is of another kind.
-    pub fn read(workflow: Workflow, given: JsonMap<String, Json>) -> Result<Self, String> {
-        let names = names(workflow);
-        if let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) {
-            let names = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
-            return Err(format!(
-                "the workflow `{workflow}` takes no parameter `{unknown}`; it takes: {names}"
-            ));
-        }
+    pub fn read(workflow: Workflow, mut given: JsonMap<String, Json>) -> Result<Self, String> {
+        refuse_unknown(workflow, &given)?;
         // What is null is not given.
-        let mut given: JsonMap<_, _> = given
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .collect();
+        given.retain(|_, value| !value.is_null());
         if workflow == Workflow::Heal {
             given.entry("ignore_failure").or_insert(true.into());
         }
-        let read: Self = serde_json::from_value(given.into())
-            .map_err(|error| format!("the parameters of `{workflow}`: {error}"))?;
-        if workflow == Workflow::ExecuteOperation && read.operation.is_empty() {
-            return Err("the workflow `execute_operation` needs the parameter `operation`, as interface.operation".to_owned());
-        }
-        if workflow == Workflow::Scale && read.scalable_entity_name.is_empty() {
-            return Err("the workflow `scale` needs the parameter `scalable_entity_name`: a node or a scaling group".to_owned());
-        }
+        let parameters = given.into();
+        let read = Self::try_from(Said {
+            workflow,
+            parameters,
+        });
+        let read = read.map_err(|error| format!("the parameters of `{workflow}`: {error}"))?;
+        read.refuse_incomplete()?;
         Ok(read)
     }
 
-    /// Whether nothing is said.
-    #[must_use]
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
+    fn refuse_incomplete(&self) -> Result<(), String> {
+        let lacking = match self {
+            Self::ExecuteOperation(given) if given.operation.is_empty() => {
+                "the workflow `execute_operation` needs the parameter `operation`, as interface.operation"
+            }
+            Self::Scale(given) if given.scalable_entity_name.is_empty() => {
+                "the workflow `scale` needs the parameter `scalable_entity_name`: a node or a scaling group"
+            }
+            _ => return Ok(()),
+        };
+        Err(lacking.to_owned())
     }
+
+    /// Whose parameters they are.
+    #[must_use]
+    pub fn workflow(&self) -> Workflow {
+        match self {
+            Self::Install(_) => Workflow::Install,
+            Self::Uninstall(_) => Workflow::Uninstall,
+            Self::Rollback(_) => Workflow::Rollback,
+            Self::Reinstall(_) => Workflow::Reinstall,
+            Self::Start(_) => Workflow::Start,
+            Self::Stop(_) => Workflow::Stop,
+            Self::Restart(_) => Workflow::Restart,
+            Self::Pull(_) => Workflow::Pull,
+            Self::ExecuteOperation(_) => Workflow::ExecuteOperation,
+            Self::Heal(_) => Workflow::Heal,
+            Self::Scale(_) => Workflow::Scale,
+            Self::Update(_) => Workflow::Update,
+            Self::CheckStatus(_) => Workflow::CheckStatus,
+            Self::CheckDrift(_) => Workflow::CheckDrift,
+        }
+    }
+
+    /// Which instances are chosen; all, where the workflow chooses by other means.
+    #[must_use]
+    pub fn selection(&self) -> &Selection {
+        match self {
+            Self::Install(Install { selection })
+            | Self::Uninstall(Uninstall { selection, .. })
+            | Self::Rollback(Rollback { selection, .. })
+            | Self::Reinstall(Reinstall { selection, .. })
+            | Self::Start(Operation { selection, .. })
+            | Self::Stop(Operation { selection, .. })
+            | Self::Restart(Restart { selection, .. })
+            | Self::Pull(Operation { selection, .. })
+            | Self::ExecuteOperation(ExecuteOperation { selection, .. })
+            | Self::Heal(Heal { selection, .. })
+            | Self::CheckStatus(Check { selection, .. })
+            | Self::CheckDrift(Check { selection, .. }) => selection,
+            Self::Scale(_) | Self::Update(_) => &Selection::All,
+        }
+    }
+
+    /// The instance that is said to be ill, by its id.
+    #[must_use]
+    pub fn named_ill(&self) -> Option<&str> {
+        match self {
+            Self::Heal(heal) => heal.node_instance_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What is said.
+    fn said(&self) -> Json {
+        match self {
+            Self::Install(said) => json!(said),
+            Self::Uninstall(said) => json!(said),
+            Self::Rollback(said) => json!(said),
+            Self::Reinstall(said) => json!(said),
+            Self::Start(said) | Self::Stop(said) | Self::Pull(said) => json!(said),
+            Self::Restart(said) => json!(said),
+            Self::ExecuteOperation(said) => json!(said),
+            Self::Heal(said) => json!(said),
+            Self::Scale(said) => json!(said),
+            Self::Update(said) => json!(said),
+            Self::CheckStatus(said) | Self::CheckDrift(said) => json!(said),
+        }
+    }
+}
+
+fn refuse_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(), String> {
+    let names = names(workflow);
+    let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let names = names.join(", ");
+    Err(format!(
+        "the workflow `{workflow}` takes no parameter `{unknown}`; it takes: {names}"
+    ))
 }
 
 /// Names of the parameters that a workflow takes.
@@ -364,7 +522,7 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::stage::Chosen;
 
     fn read(workflow: Workflow, given: &Json) -> Result<Parameters, String> {
         Parameters::read(workflow, given.as_object().cloned().unwrap())
@@ -397,26 +555,51 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            given.selection,
+            *given.selection(),
             Selection::Only(Chosen {
                 node_ids: vec!["a".to_owned()],
                 ..Chosen::default()
             })
         );
         let all = read(Workflow::Install, &json!({ "node_ids": [] })).unwrap();
-        assert!(all.selection.is_all());
+        assert!(all.selection().is_all());
         assert!(Selection::of_instances([]).is_none());
     }
 
     #[test]
     fn parameters_come_back_from_the_journal_and_only_what_is_said_is_kept() {
-        assert_eq!(json!(Parameters::default()), json!({}));
+        for workflow in Workflow::ALL {
+            let nothing = Parameters::from(workflow);
+            assert_eq!(json!(nothing), json!({ "workflow": workflow }));
+            let back: Parameters = serde_json::from_value(json!(nothing)).unwrap();
+            assert_eq!((back.workflow(), &back), (workflow, &nothing));
+        }
         let given = read(
             Workflow::Heal,
             &json!({ "node_instance_id": "a_1", "allow_reinstall": false }),
         )
         .unwrap();
-        let back: Parameters = serde_json::from_value(json!(given)).unwrap();
-        assert_eq!((back.ignore_failure, &back), (true, &given));
+        let written = json!({
+            "workflow": "heal",
+            "parameters": {
+                "node_instance_id": "a_1",
+                "ignore_failure": true,
+                "allow_reinstall": false,
+            },
+        });
+        assert_eq!(json!(given), written);
+        let back: Parameters = serde_json::from_value(written).unwrap();
+        assert_eq!(back, given);
+    }
+
+    #[test]
+    fn parameters_of_another_workflow_are_ignored() {
+        let written =
+            json!({ "workflow": "install", "parameters": { "delta": 3, "node_ids": ["a"] } });
+        let read: Parameters = serde_json::from_value(written).unwrap();
+        assert_eq!(
+            json!(read),
+            json!({ "workflow": "install", "parameters": { "node_ids": ["a"] } })
+        );
     }
 }

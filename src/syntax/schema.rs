@@ -169,10 +169,11 @@ pub(super) fn schema(
     r: &mut Reader<'_>,
 ) -> Option<Schema> {
     let mut fields = Fields::open(value, owner, r)?;
+    let part = |key| owner.part(key);
     let mut schema = Schema {
         required: fields
             .since("required", Version::V1_2, r)
-            .and_then(|value| required(value, &fields, r)),
+            .map_or_else(|| unset(value), |value| r.boolean(value, &part("required"))),
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
         // An empty name is none, as in the original.
@@ -190,25 +191,20 @@ pub(super) fn schema(
             .map(|text| text.node);
         schema.hidden = fields
             .since("hidden", Version::V1_3, r)
-            .and_then(|value| r.boolean(value, &fields.owner().part("hidden")));
+            .and_then(|value| r.boolean(value, &part("hidden")));
         schema.display = fields
             .take("display")
             .filter(|value| !value.is_null())
             .cloned();
     }
-    let owner = *fields.owner();
     fields.close(r);
     check(&mut schema, value, &owner, kind, r);
     Some(schema)
 }
 
 /// `required: null` says no, as in the original.
-fn required(value: &Value, fields: &Fields<'_, '_>, r: &mut Reader<'_>) -> Option<bool> {
-    if value.is_null() {
-        Some(false)
-    } else {
-        r.boolean(value, &fields.owner().part("required"))
-    }
+fn unset(schema: &Value) -> Option<bool> {
+    schema.get("required").map(|_| false)
 }
 
 pub(super) fn property(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Schema> {

@@ -216,7 +216,7 @@ impl Value {
         }
     }
 
-    /// The code of the fault that a value of another kind must stand here.
+    /// The code of a fault that says that another kind of value must stand here.
     pub(crate) fn shape_code(&self) -> Code {
         match self.data {
             Data::Date(_) | Data::Bytes(_) => Code::Foreign,

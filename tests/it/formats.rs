@@ -119,11 +119,10 @@ fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
         });
         let observed = world.shows(&deployment, &places.unwrap());
         let known = Known::new(&deployment, executor.record, &observed);
-        let (parameters, id) = (Parameters::default(), "next");
-        let stage = plan::first(workflow, &parameters, &known).stage;
+        let (parameters, id) = (Parameters::from(workflow), "next");
+        let stage = plan::first(&parameters, &known).stage;
         let run = executor::Run {
             id,
-            workflow,
             parameters: &parameters,
             of: None,
             replan: None,
@@ -168,7 +167,7 @@ fn told(record: &Record) -> String {
     for execution in &record.executions {
         let outcome = execution.outcome.map_or("under way", Outcome::as_str);
         let (done, tasks) = (execution.done, execution.tasks);
-        text += &format!("{} {outcome}, {done} of {tasks}\n", execution.workflow);
+        text += &format!("{} {outcome}, {done} of {tasks}\n", execution.workflow());
     }
     for (id, known) in &record.instances {
         let node = id.rsplit_once('_').unwrap().0;
@@ -216,11 +215,10 @@ fn a_journal_of_format_2_goes_on_in_format_3_and_its_rows_stay() {
         let started = Event::ExecutionStarted {
             execution: "next".to_owned(),
             dockctl: "0.1.0".to_owned(),
-            workflow: Workflow::Stop,
             of: None,
             rolls_back: false,
             takes_back: dockctl::known::Taken::default(),
-            parameters: Box::default(),
+            parameters: Box::new(Workflow::Stop.into()),
         };
         held.store.append(&Entry::now(started)).unwrap();
         drop(held);

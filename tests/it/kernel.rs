@@ -14,7 +14,7 @@ use dockctl::{
     report::Quiet,
     seam::{Call, ObjectState, Observed},
     secrets::Secrets,
-    stage::{Parameters, TaskId, Workflow},
+    stage::{TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use proptest::prelude::*;
@@ -160,14 +160,11 @@ async fn process(
     let proposal = match workflow {
         Workflow::Rollback => rollback::next(deployment, executor.record, &observed, "x"),
         workflow => plan::first(
-            workflow,
-            &Parameters::default(),
+            &workflow.into(),
             &Known::new(deployment, executor.record, &observed),
         ),
     };
-    executor
-        .begin("x", workflow, &Parameters::default(), None)
-        .unwrap();
+    executor.begin("x", &workflow.into(), None).unwrap();
     let signals = Signals::default();
     let ran = tokio::time::timeout(
         Duration::from_mins(10),
@@ -524,7 +521,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
             .unwrap();
         let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
         executor
-            .begin("x", Workflow::Install, &Parameters::default(), None)
+            .begin("x", &Workflow::Install.into(), None)
             .unwrap();
         let signals = Signals::default();
         let stop = signals.clone();
@@ -597,7 +594,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
                 .unwrap();
             let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
             executor
-                .begin("x", Workflow::Install, &Parameters::default(), None)
+                .begin("x", &Workflow::Install.into(), None)
                 .unwrap();
             assert!(executor.run(stage, &Signals::default()).await.is_err());
         });

@@ -11,11 +11,11 @@ use dockctl::{
     model::Deployment,
     plan::{install, uninstall},
     plugins::{Answer, Driver, Inside, Places, Scene, Tools},
-    record::{Record, TaskState},
+    record::{Execution, Record, TaskState},
     report::Quiet,
     seam::{Call, ObjectState, Observed, Outputs, Settled},
     secrets::Secrets,
-    stage::{Parameters, Stage, TaskId, Workflow},
+    stage::{Stage, TaskId, Workflow},
 };
 use proptest::prelude::*;
 use std::{collections::HashSet, time::Duration};
@@ -169,9 +169,7 @@ impl<'a> Life<'a> {
             Workflow::Install => install::next(self.deployment, executor.record, &observed).stage,
             _ => uninstall::next(self.deployment, executor.record, &observed).stage,
         };
-        executor
-            .begin("x", workflow, &Parameters::default(), None)
-            .unwrap();
+        executor.begin("x", &workflow.into(), None).unwrap();
         let stage = if self.mutation == Mutation::Unordered {
             without_order(&stage)
         } else {
@@ -273,7 +271,7 @@ fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
 fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(), String> {
     let workflow = record
         .running()
-        .map_or(Workflow::Install, |execution| execution.workflow);
+        .map_or(Workflow::Install, Execution::workflow);
     let task = record.stage().task(task);
     if task.step.brings() {
         return Ok(());

@@ -9,7 +9,10 @@ use dockctl::{
     event::Outcome,
     plan::unordered,
     plugins::Plugins,
-    stage::{Parameters, Selection, Workflow},
+    stage::{
+        Parameters, Selection, Workflow,
+        parameters::{Heal, Reinstall},
+    },
 };
 
 const READS: &str = "command: sleep 1, environment: {A: {get_attribute: [a, container_id]}}";
@@ -88,20 +91,23 @@ fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_a
             .id
             .clone()
     };
-    let only_a = Parameters {
-        selection: Selection::of_instances([id("a")]),
-        ..Parameters::default()
-    };
-    let heal_a = Parameters {
+    let selection = Selection::of_instances([id("a")]);
+    let reinstall_a = Parameters::Reinstall(Reinstall {
+        selection: selection.clone(),
+        ignore_failure: false,
+    });
+    let heal_a = Parameters::Heal(Heal {
+        selection,
         force_reinstall: true,
-        ..only_a.clone()
-    };
-    for (workflow, parameters) in [(Workflow::Reinstall, &only_a), (Workflow::Heal, &heal_a)] {
+        ..Heal::default()
+    });
+    for parameters in [&reinstall_a, &heal_a] {
+        let workflow = parameters.workflow();
         let mut life = Life::new();
         life.run(&deployment, Workflow::Install);
         assert!(!life.record().has_former());
         assert_eq!(
-            life.run_with(&deployment, workflow, parameters),
+            life.run_with(&deployment, parameters),
             Some(Outcome::Terminated)
         );
         assert!(

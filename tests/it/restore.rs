@@ -112,13 +112,12 @@ impl Life {
 
     /// One process. How it ended; none if it died.
     pub(crate) fn run(&mut self, deployment: &Deployment, workflow: Workflow) -> Option<Outcome> {
-        self.run_with(deployment, workflow, &Parameters::default())
+        self.run_with(deployment, &workflow.into())
     }
 
     pub(crate) fn run_with(
         &mut self,
         deployment: &Deployment,
-        workflow: Workflow,
         parameters: &Parameters,
     ) -> Option<Outcome> {
         with_runtime(async {
@@ -158,11 +157,10 @@ impl Life {
                 .unwrap();
             let observed = self.world.shows(deployment, &places);
             let known = Known::new(deployment, executor.record, &observed);
-            let stage = plan::first(workflow, parameters, &known).stage;
+            let stage = plan::first(parameters, &known).stage;
             let id = format!("x{}", executor.record.ran);
             let run = Run {
                 id: &id,
-                workflow,
                 parameters,
                 of: None,
                 replan: None,
@@ -207,8 +205,7 @@ impl Life {
                 .unwrap();
             let observed = self.world.shows(deployment, &places);
             plan::first(
-                workflow,
-                &Parameters::default(),
+                &workflow.into(),
                 &Known::new(deployment, &record, &observed),
             )
             .stage

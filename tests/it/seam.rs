@@ -17,11 +17,11 @@ use dockctl::{
     record::Record,
     report::Quiet,
     seam::{
-        Call, Command, Edit, Effect, Failure, Note, Outputs, Purpose, Reached, Settled, Settling,
-        Step, Streams, Traits,
+        Call, Command, Edit, Effect, Failure, FailureKind, Note, Outputs, Purpose, Reached,
+        Settled, Settling, Step, Streams, Traits,
     },
     secrets::Secrets,
-    stage::{Parameters, Workflow},
+    stage::Workflow,
 };
 use serde_json::{Value as Json, json};
 use std::cell::RefCell;
@@ -315,16 +315,15 @@ impl Life {
                 secrets: &secrets,
             };
             let observed = drivers.look(scene).await.map_err(Unsettled::Engine)?;
-            let parameters = Parameters::default();
+            let parameters = workflow.into();
             let known = Known {
                 plugins,
                 ..Known::new(&self.deployment, executor.record, &observed)
             };
-            let stage = plan::first(workflow, &parameters, &known).stage;
+            let stage = plan::first(&parameters, &known).stage;
             let id = format!("x{}", executor.record.ran);
             let run = Run {
                 id: &id,
-                workflow,
                 parameters: &parameters,
                 of: None,
                 replan: None,
@@ -385,8 +384,10 @@ fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
 fn a_system_says_how_long_to_wait() {
     let mut life = Life::new();
     let failure = Failure {
-        recoverable: true,
-        retry_after: Some(12_345),
+        kind: FailureKind::Passing {
+            lost: false,
+            retry_after: Some(12_345),
+        },
         ..Failure::fatal("later")
     };
     life.notebook

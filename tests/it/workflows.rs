@@ -150,10 +150,7 @@ impl Traced {
         match outcome.as_str() {
             "ok" => Ok(Outputs::default()),
             "fatal" => Err(Failure::fatal("fatal")),
-            _ => Err(Failure {
-                recoverable: true,
-                ..Failure::fatal(outcome)
-            }),
+            _ => Err(Failure::fatal(outcome).may_pass()),
         }
     }
 }
@@ -331,13 +328,13 @@ impl Life {
             plugins: PLUGINS,
             ..Known::new(&self.deployment, executor.record, &observed)
         };
-        let proposal = plan::first(workflow, &parameters, &known);
+        let proposal = plan::first(&parameters, &known);
         assert!(
             proposal.unsupported.is_empty(),
             "{:?}",
             proposal.unsupported
         );
-        executor.begin("x", workflow, &parameters, None).unwrap();
+        executor.begin("x", &parameters, None).unwrap();
         executor
             .carry_out(proposal.stage, &Signals::default())
             .await

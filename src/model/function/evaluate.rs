@@ -250,7 +250,7 @@ impl Evaluator<'_> {
         evaluated.map_err(tell).ok().flatten()
     }
 
-    /// A circle is told once, not by each of its members.
+    /// Reports a fault; a circle once, not by each of its members.
     fn tell(&self, fault: Diagnostic, circle: Option<Vec<String>>, d: &mut Diagnostics) {
         self.spent.told.set(fault.code == Code::Limit);
         if circle.is_none_or(|circle| self.circles.borrow_mut().insert(circle)) {

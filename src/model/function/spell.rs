@@ -49,7 +49,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// A text with everything escaped but its quotes.
+/// A text with its backslashes, line breaks and tabs escaped, but not its quotes.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('\n', "\\n")

@@ -10,7 +10,10 @@ use dockctl::{
         Answer, Driver, Drivers, Inside, Places, Plugins, Scene, Tools,
         docker::declare::{action::Action, declared::declaration},
     },
-    seam::{Call, Comparison, Failure, Object, ObjectState, Observed, Outputs, Owner, Settled},
+    seam::{
+        Call, Comparison, Failure, FailureKind, Object, ObjectState, Observed, Outputs, Owner,
+        Settled,
+    },
 };
 use serde_json::Map as JsonMap;
 use std::{cell::RefCell, collections::HashMap};
@@ -203,8 +206,7 @@ fn is_as_declared(deployment: &Deployment, instance: &str, made: Option<&Made>) 
 /// The connection broke: nobody knows whether the engine did it.
 fn cut() -> Failure {
     Failure {
-        recoverable: true,
-        lost: true,
+        kind: FailureKind::of(true, true),
         ..Failure::fatal("the connection was lost")
     }
 }
@@ -246,10 +248,7 @@ impl Driver for Simulated {
                 _ if is_refused => Err(Failure::fatal("refused")),
                 Fate::Done => self.carry_out(call, &action),
                 Fate::Refused => Err(Failure::fatal("refused")),
-                Fate::RefusedOnce => Err(Failure {
-                    recoverable: true,
-                    ..Failure::fatal("refused once")
-                }),
+                Fate::RefusedOnce => Err(Failure::fatal("refused once").may_pass()),
                 Fate::CutBefore => Err(cut()),
                 Fate::CutAfter => {
                     self.carry_out(call, &action).ok();

@@ -337,6 +337,9 @@ impl Creation {
 
     /// Networks that do not go into the request, each once.
     pub(crate) fn later_networks(&self) -> Vec<Attachment> {
+        if self.networks.is_empty() {
+            return Vec::new();
+        }
         let converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start),
             Dialect::ContainerArgs => params::container_args(&self.create),

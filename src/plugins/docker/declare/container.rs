@@ -124,7 +124,7 @@ pub(crate) fn plain_name(name: &str) -> String {
     name.strip_prefix('/').unwrap_or(name).to_owned()
 }
 
-/// A volume that an engine gave its name.
+/// Whether a volume's name was made up by the engine.
 pub(crate) fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
 }

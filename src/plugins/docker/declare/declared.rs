@@ -179,7 +179,7 @@ pub(crate) fn image(node: &Definition) -> Json {
     }
 }
 
-/// What a container is created from.
+/// What a container is created from, but for the declaration and the record, which only steps need.
 pub(crate) fn creation(
     deployment: &Deployment,
     instance: &Instance,
@@ -208,7 +208,7 @@ pub(crate) fn creation(
         start: start.clone(),
         networks: attachments(deployment, instance, node),
         mounts: mounts(deployment, instance, node),
-        declaration: declaration(deployment, instance, node),
+        declaration: String::new(),
         record: Json::Null,
     }
 }

@@ -33,7 +33,8 @@ fn request(creation: &Creation) -> Option<Json> {
     Some(Json::Object(converted.body))
 }
 
-/// What is needed by a container with this request, and what it is attached to later.
+/// What a container with this request needs for itself; its addresses on networks that it joins
+/// later are among it.
 fn held_by(creation: &Creation, body: &Json) -> Vec<Exclusive> {
     let later = creation.later_networks();
     let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);

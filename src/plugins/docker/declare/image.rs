@@ -297,7 +297,7 @@ impl Image {
     }
 }
 
-/// The request for an image that gets another name than it has where it comes from.
+/// The request for an image that gets a new name here.
 fn renamed(key: &'static str, source: &str, (repository, tag): (String, String)) -> Query {
     let source = (key, source.to_owned());
     vec![source, ("repo", repository), ("tag", tag)]

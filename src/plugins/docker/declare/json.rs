@@ -1,4 +1,4 @@
-//! JSON values: read so that what is not there is empty, and put together.
+//! Reads JSON values, where what is missing is empty, and makes them.
 
 use serde_json::{Map as JsonMap, Value as Json};
 

@@ -5,7 +5,7 @@ use crate::{
     plugins::{
         Part,
         docker::declare::{
-            action::{Action, Making},
+            action::{Action, Attachment, Creation, Making},
             declared::{
                 LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration,
                 engine, image, input, object_name, processes, property, stop_params,
@@ -86,11 +86,7 @@ impl Lowering<'_> {
         };
         Some(match operation {
             Operation::Create | Operation::Run if !on_lifecycle => return None,
-            Operation::Create => [
-                vec![self.image(), Action::Create(self.creation())],
-                self.connections(),
-            ]
-            .concat(),
+            Operation::Create => [vec![self.image()], self.made(Action::Create)].concat(),
             Operation::Start => [
                 self.recreation(),
                 vec![Action::Start { adopted: false }],
@@ -160,30 +156,29 @@ impl Lowering<'_> {
         }
     }
 
-    fn creation(&self) -> crate::plugins::docker::declare::action::Creation {
-        let record = record(self.deployment, self.instance, self.node);
-        crate::plugins::docker::declare::action::Creation {
-            record,
+    /// What makes the container. The first network goes into the request; older engines take no
+    /// more there.
+    fn made(&self, make: fn(Creation) -> Action) -> Vec<Action> {
+        let creation = Creation {
+            declaration: declaration(self.deployment, self.instance, self.node),
+            record: record(self.deployment, self.instance, self.node),
             ..creation(self.deployment, self.instance, self.node)
-        }
-    }
-
-    /// The first network goes into the request; older engines take no more there.
-    fn connections(&self) -> Vec<Action> {
-        let creation = self.creation();
-        let all = creation.later_networks();
-        all.into_iter()
-            .map(|attachment| Action::Connect {
-                network: attachment.network,
-                endpoint: attachment.endpoint,
-            })
-            .collect()
+        };
+        let connect = |attachment: Attachment| Action::Connect {
+            network: attachment.network,
+            endpoint: attachment.endpoint,
+        };
+        let later = creation.later_networks().into_iter().map(connect);
+        let later: Vec<Action> = later.collect();
+        [vec![make(creation)], later].concat()
     }
 
     fn recreation(&self) -> Vec<Action> {
-        let late = holds_call(input(self.node, "start", "params"));
-        let again = || [vec![Action::Recreate(self.creation())], self.connections()].concat();
-        if late { again() } else { Vec::new() }
+        if holds_call(input(self.node, "start", "params")) {
+            self.made(Action::Recreate)
+        } else {
+            Vec::new()
+        }
     }
 
     fn waits(&self) -> Vec<Action> {
@@ -215,11 +210,9 @@ impl Lowering<'_> {
             return Vec::new();
         }
         let follow = (config["container_args"]["detach"] != true).then_some(Action::Follow);
-        let start = [self.image(), Action::Create(self.creation())]
-            .into_iter()
-            .chain(self.connections())
-            .chain([Action::Start { adopted: false }]);
-        start.chain(follow).collect()
+        let made = [self.image()].into_iter().chain(self.made(Action::Create));
+        let started = made.chain([Action::Start { adopted: false }]);
+        started.chain(follow).collect()
     }
 
     fn stop_run(&self) -> Vec<Action> {

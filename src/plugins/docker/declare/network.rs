@@ -40,7 +40,7 @@ pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
     Ok(body)
 }
 
-/// What a request starts with: what is on.
+/// The start of a request, with the flags that are on.
 fn flags(properties: &Json) -> Json {
     let mut body = json!({ "CheckDuplicate": true });
     for (_, field) in FLAGS.iter().filter(|(name, _)| properties[*name] == true) {
@@ -160,7 +160,7 @@ pub(crate) fn known(network: &Json) -> Outputs {
     ])
 }
 
-/// Who is on a network changes with every start.
+/// A network without who is on it: that changes with every start.
 fn lasting(network: &Json) -> Json {
     let mut shown = network.clone();
     if let Some(fields) = shown.as_object_mut() {

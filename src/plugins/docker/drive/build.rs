@@ -231,8 +231,7 @@ fn cannot_build(failure: &Failure, said: &Said) -> Failure {
         .collect::<String>();
     Failure {
         message: format!("{}{lines}", failure.message),
-        recoverable: false,
-        ..failure.clone()
+        ..failure.clone().for_good()
     }
 }
 

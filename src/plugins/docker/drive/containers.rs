@@ -161,13 +161,11 @@ impl Engine {
 
     async fn take_up(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
         let Some(found) = self.inspect(&request.name).await? else {
-            return Err(Failure {
-                recoverable: true,
-                ..Failure::fatal(format!(
-                    "a container named `{}` was there and is gone",
-                    request.name
-                ))
-            });
+            return Err(Failure::fatal(format!(
+                "a container named `{}` was there and is gone",
+                request.name
+            ))
+            .may_pass());
         };
         if !names_instance(found.labels(), call) || !self.is_proven(&found).await? {
             return Err(name_taken(
@@ -467,10 +465,7 @@ impl Engine {
                     "the engine did not remove container {id} within {} s",
                     REMOVAL.as_secs()
                 );
-                return Err(Failure {
-                    recoverable: true,
-                    ..Failure::fatal(message)
-                });
+                return Err(Failure::fatal(message).may_pass());
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -143,7 +143,7 @@ impl Engine {
                 _ => Ok(()),
             };
         }
-        Err(Failure { recoverable: true, ..cannot }
+        Err(cannot.may_pass()
             .hint("a container that is not of this deployment is on it: docker network inspect shows which"))
     }
 

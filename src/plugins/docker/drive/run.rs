@@ -69,7 +69,7 @@ impl Engine {
             }
             tokio::select! {
                 () = changes.next(&id, INTERVAL, Shows::All) => {}
-                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting for the end of the container") }),
+                () = call.stop.cancelled() => return Err(Failure::cancelled("gave up waiting for the end of the container")),
             }
         }
     }

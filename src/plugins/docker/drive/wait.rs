@@ -49,7 +49,7 @@ impl Engine {
             )));
             tokio::select! {
                 () = changes.next(&id, interval, Shows::End) => {}
-                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {}", missing.join(", "))) }),
+                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("gave up waiting for {}", missing.join(", ")))),
             }
         }
     }
@@ -61,7 +61,7 @@ impl Engine {
         let mut changes = self.watch.subscribe(&self.client);
         tokio::select! {
             () = changes.next(&id, PROBATION, Shows::End) => {}
-            () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal("gave up waiting") }),
+            () = call.stop.cancelled() => return Err(Failure::cancelled("gave up waiting")),
         }
         match self.inspect(&id).await? {
             Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),

@@ -61,7 +61,7 @@ impl Engine {
                 // The last look is taken when the time is over.
                 () = changes.next(&id, wait.interval, shows) => {}
                 () = tokio::time::sleep(left) => {}
-                () = call.stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up waiting for {what}")) }),
+                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("gave up waiting for {what}"))),
             }
         }
     }

@@ -138,10 +138,7 @@ fn of_container(
     shown: &Shown,
     around: &dyn Surroundings,
 ) -> Comparison {
-    let declared = Creation {
-        declaration: String::new(),
-        ..creation(deployment, instance, node)
-    };
+    let declared = creation(deployment, instance, node);
     let Ok(creation) = serde_json::from_value::<Creation>(bound(&json!(declared), around)) else {
         return nothing();
     };

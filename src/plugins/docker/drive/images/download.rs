@@ -44,7 +44,7 @@ pub(crate) async fn download(
                 let file = file.unwrap_or_else(|_| Err(Failure::fatal("the download came to no end")));
                 return file.map_err(|failure| Failure { message: format!("{url} cannot be fetched: {}", failure.message), ..failure });
             }
-            () = stop.cancelled() => return Err(Failure { cancelled: true, ..Failure::fatal(format!("gave up fetching {url}")) }),
+            () = stop.cancelled() => return Err(Failure::cancelled(format!("gave up fetching {url}"))),
             _ = tick.tick() => {}
         }
         let now = state.done.load(Ordering::Relaxed);
@@ -59,10 +59,7 @@ pub(crate) async fn download(
                 "{url} cannot be fetched: nothing came for {} seconds",
                 SILENCE.as_secs()
             );
-            return Err(Failure {
-                recoverable: true,
-                ..Failure::fatal(message)
-            });
+            return Err(Failure::fatal(message).may_pass());
         }
     }
 }
@@ -118,10 +115,9 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
     let mut buffer = vec![0; 1 << 16];
     let mut size = 0;
     loop {
-        let read = body.read(&mut buffer).map_err(|error| Failure {
-            recoverable: true,
-            ..Failure::fatal(error.to_string())
-        })?;
+        let read = body
+            .read(&mut buffer)
+            .map_err(|error| Failure::fatal(error.to_string()).may_pass())?;
         size += read as u64;
         match read {
             0 => break,
@@ -134,17 +130,14 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
         state.done.store(size, Ordering::Relaxed);
     }
     if total > size {
-        return Err(Failure {
-            recoverable: true,
-            ..Failure::fatal(format!("it ended after {size} of {total} bytes"))
-        });
+        return Err(Failure::fatal(format!("it ended after {size} of {total} bytes")).may_pass());
     }
     file.flush().map_err(kept)?;
     Ok(file)
 }
 
 fn refused(error: &ureq::Error) -> Failure {
-    let recoverable = match error {
+    let may_pass = match error {
         ureq::Error::StatusCode(code) => *code >= 500 || *code == 429,
         ureq::Error::Io(error) => !matches!(
             error.kind(),
@@ -153,8 +146,10 @@ fn refused(error: &ureq::Error) -> Failure {
         ureq::Error::Timeout(_) => true,
         _ => false,
     };
-    Failure {
-        recoverable,
-        ..Failure::fatal(error.to_string())
+    let failure = Failure::fatal(error.to_string());
+    if may_pass {
+        failure.may_pass()
+    } else {
+        failure
     }
 }

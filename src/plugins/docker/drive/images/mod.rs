@@ -504,10 +504,10 @@ fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failur
         "no basic auth credentials",
         "denied:",
     ];
-    let recoverable = failure.recoverable && !says(&absent) && !says(&denied);
-    let failure = Failure {
-        recoverable,
-        ..failure
+    let failure = if says(&absent) || says(&denied) {
+        failure.for_good()
+    } else {
+        failure
     };
     if says(&["server gave HTTP response"]) {
         return failure
@@ -531,10 +531,7 @@ fn cannot_import(error: &EngineError, src: &str) -> Failure {
     let failure = failure(error, &format!("{src} cannot be imported"));
     // What the engine says of the content stays true; a lost connection may come back.
     let said = status(error).is_some() || matches!(error, EngineError::Said(_));
-    Failure {
-        recoverable: failure.recoverable && !said,
-        ..failure
-    }
+    if said { failure.for_good() } else { failure }
 }
 
 /// Bytes of all layers of a pull together.

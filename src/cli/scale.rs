@@ -1,0 +1,206 @@
+//! `dockctl scale`: how many instances are added, and which ones go.
+
+use super::{
+    Outcome,
+    args::ScaleArgs,
+    error::{CliError, Kind},
+    execute::{Order, named, unknown},
+};
+use crate::{
+    event,
+    model::{Deployment, Instance, Scaled, Scaling, Structure, Unscalable},
+    plan,
+    plugins::{PORT, Part, Plugins},
+    record::Record,
+    stage::{Parameters, parameters::Scale},
+};
+use std::collections::BTreeSet;
+
+impl Order<'_> {
+    /// Adds or removes instances: `to` so many, or `delta` more.
+    pub(crate) fn scale(&self, args: &ScaleArgs) -> Result<Outcome, CliError> {
+        self.run(|record| Ok(Parameters::Scale(read(args, record)?)))
+    }
+}
+
+fn read(args: &ScaleArgs, record: &Record) -> Result<Scale, CliError> {
+    let Some(deployment) = &record.deployment else {
+        return Err(CliError::usage("there is nothing to scale"));
+    };
+    let current = deployment.number(&args.entity);
+    let current = current.ok_or_else(|| no_entity(&args.entity, deployment))?;
+    let current = i64::try_from(current).unwrap_or(i64::MAX);
+    let to = args.to.map(|to| i64::from(to) - current);
+    let ids = |names: &[String]| named(names, record).map(|chosen| chosen.instances().to_vec());
+    Ok(Scale {
+        scalable_entity_name: args.entity.clone(),
+        delta: to.or(args.delta).unwrap_or_default(),
+        include_instances: ids(&args.remove)?,
+        exclude_instances: ids(&args.keep)?,
+        ignore_failure: args.ignore_failure,
+        rollback_if_failed: !args.no_rollback,
+        ..Scale::default()
+    })
+}
+
+fn no_entity(name: &str, deployment: &Deployment) -> CliError {
+    let groups = deployment.structure.groups.keys();
+    let known = deployment.nodes.keys().chain(groups);
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    unknown("node or scaling group", name, &known)
+}
+
+/// The deployment with the instances that scaling adds; which are added and removed goes into the
+/// parameters. What a run that died began is gone on with.
+pub(super) fn begin(
+    deployment: Deployment,
+    parameters: &mut Scale,
+    record: &Record,
+    random: &mut fastrand::Rng,
+) -> Result<Deployment, CliError> {
+    if let Some(begun) = begun(record, parameters) {
+        (parameters.added, parameters.removed) = begun;
+        return Ok(deployment);
+    }
+    let scaling = scaling(&deployment, parameters, record)?;
+    let scaled = deployment.scale(&scaling, random);
+    let scaled = scaled.map_err(|error| match error {
+        Unscalable::Unknown(name) => no_entity(&name, &deployment),
+        other => CliError::usage(other.to_string()),
+    })?;
+    refuse_fixed_ports(&deployment, &scaled)?;
+    (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
+    let structure = Structure {
+        emptied: scaled.emptied,
+        ..deployment.structure
+    };
+    Ok(Deployment {
+        instances: scaled.instances,
+        structure,
+        ..deployment
+    })
+}
+
+/// What the last run was to add and to remove, if it was the same, came to no end, and was not
+/// taken back: it is gone on with, and not done twice.
+fn begun(record: &Record, asked: &Scale) -> Option<(Vec<String>, Vec<String>)> {
+    let last = record.executions.last();
+    let last = last.filter(|last| last.outcome != Some(event::Outcome::Terminated))?;
+    let Parameters::Scale(begun) = &*last.parameters else {
+        return None;
+    };
+    let deployment = record.deployment.as_ref()?;
+    let is_there = |id: &String| deployment.instance(id).is_some();
+    let removed: Vec<String> = begun
+        .removed
+        .iter()
+        .filter(|id| is_there(id))
+        .cloned()
+        .collect();
+    let goes_on = is_same(begun, asked)
+        && begun.added.iter().all(is_there)
+        && !(begun.added.is_empty() && removed.is_empty());
+    goes_on.then(|| (begun.added.clone(), removed))
+}
+
+/// Whether two runs are asked for the same instances.
+fn is_same(one: &Scale, other: &Scale) -> bool {
+    one.scalable_entity_name == other.scalable_entity_name
+        && one.delta == other.delta
+        && one.include_instances == other.include_instances
+        && one.exclude_instances == other.exclude_instances
+        && one.scale_compute == other.scale_compute
+}
+
+fn scaling(
+    deployment: &Deployment,
+    parameters: &Scale,
+    record: &Record,
+) -> Result<Scaling, CliError> {
+    let entity = entity(deployment, parameters)?;
+    refuse_adopted(deployment, &entity)?;
+    let set = |ids: &[String]| ids.iter().cloned().collect();
+    let mut include: BTreeSet<String> = set(&parameters.include_instances);
+    if include.is_empty() && parameters.delta < 0 {
+        include = half_done(deployment, &entity, parameters, record);
+    }
+    Ok(Scaling {
+        entity,
+        delta: parameters.delta,
+        include,
+        exclude: set(&parameters.exclude_instances),
+    })
+}
+
+/// What is scaled: the node or group itself, or the host that the node is on.
+fn entity(deployment: &Deployment, parameters: &Scale) -> Result<String, CliError> {
+    let name = parameters.scalable_entity_name.clone();
+    if !parameters.scale_compute || deployment.structure.groups.contains_key(&name) {
+        return Ok(name);
+    }
+    if !parameters.include_instances.is_empty() || !parameters.exclude_instances.is_empty() {
+        return Err(CliError::usage(
+            "instances to remove or to keep cannot be named together with scale_compute",
+        ));
+    }
+    let mut instances = deployment.instances.iter();
+    let one = instances.find(|it| it.node == name);
+    let host = one.and_then(|it| deployment.instance(it.host.as_deref()?));
+    Ok(host.map_or(name, |host| host.node.clone()))
+}
+
+fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), CliError> {
+    let members = deployment.structure.groups.get(entity);
+    let mut nodes = members.into_iter().flatten().chain([entity]);
+    let is_adopted = |name: &&String| {
+        let node = deployment.nodes.get(*name);
+        node.is_some_and(|node| node.is_adopted())
+    };
+    match nodes.find(is_adopted) {
+        Some(node) => Err(CliError::usage(format!(
+            "`{node}` was adopted: there is only the one that exists"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What a run that died took down already goes before what works.
+fn half_done(
+    deployment: &Deployment,
+    entity: &str,
+    parameters: &Scale,
+    record: &Record,
+) -> BTreeSet<String> {
+    let is_half_done = |it: &&Instance| {
+        it.node == entity
+            && plan::scale::is_half_done(record, &it.id)
+            && !parameters.exclude_instances.contains(&it.id)
+    };
+    let most = usize::try_from(parameters.delta.unsigned_abs()).unwrap_or(usize::MAX);
+    let instances = deployment.instances.iter().filter(is_half_done);
+    instances.take(most).map(|it| it.id.clone()).collect()
+}
+
+fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), CliError> {
+    let added = scaled.instances.iter();
+    let added = added.filter(|it| scaled.added.contains(&it.id));
+    let nodes: BTreeSet<&str> = added.map(|it| it.node.as_str()).collect();
+    let fixed = |node| Some((node, fixed_port(deployment, node)?));
+    let Some((node, port)) = nodes.into_iter().find_map(fixed) else {
+        return Ok(());
+    };
+    let message = format!("`{node}` publishes {port}, and only one container can have that");
+    Err(CliError::new(Kind::Invalid, message)
+        .hint("give it a range of ports, such as 8080-8089, or leave the choice to the engine"))
+}
+
+/// A port of a host that every object of a node must have, in words.
+fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
+    let mut instances = deployment.instances.iter();
+    let part = Part::of(deployment, instances.find(|it| it.node == node)?)?;
+    let needed = Plugins::default().exclusive(part);
+    needed
+        .into_iter()
+        .find(|it| it.kind == PORT)
+        .map(|it| it.shown)
+}
