@@ -1,13 +1,20 @@
 //! How long a blueprint takes from text to instances, beside the bare events of the YAML parser on
-//! the same text. `cargo bench --bench model`; the table of results is in `docs/performance.md`.
+//! the same text; and how long its install takes to plan, from what is wanted and known to the
+//! stage. `cargo bench --bench model`; the tables of results are in `docs/performance.md`.
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
-    model,
+    event::{Entry, Event},
+    model::{self, Blueprint, Deployment, Origin},
+    plan::{self, Known, effect},
     plugins::Plugins,
+    record::Record,
+    seam::Observed,
+    stage::Workflow,
+    syntax::Value,
 };
 use granit_parser::Parser;
 use indexmap::IndexMap;
@@ -48,41 +55,76 @@ node_templates:
     text
 }
 
+/// A blueprint that was read, with its inputs.
+struct Read {
+    sources: Sources,
+    blueprint: Blueprint,
+    inputs: IndexMap<String, Value>,
+}
+
+/// Parses, validates, applies inputs.
+fn read(path: &Path) -> Read {
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+    let options = catalog::Options::default();
+    let ast = catalog::load(path, &options, &mut sources, &mut faults);
+    let ast = ast.expect("the file can be read");
+    let provides = |plugin: &str| Plugins::default().provides(plugin);
+    let resolved = model::resolve(ast, &sources, provides, &mut faults);
+    let missing = model::inputs::Missing::Fault;
+    let mut inputs = model::inputs::supply(&resolved, &IndexMap::new(), missing, &mut faults);
+    let blueprint = model::evaluate(resolved, &mut inputs, &mut faults);
+    assert!(faults.is_empty(), "{faults:?}");
+    Read {
+        sources,
+        blueprint,
+        inputs,
+    }
+}
+
 /// Text to instances: parse, validate, apply inputs, expand.
 fn whole(path: &Path) -> usize {
-    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let ast = catalog::load(
-        path,
-        &catalog::Options::default(),
-        &mut sources,
-        &mut faults,
-    )
-    .expect("the file can be read");
-    let resolved = model::resolve(
-        ast,
-        &sources,
-        |plugin| Plugins::default().provides(plugin),
-        &mut faults,
-    );
-    let mut inputs = model::inputs::supply(
-        &resolved,
-        &IndexMap::new(),
-        model::inputs::Missing::Fault,
-        &mut faults,
-    );
-    let evaluated = model::evaluate(resolved, &mut inputs, &mut faults);
-    let instances = model::expand(
-        &evaluated,
-        &[],
-        &mut fastrand::Rng::with_seed(1),
-        &mut faults,
-    );
+    let mut faults = Diagnostics::default();
+    let random = &mut fastrand::Rng::with_seed(1);
+    let instances = model::expand(&read(path).blueprint, &[], random, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     instances.len()
 }
 
 fn events(text: &str) -> usize {
     Parser::new_from_str(text).flatten().count()
+}
+
+/// Containers, and how many are in one chain.
+const PLANNED: [(usize, usize); 3] = [(100, 10), (1_000, 10), (5_000, 5_000)];
+
+fn deployment(path: &Path) -> Deployment {
+    let (read, mut faults) = (read(path), Diagnostics::default());
+    let origin = Origin {
+        name: "bench",
+        path,
+        given: serde_json::Map::default(),
+        before: None,
+        planned: &[],
+        sources: &read.sources,
+    };
+    let random = &mut fastrand::Rng::with_seed(1);
+    Deployment::new(&origin, &read.blueprint, &read.inputs, random, &mut faults)
+}
+
+fn defined(deployment: &Deployment) -> Record {
+    let mut record = Record::default();
+    let deployment = Box::new(deployment.clone());
+    let applied = record.apply(&Entry::now(Event::Defined { deployment }));
+    applied.expect("a definition can always follow");
+    record
+}
+
+/// The stage, and what it comes to for each instance.
+fn planned(deployment: &Deployment, record: &Record) -> usize {
+    let observed = Observed::default();
+    let known = Known::new(deployment, record, &observed);
+    let proposal = plan::first(&Workflow::Install.into(), &known);
+    effect::prospects(&known, &proposal.stage).len()
 }
 
 fn bench(c: &mut Criterion) {
@@ -113,5 +155,25 @@ fn bench(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+fn plan_bench(c: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut group = c.benchmark_group("plan");
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(6))
+        .warm_up_time(Duration::from_secs(1));
+    for (nodes, length) in PLANNED {
+        let path = folder.path().join(format!("{nodes}-{length}.yaml"));
+        fs::write(&path, blueprint(nodes, length)).expect("the blueprint can be written");
+        let deployment = deployment(&path);
+        let record = defined(&deployment);
+        let id = BenchmarkId::new("install", format!("{nodes} in chains of {length}"));
+        group.bench_with_input(id, &deployment, |b, deployment| {
+            b.iter(|| planned(black_box(deployment), &record));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, plan_bench);
 criterion_main!(benches);
