@@ -23,7 +23,7 @@ use crate::{
     seam::{Effect, Observed},
     stage::{
         Chosen, Parameters, Selection, Stage, Task, Workflow, parameter_names,
-        parameters::{self, ExecuteOperation, Operation},
+        parameters::{self, ExecuteOperation, OneOperation},
     },
 };
 use indexmap::IndexSet;
@@ -271,11 +271,11 @@ pub(super) fn restarted(selection: Selection) -> Parameters {
     })
 }
 
-fn recorded(selection: Selection) -> Operation {
-    Operation {
+fn recorded(selection: Selection) -> OneOperation {
+    OneOperation {
         selection,
         is_recorded: true,
-        ..Operation::default()
+        ..OneOperation::default()
     }
 }
 

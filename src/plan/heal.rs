@@ -41,7 +41,7 @@ const HEAL: [Phase<'static>; 3] = [
 /// The first stage.
 #[must_use]
 pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
-    let heal = Heal::new(known, parameters);
+    let heal = Healing::new(known, parameters);
     if parameters.force_reinstall {
         return reinstall::of(
             known,
@@ -64,7 +64,7 @@ pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
 /// What comes after a stage.
 #[must_use]
 pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> Option<Stage> {
-    let heal = Heal::new(known, parameters);
+    let heal = Healing::new(known, parameters);
     let ran = |name: &str| {
         known
             .record
@@ -88,14 +88,14 @@ pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> 
     (stages == 1 && !parameters.force_reinstall).then(|| heal.checks().stage)
 }
 
-struct Heal<'a> {
+struct Healing<'a> {
     known: Known<'a>,
     parameters: &'a parameters::Heal,
     /// Ids of the instances that it is about.
     scope: HashSet<&'a str>,
 }
 
-impl<'a> Heal<'a> {
+impl<'a> Healing<'a> {
     fn new(known: &Known<'a>, parameters: &'a parameters::Heal) -> Self {
         let all = &known.deployment.instances;
         let scope = match parameters

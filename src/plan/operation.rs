@@ -18,7 +18,7 @@ use crate::{
     seam::{Purpose, Step},
     stage::{
         Selection, TaskId,
-        parameters::{Check, ExecuteOperation, Operation, Restart},
+        parameters::{Check, ExecuteOperation, OneOperation, Restart},
     },
 };
 use serde_json::{Map as JsonMap, Value as Json};
@@ -31,7 +31,7 @@ const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
 /// Plans `start`, `stop` or `pull`.
 #[must_use]
-pub fn one(name: &str, given: &Operation, known: &Known<'_>) -> Proposal {
+pub fn one(name: &str, given: &OneOperation, known: &Known<'_>) -> Proposal {
     let operation = format!("cloudify.interfaces.lifecycle.{name}");
     let mut proposal = Proposal::default();
     let one = One {
@@ -246,7 +246,7 @@ struct One<'a> {
     /// Each instance after those it needs; or, where the instances are left stopped, before them.
     ordered: bool,
     retries: bool,
-    /// As of [`Operation::is_recorded`].
+    /// As of [`OneOperation::is_recorded`].
     is_recorded: bool,
     /// It follows a stop of the same instances: ids of those that cannot be started as they are.
     /// What they hold on to is made again.

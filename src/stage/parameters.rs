@@ -20,13 +20,13 @@ pub enum Parameters {
     /// `reinstall`.
     Reinstall(Reinstall),
     /// `start`.
-    Start(Operation),
+    Start(OneOperation),
     /// `stop`.
-    Stop(Operation),
+    Stop(OneOperation),
     /// `restart`.
     Restart(Restart),
     /// `pull`.
-    Pull(Operation),
+    Pull(OneOperation),
     /// `execute_operation`.
     ExecuteOperation(ExecuteOperation),
     /// `heal`.
@@ -92,7 +92,7 @@ pub struct Reinstall {
 /// Parameters of `start`, `stop` and `pull`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Operation {
+pub struct OneOperation {
     /// Which instances.
     #[serde(flatten)]
     pub selection: Selection,
@@ -124,7 +124,7 @@ pub struct Restart {
     /// Each instance after those it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
-    /// As of [`Operation`].
+    /// As of [`OneOperation`].
     #[serde(skip_serializing_if = "Not::not")]
     pub is_recorded: bool,
 }
@@ -342,10 +342,10 @@ impl From<Workflow> for Parameters {
             Workflow::Uninstall => Self::Uninstall(Uninstall::default()),
             Workflow::Rollback => Self::Rollback(Rollback::default()),
             Workflow::Reinstall => Self::Reinstall(Reinstall::default()),
-            Workflow::Start => Self::Start(Operation::default()),
-            Workflow::Stop => Self::Stop(Operation::default()),
+            Workflow::Start => Self::Start(OneOperation::default()),
+            Workflow::Stop => Self::Stop(OneOperation::default()),
             Workflow::Restart => Self::Restart(Restart::default()),
-            Workflow::Pull => Self::Pull(Operation::default()),
+            Workflow::Pull => Self::Pull(OneOperation::default()),
             Workflow::ExecuteOperation => Self::ExecuteOperation(ExecuteOperation::default()),
             Workflow::Heal => Self::Heal(Heal::default()),
             Workflow::Scale => Self::Scale(Scale::default()),
@@ -421,10 +421,10 @@ impl Parameters {
             | Self::Uninstall(Uninstall { selection, .. })
             | Self::Rollback(Rollback { selection, .. })
             | Self::Reinstall(Reinstall { selection, .. })
-            | Self::Start(Operation { selection, .. })
-            | Self::Stop(Operation { selection, .. })
+            | Self::Start(OneOperation { selection, .. })
+            | Self::Stop(OneOperation { selection, .. })
             | Self::Restart(Restart { selection, .. })
-            | Self::Pull(Operation { selection, .. })
+            | Self::Pull(OneOperation { selection, .. })
             | Self::ExecuteOperation(ExecuteOperation { selection, .. })
             | Self::Heal(Heal { selection, .. })
             | Self::CheckStatus(Check { selection, .. })
