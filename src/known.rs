@@ -23,6 +23,9 @@ const OBJECT_IDS: [&str; 5] = [
     PREDECESSOR,
 ];
 
+/// Those of objects that do not have the instance's place.
+const BESIDE: [&str; 2] = [SUCCESSOR, PREDECESSOR];
+
 /// A step of a lifecycle operation that is done.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct DoneStep {
@@ -87,15 +90,23 @@ impl InstanceRecord {
     /// Whether another object is about to take the place of this one's, or took it a moment ago.
     #[must_use]
     pub fn is_being_replaced(&self) -> bool {
-        [SUCCESSOR, PREDECESSOR]
-            .iter()
-            .any(|name| self.properties.contains_key(*name))
+        let mut beside = BESIDE.iter();
+        beside.any(|name| self.properties.contains_key(*name))
     }
 
     /// Whether another object has the place of the old one, which is there still.
     #[must_use]
     pub fn is_replaced(&self) -> bool {
-        self.properties.contains_key(PREDECESSOR) && !self.is_put_back()
+        let before = self.properties.get(PREDECESSOR);
+        let place = OBJECT_IDS.iter().filter(|name| !BESIDE.contains(name));
+        let mut there = place.filter_map(|name| self.properties.get(*name));
+        before.is_some() && there.any(|id| Some(id) != before)
+    }
+
+    /// Whether the old object is gone and nothing has its place.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.properties.contains_key(PREDECESSOR) && !self.is_replaced() && !self.is_put_back()
     }
 
     /// Whether an old object has its place back, and was not started there yet.

@@ -152,10 +152,7 @@ fn put_back(known: &Known<'_>) -> Stage {
             );
             chain.proposal.stage.task_mut(id).enters = Some(Starting);
             if is_gone {
-                // Until it works the record says that it is still to be restored.
-                install::way_up(chain, Uninitialized);
-                chain.end_in(Started, "start");
-                update::clean(chain);
+                made_again(chain);
             } else {
                 // An object that does not start is created again; an adopted one cannot be.
                 chain.ignores_failure = !former.is_adopted();
@@ -172,7 +169,8 @@ fn put_back(known: &Known<'_>) -> Stage {
 }
 
 /// Plans another object, from the same definition, for each that has its place back and could not
-/// be started, and for each that is cut off from an object that it shares something with.
+/// be started, for each that is gone, and for each that is cut off from an object that it shares
+/// something with.
 #[must_use]
 pub fn recreate(known: &Known<'_>) -> Stage {
     let (cut_off, cause) = (
@@ -182,12 +180,25 @@ pub fn recreate(known: &Known<'_>) -> Stage {
     planned(
         known,
         Restoring::Recreate,
-        &|id, it| it.is_put_back() || cut_off.contains(id),
+        &|id, it| it.is_put_back() || it.is_lost() || cut_off.contains(id),
         &mut |chain, _| {
-            again(chain);
+            let known = chain.known.record.instances.get(&chain.instance.id);
+            if known.is_some_and(InstanceRecord::is_lost) {
+                made_again(chain);
+            } else {
+                again(chain);
+            }
             cause
         },
     )
+}
+
+/// Appends what creates the object of an instance that has none. Until that works the record says
+/// that it is still to be restored.
+fn made_again(chain: &mut Chain<'_>) {
+    install::way_up(chain, Uninitialized);
+    chain.end_in(Started, "start");
+    update::clean(chain);
 }
 
 /// Appends the replacement of an instance's object by another one from the same definition.

@@ -734,3 +734,40 @@ proptest! {
         prop_assert_eq!(life.present().len(), 0);
     }
 }
+
+#[test]
+fn what_was_lost_on_the_way_to_a_run_that_was_dropped_is_made_again_as_it_worked() {
+    let plain = |extra: usize, auto_remove: bool, command: &'static str| Choice {
+        command,
+        auto_remove,
+        extra,
+    };
+    let sleep = plain(0, false, "sleep");
+    let first = written(
+        &chosen(&[sleep.clone(), sleep.clone(), sleep.clone()], 0, true),
+        None,
+    );
+    let lost = [sleep.clone(), plain(3, true, "sleep"), sleep.clone()];
+    let broken = [sleep, plain(3, false, "missing"), plain(3, false, "sleep")];
+    for at in 0..16 {
+        let mut life = Life::new();
+        life.run(&first, Workflow::Install);
+        let before = written(&chosen(&lost, 100, true), Some(&first));
+        assert_eq!(
+            life.run(&before, Workflow::Update),
+            Some(Outcome::Terminated)
+        );
+        let after = written(&chosen(&broken, 2, false), Some(&before));
+        life.doom(at, Trouble::Abort);
+        life.run(&after, Workflow::Update);
+        life.calm();
+        life.run(&after, Workflow::Install);
+        for name in ["a", "b", "c"] {
+            assert!(
+                life.id(name).is_some(),
+                "at {at}: {name}: {:?}",
+                life.present()
+            );
+        }
+    }
+}

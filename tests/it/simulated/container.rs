@@ -332,7 +332,12 @@ impl Simulated {
             .collect();
         self.remove(&new, call);
         match before.filter(|id| self.name(id).is_some()) {
-            None => outputs([], &["container_id", SUCCESSOR]),
+            None => {
+                let mut gone = outputs([], &["container_id", SUCCESSOR]);
+                let before = before.map(|id| (PREDECESSOR.to_owned(), id.into()));
+                gone.set.extend(before);
+                gone
+            }
             Some(id) => {
                 self.set(id, |object| {
                     object.name = lasting_name(&object.name).to_owned()
@@ -343,7 +348,11 @@ impl Simulated {
     }
 
     fn start(&self, call: &Call) -> Result<(), Failure> {
-        for id in self.mine(call).into_iter().filter(|id| !self.runs(id)) {
+        let mine = self.mine(call);
+        if mine.is_empty() {
+            return Err(Failure::fatal("the container is not known"));
+        }
+        for id in mine.into_iter().filter(|id| !self.runs(id)) {
             let made = self.made(&id);
             if self.name(&id).is_none() {
                 return Err(Failure::fatal("there is no such container"));

@@ -363,7 +363,8 @@ impl Engine {
     }
 
     /// Removes the new container, and gives the old one its name again. If the old one is gone,
-    /// nothing is left, and another one has to be created before this is over.
+    /// nothing is left, and another one has to be created before this is over: the id of the old one
+    /// stays known as that of the predecessor.
     pub(crate) async fn step_back(&self, call: &Call, name: &Json) -> Result<Outputs, Failure> {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
@@ -379,8 +380,9 @@ impl Engine {
             None => None,
         };
         let Some(old) = old else {
+            let before = before.map(|id| (PREDECESSOR, id.into()));
             return Ok(set(
-                [],
+                before,
                 &[
                     "container_id",
                     SUCCESSOR,
