@@ -92,6 +92,17 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Those of one run of several: what is asked of all is asked of it, and not the other way
+    /// round.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self {
+            stop: self.stop.child_token(),
+            abort: self.abort.child_token(),
+            why: Arc::default(),
+        }
+    }
+
     /// Asks to start nothing new. The first reason counts.
     pub fn stop(&self, why: Why) {
         let _ = self.why.set(why);

@@ -35,6 +35,9 @@ const HOUR: Duration = Duration::from_hours(1);
 /// What happens at once is mended at once.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// How long to wait if an engine does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How often an instance is mended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -147,6 +150,7 @@ pub(crate) fn watch(
         instances,
         patience,
         known: HashMap::new(),
+        unseen: None,
     };
     watch.say(&format!(
         "watching {}",
@@ -162,35 +166,108 @@ struct Watch<'a> {
     instances: &'a [String],
     patience: Patience,
     known: HashMap<String, Watched>,
+    /// Why nothing is seen, as it was said.
+    unseen: Option<String>,
+}
+
+/// What a watch waits for.
+struct Attention {
+    /// What engines tell; none as long as they take no subscription.
+    told: Option<Happenings>,
+    look_at: Instant,
+}
+
+/// After the ^C of a terminal, a line of its own.
+fn ended() -> Outcome {
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        complain("\n");
+    }
+    Outcome {
+        silent: true,
+        ..Outcome::new(json!({}), "")
+    }
 }
 
 impl Watch<'_> {
+    /// What is ill is mended to the end; everything else is dropped at once when it is asked to
+    /// stop.
     async fn run(&mut self) -> Result<Outcome, CliError> {
-        let (systems, mut interrupted) = (self.workspace.connect()?, super::interrupts()?);
+        let (systems, signals) = (self.workspace.connect()?, self.workspace.signals()?);
         let drivers = systems.drivers();
-        let mut told = self.subscribe(&drivers).await?;
-        let mut look_at = Instant::now();
+        let mut attention = Attention {
+            told: None,
+            look_at: Instant::now(),
+        };
         loop {
+            let ill = tokio::select! {
+                ill = self.ill_next(&drivers, &mut attention) => ill?,
+                () = signals.stopped() => return Ok(ended()),
+            };
+            if self.mend(ill).await? {
+                attention.look_at = attention.look_at.min(Instant::now() + SETTLE);
+            }
+        }
+    }
+
+    /// The instances that are to be mended next, each with what ails it.
+    async fn ill_next(
+        &mut self,
+        drivers: &Drivers<'_>,
+        attention: &mut Attention,
+    ) -> Result<Vec<(String, String)>, CliError> {
+        loop {
+            let Some(told) = &mut attention.told else {
+                self.listen(drivers, attention).await?;
+                continue;
+            };
             tokio::select! {
                 // What happened is taken into account before anybody looks.
                 biased;
                 happening = told.next() => if let Some(happening) = happening {
                     self.note(&happening);
-                    look_at = look_at.min(Instant::now() + SETTLE);
+                    attention.look_at = attention.look_at.min(Instant::now() + SETTLE);
                 } else {
                     // The engine went away, or was restarted.
+                    attention.told = None;
                     self.known.values_mut().for_each(Watched::forget_signals);
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    told = self.subscribe(&drivers).await.unwrap_or_else(|_| futures_util::stream::empty().boxed_local());
-                    look_at = Instant::now();
+                    tokio::time::sleep(AGAIN).await;
                 },
-                () = tokio::time::sleep_until(look_at) => look_at = self.look(&drivers).await?,
-                _ = interrupted.recv() => {
-                    // After the ^C of a terminal.
-                    complain(if std::io::IsTerminal::is_terminal(&std::io::stderr()) { "\n" } else { "" });
-                    return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") });
+                () = tokio::time::sleep_until(attention.look_at) => {
+                    let (ill, next) = self.look(drivers).await?;
+                    attention.look_at = next;
+                    if !ill.is_empty() {
+                        return Ok(ill);
+                    }
                 }
             }
+        }
+    }
+
+    async fn listen(
+        &mut self,
+        drivers: &Drivers<'_>,
+        attention: &mut Attention,
+    ) -> Result<(), CliError> {
+        match self.subscribe(drivers).await {
+            Ok(told) => attention.told = Some(told),
+            Err(error) if error.kind == Kind::Engine => {
+                self.say_unseen(&error);
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
+        attention.look_at = Instant::now();
+        Ok(())
+    }
+
+    /// The same reason is said once, until the engine answers.
+    fn say_unseen(&mut self, error: &CliError) {
+        if self.unseen.as_ref() != Some(&error.message) {
+            self.say(&format!(
+                "the engine does not say how it is: {}",
+                error.message
+            ));
+            self.unseen = Some(error.message.clone());
         }
     }
 
@@ -245,8 +322,11 @@ impl Watch<'_> {
         is_known
     }
 
-    /// Looks, and mends what may be. When to look again.
-    async fn look(&mut self, drivers: &Drivers<'_>) -> Result<Instant, CliError> {
+    /// Looks: what may be mended now, and when to look again.
+    async fn look(
+        &mut self,
+        drivers: &Drivers<'_>,
+    ) -> Result<(Vec<(String, String)>, Instant), CliError> {
         let record = self.workspace.record(self.name)?;
         let is_known = self.tell_of_stopped(drivers, &record).await;
         let now = Instant::now();
@@ -262,13 +342,11 @@ impl Watch<'_> {
         let ill = match self.ill(drivers, &record).await {
             Ok(ill) => ill,
             Err(error) => {
-                self.say(&format!(
-                    "the engine does not say how it is: {}",
-                    error.message
-                ));
-                return Ok(now + Duration::from_secs(5));
+                self.say_unseen(&error);
+                return Ok((Vec::new(), Instant::now() + AGAIN));
             }
         };
+        self.unseen = None;
         let mut next = now + if is_known { QUIET } else { SETTLE };
         let mut mend = Vec::new();
         for (id, watched) in &mut self.known {
@@ -296,10 +374,7 @@ impl Watch<'_> {
                 None => {}
             }
         }
-        if !mend.is_empty() && self.mend(mend).await? {
-            next = next.min(Instant::now() + SETTLE);
-        }
-        Ok(next)
+        Ok((mend, next))
     }
 
     /// Ids of the instances that are ill, each with what ails it; those apart that are left alone.

@@ -94,13 +94,13 @@ async fn show(
         let pieces = shell.log(&target.place, excerpt).await?;
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
-    let mut interrupted = super::interrupts()?;
+    let signals = workspace.signals()?;
     let mut shown = Shown::new(workspace, sources);
     let mut failed = None;
     loop {
         let piece = tokio::select! {
             piece = all.next() => piece,
-            _ = interrupted.recv() => None,
+            () = signals.stopped() => None,
         };
         let Some((at, piece)) = piece else { break };
         let is_read = match piece {

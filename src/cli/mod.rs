@@ -44,8 +44,10 @@ use execute::Order;
 use serde_json::{Value as Json, json};
 use session::How;
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     io::{IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -511,11 +513,13 @@ pub(crate) fn print(text: &str) -> bool {
     }
 }
 
-/// Tells of Ctrl-C from now on. One that is asked for anew each time misses what comes in between.
-pub(crate) fn interrupts() -> Result<tokio::signal::unix::Signal, CliError> {
-    let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
-    listening
-        .map_err(|error| CliError::new(Kind::Failed, format!("cannot listen for signals: {error}")))
+/// Warns, of the same thing once.
+pub(crate) fn warn(what: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(what.to_owned()) {
+        complain(&format!("warning: {what}\n"));
+    }
 }
 
 /// Writes to standard error. There is nowhere to say that this failed.

@@ -27,11 +27,7 @@ use crate::{
 };
 use serde_json::json;
 use std::{collections::BTreeSet, fs::File, time::Duration};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{task::JoinHandle, time::Instant};
 
 /// How often it is looked whether another command asks to stop.
 const LOOK: Duration = Duration::from_millis(200);
@@ -109,8 +105,8 @@ pub(crate) struct Session<'a> {
     reporter: Box<dyn Reporter>,
     /// Id of the execution that it will be.
     execution: String,
-    /// What listens meanwhile.
-    _listeners: Listeners,
+    /// What listens to other commands meanwhile.
+    _requests: Listener,
 }
 
 /// Refuses to plan on top of what a plugin did that is not here.
@@ -125,12 +121,12 @@ pub(crate) fn expect_known(record: &Record) -> Result<(), CliError> {
     Err(error.hint("use the dockctl that did it, or a newer one"))
 }
 
-/// Tasks that end with the session.
-struct Listeners([JoinHandle<()>; 2]);
+/// A task that ends with the session.
+struct Listener(JoinHandle<()>);
 
-impl Drop for Listeners {
+impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+        self.0.abort();
     }
 }
 
@@ -151,11 +147,8 @@ impl<'a> Session<'a> {
             .state
             .hold(name, &Holder::this(command, &execution))?;
         expect_known(&record)?;
-        let signals = Signals::default();
-        let listeners = Listeners([
-            listen(signals.clone())?,
-            heed(store.requests()?, signals.clone()),
-        ]);
+        let signals = workspace.signals()?.child();
+        let requests = Listener(heed(store.requests()?, signals.clone()));
         let reporter = reporter(workspace.global);
         Ok(Self {
             workspace,
@@ -167,7 +160,7 @@ impl<'a> Session<'a> {
             signals,
             reporter,
             execution,
-            _listeners: listeners,
+            _requests: requests,
         })
     }
 
@@ -521,28 +514,6 @@ fn fresh_id() -> String {
         .map(|c| c.to_ascii_lowercase())
         .take(8)
         .collect()
-}
-
-/// The first signal asks to stop, the second drops everything.
-fn listen(asked: Signals) -> Result<JoinHandle<()>, CliError> {
-    let cannot = |error: std::io::Error| {
-        CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
-    };
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    Ok(tokio::spawn(async move {
-        for time in 0.. {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if time == 0 {
-                asked.stop(Why::Asked)
-            } else {
-                asked.abort(Why::Asked)
-            }
-        }
-    }))
 }
 
 /// Heeds what other commands ask.

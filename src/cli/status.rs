@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::{Global, Output, StatusArgs},
     claims,
-    error::CliError,
+    error::{CliError, Kind},
     recover,
     workspace::Workspace,
 };
@@ -54,31 +54,70 @@ async fn watch(
     name: &str,
     pause: Duration,
 ) -> Result<Outcome, CliError> {
-    let mut interrupted = super::interrupts()?;
+    let signals = workspace.signals()?;
     let over = super::screen().is_some() && workspace.global.output == Output::Text;
     let screen = over.then(Screen::open);
-    loop {
-        let seen = look(workspace, name).await?;
-        let text = match workspace.global.output {
-            Output::Json => format!("{}\n", super::document("status", true, &seen.fields, None)),
-            _ if over => format!(
-                "\x1b[H{}\x1b[J",
-                seen.on_screen(&format!("{name}  {}", timestamp(now())))
-            ),
-            _ => format!("{}\n", seen.text()),
-        };
-        if !super::print(&text) {
-            return Ok(Outcome::new(json!({}), ""));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = interrupted.recv() => {
-                drop(screen);
-                super::print(&if over { seen.text() } else { String::new() });
-                return Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") });
+    let mut last = String::new();
+    let looks = async {
+        loop {
+            let seen = look(workspace, name).await;
+            last = if over {
+                seen_text(&seen)
+            } else {
+                String::new()
+            };
+            if !show(seen, workspace, name, over)? {
+                return Ok::<(), CliError>(());
             }
+            tokio::time::sleep(pause).await;
         }
+    };
+    tokio::select! {
+        ended = looks => ended?,
+        () = signals.stopped() => {}
     }
+    drop(screen);
+    super::print(&last);
+    Ok(Outcome {
+        silent: true,
+        ..Outcome::new(json!({}), "")
+    })
+}
+
+fn seen_text(seen: &Result<Seen, CliError>) -> String {
+    seen.as_ref().map(Seen::text).unwrap_or_default()
+}
+
+/// Shows what came of a look; whether anybody reads it. An engine that does not answer may do so the
+/// next time.
+fn show(
+    seen: Result<Seen, CliError>,
+    workspace: &Workspace<'_>,
+    name: &str,
+    over: bool,
+) -> Result<bool, CliError> {
+    let color = super::color(workspace.global);
+    let title = format!("{name}  {}", timestamp(now()));
+    let is_json = workspace.global.output == Output::Json;
+    let text = match seen {
+        Err(error) if error.kind != Kind::Engine => return Err(error),
+        Err(error) if is_json => {
+            let fields = json!({ "deployment": name });
+            let document = super::document("status", false, &fields, Some(error.to_json()));
+            format!("{document}\n")
+        }
+        Err(error) if over => format!("\x1b[H{title}\n{}\x1b[J", error.to_text(color)),
+        Err(error) => {
+            super::complain(&error.to_text(color));
+            String::new()
+        }
+        Ok(seen) if is_json => {
+            format!("{}\n", super::document("status", true, &seen.fields, None))
+        }
+        Ok(seen) if over => format!("\x1b[H{}\x1b[J", seen.on_screen(&title)),
+        Ok(seen) => format!("{}\n", seen.text()),
+    };
+    Ok(super::print(&text))
 }
 
 /// The other screen of a terminal, without a cursor, until this is dropped.

@@ -3,14 +3,16 @@
 use super::{
     args::{ExecutionArgs, Global},
     blueprint::{checked_name, default_name, find},
-    complain,
-    error::CliError,
+    error::{CliError, Kind},
     given::{self, Hidden},
+    warn,
 };
 use crate::{
     author::{Author, AuthorName},
     diagnostic::{Diagnostics, Sources},
     engine::{Connections, Host, broken_config},
+    event::Why,
+    executor::Signals,
     journal::StateDir,
     model::{Deployment, inputs::Given},
     plugins::{Connected, Drivers, Plugins, Scene, Settings},
@@ -21,17 +23,20 @@ use crate::{
 };
 use serde_json::Value as Json;
 use std::{
+    cell::OnceCell,
     env,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     rc::Rc,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where things are.
 pub(crate) struct Workspace<'a> {
     pub global: &'a Global,
     pub state: StateDir,
     pub secrets: Secrets,
+    signals: OnceCell<Signals>,
 }
 
 impl<'a> Workspace<'a> {
@@ -43,15 +48,29 @@ impl<'a> Workspace<'a> {
         })?;
         let state = StateDir::new(path);
         if let Some(error) = state.distrusted() {
-            complain(&format!(
-                "warning: what this state folder says may be somebody else's words: {error}\n"
+            warn(&format!(
+                "what this state folder says may be somebody else's words: {error}"
             ));
         }
         Ok(Self {
             global,
             state,
             secrets: Secrets::new(global.secrets.clone()),
+            signals: OnceCell::new(),
         })
+    }
+
+    /// What the user asks of this process. Signals are heeded from the first time on, and for good:
+    /// a handler that went in between would leave the process deaf.
+    pub(crate) fn signals(&self) -> Result<&Signals, CliError> {
+        if let Some(signals) = self.signals.get() {
+            return Ok(signals);
+        }
+        let signals = Signals::default();
+        listen(signals.clone()).map_err(|error| {
+            CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+        })?;
+        Ok(self.signals.get_or_init(|| signals))
     }
 
     /// A command line that can be typed as it stands: global flags that matter are repeated.
@@ -100,15 +119,14 @@ impl<'a> Workspace<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        runtime
-            .map_err(|error| CliError::new(super::Kind::Failed, format!("cannot start: {error}")))
+        runtime.map_err(|error| CliError::new(Kind::Failed, format!("cannot start: {error}")))
     }
 
     /// What carries steps out; nothing is connected to yet.
     pub(crate) fn connect(&self) -> Result<Connected, CliError> {
         if let Some(broken) = broken_config() {
-            complain(&format!(
-                "warning: the configuration of the docker command is broken: {broken}\n"
+            warn(&format!(
+                "the configuration of the docker command is broken: {broken}"
             ));
         }
         let host = Host::find(self.global.host.as_deref(), self.global.context.as_deref())?;
@@ -155,7 +173,7 @@ impl<'a> Workspace<'a> {
             secrets: &self.secrets,
         };
         let places = Plugins::default().places(scene);
-        let places = places.map_err(|message| CliError::new(super::Kind::Engine, message))?;
+        let places = places.map_err(|message| CliError::new(Kind::Engine, message))?;
         drivers.reach(&places).await?;
         Ok(drivers.look(scene).await?)
     }
@@ -341,6 +359,26 @@ impl<'a> Workspace<'a> {
         CliError::usage(format!("there is no deployment `{name}`"))
             .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")
     }
+}
+
+/// The first signal asks to stop, the second drops everything.
+fn listen(asked: Signals) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        for time in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if time == 0 {
+                asked.stop(Why::Asked);
+            } else {
+                asked.abort(Why::Asked);
+            }
+        }
+    });
+    Ok(())
 }
 
 /// A word as a shell takes it.

@@ -7,6 +7,7 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
+    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -35,7 +36,7 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn start(test: &Test) -> Self {
-        let socket = test.path("fake.sock");
+        let socket = test.path(&format!("fake-{}.sock", fastrand::u32(..)));
         let listener = UnixListener::bind(&socket).unwrap();
         let answers = Answers::default();
         let shared = answers.clone();
@@ -60,10 +61,17 @@ impl Fake {
         self.answers.lock().unwrap().clear();
     }
 
+    /// dockctl against it.
+    pub(crate) fn command(&self, test: &Test, arguments: &[&str]) -> Command {
+        let mut command = test.command(arguments);
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command
+    }
+
     /// Runs dockctl against it, with so much memory that an answer of any size does not fit.
     pub(crate) fn run(&self, test: &Test, arguments: &[&str]) -> Run {
-        let command = test.command(arguments);
-        let mut limited = std::process::Command::new("bash");
+        let command = self.command(test, arguments);
+        let mut limited = Command::new("bash");
         limited
             .args(["-c", "ulimit -v 2000000; exec \"$@\"", "bash"])
             .arg(command.get_program())
@@ -74,9 +82,7 @@ impl Fake {
                 None => limited.env_remove(name),
             };
         }
-        limited
-            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
-            .stdin(std::process::Stdio::null());
+        limited.stdin(std::process::Stdio::null());
         limited.current_dir(test.folder.path());
         Run::of(&limited.output().unwrap())
     }

@@ -51,5 +51,6 @@ mod trust;
 mod update;
 mod validate;
 mod waits;
+mod watch_ends;
 mod watching;
 mod workflows;
