@@ -21,14 +21,14 @@ use futures_util::{
     FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 use thiserror::Error;
 use tokio::{
     sync::{
-        mpsc::{UnboundedSender, unbounded_channel},
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
     time::{Instant, sleep_until, timeout_at},
@@ -204,6 +204,8 @@ struct Running<'a> {
     left: HashMap<(String, String), Duration>,
     /// When each call began.
     begun: HashMap<TaskId, Instant>,
+    /// What is to be tried again now, as soon as there is room.
+    due: VecDeque<TaskId>,
     /// What is tried again, and why.
     failures: HashMap<TaskId, Failure>,
     /// When the whole run has to be over.
@@ -246,32 +248,47 @@ impl<'a> Executor<'a> {
                 .bind_target(&self.around(planned))
                 .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, step, CancellationToken::new());
-            let call = self.reaching(call).map_err(Unsettled::Engine)?;
-            let settled = Box::pin(self.drivers.settle(&call, since)).await;
-            let event = self.settled(task, settled.map_err(Unsettled::Engine)?)?;
+            // Where what it was carried out in is gone, nobody can tell.
+            let settled = match self.reaching(call) {
+                Ok(call) => Box::pin(self.drivers.settle(&call, since)).await,
+                Err(_) => Ok(Settled::Unknown),
+            };
+            let settled = settled.map_err(Unsettled::Engine)?;
+            let is_asked = settled == Settled::Unknown && self.asks(task);
+            let event = self.settled(task, settled);
             self.emit(event)?;
+            if is_asked {
+                return Err(Unsettled::Engine(self.unknown(task)));
+            }
         }
         Ok(())
     }
 
-    /// What is known of a task after looking.
-    fn settled(&self, task: TaskId, settled: Settled) -> Result<Event, Unsettled> {
+    /// Whether a person has to say if a task is done, where nobody knows.
+    fn asks(&self, task: TaskId) -> bool {
+        self.record.stage().task(task).step.traits.settling == Settling::Ask
+    }
+
+    fn unknown(&self, task: TaskId) -> Failure {
         let step = &self.record.stage().task(task).step;
-        Ok(match settled {
+        Failure::fatal(format!("nobody knows whether this was done: {step}"))
+            .hint("look at it, and put it right by hand: the next run takes it as not done")
+    }
+
+    /// What is known of a task after looking.
+    fn settled(&self, task: TaskId, settled: Settled) -> Event {
+        let failed = |failure| Event::TaskFailed {
+            task,
+            failure,
+            retry_in: None,
+            ignored: false,
+        };
+        match settled {
             Settled::Done(outputs) => Event::TaskSettled { task, outputs },
-            Settled::Failed(failure) => Event::TaskFailed {
-                task,
-                failure,
-                retry_in: None,
-                ignored: false,
-            },
-            Settled::Unknown if step.traits.settling == Settling::Ask => {
-                let why = format!("nobody knows whether this was done: {step}");
-                let failure = Failure::fatal(why).hint("look at it, and put it right by hand");
-                return Err(Unsettled::Engine(failure));
-            }
+            Settled::Failed(failure) => failed(failure),
+            Settled::Unknown if self.asks(task) => failed(self.unknown(task)),
             Settled::NotDone | Settled::Unknown => Event::TaskInterrupted { task },
-        })
+        }
     }
 
     /// Carries a whole execution out, but for its end. What an earlier run left between two objects
@@ -476,6 +493,7 @@ impl<'a> Executor<'a> {
             attempts: HashMap::new(),
             left: HashMap::new(),
             begun: HashMap::new(),
+            due: VecDeque::new(),
             failures: HashMap::new(),
             deadline: self.policy.deadline.filter(|_| !restores),
             said,
@@ -493,6 +511,7 @@ impl<'a> Executor<'a> {
                 Ok(())
             };
             if let Err(error) = heeded.and_then(|()| self.fill(&mut running)) {
+                drop(heard);
                 return Err(drain(running, error, signals).await);
             }
             let next = tokio::select! {
@@ -508,11 +527,16 @@ impl<'a> Executor<'a> {
                 }
                 Some(said) = heard.recv() => self.hear(said),
                 done = running.calls.next() => match done {
-                    Some(done) => self.take(done, &mut running),
+                    // What it said before it ended is heard before its end.
+                    Some(done) => self
+                        .hear_all(&mut heard)
+                        .and_then(|()| self.take(done, &mut running)),
                     None => return Ok(()),
                 },
             };
             if let Err(error) = next {
+                // Who waits to be heard goes on.
+                drop(heard);
                 return Err(drain(running, error, signals).await);
             }
         }
@@ -542,13 +566,37 @@ impl<'a> Executor<'a> {
 
     /// Starts what may start.
     fn fill(&mut self, running: &mut Running<'a>) -> Result<(), JournalError> {
+        if !self.record.goes_on() {
+            for task in std::mem::take(&mut running.due) {
+                self.give_up(task, running)?;
+            }
+        }
         while running.busy < self.policy.parallel.max(1) {
-            let Some(task) = self.record.ready().next() else {
+            let again = running.due.pop_front();
+            let Some(task) = again.or_else(|| self.record.ready().next()) else {
                 break;
             };
             self.start(task, running)?;
         }
         Ok(())
+    }
+
+    /// What was to be tried again is not: the run was stopped.
+    fn give_up(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
+        match self.record.stopped() {
+            // What nobody knows the outcome of is left for the next run to settle.
+            None | Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
+            None | Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
+            Some(_) => {
+                let failure = running.failures.remove(&task).unwrap_or_default();
+                self.emit(Event::TaskFailed {
+                    task,
+                    failure,
+                    retry_in: None,
+                    ignored: false,
+                })
+            }
+        }
     }
 
     /// Binds a task, journals the intent, and asks the back-end.
@@ -668,13 +716,15 @@ impl<'a> Executor<'a> {
         let call = self.call(task, step, running.stop.clone());
         let call = self.reaching(call);
         let (drivers, said) = (self.drivers, running.said.clone());
+        let unknown = self.asks(task).then(|| self.unknown(task));
         let asked = async move {
             let call = call?;
             if let Some(since) = lost {
                 match drivers.settle(&call, since).await? {
                     Settled::Done(outputs) => return Ok(outputs),
                     Settled::Failed(failure) => return Err(failure),
-                    Settled::NotDone | Settled::Unknown => {}
+                    Settled::Unknown => unknown.map_or(Ok(()), Err)?,
+                    Settled::NotDone => {}
                 }
             }
             // Nobody listens once the run is over; that is no fault of the step.
@@ -695,6 +745,13 @@ impl<'a> Executor<'a> {
             Done::Answer(task, answer)
         }
         .boxed_local()
+    }
+
+    fn hear_all(&mut self, heard: &mut UnboundedReceiver<Said>) -> Result<(), JournalError> {
+        while let Ok(said) = heard.try_recv() {
+            self.hear(said)?;
+        }
+        Ok(())
     }
 
     /// What a step changed is in the journal before the step goes on.
@@ -723,21 +780,10 @@ impl<'a> Executor<'a> {
                 self.spend(task, running);
                 self.fail(task, failure, running)
             }
-            Done::Pause(task) if self.record.goes_on() => self.start(task, running),
-            Done::Pause(task) => match self.record.stopped() {
-                // What nobody knows the outcome of is left for the next run to settle.
-                None | Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
-                None | Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
-                Some(_) => {
-                    let failure = running.failures.remove(&task).unwrap_or_default();
-                    self.emit(Event::TaskFailed {
-                        task,
-                        failure,
-                        retry_in: None,
-                        ignored: false,
-                    })
-                }
-            },
+            Done::Pause(task) => {
+                running.due.push_back(task);
+                Ok(())
+            }
         }
     }
 

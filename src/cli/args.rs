@@ -250,13 +250,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         blueprint: BlueprintArgs,
         /// Go on without the operations that nothing here can run
-        #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
         /// If it fails, take back what it created
-        #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
         /// Do exactly what this plan says, or nothing
-        #[arg(long, value_name = "FILE", env = "DOCKCTL_PLAN")]
+        #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         #[command(flatten)]
         run: RunArgs,
@@ -269,10 +269,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         blueprint: BlueprintArgs,
         /// Go on without the operations that nothing here can run
-        #[arg(long, env = "DOCKCTL_SKIP_UNSUPPORTED", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
         /// Do exactly what this plan says, or nothing
-        #[arg(long, value_name = "FILE", env = "DOCKCTL_PLAN")]
+        #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         #[command(flatten)]
         rolling: RollingArgs,
@@ -290,10 +290,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
         from_labels: Option<String>,
         /// Remove the volumes of the deployment too, with everything in them
-        #[arg(long, env = "DOCKCTL_VOLUMES", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         volumes: bool,
         /// Note operations that fail and go on, without repeating them
-        #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
         inputs: SensitiveArgs,
@@ -309,12 +309,7 @@ pub(crate) enum Command {
         #[arg(value_name = "WORKFLOW")]
         workflow: String,
         /// Parameter of the workflow: KEY=VALUE, KEY:=YAML, or a file (repeatable)
-        #[arg(
-            short,
-            long = "parameter",
-            value_name = "PARAMETER",
-            env = "DOCKCTL_PARAMETER"
-        )]
+        #[arg(short, long = "parameter", value_name = "PARAMETER")]
         parameters: Vec<String>,
         /// Deployment [default: named after the blueprint here]
         #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
@@ -375,7 +370,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         instances: InstancesArgs,
         /// Note operations that fail while taking down and go on, without repeating them
-        #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
         inputs: SensitiveArgs,
@@ -402,16 +397,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         instances: InstancesArgs,
         /// Keep doing it, until Ctrl-C
-        #[arg(short, long, env = "DOCKCTL_WATCH", value_parser = FalseyValueParser::new())]
+        #[arg(short, long, value_parser = FalseyValueParser::new())]
         watch: bool,
         /// Do it once; that is the default
-        #[arg(long, env = "DOCKCTL_ONCE", value_parser = FalseyValueParser::new(), conflicts_with = "watch")]
+        #[arg(long, value_parser = FalseyValueParser::new(), conflicts_with = "watch")]
         once: bool,
         /// With --watch: how often an instance is mended within an hour
-        #[arg(long, env = "DOCKCTL_BUDGET", value_name = "N", default_value = "5", value_parser = at_least_one::<usize>, requires = "watch")]
+        #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one::<usize>, requires = "watch")]
         budget: usize,
         /// With --watch: least seconds between two mends of an instance
-        #[arg(long, env = "DOCKCTL_COOL_DOWN", value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = seconds, requires = "watch")]
+        #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = seconds, requires = "watch")]
         cool_down: f64,
         #[command(flatten)]
         inputs: SensitiveArgs,
@@ -451,10 +446,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         inputs: SensitiveArgs,
         /// If an install fails again, take back what it created
-        #[arg(long, env = "DOCKCTL_ROLLBACK_ON_FAILURE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
         /// Note operations of an uninstall that fail and go on, without repeating them
-        #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
         run: RunArgs,
@@ -467,10 +462,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         execution: ExecutionArgs,
         /// Drop running steps at once; the next run settles what came of them
-        #[arg(long, env = "DOCKCTL_FORCE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         force: bool,
         /// Do not wait until it has stopped
-        #[arg(long, env = "DOCKCTL_NO_WAIT", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         no_wait: bool,
     },
     /// Rebuild what is known of a deployment from the labels on the engine
@@ -490,7 +485,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         deployment: DeploymentArgs,
         /// Remove it even if its run may be at work
-        #[arg(long, env = "DOCKCTL_FORCE", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         force: bool,
     },
     /// Find all faults of blueprints, without any engine
@@ -514,7 +509,7 @@ pub(crate) enum Command {
         #[arg(value_name = "BLUEPRINT")]
         blueprint: Option<PathBuf>,
         /// Apply inputs and show the instances
-        #[arg(long, env = "DOCKCTL_DEPLOY", value_parser = FalseyValueParser::new())]
+        #[arg(long, value_parser = FalseyValueParser::new())]
         deploy: bool,
         #[command(flatten)]
         inputs: InputArgs,
@@ -547,7 +542,7 @@ pub(crate) enum Command {
     )]
     Man {
         /// Write a page for each command into a folder
-        #[arg(long, value_name = "FOLDER", env = "DOCKCTL_OUT")]
+        #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
     /// Show what install or update would do and why, against the live engine; changes nothing
@@ -569,19 +564,13 @@ pub(crate) enum Command {
         #[arg(value_name = "CONTAINER")]
         names: Vec<String>,
         /// All containers that the filters let through
-        #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]
+        #[arg(short, long, value_parser = FalseyValueParser::new())]
         all: bool,
         /// With --all: those that fit, such as label=team=web or status=running (repeatable)
-        #[arg(
-            short,
-            long = "filter",
-            value_name = "KEY=VALUE",
-            env = "DOCKCTL_FILTER",
-            requires = "all"
-        )]
+        #[arg(short, long = "filter", value_name = "KEY=VALUE", requires = "all")]
         filters: Vec<String>,
         /// Write the blueprint to a file
-        #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
+        #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
     /// Show the instances of a deployment, their states and their drift (ps, too)
@@ -599,7 +588,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  dockctl list\n  dockctl list --all --output json")]
     List {
         /// With those that are taken down, and those that only the engine's labels tell of
-        #[arg(short, long, env = "DOCKCTL_ALL", value_parser = FalseyValueParser::new())]
+        #[arg(short, long, value_parser = FalseyValueParser::new())]
         all: bool,
     },
     /// Show the outputs of a deployment
@@ -610,12 +599,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         deployment: DeploymentArgs,
         /// How they are written
-        #[arg(
-            long,
-            value_name = "FORMAT",
-            env = "DOCKCTL_FORMAT",
-            default_value = "text"
-        )]
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: OutputsFormat,
     },
     /// Show what happened to a deployment; with an id, everything that happened in one execution
@@ -646,13 +630,13 @@ pub(crate) struct BlueprintArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PlanArgs {
     /// Show every step
-    #[arg(long, env = "DOCKCTL_STEPS", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub steps: bool,
     /// Exit with 6 if there is anything to do
-    #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
     /// Write the plan to a file, for `install --plan` or `update --plan`
-    #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub rolling: RollingArgs,
@@ -667,10 +651,10 @@ impl PlanArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct StatusArgs {
     /// Exit with 6 if anything has drifted
-    #[arg(long, env = "DOCKCTL_EXIT_CODE", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
     /// Look again every so many seconds, until Ctrl-C [default: 2]
-    #[arg(short, long, env = "DOCKCTL_WATCH", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = pause)]
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = pause)]
     pub watch: Option<f64>,
 }
 
@@ -678,11 +662,11 @@ pub(crate) struct StatusArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RollingArgs {
     /// How many instances of a node an update may have out of service at once [default: 1]
-    #[arg(long, env = "DOCKCTL_MAX_UNAVAILABLE", value_name = "N", value_parser = at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     pub max_unavailable: Option<usize>,
     /// Let an update start the new container before the old one is stopped, unless it has a fixed
     /// port
-    #[arg(long, env = "DOCKCTL_START_FIRST", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub start_first: bool,
 }
 
@@ -699,13 +683,13 @@ impl RollingArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RunArgs {
     /// Start nothing new once something failed
-    #[arg(long, env = "DOCKCTL_FAIL_FAST", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
     /// How often instances that failed are taken down and tried anew
-    #[arg(long, env = "DOCKCTL_SUBGRAPH_RETRIES", value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = whole::<u16>)]
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = whole::<u16>)]
     pub subgraph_retries: u16,
     /// Give up when the run takes longer, in seconds
-    #[arg(long, env = "DOCKCTL_TIMEOUT", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub timeout: Option<f64>,
 }
 
@@ -726,22 +710,22 @@ pub(crate) struct ScaleArgs {
     #[arg(value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub entity: String,
     /// How many there are to be, for each instance of what contains them
-    #[arg(long, value_name = "N", env = "DOCKCTL_TO", allow_negative_numbers = true, group = "number", value_parser = whole::<u32>)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "number", value_parser = whole::<u32>)]
     pub to: Option<u32>,
     /// How many more; fewer, if it is negative
-    #[arg(long, value_name = "±N", env = "DOCKCTL_DELTA", allow_negative_numbers = true, group = "number", value_parser = delta)]
+    #[arg(long, value_name = "±N", allow_negative_numbers = true, group = "number", value_parser = delta)]
     pub delta: Option<i64>,
     /// Instance to remove first (repeatable)
-    #[arg(long, value_name = "INSTANCE", env = "DOCKCTL_REMOVE")]
+    #[arg(long, value_name = "INSTANCE")]
     pub remove: Vec<String>,
     /// Instance to keep (repeatable)
-    #[arg(long, value_name = "INSTANCE", env = "DOCKCTL_KEEP")]
+    #[arg(long, value_name = "INSTANCE")]
     pub keep: Vec<String>,
     /// If something fails, leave what was added as it is
-    #[arg(long, env = "DOCKCTL_NO_ROLLBACK", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub no_rollback: bool,
     /// Note operations that fail while taking down and go on, without repeating them
-    #[arg(long, env = "DOCKCTL_IGNORE_FAILURE", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub ignore_failure: bool,
     /// Deployment [default: named after the blueprint here]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
@@ -789,21 +773,16 @@ pub(crate) struct GraphArgs {
     #[command(flatten)]
     pub blueprint: BlueprintArgs,
     /// The language of the picture
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "DOCKCTL_FORMAT",
-        default_value = "svg"
-    )]
+    #[arg(long, value_name = "FORMAT", default_value = "svg")]
     pub format: GraphFormat,
     /// Draw the instances of the deployment, coloured by how they are now
-    #[arg(long, env = "DOCKCTL_LIVE", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub live: bool,
     /// Only this node, what it needs, and what needs it
-    #[arg(long, value_name = "NODE", env = "DOCKCTL_FOCUS", add = ArgValueCompleter::new(nodes))]
+    #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub focus: Option<String>,
     /// Write the picture to a file
-    #[arg(long, value_name = "FILE", env = "DOCKCTL_OUT")]
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -812,19 +791,19 @@ pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub instances: InstancesArgs,
     /// Show what comes from now on, too, until Ctrl-C
-    #[arg(short, long, env = "DOCKCTL_FOLLOW", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub follow: bool,
     /// Nothing older: 10m, 2h, or a time such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME", env = "DOCKCTL_SINCE")]
+    #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only so many lines from the end of each log
-    #[arg(short = 'n', long, value_name = "N", env = "DOCKCTL_TAIL", allow_negative_numbers = true, value_parser = whole::<u32>)]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>)]
     pub tail: Option<u32>,
     /// With the time of each line
-    #[arg(short, long, env = "DOCKCTL_TIMESTAMPS", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub timestamps: bool,
     /// Without the name of the instance before each line
-    #[arg(long, env = "DOCKCTL_NO_PREFIX", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub no_prefix: bool,
     #[command(flatten)]
     pub inputs: SensitiveArgs,
@@ -844,22 +823,22 @@ pub(crate) struct ExecArgs {
     )]
     pub command: Vec<String>,
     /// Pass standard input on
-    #[arg(short, long, env = "DOCKCTL_INTERACTIVE", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub interactive: bool,
     /// Give the command a terminal, even if this is none
-    #[arg(short, long, env = "DOCKCTL_TTY", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub tty: bool,
     /// Give the command no terminal, even if this is one
-    #[arg(short = 'T', long, env = "DOCKCTL_NO_TTY", value_parser = FalseyValueParser::new(), conflicts_with = "tty")]
+    #[arg(short = 'T', long, value_parser = FalseyValueParser::new(), conflicts_with = "tty")]
     pub no_tty: bool,
     /// Variable of the command: NAME=VALUE, or NAME for the value that it has here (repeatable)
-    #[arg(short, long = "env", value_name = "NAME[=VALUE]", env = "DOCKCTL_ENV")]
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     pub environment: Vec<String>,
     /// Who runs the command
-    #[arg(short, long, value_name = "USER", env = "DOCKCTL_USER")]
+    #[arg(short, long, value_name = "USER")]
     pub user: Option<String>,
     /// Folder that the command runs in
-    #[arg(short, long, value_name = "FOLDER", env = "DOCKCTL_WORKDIR")]
+    #[arg(short, long, value_name = "FOLDER")]
     pub workdir: Option<String>,
     /// Deployment [default: named after the blueprint here]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
@@ -870,13 +849,13 @@ pub(crate) struct ExecArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SelectionArgs {
     /// Only instances of this node (repeatable)
-    #[arg(long = "node", value_name = "NODE", env = "DOCKCTL_NODE")]
+    #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<String>,
     /// Only this instance, by its id or the name of its container (repeatable)
-    #[arg(long = "instance", value_name = "INSTANCE", env = "DOCKCTL_INSTANCE")]
+    #[arg(long = "instance", value_name = "INSTANCE")]
     pub instances: Vec<String>,
     /// Only instances of nodes of this type, or of one derived from it (repeatable)
-    #[arg(long = "type", value_name = "TYPE", env = "DOCKCTL_TYPE")]
+    #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
 }
 
@@ -896,13 +875,13 @@ pub(crate) struct OperationArgs {
     #[arg(value_name = "OPERATION")]
     pub operation: String,
     /// Input of the operation: KEY=TEXT, KEY:=YAML, or a file (repeatable)
-    #[arg(long = "kwarg", value_name = "INPUT", env = "DOCKCTL_KWARG")]
+    #[arg(long = "kwarg", value_name = "INPUT")]
     pub kwargs: Vec<String>,
     /// Inputs may take the place of those that the blueprint gives
-    #[arg(long, env = "DOCKCTL_ALLOW_OVERRIDE", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub allow_override: bool,
     /// Each instance after those it needs
-    #[arg(long, env = "DOCKCTL_IN_ORDER", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     pub in_order: bool,
     #[command(flatten)]
     pub selection: SelectionArgs,
@@ -937,7 +916,7 @@ pub(crate) struct ExecutionArgs {
 pub(crate) struct InputArgs {
     /// Input: KEY=TEXT, KEY:=YAML, or a file, folder or pattern of YAML or JSON files (later ones
     /// win)
-    #[arg(short, long = "input", value_name = "INPUT", env = "DOCKCTL_INPUT")]
+    #[arg(short, long = "input", value_name = "INPUT")]
     pub inputs: Vec<String>,
 }
 
@@ -945,7 +924,7 @@ pub(crate) struct InputArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SensitiveArgs {
     /// Value of a sensitive input, which is not kept: KEY=TEXT, KEY:=YAML, or a file (repeatable)
-    #[arg(short, long = "input", value_name = "INPUT", env = "DOCKCTL_INPUT")]
+    #[arg(short, long = "input", value_name = "INPUT")]
     pub inputs: Vec<String>,
 }
 

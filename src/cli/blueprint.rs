@@ -231,6 +231,12 @@ pub(crate) fn apply_inputs(
         &mut loaded.sources,
         &mut loaded.diagnostics,
     )?;
+    given::add_environment(
+        &mut given,
+        &loaded.blueprint.inputs,
+        hidden,
+        (&mut loaded.sources, &mut loaded.diagnostics),
+    );
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
     let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// The variable by which a shell's script asks for words.
-const ASKED: &str = "DOCKCTL_COMPLETE";
+pub(crate) const ASKED: &str = "DOCKCTL_COMPLETE";
 
 /// Answers a shell that asks for words; whether one did.
 pub(crate) fn complete(arguments: &[OsString]) -> bool {

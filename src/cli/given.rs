@@ -1,10 +1,14 @@
 //! Inputs as they are given on the command line and in files.
 
-use super::error::CliError;
+use super::{environment, error::CliError};
 use crate::{
     diagnostic::{Diagnostics, FileId, Sources, Span},
     model::inputs::Given,
-    syntax::{Value, parse},
+    syntax::{
+        PRIMITIVES, Value,
+        ast::{Named, Schema},
+        parse,
+    },
 };
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
@@ -51,15 +55,19 @@ pub(crate) fn read(
             Some((word, text)) if !argument.starts_with('@') => {
                 let key = word.strip_suffix(':').unwrap_or(word);
                 let shown = if hidden.is_any() {
-                    format!("{word}=VALUE")
+                    format!("-i {word}=VALUE")
                 } else {
-                    argument.clone()
+                    format!("-i {argument}")
                 };
-                let is_hidden = hidden.has(key);
+                let written = Written {
+                    place: "<command line>",
+                    shown: &shown,
+                    is_hidden: hidden.has(key),
+                };
                 let value = if word == key {
-                    bare((&shown, is_hidden), text, sources)
+                    bare(&written, text, sources)
                 } else {
-                    yaml((&shown, is_hidden), text, sources, d)
+                    yaml(&written, text, sources, d)
                 };
                 all.insert(
                     key.to_owned(),
@@ -79,6 +87,57 @@ pub(crate) fn read(
     Ok(all)
 }
 
+/// Adds inputs of the environment that are not given otherwise. They are read as `KEY=TEXT` is;
+/// where a list or a mapping is declared, as YAML.
+pub(crate) fn add_environment(
+    given: &mut IndexMap<String, Given>,
+    declared: &Named<Schema>,
+    hidden: Hidden<'_>,
+    (sources, d): (&mut Sources, &mut Diagnostics),
+) {
+    for (name, input) in declared {
+        if given.contains_key(name) {
+            continue;
+        }
+        let Some((variable, text)) = environment::input(name) else {
+            continue;
+        };
+        let written = Written {
+            place: "<environment>",
+            shown: &format!("{variable}=VALUE"),
+            is_hidden: hidden.has(name),
+        };
+        let is_bare = !has_parts(&input.body);
+        let value = if is_bare {
+            bare(&written, &text, sources)
+        } else {
+            yaml(&written, &text, sources, d)
+        };
+        let bare = is_bare;
+        given.insert(name.to_owned(), Given { value, bare });
+    }
+}
+
+/// Whether a value is a list, a mapping, or of a data type of the blueprint's own.
+fn has_parts(schema: &Schema) -> bool {
+    let is_plain = |name| PRIMITIVES.contains(&name) && !matches!(name, "list" | "dict");
+    schema.type_of().is_some_and(|name| !is_plain(name))
+}
+
+/// All inputs of the environment, where it is not known which inputs there are.
+pub(crate) fn of_environment(sources: &mut Sources) -> Vec<Given> {
+    let written = Written {
+        place: "<environment>",
+        shown: "DOCKCTL_INPUT_<NAME>=VALUE",
+        is_hidden: true,
+    };
+    let of = |text: String| Given {
+        value: bare(&written, &text, sources),
+        bare: true,
+    };
+    environment::inputs().into_iter().map(of).collect()
+}
+
 /// The arguments as a command to repeat shows them: what was given may be a secret, and is only
 /// named.
 pub(crate) fn named(arguments: &[String]) -> Vec<String> {
@@ -94,38 +153,42 @@ pub(crate) fn named(arguments: &[String]) -> Vec<String> {
         .collect()
 }
 
-fn bare((shown, is_hidden): (&str, bool), text: &str, sources: &mut Sources) -> Value {
-    let file = sources.add_text("<command line>", format!("-i {shown}"));
-    if is_hidden {
+/// Where a value stands: the text that is shown for it, and whether it is withheld.
+struct Written<'w> {
+    place: &'static str,
+    shown: &'w str,
+    is_hidden: bool,
+}
+
+fn bare(written: &Written<'_>, text: &str, sources: &mut Sources) -> Value {
+    let file = sources.add_text(written.place, written.shown.to_owned());
+    if written.is_hidden {
         withhold(file, sources);
     }
     Value::text(sources.start(file), text)
 }
 
-fn yaml(
-    (shown, is_hidden): (&str, bool),
-    text: &str,
-    sources: &mut Sources,
-    d: &mut Diagnostics,
-) -> Value {
-    let place = sources.add_text("<command line>", format!("-i {shown}"));
+fn yaml(written: &Written<'_>, text: &str, sources: &mut Sources, d: &mut Diagnostics) -> Value {
+    let place = sources.add_text(written.place, written.shown.to_owned());
     // Wrapped in a list, so that a bare scalar is a document too.
-    let parsed = sources.add_text(format!("<command line: {shown}>"), format!("- {text}"));
-    if shown.ends_with("=VALUE") {
+    let within = written.place.trim_matches(['<', '>']);
+    let name = format!("<{within}: {}>", written.shown.trim_start_matches("-i "));
+    let parsed = sources.add_text(name, format!("- {text}"));
+    if written.shown.ends_with("=VALUE") {
         sources.never_quote(parsed);
     }
-    if is_hidden {
+    if written.is_hidden {
         withhold(place, sources);
         withhold(parsed, sources);
     }
     match parse(sources, parsed, d) {
         Ok(list) => match list.as_list() {
             Some([value]) => value.at(sources.start(place)),
-            _ => bare((shown, is_hidden), text, sources),
+            _ => bare(written, text, sources),
         },
         Err(fault) => {
             d.push(fault);
-            bare((shown, is_hidden), text, sources)
+            bare(written, text, sources)
         }
     }
 }

@@ -8,6 +8,7 @@ mod claims;
 mod completions;
 mod config;
 mod confirm;
+mod environment;
 mod error;
 mod exec;
 mod execute;
@@ -89,6 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(exit) => return exit,
     };
     log(&cli.global);
+    environment::warn_of_unread(&Cli::command());
     let kind = name(&cli.command);
     let result = check_output(&cli).and_then(|()| dispatch(&cli));
     finish(kind, &cli.global, result)

@@ -662,6 +662,23 @@ fn dropped_line(record: &Record) -> String {
     }
 }
 
+/// Whether the container of an instance is gone, as far as is known: it was taken down, or is one
+/// that the engine removes when it is stopped.
+fn is_gone(instance: &Instance, deployment: &Deployment, record: &Record) -> bool {
+    let state = record.state(&instance.id);
+    let is_ephemeral = |node| {
+        let node = record.made_from(instance, node);
+        let part = Part {
+            deployment,
+            instance,
+            node,
+        };
+        Plugins::default().is_ephemeral(part)
+    };
+    let is_down = state == InstanceState::Stopped;
+    state.is_gone() || is_down && deployment.node(instance).is_some_and(is_ephemeral)
+}
+
 /// The closing table of a run, without asking the engine again.
 pub(crate) fn known_table(record: &Record) -> String {
     let Some(deployment) = &record.deployment else {
@@ -674,6 +691,7 @@ pub(crate) fn known_table(record: &Record) -> String {
         let id = record
             .properties(&instance.id)
             .and_then(|properties| properties.get("container_id")?.as_str());
+        let id = id.filter(|_| !is_gone(instance, deployment, record));
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
         let failed = record.executions.last().is_some_and(|execution| {
             execution

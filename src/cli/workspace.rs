@@ -14,7 +14,7 @@ use crate::{
     event::Why,
     executor::Signals,
     journal::StateDir,
-    model::{Deployment, inputs::Given},
+    model::Deployment,
     plugins::{Connected, Drivers, Plugins, Scene, Settings},
     record::Record,
     seam::Observed,
@@ -330,7 +330,10 @@ impl<'a> Workspace<'a> {
             )));
         }
         let key = self.state.key()?;
-        for value in given.values().flat_map(Given::readings) {
+        let given = given
+            .into_values()
+            .chain(given::of_environment(&mut sources));
+        for value in given.flat_map(|given| given.readings()) {
             self.secrets.hide_value(&value);
             for part in sensitive::parts(&value) {
                 let digest = sensitive::digest(&key, part);

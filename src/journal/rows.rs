@@ -4,6 +4,7 @@
 //! again is something that this dockctl does not know, and nothing is done on top of that.
 
 use super::format2;
+use crate::record::Record;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
@@ -21,7 +22,7 @@ pub(super) fn read<T: DeserializeOwned + Serialize>(
     text: &str,
     is_strict: bool,
 ) -> Result<T, Unread> {
-    let read = if format2::may_be(text) {
+    let read = if !is_strict && format2::may_be(text) {
         serde_json::from_str(text)
             .map(format2::upgraded)
             .and_then(serde_json::from_value)
@@ -36,6 +37,41 @@ pub(super) fn read<T: DeserializeOwned + Serialize>(
         Some(path) => Err(Unread::Unknown(format!("the field `{path}`"))),
         None => Ok(known),
     }
+}
+
+/// What a snapshot begins with: the version that wrote it. Those of format 2 have none.
+const VERSION: &str = "dockctl";
+
+/// A snapshot, with the version that writes it.
+pub(super) fn sign(record: &Record) -> serde_json::Result<String> {
+    let mut json = serde_json::to_value(record)?;
+    json[VERSION] = env!("CARGO_PKG_VERSION").into();
+    Ok(json.to_string())
+}
+
+/// The version that wrote a snapshot, if it says so, and the snapshot.
+pub(super) fn signed(text: &str) -> (Option<String>, String) {
+    let Ok(Json::Object(mut json)) = serde_json::from_str(text) else {
+        return (None, text.to_owned());
+    };
+    match json.shift_remove(VERSION) {
+        Some(Json::String(version)) => (Some(version), Json::Object(json).to_string()),
+        _ => (None, text.to_owned()),
+    }
+}
+
+/// The version that wrote a row: that of the execution which it is part of, or which it precedes.
+pub(super) fn version<'t>(rows: impl Iterator<Item = &'t str>, at: usize) -> Option<String> {
+    let rows: Vec<Json> = rows
+        .map(|row| serde_json::from_str(row).unwrap_or_default())
+        .collect();
+    let begins = |row: &&Json| row["event"] == "execution_started";
+    let bounds = |row: &&Json| begins(row) || row["event"] == "execution_finished";
+    let (before, after) = rows.split_at(at.min(rows.len()));
+    let own = || before.iter().rev().find(bounds).filter(begins);
+    let this = after.first().filter(begins);
+    let found = this.or_else(own).or_else(|| after.iter().find(begins));
+    found.and_then(|row| row["dockctl"].as_str().map(str::to_owned))
 }
 
 /// What is JSON was written on purpose.
@@ -58,7 +94,7 @@ fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
     if again == text {
         return None;
     }
-    let parsed = |text: &str| serde_json::from_str(text).map_or(Json::Null, format2::upgraded);
+    let parsed = |text: &str| serde_json::from_str(text).unwrap_or_default();
     missing(&parsed(text), &parsed(&again))
 }
 
@@ -91,6 +127,42 @@ mod tests {
             Unread::Damaged(_) => "damaged".to_owned(),
             Unread::Unknown(what) => what,
         })
+    }
+
+    #[test]
+    fn a_row_is_of_the_version_of_its_execution() {
+        let rows = [
+            r#"{"event":"defined"}"#,
+            r#"{"event":"execution_started","dockctl":"1.0.0","mood":"good"}"#,
+            r#"{"event":"stage_adopted"}"#,
+            r#"{"event":"execution_finished"}"#,
+            r#"{"event":"defined"}"#,
+            r#"{"event":"execution_started","dockctl":"2.0.0"}"#,
+            r#"{"event":"execution_finished"}"#,
+            r#"{"event":"defined"}"#,
+        ];
+        let versions: Vec<Option<String>> = (0..rows.len())
+            .map(|at| version(rows.iter().copied(), at))
+            .collect();
+        let versions: Vec<&str> = versions
+            .iter()
+            .map(|it| it.as_deref().unwrap_or("-"))
+            .collect();
+        assert_eq!(
+            versions,
+            [
+                "1.0.0", "1.0.0", "1.0.0", "1.0.0", "2.0.0", "2.0.0", "2.0.0", "-"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_snapshot_says_who_wrote_it() {
+        let text = sign(&Record::default()).unwrap();
+        let (version, json) = signed(&text);
+        assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+        assert!(read::<Record>(&json, true).is_ok(), "{json}");
+        assert_eq!(signed("{}"), (None, "{}".to_owned()));
     }
 
     #[test]

@@ -173,18 +173,16 @@ impl Store {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
             })
             .map_err(|error| self.sqlite(error))?;
+        let rows: rusqlite::Result<Vec<(i64, String)>> = rows.collect();
+        let rows = rows.map_err(|error| self.sqlite(error))?;
         let strict = self.strict_after()?;
-        let mut version = None;
-        rows.map(|row| {
-            let (row, json) = row.map_err(|error| self.sqlite(error))?;
-            let entry: Entry = rows::read(&json, row > strict)
-                .map_err(|unread| self.unread(row, unread, version.clone()))?;
-            if let Event::ExecutionStarted { dockctl, .. } = &entry.event {
-                version = Some(dockctl.clone()).filter(|version| !version.is_empty());
-            }
-            Ok((row, entry))
-        })
-        .collect()
+        let entry = |(at, (row, json)): (usize, &(i64, String))| {
+            let entry = rows::read(json, *row > strict);
+            let version = || rows::version(rows.iter().map(|(_, json)| &json[..]), at);
+            let entry = entry.map_err(|unread| self.unread(*row, unread, version()))?;
+            Ok((*row, entry))
+        };
+        rows.iter().enumerate().map(entry).collect()
     }
 
     /// The last row that was not written in format 3.
@@ -232,9 +230,9 @@ impl Store {
         let Some((row, json)) = found.optional().map_err(|error| self.sqlite(error))? else {
             return Ok((0, Record::default()));
         };
-        let is_strict = row > self.strict_after()?;
-        let record =
-            rows::read(&json, is_strict).map_err(|unread| self.unread(row, unread, None))?;
+        let (version, json) = rows::signed(&json);
+        let record = rows::read(&json, version.is_some());
+        let record = record.map_err(|unread| self.unread(row, unread, version))?;
         Ok((row, record))
     }
 
@@ -294,7 +292,7 @@ impl Store {
     }
 
     fn replace(&mut self, last: i64, record: &Record) -> rusqlite::Result<()> {
-        let json = serde_json::to_string(record)
+        let json = rows::sign(record)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM snapshot", [])?;

@@ -370,6 +370,10 @@ impl Record {
     }
 
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
+        let needs_later = |id: TaskId| stage.task(id).needs.iter().any(|need| need.0 >= id.0);
+        if stage.ids().any(needs_later) {
+            return Err(illegal(event, "with a task that needs a later one"));
+        }
         let execution = self.execution_of(event)?;
         execution.tasks += stage.tasks().len();
         execution.stages += usize::from(stage.restores.is_none());
@@ -791,6 +795,13 @@ impl Record {
             Some(Why::Asked) if !failed => Outcome::Cancelled,
             _ => Outcome::Failed,
         }
+    }
+
+    /// How many tasks of the stage are over, done or not.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        let ended = |id: &TaskId| self.is_over(*id) || self.task(*id) == TaskState::Failed;
+        self.stage.ids().filter(ended).count()
     }
 
     /// Whether every task of the stage is done.

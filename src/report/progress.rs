@@ -64,6 +64,9 @@ impl Live {
     }
 
     fn adopt(&mut self, tasks: usize) {
+        if let Some(former) = self.whole.take() {
+            former.finish_and_clear();
+        }
         let whole = self.screen.add(ProgressBar::new(tasks as u64));
         whole.set_style(self.style("{bar:30} {pos}/{len} steps  {elapsed_precise}"));
         whole.enable_steady_tick(Duration::from_millis(200));
@@ -101,12 +104,7 @@ impl Live {
             bar.finish_and_clear();
         }
         if let Some(whole) = &self.whole {
-            whole.set_position(
-                record
-                    .executions
-                    .last()
-                    .map_or(0, |execution| execution.done as u64),
-            );
+            whole.set_position(record.ended() as u64);
         }
     }
 
@@ -159,7 +157,9 @@ impl Reporter for Live {
                 self.end(record, *task);
                 self.scroll_done(record, *task, &entry.event);
             }
-            Event::TaskFailed { task, .. } | Event::TaskInterrupted { task } => {
+            Event::TaskFailed { task, .. }
+            | Event::TaskInterrupted { task }
+            | Event::TaskSettled { task, .. } => {
                 self.end(record, *task);
                 self.scroll(record, &entry.event);
             }
@@ -177,10 +177,7 @@ impl Reporter for Live {
             Event::Defined { .. } | Event::TaskNoted { .. } => {}
             Event::ExecutionStarted { .. }
             | Event::CancelRequested { .. }
-            | Event::Recovered { .. }
-            | Event::TaskSettled { .. } => {
-                self.scroll(record, &entry.event);
-            }
+            | Event::Recovered { .. } => self.scroll(record, &entry.event),
         }
     }
 

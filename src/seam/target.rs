@@ -1,6 +1,6 @@
 //! Where a step is carried out, and an object is.
 
-use crate::model::function::{Surroundings, bind, holds_call};
+use crate::model::function::{Surroundings, bind, holds_call, is_call};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fmt;
@@ -72,12 +72,27 @@ impl Target {
     }
 }
 
-/// An argument that was to be evaluated and is nothing.
-fn lost<'a>(arguments: &'a Json, bound: &Json) -> Option<&'a str> {
-    let is_lost =
-        |(name, value): &(&String, &Json)| holds_call(value) && bound[name.as_str()].is_null();
-    let all = arguments.as_object().into_iter().flatten();
-    all.into_iter().find(is_lost).map(|(name, _)| name.as_str())
+/// What was to be evaluated and is nothing, by its name; the arguments as a whole have none.
+fn lost(arguments: &Json, bound: &Json) -> Option<String> {
+    if is_call(arguments) {
+        let entries = bound.as_object().filter(|entries| !entries.is_empty());
+        let Some(entries) = entries else {
+            return Some("client".to_owned());
+        };
+        let mut nothing = entries.iter().filter(|(_, value)| is_nothing(value));
+        return nothing.next().map(|(name, _)| name.clone());
+    }
+    let is_lost = |(name, value): &(&String, &Json)| match &bound[name.as_str()] {
+        now if is_nothing(now) => holds_call(value),
+        now if now.is_object() => lost(value, now).is_some(),
+        _ => false,
+    };
+    let mut all = arguments.as_object().into_iter().flatten();
+    all.find(is_lost).map(|(name, _)| name.clone())
+}
+
+fn is_nothing(value: &Json) -> bool {
+    value.is_null() || value == ""
 }
 
 impl fmt::Display for Target {
@@ -85,6 +100,77 @@ impl fmt::Display for Target {
         match self {
             Self::Default => f.write_str("the default engine"),
             Self::At { shown, .. } => f.write_str(shown),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Knows one attribute, `there`; every other one is null.
+    struct Around;
+
+    impl Surroundings for Around {
+        fn attribute(&self, _: &str, path: &[Json]) -> Result<Json, String> {
+            Ok(match path.first().and_then(Json::as_str) {
+                Some("there") => "tcp://h:1".into(),
+                Some("whole") => json!({ "base_url": "tcp://h:1" }),
+                Some("hollow") => json!({ "base_url": null, "timeout": 5 }),
+                Some("empty") => json!({}),
+                Some("blank") => "".into(),
+                _ => Json::Null,
+            })
+        }
+
+        fn attributes(&self, _: &str, _: &[Json]) -> Result<Vec<(String, Json)>, String> {
+            Ok(Vec::new())
+        }
+
+        fn secret(&self, _: &str) -> Result<String, String> {
+            Ok(String::new())
+        }
+
+        fn withheld(&self, _: &str) -> Result<Json, String> {
+            Ok(Json::Null)
+        }
+
+        fn deployment(&self, _: &str, _: &Json) -> Result<Json, String> {
+            Ok(Json::Null)
+        }
+    }
+
+    #[test]
+    fn what_comes_to_nothing_is_never_the_default() {
+        let attribute = |name: &str| json!({ "get_attribute": ["n", name] });
+        let of = |arguments: Json| {
+            let target = Target::At {
+                shown: "an engine".to_owned(),
+                arguments,
+            };
+            target.bind(&Around).map(|bound| bound.arguments().cloned())
+        };
+        for there in [
+            json!({ "base_url": attribute("there") }),
+            attribute("whole"),
+            json!({ "base_url": "tcp://h:1", "tls": null }),
+        ] {
+            let bound = of(there.clone());
+            assert!(bound.is_ok(), "{there}: {bound:?}");
+        }
+        for nothing in [
+            attribute("nothing"),
+            attribute("empty"),
+            attribute("hollow"),
+            json!({ "base_url": attribute("nothing") }),
+            json!({ "base_url": attribute("blank") }),
+            json!({ "base_url": { "get_secret": "w" } }),
+            json!({ "base_url": { "concat": ["", { "get_secret": "w" }] } }),
+            json!({ "base_url": "tcp://h:1", "tls": { "ca_cert": attribute("nothing") } }),
+        ] {
+            let refused = of(nothing.clone());
+            assert!(refused.is_err(), "{nothing}: {refused:?}");
         }
     }
 }

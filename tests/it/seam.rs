@@ -8,6 +8,7 @@ use crate::{
 use dockctl::{
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, Run, Signals, Unsettled},
+    journal::{Journal, JournalError},
     model::{Deployment, Planned},
     plan::{self, Known},
     plugins::{
@@ -24,7 +25,10 @@ use dockctl::{
     stage::Workflow,
 };
 use serde_json::{Value as Json, json};
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 /// Two nodes that only the record knows, with a relationship, and a container.
 const BLUEPRINT: &str = "
@@ -134,8 +138,22 @@ struct Notebook {
     /// Operations that fail once, and how.
     fails: RefCell<Vec<(String, Failure)>>,
     settled: RefCell<Option<Settled>>,
-    /// The entries of the journal when a note had been heard.
-    heard: RefCell<Vec<bool>>,
+    /// What the journal ended with when a note had been heard.
+    heard: RefCell<Vec<Entry>>,
+    /// It does not wait until its notes are heard.
+    is_hasty: Cell<bool>,
+    journal: Shared,
+}
+
+/// A journal that a driver can look into.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<Entry>>>);
+
+impl Journal for Shared {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.0.borrow_mut().push(entry.clone());
+        Ok(())
+    }
 }
 
 fn edit(path: &[&str], value: impl Into<Json>) -> Edit {
@@ -189,8 +207,13 @@ impl Notebook {
                     edits: vec![edit(&["seen", "first"], 1)],
                     ..Outputs::default()
                 };
-                (tools.notes)(Note::Outputs(noted)).await;
-                self.heard.borrow_mut().push(true);
+                let heard = (tools.notes)(Note::Outputs(noted));
+                if self.is_hasty.get() {
+                    return Ok(outputs);
+                }
+                heard.await;
+                let last = self.journal.0.borrow().last().cloned();
+                self.heard.borrow_mut().extend(last);
                 let inside = tools.inside.expect("it is carried out in the container");
                 let (command, mut said) = (Command::default(), Said(String::new()));
                 let code = inside.shell.run(inside.place, &command, &mut said).await?;
@@ -250,7 +273,7 @@ struct Life {
     deployment: Deployment,
     notebook: Notebook,
     containers: Containers,
-    journal: Vec<Entry>,
+    journal: Shared,
 }
 
 impl Life {
@@ -259,12 +282,21 @@ impl Life {
         let defined = Event::Defined {
             deployment: Box::new(deployment.clone()),
         };
+        let journal = Shared::default();
+        journal.0.borrow_mut().push(Entry::now(defined));
         Self {
             deployment,
-            notebook: Notebook::default(),
+            notebook: Notebook {
+                journal: journal.clone(),
+                ..Notebook::default()
+            },
             containers: Containers::default(),
-            journal: vec![Entry::now(defined)],
+            journal,
         }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.journal.0.borrow().clone()
     }
 
     fn id(&self, node: &str) -> String {
@@ -273,7 +305,7 @@ impl Life {
     }
 
     fn record(&self) -> Record {
-        replay(&self.journal)
+        replay(&self.journal.0.borrow())
     }
 
     fn property(&self, node: &str, name: &str) -> Json {
@@ -294,7 +326,7 @@ impl Life {
                 plugins,
                 vec![("docker", &self.containers), (ID, &self.notebook)],
             );
-            let mut record = replay(&self.journal);
+            let mut record = replay(&self.journal.0.borrow());
             let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
             let policy = Policy {
                 retries: 1.0,
@@ -368,9 +400,16 @@ fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
         .borrow_mut()
         .push(("configure".to_owned(), failure));
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Failed);
-    assert_eq!(life.notebook.heard.borrow().len(), 1);
+    let heard: Vec<bool> = life
+        .notebook
+        .heard
+        .borrow()
+        .iter()
+        .map(|entry| matches!(entry.event, Event::TaskNoted { .. }))
+        .collect();
+    assert_eq!(heard, [true], "it is journaled before the step goes on");
     assert_eq!(life.property("web", "seen"), json!({ "first": 1 }));
-    let at = |is: fn(&Event) -> bool| life.journal.iter().position(|entry| is(&entry.event));
+    let at = |is: fn(&Event) -> bool| life.entries().iter().position(|entry| is(&entry.event));
     let noted = at(|event| matches!(event, Event::TaskNoted { .. }));
     let failed = at(|event| matches!(event, Event::TaskFailed { .. }));
     assert!(noted.is_some() && noted < failed, "{noted:?} {failed:?}");
@@ -378,6 +417,14 @@ fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
     let times = ["create", "join", "joined", "configure"].map(|it| life.asked(it));
     assert_eq!(times, [2, 1, 1, 2]);
+}
+
+#[test]
+fn what_a_step_noted_and_did_not_wait_for_is_journaled_before_its_end() {
+    let mut life = Life::new();
+    life.notebook.is_hasty.set(true);
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    assert_eq!(life.property("web", "seen"), json!({ "first": 1 }));
 }
 
 #[test]
@@ -395,7 +442,8 @@ fn a_system_says_how_long_to_wait() {
         .borrow_mut()
         .push(("join".to_owned(), failure));
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    let pauses = life.journal.iter().filter_map(|entry| match &entry.event {
+    let entries = life.entries();
+    let pauses = entries.iter().filter_map(|entry| match &entry.event {
         Event::TaskFailed { retry_in, .. } => *retry_in,
         _ => None,
     });
@@ -412,10 +460,10 @@ fn died_in(operation: &str) -> Life {
         .ids()
         .find(|id| stage.task(*id).step.payload["does"] == operation)
         .unwrap();
-    let end = life.journal.iter().position(
+    let end = life.entries().iter().position(
         |entry| matches!(entry.event, Event::TaskSucceeded { task: done, .. } if done == task),
     );
-    life.journal.truncate(end.unwrap());
+    life.journal.0.borrow_mut().truncate(end.unwrap());
     life
 }
 
@@ -424,7 +472,7 @@ fn what_looking_comes_to_is_believed() {
     let mut life = died_in("join");
     *life.notebook.settled.borrow_mut() = Some(Settled::Failed(Failure::fatal("it failed")));
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    let told = life.journal.iter().any(|entry| {
+    let told = life.entries().iter().any(|entry| {
         matches!(&entry.event, Event::TaskFailed { failure, .. } if failure.message == "it failed")
     });
     assert!(told);
@@ -446,11 +494,14 @@ fn what_nobody_knows_and_does_harm_if_it_is_done_twice_is_asked_about() {
         "{refused}"
     );
     assert_eq!(life.asked("create"), before);
+    // Whoever runs it again has looked; the other node was not begun.
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    assert_eq!(life.asked("create"), before + 2);
 }
 
 #[test]
 fn tasks_can_be_added_to_a_stage_that_runs() {
-    let mut life = died_in("configure");
+    let life = died_in("configure");
     let record = life.record();
     let ids: Vec<_> = record.stage().ids().collect();
     let mut more = record.stage().task(ids[0]).clone();
@@ -458,7 +509,7 @@ fn tasks_can_be_added_to_a_stage_that_runs() {
     let added = Entry::now(Event::StageExtended {
         tasks: vec![more.clone()],
     });
-    life.journal.push(added);
+    life.journal.0.borrow_mut().push(added);
     let extended = life.record();
     assert_eq!(extended.stage().tasks().len(), ids.len() + 1);
     let (before, now) = (&record.executions[0], &extended.executions[0]);

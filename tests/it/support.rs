@@ -203,6 +203,7 @@ impl Test {
             "DOCKCTL_DEPLOYMENT",
             "DOCKCTL_OUTPUT",
             "DOCKCTL_PROGRESS",
+            "DOCKCTL_SWEEP",
             "DOCKER_CONTEXT",
             "NO_COLOR",
         ] {

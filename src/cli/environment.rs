@@ -1,0 +1,154 @@
+//! Environment variables that are set for dockctl, and whether it reads them.
+
+use super::warn;
+use crate::diagnostic::nearest;
+use clap::{Arg, Command};
+use std::{collections::BTreeSet, env};
+
+/// What begins so names a secret or an input.
+const OPEN: [&str; 2] = ["DOCKCTL_SECRET_", "DOCKCTL_INPUT_"];
+
+/// Warns of variables that are set for dockctl and that it does not read: they were mistyped, or
+/// mean a flag that has none.
+pub(crate) fn warn_of_unread(command: &Command) {
+    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
+    let mut names: Vec<String> = set
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    names.sort_unstable();
+    let known = known(command);
+    for name in names.iter().filter(|name| is_unread(name, &known)) {
+        warn(&format!(
+            "the variable {name} is not read: {}",
+            advice(name, command, &known)
+        ));
+    }
+}
+
+/// The variables of all flags.
+fn known(command: &Command) -> BTreeSet<String> {
+    let own = arguments(command).filter_map(Arg::get_env);
+    let mut names: BTreeSet<String> = own
+        .filter_map(|name| name.to_str().map(str::to_owned))
+        .collect();
+    names.insert(super::completions::ASKED.to_owned());
+    names
+}
+
+fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
+    let below = command.get_subcommands().flat_map(Command::get_arguments);
+    command.get_arguments().chain(below)
+}
+
+fn is_unread(name: &str, known: &BTreeSet<String>) -> bool {
+    let is_open = OPEN
+        .iter()
+        .any(|open| name.len() > open.len() && name.starts_with(open));
+    name.starts_with("DOCKCTL_") && !is_open && !known.contains(name)
+}
+
+/// What to do instead.
+fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
+    match name {
+        "DOCKCTL_INPUT" => return "DOCKCTL_INPUT_<NAME> sets one input".to_owned(),
+        "DOCKCTL_PARAMETER" => return "give parameters as -p NAME=VALUE".to_owned(),
+        _ => {}
+    }
+    let flag = name
+        .trim_start_matches("DOCKCTL_")
+        .to_lowercase()
+        .replace('_', "-");
+    if arguments(command).any(|it| it.get_long() == Some(&flag)) {
+        return format!("only global flags have variables; give --{flag}");
+    }
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "dockctl --help shows those that are".to_owned(),
+    }
+}
+
+/// The value of an input in the environment: under its name as it is written, else in capitals, with
+/// `_` for what cannot stand in the name of a variable.
+pub(crate) fn input(name: &str) -> Option<(String, String)> {
+    let plain = !name.is_empty() && !name.contains(['=', '\0']);
+    let exact = format!("DOCKCTL_INPUT_{name}");
+    let names = [plain.then_some(exact), Some(capitals(name))];
+    let read = |name: String| Some((name.clone(), env::var(name).ok()?));
+    names.into_iter().flatten().find_map(read)
+}
+
+fn capitals(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    format!(
+        "DOCKCTL_INPUT_{}",
+        name.chars().map(plain).collect::<String>()
+    )
+}
+
+/// All values of inputs in the environment, where it is not known which inputs there are.
+pub(crate) fn inputs() -> Vec<String> {
+    let is_input = |name: &str| name.len() > OPEN[1].len() && name.starts_with(OPEN[1]);
+    let set = env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_input));
+    set.filter_map(|(_, value)| value.into_string().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use clap::CommandFactory as _;
+
+    fn told(name: &str) -> Option<String> {
+        let command = Cli::command();
+        let known = known(&command);
+        is_unread(name, &known).then(|| advice(name, &command, &known))
+    }
+
+    #[test]
+    fn what_is_read_is_not_told_and_what_is_not_is_told_with_what_to_do() {
+        for read in [
+            "DOCKCTL_OUTPUT",
+            "DOCKCTL_DEPLOYMENT",
+            "DOCKCTL_INPUT_x",
+            "DOCKCTL_SECRET_X",
+            "DOCKCTL_COMPLETE",
+            "HOME",
+        ] {
+            assert_eq!(told(read), None, "{read}");
+        }
+        for (name, advice) in [
+            (
+                "DOCKCTL_OUT",
+                "only global flags have variables; give --out",
+            ),
+            (
+                "DOCKCTL_WATCH",
+                "only global flags have variables; give --watch",
+            ),
+            ("DOCKCTL_OUTPT", "did you mean DOCKCTL_OUTPUT?"),
+            ("DOCKCTL_INPUT", "DOCKCTL_INPUT_<NAME> sets one input"),
+            ("DOCKCTL_INPUT_", "did you mean"),
+            ("DOCKCTL_PARAMETER", "give parameters as -p NAME=VALUE"),
+            ("DOCKCTL_ZZZZZZZZ", "dockctl --help shows those that are"),
+        ] {
+            let told = told(name).unwrap();
+            assert!(told.starts_with(advice), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn only_global_flags_and_the_deployment_have_variables() {
+        let command = Cli::command();
+        let with = |it: &&Arg| it.get_env().is_some() && !it.is_global_set();
+        let names: BTreeSet<_> = arguments(&command).filter(with).map(Arg::get_id).collect();
+        let names: Vec<&str> = names.into_iter().map(clap::Id::as_str).collect();
+        assert_eq!(names, ["deployment"]);
+    }
+}
