@@ -10,10 +10,10 @@
 //! [`diagnostic`] and [`syntax`] know text, `printable` makes it fit for a terminal, `web` asks the
 //! network, [`catalog`] follows imports, [`model`] knows meaning, [`secrets`] knows what to forget.
 //! [`seam`], [`stage`], [`author`], [`known`], [`told`] and [`event`] are the vocabulary that the
-//! kernel and the plugins share; [`record`] folds events, [`journal`] keeps them, [`report`] tells. [`engine`] is the
-//! connection to Docker engines, [`plugins`] the systems that deployments are on. [`plan`] decides,
-//! [`preflight`] looks up what that needs, [`executor`] does. [`graph`] draws, [`cli`] is the command
-//! line.
+//! kernel and the plugins share; [`record`] folds events, [`journal`] keeps them, [`report`] tells.
+//! [`engine`] is the connection to Docker engines, [`plugins`] the systems that deployments are on.
+//! [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does. [`graph`] draws,
+//! [`cli`] is the command line.
 
 pub mod diagnostic;
 mod digest;

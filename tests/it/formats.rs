@@ -273,6 +273,57 @@ fn a_step_of_an_unknown_plugin_is_shown_and_nothing_is_planned_on_top_of_it() {
 }
 
 #[test]
+fn a_snapshot_of_another_version_is_named_too() {
+    let kept = kept("scaled");
+    let mut held = kept.state.hold("shop", &Holder::this("test", "x")).unwrap();
+    let started = Event::ExecutionStarted {
+        execution: "next".to_owned(),
+        dockctl: "0.1.0".to_owned(),
+        parameters: Box::new(Workflow::Stop.into()),
+        of: None,
+        rolls_back: false,
+        takes_back: dockctl::known::Taken::default(),
+    };
+    let finished = Event::ExecutionFinished {
+        outcome: Outcome::Terminated,
+    };
+    for event in [started, finished] {
+        held.store.append(&Entry::now(event)).unwrap();
+    }
+    // Everything that format 2 wrote is in the snapshot now.
+    held.store.prune(1).unwrap();
+    drop(held);
+    assert!(kept.state.read("shop").unwrap().is_some());
+    let database = rusqlite::Connection::open(kept.path().join("deployments/shop.db")).unwrap();
+    let text: String = database
+        .query_row("SELECT record FROM snapshot", [], |row| row.get(0))
+        .unwrap();
+    let mut snapshot: Json = serde_json::from_str(&text).unwrap();
+    snapshot["dockctl"] = "9.9.9".into();
+    snapshot["mood"] = "good".into();
+    let update = "UPDATE snapshot SET record = ?1";
+    database.execute(update, [snapshot.to_string()]).unwrap();
+    kept.run(&["status", "shop"])
+        .exits(1)
+        .says(&["the field `mood`", "dockctl 9.9.9 wrote it"]);
+}
+
+#[test]
+fn what_begins_an_execution_and_what_comes_before_it_are_of_its_version() {
+    let started = r#"{"at":2,"event":"execution_started","execution":"x","dockctl":"9.9.9","workflow":"stop","mood":"good"}"#;
+    let ended = r#"{"at":2,"event":"execution_finished","outcome":"terminated"}"#;
+    let recovered =
+        r#"{"at":2,"event":"recovered","deployment":null,"instances":{},"mood":"good"}"#;
+    let plain = r#"{"at":2,"event":"execution_started","execution":"x","dockctl":"9.9.9","workflow":"stop"}"#;
+    for rows in [&[ended, started][..], &[ended, recovered, plain]] {
+        let kept = kept("installed");
+        kept.write_rows(rows);
+        let run = kept.run(&["status", "shop"]).exits(1);
+        run.says(&["dockctl 9.9.9 wrote it"]);
+    }
+}
+
+#[test]
 fn what_another_version_wrote_is_named_and_nothing_is_touched() {
     for (row, what) in [
         (
