@@ -23,7 +23,7 @@ fuzz_target!(|text: &str| {
     let _ = normal::plan(&blueprint, Stage::Parsed);
     let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
     let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
-    Plugins::default().check(&blueprint, &mut faults);
+    Plugins::default().check(&blueprint, &sources, &mut faults);
     if !faults.iter().any(Diagnostic::is_error) {
         let instances = model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(1), &mut faults);
         let _ = normal::plan(&blueprint, Stage::Deployed { inputs: &inputs });

@@ -335,11 +335,11 @@ pub(crate) fn load(
     apply_inputs(&mut loaded, arguments, before, missing)?;
     loaded.blueprint.strip_input_types();
     let mut faults = Diagnostics::default();
-    Plugins::default().check(&loaded.blueprint, &mut faults);
+    Plugins::default().check(&loaded.blueprint, &loaded.sources, &mut faults);
     if let Some(mut whole) = loaded.whole.take() {
         whole.strip_input_types();
         let mut more = Diagnostics::default();
-        Plugins::default().check(&whole, &mut more);
+        Plugins::default().check(&whole, &loaded.sources, &mut more);
         more.retain(|fault| !faults.contains(fault));
         more.iter_mut().for_each(redact);
         faults.append(more);

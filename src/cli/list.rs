@@ -92,7 +92,9 @@ async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, 
             .iter()
             .find(|row| row.name == name && row.record.is_installed());
         let told = workspace.told(&drivers, &name).await?;
-        let ours = told.ours().filter(|_| installed.is_none());
+        let is_of_another = |row: &Row| row.name == name && row.is_of_another_version();
+        let is_known = installed.is_some() || known.iter().any(is_of_another);
+        let ours = told.ours().filter(|_| !is_known);
         found.extend(ours.map(|ours| Row {
             name: name.clone(),
             record: recover::record(&ours),

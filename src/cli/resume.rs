@@ -32,8 +32,9 @@ pub(crate) fn resume(
     workspace.supply(inputs)?;
     Workspace::runtime()?.block_on(async {
         recover::mend(&workspace, &name).await?;
-        let record = workspace.record(&name).map_err(|error| {
-            error.hint(format!("if the state was lost: dockctl recover {name}"))
+        let record = workspace.record(&name).map_err(|error| match error.kind {
+            Kind::Usage => error.hint(format!("if the state was lost: dockctl recover {name}")),
+            _ => error,
         })?;
         if let Some(nothing) = nothing_to_do(&name, id.as_deref(), &record)? {
             return Ok(nothing);

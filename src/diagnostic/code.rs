@@ -546,6 +546,10 @@ codes! {
     /// dockctl starts the node that is read first all the same. Elsewhere only relationships count:
     /// add one.
     UnorderedAttribute = "D0122", None;
+    /// A node stands for an object of one system only.
+    ///
+    /// Its operations make objects of two of them: declare a node for each.
+    TwoSystems = "D0123", None;
 }
 
 #[cfg(test)]

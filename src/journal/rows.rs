@@ -84,7 +84,11 @@ fn unknown(text: &str, error: serde_json::Error) -> Unread {
     let event = json["event"]
         .as_str()
         .filter(|event| what.contains(&format!("`{event}`")));
-    Unread::Unknown(event.map_or_else(|| what.to_owned(), |event| format!("the event `{event}`")))
+    let other = || match what {
+        what if what.starts_with("unknown ") => what.to_owned(),
+        what => format!("a value of another kind ({what})"),
+    };
+    Unread::Unknown(event.map_or_else(other, |event| format!("the event `{event}`")))
 }
 
 /// The first key that is lost when what is known of a text is written again.
@@ -98,11 +102,20 @@ fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
     missing(&parsed(text), &parsed(&again))
 }
 
+/// The first key of what is lost as a whole.
+fn first(step: String, lost: &Json) -> String {
+    let entries = lost.as_object();
+    match entries.and_then(|entries| entries.keys().next()) {
+        Some(key) => format!("{step}.{key}"),
+        None => step,
+    }
+}
+
 fn missing(before: &Json, after: &Json) -> Option<String> {
     let inside = |step: String, before: &Json, after: Option<&Json>| match after {
         // What is null says nothing.
         None if before.is_null() => None,
-        None => Some(step),
+        None => Some(first(step, before)),
         Some(after) => missing(before, after).map(|path| format!("{step}.{path}")),
     };
     match before {
@@ -185,8 +198,18 @@ mod tests {
             ),
             (
                 r#"{"at":1,"event":"stage_adopted","stage":{"tasks":[],"color":{"r":1}}}"#,
-                "the field `stage.color`",
+                "the field `stage.color.r`",
                 "",
+            ),
+            (
+                r#"{"at":1,"event":"execution_started","execution":"x","workflow":"stop","parameters":{"delta":2}}"#,
+                "the field `parameters.delta`",
+                "",
+            ),
+            (
+                r#"{"at":1,"event":"task_interrupted","task":"first"}"#,
+                "a value of another kind (invalid type: string \"first\")",
+                "damaged",
             ),
             (r#"{"at":1,"event":"task_int"#, "damaged", "damaged"),
             (r#"{"at":1,"event":"task_interrupted","task":0}"#, "", ""),

@@ -221,7 +221,7 @@ impl Deployment {
             nodes: blueprint
                 .nodes
                 .iter()
-                .map(|(name, node)| (name.clone(), Arc::new(definition(node, sources))))
+                .map(|(name, node)| (name.clone(), Arc::new(Definition::of(node, sources))))
                 .collect(),
             instances: match origin.before {
                 Some(before) => {
@@ -669,23 +669,23 @@ fn to_json<'v, K: AsRef<str> + 'v>(
         .collect()
 }
 
-fn definition(node: &super::Node, sources: &Sources) -> Definition {
-    Definition {
-        hierarchy: node.hierarchy.iter().map(ToString::to_string).collect(),
-        properties: to_json(&node.properties),
-        operations: planned("", &node.operations, sources),
-        ties: node
-            .relationships
-            .iter()
-            .map(|relationship| tie(relationship, sources))
-            .collect(),
-        secrets: BTreeMap::new(),
-        place: Place::of(node.name.span, sources),
-        property_places: node
-            .properties
-            .iter()
-            .map(|(name, value)| (name.to_string(), Place::of(value.span, sources)))
-            .collect(),
+impl Definition {
+    /// What is known of a node of an evaluated blueprint.
+    #[must_use]
+    pub fn of(node: &super::Node, sources: &Sources) -> Self {
+        let ties = node.relationships.iter();
+        let properties = node.properties.iter();
+        let placed =
+            |(name, value): (&Arc<str>, &Value)| (name.to_string(), Place::of(value.span, sources));
+        Self {
+            hierarchy: node.hierarchy.iter().map(ToString::to_string).collect(),
+            properties: to_json(&node.properties),
+            operations: planned("", &node.operations, sources),
+            ties: ties.map(|it| tie(it, sources)).collect(),
+            secrets: BTreeMap::new(),
+            place: Place::of(node.name.span, sources),
+            property_places: properties.map(placed).collect(),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use super::{
     Settings, by_record, clash,
 };
 use crate::{
-    diagnostic::Diagnostics,
-    model::{Blueprint, Definition, Deployment, Instance, Planned},
+    diagnostic::{Code, Diagnostic, Diagnostics, Sources},
+    model::{Blueprint, Definition, Deployment, Instance, Node, Planned},
     record::{Around, Record},
     seam::{Change, Need, Object, Observed, Purpose, Reached, Standing, Step, Target},
 };
@@ -112,8 +112,30 @@ impl Plugins {
     }
 
     /// Finds the faults of a blueprint that only plugins know of.
-    pub fn check(self, blueprint: &Blueprint, d: &mut Diagnostics) {
+    pub fn check(self, blueprint: &Blueprint, sources: &Sources, d: &mut Diagnostics) {
         self.0.iter().for_each(|plugin| plugin.check(blueprint, d));
+        if self.0.len() > 1 {
+            let nodes = blueprint.nodes.values();
+            d.extend(nodes.filter_map(|node| self.shared(node, sources)));
+        }
+    }
+
+    /// The fault of a node that two plugins take for their own.
+    fn shared(self, node: &Node, sources: &Sources) -> Option<Diagnostic> {
+        let (name, definition) = (&node.name, Definition::of(node, sources));
+        let owners = self
+            .0
+            .iter()
+            .filter(|plugin| plugin.kind(&definition).is_some());
+        let owners: Vec<&str> = owners.map(|plugin| plugin.id()).collect();
+        let [one, two, ..] = owners[..] else {
+            return None;
+        };
+        let message = format!(
+            "node `{}` stands for objects of `{one}` and of `{two}`",
+            name.node
+        );
+        Some(name.span.error(Code::TwoSystems, message))
     }
 
     /// Finds what is wrong with the files that a blueprint names.

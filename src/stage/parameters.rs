@@ -476,7 +476,8 @@ fn refuse_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(
 pub fn names(workflow: Workflow) -> Vec<&'static str> {
     let own: &[&str] = match workflow {
         Workflow::Install => &[],
-        Workflow::Uninstall | Workflow::Reinstall => &["ignore_failure"],
+        Workflow::Uninstall => &["ignore_failure", "volumes"],
+        Workflow::Reinstall => &["ignore_failure"],
         Workflow::Rollback => &["full_rollback"],
         Workflow::Start | Workflow::Stop | Workflow::Pull => {
             &["operation_parms", "run_by_dependency_order"]

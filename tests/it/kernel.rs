@@ -29,6 +29,12 @@ pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
 /// The deployment of a blueprint as it is written, which follows another definition if there is
 /// one.
 pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
+    let (blueprint, sources) = resolved(text);
+    deployed_after(before, blueprint, &sources, Diagnostics::default())
+}
+
+/// A blueprint that has no error so far, and where it is from.
+pub(crate) fn resolved(text: &str) -> (model::Blueprint, Sources) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blueprint.yaml");
     std::fs::write(&path, text).unwrap();
@@ -47,7 +53,8 @@ pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
         &mut faults,
     );
     faults.retain(dockctl::diagnostic::Diagnostic::is_error);
-    deployed_after(before, blueprint, &sources, faults)
+    assert!(faults.is_empty(), "{faults:?}");
+    (blueprint, sources)
 }
 
 /// The deployment of a blueprint without inputs that follows another definition.

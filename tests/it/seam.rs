@@ -2,14 +2,15 @@
 //! knows, relationships, and steps that are carried out in the container of another plugin.
 
 use crate::{
-    kernel::{replay, with_runtime, written},
+    kernel::{replay, resolved, with_runtime, written},
     simulated::Simulated,
 };
 use dockctl::{
+    diagnostic::{Code, Diagnostics},
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, Run, Signals, Unsettled},
     journal::{Journal, JournalError},
-    model::{Deployment, Planned},
+    model::{Definition, Deployment, Planned},
     plan::{self, Known},
     plugins::{
         Answer, Driver, Drivers, Ends, Inside, PLUGINS, Part, Plugin, Plugins, Scene, Settings,
@@ -128,6 +129,51 @@ impl Plugin for Noting {
         );
         (planned.plugin == ID).then(|| step(name, planned, None))
     }
+}
+
+/// Takes every node for its own.
+struct Greedy;
+
+impl Plugin for Greedy {
+    fn id(&self) -> &'static str {
+        "greedy"
+    }
+
+    fn supports(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
+        Box::new(Notebook::default())
+    }
+
+    fn lower(&self, _: Part<'_>, _: &str, _: &Planned, _: &Purpose<'_>) -> Option<Vec<Step>> {
+        None
+    }
+
+    fn kind(&self, _: &Definition) -> Option<&'static str> {
+        Some("thing")
+    }
+}
+
+static TWO: [&dyn Plugin; 2] = [PLUGINS[0], &Greedy];
+
+#[test]
+fn a_node_belongs_to_one_plugin() {
+    let (blueprint, sources) = resolved(BLUEPRINT);
+    let told = |plugins: Plugins| {
+        let mut faults = Diagnostics::default();
+        plugins.check(&blueprint, &sources, &mut faults);
+        let faults = faults.iter().filter(|fault| fault.code == Code::TwoSystems);
+        faults
+            .map(|fault| fault.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(Plugins(&TABLE)), Vec::<String>::new());
+    assert_eq!(
+        told(Plugins(&TWO)),
+        ["node `box` stands for objects of `docker` and of `greedy`"]
+    );
 }
 
 /// Notes what it is asked, and does what the test says.
