@@ -7,7 +7,7 @@ use crate::{
     event::{Entry, Event, Outcome, Why},
     journal::{Journal, JournalError},
     known::Taken,
-    model::Retry,
+    model::{Deployment, Retry},
     plan::{self, Known, restore},
     plugins::{Drivers, Heard, Scene},
     preflight::{self, Lack},
@@ -22,6 +22,7 @@ use futures_util::{
 };
 use std::{
     collections::{HashMap, VecDeque},
+    rc::Rc,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -196,6 +197,8 @@ struct Said {
 
 /// What goes on at one moment.
 struct Running<'a> {
+    /// The deployment as it is while the stage is carried out.
+    deployment: Rc<Deployment>,
     calls: FuturesUnordered<LocalBoxFuture<'a, Done>>,
     /// Calls that count against the limit; pauses do not.
     busy: usize,
@@ -241,13 +244,14 @@ impl<'a> Executor<'a> {
     /// Settles the tasks of the stage whose outcome was lost.
     async fn settle_open(&mut self) -> Result<(), Unsettled> {
         let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
+        let deployment = self.deployment();
         for (task, since) in open {
             let planned = self.record.stage().task(task);
             let step = planned
                 .step
                 .bind_target(&self.around(planned))
                 .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
-            let call = self.call(task, step, CancellationToken::new());
+            let call = self.call(task, (step, 1), &deployment, CancellationToken::new());
             // Where what it was carried out in is gone, nobody can tell.
             let settled = match self.reaching(call) {
                 Ok(call) => Box::pin(self.drivers.settle(&call, since)).await,
@@ -488,6 +492,7 @@ impl<'a> Executor<'a> {
         self.emit(Event::StageAdopted { stage })?;
         let (said, mut heard) = unbounded_channel();
         let mut running = Running {
+            deployment: self.deployment(),
             calls: FuturesUnordered::new(),
             busy: 0,
             attempts: HashMap::new(),
@@ -648,39 +653,32 @@ impl<'a> Executor<'a> {
         }
     }
 
-    fn call(&self, task: TaskId, step: Step, stopped: CancellationToken) -> Call {
+    fn call(
+        &self,
+        task: TaskId,
+        (step, attempt): (Step, u32),
+        deployment: &Rc<Deployment>,
+        stopped: CancellationToken,
+    ) -> Call {
         let planned = self.record.stage().task(task);
+        let subject = self.record.subject(planned);
+        let last = self.record.executions.last();
         Call {
-            deployment: self
-                .record
-                .deployment
-                .as_ref()
-                .map(|deployment| deployment.name.clone())
-                .unwrap_or_default(),
-            deployment_id: self
-                .record
-                .deployment
-                .as_ref()
-                .map(|deployment| deployment.id.clone())
-                .unwrap_or_default(),
-            execution: self
-                .record
-                .executions
-                .last()
-                .map(|execution| execution.id.clone())
-                .unwrap_or_default(),
-            instance: planned.instance.clone(),
-            node: planned.node.clone(),
+            deployment: deployment.clone(),
+            execution: last.map(|it| it.id.clone()).unwrap_or_default(),
+            related: self.record.related_to(&subject),
+            subject,
             step,
-            properties: self
-                .record
-                .properties(&planned.instance)
-                .cloned()
-                .unwrap_or_default(),
+            attempt,
             inside: None,
-            side: planned.side.clone(),
             stop: stopped,
         }
+    }
+
+    /// The deployment as it is now.
+    fn deployment(&self) -> Rc<Deployment> {
+        let known = self.record.deployment.clone();
+        known.map(Rc::new).unwrap_or_default()
     }
 
     /// The call with the object that its step is carried out in.
@@ -713,7 +711,9 @@ impl<'a> Executor<'a> {
         limit: Option<Limit>,
         running: &Running<'a>,
     ) -> LocalBoxFuture<'a, Done> {
-        let call = self.call(task, step, running.stop.clone());
+        let attempt = running.attempts.get(&task).copied().unwrap_or(1);
+        let stopped = running.stop.clone();
+        let call = self.call(task, (step, attempt), &running.deployment, stopped);
         let call = self.reaching(call);
         let (drivers, said) = (self.drivers, running.said.clone());
         let unknown = self.asks(task).then(|| self.unknown(task));

@@ -23,7 +23,7 @@ use std::{
 /// What is planned, carried out and remembered.
 ///
 /// Values hold no functions but those of run time, as data.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Deployment {
     /// Its name.
     pub name: String,
@@ -84,7 +84,7 @@ pub struct Origin<'a> {
 }
 
 /// What a deployment knows of a node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Definition {
     /// Names of its types, ancestors first.
     pub hierarchy: Vec<String>,

@@ -38,6 +38,21 @@ pub struct Instance {
     pub groups: Vec<GroupInstance>,
 }
 
+impl Instance {
+    /// One of which nothing is known but what it is called.
+    #[must_use]
+    pub fn named(id: &str, node: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            node: node.to_owned(),
+            index: 0,
+            host: None,
+            ties: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+}
+
 /// A relationship to another instance.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct InstanceTie {

@@ -13,10 +13,10 @@ use crate::{
         Definition, Deployment, GroupInstance, Instance, InstanceState, InstanceTie, LooseEnd,
         RelationshipKind, function::lookup,
     },
-    seam::{Failure, Outputs},
+    seam::{Failure, Outputs, Party, Subject},
     stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
@@ -795,6 +795,57 @@ impl Record {
             Some(Why::Asked) if !failed => Outcome::Cancelled,
             _ => Outcome::Failed,
         }
+    }
+
+    /// What a task is about, as it is now.
+    #[must_use]
+    pub fn subject(&self, task: &Task) -> Subject {
+        match &task.side {
+            None => Subject::Instance(self.party(&task.instance, &task.node)),
+            Some(side) => Subject::Relationship {
+                source: self.party(&side.source, &task.node),
+                target: self.party(&side.target, &task.node),
+                end: side.end,
+            },
+        }
+    }
+
+    /// The instances that those of a subject have relationships to.
+    #[must_use]
+    pub fn related_to(&self, subject: &Subject) -> Vec<Party> {
+        let ends = match subject {
+            Subject::Instance(own) => vec![own],
+            Subject::Relationship { source, target, .. } => vec![source, target],
+        };
+        let ties = ends.iter().flat_map(|end| &end.instance.ties);
+        let ids: IndexSet<&str> = ties.map(|tie| tie.target.as_str()).collect();
+        ids.into_iter().map(|id| self.party(id, "")).collect()
+    }
+
+    /// An instance as it is now, made from what it was made from. What is not known any more has
+    /// its names only.
+    fn party(&self, id: &str, node: &str) -> Party {
+        let dropped = self.dropped.iter().find(|(instance, _)| instance.id == id);
+        let dropped = dropped.map(|(instance, node)| (instance, Arc::new(node.clone())));
+        let known = self.deployment.as_ref().and_then(|deployment| {
+            let instance = deployment.instance(id)?;
+            Some((instance, self.node_of(instance, deployment)?))
+        });
+        let (instance, node) = known.or(dropped).map_or_else(
+            || (Instance::named(id, node), Arc::default()),
+            |(instance, node)| (instance.clone(), node),
+        );
+        Party {
+            instance,
+            node,
+            properties: self.properties(id).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn node_of(&self, instance: &Instance, deployment: &Deployment) -> Option<Arc<Definition>> {
+        let former = self.instances.get(&instance.id)?.former.as_deref();
+        let former = former.map(|node| Arc::new(node.clone()));
+        former.or_else(|| deployment.nodes.get(&instance.node).cloned())
     }
 
     /// How many tasks of the stage are over, done or not.

@@ -14,7 +14,7 @@ mod shell;
 mod step;
 mod target;
 
-pub use call::{Call, Note, Progress, ProgressSink, Settled};
+pub use call::{Call, Note, Party, Progress, ProgressSink, Settled, Subject};
 pub use failure::{Exit, Failure, FailureKind};
 pub use happening::{Happening, What};
 pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};

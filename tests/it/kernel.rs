@@ -14,10 +14,11 @@ use dockctl::{
     report::Quiet,
     seam::{Call, ObjectState, Observed},
     secrets::Secrets,
-    stage::{TaskId, Workflow},
+    stage::{Task, TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use proptest::prelude::*;
+use std::rc::Rc;
 use std::{collections::HashSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -386,7 +387,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
         record.apply(entry).unwrap();
         if let Some(task) = done {
             world
-                .perform(&call(task.instance, task.node, task.step), no_tools())
+                .perform(&call(&record, &task), no_tools())
                 .await
                 .unwrap();
         }
@@ -402,7 +403,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
     {
         let task = record.stage().task(id).clone();
         world
-            .perform(&call(task.instance, task.node, task.step), no_tools())
+            .perform(&call(&record, &task), no_tools())
             .await
             .unwrap();
     }
@@ -453,17 +454,16 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
     }
 }
 
-pub(crate) fn call(instance: String, node: String, step: dockctl::seam::Step) -> Call {
+pub(crate) fn call(record: &Record, task: &Task) -> Call {
+    let subject = record.subject(task);
     Call {
-        deployment: "test".into(),
-        deployment_id: String::new(),
+        deployment: Rc::new(record.deployment.clone().unwrap()),
         execution: "x".into(),
-        instance,
-        node,
-        step,
-        properties: serde_json::Map::new(),
+        related: record.related_to(&subject),
+        subject,
+        step: task.step.clone(),
+        attempt: 1,
         inside: None,
-        side: None,
         stop: CancellationToken::new(),
     }
 }

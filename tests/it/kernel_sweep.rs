@@ -336,7 +336,7 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
         record.apply(entry).unwrap();
         if let Some(task) = done {
             life.world
-                .perform(&call(task.instance, task.node, task.step), no_tools())
+                .perform(&call(&record, &task), no_tools())
                 .await
                 .unwrap();
         }
@@ -352,7 +352,7 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
     {
         let task = record.stage().task(id).clone();
         life.world
-            .perform(&call(task.instance, task.node, task.step), no_tools())
+            .perform(&call(&record, &task), no_tools())
             .await
             .unwrap();
     }

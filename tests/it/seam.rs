@@ -20,7 +20,7 @@ use dockctl::{
     report::Quiet,
     seam::{
         Call, Command, Edit, Effect, Failure, FailureKind, Note, Outputs, Purpose, Reached,
-        Settled, Settling, Step, Streams, Traits,
+        Settled, Settling, Step, Streams, Subject, Traits,
     },
     secrets::Secrets,
     stage::Workflow,
@@ -184,6 +184,8 @@ struct Notebook {
     /// Operations that fail once, and how.
     fails: RefCell<Vec<(String, Failure)>>,
     settled: RefCell<Option<Settled>>,
+    /// Tries of `join`.
+    attempts: RefCell<Vec<u32>>,
     /// What the journal ended with when a note had been heard.
     heard: RefCell<Vec<Entry>>,
     /// It does not wait until its notes are heard.
@@ -241,12 +243,8 @@ impl Driver for Notebook {
 impl Notebook {
     async fn outputs(&self, does: &str, call: &Call, tools: Tools<'_>) -> Result<Outputs, Failure> {
         let mut outputs = Outputs::default();
-        match (does, &call.side) {
-            ("create", _) => drop(
-                outputs
-                    .set
-                    .insert("id".to_owned(), call.node.clone().into()),
-            ),
+        match (does, &call.subject) {
+            ("create", _) => drop(outputs.set.insert("id".to_owned(), call.node().into())),
             ("configure", _) => {
                 // It is set even if what follows fails.
                 let noted = Outputs {
@@ -265,10 +263,22 @@ impl Notebook {
                 let code = inside.shell.run(inside.place, &command, &mut said).await?;
                 outputs.set.insert("said".to_owned(), json!([code, said.0]));
             }
-            ("join", Some(side)) => {
-                outputs.edits = vec![edit(&["joined", "to"], side.target.clone())];
-                let others = vec![edit(&["joined", "by"], side.source.clone())];
-                outputs.others.insert(side.target.clone(), others);
+            ("join", Subject::Relationship { source, target, .. }) => {
+                let its = target.properties["id"].clone();
+                self.attempts.borrow_mut().push(call.attempt);
+                assert_eq!(source.node.ties[0].target, "db", "the node is at hand");
+                let mut related = call.related.iter().map(|it| &it.instance.id);
+                assert!(
+                    related.any(|id| *id == target.instance.id),
+                    "who is related, too"
+                );
+                let [source, target] = [source, target].map(|it| it.instance.id.clone());
+                outputs.edits = vec![
+                    edit(&["joined", "to"], target.clone()),
+                    edit(&["joined", "its"], its),
+                ];
+                let others = vec![edit(&["joined", "by"], source)];
+                outputs.others.insert(target, others);
             }
             _ => {}
         }
@@ -421,7 +431,7 @@ fn source_and_target_are_bound_and_both_ends_can_change() {
     assert_eq!(inputs.unwrap().1, json!({ "mine": "web", "its": "db" }));
     assert_eq!(
         life.property("web", "joined"),
-        json!({ "to": life.id("db") })
+        json!({ "to": life.id("db"), "its": "db" })
     );
     assert_eq!(
         life.property("db", "joined"),
@@ -494,6 +504,7 @@ fn a_system_says_how_long_to_wait() {
         _ => None,
     });
     assert_eq!(pauses.collect::<Vec<_>>(), [12_345]);
+    assert_eq!(*life.notebook.attempts.borrow(), [1, 2]);
 }
 
 /// A journal whose process died while an operation ran.

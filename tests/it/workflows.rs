@@ -17,7 +17,7 @@ use dockctl::{
     plugins::{Answer, Driver, Drivers, Ends, Part, Plugin, Plugins, Settings, Tools},
     record::Record,
     report::Quiet,
-    seam::{Call, Failure, Observed, Outputs, Purpose, Step},
+    seam::{Call, Failure, Observed, Outputs, Purpose, Step, Subject},
     secrets::Secrets,
     stage::{Parameters, Workflow},
 };
@@ -104,18 +104,23 @@ impl Traced {
             .unwrap()
             .trim_start_matches("cloudify.interfaces.")
             .to_owned();
-        let who = match &call.side {
-            None => shown(&call.instance),
-            Some(side) => {
-                let end = if side.end == End::Source {
+        let who = match &call.subject {
+            Subject::Instance(_) => shown(call.instance()),
+            Subject::Relationship {
+                source,
+                target,
+                end,
+            } => {
+                let end = if *end == End::Source {
                     "source"
                 } else {
                     "target"
                 };
-                format!("{}>{}/{end}", shown(&side.source), shown(&side.target))
+                let [source, target] = [source, target].map(|it| shown(&it.instance.id));
+                format!("{source}>{target}/{end}")
             }
         };
-        let scripted = format!("{}.{}", call.node, name.rsplit('.').next().unwrap());
+        let scripted = format!("{}.{}", call.node(), name.rsplit('.').next().unwrap());
         let outcome = self
             .script
             .borrow_mut()

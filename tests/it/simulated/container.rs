@@ -27,7 +27,7 @@ pub(super) struct Made {
 }
 
 fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
-    call.properties.get(name).and_then(Json::as_str)
+    call.properties().get(name).and_then(Json::as_str)
 }
 
 fn outputs<const N: usize>(set: [(&str, &str); N], unset: &[&str]) -> Outputs {
@@ -50,7 +50,7 @@ fn is_of(object: &Object, call: &Call) -> bool {
     object
         .owner
         .as_ref()
-        .is_some_and(|owner| owner.instance == call.instance)
+        .is_some_and(|owner| owner.instance == call.instance())
 }
 
 impl Simulated {
@@ -114,7 +114,7 @@ impl Simulated {
         let name = making.name.as_str().unwrap_or_default();
         let is_there = self.others.borrow().iter().any(|it| is_of(it, call));
         if !is_there {
-            self.has(kind, name, name, Some(&call.instance));
+            self.has(kind, name, name, Some(call.instance()));
         }
         match kind {
             "network" => outputs([("network_id", name)], &[]),
@@ -214,17 +214,17 @@ impl Simulated {
             .made
             .borrow()
             .keys()
-            .filter(|id| id.starts_with(&format!("id-{}", call.instance)))
+            .filter(|id| id.starts_with(&format!("id-{}", call.instance())))
             .count();
         let id = if count == 0 {
-            format!("id-{}", call.instance)
+            format!("id-{}", call.instance())
         } else {
-            format!("id-{}-{count}", call.instance)
+            format!("id-{}-{count}", call.instance())
         };
         self.containers.borrow_mut().push(object(
             id.clone(),
             name,
-            Some(&call.instance),
+            Some(call.instance()),
             ObjectState::Created,
         ));
         self.made.borrow_mut().insert(id.clone(), made);

@@ -124,7 +124,7 @@ impl Simulated {
         self.refused
             .borrow()
             .iter()
-            .any(|(id, words)| call.instance.starts_with(id) && step.starts_with(words))
+            .any(|(id, words)| call.instance().starts_with(id) && step.starts_with(words))
     }
 
     /// Makes a container that no deployment made. It runs.
@@ -144,7 +144,7 @@ impl Simulated {
     fn note(&self, call: &Call, change: Change) {
         self.changes
             .borrow_mut()
-            .push((call.instance.clone(), change));
+            .push((call.instance().to_owned(), change));
     }
 
     /// An object that was made for an instance before the test began.
@@ -241,7 +241,7 @@ impl Driver for Simulated {
             let action = Action::of(&call.step)?;
             self.requests
                 .borrow_mut()
-                .push((call.instance.clone(), step.clone()));
+                .push((call.instance().to_owned(), step.clone()));
             tokio::task::yield_now().await;
             let is_refused = self.is_refused(call, &step);
             match self.fate_of(n) {

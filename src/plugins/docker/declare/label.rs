@@ -269,8 +269,8 @@ pub(crate) fn names_deployment(labels: &Json, name: &str, id: &str) -> bool {
 
 /// Whether labels name the instance of a call.
 pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
-    names_deployment(labels, &call.deployment, &call.deployment_id)
-        && labels[INSTANCE] == call.instance.as_str()
+    names_deployment(labels, &call.deployment.name, &call.deployment.id)
+        && labels[INSTANCE] == call.instance()
 }
 
 /// What a seal is the digest of: the name of an object, and the labels that say whose it is. Where

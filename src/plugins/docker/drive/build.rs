@@ -104,7 +104,7 @@ impl Engine {
             &Wanted {
                 image: &image,
                 folder,
-                fallback: &call.instance,
+                fallback: call.instance(),
             },
             call,
             progress,
@@ -133,7 +133,7 @@ impl Engine {
             .context
             .as_ref()
             .map(|context| path_of(context, folder));
-        let labels = json!({ (label::BUILT_FOR): call.deployment });
+        let labels = json!({ (label::BUILT_FOR): call.deployment.name });
         let mut query = vec![
             ("t", recipe.tag.clone()),
             ("labels", labels.to_string()),
@@ -198,9 +198,9 @@ impl Engine {
                 ..Outputs::default()
             })
         };
-        let brought = call.properties.contains_key("build_result");
+        let brought = call.properties().contains_key("build_result");
         let Some(tag) = call
-            .properties
+            .properties()
             .get("image_tag")
             .and_then(Json::as_str)
             .filter(|_| brought)

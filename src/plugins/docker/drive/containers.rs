@@ -109,7 +109,7 @@ impl Engine {
     /// not even made.
     async fn expect_check(&self, call: &Call) -> Result<(), Failure> {
         let image = call
-            .properties
+            .properties()
             .get("image_id")
             .and_then(Json::as_str)
             .unwrap_or_default();
@@ -221,7 +221,7 @@ impl Engine {
         let name = creation.name.as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
         let image = call
-            .properties
+            .properties()
             .get("image_id")
             .and_then(Json::as_str)
             .map(str::to_owned);
@@ -235,7 +235,7 @@ impl Engine {
         };
         let mut body = assembled(converted, &new);
         body["Image"] = image.into();
-        if let Some(carried) = call.properties.get(CARRIED).and_then(Json::as_object) {
+        if let Some(carried) = call.properties().get(CARRIED).and_then(Json::as_object) {
             mount_carried(&mut body, carried);
         }
         let digest = self.digest(&body.to_string());
@@ -271,7 +271,7 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
-        let record = with_carried(&creation.record, call.properties.get(CARRIED));
+        let record = with_carried(&creation.record, call.properties().get(CARRIED));
         self.add_labels(
             body,
             call,
@@ -318,7 +318,7 @@ impl Engine {
             ));
         };
         let mut set = container.network_properties();
-        if call.properties.contains_key("container_args") {
+        if call.properties().contains_key("container_args") {
             set.insert("container_info".to_owned(), container.json);
         }
         Ok(Outputs {
@@ -384,7 +384,7 @@ impl Engine {
         if removal.volumes {
             self.remove_carried(call).await?;
         }
-        if let Some(image) = call.properties.get("image_id").and_then(Json::as_str) {
+        if let Some(image) = call.properties().get("image_id").and_then(Json::as_str) {
             self.drop_image(image).await?;
         }
         Ok(forgotten())
@@ -400,13 +400,13 @@ impl Engine {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
         };
-        if names_instance(found.labels(), call) || call.properties.contains_key(ADOPTED_STATE) {
+        if names_instance(found.labels(), call) || call.properties().contains_key(ADOPTED_STATE) {
             return Ok(Some(found));
         }
         let name = found.name();
         let message = format!(
             "the journal names container `{name}`, whose labels are not those of `{}`; it was not touched",
-            call.instance
+            call.instance()
         );
         Err(Failure::fatal(message).hint(format!(
             "if it is not wanted any more, remove it and try again: docker rm -f {}",
@@ -476,13 +476,13 @@ impl Engine {
     /// before it could write that down. Labels alone prove nothing: anyone can write them.
     pub(crate) async fn containers_of(&self, call: &Call) -> Result<BTreeSet<String>, Failure> {
         let known = call
-            .properties
+            .properties()
             .get("container_id")
             .and_then(Json::as_str)
             .map(str::to_owned);
         let mut all: BTreeSet<String> = known.into_iter().collect();
         for id in self
-            .labelled(&call.deployment, Some(&call.instance))
+            .labelled(&call.deployment.name, Some(call.instance()))
             .await?
         {
             if all.contains(&id) {
@@ -573,11 +573,11 @@ impl Engine {
     /// Puts an adopted container back into the state it was found in.
     pub(crate) async fn restore(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
-        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else {
+        let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
             return Ok(Outputs::default());
         };
         let found = call
-            .properties
+            .properties()
             .get(ADOPTED_STATE)
             .and_then(Json::as_str)
             .unwrap_or_default();
@@ -728,7 +728,7 @@ pub(crate) fn container_id(id: String) -> Outputs {
 }
 
 pub(crate) fn known_id(call: &Call) -> Result<String, Failure> {
-    let id = call.properties.get("container_id").and_then(Json::as_str);
+    let id = call.properties().get("container_id").and_then(Json::as_str);
     id.map(str::to_owned)
         .ok_or_else(|| Failure::fatal("the container is not known: it was never created"))
 }
@@ -760,7 +760,7 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
         Some(_) if names_instance(found.labels(), call) => {
             "another state directory made for the same instance".to_owned()
         }
-        Some(owner) if owner == call.deployment => {
+        Some(owner) if owner == call.deployment.name => {
             format!("was made for `{instance}` of a deployment of this name")
         }
         Some(owner) => format!("belongs to `{instance}` of the deployment `{owner}`"),

@@ -335,11 +335,11 @@ impl Engine {
         let mut labels: JsonMap<String, Json> =
             body["Labels"].as_object().cloned().unwrap_or_default();
         for (name, value) in [
-            (label::DEPLOYMENT, call.deployment.as_str()),
-            (label::DEPLOYMENT_ID, &call.deployment_id),
+            (label::DEPLOYMENT, call.deployment.name.as_str()),
+            (label::DEPLOYMENT_ID, &call.deployment.id),
             (label::AUTHOR, &json!(self.author.name).to_string()),
-            (label::NODE, &call.node),
-            (label::INSTANCE, &call.instance),
+            (label::NODE, call.node()),
+            (label::INSTANCE, call.instance()),
             (label::GENERATION, "1"),
             (label::EXECUTION, &call.execution),
             (label::SPEC, &self.digest(declaration)),

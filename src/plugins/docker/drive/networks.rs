@@ -78,7 +78,7 @@ impl Engine {
 
     fn is_made_for(&self, call: &Call, found: &Json) -> bool {
         let is_known = call
-            .properties
+            .properties()
             .get("network_id")
             .is_some_and(|id| *id == found["Id"]);
         names_instance(&found["Labels"], call)
@@ -163,8 +163,11 @@ impl Engine {
             let Some(container) = self.inspect(id).await? else {
                 continue;
             };
-            let names_it =
-                names_deployment(container.labels(), &call.deployment, &call.deployment_id);
+            let names_it = names_deployment(
+                container.labels(),
+                &call.deployment.name,
+                &call.deployment.id,
+            );
             if names_it && self.is_proven(&container).await? {
                 let body = json!({ "Container": id, "Force": true });
                 let done = self
@@ -192,8 +195,8 @@ impl Engine {
             "network_id"
         };
         let filter = [
-            (label::DEPLOYMENT, &call.deployment),
-            (label::INSTANCE, &call.instance),
+            (label::DEPLOYMENT, call.deployment.name.as_str()),
+            (label::INSTANCE, call.instance()),
         ]
         .map(|(name, value)| format!("{name}={value}"));
         let filters = json!({ "label": filter }).to_string();
@@ -208,7 +211,7 @@ impl Engine {
         let mut all: Vec<Json> = listed.iter().filter(is_mine).cloned().collect();
         let id = |found: &Json| [found["Id"].clone(), found["Name"].clone()];
         if let Some(known) = call
-            .properties
+            .properties()
             .get(property)
             .filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
         {
@@ -234,9 +237,9 @@ impl Engine {
         let Some(found) = found else { return Ok(None) };
         // The journal is proof enough of an id; whose it is now, its labels say.
         let labels = &found["Labels"];
-        let is_proven = labels[label::DEPLOYMENT] == call.deployment.as_str()
+        let is_proven = labels[label::DEPLOYMENT] == call.deployment.name.as_str()
             && self.is_proven_as(&found, kind);
-        if is_proven || names_deployment(labels, &call.deployment, &call.deployment_id) {
+        if is_proven || names_deployment(labels, &call.deployment.name, &call.deployment.id) {
             return Ok(Some(found));
         }
         // Only a volume can have a name that something else had.

@@ -35,7 +35,7 @@ const WHOLE: Removal = Removal {
 };
 
 fn property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
-    call.properties.get(name).and_then(Json::as_str)
+    call.properties().get(name).and_then(Json::as_str)
 }
 
 fn set(values: impl IntoIterator<Item = (&'static str, Json)>, unset: &[&str]) -> Outputs {
@@ -62,7 +62,7 @@ impl Engine {
             return self.create_beside(call, creation).await;
         };
         let properties = call
-            .properties
+            .properties()
             .clone()
             .into_iter()
             .filter(|(name, _)| name != PREDECESSOR);
@@ -70,13 +70,7 @@ impl Engine {
             .chain([("container_id".to_owned(), back.clone().into())])
             .collect();
         let mut outputs = self
-            .create_beside(
-                &Call {
-                    properties,
-                    ..call.clone()
-                },
-                creation,
-            )
+            .create_beside(&call.with_properties(properties), creation)
             .await?;
         outputs.set.insert("container_id".to_owned(), back.into());
         outputs.unset.push(PREDECESSOR.to_owned());
@@ -228,7 +222,7 @@ impl Engine {
             self.rename(id, name).await?;
         }
         let former = call
-            .properties
+            .properties()
             .get("container_id")
             .map(|old| (PREDECESSOR, old.clone()));
         Ok(set(
@@ -397,7 +391,7 @@ impl Engine {
         if now != name {
             self.rename(&old.id(), name).await?;
         }
-        if let Some(policy) = call.properties.get(POLICY) {
+        if let Some(policy) = call.properties().get(POLICY) {
             self.set_policy(&old.id(), policy).await?;
         }
         let image = old.text("/Image").map(|image| ("image_id", image.into()));
@@ -438,7 +432,7 @@ impl Engine {
     /// Removes volumes that were carried over from one container to the next: they have a name
     /// there, and do not go by themselves.
     pub(crate) async fn remove_carried(&self, call: &Call) -> Result<(), Failure> {
-        let carried = call.properties.get(CARRIED).and_then(Json::as_object);
+        let carried = call.properties().get(CARRIED).and_then(Json::as_object);
         for name in carried
             .into_iter()
             .flatten()
@@ -486,26 +480,20 @@ fn cannot_keep(before: &Container) -> Failure {
 
 fn with_container(call: &Call, id: &str) -> Call {
     let properties = call
-        .properties
+        .properties()
         .clone()
         .into_iter()
         .chain([("container_id".to_owned(), id.into())])
         .collect();
-    Call {
-        properties,
-        ..call.clone()
-    }
+    call.with_properties(properties)
 }
 
 fn with_carried(call: &Call, carried: &JsonMap<String, Json>) -> Call {
     let properties = call
-        .properties
+        .properties()
         .clone()
         .into_iter()
         .chain([(CARRIED.to_owned(), carried.clone().into())])
         .collect();
-    Call {
-        properties,
-        ..call.clone()
-    }
+    call.with_properties(properties)
 }

@@ -94,7 +94,7 @@ impl Engine {
             .flatten()
             .filter_map(|word| word.as_str().map(str::to_owned))
             .collect();
-        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else {
+        let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
             return Ok(Outputs::default());
         };
         let Some(found) = self.inspect(id).await?.filter(|_| !words.is_empty()) else {

@@ -87,7 +87,7 @@ impl Engine {
 
     /// Whether the container runs, or ran since: one that is to end may have ended.
     async fn started(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
-        let Some(id) = call.properties.get("container_id").and_then(Json::as_str) else {
+        let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
             return Ok(None);
         };
         let found = self.inspect(id).await?;
@@ -114,7 +114,7 @@ impl Engine {
 
     async fn connected(&self, call: &Call, network: &Json) -> Result<Option<Outputs>, Failure> {
         let (Some(id), Some(network)) = (
-            call.properties.get("container_id").and_then(Json::as_str),
+            call.properties().get("container_id").and_then(Json::as_str),
             network.as_str(),
         ) else {
             return Ok(None);
@@ -148,7 +148,7 @@ impl Engine {
             }
         }
         let image = call
-            .properties
+            .properties()
             .get("image_id")
             .and_then(Json::as_str)
             .unwrap_or_default();
@@ -197,7 +197,7 @@ impl Engine {
             .on_its_clock(since)
             .saturating_sub(self.client.tolerance());
         let made = found["Created"].as_str().and_then(milliseconds);
-        let mine = found["Config"]["Labels"][label::BUILT_FOR] == call.deployment.as_str();
+        let mine = found["Config"]["Labels"][label::BUILT_FOR] == call.deployment.name.as_str();
         Ok((mine && made.is_some_and(|made| made >= since))
             .then(|| Recipe::built(&found, &recipe.tag)))
     }

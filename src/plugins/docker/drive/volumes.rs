@@ -87,13 +87,13 @@ impl Engine {
     /// installation.
     fn is_made_for_node(&self, volume: &Json, call: &Call) -> bool {
         let labels = &volume["Labels"];
-        let names_it = labels[label::DEPLOYMENT] == call.deployment.as_str()
-            && labels[label::NODE] == call.node.as_str();
+        let names_it = labels[label::DEPLOYMENT] == call.deployment.name.as_str()
+            && labels[label::NODE] == call.node();
         let is_known = || {
-            let names_this = names_deployment(labels, &call.deployment, &call.deployment_id);
+            let names_this = names_deployment(labels, &call.deployment.name, &call.deployment.id);
             names_this
                 && call
-                    .properties
+                    .properties()
                     .get("volume_name")
                     .is_some_and(|name| *name == volume["Name"])
         };
