@@ -264,16 +264,50 @@ fn bare(test: &Test) {
     ]);
 }
 
+const SLEEP: [&str; 2] = ["sleep", "1000"];
+
+/// Containers that sleep, and the options that they are made with.
+const SLEEPERS: [(&str, &str); 8] = [
+    (
+        "limits",
+        "-m 64m --cpus 0.5 --pids-limit 50 --ulimit nofile=100:200 --shm-size 8m \
+         --oom-score-adj 10",
+    ),
+    ("ports", "-p 127.0.0.1::80 -p 81/udp --expose 90"),
+    (
+        "mounts",
+        "-v PREFIX-vol:/named -v /tmp:/host:ro -v /anonymous --tmpfs /run:size=1m \
+         --mount type=bind,src=/tmp,dst=/m,readonly",
+    ),
+    (
+        "health",
+        "--health-cmd true --health-interval 1h --restart on-failure:3 --stop-timeout 1 \
+         --stop-signal KILL --init",
+    ),
+    (
+        "caps",
+        "--cap-add NET_ADMIN --cap-drop CHOWN --security-opt no-new-privileges \
+         --sysctl net.ipv4.ip_forward=1 --add-host x:1.2.3.4 \
+         --dns 1.1.1.1 --log-opt max-size=1m --read-only",
+    ),
+    ("net", "--network PREFIX-back --network-alias db"),
+    ("shared", "--network container:PREFIX-plain -it"),
+    ("linked", "--link PREFIX-plain:other"),
+];
+
 /// Containers as people make them by hand.
 fn by_hand(test: &Test) -> Vec<&'static str> {
     let image = test.image();
-    let network = test.name("back");
-    docker(&["network", "create", &network]);
+    docker(&["network", "create", &test.name("back")]);
     let run = |name: &str, options: &[&str], command: &[&str]| {
         let name = test.name(name);
         docker(&[&["run", "-d", "--name", &name], options, &[&image], command].concat());
     };
-    run("plain", &[], &["sleep", "1000"]);
+    let sleeps = |name: &str, options: &str| {
+        let options = options.replace("PREFIX", &test.prefix);
+        run(name, &words(&options), &SLEEP);
+    };
+    run("plain", &[], &SLEEP);
     run(
         "env",
         &[
@@ -292,68 +326,14 @@ fn by_hand(test: &Test) -> Vec<&'static str> {
         ],
         &["sh", "-c", "sleep 1000 # $A"],
     );
-    run(
-        "limits",
-        &words(
-            "-m 64m --cpus 0.5 --pids-limit 50 --ulimit nofile=100:200 --shm-size 8m --oom-score-adj 10",
-        ),
-        &["sleep", "1000"],
-    );
-    run(
-        "ports",
-        &words("-p 127.0.0.1::80 -p 81/udp --expose 90"),
-        &["sleep", "1000"],
-    );
-    let named = format!("{}:/named", test.name("vol"));
-    let mounts = words(
-        "-v /tmp:/host:ro -v /anonymous --tmpfs /run:size=1m --mount type=bind,src=/tmp,dst=/m,readonly",
-    );
-    run(
-        "mounts",
-        &[&["-v", &named], &mounts[..]].concat(),
-        &["sleep", "1000"],
-    );
-    let health = "--health-cmd true --health-interval 1h --restart on-failure:3 --stop-timeout 1 --stop-signal KILL --init";
-    run("health", &words(health), &["sleep", "1000"]);
-    let caps = "--cap-add NET_ADMIN --cap-drop CHOWN --security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 --add-host x:1.2.3.4";
-    let rest = "--dns 1.1.1.1 --log-opt max-size=1m --read-only";
-    run(
-        "caps",
-        &[words(caps), words(rest)].concat(),
-        &["sleep", "1000"],
-    );
-    run(
-        "net",
-        &["--network", &network, "--network-alias", "db"],
-        &["sleep", "1000"],
-    );
-    run(
-        "shared",
-        &[
-            "--network",
-            &format!("container:{}", test.name("plain")),
-            "-it",
-        ],
-        &["sleep", "1000"],
-    );
-    run(
-        "linked",
-        &["--link", &format!("{}:other", test.name("plain"))],
-        &["sleep", "1000"],
-    );
+    for (name, options) in SLEEPERS {
+        sleeps(name, options);
+    }
     run("entry", &["--entrypoint", "sleep"], &["1000"]);
     bare(test);
-    run(
+    sleeps(
         "volumes",
-        &[
-            "--volumes-from",
-            &test.name("mounts"),
-            "--ipc",
-            "host",
-            "--group-add",
-            "99",
-        ],
-        &["sleep", "1000"],
+        "--volumes-from PREFIX-mounts --ipc host --group-add 99",
     );
     vec![
         "plain", "env", "limits", "ports", "mounts", "health", "caps", "net", "shared", "linked",

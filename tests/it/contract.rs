@@ -7,22 +7,59 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::process::{Command, Stdio};
 
+const OUTPUTS: &str = "outputs:
+  ip: {value: {get_attribute: [web, network_settings, IPAddress]}}
+  missing: {value: {get_attribute: [web, no, such]}}
+";
+
+/// What a command that succeeds writes as JSON.
+fn document(test: &Test, arguments: &[&str]) -> Json {
+    let json = test
+        .run(&[arguments, &["--output", "json"]].concat())
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&json["format"], &json["kind"], &json["ok"]),
+        (&json!(1), &json!(arguments[0]), &json!(true)),
+        "{json}"
+    );
+    json
+}
+
+fn expect_installed(test: &Test, instance: &Json) {
+    assert_eq!(
+        (
+            &instance["node"],
+            &instance["index"],
+            &instance["state"],
+            &instance["adopted"]
+        ),
+        (&json!("web"), &json!(0), &json!("started"), &json!(false))
+    );
+    assert_eq!(instance["objects"][0]["kind"], "container");
+    assert_eq!(instance["objects"][0]["name"], test.name("web"));
+    assert_eq!(
+        instance["objects"][0]["id"],
+        instance["runtime_properties"]["container_id"]
+    );
+}
+
+fn expect_first_and_last_event(events: &Json) {
+    assert_eq!(
+        events["events"].as_array().unwrap().first().unwrap()["event"]["event"],
+        "execution_started"
+    );
+    assert_eq!(
+        events["events"].as_array().unwrap().last().unwrap()["event"]["outcome"],
+        "terminated"
+    );
+}
+
 #[test]
 fn every_command_writes_one_document() {
     let test = Test::new("json");
-    test.blueprint(&(SLEEPER.to_owned() + "outputs:\n  ip: {value: {get_attribute: [web, network_settings, IPAddress]}}\n  missing: {value: {get_attribute: [web, no, such]}}\n"));
-    let document = |arguments: &[&str]| {
-        let json = test
-            .run(&[arguments, &["--output", "json"]].concat())
-            .exits(0)
-            .json();
-        assert_eq!(
-            (&json["format"], &json["kind"], &json["ok"]),
-            (&json!(1), &json!(arguments[0]), &json!(true)),
-            "{json}"
-        );
-        json
-    };
+    test.blueprint(&(SLEEPER.to_owned() + OUTPUTS));
+    let document = |arguments: &[&str]| document(&test, arguments);
     assert_eq!(document(&["validate"])["valid"], true);
     let plan = document(&["plan"]);
     let steps: Vec<&str> = plan["steps"]
@@ -47,23 +84,7 @@ fn every_command_writes_one_document() {
         installed["instances"][0]["id"], planned,
         "a plan tells the truth"
     );
-    let status = document(&["status"]);
-    let instance = &status["instances"][0];
-    assert_eq!(
-        (
-            &instance["node"],
-            &instance["index"],
-            &instance["state"],
-            &instance["adopted"]
-        ),
-        (&json!("web"), &json!(0), &json!("started"), &json!(false))
-    );
-    assert_eq!(instance["objects"][0]["kind"], "container");
-    assert_eq!(instance["objects"][0]["name"], test.name("web"));
-    assert_eq!(
-        instance["objects"][0]["id"],
-        instance["runtime_properties"]["container_id"]
-    );
+    expect_installed(&test, &document(&["status"])["instances"][0]);
     let outputs = document(&["outputs"]);
     assert_eq!(
         outputs["outputs"],
@@ -74,19 +95,8 @@ fn every_command_writes_one_document() {
         test.prefix
     );
     let executions = document(&["executions"]);
-    let id = executions["executions"][0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let events = document(&["executions", &id]);
-    assert_eq!(
-        events["events"].as_array().unwrap().first().unwrap()["event"]["event"],
-        "execution_started"
-    );
-    assert_eq!(
-        events["events"].as_array().unwrap().last().unwrap()["event"]["outcome"],
-        "terminated"
-    );
+    let id = executions["executions"][0]["id"].as_str().unwrap();
+    expect_first_and_last_event(&document(&["executions", id]));
     assert_eq!(
         document(&["uninstall"])["execution"]["outcome"],
         "terminated"

@@ -18,11 +18,8 @@ node_templates:
         stop: {inputs: {params: {timeout: 0}}}
 ";
 
-#[test]
-fn start_time_configuration_is_merged_into_create() {
-    let test = Test::new("merge");
-    test.blueprint(
-        "
+/// What `web` says at create, and what it adds at start.
+const MERGED: &str = "
 node_templates:
   data:
     type: cloudify.docker.Container
@@ -53,8 +50,12 @@ node_templates:
               restart_policy: {Name: on-failure, MaximumRetryCount: 2}
               processes_to_wait_for: [sleep]
         stop: {inputs: {params: {timeout: 0}}}
-",
-    );
+";
+
+#[test]
+fn start_time_configuration_is_merged_into_create() {
+    let test = Test::new("merge");
+    test.blueprint(MERGED);
     let installed = test.run(&["install"]).exits(0);
     // No relationship says so: the order follows from the names that `web` uses.
     let line = |text: &str| {

@@ -112,27 +112,29 @@ node_templates:
 
 const DEMO: &str = "{src: TARBALL, repository: pod-demo}";
 
+/// The blueprint is installed, known, recovered without state, and taken down again.
+fn comes_and_goes(podman: &Podman, test: &Test) {
+    let run = |arguments: &[&str]| podman.dockctl(test, arguments);
+    run(&["install"]).exits(0);
+    run(&["install"]).exits(0);
+    run(&["plan", "--exit-code"]).exits(0);
+    run(&["status", "--exit-code"]).exits(0);
+    // A runner without state compares what is declared with what this engine shows.
+    let state = test.path("elsewhere").display().to_string();
+    let elsewhere = |arguments: &[&str]| run(&[arguments, &["--state-dir", &state]].concat());
+    elsewhere(&["recover", &test.prefix]).exits(0);
+    elsewhere(&["plan", "--exit-code"]).exits(0);
+    fs::remove_dir_all(&state).unwrap();
+    run(&["uninstall"]).exits(0);
+    assert_eq!(podman.docker(&["ps", "-aq"]), "");
+}
+
 #[test]
 fn podman_is_an_engine_like_any_other() {
     let test = Test::new("podman");
     let podman = Podman::start(&test);
     let run = |arguments: &[&str]| podman.dockctl(&test, arguments);
-    let whole = || {
-        run(&["install"]).exits(0);
-        run(&["install"]).exits(0);
-        run(&["plan", "--exit-code"]).exits(0);
-        run(&["status", "--exit-code"]).exits(0);
-        // A runner without state compares what is declared with what this engine shows.
-        let state = test.path("elsewhere").display().to_string();
-        let elsewhere = |arguments: &[&str]| {
-            podman.dockctl(&test, &[arguments, &["--state-dir", &state]].concat())
-        };
-        elsewhere(&["recover", &test.prefix]).exits(0);
-        elsewhere(&["plan", "--exit-code"]).exits(0);
-        fs::remove_dir_all(&state).unwrap();
-        run(&["uninstall"]).exits(0);
-        assert_eq!(podman.docker(&["ps", "-aq"]), "");
-    };
+    let whole = || comes_and_goes(&podman, &test);
     blueprint(
         &test,
         DEMO,

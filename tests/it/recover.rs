@@ -29,12 +29,9 @@ fn database(test: &Test) -> PathBuf {
         .join(format!("{}.db", test.prefix))
 }
 
-#[test]
-fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
-    let test = Test::new("labels-only");
-    blueprint(&test);
-    test.run(&["install"]).exits(0);
-    let listed = elsewhere(&test, &["list", "--all", "--output", "json"])
+/// The id of the deployment, which another machine lists.
+fn listed_elsewhere(test: &Test) -> String {
+    let listed = elsewhere(test, &["list", "--all", "--output", "json"])
         .exits(0)
         .json();
     let mine = listed["deployments"]
@@ -47,8 +44,11 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
         (&mine["state"], &mine["instances"]),
         (&"claimed".into(), &2.into())
     );
-    let id = mine["id"].as_str().unwrap();
-    let status = elsewhere(&test, &["status", "--output", "json"])
+    mine["id"].as_str().unwrap().to_owned()
+}
+
+fn expect_status_elsewhere(test: &Test) {
+    let status = elsewhere(test, &["status", "--output", "json"])
         .exits(0)
         .json();
     assert_eq!(status["recovered"], true);
@@ -66,6 +66,15 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
         .map(|it| it["objects"][0]["state"].as_str().unwrap())
         .collect();
     assert_eq!(states, ["running", "running"]);
+}
+
+#[test]
+fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
+    let test = Test::new("labels-only");
+    blueprint(&test);
+    test.run(&["install"]).exits(0);
+    let id = listed_elsewhere(&test);
+    expect_status_elsewhere(&test);
     let takes_down = format!("dockctl uninstall {} --from-labels {id}", test.prefix);
     elsewhere(&test, &["install"]).exits(1).says(&[
         "does not know",
@@ -90,7 +99,7 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
     assert_eq!(test.containers().len(), 3, "nothing was touched");
     let down = elsewhere(
         &test,
-        &["uninstall", "--from-labels", id, "--progress", "plain"],
+        &["uninstall", "--from-labels", &id, "--progress", "plain"],
     )
     .exits(0)
     .says(&["not recovered: legacy_", "it is adopted"]);

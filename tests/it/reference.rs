@@ -8,7 +8,7 @@ use dockctl::{
     catalog,
     diagnostic::{Code, Diagnostic, Diagnostics, Sources},
     model::{
-        self, Blueprint,
+        self, Blueprint, Instance,
         inputs::{Given, Missing, supply},
         normal::{self, Stage},
     },
@@ -17,7 +17,11 @@ use dockctl::{
 };
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Blueprints on which the original never comes to an end, and what is said of them here.
 const HANGS: &str = "ReferenceHang";
@@ -64,36 +68,9 @@ fn recorded_blueprints_come_out_as_recorded() {
 /// Runs one case; what differs, if anything does.
 fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path
-    };
-    for (name, text) in case["files"].as_object().into_iter().flatten() {
-        write(name, text.as_str().unwrap());
-    }
-    let text = case["blueprint"]
-        .as_str()
-        .unwrap()
-        .replace("%TYPES%", types);
-    let main = write(case["main"].as_str().unwrap_or("blueprint.yaml"), &text);
-
+    let main = write_files(case, types, folder.path());
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-    let options = catalog::Options {
-        network: catalog::Network {
-            offline: true,
-            cache: None,
-        },
-        rules: Vec::new(),
-    };
-    let ast = catalog::load(&main, &options, &mut sources, &mut faults).unwrap();
-    let blueprint = model::resolve(
-        ast,
-        &sources,
-        |plugin| Plugins::default().provides(plugin),
-        &mut faults,
-    );
+    let blueprint = resolve(&main, &mut sources, &mut faults);
     let deploy = case["kind"] == "deploy" && !faults.iter().any(Diagnostic::is_error);
     let (blueprint, inputs) = if deploy {
         apply(case, blueprint, &mut sources, &mut faults)
@@ -115,16 +92,7 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     if let Some(error) = case["error"].as_array() {
         return expect_fault(error, &faults);
     }
-    if !faults.is_empty() {
-        return Err(format!(
-            "refused: {}",
-            faults
-                .iter()
-                .map(|fault| fault.message.as_str())
-                .collect::<Vec<_>>()
-                .join("; ")
-        ));
-    }
+    expect_no_fault(&faults)?;
     let stage = if deploy {
         Stage::Deployed { inputs: &inputs }
     } else {
@@ -136,29 +104,44 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
         &normal::plan(&blueprint, stage),
     )?;
     if deploy {
-        expect(
-            "the shape",
-            &whole(&case["shape"], fragments),
-            &normal::shape(&instances),
-        )?;
-        if !case["instances"].is_null() {
-            expect(
-                "the instances",
-                &numbered(&whole(&case["instances"], fragments)),
-                &numbered(&normal::instances(&instances)),
-            )?;
-        }
-        let calls = case
-            .get("inter_deployment_functions")
-            .cloned()
-            .unwrap_or_else(|| json!([]));
-        expect(
-            "the calls of other deployments",
-            &calls,
-            &normal::inter_deployment_functions(&blueprint).into(),
-        )?;
+        expect_deployment(case, fragments, &blueprint, &instances)?;
     }
     Ok(())
+}
+
+/// Writes the files of a case; the path of its blueprint.
+fn write_files(case: &Json, types: &str, folder: &Path) -> PathBuf {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    for (name, text) in case["files"].as_object().into_iter().flatten() {
+        write(name, text.as_str().unwrap());
+    }
+    let text = case["blueprint"]
+        .as_str()
+        .unwrap()
+        .replace("%TYPES%", types);
+    write(case["main"].as_str().unwrap_or("blueprint.yaml"), &text)
+}
+
+fn resolve(main: &Path, sources: &mut Sources, faults: &mut Diagnostics) -> Blueprint {
+    let options = catalog::Options {
+        network: catalog::Network {
+            offline: true,
+            cache: None,
+        },
+        rules: Vec::new(),
+    };
+    let ast = catalog::load(main, &options, sources, faults).unwrap();
+    model::resolve(
+        ast,
+        sources,
+        |plugin| Plugins::default().provides(plugin),
+        faults,
+    )
 }
 
 fn apply(
@@ -183,6 +166,50 @@ fn apply(
         });
     let mut inputs = supply(&blueprint, &given.collect(), Missing::Fault, faults);
     (model::evaluate(blueprint, &mut inputs, faults), inputs)
+}
+
+/// What only a deployment has: its instances, and what it asks of other deployments.
+fn expect_deployment(
+    case: &Json,
+    fragments: &[Json],
+    blueprint: &Blueprint,
+    instances: &[Instance],
+) -> Result<(), String> {
+    expect(
+        "the shape",
+        &whole(&case["shape"], fragments),
+        &normal::shape(instances),
+    )?;
+    if !case["instances"].is_null() {
+        expect(
+            "the instances",
+            &numbered(&whole(&case["instances"], fragments)),
+            &numbered(&normal::instances(instances)),
+        )?;
+    }
+    let calls = case
+        .get("inter_deployment_functions")
+        .cloned()
+        .unwrap_or_else(|| json!([]));
+    expect(
+        "the calls of other deployments",
+        &calls,
+        &normal::inter_deployment_functions(blueprint).into(),
+    )
+}
+
+fn expect_no_fault(faults: &[Diagnostic]) -> Result<(), String> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "refused: {}",
+        faults
+            .iter()
+            .map(|fault| fault.message.as_str())
+            .collect::<Vec<_>>()
+            .join("; ")
+    ))
 }
 
 fn expect_fault(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {

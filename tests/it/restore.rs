@@ -551,41 +551,66 @@ fn what_is_gone_is_created_as_it_worked_not_as_an_update_failed_to_make_it() {
     assert!(life.record().has_former(), "the update still waits");
 }
 
+const THREE: [&str; 3] = ["a", "b", "c"];
+
+/// Three containers from an image each, of which `b` needs `a`; the number tells one definition
+/// from another.
+fn three_images(number: u8) -> String {
+    let tie = "{type: cloudify.relationships.connected_to, target: a}";
+    let command = format!("command: sleep {number}");
+    let text = blueprint(&[
+        ("a", &command, "", ""),
+        ("b", &command, "", tie),
+        ("c", &command, "", ""),
+    ]);
+    let image = |text: String, name: &str| {
+        text.replace(
+            &format!("{name}, image: {{repository: i"),
+            &format!("{name}, image: {{repository: {name}{number}"),
+        )
+    };
+    THREE.into_iter().fold(text, image)
+}
+
+/// The deployment is installed, and no request counts so far.
+fn installed(deployment: &Deployment) -> Life {
+    let mut life = Life::new();
+    life.run(deployment, Workflow::Install);
+    life.world.requests.borrow_mut().clear();
+    life
+}
+
+fn three_ids(life: &Life) -> [Option<String>; 3] {
+    THREE.map(|name| life.id(name))
+}
+
+fn expect_every_image_before_the_first_stop(life: &Life) {
+    let requests = life.world.requests.borrow();
+    let last = requests
+        .iter()
+        .take_while(|(_, step)| !step.contains("stop"))
+        .filter(|(_, step)| step.contains("bring"))
+        .count();
+    assert_eq!(
+        last, 3,
+        "every image comes before the first stop: {requests:?}"
+    );
+}
+
 #[test]
 fn an_image_that_cannot_be_had_costs_nothing_that_works() {
-    let tie = "{type: cloudify.relationships.connected_to, target: a}";
-    let all = |number: u8| {
-        let command = format!("command: sleep {number}");
-        let text = blueprint(&[
-            ("a", &command, "", ""),
-            ("b", &command, "", tie),
-            ("c", &command, "", ""),
-        ]);
-        let image = |text: String, name: &str| {
-            text.replace(
-                &format!("{name}, image: {{repository: i"),
-                &format!("{name}, image: {{repository: {name}{number}"),
-            )
-        };
-        ["a", "b", "c"].into_iter().fold(text, image)
-    };
-    let before = written(&all(1), None);
-    let installed = || {
-        let mut life = Life::new();
-        life.run(&before, Workflow::Install);
-        life.world.requests.borrow_mut().clear();
-        life
-    };
-    let ids = |life: &Life| ["a", "b", "c"].map(|name| life.id(name));
+    let before = written(&three_images(1), None);
     // Of a reinstallation: the image of `a` fails, and `b` needs `a`; the first request is for the
     // image of one of them.
-    for failing in ["a", "b", "c"] {
-        let mut life = installed();
-        let text = before.clone();
-        let old = ids(&life);
+    for failing in THREE {
+        let mut life = installed(&before);
+        let old = three_ids(&life);
         life.world.refuse(&format!("{failing}_"), "bring image");
-        assert_eq!(life.run(&text, Workflow::Reinstall), Some(Outcome::Failed));
-        let now = ids(&life);
+        assert_eq!(
+            life.run(&before, Workflow::Reinstall),
+            Some(Outcome::Failed)
+        );
+        let now = three_ids(&life);
         assert!(
             now.iter().all(Option::is_some),
             "{failing}: {:?}",
@@ -602,33 +627,18 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
             },
             "{failing}"
         );
-        let requests = life.world.requests.borrow();
-        let last = requests
-            .iter()
-            .take_while(|(_, step)| !step.contains("stop"))
-            .filter(|(_, step)| step.contains("bring"))
-            .count();
-        assert_eq!(
-            last, 3,
-            "every image comes before the first stop: {requests:?}"
-        );
+        expect_every_image_before_the_first_stop(&life);
     }
     // Of an update: only what the image is for stays as it was.
-    for failing in ["a", "b", "c"] {
-        let mut life = installed();
-        let old = ids(&life);
+    for (at, failing) in THREE.into_iter().enumerate() {
+        let mut life = installed(&before);
+        let old = three_ids(&life);
         life.world.refuse(&format!("{failing}_"), "bring image");
         assert_eq!(
-            life.run(&written(&all(2), Some(&before)), Workflow::Update),
+            life.run(&written(&three_images(2), Some(&before)), Workflow::Update),
             Some(Outcome::Failed)
         );
-        let (now, at) = (
-            ids(&life),
-            ["a", "b", "c"]
-                .iter()
-                .position(|name| *name == failing)
-                .unwrap(),
-        );
+        let now = three_ids(&life);
         assert!(
             now.iter().all(Option::is_some) && now[at] == old[at],
             "{failing}: {:?}",

@@ -253,6 +253,49 @@ fn expect_hidden(all: &[(String, String)]) {
     }
 }
 
+/// Entries of the environment that `TYPED` makes of what is given.
+const TOLD: [&str; 9] = [
+    "PIN=8364",
+    "FLAG=True",
+    "UPPER=GLASS-HORSE",
+    "JOINED=pw=glass-horse;pin=8364",
+    "USER=bo",
+    "PORT=7391",
+    "WORD=zyx",
+    "SPARE=47110815",
+    "DERIVED=xglass-horse",
+];
+
+/// All that is kept of a deployment and all that commands show of it, each with what shows it.
+fn kept_and_shown(test: &Test, plan: &Path, given: &[&'static str]) -> Vec<(String, String)> {
+    let with = |words: &[&'static str]| [words, given].concat();
+    let shown = |words: &[&str]| {
+        let run = test.run(words);
+        run.stdout + &run.stderr
+    };
+    let mut all = vec![
+        ("journal".to_owned(), journal(test)),
+        (
+            "plan file".to_owned(),
+            std::fs::read_to_string(plan).unwrap(),
+        ),
+    ];
+    for words in [
+        with(&["plan", "--output", "json", "--steps"]),
+        with(&["inspect", "--deploy", "--output", "json"]),
+        with(&["inspect", "--deploy"]),
+        vec!["inspect", "--output", "json"],
+        vec!["outputs", "--output", "json"],
+        vec!["outputs"],
+        vec!["status", "--output", "json"],
+        vec!["executions", "--output", "json"],
+        with(&["validate", "--output", "json"]),
+    ] {
+        all.push((words.join(" "), shown(&words)));
+    }
+    all
+}
+
 #[test]
 fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     let test = Test::new("typed");
@@ -271,18 +314,7 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     ]))
     .exits(0);
     let env = test.inspect("web", "{{json .Config.Env}}");
-    let told = [
-        "PIN=8364",
-        "FLAG=True",
-        "UPPER=GLASS-HORSE",
-        "JOINED=pw=glass-horse;pin=8364",
-        "USER=bo",
-        "PORT=7391",
-        "WORD=zyx",
-        "SPARE=47110815",
-        "DERIVED=xglass-horse",
-    ];
-    for entry in told {
+    for entry in TOLD {
         assert!(env.contains(&format!("\"{entry}\"")), "{entry}: {env}");
     }
     assert!(
@@ -292,31 +324,7 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
             .contains("up to date")
     );
     // Nothing that is kept or shown holds any of it.
-    let shown = |words: &[&str]| {
-        let run = test.run(words);
-        run.stdout + &run.stderr
-    };
-    let mut all = vec![
-        ("journal".to_owned(), journal(&test)),
-        (
-            "plan file".to_owned(),
-            std::fs::read_to_string(&out).unwrap(),
-        ),
-    ];
-    for words in [
-        with(&["plan", "--output", "json", "--steps"]),
-        with(&["inspect", "--deploy", "--output", "json"]),
-        with(&["inspect", "--deploy"]),
-        vec!["inspect", "--output", "json"],
-        vec!["outputs", "--output", "json"],
-        vec!["outputs"],
-        vec!["status", "--output", "json"],
-        vec!["executions", "--output", "json"],
-        with(&["validate", "--output", "json"]),
-    ] {
-        all.push((words.join(" "), shown(&words)));
-    }
-    expect_hidden(&all);
+    expect_hidden(&kept_and_shown(&test, &out, &given));
     assert_eq!(
         std::fs::metadata(&out).unwrap().permissions().mode() & 0o777,
         0o600

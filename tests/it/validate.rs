@@ -1,6 +1,6 @@
 //! Blueprints that are wrong: what a person sees, whole.
 
-use crate::support::Test;
+use crate::support::{Run, Test};
 use serde_json::json;
 use std::process::Command;
 
@@ -431,16 +431,26 @@ fn two(a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> String {
     )
 }
 
+fn validate_two(test: &Test, a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> Run {
+    test.blueprint(&two(a, b, ties_of_a, ties_of_b));
+    test.run(&["validate"])
+}
+
+fn tie(target: &str) -> String {
+    format!("{{type: cloudify.relationships.connected_to, target: {target}}}")
+}
+
+/// The operation `create`, with more parameters.
+fn create(rest: &str) -> String {
+    format!("create: {{inputs: {{params: {{command: x{rest}}}}}}}")
+}
+
 #[test]
 fn attributes_are_read_of_what_comes_first() {
     let test = Test::new("early");
-    let validate = |text: String| {
-        test.blueprint(&text);
-        test.run(&["validate"])
+    let validate = |a: &str, b: &str, ties_of_a: &str, ties_of_b: &str| {
+        validate_two(&test, a, b, ties_of_a, ties_of_b)
     };
-    let tie =
-        |target: &str| format!("{{type: cloudify.relationships.connected_to, target: {target}}}");
-    let create = |rest: &str| format!("create: {{inputs: {{params: {{command: x{rest}}}}}}}");
     let reads = |node: &str| {
         create(&format!(
             ", environment: {{A: {{concat: [x, {{get_attribute: [{node}, ip]}}]}}}}"
@@ -449,19 +459,17 @@ fn attributes_are_read_of_what_comes_first() {
     let plain = create("");
     // Nothing orders them, a relationship does, the one who is read needs the reader, both read
     // each other.
-    let unordered = validate(two(&plain, &reads("a"), "", "")).exits(0);
+    let unordered = validate(&plain, &reads("a"), "", "").exits(0);
     assert!(
         unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, and no relationship puts `a` first"),
         "{}",
         unordered.stderr
     );
     assert_eq!(
-        validate(two(&plain, &reads("a"), "", &tie("a")))
-            .exits(0)
-            .stderr,
+        validate(&plain, &reads("a"), "", &tie("a")).exits(0).stderr,
         ""
     );
-    let early = validate(two(&plain, &reads("a"), &tie("b"), "")).exits(3);
+    let early = validate(&plain, &reads("a"), &tie("b"), "").exits(3);
     assert!(
         early.stderr.contains(
             "error[D0121]: node `b`, create: reads `ip` of `a`, which is started after `b`"
@@ -469,36 +477,36 @@ fn attributes_are_read_of_what_comes_first() {
         "{}",
         early.stderr
     );
-    validate(two(&reads("b"), &reads("a"), "", ""))
+    validate(&reads("b"), &reads("a"), "", "")
         .exits(3)
         .says(&["error[D0121]", "warning[D0122]"]);
     assert_eq!(
-        validate(two(&reads("a"), &plain, "", "")).exits(0).stderr,
+        validate(&reads("a"), &plain, "", "").exits(0).stderr,
         "",
         "it reads itself"
     );
     // Names order them too.
     let joins = create(", host_config: {network_mode: 'container:n-b'}");
-    validate(two(&joins, &reads("a"), "", ""))
+    validate(&joins, &reads("a"), "", "")
         .exits(3)
         .says(&["error[D0121]"]);
-    // Start is as create; another operation is given what there is then; what takes down comes
-    // later anyway.
+    expect_other_operations_checked(&test, &plain);
+}
+
+/// Start is as create; another operation is given what there is then; what takes down comes later
+/// anyway.
+fn expect_other_operations_checked(test: &Test, plain: &str) {
+    let validate = |b: &str| validate_two(test, plain, b, &tie("b"), "");
     let started = |operation: &str| {
         format!("{plain}, {operation}: {{inputs: {{params: {{x: {{get_attribute: [a, ip]}}}}}}}}")
     };
-    validate(two(
-        &plain,
-        &started("start").replace("x: {", "binds: {"),
-        &tie("b"),
-        "",
-    ))
-    .exits(3)
-    .says(&["error[D0121]: node `b`, start"]);
+    validate(&started("start").replace("x: {", "binds: {"))
+        .exits(3)
+        .says(&["error[D0121]: node `b`, start"]);
     let later = format!(
         "{plain}, poststart: {{implementation: docker.docker_plugin.tasks.stop, inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}"
     );
-    let warned = validate(two(&plain, &later, &tie("b"), "")).exits(0);
+    let warned = validate(&later).exits(0);
     assert!(
         warned
             .stderr
@@ -508,8 +516,5 @@ fn attributes_are_read_of_what_comes_first() {
     );
     let stops =
         format!("{plain}, stop: {{inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}");
-    assert_eq!(
-        validate(two(&plain, &stops, &tie("b"), "")).exits(0).stderr,
-        ""
-    );
+    assert_eq!(validate(&stops).exits(0).stderr, "");
 }
