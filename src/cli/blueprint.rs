@@ -2,7 +2,7 @@
 
 use super::{
     args::{BlueprintArgs, Global},
-    color, complain,
+    color,
     config::path_variable,
     error::{CliError, Kind},
     given::{self, Hidden},
@@ -453,7 +453,7 @@ pub(crate) fn deploy(
     loaded.diagnostics.settle(global.strict);
     match deployment {
         Some(deployment) if loaded.is_valid() => {
-            complain(&loaded.drawn(global));
+            super::complain_once(&loaded.drawn(global));
             Ok(deployment)
         }
         _ => Err(loaded.refusal(global)),

@@ -589,9 +589,9 @@ pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, CliE
 }
 
 fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &Record) -> bool {
-    let container = || {
-        let properties = record.properties(&instance.id)?;
-        Some(properties.get("container_id")?.as_str()?.to_owned())
+    let object = || {
+        let node = record.made_from(instance, deployment.node(instance)?);
+        Plugins::default().known_id(record, instance, node)
     };
     instance.id == name
         || instance.node == name
@@ -599,7 +599,7 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
             .and_then(|part| Plugins::default().name(part))
             .as_deref()
             == Some(name)
-        || (name.len() >= 12 && container().is_some_and(|id| id.starts_with(name)))
+        || (name.len() >= 12 && object().is_some_and(|id| id.starts_with(name)))
 }
 
 /// A filter that can match nothing was typed wrong.

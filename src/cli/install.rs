@@ -624,8 +624,8 @@ fn refuse_early(deployment: &Deployment) -> Result<(), CliError> {
 /// and say so.
 pub(crate) fn warn_of_early(deployment: &Deployment) {
     for reading in plan::unordered(deployment, Plugins::default()) {
-        complain(&format!(
-            "warning: {reading}, which is started later: it may be null or out of date\n"
+        super::warn(&format!(
+            "{reading}, which is started later: it may be null or out of date"
         ));
     }
 }

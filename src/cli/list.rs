@@ -1,6 +1,6 @@
 //! `dockctl list`.
 
-use super::{Outcome, args::Global, complain, error::CliError, recover, workspace::Workspace};
+use super::{Outcome, args::Global, error::CliError, recover, workspace::Workspace};
 use crate::{event, model::InstanceState, record::Record, report::table::fitted};
 use serde_json::{Value as Json, json};
 
@@ -20,7 +20,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
             }
             Ok(_) => {}
             Err(error) => {
-                complain(&format!("warning: {error}\n"));
+                super::warn(&error.to_string());
                 found.push(Row {
                     name,
                     record: Record::default(),
@@ -46,8 +46,8 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                 found.extend(labelled);
             }
             Err(error) => {
-                complain(&format!(
-                    "warning: what the engine's labels tell is not listed: {}\n",
+                super::warn(&format!(
+                    "what the engine's labels tell is not listed: {}",
                     error.message
                 ));
                 unlisted = Some(error);

@@ -3,7 +3,6 @@
 use super::{
     Outcome,
     args::{Global, LogsArgs},
-    complain,
     error::CliError,
     print,
     target::{Running, require, targets},
@@ -34,8 +33,8 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
         .for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
     if workspace.secrets.is_incomplete() {
         let how = "give them: -i NAME=VALUE, --secrets PATH";
-        complain(&format!(
-            "warning: sensitive values that this command is not given are shown where a container writes them; {how}\n"
+        super::warn(&format!(
+            "sensitive values that this command is not given are shown where a container writes them; {how}"
         ));
     }
     let since = args.since.as_deref().map(since).transpose()?;

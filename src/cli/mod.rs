@@ -517,10 +517,15 @@ pub(crate) fn print(text: &str) -> bool {
 
 /// Warns, of the same thing once.
 pub(crate) fn warn(what: &str) {
+    complain_once(&format!("warning: {what}\n"));
+}
+
+/// Writes to standard error what was not written yet: a command may come by the same place twice.
+pub(crate) fn complain_once(text: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.insert(what.to_owned()) {
-        complain(&format!("warning: {what}\n"));
+    if said.insert(text.to_owned()) {
+        complain(text);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{
     args::{Global, RunArgs},
-    complain,
     error::{CliError, Kind},
     run::{ended_badly, reporter},
     workspace::Workspace,
@@ -463,9 +462,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn end(mut self) -> Record {
         self.release().await;
         if let Err(error) = self.store.prune(self.workspace.global.keep_history.into()) {
-            complain(&format!(
-                "warning: old executions are still remembered: {error}\n"
-            ));
+            super::warn(&format!("old executions are still remembered: {error}"));
         }
         self.record
     }
@@ -501,7 +498,7 @@ async fn guarded<E>(
     tokio::select! {
         ran = &mut run => ran,
         holder = guard.lost() => {
-            complain(&format!("warning: the deployment was taken over on the engine by {holder}; this run stops\n"));
+            super::warn(&format!("the deployment was taken over on the engine by {holder}; this run stops"));
             signals.abort(Why::GuardLost);
             run.await
         }

@@ -355,7 +355,7 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
     let drivers = systems.drivers();
     let known = match workspace.state.read(name) {
         Err(error) if error.is_damage() => {
-            super::complain(&format!("warning: {error}\n"));
+            super::warn(&error.to_string());
             None
         }
         known => known?.filter(|record| record.deployment.is_some()),
@@ -688,9 +688,10 @@ pub(crate) fn known_table(record: &Record) -> String {
         let adopted = deployment
             .node(instance)
             .is_some_and(crate::model::Definition::is_adopted);
-        let id = record
-            .properties(&instance.id)
-            .and_then(|properties| properties.get("container_id")?.as_str());
+        let node = deployment.node(instance);
+        let node = node.map(|node| record.made_from(instance, node));
+        let id = node.filter(|node| Plugins::default().has_shell(node));
+        let id = id.and_then(|node| Plugins::default().known_id(record, instance, node));
         let id = id.filter(|_| !is_gone(instance, deployment, record));
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
         let failed = record.executions.last().is_some_and(|execution| {

@@ -400,8 +400,8 @@ fn confirmed(
 fn tell_others(workspace: &Workspace<'_>, name: &str) -> Result<(), CliError> {
     let installed = workspace.installed()?;
     if workspace.state.read(name)?.is_none() && !installed.is_empty() {
-        complain(&format!(
-            "warning: there never was a deployment `{name}` here; installed are: {}\n",
+        super::warn(&format!(
+            "there never was a deployment `{name}` here; installed are: {}",
             installed.join(", ")
         ));
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     install::SLEEPER,
-    support::{Test, docker, project},
+    support::{Run, Test, docker, project},
 };
 use serde_json::{Value as Json, json};
 use std::process::{Command, Stdio};
@@ -323,5 +323,102 @@ fn the_blueprint_in_the_readme_is_valid() {
     test.run(&["validate", "shown.yaml", "--strict"]).exits(0);
     for script in ["scripts/demo", "scripts/test"] {
         assert!(readme.contains(script), "the README does not name {script}");
+    }
+}
+
+#[test]
+fn what_is_set_and_not_read_is_told_once() {
+    let test = Test::new("unread");
+    test.blueprint(SLEEPER);
+    let graph = test.path("graph.svg");
+    let run = test
+        .command(&["graph"])
+        .env("DOCKCTL_OUT", &graph)
+        .env("DOCKCTL_PARAMETER", "x=1")
+        .env("DOCKCTL_SECRET_X", "1")
+        .env("DOCKCTL_INPUT_X", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(!graph.exists(), "a variable writes no file");
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "warning: the variable DOCKCTL_OUT is not read: only global flags have variables; give --out",
+            "warning: the variable DOCKCTL_PARAMETER is not read: give parameters as -p NAME=VALUE",
+        ]
+    );
+}
+
+#[test]
+fn inputs_are_taken_from_the_environment() {
+    let test = Test::new("env-inputs");
+    let inputs = "
+inputs:
+  plain: {default: of blueprint}
+  number: {type: integer, default: 1}
+  list-of-things: {type: list, default: []}
+  pin: {type: integer, default: 1}
+metadata: {dockctl: {sensitive: [pin]}}
+outputs:
+  plain: {value: {get_input: plain}}
+  number: {value: {get_input: number}}
+  list: {value: {get_input: list-of-things}}
+";
+    test.blueprint(&(SLEEPER.to_owned() + inputs));
+    let set = |mut command: Command| {
+        command
+            .env("DOCKCTL_INPUT_plain", "of environment")
+            .env("DOCKCTL_INPUT_PLAIN", "of capitals")
+            .env("DOCKCTL_INPUT_NUMBER", "7")
+            .env("DOCKCTL_INPUT_LIST_OF_THINGS", "[a, b]")
+            .env("DOCKCTL_INPUT_PIN", "41524152");
+        Run::of(&command.output().unwrap())
+    };
+    let outputs = || test.run(&["outputs", "--output", "json"]).exits(0).json()["outputs"].clone();
+    set(test.command(&["install"])).exits(0);
+    assert_eq!(
+        outputs(),
+        json!({ "plain": "of environment", "number": 7, "list": ["a", "b"] })
+    );
+    // They are remembered as those on the command line, and what is typed beats them.
+    test.run(&["install", "-i", "pin=41524152"]).exits(0);
+    assert_eq!(outputs()["number"], 7);
+    set(test.command(&["update", "-i", "plain=typed", "--yes"])).exits(0);
+    assert_eq!(outputs()["plain"], "typed");
+    let state = std::fs::read(test.path(&format!("state/deployments/{}.db", test.prefix))).unwrap();
+    let state = String::from_utf8_lossy(&state);
+    assert!(!state.contains("41524152"), "what is sensitive is not kept");
+    // A value that does not fit is told with where it is from.
+    let mut wrong = test.command(&["plan"]);
+    wrong.env("DOCKCTL_INPUT_NUMBER", "seven");
+    let wrong = Run::of(&wrong.env("DOCKCTL_INPUT_PIN", "1").output().unwrap());
+    wrong
+        .exits(3)
+        .says(&["DOCKCTL_INPUT_NUMBER=VALUE", "<environment>"]);
+    set(test.command(&["uninstall"])).exits(0);
+}
+
+#[test]
+fn a_warning_of_a_blueprint_is_told_once() {
+    let test = Test::new("once");
+    let reader = SLEEPER.replace(
+        "command: sleep 1000",
+        "command: sleep 1000, environment: {A: {get_attribute: [db, ip]}}",
+    );
+    let db = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "db");
+    test.blueprint(&(reader + &db));
+    for command in [&["install"][..], &["update"], &["uninstall"]] {
+        let run = test.run(command).exits(0);
+        let times = run.stderr.matches("warning[D0122]").count();
+        assert!(times <= 1, "{command:?}: {}", run.stderr);
+        assert_eq!(
+            times == 1,
+            command[0] != "uninstall",
+            "{command:?}: {}",
+            run.stderr
+        );
     }
 }

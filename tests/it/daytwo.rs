@@ -744,6 +744,20 @@ fn commands_in_containers_end_as_they_end() {
         .stdout,
         "1 /tmp\n"
     );
+    // It ends once nobody reads, however much is still to come.
+    let endless = "dockctl=$1; shift; \"$dockctl\" exec db -- sh -c 'while :; do echo more; done' | head -1; echo ${PIPESTATUS[0]}";
+    let command = test.command(&[]);
+    let mut shell = Command::new("timeout");
+    shell.args(["20", "bash", "-c", endless, "bash"]);
+    shell.arg(command.get_program()).current_dir(test.path(""));
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    shell.env("DOCKCTL_DEPLOYMENT", &test.prefix);
+    let said = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    assert_eq!(said, "more\n141\n");
     test.run(&["exec", "nope", "true"])
         .exits(125)
         .says(&["there is no instance or node `nope`"]);

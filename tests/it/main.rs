@@ -29,6 +29,7 @@ mod kernel_sweep;
 mod layers;
 mod literals;
 mod networks;
+mod parallel;
 mod params;
 mod plugin2;
 mod podman;
