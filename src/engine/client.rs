@@ -6,7 +6,7 @@
 
 use crate::{
     engine::{
-        Kind,
+        Kind, Says,
         answer::{asked_for, done, list, list_path, mapping, object, object_path},
         encode::in_query,
         error::{EngineError, innermost, is_passing, is_passing_when_read, status},
@@ -596,7 +596,7 @@ fn skew(date: i64, asked: u64, answered: u64) -> i64 {
 /// Why the first answer is none. What something else than an engine says is nobody's concern.
 fn first_answer(error: &EngineError) -> String {
     match error {
-        EngineError::Refused { message, .. } if message.contains("HTTPS server") => {
+        EngineError::Refused { message, .. } if Says::WantsTls.is_in(message) => {
             "it speaks TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem".to_owned()
         }
         EngineError::Refused { status, .. } => format!("something answers there, but it is not a Docker engine (HTTP {status})"),
@@ -604,7 +604,7 @@ fn first_answer(error: &EngineError) -> String {
             "something answers there, but it is not a Docker engine".to_owned()
         }
         other => match innermost(other) {
-            reason if reason.contains("corrupt message") => format!("it does not speak TLS ({reason})"),
+            reason if Says::NotTls.is_in(&reason) => format!("it does not speak TLS ({reason})"),
             reason => reason,
         },
     }

@@ -1,6 +1,6 @@
 //! What can go wrong between here and an engine, and what it means for a step.
 
-use super::host::ConnectError;
+use super::{host::ConnectError, says::Says};
 use crate::{
     printable::{SHOWN, on_one_line, shortened},
     seam::{Failure, FailureKind},
@@ -44,7 +44,7 @@ impl EngineError {
     }
 
     /// Its message for people.
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         match self {
             Self::Refused { message, .. } | Self::Said(message) => message.trim().to_owned(),
             Self::Silent => "the engine did not answer in time (--engine-timeout)".to_owned(),
@@ -71,27 +71,24 @@ impl EngineError {
 
     /// Whether the engine names a conflict that a person must solve.
     fn is_lasting(&self) -> bool {
-        let told = self.told();
-        self.is_said() && LASTING.iter().any(|text| told.contains(text))
+        self.is_said() && LASTING.iter().any(|says| says.is_said_by(self))
     }
 }
 
 /// What engines say of conflicts that do not pass by themselves.
-const LASTING: [&str; 7] = [
-    "port is already allocated",
-    "all ports are allocated",
-    "address already in use",
-    "executable file not found",
-    "no such host",
-    "connection refused",
-    "server gave HTTP response",
+const LASTING: [Says; 5] = [
+    Says::PortTaken,
+    Says::NoPortLeft,
+    Says::NoProgram,
+    Says::NoRegistry,
+    Says::PlainRegistry,
 ];
 
 /// Whether an error may pass by itself where nothing is changed by asking again.
 pub(crate) fn is_passing_when_read(error: &EngineError) -> bool {
     match error {
         // That a container does not run is 500 to some engines.
-        EngineError::Refused { status, message } => *status >= 500 && !message.contains("running"),
+        EngineError::Refused { status, message } => *status >= 500 && !Says::Running.is_in(message),
         EngineError::Garbled(_) => true,
         other => is_passing(other),
     }
@@ -101,7 +98,7 @@ pub(crate) fn is_passing_when_read(error: &EngineError) -> bool {
 pub(crate) fn is_passing(error: &EngineError) -> bool {
     match error {
         EngineError::Refused { status, message } => {
-            *status >= 502 || (*status == 409 && message.contains("in progress"))
+            *status >= 502 || (*status == 409 && Says::InProgress.is_in(message))
         }
         EngineError::Lost(_) => true,
         EngineError::Said(_)
@@ -143,7 +140,7 @@ pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
 }
 
 fn with_advice(failure: Failure, message: &str) -> Failure {
-    if message.contains("port is already allocated") || message.contains("address already in use") {
+    if Says::PortTaken.is_in(message) {
         return failure.hint(
             "another program or container holds the port: publish another one, or stop the holder",
         );

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::Fault,
-    engine::{EngineError, Kind, Lines, Version, config_folder, failure, read_json, status},
+    engine::{EngineError, Kind, Lines, Says, Version, config_folder, failure, read_json, status},
     plugins::docker::{
         declare::{
             action::{Creation, Dialect},
@@ -443,10 +443,7 @@ impl Engine {
             .await
         {
             // The engine removes a container with `AutoRemove` by itself.
-            Err(error)
-                if status(&error) == Some(409)
-                    && error.to_string().contains("already in progress") =>
-            {
+            Err(error) if status(&error) == Some(409) && Says::InProgress.is_said_by(&error) => {
                 self.await_removal(id).await
             }
             Err(error) if status(&error) != Some(404) => {
@@ -691,13 +688,12 @@ fn last_line(line: &str) -> String {
 
 /// Docker answers 409, Podman 500.
 fn is_name_conflict(error: &EngineError) -> bool {
-    status(error) == Some(409)
-        || (status(error) == Some(500) && error.to_string().contains("is already in use"))
+    status(error) == Some(409) || (status(error) == Some(500) && Says::NameTaken.is_said_by(error))
 }
 
 fn cannot_create(error: &EngineError, name: &str) -> Failure {
     let failure = failure(error, &format!("creating container `{name}`"));
-    if failure.message.contains("link is not supported") {
+    if Says::NoLinks.is_said_by(error) {
         return failure.hint("this engine has no links: put both on a network, with `aliases` (dockctl.relationships.attached_to_network)");
     }
     failure

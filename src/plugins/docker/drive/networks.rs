@@ -1,7 +1,7 @@
 //! Networks, as dockctl's own type of node has them, and containers on them.
 
 use crate::{
-    engine::{Kind, failure, in_path, status},
+    engine::{Kind, Says, failure, in_path, status},
     plugins::docker::{
         declare::{
             action::{Attachment, Making},
@@ -130,8 +130,7 @@ impl Engine {
             return Ok(());
         }
         let cannot = failure(&error, "removing the network");
-        if !cannot.message.contains("active endpoints") && !cannot.message.contains("is being used")
-        {
+        if !Says::InUse.is_said_by(&error) {
             return Err(cannot);
         }
         // Containers of the deployment that are on it are made anew after this.
@@ -277,7 +276,7 @@ impl Engine {
             .await
         {
             // A call that was lost on the way and repeated finds its own work done.
-            Err(error) if !error.to_string().contains("already exists in network") => Err(failure(
+            Err(error) if !Says::Attached.is_said_by(&error) => Err(failure(
                 &error,
                 &format!("attaching the container to network {network}"),
             )),

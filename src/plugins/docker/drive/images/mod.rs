@@ -10,7 +10,7 @@ pub(crate) use archive::stream_of;
 pub(crate) use download::download;
 
 use crate::{
-    engine::{EngineError, Kind, failure, in_path, status},
+    engine::{EngineError, Kind, Says, failure, in_path, status},
     plugins::docker::{
         declare::{
             action::is_late,
@@ -487,34 +487,24 @@ fn short(name: &str) -> &str {
 
 fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failure {
     let failure = failure(error, &format!("image {reference} cannot be pulled"));
-    let message = failure.message.clone();
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    let absent = [
-        "not found",
-        "manifest unknown",
-        "no such host",
-        "connection refused",
-        "server gave HTTP response",
-        "no matching manifest",
+    let says = |says: Says| says.is_said_by(error);
+    let final_words = [
+        Says::NoImage,
+        Says::NoRegistry,
+        Says::PlainRegistry,
+        Says::Denied,
     ];
-    let denied = [
-        "access denied",
-        "unauthorized",
-        "authentication required",
-        "no basic auth credentials",
-        "denied:",
-    ];
-    let failure = if says(&absent) || says(&denied) {
+    let failure = if final_words.into_iter().any(says) {
         failure.for_good()
     } else {
         failure
     };
-    if says(&["server gave HTTP response"]) {
+    if says(Says::PlainRegistry) {
         return failure
             .hint("the registry does not speak TLS: add it to `insecure-registries` in the engine's /etc/docker/daemon.json, and restart the engine")
             .hint("`insecure_registry` of a node cannot do that: engines took it once, and do not any more");
     }
-    if says(&denied) {
+    if says(Says::Denied) {
         let who = if identified {
             "the registry does not accept who asks"
         } else {
