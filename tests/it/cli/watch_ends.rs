@@ -1,0 +1,157 @@
+//! How `heal --watch` and `status --watch` end, and that nothing else ends them.
+
+use crate::{
+    cli::interrupt::{signal, waits},
+    docker::install::SLEEPER,
+    fake::{Answer, Fake},
+    support::{Test, docker, eventually},
+};
+use serde_json::json;
+use std::{
+    fs::File,
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+/// How long a watch may take to end, with room for a machine that is busy.
+const SOON: Duration = Duration::from_secs(5);
+
+const WATCHES: [&[&str]; 2] = [
+    &["heal", "--watch", "--cool-down", "0"],
+    &["status", "--watch=0.1"],
+];
+
+/// A watch that writes to files.
+struct Watch<'t> {
+    test: &'t Test,
+    child: Child,
+}
+
+impl<'t> Watch<'t> {
+    fn start(test: &'t Test, mut command: Command) -> Self {
+        let file = |name: &str| File::create(test.path(name)).unwrap();
+        let child = command
+            .stdout(file("watch.out"))
+            .stderr(file("watch.err"))
+            .spawn()
+            .unwrap();
+        Self { test, child }
+    }
+
+    fn said(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.test.path(name)).unwrap();
+        read("watch.out") + &read("watch.err")
+    }
+
+    fn says(&self, text: &str) {
+        eventually(text, || self.said().contains(text).then_some(()));
+    }
+
+    /// Ends at a signal, soon, and with no error.
+    fn ends_at(mut self, name: &str) {
+        let asked = Instant::now();
+        signal(self.child.id(), name);
+        let status = eventually("the end of the watch", || self.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{name}: {}", self.said());
+        assert!(asked.elapsed() < SOON, "{name}: {:?}", asked.elapsed());
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn installed(name: &str) -> Test {
+    let test = Test::new(name);
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    test
+}
+
+#[test]
+fn a_watch_ends_at_any_signal_that_asks_to() {
+    let test = installed("watch-ends");
+    for arguments in WATCHES {
+        for name in ["INT", "TERM"] {
+            let watch = Watch::start(&test, test.command(arguments));
+            watch.says(&test.prefix);
+            std::thread::sleep(Duration::from_millis(300));
+            watch.ends_at(name);
+        }
+    }
+}
+
+#[test]
+fn a_watch_ends_after_it_mended_something() {
+    let test = installed("watch-mended");
+    for name in ["TERM", "INT"] {
+        let watch = Watch::start(&test, test.command(WATCHES[0]));
+        watch.says("watching");
+        std::thread::sleep(Duration::from_millis(300));
+        docker(&["rm", "-f", &test.name("web")]);
+        watch.says("mended:");
+        watch.ends_at(name);
+    }
+}
+
+#[test]
+fn a_watch_ends_while_the_engine_hangs() {
+    let test = installed("watch-hangs");
+    for arguments in WATCHES {
+        let fake = Fake::start(&test);
+        fake.lies("GET", "/containers/json", Answer::Silence);
+        fake.lies("GET", "/containers/*/json", Answer::Silence);
+        let watch = Watch::start(&test, fake.command(&test, arguments));
+        std::thread::sleep(Duration::from_millis(700));
+        watch.ends_at("TERM");
+    }
+}
+
+#[test]
+fn an_observation_that_fails_is_told_and_made_again() {
+    let test = installed("watch-again");
+    for arguments in WATCHES {
+        let fake = Fake::start(&test);
+        let refused = || Answer::Json(500, json!({ "message": "the disk is on fire" }));
+        fake.lies("GET", "/containers/json", refused());
+        fake.lies("GET", "/containers/*/json", refused());
+        let watch = Watch::start(&test, fake.command(&test, arguments));
+        watch.says("the disk is on fire");
+        fake.repents();
+        docker(&["rm", "-f", &test.name("web")]);
+        watch.says(if arguments[0] == "heal" {
+            "mended:"
+        } else {
+            "missing"
+        });
+        watch.ends_at("INT");
+        test.run(&["heal"]).exits(0);
+    }
+}
+
+#[test]
+fn a_repair_ends_as_any_run_does() {
+    let test = Test::new("watch-repair");
+    // What is waited for runs in the first container only.
+    let folder = test.path("").display().to_string();
+    let command =
+        "[sh, -c, 'if mkdir /folder/once; then exec sleep 1000; else exec tail -f /dev/null; fi']";
+    let params = format!("command: {command}, host_config: {{binds: ['{folder}:/folder']}}");
+    test.blueprint(&SLEEPER.replace("command: sleep 1000", &params));
+    test.run(&["install"]).exits(0);
+    for name in ["INT", "TERM"] {
+        let mut watch = Watch::start(&test, test.command(WATCHES[0]));
+        watch.says("watching");
+        std::thread::sleep(Duration::from_millis(300));
+        docker(&["rm", "-f", &test.name("web")]);
+        watch.says("is ill");
+        eventually("the container", || waits(&test));
+        signal(watch.child.id(), name);
+        let status = eventually("the end of the run", || watch.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(130), "{name}: {}", watch.said());
+        assert!(watch.said().contains("given up"), "{}", watch.said());
+    }
+}

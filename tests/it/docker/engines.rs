@@ -1,0 +1,348 @@
+//! Engines that are reached in other ways than by the usual socket: TLS, ssh, contexts, several at
+//! once.
+
+use crate::{
+    docker::install::SLEEPER,
+    private::Private,
+    support::{Run, Test, docker, free_port},
+};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// A folder with ca.pem, cert.pem and key.pem for a client, and what an engine needs beside them.
+fn certificates(test: &Test, folder: &str) -> PathBuf {
+    let path = test.path(folder);
+    fs::create_dir_all(&path).unwrap();
+    let write = |name: &str, text: String| fs::write(path.join(name), text).unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, folder);
+    let key = KeyPair::generate().unwrap();
+    write("ca.pem", authority.self_signed(&key).unwrap().pem());
+    let issuer = Issuer::new(authority, key);
+    for (certificate, key_file, name) in [
+        ("server.pem", "server-key.pem", "127.0.0.1"),
+        ("cert.pem", "key.pem", "client"),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        write(certificate, params.signed_by(&key, &issuer).unwrap().pem());
+        write(key_file, key.serialize_pem());
+    }
+    path
+}
+
+fn tls_engine(test: &Test) -> (Private, String, PathBuf) {
+    let folder = certificates(test, "certificates");
+    let address = format!("127.0.0.1:{}", free_port());
+    let file = |name: &str| folder.join(name).display().to_string();
+    let engine = Private::start(
+        test,
+        &[
+            "-H".to_owned(),
+            format!("tcp://{address}"),
+            "--tlsverify".to_owned(),
+            format!("--tlscacert={}", file("ca.pem")),
+            format!("--tlscert={}", file("server.pem")),
+            format!("--tlskey={}", file("server-key.pem")),
+        ],
+    );
+    (engine, address, folder)
+}
+
+/// A container that any engine can start, the private one without networks too.
+fn sleeper() -> String {
+    SLEEPER.replace(
+        "{command: sleep 1000",
+        "{host_config: {network_mode: none}, command: sleep 1000",
+    )
+}
+
+fn run_with(test: &Test, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    let mut command = test.command(arguments);
+    command
+        .env_remove("DOCKER_HOST")
+        .envs(variables.iter().copied());
+    Run::of(&command.output().expect("dockctl starts"))
+}
+
+#[test]
+fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
+    let test = Test::new("tls");
+    let (engine, address, folder) = tls_engine(&test);
+    test.blueprint(&sleeper());
+    let host = format!("tcp://{address}");
+    let folder_name = folder.display().to_string();
+    let tls = [
+        ("DOCKER_HOST", host.as_str()),
+        ("DOCKER_TLS_VERIFY", "1"),
+        ("DOCKER_CERT_PATH", folder_name.as_str()),
+    ];
+    run_with(&test, &["install"], &tls).exits(0);
+    assert_eq!(
+        engine.docker(&["ps", "--format", "{{.Names}}"]),
+        test.name("web")
+    );
+    assert!(test.containers().is_empty());
+    run_with(&test, &["install", "--output", "json"], &tls).exits(0);
+    run_with(&test, &["uninstall"], &tls).exits(0);
+    assert_eq!(engine.docker(&["ps", "-aq"]), "");
+
+    // Each thing that can be wrong has words of its own.
+    run_with(&test, &["install"], &[("DOCKER_HOST", &host)])
+        .exits(4)
+        .says(&["it speaks TLS: set DOCKER_TLS_VERIFY=1", "from DOCKER_HOST"]);
+    let other = certificates(&test, "other").display().to_string();
+    let foreign = [tls[0], tls[1], ("DOCKER_CERT_PATH", other.as_str())];
+    run_with(&test, &["install"], &foreign)
+        .exits(4)
+        .says(&["invalid peer certificate: UnknownIssuer"]);
+    fs::write(folder.join("cert.pem"), "no certificate").unwrap();
+    run_with(&test, &["install"], &tls)
+        .exits(4)
+        .says(&["cert.pem holds no certificate"]);
+    fs::remove_file(folder.join("cert.pem")).unwrap();
+    run_with(&test, &["install"], &tls)
+        .exits(4)
+        .says(&["cert.pem cannot be used"]);
+    fs::remove_file(folder.join("key.pem")).unwrap();
+    run_with(&test, &["install"], &tls)
+        .exits(4)
+        .says(&["no engine answers at tcp://127.0.0.1"]);
+    let none = [tls[0], tls[1], ("DOCKER_CERT_PATH", "/nowhere")];
+    run_with(&test, &["install"], &none)
+        .exits(4)
+        .says(&["DOCKER_TLS_VERIFY is set, and there is no /nowhere/ca.pem"]);
+    run_with(&test, &["install"], &[tls[1], tls[2]]).exits(0);
+    run_with(&test, &["uninstall"], &[]).exits(0);
+}
+
+#[test]
+fn a_context_brings_its_certificates() {
+    let test = Test::new("context");
+    let (engine, address, folder) = tls_engine(&test);
+    test.blueprint(&sleeper());
+    let config = test.path("config").display().to_string();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let endpoint = format!(
+        "host=tcp://{address},ca={},cert={},key={}",
+        file("ca.pem"),
+        file("cert.pem"),
+        file("key.pem")
+    );
+    docker(&[
+        "--config", &config, "context", "create", "far", "--docker", &endpoint,
+    ]);
+    let variables = [("DOCKER_CONFIG", config.as_str())];
+    run_with(&test, &["install", "--context", "far"], &variables).exits(0);
+    assert_eq!(
+        engine.docker(&["ps", "--format", "{{.Names}}"]),
+        test.name("web")
+    );
+    run_with(&test, &["uninstall", "--context", "far"], &variables).exits(0);
+    run_with(&test, &["install", "--context", "near"], &variables)
+        .exits(4)
+        .says(&["the docker context `near`", "does not exist"]);
+}
+
+#[test]
+fn one_node_is_on_one_engine_and_another_elsewhere() {
+    let test = Test::new("two");
+    let (engine, address, folder) = tls_engine(&test);
+    let file = |name: &str| folder.join(name).display().to_string();
+    let client = format!(
+        "{{base_url: 'tcp://{address}', timeout: 30, version: '1.18', tls: {{client_cert: [{}, {}], ca_cert: {}}}}}",
+        file("cert.pem"),
+        file("key.pem"),
+        file("ca.pem"),
+    );
+    // Both containers have the same name, which only engines of their own allow.
+    let far = sleeper()
+        .replace("\nnode_templates:\n", "")
+        .replace("web:", "far:")
+        .replace(
+            "create: {inputs: {",
+            &format!("create: {{inputs: {{daemon_client: {client}, "),
+        );
+    assert!(far.contains("daemon_client"));
+    test.blueprint(&(sleeper() + &far));
+    let plan = test.run(&["plan", "--steps"]).exits(0);
+    assert!(
+        plan.stdout.contains(&format!(
+            "create container {} on tcp://{address}",
+            test.name("web")
+        )),
+        "{}",
+        plan.stdout
+    );
+    test.run(&["install"]).exits(0);
+    assert_eq!(
+        engine.docker(&["ps", "--format", "{{.Names}}"]),
+        test.name("web")
+    );
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    test.run(&["install"]).exits(0);
+    let status = test
+        .run(&["status", "--exit-code", "--output", "json"])
+        .exits(0)
+        .json();
+    let engines: Vec<&str> = (0..2)
+        .filter_map(|at| status["instances"][at]["objects"][0]["engine"].as_str())
+        .collect();
+    assert_eq!(engines, ["default", &format!("tcp://{address}")]);
+    engine.docker(&["stop", "-t", "0", &test.name("web")]);
+    test.run(&["status", "--exit-code"]).exits(6);
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(
+        (engine.docker(&["ps", "-aq"]), test.containers().len()),
+        (String::new(), 0)
+    );
+}
+
+#[test]
+fn what_a_daemon_client_cannot_mean_is_told_at_its_place() {
+    let test = Test::new("client");
+    let with = |client: &str| {
+        test.blueprint(&SLEEPER.replace(
+            "create: {inputs: {",
+            &format!("create: {{inputs: {{daemon_client: {client}, "),
+        ));
+        test.run(&["validate"])
+    };
+    with("{base_ulr: 'tcp://h:1'}").exits(3).says(&[
+        "there is no argument `base_ulr` here",
+        "did you mean `base_url`?",
+    ]);
+    with("{base_url: 'tcp://h'}")
+        .exits(3)
+        .says(&["`daemon_client.base_url`: the address cannot be used: it lacks a port"]);
+    with("{version: 1.4}")
+        .exits(3)
+        .says(&["`1.4` is no version of the API"]);
+    with("{}").exits(0);
+    with("{base_url: {get_attribute: [web, x]}}").exits(0);
+    test.run(&["install"])
+        .exits(1)
+        .says(&["`base_url` came to nothing"]);
+    test.run(&["uninstall"]).exits(0);
+    with("{base_url: 'tcp://127.0.0.1:1'}").exits(0);
+    let refused = test.run(&["install", "-d", &test.name("other")]).exits(4);
+    refused
+        .says(&["no engine answers at tcp://127.0.0.1:1 (from daemon_client): Connection refused"]);
+}
+
+#[test]
+fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
+    let test = Test::new("ssh");
+    // Stands for the program: it notes its arguments and passes bytes on to the engine of this
+    // machine.
+    fs::create_dir(test.path("bin")).unwrap();
+    let log = test.path("ssh.log").display().to_string();
+    let program = test.path("bin/ssh");
+    fs::write(
+        &program,
+        format!(
+            "#!/bin/sh\necho \"$*\" >>{log}\nexec env -u DOCKER_HOST docker system dial-stdio\n"
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}",
+        test.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let host = [
+        ("DOCKER_HOST", "ssh://me@far.test:2222"),
+        ("PATH", path.as_str()),
+    ];
+    test.blueprint(SLEEPER);
+    run_with(&test, &["install"], &host).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    run_with(&test, &["uninstall"], &host).exits(0);
+    let arguments = fs::read_to_string(&log).unwrap();
+    let expected = "-T -o BatchMode=yes -o ConnectTimeout=10 -l me -p 2222 -- far.test docker system dial-stdio";
+    assert!(
+        arguments.lines().all(|line| line == expected),
+        "{arguments}"
+    );
+    fs::write(
+        &program,
+        "#!/bin/sh\necho 'me@far.test: Permission denied (publickey).' >&2\nexit 255\n",
+    )
+    .unwrap();
+    run_with(&test, &["install"], &host).exits(4).says(&[
+        "no engine answers at ssh://me@far.test:2222",
+        "Permission denied (publickey)",
+    ]);
+}
+
+/// Something that says of itself that it is an old engine with nothing on it; it notes what it is
+/// asked.
+fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = asked.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap_or(0);
+            let line = String::from_utf8_lossy(&request[..read])
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let body = if line.contains("/version ") {
+                r#"{"ApiVersion": "1.24", "MinAPIVersion": "1.12"}"#
+            } else {
+                "[]"
+            };
+            noted.lock().unwrap().push(line);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn what_an_engine_is_too_old_for_is_told_before_anything_is_created() {
+    let test = Test::new("old");
+    let (address, asked) = old_engine();
+    test.blueprint(&SLEEPER.replace(
+        "{command: sleep 1000",
+        "{stop_timeout: 5, host_config: {init: true, Mounts: []}, command: sleep 1000",
+    ));
+    let host = ["--host", &address];
+    let plan = test.run(&[&["plan"], &host[..]].concat()).exits(0);
+    plan.says(&["`stop_timeout` needs an engine with API 1.25 or newer, and this one speaks 1.24"]);
+    let run = test
+        .run(&[&["install", "--output", "json"], &host[..]].concat())
+        .exits(3);
+    assert_eq!(run.json()["too_old"].as_array().unwrap().len(), 3);
+    run.says(&[
+        "`host_config.init` needs",
+        "`host_config.Mounts` needs",
+        "nothing was done",
+        "--> blueprint.yaml:10:",
+    ]);
+    let asked = asked.lock().unwrap();
+    assert!(
+        asked.len() > 3 && asked.iter().all(|line| line.starts_with("GET ")),
+        "{asked:?}"
+    );
+}

@@ -1,0 +1,560 @@
+//! Images from files, folders and addresses, of every kind and compression.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Test, docker, tarball},
+};
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+const DEMO: &str = "{src: TARBALL, repository: dockctl-demo}";
+
+/// A web server of some files; one that holds an address sends its reader there.
+struct Server {
+    address: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn new(files: HashMap<&'static str, Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = Self {
+            address,
+            asked: Arc::default(),
+        };
+        let asked = server.asked.clone();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 4096];
+                let read = stream.read(&mut request).unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                asked.fetch_add(1, Ordering::SeqCst);
+                let file = files.get(request.split(' ').nth(1).unwrap_or_default());
+                let head = match file {
+                    None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
+                    Some(text) if text.starts_with(b"-> ") => {
+                        format!(
+                            "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+                            String::from_utf8_lossy(&text[3..])
+                        )
+                    }
+                    Some(text) => format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                        text.len()
+                    ),
+                };
+                let _ = stream.write_all(head.as_bytes());
+                let _ = stream.write_all(
+                    file.filter(|text| !text.starts_with(b"-> "))
+                        .map_or(&[], Vec::as_slice),
+                );
+            }
+        });
+        server
+    }
+}
+
+fn with_image(test: &Test, image: &str) {
+    test.blueprint(&SLEEPER.replace(DEMO, image));
+}
+
+/// The image comes, the container runs from it, a second install does nothing; then all is gone.
+#[track_caller]
+fn works(test: &Test, image: &str) {
+    with_image(test, image);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The demo image with something in it that no other has.
+fn unique(test: &Test) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(fs::File::open(tarball()).unwrap())
+        .entries()
+        .unwrap()
+    {
+        let entry = entry.unwrap();
+        let (mut header, path) = (entry.header().clone(), entry.path().unwrap().into_owned());
+        match entry.link_name().unwrap().map(std::borrow::Cow::into_owned) {
+            Some(link) => archive.append_link(&mut header, path, link).unwrap(),
+            None => archive.append_data(&mut header, path, entry).unwrap(),
+        }
+    }
+    append(&mut archive, "unique", test.prefix.as_bytes());
+    archive.into_inner().unwrap()
+}
+
+fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, name, content).unwrap();
+}
+
+fn saved(test: &Test) -> Vec<u8> {
+    test.image();
+    let file = test.path("saved.tar").display().to_string();
+    docker(&["save", "-o", &file, &format!("{}:latest", test.prefix)]);
+    docker(&["rmi", "-f", &format!("{}:latest", test.prefix)]);
+    fs::read(file).unwrap()
+}
+
+#[test]
+fn tarballs_are_brought_however_they_are_compressed() {
+    let test = Test::new("compressed");
+    for (kind, plain) in [("root", unique(&test)), ("saved", saved(&test))] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(&plain).unwrap();
+        let mut xz =
+            lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+        xz.write_all(&plain).unwrap();
+        let zstd = ruzstd::encoding::compress_to_vec(
+            &plain[..],
+            ruzstd::encoding::CompressionLevel::Fastest,
+        );
+        for (ending, bytes) in [
+            ("gz", gzip.finish().unwrap()),
+            ("bz2", bzip2.finish().unwrap()),
+            ("xz", xz.finish().unwrap()),
+            ("zst", zstd),
+        ] {
+            // The name says nothing: the content does.
+            fs::write(test.path(&format!("{kind}-{ending}")), bytes).unwrap();
+            works(
+                &test,
+                &format!("{{src: {kind}-{ending}, repository: PREFIX-{kind}, tag: {ending}}}"),
+            );
+            let layers = docker(&[
+                "inspect",
+                "--format",
+                "{{len .RootFS.Layers}} {{.Config.Cmd}}",
+                &format!("{}-{kind}:{ending}", test.prefix),
+            ]);
+            assert!(layers.starts_with("1 "), "{layers}");
+            docker(&["rmi", "-f", &format!("{}-{kind}:{ending}", test.prefix)]);
+        }
+    }
+}
+
+/// The files of an OCI layout of one image, without the manifest of `docker save`.
+fn layout(test: &Test) -> Vec<(String, Vec<u8>)> {
+    let layer = unique(test);
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": { "Env": ["FROM=layout"] },
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] },
+    });
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&layer).unwrap();
+    let (layer, config) = (gzip.finish().unwrap(), config.to_string().into_bytes());
+    let manifest = json!({
+        "schemaVersion": 2, "config": { "digest": format!("sha256:{}", sha256(&config)) },
+        "layers": [{ "digest": format!("sha256:{}", sha256(&layer)) }],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let index = json!({ "schemaVersion": 2, "manifests": [{ "digest": format!("sha256:{}", sha256(&manifest)) }] });
+    let mut files = vec![
+        (
+            "oci-layout".to_owned(),
+            br#"{"imageLayoutVersion": "1.0.0"}"#.to_vec(),
+        ),
+        ("index.json".to_owned(), index.to_string().into_bytes()),
+    ];
+    files.extend(
+        [layer, config, manifest].map(|blob| (format!("blobs/sha256/{}", sha256(&blob)), blob)),
+    );
+    files
+}
+
+#[test]
+fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
+    let test = Test::new("layout");
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in layout(&test) {
+        append(&mut archive, &name, &content);
+        let path = test.path("folder").join(&name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    fs::write(test.path("layout.tar"), archive.into_inner().unwrap()).unwrap();
+    for src in ["layout.tar", "folder"] {
+        works(&test, &format!("{{src: {src}, repository: PREFIX-oci}}"));
+        assert_eq!(
+            docker(&[
+                "inspect",
+                "--format",
+                "{{index .Config.Env 0}}",
+                &format!("{}-oci", test.prefix)
+            ]),
+            "FROM=layout"
+        );
+        docker(&["rmi", "-f", &format!("{}-oci", test.prefix)]);
+    }
+    fs::create_dir(test.path("nothing")).unwrap();
+    with_image(&test, "{src: nothing}");
+    test.run(&["install"])
+        .exits(1)
+        .says(&["is a folder, and no OCI layout"]);
+}
+
+#[test]
+fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
+    let test = Test::new("address");
+    let tarball = unique(&test);
+    let digest = sha256(&tarball);
+    let files = [
+        ("/image.tar", tarball.clone()),
+        ("/moved.tar", b"-> /image.tar".to_vec()),
+        ("/file", b"-> file:///etc/passwd".to_vec()),
+        ("/page", b"<html>please log in</html>".to_vec()),
+    ];
+    let server = Server::new(files.into_iter().collect());
+    let url = |path: &str| format!("'{}{path}'", server.address);
+    works(
+        &test,
+        &format!(
+            "{{src: {}, repository: PREFIX-web, sha256: {digest}}}",
+            url("/moved.tar")
+        ),
+    );
+    // What is there under its digest is not fetched again.
+    let asked = server.asked.load(Ordering::SeqCst);
+    works(
+        &test,
+        &format!(
+            "{{src: {}, repository: PREFIX-web, sha256: 'sha256:{digest}'}}",
+            url("/image.tar")
+        ),
+    );
+    assert_eq!(server.asked.load(Ordering::SeqCst), asked);
+    let refused = |image: &str, says: &[&str]| {
+        with_image(&test, image);
+        test.run(&["install", "--task-retries", "0"])
+            .exits(1)
+            .says(says);
+    };
+    refused(
+        &format!(
+            "{{src: {}, sha256: '{}'}}",
+            url("/image.tar"),
+            "0".repeat(64)
+        ),
+        &[&format!(
+            "has the digest sha256:{digest}, and the blueprint wants sha256:000"
+        )],
+    );
+    refused(
+        &format!("{{src: {}, max_size: 1m}}", url("/image.tar")),
+        &[
+            "cannot be fetched: it is larger than 1048576 bytes",
+            "max_size: 20g",
+        ],
+    );
+    refused(
+        &format!("{{src: {}}}", url("/absent")),
+        &["/absent cannot be fetched", "404"],
+    );
+    refused(
+        &format!("{{src: {}}}", url("/page")),
+        &["/page is no image: it is not a tarball"],
+    );
+    refused(
+        &format!("{{src: {}}}", url("/file")),
+        &["/file cannot be fetched"],
+    );
+    refused(
+        "{src: 'http://127.0.0.1:1/x'}",
+        &["cannot be fetched", "refused"],
+    );
+    with_image(&test, "{src: 'ftp://127.0.0.1/x'}");
+    test.run(&["install"])
+        .exits(3)
+        .says(&["an address in `src` must be http or https"]);
+    docker(&["rmi", "-f", &format!("{}-web", test.prefix)]);
+}
+
+#[test]
+fn changes_are_made_to_what_is_imported() {
+    let test = Test::new("changes");
+    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    let image = |more: &str| {
+        format!(
+            "{{src: root.tar, repository: PREFIX-img, changes: ['ENV COLOUR=green', 'EXPOSE 80'{more}]}}"
+        )
+    };
+    works(&test, &image(""));
+    let config = |field: &str| {
+        docker(&[
+            "inspect",
+            "--format",
+            field,
+            &format!("{}-img", test.prefix),
+        ])
+    };
+    assert_eq!(
+        (
+            config("{{index .Config.Env 0}}").as_str(),
+            config("{{json .Config.ExposedPorts}}").as_str()
+        ),
+        ("COLOUR=green", r#"{"80/tcp":{}}"#)
+    );
+    // Other changes make another image of the same file.
+    works(&test, &image(", 'WORKDIR /tmp'"));
+    assert_eq!(config("{{.Config.WorkingDir}}"), "/tmp");
+    docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
+}
+
+#[test]
+fn an_image_that_has_no_name_goes_with_its_last_container() {
+    let test = Test::new("unnamed");
+    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    let web = SLEEPER.replace(DEMO, "{src: root.tar}");
+    let other = web
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "other");
+    test.blueprint(&(web + &other));
+    let installed = test.run(&["install", "--output", "json"]).exits(0).json();
+    let ids: Vec<&Json> = (0..2)
+        .map(|at| &installed["instances"][at]["runtime_properties"]["image_id"])
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    let exists = || docker(&["images", "-q", "--no-trunc"]).contains(ids[0].as_str().unwrap());
+    assert!(exists());
+    test.run(&["uninstall"]).exits(0);
+    assert!(!exists());
+}
+
+#[test]
+fn what_an_image_cannot_say_is_told_at_its_place() {
+    let test = Test::new("keys");
+    let validate = |image: &str| {
+        with_image(&test, image);
+        test.run(&["validate"])
+    };
+    validate("{repositry: x}").exits(3).says(&[
+        "`image` has no key `repositry`",
+        "did you mean `repository`?",
+    ]);
+    validate("{repository: x, auth_config: {pasword: y}}")
+        .exits(3)
+        .says(&["auth_config.pasword", "did you mean `password`?"]);
+    validate("{repository: x, sha256: abc}")
+        .exits(3)
+        .says(&["`sha256` must be a digest of 64 hexadecimal digits"]);
+    validate("{repository: 'https://reg.test/x'}")
+        .exits(3)
+        .says(&["must not start with a scheme"]);
+    validate("{repository: x, insecure_registry: true}")
+        .exits(0)
+        .says(&["`insecure_registry` has no effect", "insecure-registries"]);
+    validate("{repository: x, auth_config: {password: {get_secret: p}}, platform: linux/amd64, all_tags: false}").exits(0);
+}
+
+#[test]
+fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
+    let test = Test::new("derived");
+    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    with_image(&test, "{src: root.tar}");
+    test.run(&["install"]).exits(0);
+    // It has the labels of what it was made of.
+    let snap = format!("{}-snap:1", test.prefix);
+    docker(&["commit", "-c", "ENV EVIL=1", &test.name("web"), &snap]);
+    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
+    test.run(&["uninstall"]).exits(0);
+    assert_ne!(
+        docker(&["images", "-q", &snap]),
+        "",
+        "the image of somebody else is still there"
+    );
+    docker(&["rmi", "-f", &snap]);
+}
+
+#[test]
+fn a_digest_is_not_believed_of_an_image_that_only_says_so() {
+    let test = Test::new("believed");
+    let tarball = unique(&test);
+    let digest = sha256(&tarball);
+    fs::write(test.path("root.tar"), tarball).unwrap();
+    let label = format!("LABEL dockctl.source=sha256:{digest}");
+    docker(&[
+        "import",
+        "-c",
+        &label,
+        "-c",
+        "ENV EVIL=1",
+        &crate::support::tarball().display().to_string(),
+        &format!("{}-img:latest", test.prefix),
+    ]);
+    with_image(
+        &test,
+        &format!("{{src: root.tar, repository: PREFIX-img, sha256: '{digest}'}}"),
+    );
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() {
+    let test = Test::new("once");
+    let server = Server::new([("/image.tar", unique(&test))].into_iter().collect());
+    let address = server.address.replace("http://", "http://me:open-sesame@");
+    let web = SLEEPER.replace(
+        DEMO,
+        &format!("{{src: '{address}/image.tar', repository: PREFIX-img}}"),
+    );
+    let other = web
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "other");
+    test.blueprint(&(web + &other));
+    for _ in 0..2 {
+        let run = test.run(&["install", "-v"]).exits(0);
+        assert!(
+            !run.stderr.contains("open-sesame")
+                && !crate::trouble::secrets::holds(&test.path("state"), "open-sesame"),
+            "{}",
+            run.stderr
+        );
+        test.run(&["uninstall"]).exits(0);
+    }
+    assert_eq!(server.asked.load(Ordering::SeqCst), 1);
+    docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
+}
+
+/// An archive of two images: the one of the given name is meant, whichever comes first, and no name
+/// of the user is moved.
+#[test]
+fn of_two_saved_images_the_one_that_is_named_is_meant() {
+    let test = Test::new("two-saved");
+    let image = test.image();
+    let (a, b, other) = (
+        format!("{}-a:x", test.prefix),
+        format!("{}-b:y", test.prefix),
+        format!("{}-mine:1", test.prefix),
+    );
+    let build = |name: &str, text: &str| {
+        let id = docker(&[
+            "create",
+            "--env",
+            &format!("WHO={text}"),
+            &image,
+            "sleep",
+            "1000",
+        ]);
+        docker(&["commit", &id, name]);
+        docker(&["rm", &id]);
+    };
+    build(&a, "a");
+    build(&b, "b");
+    docker(&[
+        "save",
+        "-o",
+        &test.path("two.tar").display().to_string(),
+        &a,
+        &b,
+    ]);
+    // The names are of other images by now.
+    docker(&["tag", &image, &a]);
+    docker(&["tag", &image, &b]);
+    docker(&["tag", &image, &other]);
+    let id = |name: &str| docker(&["image", "inspect", "--format", "{{.Id}}", name]);
+    let before = [id(&a), id(&b)];
+    let shop = format!("{}-b", test.prefix);
+    with_image(
+        &test,
+        &format!("{{src: two.tar, repository: {shop}, tag: 'y'}}"),
+    );
+    test.run(&["install"]).exits(0);
+    assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=b"));
+    assert_eq!(
+        id(&a),
+        before[0],
+        "what the archive calls so is another image by now"
+    );
+    assert_ne!(id(&b), before[1], "the blueprint gives this name");
+    test.run(&["uninstall"]).exits(0);
+    for (wanted, says) in [
+        ("nobody", "none is called `nobody`"),
+        (a.split(':').next().unwrap(), ""),
+    ] {
+        with_image(&test, &format!("{{src: two.tar, repository: {wanted}}}"));
+        let run = test.run(&["install", "--task-retries", "0"]);
+        if says.is_empty() {
+            run.exits(0);
+            assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=a"));
+            assert_eq!(id(&a), before[0]);
+        } else {
+            run.exits(1).says(&[says, &a, &b]);
+        }
+        test.run(&["uninstall"]).exits(0);
+    }
+    with_image(&test, "{src: two.tar}");
+    test.run(&["install", "--task-retries", "0"])
+        .exits(1)
+        .says(&["no `repository` says which is meant", &a, &b]);
+    test.run(&["uninstall"]).exits(0);
+}
+
+/// Whatever an archive of one image calls it, names of the user stay where they are.
+#[test]
+fn a_saved_image_moves_no_name_of_the_user() {
+    let test = Test::new("moves");
+    let image = test.image();
+    let name = format!("{}-local:1", test.prefix);
+    docker(&["tag", &image, &name]);
+    let id = docker(&["create", "--env", "WHO=other", &image, "sleep", "1000"]);
+    docker(&["commit", &id, &name]);
+    docker(&["rm", &id]);
+    docker(&[
+        "save",
+        "-o",
+        &test.path("one.tar").display().to_string(),
+        &name,
+    ]);
+    docker(&["tag", &image, &name]);
+    let before = docker(&["image", "inspect", "--format", "{{.Id}}", &name]);
+    for source in [
+        "{src: one.tar}".to_owned(),
+        format!("{{src: one.tar, repository: {}-new}}", test.prefix),
+    ] {
+        with_image(&test, &source);
+        test.run(&["install"]).exits(0);
+        assert!(
+            test.inspect("web", "{{.Config.Env}}").contains("WHO=other"),
+            "{source}"
+        );
+        assert_eq!(
+            docker(&["image", "inspect", "--format", "{{.Id}}", &name]),
+            before,
+            "{source}"
+        );
+        let made = test.inspect("web", "{{.Image}}");
+        test.run(&["uninstall"]).exits(0);
+        // It has no name by which it would be cleared away.
+        docker(&["rmi", "-f", &made]);
+    }
+}

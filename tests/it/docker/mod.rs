@@ -1,0 +1,15 @@
+//! The plugin on real engines.
+
+pub(crate) mod adopt;
+pub(crate) mod engines;
+pub(crate) mod examples;
+pub(crate) mod images;
+pub(crate) mod install;
+pub(crate) mod networks;
+pub(crate) mod params;
+pub(crate) mod plugin2;
+pub(crate) mod podman;
+pub(crate) mod registry;
+pub(crate) mod update;
+pub(crate) mod waits;
+pub(crate) mod watching;

@@ -1,0 +1,555 @@
+//! Networks and volumes as nodes, and what containers have to do with them.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Test, docker},
+};
+
+const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
+imports:
+  - cloudify/types/types.yaml
+  - plugin:cloudify-docker-plugin?version=1.3.2
+  - plugin:dockctl
+node_templates:
+";
+
+fn container(name: &str, command: &str, relationships: &str) -> String {
+    format!(
+        "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{command: '{command}'}}}}}}
+        stop: {{inputs: {{params: {{timeout: 0}}}}}}
+    relationships: [{relationships}]
+"
+    )
+}
+
+fn network(name: &str, more: &str) -> String {
+    format!(
+        "  {name}: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-{name}{more}}}}}\n"
+    )
+}
+
+fn write(test: &Test, nodes: &[String]) {
+    test.write("blueprint.yaml", &format!("{HEAD}{}", nodes.concat()));
+}
+
+fn attached(network: &str, properties: &str) -> String {
+    format!(
+        "{{type: dockctl.relationships.attached_to_network, target: {network}, properties: {{{properties}}}}}"
+    )
+}
+
+#[test]
+fn containers_find_each_other_on_the_networks_of_their_blueprint() {
+    let test = Test::new("net");
+    let octet = fastrand::u8(..);
+    let subnet = format!("10.213.{octet}.0/24");
+    let web = [
+        attached("front", "aliases: [page]"),
+        attached("back", &format!("ipv4_address: 10.213.{octet}.9")),
+    ]
+    .join(", ");
+    write(
+        &test,
+        &[
+            container("web", "httpd -f -p 80 -h /etc", &web),
+            container("asker", "sleep 1000", &attached("front", "")),
+            network(
+                "front",
+                ", options: {com.docker.network.driver.mtu: 1400}, labels: {team: a}",
+            ),
+            network("back", &format!(", internal: true, subnet: '{subnet}'")),
+        ],
+    );
+    test.run(&["install"]).exits(0);
+    let of = |name: &str, format: &str| {
+        docker(&["network", "inspect", "--format", format, &test.name(name)])
+    };
+    assert_eq!(
+        of(
+            "front",
+            "{{.Labels.team}} {{index .Options \"com.docker.network.driver.mtu\"}}"
+        ),
+        "a 1400"
+    );
+    assert_eq!(
+        of("back", "{{.Internal}} {{(index .IPAM.Config 0).Subnet}}"),
+        format!("true {subnet}")
+    );
+    let back = format!(
+        "{{{{(index .NetworkSettings.Networks \"{}\").IPAddress}}}}",
+        test.name("back")
+    );
+    assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
+    let page = docker(&[
+        "exec",
+        &test.name("asker"),
+        "wget",
+        "-qO-",
+        "http://page/passwd",
+    ]);
+    assert!(page.contains("root"), "{page}");
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits(0);
+    // A container that is made anew is on its networks again.
+    docker(&["rm", "-f", &test.name("web")]);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(
+        docker(&[
+            "network",
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.prefix)
+        ]),
+        ""
+    );
+}
+
+#[test]
+fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
+    let test = Test::new("adopted");
+    docker(&["network", "create", &test.name("front")]);
+    let web = container("web", "sleep 1000", &attached("front", ""));
+    write(&test, &[web.clone(), network("front", "")]);
+    test.run(&["install"]).exits(1).says(&[
+        "is taken by a network that was not made by dockctl",
+        "use_external_resource",
+    ]);
+    test.run(&["uninstall"]).exits(0);
+    write(
+        &test,
+        &[web, network("front", ", use_external_resource: true")],
+    );
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-web running"]);
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(
+        docker(&[
+            "network",
+            "ls",
+            "--format",
+            "{{.Name}}",
+            "--filter",
+            &format!("name={}", test.prefix)
+        ]),
+        test.name("front")
+    );
+}
+
+#[test]
+fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
+    let test = Test::new("vol");
+    let mounts = |more: &str| {
+        format!(
+            "{{type: dockctl.relationships.mounts, target: data, properties: {{target: /data{more}}}}}"
+        )
+    };
+    let volume = "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, labels: {team: a}}}\n".to_owned();
+    let writer = container(
+        "writer",
+        "sh -c \"date >>/data/log; sleep 1000\"",
+        &mounts(""),
+    );
+    let reader = container("reader", "sleep 1000", &mounts(", read_only: true"));
+    write(&test, &[writer, reader, volume]);
+    test.run(&["install"]).exits(0);
+    assert_eq!(
+        test.inspect(
+            "reader",
+            "{{(index .Mounts 0).Name}} {{(index .Mounts 0).RW}}"
+        ),
+        format!("{} false", test.name("data"))
+    );
+    test.run(&["plan", "--exit-code"]).exits(0);
+    let plain = test.run(&["uninstall", "--progress", "plain"]).exits(0);
+    plain.says(&["keep volume"]);
+    // The next installation finds it, although its instances have other ids.
+    test.run(&["install"]).exits(0);
+    let lines = docker(&["exec", &test.name("reader"), "cat", "/data/log"]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    test.run(&["uninstall", "--volumes"])
+        .exits(2)
+        .says(&["--yes"]);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(
+        docker(&[
+            "volume",
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.prefix)
+        ]),
+        ""
+    );
+}
+
+/// What an update dropped and kept is still of the deployment: it goes with the rest, in the same
+/// run.
+#[test]
+fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
+    let test = Test::new("dropped");
+    let volume = |node: &str, name: &str| {
+        format!("  {node}: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-{name}}}}}\n")
+    };
+    let volumes = || {
+        docker(&[
+            "volume",
+            "ls",
+            "--quiet",
+            "--filter",
+            &format!("name={}", test.prefix),
+        ])
+    };
+    write(&test, &[volume("data", "data"), volume("cache", "cache")]);
+    test.run(&["install"]).exits(0);
+    write(&test, &[volume("data", "data")]);
+    test.run(&["update", "--yes"]).exits(0);
+    assert_eq!(volumes().lines().count(), 2, "what is in a volume is kept");
+    // Another node of the name of the dropped one, and of another kind.
+    write(&test, &[volume("data", "data"), network("cache", "")]);
+    test.run(&["update", "--yes"]).exits(0);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(), "");
+    assert!(
+        test.run(&["uninstall", "--volumes", "--yes"])
+            .exits(0)
+            .stdout
+            .contains("nothing to do")
+    );
+    // Without being asked for, they stay.
+    write(&test, &[volume("data", "data"), volume("cache", "cache")]);
+    test.run(&["install"]).exits(0);
+    write(&test, &[volume("data", "data")]);
+    test.run(&["update", "--yes"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(volumes().lines().count(), 2);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(), "");
+}
+
+#[test]
+fn a_volume_of_somebody_else_is_not_taken() {
+    let test = Test::new("foreign");
+    docker(&["volume", "create", &test.name("data")]);
+    write(
+        &test,
+        &[
+            "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n"
+                .to_owned(),
+        ],
+    );
+    test.run(&["install"])
+        .exits(1)
+        .says(&["is taken by a volume that was not made by dockctl"]);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(
+        docker(&[
+            "volume",
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.prefix)
+        ]),
+        test.name("data")
+    );
+}
+
+#[test]
+fn relationships_that_do_not_fit_are_told() {
+    let test = Test::new("ties");
+    let validate = |relationship: &str| {
+        let data = "  data: {type: dockctl.nodes.Volume}\n".to_owned();
+        write(
+            &test,
+            &[
+                container("web", "x", relationship),
+                network("front", ""),
+                data,
+            ],
+        );
+        test.run(&["validate"])
+    };
+    validate(&attached("data", ""))
+        .exits(3)
+        .says(&["leads to a network, and `data` is none"]);
+    validate("{type: dockctl.relationships.mounts, target: data}").exits(3);
+    validate("{type: dockctl.relationships.mounts, target: data, properties: {target: data}}")
+        .exits(3)
+        .says(&["an absolute path in the container"]);
+    validate(&attached("front", "aliases: {get_input: x}")).exits(3);
+    validate(&attached("front", "link_local_ips: {a: b}"))
+        .exits(3)
+        .says(&["error[D0119]"]);
+    validate(&attached("front", "aliases: [a]")).exits(0);
+}
+
+#[test]
+fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
+    let test = Test::new("joined");
+    let web = |more: &str| {
+        container(
+            "web",
+            "sleep 1000",
+            &[attached("front", ""), attached("back", more)].join(", "),
+        )
+    };
+    let networks = [network("front", ""), network("back", "")].concat();
+    // An engine gives addresses only on subnets that were chosen. Trying again does not make that
+    // go by unseen.
+    write(&test, &[web("ipv4_address: 10.9.9.9"), networks.clone()]);
+    for _ in 0..2 {
+        test.run(&["install"])
+            .exits(1)
+            .says(&["attaching the container to network"]);
+    }
+    write(&test, &[web(""), networks]);
+    test.run(&["install"]).exits(0);
+    let joined = test.inspect("web", "{{len .NetworkSettings.Networks}}");
+    assert_eq!(joined, "2");
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
+    let test = Test::new("copied");
+    let deployment = format!("dockctl.deployment={}", test.prefix);
+    docker(&[
+        "volume",
+        "create",
+        "--label",
+        &deployment,
+        "--label",
+        "dockctl.node=data",
+        &test.name("data"),
+    ]);
+    let volume =
+        "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n"
+            .to_owned();
+    write(&test, &[volume, network("front", "")]);
+    test.run(&["install"])
+        .exits(1)
+        .says(&["is taken by a volume"]);
+    test.run(&["uninstall"]).exits(0);
+    write(&test, &[network("front", "")]);
+    test.run(&["install"]).exits(0);
+    let labels: serde_json::Value = serde_json::from_str(&docker(&[
+        "network",
+        "inspect",
+        "--format",
+        "{{json .Labels}}",
+        &test.name("front"),
+    ]))
+    .unwrap();
+    let copied: Vec<String> = labels
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap()))
+        .collect();
+    let copy = test.name("a-copy");
+    docker(
+        &["network", "create"]
+            .into_iter()
+            .chain(copied.iter().map(String::as_str))
+            .chain([copy.as_str()])
+            .collect::<Vec<_>>(),
+    );
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    let names = |what: &str| {
+        docker(&[
+            what,
+            "ls",
+            "--format",
+            "{{.Name}}",
+            "--filter",
+            &format!("name={}", test.prefix),
+        ])
+    };
+    assert_eq!(
+        (names("network"), names("volume")),
+        (copy, test.name("data"))
+    );
+}
+
+#[test]
+fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_containers() {
+    let test = Test::new("left");
+    let nodes = |labels: &str, command: &str| {
+        let web = container("web", "sleep 1000", &attached("front", ""));
+        [
+            web,
+            container("bad", command, ""),
+            network("front", &format!(", labels: {labels}")),
+        ]
+    };
+    write(&test, &nodes("{a: 1}", "no-such-command"));
+    test.run(&["install"]).exits(1);
+    write(&test, &nodes("{a: 2}", "sleep 1000"));
+    test.run(&["install"]).exits(0);
+    assert_eq!(
+        docker(&[
+            "network",
+            "inspect",
+            "--format",
+            "{{.Labels.a}} {{len .Containers}}",
+            &test.name("front")
+        ]),
+        "2 1"
+    );
+    // As if the run had died before it could write down the id.
+    let labels: serde_json::Value = serde_json::from_str(&docker(&[
+        "network",
+        "inspect",
+        "--format",
+        "{{json .Labels}}",
+        &test.name("front"),
+    ]))
+    .unwrap();
+    let own: Vec<String> = labels
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap()))
+        .collect();
+    docker(&["rm", "-f", &test.name("web"), &test.name("bad")]);
+    docker(&["network", "rm", &test.name("front")]);
+    let name = test.name("front");
+    docker(
+        &["network", "create"]
+            .into_iter()
+            .chain(own.iter().map(String::as_str))
+            .chain([name.as_str()])
+            .collect::<Vec<_>>(),
+    );
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(
+        docker(&[
+            "network",
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.prefix)
+        ]),
+        ""
+    );
+}
+
+#[test]
+fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
+    let test = Test::new("adds");
+    let web = container(
+        "web",
+        "sleep 1000",
+        &[
+            attached("front", "aliases: [one]"),
+            attached("front", "aliases: [two]"),
+        ]
+        .join(", "),
+    );
+    let web = web.replacen(
+        "params: {",
+        "params: {host_config: {network_mode: PREFIX-front}, ",
+        1,
+    );
+    write(&test, &[web, network("front", "")]);
+    test.run(&["install"]).exits(0);
+    let aliases = test.inspect(
+        "web",
+        &format!(
+            "{{{{json (index .NetworkSettings.Networks \"{}\").Aliases}}}}",
+            test.name("front")
+        ),
+    );
+    assert!(aliases.contains("\"two\""), "{aliases}");
+    test.run(&["uninstall"]).exits(0);
+    // What this engine would drop without a word is refused instead.
+    let mounts = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data, subpath: x}}";
+    write(
+        &test,
+        &[
+            container("web", "x", mounts),
+            "  data: {type: dockctl.nodes.Volume}\n".to_owned(),
+        ],
+    );
+    test.run(&["install", "-d", &test.name("other")])
+        .exits(3)
+        .says(&["`HostConfig.Mounts.VolumeOptions.Subpath` needs an engine with API 1.45"]);
+    write(
+        &test,
+        &[
+            network("front", ""),
+            network("front", "").replace("front:", "other:"),
+        ],
+    );
+    test.run(&["validate"])
+        .exits(3)
+        .says(&["two nodes ask for a network named"]);
+}
+
+/// Engines make two networks of one name if they are asked at the same moment.
+#[test]
+fn of_two_networks_that_a_repeated_call_made_one_is_left() {
+    let test = Test::new("twins");
+    let nodes = SLEEPER.replace(
+        "\nnode_templates:\n",
+        "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n",
+    );
+    test.blueprint(&nodes);
+    test.run(&["install", "--seed", "3"]).exits(0);
+    let labels: serde_json::Value = serde_json::from_str(&docker(&[
+        "network",
+        "inspect",
+        "--format",
+        "{{json .Labels}}",
+        &test.name("net"),
+    ]))
+    .unwrap();
+    // The record is lost, and a twin of the network was made by a call that nobody waited for.
+    let body = serde_json::json!({ "Name": test.name("net"), "Labels": labels }).to_string();
+    create_network_twice(&body);
+    let count = || {
+        docker(&[
+            "network",
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.name("net")),
+        ])
+        .lines()
+        .count()
+    };
+    assert_eq!(count(), 2);
+    std::fs::remove_file(
+        test.path("state/deployments")
+            .join(format!("{}.db", test.prefix)),
+    )
+    .unwrap();
+    test.run(&["install", "--seed", "3"]).exits(0);
+    assert_eq!(count(), 1);
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(count(), 0);
+}
+
+/// Asks the engine itself: it makes another of the same name where it is not told to look.
+fn create_network_twice(body: &str) {
+    use std::io::{Read as _, Write as _};
+    let mut engine = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").unwrap();
+    let head = format!(
+        "POST /v1.41/networks/create HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    engine.write_all(head.as_bytes()).unwrap();
+    engine.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    engine.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}

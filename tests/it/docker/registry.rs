@@ -1,0 +1,299 @@
+//! Pulls from a real registry on this machine.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Run, Test, docker, eventually, free_port, project, tarball},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
+use std::{
+    fs,
+    net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Command, Stdio},
+};
+
+/// A registry that is gone when the test is over.
+struct Registry {
+    process: Child,
+    address: String,
+}
+
+impl Registry {
+    fn start(test: &Test) -> Self {
+        Self::start_with(test, "")
+    }
+
+    /// A registry that asks for the name `tester` and the password `open sesame`.
+    fn with_password(test: &Test) -> Self {
+        test.write(
+            "htpasswd",
+            "tester:$2y$05$MWb9s5YZJHMxiULBMaiCne8vooPdATnjdcfq3sFIpUjaKL46EHzn6\n",
+        );
+        let file = test.path("htpasswd").display().to_string();
+        Self::start_with(
+            test,
+            &format!("auth: {{htpasswd: {{realm: test, path: {file}}}}}\n"),
+        )
+    }
+
+    fn start_with(test: &Test, more: &str) -> Self {
+        let program = project().join("target/docker-registry");
+        if !program.exists() {
+            let fetched = Command::new(project().join("scripts/registry"))
+                .output()
+                .expect("scripts/registry starts");
+            assert!(
+                fetched.status.success(),
+                "scripts/registry fails: {}",
+                String::from_utf8_lossy(&fetched.stderr)
+            );
+        }
+        // The engine reaches registries on the loopback without TLS.
+        let address = format!("127.0.0.1:{}", free_port());
+        let data = test.path("registry").display().to_string();
+        let config = test.write(
+            "registry.yml",
+            &format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp: {{addr: '{address}'}}\n{more}"),
+        );
+        let process = Command::new(program)
+            .arg("serve")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the registry starts");
+        eventually("the registry", || TcpStream::connect(&address).ok());
+        Self { process, address }
+    }
+
+    /// Puts an image that no other has into the registry, and takes it from the engine. Gives its
+    /// name there, and its digest.
+    fn hold(&self, test: &Test, login: Option<&str>) -> (String, String) {
+        let repository = format!("{}/team/{}", self.address, test.prefix);
+        let remote = format!("{repository}:v1");
+        docker(&["import", &unique_tarball(test), &remote]);
+        let config = test.path("pusher");
+        fs::create_dir_all(&config).unwrap();
+        let auths =
+            login.map(|login| json!({ &self.address: { "auth": BASE64_STANDARD.encode(login) } }));
+        fs::write(
+            config.join("config.json"),
+            json!({ "auths": auths }).to_string(),
+        )
+        .unwrap();
+        docker(&[
+            "--config",
+            &config.display().to_string(),
+            "push",
+            "-q",
+            &remote,
+        ]);
+        let digest = docker(&["inspect", "--format", "{{index .RepoDigests 0}}", &remote]);
+        docker(&["rmi", "-f", &remote]);
+        (repository, digest.rsplit('@').next().unwrap().to_owned())
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The demo image with a file that no other image has: a layer that the engine has already is not
+/// downloaded.
+fn unique_tarball(test: &Test) -> String {
+    let path = test.path("unique.tar");
+    fs::copy(tarball(), &path).unwrap();
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
+        .take(3 << 20)
+        .collect();
+    fs::write(test.path("noise"), noise).unwrap();
+    let appended = Command::new("tar")
+        .args(["-rf", "unique.tar", "noise"])
+        .current_dir(test.folder.path())
+        .status()
+        .unwrap();
+    assert!(appended.success());
+    path.display().to_string()
+}
+
+#[test]
+fn an_image_is_pulled_once_with_its_bytes_shown_and_never_again() {
+    let test = Test::new("pull");
+    let registry = Registry::start(&test);
+    let remote = format!("{}/team/{}:v1", registry.address, test.prefix);
+    docker(&["import", &unique_tarball(&test), &remote]);
+    docker(&["push", "-q", &remote]);
+    docker(&["rmi", "-f", &remote]);
+    let image = format!(
+        "{{repository: '{}/team/PREFIX', tag: v1}}",
+        registry.address
+    );
+    let web = SLEEPER.replace("{src: TARBALL, repository: dockctl-demo}", &image);
+    let other = web
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "other");
+    test.blueprint(&(web + &other));
+    let run = test.run(&["install", "--progress", "json"]).exits(0);
+    assert_eq!(
+        run.stderr.matches("\"note\":\"pulling").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr
+            .lines()
+            .any(|line| line.contains("\"event\":\"progress\"") && line.contains("\"bytes\":")),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-other running", "PREFIX-web running"]
+    );
+    test.run(&["uninstall"]).exits(0);
+    // With the registry gone the image is still there.
+    drop(registry);
+    test.run(&["install"]).exits(0);
+    docker(&["rm", "-f", &test.name("web"), &test.name("other")]);
+    docker(&["rmi", "-f", &remote]);
+}
+
+const LOGIN: &str = "tester:open sesame";
+const DEMO: &str = "{src: TARBALL, repository: dockctl-demo}";
+
+fn with_image(test: &Test, image: &str) {
+    test.blueprint(&SLEEPER.replace(DEMO, image));
+}
+
+/// Installs with a configuration of the docker command, and takes everything down again, the image
+/// too.
+fn install_with(test: &Test, config: &serde_json::Value, remote: &str) -> Run {
+    let folder = test.path("config");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let path = format!(
+        "{}:{}",
+        test.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut command = test.command(&["install"]);
+    command
+        .env("DOCKER_CONFIG", &folder)
+        .env("PATH", path)
+        .env("DOCKCTL_SECRET_SESAME", "open sesame");
+    let run = Run::of(&command.output().unwrap());
+    if run.code == 0 {
+        test.run(&["uninstall"]).exits(0);
+        docker(&["rmi", "-f", remote]);
+    }
+    run
+}
+
+#[test]
+fn a_registry_that_wants_a_password_gets_it_from_where_the_docker_command_has_it() {
+    let test = Test::new("password");
+    let registry = Registry::with_password(&test);
+    let (repository, _) = registry.hold(&test, Some(LOGIN));
+    let remote = format!("{repository}:v1");
+    with_image(&test, &format!("{{repository: '{repository}', tag: v1}}"));
+    let refused = install_with(&test, &json!({}), &remote).exits(1);
+    refused.says(&[
+        "cannot be pulled",
+        "the registry wants to know who asks: docker login, or `auth_config`",
+    ]);
+    let auths = |login: &str| json!({ "auths": { format!("http://{}/v2/", registry.address): { "auth": BASE64_STANDARD.encode(login) } } });
+    install_with(&test, &auths("tester:wrong"), &remote)
+        .exits(1)
+        .says(&["the registry does not accept who asks"]);
+    install_with(&test, &auths(LOGIN), &remote).exits(0);
+
+    // A helper is asked as the docker command asks it: the registry on its standard input.
+    fs::create_dir(test.path("bin")).unwrap();
+    let helper = test.path("bin/docker-credential-test");
+    let answer = json!({ "Username": "tester", "Secret": "open sesame" });
+    fs::write(
+        &helper,
+        format!(
+            "#!/bin/sh\n[ \"$(cat)\" = {} ] && [ $1 = get ] && echo '{answer}'\n",
+            registry.address
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    install_with(
+        &test,
+        &json!({ "credHelpers": { &registry.address: "test" } }),
+        &remote,
+    )
+    .exits(0);
+    install_with(&test, &json!({ "credsStore": "test" }), &remote).exits(0);
+    install_with(&test, &json!({ "credsStore": "absent" }), &remote)
+        .exits(1)
+        .says(&["the credential helper docker-credential-absent fails"]);
+}
+
+#[test]
+fn a_node_says_itself_who_asks_and_nobody_else_learns_it() {
+    let test = Test::new("auth");
+    let registry = Registry::with_password(&test);
+    let (repository, _) = registry.hold(&test, Some(LOGIN));
+    let remote = format!("{repository}:v1");
+    let auth = |password: &str| {
+        format!(
+            "{{repository: '{repository}', tag: v1, auth_config: {{username: tester, password: {password}}}}}"
+        )
+    };
+    with_image(&test, &auth("{get_secret: sesame}"));
+    install_with(&test, &json!({}), &remote).exits(0);
+    // Written as it is, it is not kept either.
+    with_image(&test, &auth("open sesame"));
+    let mut run = test.command(&["install", "-vv"]);
+    let run = Run::of(&run.output().unwrap()).exits(0);
+    test.run(&["install"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits(0);
+    let labels = test.inspect("web", "{{json .Config.Labels}}");
+    let shown = [
+        run.stdout,
+        run.stderr,
+        labels,
+        test.run(&["executions"]).stdout,
+    ]
+    .concat();
+    assert!(
+        !shown.contains("open sesame")
+            && !crate::trouble::secrets::holds(&test.path("state"), "open sesame"),
+        "{shown}"
+    );
+    test.run(&["uninstall"]).exits(0);
+    docker(&["rmi", "-f", &remote]);
+}
+
+#[test]
+fn a_digest_names_an_image_wherever_it_stands() {
+    let test = Test::new("digest");
+    let registry = Registry::start(&test);
+    let (repository, digest) = registry.hold(&test, None);
+    for image in [
+        format!("{{repository: '{repository}@{digest}'}}"),
+        format!("{{repository: '{repository}', tag: '{digest}'}}"),
+        format!("{{repository: '{repository}:v1@{digest}'}}"),
+    ] {
+        with_image(&test, &image);
+        test.run(&["install"]).exits(0);
+        test.run(&["plan", "--exit-code"]).exits(0);
+        test.run(&["uninstall"]).exits(0);
+        docker(&["rmi", "-f", &format!("{repository}@{digest}")]);
+    }
+    with_image(
+        &test,
+        &format!("{{repository: '{repository}@sha256:{}'}}", "0".repeat(64)),
+    );
+    test.run(&["install"])
+        .exits(1)
+        .says(&["cannot be pulled", "check `repository` and `tag`"]);
+}

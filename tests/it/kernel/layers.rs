@@ -1,0 +1,404 @@
+//! The order of the modules, as `docs/architecture.md` has it: every path in the sources leads to a
+//! lower layer, and into a plugin only from the table of plugins.
+
+use crate::support::project;
+use std::{fs, path::Path};
+
+/// Modules from low to high; those of one line know nothing of each other.
+const LAYERS: [&str; 21] = [
+    "digest printable web",
+    "diagnostic",
+    "syntax",
+    "catalog",
+    "model",
+    "secrets",
+    "seam",
+    "stage",
+    "author known",
+    "told",
+    "event",
+    "record",
+    "journal",
+    "report",
+    "engine",
+    "plugins",
+    "plan",
+    "preflight",
+    "executor",
+    "graph",
+    "cli",
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS
+        .iter()
+        .position(|line| line.split(' ').any(|it| it == module))
+}
+
+/// The module that a file is, inward: `plan/heal.rs` is `[plan, heal]`.
+fn module_of(file: &str) -> Vec<&str> {
+    let path = file.trim_end_matches(".rs");
+    path.split('/').filter(|part| *part != "mod").collect()
+}
+
+/// The code of a file without comments and tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Takes brace groups apart: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+fn leaves(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((head, group)) = tree.split_once('{') else {
+        return vec![tree.split(" as ").next().unwrap().to_owned()];
+    };
+    let inside = group.rsplit_once('}').map_or(group, |(inside, _)| inside);
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for c in inside.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if c == ',' && depth == 0 {
+            parts.push(String::new());
+        } else {
+            parts.last_mut().unwrap().push(c);
+        }
+    }
+    let named = parts.iter().filter(|part| !part.trim().is_empty());
+    named
+        .flat_map(|part| leaves(part))
+        .map(|leaf| format!("{}{leaf}", head.trim()))
+        .collect()
+}
+
+/// Every path of a file that starts at the crate, or above the module.
+fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
+    let code = code(text);
+    let mut found: Vec<String> = Vec::new();
+    let mut rest = code.as_str();
+    while let Some(at) = rest.find("use ") {
+        let is_word = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        rest = &rest[at + 4..];
+        if let Some((tree, after)) = rest.split_once(';').filter(|_| is_word) {
+            found.extend(leaves(tree));
+            rest = after;
+        }
+    }
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let inline = code.split(|c: char| !is_path(c)).filter(|word| {
+        let starts = word.starts_with("crate::") || word.starts_with("super::");
+        starts && !word.ends_with(':')
+    });
+    found.extend(inline.map(str::to_owned));
+    let me = module_of(file);
+    if me == ["plugins"] {
+        let words = code.split(|c: char| !is_path(c));
+        let below = |word: &&str| {
+            plugins
+                .iter()
+                .any(|it| word.starts_with(&format!("{it}::")))
+        };
+        found.extend(
+            words
+                .filter(below)
+                .map(|word| format!("crate::plugins::{word}")),
+        );
+    }
+    found
+        .iter()
+        .filter_map(|path| resolved(&me, path))
+        .collect()
+}
+
+fn resolved(me: &[&str], path: &str) -> Option<Vec<String>> {
+    let steps: Vec<&str> = path.split("::").map(str::trim).collect();
+    let up = steps.iter().take_while(|step| **step == "super").count();
+    match steps[0] {
+        "crate" => Some(steps[1..].iter().map(|it| (*it).to_owned()).collect()),
+        "super" if up <= me.len() => {
+            let base = me[..me.len() - up].iter().chain(&steps[up..]);
+            Some(base.map(|it| (*it).to_owned()).collect())
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with one path of a file.
+fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static str> {
+    let me = module_of(file);
+    let (mine, its) = (layer(me[0])?, layer(path.first()?)?);
+    let part = |at: usize| path.get(at).map(String::as_str);
+    let is_plugin =
+        |name: Option<&str>| name.is_some_and(|name| plugins.iter().any(|it| it == name));
+    let into_plugin = part(0) == Some("plugins") && is_plugin(part(1));
+    let own_plugin = me[0] == "plugins" && me.get(1).copied() == part(1);
+    match () {
+        () if its > mine => Some("it leads up"),
+        () if its == mine && me[0] != path[0] => Some("modules of one layer know each other"),
+        () if into_plugin && own_plugin => {
+            let climbs = me.get(2) == Some(&"declare") && part(2) == Some("drive");
+            climbs.then_some("what is declared reaches what is done")
+        }
+        // The table names the plugins, and nothing in them.
+        () if into_plugin && me == ["plugins"] => {
+            let is_inside = matches!(part(2), Some("declare" | "drive"));
+            is_inside.then_some("nobody outside of a plugin names what is in it")
+        }
+        () if into_plugin && is_plugin(me.get(1).copied()) => {
+            (part(2) != Some("declare")).then_some("between plugins only declarations are known")
+        }
+        () if into_plugin => Some("nobody outside of a plugin names what is in it"),
+        () => None,
+    }
+}
+
+/// Where the client of an engine is allowed.
+fn may_use_client(file: &str) -> bool {
+    file.starts_with("engine/") || file.starts_with("plugins/docker/")
+}
+
+fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
+    let fault = |path: Vec<String>| {
+        let why = broken(file, &path, plugins)?;
+        Some(format!("{file}: {}: {why}", path.join("::")))
+    };
+    let mut all: Vec<String> = paths(file, text, plugins)
+        .into_iter()
+        .filter_map(fault)
+        .collect();
+    if code(text).contains("bollard") && !may_use_client(file) {
+        all.push(format!(
+            "{file}: only engine/ and plugins/docker/ know the client of an engine"
+        ));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Names of the plugins: their folders.
+fn plugins() -> Vec<String> {
+    let entries = fs::read_dir(project().join("src/plugins")).unwrap();
+    let folders = entries
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_dir());
+    folders
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            let file = path.strip_prefix(project().join("src")).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((file.display().to_string(), text));
+        }
+    }
+}
+
+#[test]
+fn every_path_leads_to_a_lower_layer() {
+    let (mut all, plugins) = (Vec::new(), plugins());
+    sources(&project().join("src"), &mut all);
+    assert!(plugins.contains(&"docker".to_owned()), "{plugins:?}");
+    assert!(all.len() > 150, "the sources were not found");
+    let faults: Vec<String> = all
+        .iter()
+        .flat_map(|(file, text)| faults(file, text, &plugins))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let known = |file: &String| {
+        let module = module_of(file)[0].to_owned();
+        layer(&module).is_some() || ["lib", "main"].contains(&module.as_str())
+    };
+    let unknown: Vec<&String> = all
+        .iter()
+        .map(|(file, _)| file)
+        .filter(|file| !known(file))
+        .collect();
+    assert!(unknown.is_empty(), "in no layer: {unknown:?}");
+}
+
+/// Files, lines that must not be in them, and why.
+const FORBIDDEN: &[(&str, &str, &str)] = &[
+    ("seam/step.rs", "use crate::plan::Known;", "it leads up"),
+    (
+        "model/mod.rs",
+        "use crate::{\n    diagnostic::Span,\n    record::{self, Record},\n};",
+        "it leads up",
+    ),
+    (
+        "record/mod.rs",
+        "fn f() { crate::executor::run() }",
+        "it leads up",
+    ),
+    (
+        "plugins/docker/declare/lower.rs",
+        "fn f(it: super::super::super::super::plan::Known) {}",
+        "it leads up",
+    ),
+    (
+        "web.rs",
+        "use crate::digest::plain;",
+        "modules of one layer know each other",
+    ),
+    (
+        "plugins/docker/declare/action.rs",
+        "use super::super::drive::engine::Engine;",
+        "what is declared reaches what is done",
+    ),
+    (
+        "plan/heal.rs",
+        "use crate::plugins::{Plugins, docker::declare::action::Action};",
+        "nobody outside of a plugin names what is in it",
+    ),
+    (
+        "cli/exec.rs",
+        "use crate::plugins::docker::drive::engines::Engines;",
+        "nobody outside of a plugin names what is in it",
+    ),
+    (
+        "plugins/table.rs",
+        "use super::docker::Docker;",
+        "nobody outside of a plugin names what is in it",
+    ),
+    (
+        "plugins/mod.rs",
+        "pub use docker::declare::label::Label;",
+        "nobody outside of a plugin names what is in it",
+    ),
+    (
+        "plugins/mod.rs",
+        "pub const X: usize = crate::plugins::script::drive::X;",
+        "nobody outside of a plugin names what is in it",
+    ),
+    (
+        "plugins/script/drive/run.rs",
+        "use crate::plugins::docker::drive::engines::Engines;",
+        "between plugins only declarations are known",
+    ),
+    (
+        "plugins/script/declare/lower.rs",
+        "use super::super::drive::run::Runner;",
+        "what is declared reaches what is done",
+    ),
+    (
+        "plan/heal.rs",
+        "use crate::plugins::script::declare::Script;",
+        "nobody outside of a plugin names what is in it",
+    ),
+    (
+        "cli/plan.rs",
+        "use bollard::Docker;",
+        "only engine/ and plugins/docker/ know",
+    ),
+];
+
+/// Files, and lines that may be in them.
+const ALLOWED: &[(&str, &str)] = &[
+    (
+        "plan/heal.rs",
+        "// use crate::cli::Outcome;\nuse crate::kernel::seam::Step;",
+    ),
+    (
+        "plugins/mod.rs",
+        "pub const PLUGINS: &[&dyn Plugin] = &[&crate::plugins::docker::Docker];",
+    ),
+    (
+        "plugins/mod.rs",
+        "pub mod docker;\npub const PLUGINS: &[&dyn Plugin] = &[&docker::Docker];",
+    ),
+    (
+        "plugins/script/declare/lower.rs",
+        "use crate::plugins::docker::declare::label;",
+    ),
+    (
+        "plugins/docker/drive/engine.rs",
+        "use crate::plugins::docker::declare::label; use bollard::Docker;",
+    ),
+    (
+        "plan/heal.rs",
+        "use super::install;\n#[cfg(test)]\nmod tests { use crate::cli::Outcome; }",
+    ),
+];
+
+#[test]
+fn each_kind_of_forbidden_line_is_found() {
+    let two = ["docker", "script"].map(str::to_owned);
+    for (file, line, why) in FORBIDDEN {
+        let found = faults(file, line, &two).join("\n");
+        assert!(
+            found.contains(why) && found.contains(file),
+            "{file}: {line}: {found}"
+        );
+    }
+    for (file, line) in ALLOWED {
+        assert_eq!(
+            faults(file, line, &two),
+            Vec::<String>::new(),
+            "{file}: {line}"
+        );
+    }
+}
+
+/// Files of Rust below a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let below = |path: std::path::PathBuf| {
+        if path.is_dir() {
+            files(&path)
+        } else {
+            vec![path]
+        }
+    };
+    let all = entries.flat_map(below);
+    all.filter(|path| path.extension().is_some_and(|it| it == "rs"))
+        .collect()
+}
+
+/// Whether some file of the tests declares the module that a file is.
+fn is_declared(path: &Path, texts: &[String]) -> bool {
+    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let module = match name(path).as_str() {
+        "mod" => name(path.parent().unwrap()),
+        other => other.to_owned(),
+    };
+    let declares = |line: &str| {
+        let line = line.trim().trim_start_matches("pub(crate) ");
+        line == format!("mod {module};")
+    };
+    texts.iter().any(|text| text.lines().any(declares))
+}
+
+#[test]
+fn every_file_of_the_tests_is_compiled_in() {
+    let folder = project().join("tests");
+    let all = files(&folder);
+    assert!(all.len() > 50, "the tests were not found");
+    let texts: Vec<String> = all
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let is_target = |path: &Path| path.parent() == Some(&folder) || path.ends_with("it/main.rs");
+    let lost: Vec<_> = all
+        .iter()
+        .filter(|path| !is_target(path) && !is_declared(path, &texts))
+        .collect();
+    assert!(lost.is_empty(), "in no test: {lost:?}");
+    assert!(!is_declared(
+        Path::new("tests/it/docker/nowhere.rs"),
+        &texts
+    ));
+}

@@ -1,0 +1,11 @@
+//! The kernel and its formats, with a driver in memory.
+
+pub(crate) mod formats;
+pub(crate) mod layers;
+pub(crate) mod parallel;
+pub(crate) mod readers;
+pub(crate) mod restore;
+pub(crate) mod run;
+pub(crate) mod seam;
+pub(crate) mod sweep;
+pub(crate) mod workflows;

@@ -1,0 +1,177 @@
+//! Nodes that read attributes of others, on the engine in memory: they come after what they read,
+//! and do not outlive it.
+
+use crate::{
+    kernel::restore::{Life, blueprint},
+    kernel::run::written,
+};
+use dockctl::{
+    event::Outcome,
+    plan::unordered,
+    plugins::Plugins,
+    stage::{
+        Parameters, Selection, Workflow,
+        parameters::{Heal, Reinstall},
+    },
+};
+
+const READS: &str = "command: sleep 1, environment: {A: {get_attribute: [a, container_id]}}";
+
+fn depends_on(target: &str) -> String {
+    format!("{{type: cloudify.relationships.depends_on, target: {target}}}")
+}
+
+/// The position of a step of a node's instance among all requests.
+fn at(life: &Life, node: &str, step: &str) -> usize {
+    let requests = life.world.requests.borrow();
+    let found = requests
+        .iter()
+        .position(|(id, text)| id.starts_with(&format!("{node}_")) && text.starts_with(step));
+    found.unwrap_or_else(|| panic!("{step} of {node} is not in {requests:?}"))
+}
+
+#[test]
+fn who_reads_an_attribute_comes_after_what_it_reads_and_goes_before_it() {
+    let deployment = written(
+        &blueprint(&[("b", READS, "", ""), ("a", "command: sleep 1", "", "")]),
+        None,
+    );
+    let mut life = Life::new();
+    assert_eq!(
+        life.run(&deployment, Workflow::Install),
+        Some(Outcome::Terminated)
+    );
+    assert!(at(&life, "a", "start") < at(&life, "b", "create"));
+    life.world.requests.borrow_mut().clear();
+    assert_eq!(
+        life.run(&deployment, Workflow::Uninstall),
+        Some(Outcome::Terminated)
+    );
+    assert!(at(&life, "b", "remove container") < at(&life, "a", "stop"));
+    assert_eq!(unordered(&deployment, Plugins::default()), []);
+}
+
+#[test]
+fn what_reads_itself_or_reads_later_waits_for_nobody() {
+    let own = "command: sleep 1, environment: {A: {get_attribute: [a, node_instance_id]}}";
+    let text = blueprint(&[
+        ("a", own, "", ""),
+        ("b", "command: sleep 1", "", &depends_on("a")),
+    ]);
+    let stop = "cloudify.interfaces.lifecycle: {stop: {inputs: {params: {timeout: {get_attribute: [b, time]}}}}, create";
+    let deployment = written(
+        &text.replacen("cloudify.interfaces.lifecycle: {create", stop, 1),
+        None,
+    );
+    assert_eq!(
+        unordered(&deployment, Plugins::default()),
+        [],
+        "`a` is stopped after `b` anyway"
+    );
+    let mut life = Life::new();
+    assert_eq!(
+        life.run(&deployment, Workflow::Install),
+        Some(Outcome::Terminated)
+    );
+    assert!(at(&life, "a", "start") < at(&life, "b", "create"));
+}
+
+#[test]
+fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_again() {
+    let deployment = written(
+        &blueprint(&[("b", READS, "", ""), ("a", "command: sleep 1", "", "")]),
+        None,
+    );
+    let id = |node: &str| {
+        deployment
+            .instances
+            .iter()
+            .find(|it| it.node == node)
+            .unwrap()
+            .id
+            .clone()
+    };
+    let selection = Selection::of_instances([id("a")]);
+    let reinstall_a = Parameters::Reinstall(Reinstall {
+        selection: selection.clone(),
+        ignore_failure: false,
+    });
+    let heal_a = Parameters::Heal(Heal {
+        selection,
+        force_reinstall: true,
+        ..Heal::default()
+    });
+    for parameters in [&reinstall_a, &heal_a] {
+        let workflow = parameters.workflow();
+        let mut life = Life::new();
+        life.run(&deployment, Workflow::Install);
+        assert!(!life.record().has_former());
+        assert_eq!(
+            life.run_with(&deployment, parameters),
+            Some(Outcome::Terminated)
+        );
+        assert!(
+            life.record().instances[&id("b")].is_outdated(),
+            "{workflow}"
+        );
+        let before = life.id("b");
+        assert_eq!(
+            life.run(&deployment, Workflow::Update),
+            Some(Outcome::Terminated)
+        );
+        assert!(
+            !life.record().has_former() && life.id("b") != before,
+            "{workflow}"
+        );
+    }
+    // Both together leave nothing out of date.
+    let mut life = Life::new();
+    life.run(&deployment, Workflow::Install);
+    assert_eq!(
+        life.run(&deployment, Workflow::Reinstall),
+        Some(Outcome::Terminated)
+    );
+    assert!(!life.record().has_former());
+}
+
+#[test]
+fn a_deployment_whose_readers_cannot_wait_runs_all_the_same_and_goes() {
+    // Only an older dockctl has installed such a thing: `b` reads what needs `b`.
+    let deployment = written(
+        &blueprint(&[
+            ("b", READS, "", ""),
+            ("a", "command: sleep 1", "", &depends_on("b")),
+        ]),
+        None,
+    );
+    let dropped = unordered(&deployment, Plugins::default());
+    assert_eq!(dropped.len(), 1);
+    assert_eq!(
+        dropped[0].to_string(),
+        "`create` of `b` reads attributes of `a`"
+    );
+    assert!(dropped[0].makes);
+    let mut life = Life::new();
+    assert_eq!(
+        life.run(&deployment, Workflow::Install),
+        Some(Outcome::Terminated)
+    );
+    assert!(
+        at(&life, "b", "start") < at(&life, "a", "create"),
+        "the relationship counts"
+    );
+    for workflow in [
+        Workflow::Heal,
+        Workflow::Restart,
+        Workflow::Reinstall,
+        Workflow::Update,
+        Workflow::Uninstall,
+    ] {
+        assert_eq!(
+            life.run(&deployment, workflow),
+            Some(Outcome::Terminated),
+            "{workflow}"
+        );
+    }
+    assert_eq!(life.present(), [""; 0]);
+}

@@ -1,0 +1,783 @@
+//! Replacing containers on the engine in memory: whatever ends a run between the stop of an old
+//! container and the proof that the new one works, the next command leaves a working one.
+
+use crate::kernel::run::{replay, with_runtime, written};
+use crate::simulated::{Fate, Simulated, drivers};
+use dockctl::{
+    event::{Entry, Event, Outcome, Why},
+    executor::{Executor, Policy, Run, Signals},
+    model::Deployment,
+    plan::{self, Known},
+    plugins::{Answer, Driver, Inside, Places, Plugins, Scene, Tools},
+    record::Record,
+    report::Quiet,
+    seam::{Call, ObjectState, Observed, Outputs, Settled},
+    secrets::Secrets,
+    stage::{Parameters, Stage, Workflow},
+};
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// A run that takes longer hangs, and is killed.
+const HANG: Duration = Duration::from_mins(30);
+
+/// One of so many points is tried in CI; it shares no factor with the numbers of faults and
+/// commands, so that each meets each.
+const SAMPLE: usize = 11;
+/// Trouble at one request: something happens to it, or a person stops the run, once or twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trouble {
+    Fate(Fate),
+    Stop,
+    Abort,
+}
+
+const TROUBLES: [Trouble; 6] = [
+    Trouble::Fate(Fate::Refused),
+    Trouble::Fate(Fate::LostBefore),
+    Trouble::Fate(Fate::LostAfter),
+    Trouble::Fate(Fate::CutAfter),
+    Trouble::Stop,
+    Trouble::Abort,
+];
+/// What comes after it.
+const NEXT: [Workflow; 4] = [
+    Workflow::Install,
+    Workflow::Update,
+    Workflow::Heal,
+    Workflow::Restart,
+];
+
+fn is_long() -> bool {
+    std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
+}
+
+/// The engine, and the person who stops a run at a request.
+struct Watched<'a> {
+    world: &'a Simulated,
+    stop_at: Option<(usize, Trouble)>,
+    signals: &'a Signals,
+}
+
+impl Driver for Watched<'_> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+        match self.stop_at {
+            Some((at, trouble)) if at == self.world.requests.borrow().len() => match trouble {
+                Trouble::Abort => self.signals.abort(Why::Asked),
+                _ => self.signals.stop(Why::Asked),
+            },
+            _ => {}
+        }
+        self.world.perform(call, tools)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        call: &'a Call,
+        since: u64,
+        inside: Option<Inside<'a>>,
+    ) -> Answer<'a, Settled> {
+        self.world.settle(call, since, inside)
+    }
+
+    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+        self.world.observe(scene, places)
+    }
+}
+
+/// One deployment over several definitions and processes.
+pub(crate) struct Life {
+    pub(crate) world: Simulated,
+    journal: Vec<Entry>,
+    policy: Policy,
+    /// The request at which a person stops the run.
+    stop_at: Option<(usize, Trouble)>,
+}
+
+impl Life {
+    pub(crate) fn new() -> Self {
+        let policy = Policy {
+            parallel: 3,
+            retries: 2.0,
+            interval: 1.0,
+            ..Policy::default()
+        };
+        Self {
+            world: Simulated::default(),
+            journal: Vec::new(),
+            policy,
+            stop_at: None,
+        }
+    }
+
+    /// One process. How it ended; none if it died.
+    pub(crate) fn run(&mut self, deployment: &Deployment, workflow: Workflow) -> Option<Outcome> {
+        self.run_with(deployment, &workflow.into())
+    }
+
+    pub(crate) fn run_with(
+        &mut self,
+        deployment: &Deployment,
+        parameters: &Parameters,
+    ) -> Option<Outcome> {
+        with_runtime(async {
+            let (mut record, mut quiet, secrets, signals) = (
+                replay(&self.journal),
+                Quiet,
+                Secrets::default(),
+                Signals::default(),
+            );
+            let backend = Watched {
+                world: &self.world,
+                stop_at: self.stop_at,
+                signals: &signals,
+            };
+            let mut executor = Executor {
+                record: &mut record,
+                drivers: &drivers(&backend),
+                journal: &mut self.journal,
+                reporter: &mut quiet,
+                secrets: &secrets,
+                policy: self.policy,
+            };
+            executor.settle().await.unwrap();
+            if executor.record.deployment.as_ref() != Some(deployment) {
+                executor
+                    .emit(Event::Defined {
+                        deployment: Box::new(deployment.clone()),
+                    })
+                    .unwrap();
+            }
+            let places = Plugins::default()
+                .places(Scene {
+                    deployment,
+                    record: executor.record,
+                    secrets: &secrets,
+                })
+                .unwrap();
+            let observed = self.world.shows(deployment, &places);
+            let known = Known::new(deployment, executor.record, &observed);
+            let stage = plan::first(parameters, &known).stage;
+            let id = format!("x{}", executor.record.ran);
+            let run = Run {
+                id: &id,
+                parameters,
+                of: None,
+                replan: None,
+            };
+            tokio::time::timeout(HANG, executor.execute(run, stage, &signals))
+                .await
+                .ok()?
+                .unwrap();
+            Some(executor.finish().unwrap())
+        })
+    }
+
+    /// Makes trouble at a request that is still to come, counted from 0.
+    fn doom(&mut self, n: usize, trouble: Trouble) {
+        let at = self.requests() + n;
+        match trouble {
+            Trouble::Fate(fate) => self.world.doom(at, fate),
+            stop => self.stop_at = Some((at, stop)),
+        }
+    }
+
+    fn calm(&mut self) {
+        self.world.calm();
+        self.stop_at = None;
+    }
+
+    /// What `plan` would show first.
+    fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
+        with_runtime(async {
+            let mut record = replay(&self.journal);
+            record
+                .apply(&Entry::now(Event::Defined {
+                    deployment: Box::new(deployment.clone()),
+                }))
+                .unwrap();
+            let places = Plugins::default()
+                .places(Scene {
+                    deployment,
+                    record: &record,
+                    secrets: &Secrets::default(),
+                })
+                .unwrap();
+            let observed = self.world.shows(deployment, &places);
+            plan::first(
+                &workflow.into(),
+                &Known::new(deployment, &record, &observed),
+            )
+            .stage
+        })
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        replay(&self.journal)
+    }
+
+    /// Names and states of all containers, sorted.
+    pub(crate) fn present(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .world
+            .containers
+            .borrow()
+            .iter()
+            .map(|object| format!("{} {}", object.name, object.state.as_str()))
+            .collect();
+        all.sort();
+        all
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Option<String> {
+        self.world
+            .containers
+            .borrow()
+            .iter()
+            .find(|it| it.name == name && it.state == ObjectState::Running)
+            .map(|it| it.id.clone())
+    }
+
+    fn requests(&self) -> usize {
+        self.world.requests.borrow().len()
+    }
+}
+
+/// Containers: name, arguments of `create`, properties beside the name, relationships.
+pub(crate) fn blueprint(containers: &[(&str, &str, &str, &str)]) -> String {
+    let mut text = "tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.2', 'plugin:dockctl']
+node_templates:
+"
+    .to_owned();
+    for (name, params, properties, ties) in containers {
+        text += &format!(
+            "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: {name}, image: {{repository: i}}{properties}}}
+    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
+    relationships: [{ties}]
+"
+        );
+    }
+    text
+}
+
+fn one(params: &str) -> String {
+    blueprint(&[("a", params, "", "")])
+}
+
+/// A change of a deployment, with every fault at every request of it, each followed by each command
+/// that can come next. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
+struct Sweep {
+    /// Containers that are there before the deployment.
+    foreign: &'static [&'static str],
+    before: String,
+    after: String,
+    /// What is put right later.
+    corrected: String,
+    /// Names of containers of which a working one is there after any command.
+    lasting: &'static [&'static str],
+}
+
+impl Sweep {
+    fn installed(&self, before: &Deployment) -> Life {
+        let mut life = Life::new();
+        self.foreign
+            .iter()
+            .for_each(|name| life.world.foreign(name));
+        assert_eq!(
+            life.run(before, Workflow::Install),
+            Some(Outcome::Terminated)
+        );
+        life
+    }
+
+    fn works(&self, life: &Life, point: &str) {
+        for name in self.lasting {
+            let record = life.record();
+            let failed = record
+                .executions
+                .iter()
+                .flat_map(|it| &it.failed)
+                .map(|it| (&it.instance, &it.operation, &it.failure.message));
+            let failed = failed.collect::<Vec<_>>();
+            assert!(
+                life.id(name).is_some(),
+                "{point}: nothing works as `{name}`: {:?} {failed:?}",
+                life.present()
+            );
+        }
+    }
+
+    /// The number of points.
+    fn run(&self) -> usize {
+        let before = written(&self.before, None);
+        let after = written(&self.after, Some(&before));
+        let corrected = written(&self.corrected, Some(&after));
+        let mut points = 0;
+        for fail_fast in [false, true] {
+            let mut life = self.installed(&before);
+            let first = life.requests();
+            life.policy.fail_fast = fail_fast;
+            let undisturbed = life.run(&after, Workflow::Update);
+            let requests = life.requests() - first;
+            self.works(&life, "undisturbed");
+            self.ends_well(life, &corrected, "undisturbed");
+            let all = (0..=requests).flat_map(|n| TROUBLES.map(|trouble| (n, trouble)));
+            let all = all.flat_map(|(n, trouble)| NEXT.map(|next| (n, trouble, next)));
+            for (n, trouble, next) in
+                all.skip(usize::from(fail_fast))
+                    .step_by(if is_long() { 1 } else { SAMPLE })
+            {
+                let point =
+                    format!("{trouble:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
+                let mut life = self.installed(&before);
+                life.policy.fail_fast = fail_fast;
+                life.doom(n, trouble);
+                let ended = life.run(&after, Workflow::Update);
+                // A refusal can meet what restores.
+                if ended.is_some()
+                    && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort)
+                {
+                    self.works(&life, &format!("{point}, ended by itself"));
+                }
+                life.calm();
+                life.run(&after, next);
+                self.works(&life, &point);
+                if next == Workflow::Update && undisturbed == Some(Outcome::Terminated) {
+                    assert!(
+                        life.record().is_complete() && !life.record().has_former(),
+                        "{point}: {:?}",
+                        life.present()
+                    );
+                }
+                self.ends_well(life, &corrected, &point);
+                points += 1;
+            }
+        }
+        println!("{points} points");
+        points
+    }
+
+    /// Going back, or on to what is right, leaves nothing over; and taking it down leaves what was
+    /// there before, as it was.
+    fn ends_well(&self, mut life: Life, corrected: &Deployment, point: &str) {
+        let outcome = life.run(corrected, Workflow::Update);
+        assert_eq!(
+            outcome,
+            Some(Outcome::Terminated),
+            "{point}: {:?} {:?}",
+            life.present(),
+            life.record().executions.last()
+        );
+        self.works(&life, point);
+        let left = |name: &&String| name.contains(".dockctl-");
+        assert_eq!(
+            life.present().iter().filter(left).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{point}"
+        );
+        assert_eq!(
+            life.run(corrected, Workflow::Uninstall),
+            Some(Outcome::Terminated),
+            "{point}"
+        );
+        let names: Vec<String> = life
+            .world
+            .containers
+            .borrow()
+            .iter()
+            .map(|it| it.name.replace(".before-dockctl", ""))
+            .collect();
+        assert_eq!(names, self.foreign, "{point}: {:?}", life.present());
+    }
+}
+
+const ADOPTED: &str = ", use_external_resource: true";
+
+#[test]
+fn a_new_container_that_ends_gives_way_to_the_old_one_whatever_happens() {
+    let sweep = Sweep {
+        foreign: &[],
+        before: one("command: sleep 1"),
+        after: one("command: exit"),
+        corrected: one("command: sleep 2"),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn a_container_that_works_is_replaced_by_another_one_that_works() {
+    let sweep = Sweep {
+        foreign: &[],
+        before: one("command: sleep 1"),
+        after: one("command: sleep 2"),
+        corrected: one("command: sleep 1"),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn an_adopted_container_that_makes_way_runs_again_if_the_new_one_does_not() {
+    let sweep = Sweep {
+        foreign: &["a"],
+        before: blueprint(&[("a", "", ADOPTED, "")]),
+        after: one("command: missing"),
+        corrected: blueprint(&[("a", "", ADOPTED, "")]),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn an_adopted_container_makes_way_for_one_that_works() {
+    let sweep = Sweep {
+        foreign: &["a"],
+        before: blueprint(&[("a", "", ADOPTED, "")]),
+        after: one("command: sleep 1"),
+        corrected: one("command: sleep 2"),
+        lasting: &["a"],
+    };
+    assert!(sweep.run() >= 15);
+}
+
+/// A container that its engine removes when it stops, and the steps of its update to `failing`.
+fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
+    let params = |command: &str| {
+        one(&format!(
+            "command: {command}, host_config: {{{host_config}}}"
+        ))
+    };
+    let sweep = Sweep {
+        foreign: &[],
+        before: params("sleep 1"),
+        after: params(failing),
+        corrected: params("sleep 2"),
+        lasting: &["a"],
+    };
+    let before = written(&sweep.before, None);
+    let life = sweep.installed(&before);
+    let after = written(&sweep.after, Some(&before));
+    let steps = life.plan(&after, Workflow::Update).to_string();
+    (sweep, steps)
+}
+
+#[test]
+fn a_container_that_is_removed_when_stopped_is_replaced_start_first() {
+    let (sweep, steps) = auto_removed("auto_remove: true", "missing");
+    assert!(!steps.contains("stop container"), "{steps}");
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn a_container_that_is_removed_when_stopped_is_made_again_if_both_need_a_port() {
+    let (sweep, steps) = auto_removed("auto_remove: true, port_bindings: {80: 8080}", "exit");
+    assert!(steps.contains("stop container"), "{steps}");
+    assert!(sweep.run() >= 15);
+}
+
+#[test]
+fn who_shares_something_of_another_container_works_again_after_both_were_replaced() {
+    for shared in [
+        "network_mode: 'container:a'",
+        "pid_mode: 'container:a'",
+        "ipc_mode: 'container:a'",
+        "links: {a: a}",
+    ] {
+        let both = |owner: &str, sharer: &str| {
+            blueprint(&[
+                ("a", owner, "", ""),
+                (
+                    "b",
+                    &format!("command: {sharer}, host_config: {{{shared}}}"),
+                    "",
+                    "{type: cloudify.relationships.connected_to, target: a}",
+                ),
+            ])
+        };
+        let sweep = Sweep {
+            foreign: &[],
+            before: both("command: sleep 1", "sleep 1"),
+            after: both("command: sleep 2", "exit"),
+            corrected: both("command: sleep 3", "sleep 3"),
+            lasting: &["a", "b"],
+        };
+        assert!(sweep.run() >= 15);
+    }
+}
+
+#[test]
+fn what_was_made_for_places_that_are_not_needed_is_removed() {
+    let three = |command: &str| {
+        one(&format!("command: {command}")).replace(
+            "    properties: {name: a,",
+            "    instances: {deploy: 3}\n    properties: {name: a,",
+        )
+    };
+    let mut life = Life::new();
+    let before = written(&three("sleep 1"), None);
+    life.run(&before, Workflow::Install);
+    let ids: Vec<_> = ["a", "a-1", "a-2"].map(|name| life.id(name)).into();
+    life.policy.fail_fast = true;
+    assert_eq!(
+        life.run(&written(&three("exit"), Some(&before)), Workflow::Update),
+        Some(Outcome::Failed)
+    );
+    assert_eq!(
+        life.run(&before, Workflow::Update),
+        Some(Outcome::Terminated)
+    );
+    assert_eq!(life.present(), ["a running", "a-1 running", "a-2 running"]);
+    assert_eq!(
+        ["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(),
+        ids,
+        "the old ones were kept"
+    );
+}
+
+#[test]
+fn what_is_gone_is_created_as_it_worked_not_as_an_update_failed_to_make_it() {
+    let mut life = Life::new();
+    let before = written(&one("command: sleep 1"), None);
+    life.run(&before, Workflow::Install);
+    let after = written(&one("command: missing"), Some(&before));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    life.world.containers.borrow_mut().clear();
+    assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
+    assert_eq!(life.present(), ["a running"]);
+    assert!(life.record().has_former(), "the update still waits");
+}
+
+const THREE: [&str; 3] = ["a", "b", "c"];
+
+/// Three containers from an image each, of which `b` needs `a`; the number tells one definition
+/// from another.
+fn three_images(number: u8) -> String {
+    let tie = "{type: cloudify.relationships.connected_to, target: a}";
+    let command = format!("command: sleep {number}");
+    let text = blueprint(&[
+        ("a", &command, "", ""),
+        ("b", &command, "", tie),
+        ("c", &command, "", ""),
+    ]);
+    let image = |text: String, name: &str| {
+        text.replace(
+            &format!("{name}, image: {{repository: i"),
+            &format!("{name}, image: {{repository: {name}{number}"),
+        )
+    };
+    THREE.into_iter().fold(text, image)
+}
+
+/// The deployment is installed, and no request counts so far.
+fn installed(deployment: &Deployment) -> Life {
+    let mut life = Life::new();
+    life.run(deployment, Workflow::Install);
+    life.world.requests.borrow_mut().clear();
+    life
+}
+
+fn three_ids(life: &Life) -> [Option<String>; 3] {
+    THREE.map(|name| life.id(name))
+}
+
+fn expect_every_image_before_the_first_stop(life: &Life) {
+    let requests = life.world.requests.borrow();
+    let last = requests
+        .iter()
+        .take_while(|(_, step)| !step.contains("stop"))
+        .filter(|(_, step)| step.contains("bring"))
+        .count();
+    assert_eq!(
+        last, 3,
+        "every image comes before the first stop: {requests:?}"
+    );
+}
+
+#[test]
+fn an_image_that_cannot_be_had_costs_nothing_that_works() {
+    let before = written(&three_images(1), None);
+    // Of a reinstallation: the image of `a` fails, and `b` needs `a`; the first request is for the
+    // image of one of them.
+    for failing in THREE {
+        let mut life = installed(&before);
+        let old = three_ids(&life);
+        life.world.refuse(&format!("{failing}_"), "bring image");
+        assert_eq!(
+            life.run(&before, Workflow::Reinstall),
+            Some(Outcome::Failed)
+        );
+        let now = three_ids(&life);
+        assert!(
+            now.iter().all(Option::is_some),
+            "{failing}: {:?}",
+            life.present()
+        );
+        // Taken down in the reverse order, `a` cannot go while `b` stays.
+        let kept: Vec<bool> = old.iter().zip(&now).map(|(old, now)| old == now).collect();
+        assert_eq!(
+            kept,
+            if failing == "c" {
+                [false, false, true]
+            } else {
+                [true, true, false]
+            },
+            "{failing}"
+        );
+        expect_every_image_before_the_first_stop(&life);
+    }
+    // Of an update: only what the image is for stays as it was.
+    for (at, failing) in THREE.into_iter().enumerate() {
+        let mut life = installed(&before);
+        let old = three_ids(&life);
+        life.world.refuse(&format!("{failing}_"), "bring image");
+        assert_eq!(
+            life.run(&written(&three_images(2), Some(&before)), Workflow::Update),
+            Some(Outcome::Failed)
+        );
+        let now = three_ids(&life);
+        assert!(
+            now.iter().all(Option::is_some) && now[at] == old[at],
+            "{failing}: {:?}",
+            life.present()
+        );
+        assert!(
+            now[2] != old[2] || failing == "c",
+            "{failing}: the others go on"
+        );
+    }
+}
+
+/// What a node is in one of several definitions.
+#[derive(Clone, Debug)]
+struct Choice {
+    command: &'static str,
+    auto_remove: bool,
+    /// It joins the first node's network, reads its id, or has a port of its own.
+    extra: usize,
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    (
+        prop::sample::select(vec!["sleep", "sleep", "exit", "missing"]),
+        any::<bool>(),
+        0_usize..4,
+    )
+        .prop_map(|(command, auto_remove, extra)| Choice {
+            command,
+            auto_remove: auto_remove && extra != 1,
+            extra,
+        })
+}
+
+/// A definition of three nodes; if it is to work, none of them fails.
+fn chosen(choices: &[Choice], round: usize, works: bool) -> String {
+    let params = |at: usize, choice: &Choice| {
+        let command = if works { "sleep" } else { choice.command };
+        let (shared, env, port) = match choice.extra {
+            1 if at > 0 => (
+                ", network_mode: 'container:a'".to_owned(),
+                String::new(),
+                String::new(),
+            ),
+            2 if at > 0 => (
+                String::new(),
+                ", environment: {A: {get_attribute: [a, container_id]}}".to_owned(),
+                String::new(),
+            ),
+            3 => (
+                String::new(),
+                String::new(),
+                format!(", port_bindings: {{80: {}}}", 8000 + at),
+            ),
+            _ => Default::default(),
+        };
+        format!(
+            "command: {command} {round}{env}, host_config: {{auto_remove: {}{shared}{port}}}",
+            choice.auto_remove
+        )
+    };
+    let all: Vec<String> = choices
+        .iter()
+        .enumerate()
+        .map(|(at, choice)| params(at, choice))
+        .collect();
+    let nodes: Vec<(&str, &str, &str, &str)> = ["a", "b", "c"]
+        .into_iter()
+        .zip(&all)
+        .map(|(name, params)| (name, params.as_str(), "", ""))
+        .collect();
+    blueprint(&nodes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if is_long() { 1000 } else { 24 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_updates_with_faults_never_lose_what_works(
+        rounds in prop::collection::vec((prop::collection::vec(choice(), 3), any::<bool>(), any::<bool>(), 0_usize..40, 0_usize..6, 0_usize..4), 1..6)
+    ) {
+        let plain = Choice { command: "sleep", auto_remove: false, extra: 0 };
+        let mut deployment = written(&chosen(&[plain.clone(), plain.clone(), plain], 0, true), None);
+        let mut life = Life::new();
+        prop_assert_eq!(life.run(&deployment, Workflow::Install), Some(Outcome::Terminated));
+        for (round, (choices, works, fail_fast, at, fate, next)) in rounds.into_iter().enumerate() {
+            let point = format!("round {round}: {choices:?} works {works} fail_fast {fail_fast} {:?} at {at}, then {}", TROUBLES[fate], NEXT[next]);
+            deployment = written(&chosen(&choices, round + 1, works), Some(&deployment));
+            life.policy.fail_fast = fail_fast;
+            life.doom(at, TROUBLES[fate]);
+            life.run(&deployment, Workflow::Update);
+            life.calm();
+            life.run(&deployment, NEXT[next]);
+            for name in ["a", "b", "c"] {
+                prop_assert!(life.id(name).is_some(), "{}: nothing works as {}: {:?}", point, name, life.present());
+            }
+            deployment = written(&chosen(&choices, round + 100, true), Some(&deployment));
+            prop_assert_eq!(life.run(&deployment, Workflow::Update), Some(Outcome::Terminated), "{}: {:?} {:?}", point, life.present(), life.record().executions.last());
+            prop_assert_eq!(life.present().len(), 3, "{}: {:?}", point, life.present());
+            prop_assert!(life.record().is_complete() && !life.record().has_former(), "{}", point);
+        }
+        prop_assert_eq!(life.run(&deployment, Workflow::Uninstall), Some(Outcome::Terminated));
+        prop_assert_eq!(life.present().len(), 0);
+    }
+}
+
+#[test]
+fn what_was_lost_on_the_way_to_a_run_that_was_dropped_is_made_again_as_it_worked() {
+    let plain = |extra: usize, auto_remove: bool, command: &'static str| Choice {
+        command,
+        auto_remove,
+        extra,
+    };
+    let sleep = plain(0, false, "sleep");
+    let first = written(
+        &chosen(&[sleep.clone(), sleep.clone(), sleep.clone()], 0, true),
+        None,
+    );
+    let lost = [sleep.clone(), plain(3, true, "sleep"), sleep.clone()];
+    let broken = [sleep, plain(3, false, "missing"), plain(3, false, "sleep")];
+    for at in 0..16 {
+        let mut life = Life::new();
+        life.run(&first, Workflow::Install);
+        let before = written(&chosen(&lost, 100, true), Some(&first));
+        assert_eq!(
+            life.run(&before, Workflow::Update),
+            Some(Outcome::Terminated)
+        );
+        let after = written(&chosen(&broken, 2, false), Some(&before));
+        life.doom(at, Trouble::Abort);
+        life.run(&after, Workflow::Update);
+        life.calm();
+        life.run(&after, Workflow::Install);
+        for name in ["a", "b", "c"] {
+            assert!(
+                life.id(name).is_some(),
+                "at {at}: {name}: {:?}",
+                life.present()
+            );
+        }
+    }
+}

@@ -1,0 +1,578 @@
+//! What the kernel promises a plugin, shown by one that is written for it: nodes that only the record
+//! knows, relationships, and steps that are carried out in the container of another plugin.
+
+use crate::{
+    kernel::run::{replay, resolved, with_runtime, written},
+    simulated::Simulated,
+};
+use dockctl::{
+    diagnostic::{Code, Diagnostics},
+    event::{Entry, Event, Outcome},
+    executor::{Executor, Policy, Run, Signals, Unsettled},
+    journal::{Journal, JournalError},
+    model::{Definition, Deployment, Planned},
+    plan::{self, Known},
+    plugins::{
+        Answer, Driver, Drivers, Ends, Inside, PLUGINS, Part, Plugin, Plugins, Scene, Settings,
+        Shell, Tools,
+    },
+    record::Record,
+    report::Quiet,
+    seam::{
+        Call, Command, Edit, Effect, Failure, FailureKind, Note, Outputs, Purpose, Reached,
+        Settled, Settling, Step, Streams, Subject, Traits,
+    },
+    secrets::Secrets,
+    stage::Workflow,
+};
+use serde_json::{Value as Json, json};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+/// Two nodes that only the record knows, with a relationship, and a container.
+const BLUEPRINT: &str = "
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.2']
+plugins: { noting: { executor: central_deployment_agent, install: false } }
+node_templates:
+  box:
+    type: cloudify.docker.Container
+    properties: { name: box, image: { repository: i } }
+  db:
+    type: cloudify.nodes.Root
+    interfaces:
+      cloudify.interfaces.lifecycle: { create: noting.create }
+  web:
+    type: cloudify.nodes.Root
+    interfaces:
+      cloudify.interfaces.lifecycle: { create: noting.create, configure: noting.configure }
+    relationships:
+      - { type: cloudify.relationships.depends_on, target: box }
+      - type: cloudify.relationships.connected_to
+        target: db
+        source_interfaces:
+          cloudify.interfaces.relationship_lifecycle:
+            preconfigure:
+              implementation: noting.join
+              inputs:
+                mine: { get_attribute: [SOURCE, id] }
+                its: { get_attribute: [TARGET, id] }
+        target_interfaces:
+          cloudify.interfaces.relationship_lifecycle: { preconfigure: noting.joined }
+";
+
+/// Plans what blueprints give it.
+struct Noting;
+
+const ID: &str = "noting";
+
+fn step(name: &str, planned: &Planned, inside: Option<String>) -> Vec<Step> {
+    let settling = match planned.operation.as_str() {
+        "create" => Settling::Ask,
+        _ => Settling::ByLooking,
+    };
+    vec![Step {
+        plugin: ID.to_owned(),
+        inside,
+        traits: Traits {
+            title: format!("note {}", planned.operation),
+            effect: Effect::Nothing,
+            settling,
+            ..Traits::default()
+        },
+        payload: json!({ "does": planned.operation, "of": name, "inputs": planned.inputs }),
+        ..Step::default()
+    }]
+}
+
+impl Plugin for Noting {
+    fn id(&self) -> &'static str {
+        ID
+    }
+
+    fn supports(&self, plugin: &str, _: &str) -> bool {
+        plugin == ID
+    }
+
+    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
+        Box::new(Notebook::default())
+    }
+
+    fn lower(
+        &self,
+        part: Part<'_>,
+        name: &str,
+        planned: &Planned,
+        _: &Purpose<'_>,
+    ) -> Option<Vec<Step>> {
+        // `configure` is carried out in the container.
+        let instances = &part.deployment.instances;
+        let container = instances.iter().find(|it| it.node == "box")?.id.clone();
+        let inside = (planned.operation == "configure").then_some(container);
+        (planned.plugin == ID).then(|| step(name, planned, inside))
+    }
+
+    fn lower_relationship(
+        &self,
+        ends: Ends<'_>,
+        name: &str,
+        planned: &Planned,
+    ) -> Option<Vec<Step>> {
+        assert_eq!(
+            (
+                ends.source.instance.node.as_str(),
+                ends.target?.instance.node.as_str()
+            ),
+            ("web", "db")
+        );
+        (planned.plugin == ID).then(|| step(name, planned, None))
+    }
+}
+
+/// Takes every node for its own.
+struct Greedy;
+
+impl Plugin for Greedy {
+    fn id(&self) -> &'static str {
+        "greedy"
+    }
+
+    fn supports(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
+        Box::new(Notebook::default())
+    }
+
+    fn lower(&self, _: Part<'_>, _: &str, _: &Planned, _: &Purpose<'_>) -> Option<Vec<Step>> {
+        None
+    }
+
+    fn kind(&self, _: &Definition) -> Option<&'static str> {
+        Some("thing")
+    }
+}
+
+static TWO: [&dyn Plugin; 2] = [PLUGINS[0], &Greedy];
+
+#[test]
+fn a_node_belongs_to_one_plugin() {
+    let (blueprint, sources) = resolved(BLUEPRINT);
+    let told = |plugins: Plugins| {
+        let mut faults = Diagnostics::default();
+        plugins.check(&blueprint, &sources, &mut faults);
+        let faults = faults.iter().filter(|fault| fault.code == Code::TwoSystems);
+        faults
+            .map(|fault| fault.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(Plugins(&TABLE)), Vec::<String>::new());
+    assert_eq!(
+        told(Plugins(&TWO)),
+        ["node `box` stands for objects of `docker` and of `greedy`"]
+    );
+}
+
+/// Notes what it is asked, and does what the test says.
+#[derive(Default)]
+struct Notebook {
+    /// What was asked, with the inputs.
+    asked: RefCell<Vec<(String, Json)>>,
+    /// Operations that fail once, and how.
+    fails: RefCell<Vec<(String, Failure)>>,
+    settled: RefCell<Option<Settled>>,
+    /// Tries of `join`.
+    attempts: RefCell<Vec<u32>>,
+    /// What the journal ended with when a note had been heard.
+    heard: RefCell<Vec<Entry>>,
+    /// It does not wait until its notes are heard.
+    is_hasty: Cell<bool>,
+    journal: Shared,
+}
+
+/// A journal that a driver can look into.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<Entry>>>);
+
+impl Journal for Shared {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.0.borrow_mut().push(entry.clone());
+        Ok(())
+    }
+}
+
+fn edit(path: &[&str], value: impl Into<Json>) -> Edit {
+    Edit {
+        path: path.iter().map(|it| (*it).to_owned()).collect(),
+        value: Some(value.into()),
+    }
+}
+
+struct Said(String);
+
+impl Streams for Said {
+    fn written(&mut self, bytes: &[u8], _: bool) -> bool {
+        self.0 += &String::from_utf8_lossy(bytes);
+        true
+    }
+}
+
+impl Driver for Notebook {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+        Box::pin(async move {
+            let does = call.step.payload["does"].as_str().unwrap().to_owned();
+            let inputs = call.step.payload["inputs"].clone();
+            self.asked.borrow_mut().push((does.clone(), inputs));
+            let outputs = self.outputs(&does, call, tools).await?;
+            let mut fails = self.fails.borrow_mut();
+            match fails.iter().position(|(operation, _)| *operation == does) {
+                Some(at) => Err(fails.remove(at).1),
+                None => Ok(outputs),
+            }
+        })
+    }
+
+    fn settle<'a>(&'a self, _: &'a Call, _: u64, _: Option<Inside<'a>>) -> Answer<'a, Settled> {
+        Box::pin(async move { Ok(self.settled.borrow().clone().unwrap_or(Settled::NotDone)) })
+    }
+}
+
+impl Notebook {
+    async fn outputs(&self, does: &str, call: &Call, tools: Tools<'_>) -> Result<Outputs, Failure> {
+        let mut outputs = Outputs::default();
+        match (does, &call.subject) {
+            ("create", _) => drop(outputs.set.insert("id".to_owned(), call.node().into())),
+            ("configure", _) => {
+                // It is set even if what follows fails.
+                let noted = Outputs {
+                    edits: vec![edit(&["seen", "first"], 1)],
+                    ..Outputs::default()
+                };
+                let heard = (tools.notes)(Note::Outputs(noted));
+                if self.is_hasty.get() {
+                    return Ok(outputs);
+                }
+                heard.await;
+                let last = self.journal.0.borrow().last().cloned();
+                self.heard.borrow_mut().extend(last);
+                let inside = tools.inside.expect("it is carried out in the container");
+                let (command, mut said) = (Command::default(), Said(String::new()));
+                let code = inside.shell.run(inside.place, &command, &mut said).await?;
+                outputs.set.insert("said".to_owned(), json!([code, said.0]));
+            }
+            ("join", Subject::Relationship { source, target, .. }) => {
+                let its = target.properties["id"].clone();
+                self.attempts.borrow_mut().push(call.attempt);
+                let mut ties = source.node.ties.iter();
+                assert!(ties.any(|tie| tie.target == "db"), "the node is at hand");
+                let mut related = call.related.iter().map(|it| &it.instance.id);
+                assert!(
+                    related.any(|id| *id == target.instance.id),
+                    "who is related, too"
+                );
+                let [source, target] = [source, target].map(|it| it.instance.id.clone());
+                outputs.edits = vec![
+                    edit(&["joined", "to"], target.clone()),
+                    edit(&["joined", "its"], its),
+                ];
+                let others = vec![edit(&["joined", "by"], source)];
+                outputs.others.insert(target, others);
+            }
+            _ => {}
+        }
+        Ok(outputs)
+    }
+}
+
+/// An engine in memory whose containers run commands.
+#[derive(Default)]
+struct Containers(Simulated);
+
+impl Driver for Containers {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+        self.0.perform(call, tools)
+    }
+
+    fn observe<'a>(
+        &'a self,
+        scene: Scene<'a>,
+        places: &'a dockctl::plugins::Places,
+    ) -> Answer<'a, dockctl::seam::Observed> {
+        self.0.observe(scene, places)
+    }
+
+    fn as_shell(&self) -> Option<&dyn Shell> {
+        Some(self)
+    }
+}
+
+impl Shell for Containers {
+    fn run<'a>(
+        &'a self,
+        place: &'a Reached,
+        _: &'a Command,
+        streams: &'a mut dyn Streams,
+    ) -> Answer<'a, Option<i64>> {
+        Box::pin(async move {
+            streams.written(place.object.as_bytes(), false);
+            Ok(Some(7))
+        })
+    }
+}
+
+static TABLE: [&dyn Plugin; 2] = [PLUGINS[0], &Noting];
+
+/// One deployment over several runs.
+struct Life {
+    deployment: Deployment,
+    notebook: Notebook,
+    containers: Containers,
+    journal: Shared,
+}
+
+impl Life {
+    fn new() -> Self {
+        let deployment = written(BLUEPRINT, None);
+        let defined = Event::Defined {
+            deployment: Box::new(deployment.clone()),
+        };
+        let journal = Shared::default();
+        journal.0.borrow_mut().push(Entry::now(defined));
+        Self {
+            deployment,
+            notebook: Notebook {
+                journal: journal.clone(),
+                ..Notebook::default()
+            },
+            containers: Containers::default(),
+            journal,
+        }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.journal.0.borrow().clone()
+    }
+
+    fn id(&self, node: &str) -> String {
+        let mut instances = self.deployment.instances.iter();
+        instances.find(|it| it.node == node).unwrap().id.clone()
+    }
+
+    fn record(&self) -> Record {
+        replay(&self.journal.0.borrow())
+    }
+
+    fn property(&self, node: &str, name: &str) -> Json {
+        let record = self.record();
+        let known = &record.instances[&self.id(node)];
+        known.properties.get(name).cloned().unwrap_or_default()
+    }
+
+    fn asked(&self, operation: &str) -> usize {
+        let asked = self.notebook.asked.borrow();
+        asked.iter().filter(|(does, _)| does == operation).count()
+    }
+
+    fn run(&mut self, workflow: Workflow) -> Result<Outcome, Unsettled> {
+        with_runtime(async {
+            let plugins = Plugins(&TABLE);
+            let drivers = Drivers::new(
+                plugins,
+                vec![("docker", &self.containers), (ID, &self.notebook)],
+            );
+            let mut record = replay(&self.journal.0.borrow());
+            let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
+            let policy = Policy {
+                retries: 1.0,
+                ..Policy::default()
+            };
+            let mut executor = Executor {
+                record: &mut record,
+                drivers: &drivers,
+                journal: &mut self.journal,
+                reporter: &mut quiet,
+                secrets: &secrets,
+                policy,
+            };
+            executor.settle().await?;
+            let scene = Scene {
+                deployment: &self.deployment,
+                record: executor.record,
+                secrets: &secrets,
+            };
+            let observed = drivers.look(scene).await.map_err(Unsettled::Engine)?;
+            let parameters = workflow.into();
+            let known = Known {
+                plugins,
+                ..Known::new(&self.deployment, executor.record, &observed)
+            };
+            let stage = plan::first(&parameters, &known).stage;
+            let id = format!("x{}", executor.record.ran);
+            let run = Run {
+                id: &id,
+                parameters: &parameters,
+                of: None,
+                replan: None,
+            };
+            executor.execute(run, stage, &signals).await?;
+            Ok(executor.finish()?)
+        })
+    }
+}
+
+#[test]
+fn source_and_target_are_bound_and_both_ends_can_change() {
+    let mut life = Life::new();
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    let asked = life.notebook.asked.borrow().clone();
+    let inputs = asked.iter().find(|(does, _)| does == "join");
+    assert_eq!(inputs.unwrap().1, json!({ "mine": "web", "its": "db" }));
+    assert_eq!(
+        life.property("web", "joined"),
+        json!({ "to": life.id("db"), "its": "db" })
+    );
+    assert_eq!(
+        life.property("db", "joined"),
+        json!({ "by": life.id("web") })
+    );
+}
+
+#[test]
+fn a_step_in_a_container_of_another_plugin_is_handed_its_shell() {
+    let mut life = Life::new();
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    let container = life.property("box", "container_id");
+    assert_eq!(life.property("web", "said"), json!([7, container]));
+}
+
+#[test]
+fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
+    let mut life = Life::new();
+    let failure = Failure::fatal("no");
+    life.notebook
+        .fails
+        .borrow_mut()
+        .push(("configure".to_owned(), failure));
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Failed);
+    let heard: Vec<bool> = life
+        .notebook
+        .heard
+        .borrow()
+        .iter()
+        .map(|entry| matches!(entry.event, Event::TaskNoted { .. }))
+        .collect();
+    assert_eq!(heard, [true], "it is journaled before the step goes on");
+    assert_eq!(life.property("web", "seen"), json!({ "first": 1 }));
+    let at = |is: fn(&Event) -> bool| life.entries().iter().position(|entry| is(&entry.event));
+    let noted = at(|event| matches!(event, Event::TaskNoted { .. }));
+    let failed = at(|event| matches!(event, Event::TaskFailed { .. }));
+    assert!(noted.is_some() && noted < failed, "{noted:?} {failed:?}");
+    // What is done of the relationship is not done again.
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    let times = ["create", "join", "joined", "configure"].map(|it| life.asked(it));
+    assert_eq!(times, [2, 1, 1, 2]);
+}
+
+#[test]
+fn what_a_step_noted_and_did_not_wait_for_is_journaled_before_its_end() {
+    let mut life = Life::new();
+    life.notebook.is_hasty.set(true);
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    assert_eq!(life.property("web", "seen"), json!({ "first": 1 }));
+}
+
+#[test]
+fn a_system_says_how_long_to_wait() {
+    let mut life = Life::new();
+    let failure = Failure {
+        kind: FailureKind::Passing {
+            lost: false,
+            retry_after: Some(12_345),
+        },
+        ..Failure::fatal("later")
+    };
+    life.notebook
+        .fails
+        .borrow_mut()
+        .push(("join".to_owned(), failure));
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    let entries = life.entries();
+    let pauses = entries.iter().filter_map(|entry| match &entry.event {
+        Event::TaskFailed { retry_in, .. } => *retry_in,
+        _ => None,
+    });
+    assert_eq!(pauses.collect::<Vec<_>>(), [12_345]);
+    assert_eq!(*life.notebook.attempts.borrow(), [1, 2]);
+}
+
+/// A journal whose process died while an operation ran.
+fn died_in(operation: &str) -> Life {
+    let mut life = Life::new();
+    life.run(Workflow::Install).unwrap();
+    let record = life.record();
+    let stage = record.stage();
+    let task = stage
+        .ids()
+        .find(|id| stage.task(*id).step.payload["does"] == operation)
+        .unwrap();
+    let end = life.entries().iter().position(
+        |entry| matches!(entry.event, Event::TaskSucceeded { task: done, .. } if done == task),
+    );
+    life.journal.0.borrow_mut().truncate(end.unwrap());
+    life
+}
+
+#[test]
+fn what_looking_comes_to_is_believed() {
+    let mut life = died_in("join");
+    *life.notebook.settled.borrow_mut() = Some(Settled::Failed(Failure::fatal("it failed")));
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    let told = life.entries().iter().any(|entry| {
+        matches!(&entry.event, Event::TaskFailed { failure, .. } if failure.message == "it failed")
+    });
+    assert!(told);
+    let mut life = died_in("join");
+    *life.notebook.settled.borrow_mut() = Some(Settled::Done(Outputs::default()));
+    let before = life.asked("join");
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    assert_eq!(life.asked("join"), before);
+}
+
+#[test]
+fn what_nobody_knows_and_does_harm_if_it_is_done_twice_is_asked_about() {
+    let mut life = died_in("create");
+    *life.notebook.settled.borrow_mut() = Some(Settled::Unknown);
+    let before = life.asked("create");
+    let refused = life.run(Workflow::Install).unwrap_err().to_string();
+    assert!(
+        refused.contains("nobody knows whether this was done: note create"),
+        "{refused}"
+    );
+    assert_eq!(life.asked("create"), before);
+    // Whoever runs it again has looked; the other node was not begun.
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+    assert_eq!(life.asked("create"), before + 2);
+}
+
+#[test]
+fn tasks_can_be_added_to_a_stage_that_runs() {
+    let life = died_in("configure");
+    let record = life.record();
+    let ids: Vec<_> = record.stage().ids().collect();
+    let mut more = record.stage().task(ids[0]).clone();
+    more.needs = vec![*ids.last().unwrap()];
+    let added = Entry::now(Event::StageExtended {
+        tasks: vec![more.clone()],
+    });
+    life.journal.0.borrow_mut().push(added);
+    let extended = life.record();
+    assert_eq!(extended.stage().tasks().len(), ids.len() + 1);
+    let (before, now) = (&record.executions[0], &extended.executions[0]);
+    assert_eq!(now.tasks, before.tasks + 1);
+    more.needs = vec![dockctl::stage::TaskId(99)];
+    let wrong = Entry::now(Event::StageExtended { tasks: vec![more] });
+    assert!(life.record().apply(&wrong).is_err());
+}

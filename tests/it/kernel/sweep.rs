@@ -1,0 +1,684 @@
+//! Every crash of the process, with every fault of the engine after it: the journal is cut at every
+//! byte, what was under way at the cut has happened or not, and the run that takes it up meets a
+//! fault at one of its requests. No engine, no clock.
+
+use crate::kernel::run::{call, deployment, diamond, replay, with_runtime};
+use crate::simulated::{Change, Fate, Simulated, drivers, no_tools};
+use dockctl::{
+    event::{Entry, Event, Outcome, Why},
+    executor::{Executor, Policy, Signals},
+    journal::{Journal, JournalError},
+    model::Deployment,
+    plan::{install, uninstall},
+    plugins::{Answer, Driver, Inside, Places, Scene, Tools},
+    record::{Execution, Record, TaskState},
+    report::Quiet,
+    seam::{Call, ObjectState, Observed, Outputs, Settled},
+    secrets::Secrets,
+    stage::{Stage, TaskId, Workflow},
+};
+use proptest::prelude::*;
+use std::{collections::HashSet, time::Duration};
+
+/// Longer than all pauses of a run together: what takes longer hangs.
+const HANG: Duration = Duration::from_mins(30);
+
+/// What the tests do wrong on purpose, to see that it is noticed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Mutation {
+    #[default]
+    None,
+    /// What exists is not looked at.
+    Blind,
+    /// Outcomes are not written down.
+    Forgetful,
+    /// Tasks do not wait for what they need.
+    Unordered,
+    /// A run that is to stop goes on.
+    Deaf,
+}
+
+/// An engine as a run sees it.
+struct Seen<'a> {
+    world: &'a Simulated,
+    mutation: Mutation,
+    /// The request at which the user stops the run.
+    stop_at: Option<usize>,
+    signals: &'a Signals,
+}
+
+impl Driver for Seen<'_> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+        if self.stop_at == Some(self.world.requests.borrow().len()) {
+            self.signals.stop(Why::Asked);
+        }
+        self.world.perform(call, tools)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        call: &'a Call,
+        since: u64,
+        inside: Option<Inside<'a>>,
+    ) -> Answer<'a, Settled> {
+        if self.mutation == Mutation::Blind {
+            Box::pin(async { Ok(Settled::NotDone) })
+        } else {
+            self.world.settle(call, since, inside)
+        }
+    }
+
+    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+        Box::pin(async move { Ok(self.shows(scene.deployment, places)) })
+    }
+}
+
+impl Seen<'_> {
+    fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
+        if self.mutation == Mutation::Blind {
+            Observed::default()
+        } else {
+            self.world.shows(deployment, places)
+        }
+    }
+}
+
+/// A journal in memory, with what of it survives.
+struct Paper<'a> {
+    entries: &'a mut Vec<Entry>,
+    mutation: Mutation,
+}
+
+impl Journal for Paper<'_> {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let dropped = match self.mutation {
+            Mutation::Forgetful => matches!(entry.event, Event::TaskSucceeded { .. }),
+            Mutation::Deaf => matches!(entry.event, Event::CancelRequested { .. }),
+            _ => false,
+        };
+        if dropped {
+            Ok(())
+        } else {
+            Journal::append(self.entries, entry)
+        }
+    }
+}
+
+/// One deployment on one engine, over several processes.
+struct Life<'a> {
+    deployment: &'a Deployment,
+    world: Simulated,
+    journal: Vec<Entry>,
+    policy: Policy,
+    mutation: Mutation,
+    /// The user stops the run at its so many-th request.
+    stop_at: Option<usize>,
+}
+
+impl<'a> Life<'a> {
+    fn new(deployment: &'a Deployment) -> Self {
+        let policy = Policy {
+            parallel: 3,
+            retries: 1.0,
+            interval: 1.0,
+            ..Policy::default()
+        };
+        Self {
+            deployment,
+            world: Simulated::default(),
+            journal: Vec::new(),
+            policy,
+            mutation: Mutation::None,
+            stop_at: None,
+        }
+    }
+
+    /// One process, from the journal to its end, or to where it hangs and is given up. What it knew
+    /// at the end.
+    async fn process(&mut self, workflow: Workflow) -> Record {
+        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
+        let backend = Seen {
+            world: &self.world,
+            mutation: self.mutation,
+            stop_at: self.stop_at,
+            signals: &signals,
+        };
+        let mut record = replay(&self.journal);
+        let mut paper = Paper {
+            entries: &mut self.journal,
+            mutation: self.mutation,
+        };
+        let mut executor = Executor {
+            record: &mut record,
+            drivers: &drivers(&backend),
+            journal: &mut paper,
+            reporter: &mut quiet,
+            secrets: &secrets,
+            policy: self.policy,
+        };
+        executor.settle().await.unwrap();
+        if executor.record.deployment.is_none() {
+            executor
+                .emit(Event::Defined {
+                    deployment: Box::new(self.deployment.clone()),
+                })
+                .unwrap();
+        }
+        let observed = backend.shows(self.deployment, &Places::new());
+        let stage = match workflow {
+            Workflow::Install => install::next(self.deployment, executor.record, &observed).stage,
+            _ => uninstall::next(self.deployment, executor.record, &observed).stage,
+        };
+        executor.begin("x", &workflow.into(), None).unwrap();
+        let stage = if self.mutation == Mutation::Unordered {
+            without_order(&stage)
+        } else {
+            stage
+        };
+        let ran = tokio::time::timeout(HANG, executor.run(stage, &signals))
+            .await
+            .is_ok();
+        if ran {
+            executor.finish().unwrap();
+        }
+        record
+    }
+}
+
+fn without_order(stage: &Stage) -> Stage {
+    let mut free = Stage::default();
+    for task in stage.tasks() {
+        free.push(dockctl::stage::Task {
+            needs: Vec::new(),
+            ..task.clone()
+        });
+    }
+    free
+}
+
+/// Nothing that the journal says is done was done again: each container is made and started once on
+/// the way up, stopped and removed once on the way down, and of what was done nothing is asked for
+/// again.
+fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String> {
+    let changes = life.world.changes.borrow();
+    let mut seen = HashSet::new();
+    if let Some((instance, change)) = changes
+        .iter()
+        .find(|(instance, change)| !seen.insert((instance.clone(), format!("{change:?}"))))
+    {
+        return Err(format!("{instance} was {change:?} twice: {changes:?}"));
+    }
+    let mut record = Record::default();
+    let mut done = HashSet::new();
+    for entry in before {
+        record.apply(entry).map_err(|error| error.to_string())?;
+        if let Event::TaskSucceeded { task, .. } = &entry.event {
+            let task = record.stage().task(*task);
+            // Whether an image is there is looked at each time.
+            if !task.step.brings() {
+                done.insert((task.instance.clone(), task.step.to_string()));
+            }
+        }
+    }
+    let requests = life.world.requests.borrow();
+    match requests.iter().find(|request| done.contains(*request)) {
+        Some(request) => Err(format!("{request:?} was done, and is asked for again")),
+        None => Ok(()),
+    }
+}
+
+/// The journal tells what is known, and nothing else.
+fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), String> {
+    let mut replayed = Record::default();
+    for entry in journal {
+        replayed.apply(entry).map_err(|error| error.to_string())?;
+    }
+    if replayed == *known {
+        Ok(())
+    } else {
+        Err("the journal tells another story".to_owned())
+    }
+}
+
+/// Nothing begins that needs what failed or is not done, by the blueprint's relationships; nothing
+/// at all after a stop, or with `fail_fast` after a failure.
+fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
+    let mut record = Record::default();
+    let mut stopped = false;
+    for entry in &life.journal {
+        match &entry.event {
+            Event::ExecutionStarted { .. } => stopped = false,
+            Event::CancelRequested { .. } => stopped = true,
+            Event::TaskFailed { retry_in: None, .. } if life.policy.fail_fast => stopped = true,
+            Event::TaskStarted { task, .. } if stopped => {
+                return Err(format!("#{} starts after a stop", task.0));
+            }
+            Event::TaskStarted { task, .. } => may_start(life.deployment, &record, *task)?,
+            _ => {}
+        }
+        record.apply(entry).map_err(|error| error.to_string())?;
+    }
+    let asked = life
+        .stop_at
+        .is_some_and(|at| life.world.requests.borrow().len() > at + life.policy.parallel);
+    if asked {
+        Err("more was asked for after the stop than was under way".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(), String> {
+    let workflow = record
+        .running()
+        .map_or(Workflow::Install, Execution::workflow);
+    let task = record.stage().task(task);
+    if task.step.brings() {
+        return Ok(());
+    }
+    let (mine, others) = (
+        deployment.instance(&task.instance).unwrap(),
+        &deployment.instances,
+    );
+    let before: Vec<&str> = match workflow {
+        Workflow::Install => mine.ties.iter().map(|tie| tie.target.as_str()).collect(),
+        _ => others
+            .iter()
+            .filter(|other| other.ties.iter().any(|tie| tie.target == mine.id))
+            .map(|other| other.id.as_str())
+            .collect(),
+    };
+    let is_ready = |id: &str| match workflow {
+        Workflow::Install => record.state(id) == dockctl::model::InstanceState::Started,
+        _ => record.state(id).is_gone(),
+    };
+    match before.iter().find(|id| !is_ready(id)) {
+        Some(id) => Err(format!(
+            "{} {} starts before {id} is ready",
+            task.instance, task.step
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The journal as bytes, an entry a line, and where each entry ends.
+fn bytes_of(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for entry in journal {
+        bytes.extend_from_slice(serde_json::to_string(entry).unwrap().as_bytes());
+        bytes.push(b'\n');
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
+}
+
+/// Entries that survive when the journal is cut after so many bytes; what is torn is none.
+fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
+    let whole = bytes[..cut]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let text = std::str::from_utf8(&bytes[..whole]).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The world at a cut: what is journalled as done is done; what was under way has happened, or not.
+async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: bool) -> Life<'a> {
+    let (mut life, mut record) = (Life::new(deployment), Record::default());
+    for entry in journal {
+        let done = if let Event::TaskSucceeded { task, .. } = &entry.event {
+            Some(record.stage().task(*task).clone())
+        } else {
+            None
+        };
+        record.apply(entry).unwrap();
+        if let Some(task) = done {
+            life.world
+                .perform(&call(&record, &task), no_tools())
+                .await
+                .unwrap();
+        }
+    }
+    let under_way: Vec<TaskId> = record
+        .stage()
+        .ids()
+        .filter(|id| record.task(*id) == TaskState::Started)
+        .collect();
+    for id in under_way
+        .into_iter()
+        .filter(|_| happened && record.running().is_some())
+    {
+        let task = record.stage().task(id).clone();
+        life.world
+            .perform(&call(&record, &task), no_tools())
+            .await
+            .unwrap();
+    }
+    life.world.requests.borrow_mut().clear();
+    life.journal = journal.to_vec();
+    life
+}
+
+/// The end that an undisturbed run has.
+fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result<(), String> {
+    let containers = life.world.containers.borrow();
+    let good = match workflow {
+        Workflow::Install => {
+            let running = containers
+                .iter()
+                .filter(|object| object.state == ObjectState::Running)
+                .count();
+            record.is_complete()
+                && running == life.deployment.instances.len()
+                && containers.len() == running
+        }
+        _ => containers.is_empty() && !record.is_installed(),
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(format!("another end: {containers:?}"))
+    }
+}
+
+/// One point: taken up with a fault at a request, and once more without.
+async fn take_up(
+    mut life: Life<'_>,
+    workflow: Workflow,
+    fault: Option<(usize, Fate)>,
+) -> Result<usize, String> {
+    let before = life.journal.clone();
+    // Changes that were made on the way to the cut count too: nothing is made twice.
+    life.world = fault
+        .into_iter()
+        .fold(std::mem::take(&mut life.world), |world, (at, fate)| {
+            world.fate(at, fate)
+        });
+    let known = life.process(workflow).await;
+    let asked = life.world.requests.borrow().len();
+    replay_is_what_is_known(&life.journal, &known)?;
+    nothing_starts_that_may_not(&life)?;
+    done_is_not_repeated(&before, &life)?;
+    life.world.calm();
+    life.stop_at = None;
+    let known = life.process(workflow).await;
+    replay_is_what_is_known(&life.journal, &known)?;
+    done_is_not_repeated(&before, &life)?;
+    is_at_its_end(&life, &known, workflow)?;
+    Ok(asked)
+}
+
+/// The whole journal of an undisturbed run, and where the workflow begins in it.
+async fn undisturbed(deployment: &Deployment, workflow: Workflow) -> (Vec<Entry>, usize) {
+    let mut life = Life::new(deployment);
+    life.process(Workflow::Install).await;
+    let begin = if workflow == Workflow::Install {
+        0
+    } else {
+        life.journal.len()
+    };
+    if workflow == Workflow::Uninstall {
+        // Going up is no part of going down.
+        life.world.changes.borrow_mut().clear();
+        life.process(Workflow::Uninstall).await;
+    }
+    (life.journal, begin)
+}
+
+/// Whether everything is tried, not a sample (scripts/sweep).
+fn is_long() -> bool {
+    std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
+}
+
+/// All points of one deployment: at how many bytes it was cut, and how many runs that made.
+async fn sweep(
+    deployment: &Deployment,
+    workflow: Workflow,
+    faults: &[Fate],
+    change: &dyn Fn(&mut Life<'_>),
+) -> Result<(usize, usize), String> {
+    let (journal, begin) = undisturbed(deployment, workflow).await;
+    let (bytes, ends) = bytes_of(&journal);
+    let (mut cuts, mut runs) = (0, 0);
+    let mut tried = HashSet::new();
+    for cut in ends.get(begin.wrapping_sub(1)).copied().unwrap_or(0)..=bytes.len() {
+        let survives = ends.partition_point(|end| *end <= cut);
+        cuts += 1;
+        // Where the same entries survive, the same happens.
+        if !tried.insert(survives) {
+            continue;
+        }
+        let entries = surviving(&bytes, cut);
+        assert_eq!(entries.len(), survives);
+        for happened in [false, true] {
+            let fresh = || async {
+                let mut life = world_at(deployment, &entries, happened).await;
+                if workflow == Workflow::Uninstall {
+                    life.world
+                        .changes
+                        .borrow_mut()
+                        .retain(|(_, change)| matches!(change, Change::Stopped | Change::Removed));
+                }
+                change(&mut life);
+                life
+            };
+            let at = |what: String, error: String| {
+                format!("cut after {survives} entries, happened: {happened}, {what}: {error}")
+            };
+            let asked = take_up(fresh().await, workflow, None)
+                .await
+                .map_err(|error| at("no fault".to_owned(), error))?;
+            let all =
+                (0..asked).flat_map(|request| faults.iter().map(move |fate| (request, *fate)));
+            // Unless everything is to be tried, each request has another fault at each cut.
+            let chosen = |(n, _): &(usize, (usize, Fate))| {
+                is_long() || (n + survives).is_multiple_of(faults.len())
+            };
+            for (request, fate) in all.enumerate().filter(chosen).map(|(_, point)| point) {
+                take_up(fresh().await, workflow, Some((request, fate)))
+                    .await
+                    .map_err(|error| at(format!("{fate:?} at {request}"), error))?;
+                runs += 1;
+            }
+        }
+    }
+    Ok((cuts, runs))
+}
+
+#[test]
+fn the_journal_cut_at_every_byte_with_every_fault_after_it() {
+    let deployment = diamond();
+    for workflow in [Workflow::Install, Workflow::Uninstall] {
+        let (bytes, runs) =
+            with_runtime(sweep(&deployment, workflow, &Fate::FAULTS, &|_| ())).unwrap();
+        println!("{workflow}: cut at {bytes} bytes, {runs} runs");
+        assert!(
+            bytes > 3000 && runs > 150,
+            "{workflow}: cut at {bytes} bytes, {runs} runs"
+        );
+    }
+}
+
+#[test]
+fn with_fail_fast_nothing_at_all_starts_after_a_failure() {
+    let deployment = diamond();
+    let fail_fast = |life: &mut Life<'_>| life.policy.fail_fast = true;
+    for workflow in [Workflow::Install, Workflow::Uninstall] {
+        with_runtime(sweep(
+            &deployment,
+            workflow,
+            &[Fate::Refused, Fate::CutAfter],
+            &fail_fast,
+        ))
+        .unwrap();
+    }
+}
+
+#[test]
+fn after_a_stop_nothing_at_all_starts() {
+    let deployment = diamond();
+    let all: Vec<usize> = if is_long() {
+        (1..12).collect()
+    } else {
+        vec![1, 5, 9]
+    };
+    for at in all {
+        let stops = |life: &mut Life<'_>| life.stop_at = Some(at);
+        with_runtime(sweep(
+            &deployment,
+            Workflow::Install,
+            &[Fate::CutAfter],
+            &stops,
+        ))
+        .unwrap();
+    }
+}
+
+/// A torn line is never taken for an entry.
+#[test]
+fn half_an_entry_is_none() {
+    let deployment = deployment(&[("one", &[])]);
+    let (journal, _) = with_runtime(undisturbed(&deployment, Workflow::Install));
+    for entry in &journal {
+        let line = serde_json::to_string(entry).unwrap();
+        let step = (line.len() / 500).max(1);
+        for cut in (1..line.len()).step_by(step) {
+            assert!(
+                serde_json::from_str::<Entry>(&line[..cut]).is_err(),
+                "{}",
+                &line[..cut]
+            );
+        }
+    }
+}
+
+/// Each assertion of the sweep notices what it is for.
+#[test]
+fn what_is_done_wrong_on_purpose_is_noticed() {
+    let deployment = diamond();
+    let wrong = |mutation: Mutation, faults: &[Fate], stop_at: Option<usize>| {
+        let change = move |life: &mut Life<'_>| {
+            life.mutation = mutation;
+            life.stop_at = stop_at;
+        };
+        with_runtime(sweep(&deployment, Workflow::Install, faults, &change))
+            .expect_err("it goes unnoticed")
+    };
+    let blind = wrong(Mutation::Blind, &[], None);
+    assert!(blind.contains("is asked for again"), "{blind}");
+    let forgetful = wrong(Mutation::Forgetful, &[], None);
+    assert!(
+        forgetful.contains("another story") || forgetful.contains("cannot happen"),
+        "{forgetful}"
+    );
+    let unordered = wrong(Mutation::Unordered, &[], None);
+    assert!(unordered.contains("is ready"), "{unordered}");
+    let deaf = wrong(Mutation::Deaf, &[], Some(2));
+    assert!(deaf.contains("another story"), "{deaf}");
+    // The same at the level of the assertion: a start after a stop, and a change made twice.
+    let mut life = Life::new(&deployment);
+    with_runtime(life.process(Workflow::Install));
+    let first = life
+        .journal
+        .iter()
+        .position(|entry| matches!(entry.event, Event::TaskStarted { .. }))
+        .unwrap();
+    life.journal.insert(
+        first,
+        Entry::now(Event::CancelRequested { why: Why::Asked }),
+    );
+    assert!(
+        nothing_starts_that_may_not(&life)
+            .unwrap_err()
+            .contains("after a stop")
+    );
+    let twice = life.world.changes.borrow()[0].clone();
+    life.world.changes.borrow_mut().push(twice);
+    assert!(
+        done_is_not_repeated(&[], &life)
+            .unwrap_err()
+            .contains("twice")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Random graphs, each with a random crash and a random fault after it.
+    #[test]
+    fn any_graph_survives_a_crash_and_a_fault(
+        edges in proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 0..3), 1..8),
+        (cut, request) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        fate in proptest::sample::select(Fate::FAULTS.to_vec()),
+        (happened, fail_fast, down) in any::<(bool, bool, bool)>(),
+    ) {
+        let names: Vec<String> = (0..edges.len()).map(|n| format!("n{n}")).collect();
+        let needs: Vec<Vec<&str>> = edges.iter().enumerate().map(|(n, needs)| {
+            let chosen = needs.iter().filter(|_| n > 0).map(|need| names[need.index(n.max(1))].as_str());
+            chosen.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        }).collect();
+        let nodes: Vec<(&str, &[&str])> = names.iter().map(String::as_str).zip(needs.iter().map(Vec::as_slice)).collect();
+        let deployment = deployment(&nodes);
+        let workflow = if down { Workflow::Uninstall } else { Workflow::Install };
+        let came = with_runtime(async {
+            let (journal, begin) = undisturbed(&deployment, workflow).await;
+            let survives = begin + cut.index(journal.len() - begin + 1);
+            let mut life = world_at(&deployment, &journal[..survives], happened).await;
+            if down {
+                life.world.changes.borrow_mut().retain(|(_, change)| matches!(change, Change::Stopped | Change::Removed));
+            }
+            life.policy.fail_fast = fail_fast;
+            take_up(life, workflow, Some((request.index(nodes.len() * 3), fate))).await
+        });
+        prop_assert!(came.is_ok(), "{:?}", came);
+    }
+}
+
+/// A step that never ends holds a run for no longer than its time and a little grace.
+#[test]
+fn a_run_whose_time_is_over_drops_what_hangs() {
+    let deployment = diamond();
+    with_runtime(async {
+        let mut life = Life::new(&deployment);
+        life.world = Simulated::default().fate(0, Fate::LostBefore);
+        let begin = tokio::time::Instant::now();
+        life.policy.deadline = Some(begin + Duration::from_secs(5));
+        let known = life.process(Workflow::Install).await;
+        assert_eq!(
+            (known.executions[0].outcome, known.stopped()),
+            (Some(Outcome::Failed), Some(Why::Timeout))
+        );
+        let took = begin.elapsed();
+        assert!(
+            (Duration::from_secs(15)..Duration::from_secs(16)).contains(&took),
+            "{took:?}"
+        );
+        nothing_starts_that_may_not(&life).unwrap();
+        life.policy.deadline = None;
+        life.world.calm();
+        let known = life.process(Workflow::Install).await;
+        is_at_its_end(&life, &known, Workflow::Install).unwrap();
+    });
+}
+
+/// What cannot be mended leaves the outcome that says so.
+#[test]
+fn a_refusal_is_a_failure_and_a_stop_is_none() {
+    let deployment = diamond();
+    let outcome = |fate: Option<Fate>, stop_at: Option<usize>| {
+        let mut life = Life::new(&deployment);
+        life.world = fate
+            .into_iter()
+            .fold(Simulated::default(), |world, fate| world.fate(4, fate));
+        life.stop_at = stop_at;
+        with_runtime(life.process(Workflow::Install)).executions[0].outcome
+    };
+    assert_eq!(outcome(Some(Fate::Refused), None), Some(Outcome::Failed));
+    assert_eq!(outcome(None, Some(2)), Some(Outcome::Cancelled));
+    assert_eq!(
+        outcome(Some(Fate::CutAfter), None),
+        Some(Outcome::Terminated)
+    );
+}

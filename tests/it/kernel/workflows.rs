@@ -1,0 +1,598 @@
+//! Recorded runs of the original's workflows, carried out by planner and executor on a back-end
+//! that only notes what it is asked.
+//!
+//! `tests/data/workflows/cases.jsonl` holds one case a line: nodes on top of `types.yaml`, which
+//! operations fail how, and for each workflow that is run what happened to whom, in order. Things
+//! that happened at the same moment may come in any order.
+
+use crate::kernel::run::{deployed_after, with_runtime};
+use dockctl::{
+    catalog,
+    diagnostic::{Diagnostics, Sources},
+    event::{Entry, Event, Outcome},
+    executor::{Executor, Policy, Signals},
+    journal::{Journal, JournalError},
+    model::{self, Deployment, End, InstanceState, Planned},
+    plan::{self, Known},
+    plugins::{Answer, Driver, Drivers, Ends, Part, Plugin, Plugins, Settings, Tools},
+    record::Record,
+    report::Quiet,
+    seam::{Call, Failure, Observed, Outputs, Purpose, Step, Subject},
+    secrets::Secrets,
+    stage::{Parameters, Workflow},
+};
+use serde_json::{Value as Json, json};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    fs,
+    path::Path,
+    rc::Rc,
+};
+
+/// What happened, in order: `who what`.
+type Log = Rc<RefCell<Vec<String>>>;
+
+/// Carries nothing out, fails as it is told, and notes.
+struct Traced {
+    log: Log,
+    /// What comes of the next calls of an operation, by `node.operation`.
+    script: RefCell<HashMap<String, VecDeque<String>>>,
+    calls: RefCell<HashMap<(String, String), usize>>,
+}
+
+impl Driver for Traced {
+    fn perform<'a>(&'a self, call: &'a Call, _: Tools<'a>) -> Answer<'a, Outputs> {
+        Box::pin(async move { self.trace(call) })
+    }
+}
+
+/// Plans every operation of the recorded cases.
+struct Tracing;
+
+/// The plugin that `types.yaml` names.
+const TRACED: &str = "dockctl-simulated";
+
+fn traced(name: &str, planned: &Planned) -> Option<Vec<Step>> {
+    (planned.plugin == TRACED).then(|| {
+        vec![Step {
+            plugin: TRACED.to_owned(),
+            payload: json!({ "name": name, "inputs": planned.inputs }),
+            ..Step::default()
+        }]
+    })
+}
+
+impl Plugin for Tracing {
+    fn id(&self) -> &'static str {
+        TRACED
+    }
+
+    fn supports(&self, plugin: &str, _: &str) -> bool {
+        plugin == TRACED
+    }
+
+    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
+        unreachable!("the tests bring a driver of their own")
+    }
+
+    fn lower(
+        &self,
+        _: Part<'_>,
+        name: &str,
+        planned: &Planned,
+        _: &Purpose<'_>,
+    ) -> Option<Vec<Step>> {
+        traced(name, planned)
+    }
+
+    fn lower_relationship(&self, _: Ends<'_>, name: &str, planned: &Planned) -> Option<Vec<Step>> {
+        traced(name, planned)
+    }
+}
+
+const PLUGINS: Plugins = Plugins(&[&Tracing]);
+
+impl Traced {
+    fn trace(&self, call: &Call) -> Result<Outputs, Failure> {
+        let operation = &call.step.payload;
+        let name = operation["name"]
+            .as_str()
+            .unwrap()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .trim_start_matches("cloudify.interfaces.")
+            .to_owned();
+        let who = match &call.subject {
+            Subject::Instance(_) => shown(call.instance()),
+            Subject::Relationship {
+                source,
+                target,
+                end,
+            } => {
+                let end = if *end == End::Source {
+                    "source"
+                } else {
+                    "target"
+                };
+                let [source, target] = [source, target].map(|it| shown(&it.instance.id));
+                format!("{source}>{target}/{end}")
+            }
+        };
+        let scripted = format!("{}.{}", call.node(), name.rsplit('.').next().unwrap());
+        let outcome = self
+            .script
+            .borrow_mut()
+            .get_mut(&scripted)
+            .and_then(VecDeque::pop_front)
+            .unwrap_or_else(|| "ok".to_owned());
+        let mut line = format!("{who} {name}");
+        let (mut calls, key) = (self.calls.borrow_mut(), (who, name));
+        let number = calls
+            .entry(key.clone())
+            .and_modify(|number| *number += 1)
+            .or_insert(0);
+        line += &if *number == 0 {
+            String::new()
+        } else {
+            format!(" #{number}")
+        };
+        line += &if outcome == "ok" {
+            String::new()
+        } else {
+            format!(" {}", outcome.trim_end_matches(':'))
+        };
+        line += &if operation["inputs"].as_object().unwrap().is_empty() {
+            String::new()
+        } else {
+            format!(" {}", operation["inputs"])
+        };
+        self.log.borrow_mut().push(line);
+        if matches!(outcome.as_str(), "ok" | "fatal") {
+            calls.remove(&key);
+        }
+        match outcome.as_str() {
+            "ok" => Ok(Outputs::default()),
+            "fatal" => Err(Failure::fatal("fatal")),
+            _ => Err(Failure::fatal(outcome).may_pass()),
+        }
+    }
+}
+
+/// Instances are called by their node and counted from 1.
+fn shown(instance: &str) -> String {
+    format!("{}#1", instance.rsplit_once('_').unwrap().0)
+}
+
+/// Notes how states change.
+struct States {
+    log: Log,
+    record: Record,
+}
+
+impl Journal for States {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let before = self.record.instances.clone();
+        self.record.apply(entry).unwrap();
+        for (id, instance) in &self.record.instances {
+            if before.get(id).map(|it| it.state) != Some(instance.state) {
+                self.log
+                    .borrow_mut()
+                    .push(format!("{} = {}", shown(id), instance.state));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn deployment(nodes: &str, before: Option<&Deployment>) -> Deployment {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows");
+    let types = fs::read_to_string(folder.join("types.yaml")).unwrap();
+    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+    let file = sources.add_text("blueprint.yaml", format!("{types}node_templates:{nodes}"));
+    let ast = catalog::follow(
+        file,
+        &catalog::Options::default(),
+        &mut sources,
+        &mut faults,
+    );
+    deployed_after(
+        before,
+        model::resolve(ast, &sources, |_| true, &mut faults),
+        &sources,
+        faults,
+    )
+}
+
+/// One recorded run on one deployment.
+struct Life {
+    deployment: Deployment,
+    driver: Traced,
+    journal: States,
+    record: Record,
+    policy: Policy,
+}
+
+impl Life {
+    fn new(case: &Json) -> Self {
+        let deployment = deployment(case["nodes"].as_str().unwrap(), None);
+        let mut record = Record::default();
+        record
+            .apply(&Entry::now(Event::Defined {
+                deployment: Box::new(deployment.clone()),
+            }))
+            .unwrap();
+        for (node, state) in case["initial_states"].as_object().unwrap() {
+            let instance = deployment
+                .instances
+                .iter()
+                .find(|it| it.node == *node)
+                .unwrap();
+            record.instances[&instance.id].state = serde_json::from_value(state.clone()).unwrap();
+        }
+        let log = Log::default();
+        let outcomes = |list: &Json| {
+            list.as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it.as_str().unwrap().to_owned())
+                .collect()
+        };
+        let script = case["fail"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, list)| (key.clone(), outcomes(list)))
+            .collect();
+        let policy = Policy {
+            retries: case["task_retries"].as_f64().unwrap(),
+            interval: 0.0,
+            subgraph_retries: usize::try_from(case["subgraph_retries"].as_u64().unwrap()).unwrap(),
+            ..Policy::default()
+        };
+        let driver = Traced {
+            log: log.clone(),
+            script: RefCell::new(script),
+            calls: RefCell::default(),
+        };
+        Self {
+            deployment,
+            driver,
+            journal: States {
+                log,
+                record: record.clone(),
+            },
+            record,
+            policy,
+        }
+    }
+
+    /// A deployment that is installed.
+    fn installed(nodes: &str) -> Self {
+        let case = json!({ "nodes": nodes, "fail": {}, "initial_states": {}, "task_retries": 0, "subgraph_retries": 0 });
+        let mut life = Self::new(&case);
+        assert_eq!(
+            with_runtime(life.run("install", &json!({}))),
+            Outcome::Terminated
+        );
+        life
+    }
+
+    /// Another definition takes the place of the present one.
+    fn define(&mut self, nodes: &str) {
+        self.deployment = deployment(nodes, Some(&self.deployment));
+        let defined = Entry::now(Event::Defined {
+            deployment: Box::new(self.deployment.clone()),
+        });
+        self.record.apply(&defined).unwrap();
+        self.journal.record.apply(&defined).unwrap();
+    }
+
+    /// What happens on an update, in order; of what happens at once the order is that of the names.
+    fn update(&mut self, nodes: &str) -> Vec<String> {
+        self.define(nodes);
+        self.driver.log.borrow_mut().clear();
+        assert_eq!(
+            with_runtime(self.run("update", &json!({}))),
+            Outcome::Terminated
+        );
+        let log = self.driver.log.borrow().clone();
+        log.into_iter()
+            .filter(|line| !line.contains(" = "))
+            .collect()
+    }
+
+    async fn run(&mut self, workflow: &str, given: &Json) -> Outcome {
+        let workflow = Workflow::named(workflow).unwrap();
+        let mut given = given.as_object().unwrap().clone();
+        // Recorded ids are node#1.
+        if let Some(id) = given.get_mut("node_instance_id") {
+            *id = self
+                .deployment
+                .instances
+                .iter()
+                .find(|it| shown(&it.id) == *id)
+                .unwrap()
+                .id
+                .clone()
+                .into();
+        }
+        let parameters = Parameters::read(workflow, given).unwrap();
+        let (mut quiet, secrets) = (Quiet, Secrets::default());
+        let observed = Observed::default();
+        let mut executor = Executor {
+            record: &mut self.record,
+            drivers: &Drivers::new(PLUGINS, vec![(TRACED, &self.driver)]),
+            journal: &mut self.journal,
+            reporter: &mut quiet,
+            secrets: &secrets,
+            policy: self.policy,
+        };
+        let known = Known {
+            plugins: PLUGINS,
+            ..Known::new(&self.deployment, executor.record, &observed)
+        };
+        let proposal = plan::first(&parameters, &known);
+        assert!(
+            proposal.unsupported.is_empty(),
+            "{:?}",
+            proposal.unsupported
+        );
+        executor.begin("x", &parameters, None).unwrap();
+        executor
+            .carry_out(proposal.stage, &Signals::default())
+            .await
+            .unwrap();
+        executor.finish().unwrap()
+    }
+}
+
+#[test]
+fn workflows_do_what_the_original_did() {
+    let cases = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows/cases.jsonl"),
+    )
+    .unwrap();
+    let mut wrong = Vec::new();
+    let cases: Vec<Json> = cases
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for case in &cases {
+        let mut life = Life::new(case);
+        for step in case["steps"].as_array().unwrap() {
+            let before = life.record.clone();
+            life.driver.log.borrow_mut().clear();
+            let outcome =
+                with_runtime(life.run(step["workflow"].as_str().unwrap(), &step["parameters"]));
+            let log = life.driver.log.borrow().clone();
+            wrong.extend(
+                compare(&life, &before, step, outcome, &log)
+                    .map(|why| format!("{}, {}: {why}", case["name"], step["workflow"])),
+            );
+        }
+    }
+    assert_eq!(cases.len(), 40);
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// What differs, if anything does.
+fn compare(
+    life: &Life,
+    before: &Record,
+    step: &Json,
+    outcome: Outcome,
+    log: &[String],
+) -> Option<String> {
+    let expected = if step["result"] == "ok" {
+        Outcome::Terminated
+    } else {
+        Outcome::Failed
+    };
+    if outcome != expected {
+        return Some(format!("it {}", outcome.as_str()));
+    }
+    for instance in &life.deployment.instances {
+        let state = &step["states"][shown(&instance.id)];
+        let expected: InstanceState = serde_json::from_value(state.clone()).unwrap_or_default();
+        if life.record.state(&instance.id) != expected {
+            return Some(format!(
+                "{} is {}, not {expected}",
+                instance.id,
+                life.record.state(&instance.id)
+            ));
+        }
+    }
+    let trace: Vec<String> = step["trace"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_str().unwrap().to_owned())
+        .collect();
+    let names: Vec<String> = life
+        .deployment
+        .instances
+        .iter()
+        .map(|it| shown(&it.id))
+        .collect();
+    let pairs = life.deployment.instances.iter().flat_map(|it| {
+        it.ties
+            .iter()
+            .map(|tie| vec![shown(&it.id), shown(&tie.target)])
+    });
+    for who in names.iter().map(|name| vec![name.clone()]).chain(pairs) {
+        let (mine, theirs) = (only(log, &who, before), only(&trace, &who, before));
+        if mine != theirs {
+            return Some(format!(
+                "of {who:?}\n  {}\nnot\n  {}",
+                mine.join(" | "),
+                theirs.join(" | ")
+            ));
+        }
+    }
+    None
+}
+
+/// What happened to some instances. States that were left before anything happened in them do not
+/// count, nor do those that were there already; of what happens at once the order does not count.
+fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
+    let subjects = |line: &str| -> Vec<String> {
+        let first = line.split(' ').next().unwrap();
+        first
+            .split('/')
+            .next()
+            .unwrap()
+            .split('>')
+            .map(str::to_owned)
+            .collect()
+    };
+    let lines: Vec<&String> = log
+        .iter()
+        .filter(|line| subjects(line).iter().all(|it| who.contains(it)))
+        .collect();
+    let is_passed_through = |at: usize| {
+        let (name, state) = lines[at].split_once(" = ")?;
+        let next = lines[at + 1..]
+            .iter()
+            .find(|line| subjects(line)[0] == name)?;
+        (state == "initializing" && next.contains(" = ")).then_some(())
+    };
+    let mut kept: Vec<String> = (0..lines.len())
+        .filter(|at| is_passed_through(*at).is_none())
+        .map(|at| lines[at].clone())
+        .collect();
+    let mut states: HashMap<String, String> = before
+        .instances
+        .iter()
+        .map(|(id, it)| (shown(id), it.state.to_string()))
+        .collect();
+    kept.retain(|line| match line.split_once(" = ") {
+        Some((name, state)) => {
+            states.insert(name.to_owned(), state.to_owned()).as_deref() != Some(state)
+        }
+        None => true,
+    });
+    let operation = |line: &String| line.split(' ').nth(1).unwrap().to_owned();
+    let mut runs: Vec<Vec<String>> = Vec::new();
+    for line in kept {
+        match runs.last_mut() {
+            Some(run) if operation(&run[0]) == operation(&line) && operation(&line) != "=" => {
+                run.push(line)
+            }
+            _ => runs.push(vec![line]),
+        }
+    }
+    for run in &mut runs {
+        run.sort();
+    }
+    runs.concat()
+}
+
+const TWO: &str = "
+  t: {type: basic}
+  u: {type: basic}
+";
+
+#[test]
+fn an_update_tells_relationships_that_come_and_go() {
+    let mut life = Life::installed(&format!(
+        "{TWO}  a: {{type: basic, relationships: [{{type: con, target: t}}]}}\n"
+    ));
+    let log = life.update(&format!(
+        "{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"
+    ));
+    assert_eq!(
+        log,
+        [
+            "a#1>t#1/source relationship_lifecycle.unlink",
+            "a#1>t#1/target relationship_lifecycle.unlink",
+            "a#1>u#1/source relationship_lifecycle.establish",
+            "a#1>u#1/target relationship_lifecycle.establish"
+        ]
+    );
+    assert!(!life.record.has_former());
+    // Nothing is told twice.
+    assert!(
+        life.update(&format!(
+            "{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"
+        ))
+        .is_empty()
+    );
+}
+
+#[test]
+fn what_goes_is_unlinked_before_and_what_comes_is_linked_after() {
+    let mut life = Life::installed(
+        "\n  t: {type: basic}\n  a: {type: basic, relationships: [{type: con, target: t}]}\n",
+    );
+    let log = life.update(
+        "\n  u: {type: basic}\n  a: {type: basic, relationships: [{type: con, target: u}]}\n",
+    );
+    let place = |what: &str| {
+        log.iter()
+            .position(|line| line.contains(what))
+            .unwrap_or_else(|| panic!("no {what} in {log:?}"))
+    };
+    assert!(place("t#1/target relationship_lifecycle.unlink") < place("t#1 lifecycle.stop"));
+    assert!(
+        place("u#1 lifecycle.start") < place("a#1>u#1/source relationship_lifecycle.establish")
+    );
+    assert!(!log.iter().any(|line| line.starts_with("a#1 ")), "{log:?}");
+}
+
+#[test]
+fn an_update_that_failed_tells_what_is_left_the_next_time() {
+    let nodes = |target: &str| {
+        format!("{TWO}  a: {{type: basic, relationships: [{{type: con, target: {target}}}]}}\n")
+    };
+    let mut life = Life::installed(&nodes("t"));
+    life.define(&nodes("u"));
+    life.driver.script.borrow_mut().insert(
+        "a.establish".to_owned(),
+        VecDeque::from(["fatal".to_owned()]),
+    );
+    assert_eq!(
+        with_runtime(life.run("update", &json!({}))),
+        Outcome::Failed
+    );
+    assert!(life.record.has_former());
+    let log = life.update(&nodes("u"));
+    assert!(
+        log.iter()
+            .any(|line| line == "a#1>u#1/source relationship_lifecycle.establish"),
+        "{log:?}"
+    );
+    assert!(!life.record.has_former());
+}
+
+#[test]
+fn what_has_update_operations_is_not_made_anew() {
+    let node = |value: &str| format!("\n  a: {{type: updated, properties: {{p: {value}}}}}\n");
+    let mut life = Life::installed(&node("x"));
+    assert_eq!(
+        life.update(&node("y")),
+        [
+            "a#1 lifecycle.preupdate",
+            "a#1 lifecycle.update",
+            "a#1 lifecycle.update_apply"
+        ]
+    );
+    let node = |value: &str| {
+        format!(
+            "\n  a: {{type: basic, interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{p: {value}}}}}}}}}}}\n"
+        )
+    };
+    let mut life = Life::installed(&node("x"));
+    let log = life.update(&node("y"));
+    assert_eq!(log.first().map(String::as_str), Some("a#1 lifecycle.stop"));
+    assert!(
+        log.iter()
+            .any(|line| line.starts_with("a#1 lifecycle.create"))
+    );
+}

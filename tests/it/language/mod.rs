@@ -1,0 +1,9 @@
+//! The DSL: what blueprints mean, and what is wrong with them.
+
+pub(crate) mod hostile;
+pub(crate) mod imports;
+pub(crate) mod literals;
+pub(crate) mod properties;
+pub(crate) mod reference;
+pub(crate) mod rules;
+pub(crate) mod validate;

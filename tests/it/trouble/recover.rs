@@ -1,0 +1,715 @@
+//! Deployments whose journal is gone, damaged, old or new, taken from what the engine's labels
+//! tell.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Run, Test, docker},
+};
+use rusqlite::Connection;
+use std::{fs, path::PathBuf};
+
+/// Two containers, one of which needs the other and one that is adopted.
+fn blueprint(test: &Test) {
+    let db = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "db");
+    let legacy = "  legacy:\n    type: cloudify.docker.Container\n    properties: {name: PREFIX-legacy, use_external_resource: true}\n";
+    let needs = "    relationships:\n      - {type: cloudify.relationships.connected_to, target: db}\n      - {type: cloudify.relationships.connected_to, target: legacy}\n";
+    test.foreign("legacy", &["sleep", "1000"]);
+    test.blueprint(&(SLEEPER.to_owned() + needs + &db + legacy));
+}
+
+fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
+    let state = test.path("elsewhere").display().to_string();
+    test.run(&[arguments, &["--state-dir", &state]].concat())
+}
+
+fn database(test: &Test) -> PathBuf {
+    test.path("state/deployments")
+        .join(format!("{}.db", test.prefix))
+}
+
+/// The id of the deployment, which another machine lists.
+fn listed_elsewhere(test: &Test) -> String {
+    let listed = elsewhere(test, &["list", "--all", "--output", "json"])
+        .exits(0)
+        .json();
+    let mine = listed["deployments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["deployment"] == test.prefix.as_str())
+        .unwrap();
+    assert_eq!(
+        (&mine["state"], &mine["instances"]),
+        (&"claimed".into(), &2.into())
+    );
+    mine["id"].as_str().unwrap().to_owned()
+}
+
+fn expect_status_elsewhere(test: &Test) {
+    let status = elsewhere(test, &["status", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(status["recovered"], true);
+    assert!(
+        status["not_recovered"][0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("adopted"),
+        "{status:#}"
+    );
+    let states: Vec<&str> = status["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["objects"][0]["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["running", "running"]);
+}
+
+#[test]
+fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
+    let test = Test::new("labels-only");
+    blueprint(&test);
+    test.run(&["install"]).exits(0);
+    let id = listed_elsewhere(&test);
+    expect_status_elsewhere(&test);
+    let takes_down = format!("dockctl uninstall {} --from-labels {id}", test.prefix);
+    elsewhere(&test, &["install"]).exits(1).says(&[
+        "does not know",
+        &format!("dockctl recover {}", test.prefix),
+        "-d OTHER",
+        &takes_down,
+    ]);
+    for arguments in [&["uninstall"][..], &["uninstall", "--yes", "--volumes"]] {
+        let blueprint = test.path("blueprint.yaml").display().to_string();
+        let refused = elsewhere(&test, arguments).exits(1).says(&[
+            "nothing was done",
+            &blueprint,
+            "made by",
+            "since",
+            &takes_down,
+        ]);
+        assert!(refused.stdout.is_empty(), "{}", refused.stdout);
+    }
+    elsewhere(&test, &["uninstall", "--from-labels", "another"])
+        .exits(2)
+        .says(&["with the id `another`"]);
+    assert_eq!(test.containers().len(), 3, "nothing was touched");
+    let down = elsewhere(
+        &test,
+        &["uninstall", "--from-labels", &id, "--progress", "plain"],
+    )
+    .exits(0)
+    .says(&["not recovered: legacy_", "it is adopted"]);
+    let position = |text: &str| {
+        down.stderr
+            .find(text)
+            .unwrap_or_else(|| panic!("{text} is not in:\n{}", down.stderr))
+    };
+    assert!(
+        position("[web_") < position("[db_"),
+        "dependents go first:\n{}",
+        down.stderr
+    );
+    assert_eq!(test.containers(), ["PREFIX-legacy running"]);
+    assert!(
+        elsewhere(&test, &["uninstall"])
+            .exits(0)
+            .stdout
+            .contains("nothing to do")
+    );
+    // What this state folder still believes to be there is gone: that is fine too.
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-legacy exited"]);
+}
+
+#[test]
+fn what_is_recovered_is_installed_and_goes_on_as_before() {
+    let test = Test::new("recover");
+    blueprint(&test);
+    test.run(&["install"]).exits(0);
+    let ids = ["web", "db"].map(|name| test.inspect(name, "{{.Id}}"));
+    fs::remove_dir_all(test.path("state")).unwrap();
+    let recovered = test.run(&["recover", &test.prefix]).exits(0);
+    assert!(
+        recovered.stdout.contains("not recovered: legacy_"),
+        "{}",
+        recovered.stdout
+    );
+    assert!(
+        test.run(&["recover", &test.prefix])
+            .exits(0)
+            .stdout
+            .contains("nothing to recover")
+    );
+    assert!(test.run(&["list"]).exits(0).stdout.contains("installed"));
+    test.run(&["install"]).exits(0);
+    assert_eq!(
+        ids,
+        ["web", "db"].map(|name| test.inspect(name, "{{.Id}}")),
+        "containers are kept"
+    );
+    assert!(
+        test.run(&["install"])
+            .exits(0)
+            .stdout
+            .contains("up to date")
+    );
+    test.run(&["uninstall"]).exits(0);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-legacy running"],
+        "it was running when it was adopted again"
+    );
+    test.run(&["recover", &test.prefix])
+        .exits(2)
+        .says(&["nothing on the engine"]);
+}
+
+#[test]
+fn a_damaged_journal_is_kept_and_labels_take_its_place() {
+    for command in ["install", "uninstall", "recover"] {
+        let test = Test::new("damaged");
+        test.blueprint(SLEEPER);
+        test.run(&["install"]).exits(0);
+        let id = test.inspect("web", "{{.Id}}");
+        let bytes = fs::read(database(&test)).unwrap();
+        let cut = [&bytes[..bytes.len() / 2], &vec![7; 3000][..]].concat();
+        fs::write(database(&test), &cut).unwrap();
+        let status = test.run(&["status"]).exits(0).says(&["damaged"]);
+        assert!(status.stdout.contains("running"), "{}", status.stdout);
+        let arguments = if command == "recover" {
+            vec!["recover", &test.prefix]
+        } else {
+            vec![command]
+        };
+        test.run(&arguments)
+            .exits(0)
+            .says(&["it was kept as", "recovered: 1 instance"]);
+        let kept = fs::read_dir(test.path("state/deployments"))
+            .unwrap()
+            .flatten()
+            .find(|file| file.path().display().to_string().contains(".damaged-"));
+        assert_eq!(
+            fs::read(kept.unwrap().path()).unwrap(),
+            cut,
+            "the file is kept as it was"
+        );
+        match command {
+            "uninstall" => assert!(test.containers().is_empty()),
+            _ => assert_eq!(
+                test.inspect("web", "{{.Id}}"),
+                id,
+                "{command} keeps the container"
+            ),
+        }
+        assert_eq!(
+            test.run(&["list"]).exits(0).stdout.contains(&test.prefix),
+            command != "uninstall"
+        );
+    }
+}
+
+#[test]
+fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
+    let test = Test::new("formats");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let open = || Connection::open(database(&test)).unwrap();
+    open().execute_batch("PRAGMA user_version=99").unwrap();
+    for command in ["status", "install", "uninstall"] {
+        test.run(&[command])
+            .exits(1)
+            .says(&["has format 99", "use the dockctl that wrote it"]);
+    }
+    // As it was before there were snapshots and requests.
+    open()
+        .execute_batch("DROP TABLE snapshot; DROP TABLE request; PRAGMA user_version=1")
+        .unwrap();
+    test.run(&["status"]).exits(0);
+    assert!(
+        test.run(&["install"])
+            .exits(0)
+            .stdout
+            .contains("up to date")
+    );
+    test.run(&["uninstall"]).exits(0);
+    let format: i64 = open()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(format, 3);
+}
+
+#[test]
+fn a_container_that_only_inherited_labels_is_left_alone() {
+    let test = Test::new("inherited");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    docker(&[
+        "commit",
+        &test.name("web"),
+        &format!("{}-copy:latest", test.prefix),
+    ]);
+    docker(&[
+        "create",
+        "--name",
+        &test.name("mine"),
+        &format!("{}-copy:latest", test.prefix),
+    ]);
+    elsewhere(&test, &["uninstall", "--from-labels"])
+        .exits(0)
+        .says(&["labels that were not made for it"]);
+    assert_eq!(test.containers(), ["PREFIX-mine created"]);
+}
+
+/// An image that was made of a container has its labels, the seal included: a container of the same
+/// name is still somebody's own.
+#[test]
+fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
+    let test = Test::new("image-labels");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    docker(&[
+        "commit",
+        &test.name("web"),
+        &format!("{}-copy:latest", test.prefix),
+    ]);
+    test.run(&["uninstall"]).exits(0);
+    docker(&[
+        "create",
+        "--name",
+        &test.name("web"),
+        &format!("{}-copy:latest", test.prefix),
+    ]);
+    for state in ["state", "elsewhere"] {
+        let state = test.path(state).display().to_string();
+        let run = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &state]].concat());
+        assert!(
+            run(&["uninstall"])
+                .exits(0)
+                .stdout
+                .contains("nothing to do")
+        );
+        let all = run(&["list", "--all", "--output", "json"]).exits(0).json();
+        let mine = all["deployments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["deployment"] == test.prefix.as_str());
+        assert!(
+            mine.is_none_or(|it| it["state"] == "uninstalled"),
+            "{all:#}"
+        );
+        run(&["recover", &test.prefix])
+            .exits(2)
+            .says(&["nothing on the engine"]);
+        // Nothing claims the name of the deployment; the name of the container is taken.
+        run(&["install"]).exits(1).says(&["is taken by container"]);
+    }
+    assert_eq!(test.containers(), ["PREFIX-web created"]);
+}
+
+/// Two people, two state directories, two blueprints in folders of one name.
+#[test]
+fn what_another_made_under_the_same_name_is_left_alone() {
+    let test = Test::new("two");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    fs::create_dir(test.path("b")).unwrap();
+    let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap();
+    let path = test.write(
+        "b/blueprint.yaml",
+        &text.replace(&test.name("web"), &test.name("other")),
+    );
+    let path = path.display().to_string();
+    elsewhere(&test, &["install", &path])
+        .exits(1)
+        .says(&["does not know", "-d OTHER"]);
+    let theirs = format!("{}-b", test.prefix);
+    elsewhere(&test, &["install", &path, "-d", &theirs]).exits(0);
+    elsewhere(&test, &["uninstall"]).exits(1);
+    test.run(&["uninstall", &theirs]).exits(1);
+    assert_eq!(test.containers().len(), 2);
+    test.run(&["uninstall"]).exits(0);
+    elsewhere(&test, &["uninstall", &theirs]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// Networks and volumes of a lost state directory are as good as containers: `recover` knows them
+/// by their ids.
+#[test]
+fn networks_and_volumes_are_taken_over_and_removed() {
+    let test = Test::new("rest");
+    test.blueprint(&(SLEEPER.to_owned() + "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n"));
+    let text = fs::read_to_string(test.path("blueprint.yaml"))
+        .unwrap()
+        .replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+    fs::write(test.path("blueprint.yaml"), text).unwrap();
+    test.run(&["install"]).exits(0);
+    let id = docker(&[
+        "network",
+        "inspect",
+        "--format",
+        "{{.Id}}",
+        &test.name("net"),
+    ]);
+    elsewhere(&test, &["uninstall"])
+        .exits(1)
+        .says(&["network ", "volume "]);
+    let recovered = elsewhere(&test, &["recover", &test.prefix, "--output", "json"])
+        .exits(0)
+        .json();
+    let net = recovered["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["node"] == "net")
+        .unwrap();
+    assert_eq!(net["runtime_properties"]["network_id"], id.as_str());
+    elsewhere(&test, &["uninstall", "--volumes", "--yes"]).exits(0);
+    let left = |kind: &str| {
+        docker(&[
+            kind,
+            "ls",
+            "--quiet",
+            "--filter",
+            &format!("name={}", test.prefix),
+        ])
+    };
+    assert_eq!(
+        (left("network"), left("volume")),
+        (String::new(), String::new())
+    );
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn old_executions_are_forgotten_and_what_they_led_to_is_not() {
+    let test = Test::new("history");
+    test.blueprint(SLEEPER);
+    for _ in 0..4 {
+        test.run(&["install", "--keep-history", "3"]).exits(0);
+        test.run(&["uninstall", "--keep-history", "3"]).exits(0);
+    }
+    test.run(&["install", "--keep-history", "3"]).exits(0);
+    let executions = test
+        .run(&["executions", "--output", "json"])
+        .exits(0)
+        .json();
+    let executions = executions["executions"].as_array().unwrap();
+    assert_eq!(
+        executions
+            .iter()
+            .map(|it| it["workflow"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["install", "uninstall", "install"]
+    );
+    let oldest = executions[0]["id"].as_str().unwrap();
+    assert!(
+        test.run(&["executions", oldest])
+            .exits(0)
+            .stdout
+            .contains("create container")
+    );
+    assert!(
+        test.run(&["install"])
+            .exits(0)
+            .stdout
+            .contains("up to date")
+    );
+}
+
+#[test]
+fn damage_that_only_shows_in_a_row_is_damage_too() {
+    let test = Test::new("row");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let open = || Connection::open(database(&test)).unwrap();
+    for harm in [
+        "UPDATE event SET entry = CAST(x'ff80fe' AS TEXT) WHERE seq = 3",
+        "DROP TABLE event",
+    ] {
+        open().execute_batch(harm).unwrap();
+        test.run(&["recover", &test.prefix])
+            .exits(0)
+            .says(&["it was kept as", "recovered: 1 instance"]);
+        assert!(
+            test.run(&["install"])
+                .exits(0)
+                .stdout
+                .contains("terminated"),
+            "what labels do not tell is put down"
+        );
+    }
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
+    let test = Test::new("lost");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits(0);
+    let id = test.inspect("web", "{{.Id}}");
+    fs::write(database(&test), "").unwrap();
+    for ending in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{ending}", database(&test).display()));
+    }
+    test.run(&["install"])
+        .exits(1)
+        .says(&["does not know", "dockctl recover"]);
+    test.run(&["resume"]).exits(2).says(&["dockctl recover"]);
+    test.run(&["recover"]).exits(0);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}}"), id);
+    test.run(&["uninstall"]).exits(0);
+}
+
+/// A type without an operation that removes its container: taken down by what labels tell, it does
+/// not stay and is called deleted.
+#[test]
+fn what_has_no_delete_operation_is_removed_where_only_labels_know_it() {
+    let test = Test::new("no-delete");
+    let types = "node_types:
+  made:
+    derived_from: cloudify.nodes.Root
+    properties: {name: {default: ''}, image: {default: {}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {implementation: docker.docker_plugin.tasks.create_container, inputs: {params: {default: {command: sleep 1000}}}}
+        start: {implementation: docker.docker_plugin.tasks.start, inputs: {}}
+node_templates:
+  web: {type: made, properties: {name: PREFIX-web, image: {src: TARBALL, repository: PREFIX-img}}}
+";
+    test.blueprint(types);
+    test.run(&["install"]).exits(0);
+    // A blueprint can mean it so: that is said.
+    test.run(&["uninstall"]).exits(0).says(&[
+        "no operation of web_",
+        "removes container `PREFIX-web`"
+            .replace("PREFIX", &test.prefix)
+            .as_str(),
+    ]);
+    assert_eq!(test.containers().len(), 1);
+    docker(&["rm", "--force", &test.name("web")]);
+    test.run(&["install"]).exits(0);
+    elsewhere(&test, &["uninstall"]).exits(1);
+    let down = elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
+    assert!(down.stdout.contains("deleted"), "{}", down.stdout);
+    assert!(test.containers().is_empty());
+}
+
+/// Everything that a blueprint can declare of a container and that somebody edits later, with a
+/// secret and a sensitive input.
+const SHOP: &str = "
+metadata: {dockctl: {sensitive: [password]}}
+inputs:
+  password: {}
+node_templates:
+  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}
+  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: PREFIX-img}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            params:
+              command: sleep 1000
+              user: '0'
+              environment: {MODE: calm, TOKEN: {get_secret: token}, PASSWORD: {get_input: password}}
+              labels: {team: red}
+              host_config: {restart_policy: {Name: on-failure}, mem_limit: 64m, dns: [10.0.0.1]}
+        stop: {inputs: {params: {timeout: 0}}}
+    relationships:
+      - {type: dockctl.relationships.attached_to_network, target: net, properties: {aliases: [shop]}}
+      - {type: dockctl.relationships.mounts, target: data, properties: {target: /data}}
+";
+
+/// A runner without state: whatever it does, it does in a state directory that is new.
+struct Runner<'t> {
+    test: &'t Test,
+    runs: std::cell::Cell<u32>,
+    secret: std::cell::Cell<&'static str>,
+}
+
+impl Runner<'_> {
+    fn write(&self, text: &str) {
+        self.test.blueprint(text);
+        let text = fs::read_to_string(self.test.path("blueprint.yaml")).unwrap();
+        let text = text.replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+        fs::write(
+            self.test.path("blueprint.yaml"),
+            text.replace("cloudify_dsl_1_2", "cloudify_dsl_1_3"),
+        )
+        .unwrap();
+    }
+
+    fn new_state(&self) {
+        self.runs.set(self.runs.get() + 1);
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let state = self
+            .test
+            .path(&format!("runner{}", self.runs.get()))
+            .display()
+            .to_string();
+        let mut command = self
+            .test
+            .command(&[arguments, &["--state-dir", &state]].concat());
+        Run::of(
+            &command
+                .env("DOCKCTL_SECRET_TOKEN", self.secret.get())
+                .output()
+                .expect("dockctl starts"),
+        )
+    }
+
+    /// Recovers, plans and updates as a pipeline does; how many containers that would recreate, or
+    /// change.
+    fn converge(&self) -> u64 {
+        self.new_state();
+        self.run(&["recover", &self.test.prefix]).exits(0);
+        let input = ["-i", "password=paper-boat"];
+        let plan = self
+            .run(
+                &[
+                    &["plan", "--out", "plan.json", "--output", "json"],
+                    &input[..],
+                ]
+                .concat(),
+            )
+            .exits(0)
+            .json();
+        assert_eq!(plan["not_compared"], serde_json::json!({}), "{plan:#}");
+        self.run(&[&["update", "--plan", "plan.json", "--yes"], &input[..]].concat())
+            .exits(0);
+        plan["instances"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|it| it["effect"] != "none")
+            .count() as u64
+    }
+}
+
+fn every_edit_is_seen_once(runner: &Runner<'_>) {
+    let test = runner.test;
+    for (before, after, shows) in [
+        ("MODE: calm", "MODE: wild", "{{.Config.Env}}"),
+        (
+            "command: sleep 1000",
+            "command: sleep 1001",
+            "{{.Config.Cmd}}",
+        ),
+        ("user: '0'", "user: '7'", "{{.Config.User}}"),
+        ("team: red", "team: blue", "{{.Config.Labels.team}}"),
+        ("dns: [10.0.0.1]", "dns: [10.0.0.2]", "{{.HostConfig.Dns}}"),
+        (
+            "target: /data}",
+            "target: /other}",
+            "{{.HostConfig.Mounts}}",
+        ),
+        (
+            "aliases: [shop]",
+            "aliases: [store]",
+            "{{json .NetworkSettings.Networks}}",
+        ),
+        ("mem_limit: 64m", "mem_limit: 96m", "{{.HostConfig.Memory}}"),
+    ] {
+        let was = test.inspect("web", shows);
+        runner.write(&SHOP.replace(before, after));
+        assert_eq!(runner.converge(), 1, "{after}");
+        assert_ne!(test.inspect("web", shows), was, "{after}");
+        runner.write(SHOP);
+        assert_eq!(runner.converge(), 1, "{after} is taken back");
+    }
+    assert_eq!(runner.converge(), 0, "everything is as it was");
+}
+
+fn other_values_are_seen(runner: &Runner<'_>) {
+    let test = runner.test;
+    // So is a new value of a secret, and a network with the container on it.
+    runner.secret.set("paper-horse");
+    assert_eq!(runner.converge(), 1);
+    assert!(
+        test.inspect("web", "{{.Config.Env}}")
+            .contains("TOKEN=paper-horse")
+    );
+    let network = || {
+        docker(&[
+            "network",
+            "inspect",
+            "--format",
+            "{{.Id}} {{.Internal}}",
+            &test.name("net"),
+        ])
+    };
+    let was = network();
+    runner.write(&SHOP.replace("name: PREFIX-net", "name: PREFIX-net, internal: true"));
+    assert_eq!(runner.converge(), 2);
+    assert!(network().ends_with("true") && network() != was);
+    assert_eq!(runner.converge(), 0);
+    // What is in a volume is never given up for another one.
+    runner.write(
+        &SHOP
+            .replace("name: PREFIX-data", "name: PREFIX-data, labels: {a: b}")
+            .replace("name: PREFIX-net", "name: PREFIX-net, internal: true"),
+    );
+    runner.new_state();
+    runner.run(&["recover", &test.prefix]).exits(0);
+    runner
+        .run(&["update", "--yes", "-i", "password=paper-boat"])
+        .exits(3)
+        .says(&["volumes cannot be changed"]);
+}
+
+#[test]
+fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
+    let test = Test::new("runner");
+    let runner = Runner {
+        test: &test,
+        runs: std::cell::Cell::new(0),
+        secret: std::cell::Cell::new("glass-horse"),
+    };
+    runner.write(SHOP);
+    runner
+        .run(&["install", "-i", "password=paper-boat"])
+        .exits(0);
+    let id = || test.inspect("web", "{{.Id}}");
+    let first = id();
+    for _ in 0..2 {
+        assert_eq!(runner.converge(), 0, "nothing was edited");
+        assert_eq!(id(), first);
+    }
+    every_edit_is_seen_once(&runner);
+    other_values_are_seen(&runner);
+    // In a new state directory each, as a last job does it.
+    runner.new_state();
+    runner
+        .run(&["update", "--plan", "plan.json", "-i", "password=paper-boat"])
+        .exits(2)
+        .says(&["dockctl recover"]);
+    runner
+        .run(&["uninstall", "--volumes", "--yes"])
+        .exits(1)
+        .says(&["--from-labels"]);
+    runner.run(&["recover", &test.prefix]).exits(0);
+    runner.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert!(test.containers().is_empty());
+    assert_eq!(
+        docker(&[
+            "volume",
+            "ls",
+            "-q",
+            "--filter",
+            &format!("name={}", test.prefix)
+        ]),
+        ""
+    );
+}

@@ -1,0 +1,424 @@
+//! A deployment that two state directories work on, one after the other: what `recover` takes over
+//! stays known.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Run, Test, docker},
+};
+use std::fs;
+
+const NETWORK_AND_VOLUME: &str =
+    "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}
+  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}
+";
+
+/// A run with the state directory of another person.
+fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
+    let state = test.path("elsewhere").display().to_string();
+    test.run(&[arguments, &["--state-dir", &state]].concat())
+}
+
+fn write(test: &Test, nodes: &str) {
+    test.blueprint(nodes);
+    let text = fs::read_to_string(test.path("blueprint.yaml"))
+        .unwrap()
+        .replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
+    fs::write(test.path("blueprint.yaml"), text).unwrap();
+}
+
+fn edited(nodes: &str) -> String {
+    nodes.replace("sleep 1000", "sleep 2000")
+}
+
+fn volumes(test: &Test) -> String {
+    docker(&[
+        "volume",
+        "ls",
+        "--quiet",
+        "--filter",
+        &format!("name={}", test.prefix),
+    ])
+}
+
+/// One installs, another takes over and changes it: the first one neither calls it deleted nor
+/// works beside it.
+#[test]
+fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
+    for takes_over in [true, false] {
+        let test = Test::new("since");
+        test.blueprint(SLEEPER);
+        test.run(&["install"]).exits(0);
+        elsewhere(&test, &["recover", &test.prefix]).exits(0);
+        test.blueprint(&edited(SLEEPER));
+        elsewhere(&test, &["update", "--yes"]).exits(0);
+        let id = test.inspect("web", "{{.Id}}");
+        let deployment = test.inspect("web", "{{index .Config.Labels \"dockctl.deployment-id\"}}");
+        let hints = [
+            format!("dockctl recover {}", test.prefix),
+            format!("--from-labels {deployment}"),
+        ];
+        let said: Vec<&str> = ["another state directory made", "nothing was done"]
+            .into_iter()
+            .chain(hints.iter().map(String::as_str))
+            .collect();
+        for arguments in [&["uninstall", "--yes"][..], &["update", "--yes"], &["plan"]] {
+            test.run(arguments).exits(1).says(&said);
+        }
+        assert_eq!(test.inspect("web", "{{.Id}}"), id, "nothing was touched");
+        if takes_over {
+            test.run(&["recover", &test.prefix]).exits(0);
+            test.run(&["update", "--yes"]).exits(0);
+            assert!(
+                test.run(&["update", "--yes"])
+                    .exits(0)
+                    .stdout
+                    .contains("up to date")
+            );
+            assert_eq!(test.inspect("web", "{{.Id}}"), id, "it is what is wanted");
+            test.run(&["uninstall"]).exits(0);
+        } else {
+            test.run(&["uninstall", "--from-labels", "another"])
+                .exits(2);
+            test.run(&["uninstall", "--from-labels", &deployment])
+                .exits(0);
+        }
+        assert!(test.containers().is_empty());
+    }
+}
+
+/// A lost journal whose key is left: what another state directory made is of the same deployment,
+/// and still not ours.
+#[test]
+fn a_lost_journal_does_not_make_ours_what_another_made() {
+    let test = Test::new("lost-shared");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    test.blueprint(
+        &(edited(SLEEPER)
+            + &SLEEPER
+                .replace("\nnode_templates:\n", "")
+                .replace("web", "db")),
+    );
+    elsewhere(&test, &["update", "--yes"]).exits(0);
+    fs::remove_dir_all(test.path("state/deployments")).unwrap();
+    test.run(&["uninstall", "--yes"])
+        .exits(1)
+        .says(&["nothing was done"]);
+    assert_eq!(test.containers().len(), 2);
+    test.run(&["recover", &test.prefix]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// What `recover` listed is known by its id, also once no node names it any more.
+#[test]
+fn a_volume_that_was_taken_over_goes_after_its_node_was_dropped() {
+    let test = Test::new("dropped");
+    write(&test, &(SLEEPER.to_owned() + NETWORK_AND_VOLUME));
+    test.run(&["install"]).exits(0);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    write(&test, SLEEPER);
+    elsewhere(&test, &["update", "--yes"]).exits(0);
+    assert!(!volumes(&test).is_empty(), "it is kept");
+    // It is no change for a runner without state, at every run.
+    let runner = test.path("runner").display().to_string();
+    let runner = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &runner]].concat());
+    runner(&["recover", &test.prefix]).exits(0);
+    runner(&["plan", "--exit-code"]).exits(0);
+    elsewhere(&test, &["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(&test), "");
+}
+
+#[test]
+fn a_kept_volume_stays_known_to_who_took_it_over() {
+    let test = Test::new("kept");
+    write(&test, &(SLEEPER.to_owned() + NETWORK_AND_VOLUME));
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+    elsewhere(&test, &["install"])
+        .exits(1)
+        .says(&["does not know"]);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    for _ in 0..2 {
+        elsewhere(&test, &["install"]).exits(0);
+        elsewhere(&test, &["uninstall", "--yes"]).exits(0);
+        assert!(!volumes(&test).is_empty(), "it is kept");
+    }
+    elsewhere(&test, &["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(&test), "");
+}
+
+/// A runner checks the blueprint out where it likes: whoever took a deployment over says what it is
+/// made from.
+#[test]
+fn what_was_taken_over_can_be_made_from_another_folder() {
+    let test = Test::new("folder");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    let id = test.inspect("web", "{{.Id}}");
+    fs::create_dir(test.path("checkout")).unwrap();
+    fs::copy(
+        test.path("blueprint.yaml"),
+        test.path("checkout/blueprint.yaml"),
+    )
+    .unwrap();
+    let there = test.path("checkout/blueprint.yaml").display().to_string();
+    let update = ["update", &there, "-d", &test.prefix, "--yes"];
+    test.run(&update).exits(2).says(&["was made from"]);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    elsewhere(&test, &update).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}}"), id);
+    elsewhere(&test, &["uninstall", &test.prefix]).exits(0);
+}
+
+/// Volumes without a name that a container took over from an older one go with it, whoever takes it
+/// down.
+#[test]
+fn volumes_without_a_name_go_with_the_last_container() {
+    let test = Test::new("nameless");
+    let nodes = SLEEPER.replace(
+        "command: sleep 1000",
+        "command: sleep 1000, volumes: [/data]",
+    );
+    for is_lost in [true, false] {
+        test.blueprint(&nodes);
+        test.run(&["install"]).exits(0);
+        let name = test.inspect("web", "{{(index .Mounts 0).Name}}");
+        test.blueprint(&edited(&nodes));
+        test.run(&["update", "--yes"]).exits(0);
+        assert_eq!(
+            test.inspect("web", "{{(index .Mounts 0).Name}}"),
+            name,
+            "it was taken over"
+        );
+        if is_lost {
+            fs::remove_dir_all(test.path("state/deployments")).unwrap();
+            test.run(&["uninstall"]).exits(0);
+        } else {
+            elsewhere(&test, &["recover", &test.prefix]).exits(0);
+            elsewhere(&test, &["uninstall"]).exits(0);
+            fs::remove_dir_all(test.path("state")).unwrap();
+        }
+        assert_eq!(
+            docker(&[
+                "volume",
+                "ls",
+                "--quiet",
+                "--filter",
+                &format!("name={name}")
+            ]),
+            ""
+        );
+    }
+}
+
+/// What a dead update left under names of its own is of the same instance to everybody.
+#[test]
+fn containers_between_two_names_are_taken_over_and_removed() {
+    for (names, plain) in [
+        (&["dockctl-next"][..], true),
+        (&["dockctl-former"], true),
+        (&["dockctl-next", "dockctl-former"], false),
+    ] {
+        for is_ours in [true, false] {
+            let test = Test::new("between");
+            test.blueprint(SLEEPER);
+            let elsewhere = |arguments: &[&str]| {
+                if is_ours {
+                    test.run(arguments)
+                } else {
+                    elsewhere(&test, arguments)
+                }
+            };
+            // As an update leaves them that dies between two of its steps.
+            for ending in names {
+                test.run(&["install"]).exits(0);
+                docker(&[
+                    "rename",
+                    &test.name("web"),
+                    &test.name(&format!("web.{ending}")),
+                ]);
+                fs::remove_dir_all(test.path("state/deployments")).unwrap();
+            }
+            if plain {
+                let next = test.name(&format!("web.{}", names[0]));
+                docker(&["rename", &next, &test.name("aside")]);
+                test.run(&["install"]).exits(0);
+                docker(&["rename", &test.name("aside"), &next]);
+                fs::remove_dir_all(test.path("state/deployments")).unwrap();
+            }
+            assert!(
+                elsewhere(&["list", "--all"])
+                    .exits(0)
+                    .stdout
+                    .contains(&test.prefix)
+            );
+            assert!(elsewhere(&["status"]).stdout.contains("web"), "{names:?}");
+            elsewhere(&["recover", &test.prefix]).exits(0);
+            elsewhere(&["update", "--yes"]).exits(0);
+            assert_eq!(
+                test.containers(),
+                ["PREFIX-web running"],
+                "{names:?} {is_ours}"
+            );
+            assert!(
+                elsewhere(&["update", "--yes"])
+                    .exits(0)
+                    .stdout
+                    .contains("up to date")
+            );
+            elsewhere(&["uninstall", "--yes"]).exits(0);
+            assert!(
+                test.containers().is_empty(),
+                "{names:?} {is_ours}: {:?}",
+                test.containers()
+            );
+        }
+    }
+}
+
+fn several(number: usize, more: &str) -> String {
+    let stop = "        stop: {inputs: {params: {timeout: 0}}}\n";
+    format!("{SLEEPER}{stop}    instances: {{deploy: {number}}}\n{more}")
+}
+
+fn ids(test: &Test) -> Vec<String> {
+    let listed = docker(&[
+        "ps",
+        "--quiet",
+        "--no-trunc",
+        "--filter",
+        &format!("name={}-web", test.prefix),
+    ]);
+    let mut ids: Vec<String> = listed.lines().map(str::to_owned).collect();
+    ids.sort();
+    ids
+}
+
+/// Instances that another state directory made take their places beside those that are known here:
+/// nothing is made twice, or removed.
+#[test]
+fn instances_of_two_state_directories_are_counted_once() {
+    let test = Test::new("counted");
+    test.blueprint(&several(2, ""));
+    test.run(&["install"]).exits(0);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    test.blueprint(&several(3, ""));
+    elsewhere(&test, &["update", "--yes"]).exits(0);
+    let three = ids(&test);
+    assert_eq!(three.len(), 3);
+    let recovered = test.run(&["recover", &test.prefix]).exits(0);
+    assert!(
+        !recovered.stdout.contains("not recovered"),
+        "{}",
+        recovered.stdout
+    );
+    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["update", "--yes"]).exits(0);
+    assert_eq!(ids(&test), three);
+    // Everything was made again under other ids of instances, and the journal here knows only the
+    // former ones.
+    elsewhere(&test, &["recover", &test.prefix]);
+    elsewhere(&test, &["uninstall", "--yes"]).exits(0);
+    elsewhere(&test, &["install"]).exits(0);
+    let again = ids(&test);
+    test.run(&["plan"]).exits(1).says(&["dockctl recover"]);
+    test.run(&["recover", &test.prefix]).exits(0);
+    test.run(&["update", "--yes"]).exits(0);
+    assert_eq!(ids(&test), again);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// Every workflow that changes something asks who made what is there.
+#[test]
+fn no_workflow_works_beside_another_state_directory() {
+    let test = Test::new("workflows-beside");
+    test.blueprint(&several(1, ""));
+    test.run(&["install"]).exits(0);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    test.blueprint(&several(1, "").replace("sleep 1000", "sleep 2000"));
+    elsewhere(&test, &["update", "--yes"]).exits(0);
+    let id = ids(&test);
+    for arguments in [
+        &["heal"][..],
+        &["restart"],
+        &["reinstall", "--yes"],
+        &["scale", "web", "--to", "2"],
+        &["stop"],
+    ] {
+        test.run(arguments)
+            .exits(1)
+            .says(&["another state directory made", "dockctl recover"]);
+    }
+    assert_eq!(ids(&test), id);
+    elsewhere(&test, &["uninstall", "--yes"]).exits(0);
+}
+
+/// A number that was scaled up holds for runners without state, until the blueprint declares
+/// another one.
+#[test]
+fn a_number_that_was_scaled_is_taken_over() {
+    let test = Test::new("scaled-over");
+    test.blueprint(&several(1, ""));
+    test.run(&["install"]).exits(0);
+    test.run(&["scale", "web", "--to", "3"]).exits(0);
+    let three = ids(&test);
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    elsewhere(&test, &["update", "--yes"]).exits(0);
+    assert_eq!(ids(&test), three, "the blueprint is as it was");
+    elsewhere(&test, &["scale", "web", "--to", "2", "--yes"]).exits(0);
+    assert_eq!(ids(&test).len(), 2);
+    fs::remove_dir_all(test.path("elsewhere")).unwrap();
+    elsewhere(&test, &["recover", &test.prefix]).exits(0);
+    elsewhere(&test, &["scale", "web", "--to", "1", "--yes"]).exits(0);
+    assert_eq!(ids(&test).len(), 1, "before any blueprint was given");
+    test.blueprint(&several(2, ""));
+    elsewhere(&test, &["update", "--yes"]).exits(0);
+    assert_eq!(ids(&test).len(), 2, "the blueprint says so now");
+    elsewhere(&test, &["uninstall", "--yes"]).exits(0);
+}
+
+/// A plan that creates something is the same plan wherever the deployment was taken over.
+#[test]
+fn a_plan_of_one_runner_is_carried_out_by_another() {
+    let test = Test::new("two-jobs");
+    test.blueprint(&several(1, ""));
+    test.run(&["install"]).exits(0);
+    let job = |name: &str, arguments: &[&str]| {
+        let state = test.path(name).display().to_string();
+        test.run(&[arguments, &["--state-dir", &state]].concat())
+    };
+    test.blueprint(&several(2, "").replace("sleep 1000", "sleep 2000"));
+    job("plans", &["recover", &test.prefix]).exits(0);
+    job("plans", &["update", "--plan", "plan.json"]).exits(2);
+    job("plans", &["plan", "--out", "plan.json"]).exits(0);
+    job("applies", &["recover", &test.prefix]).exits(0);
+    job("applies", &["update", "--plan", "plan.json"]).exits(0);
+    assert_eq!(ids(&test).len(), 2);
+    job("applies", &["uninstall"]).exits(0);
+}
+
+/// What a blueprint protects, labels tell as well. A volume that is kept is not passed over in
+/// silence.
+#[test]
+fn protection_is_taken_over_and_kept_volumes_are_named() {
+    let test = Test::new("protected");
+    write(
+        &test,
+        &("\nmetadata: {dockctl: {protect: [web]}}".to_owned() + &several(1, NETWORK_AND_VOLUME)),
+    );
+    test.run(&["install"]).exits(0);
+    let volume = format!("volume `{}` is kept", test.name("data"));
+    elsewhere(&test, &["uninstall", "--from-labels"])
+        .exits(2)
+        .says(&["protects: web"]);
+    elsewhere(&test, &["uninstall", "--from-labels", "--yes"])
+        .exits(0)
+        .says(&[&volume, "--volumes"]);
+    elsewhere(&test, &["uninstall", "--yes"]).exits(0);
+    test.run(&["uninstall", "--yes"]).exits(0).says(&[&volume]);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    assert_eq!(volumes(&test), "");
+}
