@@ -190,7 +190,7 @@ impl Order<'_> {
         let asked = Asked::of(parameters, deployment, workspace, &session.record)?;
         asked.check()?;
         let observed = session.observe().await?;
-        if observed.objects.iter().any(|object| object.is_claimed) {
+        if observed.objects().iter().any(|object| object.is_claimed) {
             let told = session.told(name).await?;
             recover::refuse_elsewhere(&told, &session.record, name)?;
         }

@@ -441,7 +441,7 @@ impl Wish {
                 || !object.drift.is_empty()
         };
         let owners = observed
-            .objects
+            .objects()
             .iter()
             .filter(is_other)
             .filter_map(|object| object.owner.as_ref());
@@ -491,7 +491,7 @@ impl Wish {
                     .is_some_and(|owner| unknown(&owner.instance))
         };
         let strangers: Vec<String> = observed
-            .objects
+            .objects()
             .iter()
             .filter(is_strange)
             .map(|object| printable(&object.name))

@@ -382,7 +382,7 @@ pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>>
             .filter(|_| !fields.is_empty())
             .map(|owner| (owner.instance.clone(), fields))
     };
-    observed.objects.iter().filter_map(unseen).collect()
+    observed.objects().iter().filter_map(unseen).collect()
 }
 
 /// The same in words, a line for each instance.

@@ -44,7 +44,7 @@ impl PlanFile {
         observed: &Observed,
         stage: &Stage,
     ) -> Self {
-        let objects = observed.objects.iter().map(
+        let objects = observed.objects().iter().map(
             |it| json!({ "engine": it.engine, "kind": it.kind, "name": it.name, "id": it.id, "state": it.state, "health": it.health }),
         );
         Self {

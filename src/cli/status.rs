@@ -399,7 +399,7 @@ async fn claims_on(
     name: &str,
     observed: &Observed,
 ) -> Result<Vec<Claim>, CliError> {
-    if !observed.objects.iter().any(|object| object.is_claimed) {
+    if !observed.objects().iter().any(|object| object.is_claimed) {
         return Ok(Vec::new());
     }
     let is_claimed = |claim: &Claim| {
@@ -409,7 +409,7 @@ async fn claims_on(
                     .objects
                     .contains(&format!("{} {}", object.kind, object.name))
         };
-        observed.objects.iter().any(|object| names(&object))
+        observed.objects().iter().any(|object| names(&object))
     };
     Ok(workspace
         .told(drivers, name)

@@ -349,8 +349,12 @@ async fn tell_staying(session: &Session<'_>, volumes: bool) -> Result<(), CliErr
     if !deployment.nodes.values().any(|node| stays(node)) {
         return Ok(());
     }
-    for object in session.observe().await?.objects {
-        let Some(owner) = object.owner.filter(|owner| staying(&owner.instance)) else {
+    for object in session.observe().await?.objects() {
+        let Some(owner) = object
+            .owner
+            .as_ref()
+            .filter(|owner| staying(&owner.instance))
+        else {
             continue;
         };
         let what = format!("{} `{}`", object.kind, printable(&object.name));

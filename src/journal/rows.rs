@@ -113,8 +113,6 @@ fn first(step: String, lost: &Json) -> String {
 
 fn missing(before: &Json, after: &Json) -> Option<String> {
     let inside = |step: String, before: &Json, after: Option<&Json>| match after {
-        // What is null says nothing.
-        None if before.is_null() => None,
         None => Some(first(step, before)),
         Some(after) => missing(before, after).map(|path| format!("{step}.{path}")),
     };

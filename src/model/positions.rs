@@ -20,6 +20,26 @@ impl PartialEq for Positions {
 }
 
 impl Positions {
+    /// The first item of a list that has a key. The list must be the same each time: what is not
+    /// found by position is not there.
+    pub fn first<'l, T>(
+        &self,
+        list: &'l [T],
+        key: &str,
+        key_of: impl Fn(&T) -> Option<String>,
+    ) -> Option<&'l T> {
+        let made = || {
+            let mut positions = HashMap::with_capacity(list.len());
+            for (at, item) in list.iter().enumerate() {
+                if let Some(key) = key_of(item) {
+                    positions.entry(key).or_insert(at);
+                }
+            }
+            positions
+        };
+        list.get(*self.0.get_or_init(made).get(key)?)
+    }
+
     /// The first item of a list that has a key.
     pub fn find<'l, T>(
         &self,

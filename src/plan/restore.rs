@@ -231,7 +231,13 @@ fn is_predecessor_gone(
 ) -> bool {
     let before = it.properties.get(PREDECESSOR).and_then(Json::as_str);
     let before = before.or_else(|| known.plugins.known_id(known.record, instance, former));
-    before.is_none_or(|id| !known.observed.objects.iter().any(|object| object.id == id))
+    before.is_none_or(|id| {
+        !known
+            .observed
+            .objects()
+            .iter()
+            .any(|object| object.id == id)
+    })
 }
 
 /// Appends the tasks of each instance that is chosen, those whose objects others name first.

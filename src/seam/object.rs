@@ -13,26 +13,45 @@ use std::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// Every object that belongs to the deployment or has a name that it wants.
-    pub objects: Vec<Object>,
-    /// Where the objects of instances are in the list.
-    pub positions: Positions,
+    objects: Vec<Object>,
+    /// Where they are in the list, by instance, name and id. Nobody else changes the list.
+    by_instance: Positions,
+    by_name: Positions,
+    by_id: Positions,
     /// Names of the engines that the instances are on, the default one's left out.
     pub engines: HashMap<String, String>,
 }
 
 impl Observed {
+    /// Of objects on engines that the instances are on; the default one is left out of `engines`.
+    #[must_use]
+    pub fn new(objects: Vec<Object>, engines: HashMap<String, String>) -> Self {
+        Self {
+            objects,
+            engines,
+            ..Self::default()
+        }
+    }
+
     /// Adds what another driver says.
     pub fn add(&mut self, other: Self) {
-        self.objects.extend(other.objects);
-        self.engines.extend(other.engines);
+        let objects = std::mem::take(&mut self.objects).into_iter();
+        let mut engines = std::mem::take(&mut self.engines);
+        engines.extend(other.engines);
+        *self = Self::new(objects.chain(other.objects).collect(), engines);
+    }
+
+    /// Every object that belongs to the deployment or has a name that it wants.
+    #[must_use]
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
     }
 
     /// The object that was created for an instance.
     #[must_use]
     pub fn of(&self, instance: &str) -> Option<&Object> {
-        self.positions.find(&self.objects, instance, |object| {
-            object.owner.as_ref().map(|owner| owner.instance.as_str())
-        })
+        let owner = |object: &Object| Some(object.owner.as_ref()?.instance.clone());
+        self.by_instance.first(&self.objects, instance, owner)
     }
 
     /// The object of this name, or with this id, on the engine of an instance, whoever made it.
@@ -42,9 +61,18 @@ impl Observed {
             .engines
             .get(instance)
             .map_or(Object::DEFAULT_ENGINE, String::as_str);
-        self.objects
-            .iter()
-            .find(|object| object.engine == engine && (object.name == name || object.id == name))
+        let is_there = |object: &&Object| object.engine == engine;
+        let of_name = |object: &Object| Some(object.name.clone());
+        let of_id = |object: &Object| Some(object.id.clone());
+        let named = self.by_name.first(&self.objects, name, of_name);
+        let known = self.by_id.first(&self.objects, name, of_id);
+        let found = named.or(known)?;
+        // Most often there is one of a name, and one engine.
+        let is_it =
+            |object: &&Object| is_there(object) && (object.name == name || object.id == name);
+        Some(found)
+            .filter(is_there)
+            .or_else(|| self.objects.iter().find(is_it))
     }
 }
 

@@ -165,10 +165,7 @@ impl Simulated {
 
     /// What there is for a deployment.
     pub(crate) fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
-        Observed {
-            objects: self.seen(deployment, places),
-            ..Observed::default()
-        }
+        Observed::new(self.seen(deployment, places), HashMap::new())
     }
 
     /// The containers as a deployment sees them: the one that the record knows is an instance's,

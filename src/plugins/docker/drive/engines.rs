@@ -231,19 +231,18 @@ impl Engines {
     }
 
     async fn seen(&self, scene: Scene<'_>, places: &Places) -> Result<Observed, Failure> {
-        let mut observed = Observed::default();
+        let (mut objects, mut hosts) = (Vec::new(), HashMap::new());
         let mut engines: BTreeMap<String, &Target> = BTreeMap::new();
         for (instance, place) in places {
             let host = self.connections.host(&place.target)?;
             let name = self.name(&host);
-            observed.engines.insert(instance.clone(), name.clone());
+            hosts.insert(instance.clone(), name.clone());
             engines.entry(name).or_insert(&place.target);
         }
         for (name, target) in engines {
             let engine = self.get(target).await?;
-            let objects = Box::pin(engine.objects(scene, places, &name)).await?;
-            observed.objects.extend(objects);
+            objects.extend(Box::pin(engine.objects(scene, places, &name)).await?);
         }
-        Ok(observed)
+        Ok(Observed::new(objects, hosts))
     }
 }
