@@ -236,7 +236,7 @@ pub(crate) fn apply_inputs(
         &loaded.blueprint.inputs,
         hidden,
         (&mut loaded.sources, &mut loaded.diagnostics),
-    );
+    )?;
     remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
     let mut late = Diagnostics::default();
     loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);

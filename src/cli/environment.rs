@@ -1,6 +1,6 @@
 //! Environment variables that are set for dockctl, and whether it reads them.
 
-use super::warn;
+use super::{error::CliError, warn};
 use crate::diagnostic::nearest;
 use clap::{Arg, Command};
 use std::{collections::BTreeSet, env};
@@ -58,7 +58,8 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
         .trim_start_matches("DOCKCTL_")
         .to_lowercase()
         .replace('_', "-");
-    if arguments(command).any(|it| it.get_long() == Some(&flag)) {
+    let is_flag = |it: &Arg| it.get_long() == Some(&flag) && it.get_env().is_none();
+    if arguments(command).any(is_flag) {
         return format!("only global flags have variables; give --{flag}");
     }
     match nearest(name, known.iter().map(String::as_str)) {
@@ -67,14 +68,32 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
     }
 }
 
-/// The value of an input in the environment: under its name as it is written, else in capitals, with
-/// `_` for what cannot stand in the name of a variable.
-pub(crate) fn input(name: &str) -> Option<(String, String)> {
+/// The variable of an input and its value: under the input's name as it is written, else in
+/// capitals, with `_` for what cannot stand in the name of a variable. One that is empty says
+/// nothing.
+///
+/// # Errors
+///
+/// If the value is not UTF-8.
+pub(crate) fn input(name: &str) -> Result<Option<(String, String)>, CliError> {
     let plain = !name.is_empty() && !name.contains(['=', '\0']);
     let exact = format!("DOCKCTL_INPUT_{name}");
     let names = [plain.then_some(exact), Some(capitals(name))];
-    let read = |name: String| Some((name.clone(), env::var(name).ok()?));
-    names.into_iter().flatten().find_map(read)
+    let is_set = |name: &String| env::var_os(name).is_some_and(|value| !value.is_empty());
+    match names.into_iter().flatten().find(is_set) {
+        Some(name) => read(&name).map(|value| Some((name, value))),
+        None => Ok(None),
+    }
+}
+
+fn read(name: &str) -> Result<String, CliError> {
+    let value = env::var_os(name).unwrap_or_default();
+    let not_utf8 = |_| {
+        CliError::usage(format!(
+            "the variable {name} cannot be read: it is not UTF-8"
+        ))
+    };
+    value.into_string().map_err(not_utf8)
 }
 
 fn capitals(name: &str) -> String {
@@ -92,11 +111,15 @@ fn capitals(name: &str) -> String {
 }
 
 /// All values of inputs in the environment, where it is not known which inputs there are.
-pub(crate) fn inputs() -> Vec<String> {
-    let is_input = |name: &str| name.len() > OPEN[1].len() && name.starts_with(OPEN[1]);
-    let set = env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_input));
-    set.filter_map(|(_, value)| value.into_string().ok())
-        .collect()
+///
+/// # Errors
+///
+/// If one of them is not UTF-8.
+pub(crate) fn inputs() -> Result<Vec<String>, CliError> {
+    let is_input = |name: &String| name.len() > OPEN[1].len() && name.starts_with(OPEN[1]);
+    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names = set.filter_map(|(name, _)| name.into_string().ok());
+    names.filter(is_input).map(|name| read(&name)).collect()
 }
 
 #[cfg(test)]
@@ -135,6 +158,7 @@ mod tests {
             ("DOCKCTL_OUTPT", "did you mean DOCKCTL_OUTPUT?"),
             ("DOCKCTL_INPUT", "DOCKCTL_INPUT_<NAME> sets one input"),
             ("DOCKCTL_INPUT_", "did you mean"),
+            ("DOCKCTL_outPUT", "did you mean DOCKCTL_OUTPUT?"),
             ("DOCKCTL_PARAMETER", "give parameters as -p NAME=VALUE"),
             ("DOCKCTL_ZZZZZZZZ", "dockctl --help shows those that are"),
         ] {

@@ -5,7 +5,7 @@ use crate::{
     diagnostic::{Diagnostics, FileId, Sources, Span},
     model::inputs::Given,
     syntax::{
-        PRIMITIVES, Value,
+        Data, PRIMITIVES, Value,
         ast::{Named, Schema},
         parse,
     },
@@ -94,12 +94,12 @@ pub(crate) fn add_environment(
     declared: &Named<Schema>,
     hidden: Hidden<'_>,
     (sources, d): (&mut Sources, &mut Diagnostics),
-) {
+) -> Result<(), CliError> {
     for (name, input) in declared {
         if given.contains_key(name) {
             continue;
         }
-        let Some((variable, text)) = environment::input(name) else {
+        let Some((variable, text)) = environment::input(name)? else {
             continue;
         };
         let written = Written {
@@ -116,6 +116,7 @@ pub(crate) fn add_environment(
         let bare = is_bare;
         given.insert(name.to_owned(), Given { value, bare });
     }
+    Ok(())
 }
 
 /// Whether a value is a list, a mapping, or of a data type of the blueprint's own.
@@ -124,18 +125,29 @@ fn has_parts(schema: &Schema) -> bool {
     schema.type_of().is_some_and(|name| !is_plain(name))
 }
 
-/// All inputs of the environment, where it is not known which inputs there are.
-pub(crate) fn of_environment(sources: &mut Sources) -> Vec<Given> {
+/// All inputs of the environment, where it is not known which inputs there are: each as the text that
+/// it is, and as what it is if it is a list or a mapping.
+pub(crate) fn of_environment(sources: &mut Sources) -> Result<Vec<Given>, CliError> {
     let written = Written {
         place: "<environment>",
         shown: "DOCKCTL_INPUT_<NAME>=VALUE",
         is_hidden: true,
     };
-    let of = |text: String| Given {
-        value: bare(&written, &text, sources),
-        bare: true,
-    };
-    environment::inputs().into_iter().map(of).collect()
+    let mut all = Vec::new();
+    for text in environment::inputs()? {
+        all.push(Given {
+            value: bare(&written, &text, sources),
+            bare: true,
+        });
+        let nested = yaml(&written, &text, sources, &mut Diagnostics::default());
+        all.extend(
+            matches!(nested.data, Data::List(_) | Data::Map(_)).then_some(Given {
+                value: nested,
+                bare: false,
+            }),
+        );
+    }
+    Ok(all)
 }
 
 /// The arguments as a command to repeat shows them: what was given may be a secret, and is only
@@ -173,7 +185,8 @@ fn yaml(written: &Written<'_>, text: &str, sources: &mut Sources, d: &mut Diagno
     // Wrapped in a list, so that a bare scalar is a document too.
     let within = written.place.trim_matches(['<', '>']);
     let name = format!("<{within}: {}>", written.shown.trim_start_matches("-i "));
-    let parsed = sources.add_text(name, format!("- {text}"));
+    let indented = text.replace('\n', "\n  ");
+    let parsed = sources.add_text(name, format!("- {indented}"));
     if written.shown.ends_with("=VALUE") {
         sources.never_quote(parsed);
     }

@@ -44,7 +44,16 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
         tail: args.tail,
         timestamps: args.timestamps,
     };
-    Workspace::runtime()?.block_on(show(&workspace, &name, &targets, excerpt, args.no_prefix))
+    Workspace::runtime()?.block_on(async {
+        let signals = workspace.signals()?;
+        tokio::select! {
+            // What began to come ends as a whole.
+            biased;
+            shown = show(&workspace, &name, &targets, excerpt, args.no_prefix) => shown,
+            // What was asked for did not begin to come yet.
+            () = signals.stopped() => Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+        }
+    })
 }
 
 /// `10m` ago, or a time such as 2026-01-31T12:00:00Z.

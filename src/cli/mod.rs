@@ -459,7 +459,7 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
                     document(kind, outcome.exit == 0, &outcome.fields, None)
                 )
             };
-            let written = print(&if json { document() } else { outcome.text });
+            let written = print_all(&if json { document() } else { outcome.text });
             if written {
                 outcome.exit
             } else {
@@ -500,19 +500,31 @@ pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>)
     document
 }
 
-/// Writes a result, and says whether it arrived. A reader that has seen enough is no error.
+/// Writes a result; whether anybody reads on.
 pub(crate) fn print(text: &str) -> bool {
+    write(text).is_ok()
+}
+
+/// Writes a whole result; whether that was possible. A reader that has seen enough is no error.
+fn print_all(text: &str) -> bool {
+    write(text).map_or_else(|error| is_unread(&error), |()| true)
+}
+
+fn write(text: &str) -> std::io::Result<()> {
     let mut output = std::io::stdout();
-    match output
+    let written = output
         .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
+        .and_then(|()| output.flush());
+    if let Err(error) = written.as_ref()
+        && !is_unread(error)
     {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain(&format!("error: the result cannot be written: {error}\n"));
-            false
-        }
-        _ => true,
+        complain(&format!("error: the result cannot be written: {error}\n"));
     }
+    written
+}
+
+fn is_unread(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
 /// Warns, of the same thing once.

@@ -332,7 +332,7 @@ impl<'a> Workspace<'a> {
         let key = self.state.key()?;
         let given = given
             .into_values()
-            .chain(given::of_environment(&mut sources));
+            .chain(given::of_environment(&mut sources)?);
         for value in given.flat_map(|given| given.readings()) {
             self.secrets.hide_value(&value);
             for part in sensitive::parts(&value) {

@@ -5,7 +5,10 @@ use crate::{
     support::{Run, Test, docker, project},
 };
 use serde_json::{Value as Json, json};
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::ffi::OsStrExt as _,
+    process::{Command, Stdio},
+};
 
 const OUTPUTS: &str = "outputs:
   ip: {value: {get_attribute: [web, network_settings, IPAddress]}}
@@ -389,6 +392,21 @@ outputs:
     let state = std::fs::read(test.path(&format!("state/deployments/{}.db", test.prefix))).unwrap();
     let state = String::from_utf8_lossy(&state);
     assert!(!state.contains("41524152"), "what is sensitive is not kept");
+    // Lines are YAML, too; an empty variable says nothing.
+    let mut block = test.command(&["update", "-i", "pin=41524152", "--yes"]);
+    block.env("DOCKCTL_INPUT_LIST_OF_THINGS", "\n- c\n- d\n");
+    Run::of(&block.env("DOCKCTL_INPUT_NUMBER", "").output().unwrap()).exits(0);
+    assert_eq!(
+        (&outputs()["list"], &outputs()["number"]),
+        (&json!(["c", "d"]), &json!(7))
+    );
+    let mut odd = test.command(&["plan", "-i", "pin=1"]);
+    odd.env(
+        "DOCKCTL_INPUT_PLAIN",
+        std::ffi::OsStr::from_bytes(b"caf\xe9"),
+    );
+    let odd = Run::of(&odd.output().unwrap()).exits(2);
+    odd.says(&["the variable DOCKCTL_INPUT_PLAIN cannot be read: it is not UTF-8"]);
     // A value that does not fit is told with where it is from.
     let mut wrong = test.command(&["plan"]);
     wrong.env("DOCKCTL_INPUT_NUMBER", "seven");
@@ -421,4 +439,29 @@ fn a_warning_of_a_blueprint_is_told_once() {
             run.stderr
         );
     }
+}
+
+#[test]
+fn sensitive_mappings_are_taken_from_the_environment_by_every_command() {
+    let test = Test::new("env-sensitive");
+    let inputs = "
+inputs:
+  creds: {type: dict}
+metadata: {dockctl: {sensitive: [creds]}}
+";
+    let says = "command: [sh, -c, 'echo got $PW; exec sleep 1000'], environment: {PW: {get_input: [creds, a]}}";
+    test.blueprint(&(SLEEPER.replace("command: sleep 1000", says) + inputs));
+    let run = |arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        command.env("DOCKCTL_INPUT_CREDS", "{a: Topsecret-99}");
+        Run::of(&command.output().unwrap()).exits(0)
+    };
+    run(&["install"]);
+    let logs = run(&["logs"]);
+    assert!(logs.stdout.contains("got ********"), "{}", logs.stdout);
+    assert!(!logs.stderr.contains("warning"), "{}", logs.stderr);
+    docker(&["rm", "-f", &test.name("web")]);
+    run(&["heal"]);
+    run(&["reinstall"]);
+    run(&["uninstall"]);
 }

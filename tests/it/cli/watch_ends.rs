@@ -155,3 +155,29 @@ fn a_repair_ends_as_any_run_does() {
         assert!(watch.said().contains("given up"), "{}", watch.said());
     }
 }
+
+#[test]
+fn what_nobody_reads_ends() {
+    let test = Test::new("watch-unread");
+    let talks = "command: [sh, -c, 'while true; do echo more; sleep 0.1; done'], ";
+    test.blueprint(
+        &SLEEPER
+            .replace("command: sleep 1000", talks)
+            .replace("[sleep]", "[sh]"),
+    );
+    test.run(&["install"]).exits(0);
+    for arguments in [
+        &["status", "--watch=0.1"][..],
+        &["status", "--watch=0.1", "--output", "json"],
+        &["logs", "--follow"],
+        &["logs", "--follow", "--output", "json"],
+    ] {
+        let mut child = test.start(arguments);
+        let mut output = child.stdout.take().unwrap();
+        let begun = std::io::Read::read_exact(&mut output, &mut [0; 4]);
+        assert!(begun.is_ok(), "{arguments:?}");
+        drop(output);
+        let status = eventually("the end", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{arguments:?}");
+    }
+}
