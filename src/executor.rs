@@ -93,8 +93,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Those of one run of several: what is asked of all is asked of it, and not the other way
-    /// round.
+    /// Returns the signals of one run: a request to the parent reaches the child, and a request to
+    /// the child does not reach the parent.
     #[must_use]
     pub fn child(&self) -> Self {
         Self {
@@ -153,7 +153,7 @@ pub enum Unsettled {
 pub struct Run<'r> {
     /// Its id.
     pub id: &'r str,
-    /// The workflow, with what was said of it.
+    /// The workflow with its parameters.
     pub parameters: &'r Parameters,
     /// The execution that it goes on with, or takes back.
     pub of: Option<String>,
@@ -207,7 +207,7 @@ struct Running<'a> {
     left: HashMap<(String, String), Duration>,
     /// When each call began.
     begun: HashMap<TaskId, Instant>,
-    /// What is to be tried again now, as soon as there is room.
+    /// Tasks to retry as soon as fewer than `parallel` calls run.
     due: VecDeque<TaskId>,
     /// What is tried again, and why.
     failures: HashMap<TaskId, Failure>,
@@ -252,7 +252,7 @@ impl<'a> Executor<'a> {
                 .bind_target(&self.around(planned))
                 .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
             let call = self.call(task, (step, 1), &deployment, CancellationToken::new());
-            // Where what it was carried out in is gone, nobody can tell.
+            // If the object that the step ran in is gone, the outcome is unknown.
             let settled = match self.reaching(call) {
                 Ok(call) => Box::pin(self.drivers.settle(&call, since)).await,
                 Err(_) => Ok(Settled::Unknown),
@@ -268,7 +268,7 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Whether a person has to say if a task is done, where nobody knows.
+    /// Returns true if a person must check a task whose outcome is unknown.
     fn asks(&self, task: TaskId) -> bool {
         self.record.stage().task(task).step.traits.settling == Settling::Ask
     }
@@ -532,7 +532,7 @@ impl<'a> Executor<'a> {
                 }
                 Some(said) = heard.recv() => self.hear(said),
                 done = running.calls.next() => match done {
-                    // What it said before it ended is heard before its end.
+                    // Notes that the step sent are journaled before its result.
                     Some(done) => self
                         .hear_all(&mut heard)
                         .and_then(|()| self.take(done, &mut running)),
@@ -586,10 +586,10 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// What was to be tried again is not: the run was stopped.
+    /// Gives up a retry because the run was stopped.
     fn give_up(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
         match self.record.stopped() {
-            // What nobody knows the outcome of is left for the next run to settle.
+            // The next run settles tasks whose outcome is unknown.
             None | Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
             None | Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
             Some(_) => {

@@ -5,7 +5,7 @@ use crate::diagnostic::nearest;
 use clap::{Arg, Command};
 use std::{collections::BTreeSet, env};
 
-/// What begins so names a secret or an input.
+/// Prefixes of variables that hold secrets and inputs.
 const OPEN: [&str; 2] = ["DOCKCTL_SECRET_", "DOCKCTL_INPUT_"];
 
 /// Warns of variables that are set for dockctl and that it does not read: they were mistyped, or
@@ -47,7 +47,7 @@ fn is_unread(name: &str, known: &BTreeSet<String>) -> bool {
     name.starts_with("DOCKCTL_") && !is_open && !known.contains(name)
 }
 
-/// What to do instead.
+/// Returns the hint for an unread variable.
 fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
     match name {
         "DOCKCTL_INPUT" => return "DOCKCTL_INPUT_<NAME> sets one input".to_owned(),

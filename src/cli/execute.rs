@@ -210,7 +210,7 @@ impl Order<'_> {
         session.carry_out(job).await.map(|()| true)
     }
 
-    /// What is asked for, once the systems that the deployment is on have been settled with.
+    /// Settles the last run, then returns the requested parameters.
     async fn settled(
         &self,
         workspace: &Workspace<'_>,
@@ -279,11 +279,11 @@ fn recorded(selection: Selection) -> OneOperation {
     }
 }
 
-/// What is asked of a deployment, and what it comes to before anything is done.
+/// A requested workflow with the deployment and the record that it is planned from.
 struct Asked {
     parameters: Parameters,
     deployment: Deployment,
-    /// What is known once `before` is put down.
+    /// The record with the events of `before` applied.
     record: Record,
     /// Events that belong to the run and are put down first.
     before: Vec<Event>,
@@ -316,7 +316,7 @@ impl Asked {
         })
     }
 
-    /// What of the blueprint speaks against it.
+    /// Refuses a request that the blueprint does not allow.
     fn check(&self) -> Result<(), CliError> {
         super::install::warn_of_early(&self.deployment);
         super::install::refuse_unpopulated(&self.deployment.without(self.removed()))?;

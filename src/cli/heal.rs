@@ -170,9 +170,9 @@ struct Watch<'a> {
     unseen: Option<String>,
 }
 
-/// What a watch waits for.
+/// The events and the next check of a watch.
 struct Attention {
-    /// What engines tell; none as long as they take no subscription.
+    /// Events of the engines; none while no engine accepts a subscription.
     told: Option<Happenings>,
     look_at: Instant,
 }
@@ -189,8 +189,8 @@ fn ended() -> Outcome {
 }
 
 impl Watch<'_> {
-    /// What is ill is mended to the end; everything else is dropped at once when it is asked to
-    /// stop.
+    /// Watches until a signal. A repair in progress finishes first; everything else is cancelled at
+    /// once.
     async fn run(&mut self) -> Result<Outcome, CliError> {
         let (systems, signals) = (self.workspace.connect()?, self.workspace.signals()?);
         let drivers = systems.drivers();
@@ -209,7 +209,7 @@ impl Watch<'_> {
         }
     }
 
-    /// The instances that are to be mended next, each with what ails it.
+    /// Returns the instances to repair next, each with the reason.
     async fn ill_next(
         &mut self,
         drivers: &Drivers<'_>,
@@ -322,7 +322,7 @@ impl Watch<'_> {
         is_known
     }
 
-    /// Looks: what may be mended now, and when to look again.
+    /// Checks the instances. Returns those to repair now, and the time of the next check.
     async fn look(
         &mut self,
         drivers: &Drivers<'_>,
@@ -439,7 +439,7 @@ impl Watch<'_> {
     }
 }
 
-/// What is ill is mended, whatever fails while it is taken down.
+/// Returns the parameters of a repair that ignores failures while it stops and deletes.
 pub(super) fn forgiving(selection: Selection) -> parameters::Heal {
     parameters::Heal {
         selection,

@@ -527,12 +527,12 @@ fn is_unread(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
-/// Warns, of the same thing once.
+/// Prints a warning, once per process.
 pub(crate) fn warn(what: &str) {
     complain_once(&format!("warning: {what}\n"));
 }
 
-/// Writes to standard error what was not written yet: a command may come by the same place twice.
+/// Writes a text to standard error, once per process.
 pub(crate) fn complain_once(text: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);

@@ -81,8 +81,8 @@ pub(super) fn begin(
     })
 }
 
-/// What the last run was to add and to remove, if it was the same, came to no end, and was not
-/// taken back: it is gone on with, and not done twice.
+/// Returns the instances that the last run added and removed, if that run had the same parameters,
+/// did not finish and was not rolled back. The new run resumes it.
 fn begun(record: &Record, asked: &Scale) -> Option<(Vec<String>, Vec<String>)> {
     let last = record.executions.last();
     let last = last.filter(|last| last.outcome != Some(event::Outcome::Terminated))?;
@@ -132,7 +132,7 @@ fn scaling(
     })
 }
 
-/// What is scaled: the node or group itself, or the host that the node is on.
+/// Returns the name of the node or group to scale; with `scale_compute`, of the node's host.
 fn entity(deployment: &Deployment, parameters: &Scale) -> Result<String, CliError> {
     let name = parameters.scalable_entity_name.clone();
     if !parameters.scale_compute || deployment.structure.groups.contains_key(&name) {
@@ -164,7 +164,7 @@ fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), CliErr
     }
 }
 
-/// What a run that died took down already goes before what works.
+/// Returns instances that an interrupted run stopped: they are removed before working ones.
 fn half_done(
     deployment: &Deployment,
     entity: &str,

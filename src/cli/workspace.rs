@@ -60,8 +60,8 @@ impl<'a> Workspace<'a> {
         })
     }
 
-    /// What the user asks of this process. Signals are heeded from the first time on, and for good:
-    /// a handler that went in between would leave the process deaf.
+    /// Returns the requests to stop this process. The first call registers the signal handlers, which
+    /// stay: without a reader a registered handler would swallow later signals.
     pub(crate) fn signals(&self) -> Result<&Signals, CliError> {
         if let Some(signals) = self.signals.get() {
             return Ok(signals);

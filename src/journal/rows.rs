@@ -39,7 +39,7 @@ pub(super) fn read<T: DeserializeOwned + Serialize>(
     }
 }
 
-/// What a snapshot begins with: the version that wrote it. Those of format 2 have none.
+/// Key of the version that wrote a snapshot. Snapshots of format 2 do not have it.
 const VERSION: &str = "dockctl";
 
 /// A snapshot, with the version that writes it.
@@ -102,7 +102,7 @@ fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
     missing(&parsed(text), &parsed(&again))
 }
 
-/// The first key of what is lost as a whole.
+/// Returns the path of a lost value, with its first key if it is a mapping.
 fn first(step: String, lost: &Json) -> String {
     let entries = lost.as_object();
     match entries.and_then(|entries| entries.keys().next()) {

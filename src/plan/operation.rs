@@ -135,8 +135,8 @@ pub(super) fn check_status(
     one.plan(&[], proposal);
 }
 
-/// A look at what has an object and no such operation of its own: what is wrong with it is why the
-/// check fails.
+/// A check of instances that have an object and declare no such operation. The check fails with the
+/// problem that it finds.
 struct Look {
     name: &'static str,
     operation: &'static str,
@@ -249,7 +249,7 @@ struct One<'a> {
     /// As of [`OneOperation::is_recorded`].
     is_recorded: bool,
     /// It follows a stop of the same instances: ids of those that cannot be started as they are.
-    /// What they hold on to is made again.
+    /// The objects that they depend on are recreated.
     after_stop: Option<HashSet<String>>,
     /// What must have been brought before an instance is stopped.
     brought: Brought,

@@ -193,8 +193,8 @@ pub fn recreate(known: &Known<'_>) -> Stage {
     )
 }
 
-/// Appends what creates the object of an instance that has none. Until that works the record says
-/// that it is still to be restored.
+/// Appends the tasks that create the object of an instance that has none. The record lists the
+/// instance as not restored until the object works.
 fn made_again(chain: &mut Chain<'_>) {
     install::way_up(chain, Uninitialized);
     chain.end_in(Started, "start");

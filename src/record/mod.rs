@@ -797,7 +797,7 @@ impl Record {
         }
     }
 
-    /// What a task is about, as it is now.
+    /// Returns the current state of the instances that a task works on.
     #[must_use]
     pub fn subject(&self, task: &Task) -> Subject {
         match &task.side {
@@ -822,8 +822,8 @@ impl Record {
         ids.into_iter().map(|id| self.party(id, "")).collect()
     }
 
-    /// An instance as it is now, made from what it was made from. What is not known any more has
-    /// its names only.
+    /// Returns the current state of an instance with the definition that its object was created
+    /// from. An unknown instance has only its names.
     fn party(&self, id: &str, node: &str) -> Party {
         let dropped = self.dropped.iter().find(|(instance, _)| instance.id == id);
         let dropped = dropped.map(|(instance, node)| (instance, Arc::new(node.clone())));

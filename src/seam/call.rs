@@ -18,7 +18,7 @@ pub struct Call {
     pub deployment: Rc<Deployment>,
     /// Id of the execution.
     pub execution: String,
-    /// What it is about.
+    /// The instance or relationship that the step works on.
     pub subject: Subject,
     /// The instances that those of the subject have relationships to.
     pub related: Vec<Party>,
@@ -32,7 +32,7 @@ pub struct Call {
     pub stop: CancellationToken,
 }
 
-/// What a call is about.
+/// The instance or relationship that a call works on.
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// An instance.
@@ -53,7 +53,7 @@ pub enum Subject {
 pub struct Party {
     /// The instance.
     pub instance: Instance,
-    /// What it was made from.
+    /// The definition that its object was created from.
     pub node: Arc<Definition>,
     /// Its runtime properties.
     pub properties: JsonMap<String, Json>,

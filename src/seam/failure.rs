@@ -11,7 +11,7 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub hints: Vec<String>,
-    /// What it means for the step.
+    /// Decides whether the step is retried.
     pub kind: FailureKind,
     /// How the container that failed ended.
     pub exit: Option<Exit>,
@@ -19,8 +19,8 @@ pub struct Failure {
     pub place: Option<Place>,
 }
 
-/// What a failure means for the step. `lost`: nobody knows whether the system did it, because no
-/// answer came.
+/// Decides whether a failed step is retried. `lost` means that no answer came, so the outcome of the
+/// step is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailureKind {
     /// Trying again does not help.
@@ -197,7 +197,7 @@ impl Failure {
         self.kind == FailureKind::Cancelled
     }
 
-    /// Whether nobody knows if the system did it: no answer came.
+    /// Returns true if no answer came, so the outcome is unknown.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(

@@ -72,7 +72,7 @@ impl Target {
     }
 }
 
-/// What was to be evaluated and is nothing, by its name; the arguments as a whole have none.
+/// Returns the name of the first argument whose function evaluated to nothing.
 fn lost(arguments: &Json, bound: &Json) -> Option<String> {
     if is_call(arguments) {
         let entries = bound.as_object().filter(|entries| !entries.is_empty());

@@ -1,5 +1,5 @@
-//! What a user says of a workflow beside its name: one type per workflow. The names, and what they
-//! are where nothing is said, are the original's. Only what is said is written.
+//! Parameters of the workflows: one type per workflow. Names and default values are Cloudify's.
+//! Default values are not written.
 
 use super::{Selection, Workflow, selection::one_or_many};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -203,10 +203,10 @@ pub struct Scale {
     /// Operations that take down are noted if they fail, and not repeated.
     #[serde(skip_serializing_if = "Not::not")]
     pub ignore_failure: bool,
-    /// What was added is taken down again if something fails.
+    /// Remove the added instances if the run fails.
     #[serde(skip_serializing_if = "is_true")]
     pub rollback_if_failed: bool,
-    /// What a modification under way means is settled before; it is never in the way.
+    /// Accepted for compatibility: an unfinished modification never blocks a run.
     #[serde(skip_serializing_if = "Not::not")]
     pub abort_started: bool,
     /// Ids of the instances that it comes to add.
@@ -225,7 +225,7 @@ pub struct Heal {
     /// Which instances; dockctl's own way.
     #[serde(flatten)]
     pub selection: Selection,
-    /// The instance that is said to be ill.
+    /// Id of the instance that is reported as unhealthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_instance_id: Option<String>,
     /// Why; for people.
@@ -237,10 +237,10 @@ pub struct Heal {
     /// Look first.
     #[serde(skip_serializing_if = "is_true")]
     pub check_status: bool,
-    /// What cannot be healed may be made anew.
+    /// Reinstall instances that cannot be healed.
     #[serde(skip_serializing_if = "is_true")]
     pub allow_reinstall: bool,
-    /// All is made anew, whatever its state.
+    /// Reinstall all instances, whatever their state.
     #[serde(skip_serializing_if = "Not::not")]
     pub force_reinstall: bool,
 }
@@ -392,7 +392,7 @@ impl Parameters {
         Err(lacking.to_owned())
     }
 
-    /// Whose parameters they are.
+    /// Returns the workflow that the parameters belong to.
     #[must_use]
     pub fn workflow(&self) -> Workflow {
         match self {
@@ -433,7 +433,7 @@ impl Parameters {
         }
     }
 
-    /// The instance that is said to be ill, by its id.
+    /// Returns the id of the instance that is reported as unhealthy.
     #[must_use]
     pub fn named_ill(&self) -> Option<&str> {
         match self {
@@ -442,7 +442,7 @@ impl Parameters {
         }
     }
 
-    /// What is said.
+    /// Returns the parameters that differ from the defaults.
     fn said(&self) -> Json {
         match self {
             Self::Install(said) => json!(said),
