@@ -125,8 +125,8 @@ fn has_parts(schema: &Schema) -> bool {
     schema.type_of().is_some_and(|name| !is_plain(name))
 }
 
-/// Returns the values of all input variables, for commands that do not know the declared inputs. Each
-/// value is read as text, and as YAML if it is a list or a mapping.
+/// Returns the values of all input variables, for commands that do not know the declared inputs.
+/// Each value is read as text, and as YAML if it is a list or a mapping.
 pub(crate) fn of_environment(sources: &mut Sources) -> Result<Vec<Given>, CliError> {
     let written = Written {
         place: "<environment>",

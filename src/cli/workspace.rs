@@ -60,8 +60,8 @@ impl<'a> Workspace<'a> {
         })
     }
 
-    /// Returns the requests to stop this process. The first call registers the signal handlers, which
-    /// stay: without a reader a registered handler would swallow later signals.
+    /// Returns the requests to stop this process. The first call registers the signal handlers,
+    /// which stay: without a reader a registered handler would swallow later signals.
     pub(crate) fn signals(&self) -> Result<&Signals, CliError> {
         if let Some(signals) = self.signals.get() {
             return Ok(signals);

@@ -19,8 +19,8 @@ pub struct Failure {
     pub place: Option<Place>,
 }
 
-/// Decides whether a failed step is retried. `lost` means that no answer came, so the outcome of the
-/// step is unknown.
+/// Decides whether a failed step is retried. `lost` means that no answer came, so the outcome of
+/// the step is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailureKind {
     /// Trying again does not help.

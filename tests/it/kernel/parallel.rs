@@ -1,19 +1,17 @@
 //! How many calls run at once, tried again or not.
 
 use crate::{
-    kernel::run::{deployment, with_runtime},
+    kernel::run::{begun, deployment, with_runtime},
     simulated::{Fate, Simulated, drivers},
 };
 use dockctl::{
-    event::{Event, Outcome},
+    event::Outcome,
     executor::{Executor, Policy, Signals},
-    plan::install,
     plugins::{Answer, Driver, Inside, Places, Scene, Tools},
     record::Record,
     report::Quiet,
     seam::{Call, Observed, Outputs, Settled},
     secrets::Secrets,
-    stage::Workflow,
 };
 use std::{cell::Cell, time::Duration};
 
@@ -73,16 +71,7 @@ fn most(parallel: usize) -> usize {
                 ..Policy::default()
             },
         };
-        let defined = Box::new(deployment.clone());
-        executor
-            .emit(Event::Defined {
-                deployment: defined,
-            })
-            .unwrap();
-        let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
-        executor
-            .begin("x", &Workflow::Install.into(), None)
-            .unwrap();
+        let stage = begun(&mut executor, &deployment);
         executor.run(stage, &Signals::default()).await.unwrap();
         assert_eq!(executor.finish().unwrap(), Outcome::Terminated);
     });

@@ -14,7 +14,7 @@ use dockctl::{
     report::Quiet,
     seam::{Call, ObjectState, Observed},
     secrets::Secrets,
-    stage::{Task, TaskId, Workflow},
+    stage::{Stage, Task, TaskId, Workflow},
 };
 use indexmap::IndexMap;
 use proptest::prelude::*;
@@ -374,10 +374,22 @@ fn a_journal_cut_anywhere_is_taken_up_without_repeating_what_was_done() {
     }
 }
 
-/// The world at the cut: what is journalled as done is done; what was under way may have happened
-/// or not.
-async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
-    let (world, mut record) = (Simulated::default(), Record::default());
+/// Defines a deployment, begins its install, and plans that.
+pub(crate) fn begun(executor: &mut Executor<'_>, deployment: &Deployment) -> Stage {
+    let defined = Box::new(deployment.clone());
+    let defined = executor.emit(Event::Defined {
+        deployment: defined,
+    });
+    defined.unwrap();
+    let stage = install::next(deployment, executor.record, &Observed::default()).stage;
+    let begun = executor.begin("x", &Workflow::Install.into(), None);
+    begun.unwrap();
+    stage
+}
+
+/// Carries out the journaled steps on an engine in memory; with `happened` those under way, too.
+pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: bool) -> Record {
+    let mut record = Record::default();
     for entry in journal {
         let done = if let Event::TaskSucceeded { task, .. } = &entry.event {
             Some(record.stage().task(*task).clone())
@@ -407,6 +419,14 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
             .await
             .unwrap();
     }
+    record
+}
+
+/// The world at the cut: what is journalled as done is done; what was under way may have happened
+/// or not.
+async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
+    let world = Simulated::default();
+    let record = carried_out(&world, journal, happened).await;
     let created: Vec<String> = world
         .containers
         .borrow()
@@ -521,15 +541,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
             secrets: &Secrets::default(),
             policy,
         };
-        executor
-            .emit(Event::Defined {
-                deployment: Box::new(deployment.clone()),
-            })
-            .unwrap();
-        let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
-        executor
-            .begin("x", &Workflow::Install.into(), None)
-            .unwrap();
+        let stage = begun(&mut executor, &deployment);
         let signals = Signals::default();
         let stop = signals.clone();
         let (ran, ()) = tokio::join!(executor.run(stage, &signals), async {
@@ -594,15 +606,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
                 secrets: &Secrets::default(),
                 policy,
             };
-            executor
-                .emit(Event::Defined {
-                    deployment: Box::new(deployment.clone()),
-                })
-                .unwrap();
-            let stage = install::next(&deployment, executor.record, &Observed::default()).stage;
-            executor
-                .begin("x", &Workflow::Install.into(), None)
-                .unwrap();
+            let stage = begun(&mut executor, &deployment);
             assert!(executor.run(stage, &Signals::default()).await.is_err());
         });
         stopped += 1;

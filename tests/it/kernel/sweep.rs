@@ -2,8 +2,8 @@
 //! byte, what was under way at the cut has happened or not, and the run that takes it up meets a
 //! fault at one of its requests. No engine, no clock.
 
-use crate::kernel::run::{call, deployment, diamond, replay, with_runtime};
-use crate::simulated::{Change, Fate, Simulated, drivers, no_tools};
+use crate::kernel::run::{carried_out, deployment, diamond, replay, with_runtime};
+use crate::simulated::{Change, Fate, Simulated, drivers};
 use dockctl::{
     event::{Entry, Event, Outcome, Why},
     executor::{Executor, Policy, Signals},
@@ -11,7 +11,7 @@ use dockctl::{
     model::Deployment,
     plan::{install, uninstall},
     plugins::{Answer, Driver, Inside, Places, Scene, Tools},
-    record::{Execution, Record, TaskState},
+    record::{Execution, Record},
     report::Quiet,
     seam::{Call, ObjectState, Observed, Outputs, Settled},
     secrets::Secrets,
@@ -326,36 +326,8 @@ fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
 
 /// The world at a cut: what is journalled as done is done; what was under way has happened, or not.
 async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: bool) -> Life<'a> {
-    let (mut life, mut record) = (Life::new(deployment), Record::default());
-    for entry in journal {
-        let done = if let Event::TaskSucceeded { task, .. } = &entry.event {
-            Some(record.stage().task(*task).clone())
-        } else {
-            None
-        };
-        record.apply(entry).unwrap();
-        if let Some(task) = done {
-            life.world
-                .perform(&call(&record, &task), no_tools())
-                .await
-                .unwrap();
-        }
-    }
-    let under_way: Vec<TaskId> = record
-        .stage()
-        .ids()
-        .filter(|id| record.task(*id) == TaskState::Started)
-        .collect();
-    for id in under_way
-        .into_iter()
-        .filter(|_| happened && record.running().is_some())
-    {
-        let task = record.stage().task(id).clone();
-        life.world
-            .perform(&call(&record, &task), no_tools())
-            .await
-            .unwrap();
-    }
+    let mut life = Life::new(deployment);
+    carried_out(&life.world, journal, happened).await;
     life.world.requests.borrow_mut().clear();
     life.journal = journal.to_vec();
     life
