@@ -84,7 +84,7 @@ impl Default for Policy {
 
 /// What is asked of a run while it goes on.
 #[derive(Clone, Debug, Default)]
-pub struct Signals {
+pub struct StopRequests {
     /// Nothing new starts, waits are given up, running steps finish.
     stop: CancellationToken,
     /// Calls are dropped; the journal says what is unsettled.
@@ -92,8 +92,8 @@ pub struct Signals {
     why: Arc<OnceLock<Why>>,
 }
 
-impl Signals {
-    /// Returns the signals of one run: a request to the parent reaches the child, and a request to
+impl StopRequests {
+    /// Returns the requests of one run: a request to the parent reaches the child, and a request to
     /// the child does not reach the parent.
     #[must_use]
     pub fn child(&self) -> Self {
@@ -305,14 +305,14 @@ impl<'a> Executor<'a> {
         &mut self,
         run: Run<'_>,
         stage: Stage,
-        signals: &Signals,
+        stop_requests: &StopRequests,
     ) -> Result<(), Unsettled> {
         let restores = restore::comes_first(self.record, self.drivers.plugins, run.parameters);
         self.begin(run.id, run.parameters, run.of)?;
-        if !restores || !self.restore(signals).await? {
-            return self.carry_out(stage, signals).await;
+        if !restores || !self.restore(stop_requests).await? {
+            return self.carry_out(stage, stop_requests).await;
         }
-        if signals.is_aborted() {
+        if stop_requests.is_aborted() {
             return Ok(());
         }
         let planned = self.planned(|known| {
@@ -325,7 +325,7 @@ impl<'a> Executor<'a> {
             stage.tries_again = true;
             Some(stage)
         });
-        self.carry_out(planned.await?.unwrap_or_default(), signals)
+        self.carry_out(planned.await?.unwrap_or_default(), stop_requests)
             .await
     }
 
@@ -362,10 +362,14 @@ impl<'a> Executor<'a> {
     ///
     /// If the journal cannot be written, or an engine does not say what is there between two
     /// stages.
-    pub async fn carry_out(&mut self, first: Stage, signals: &Signals) -> Result<(), Unsettled> {
+    pub async fn carry_out(
+        &mut self,
+        first: Stage,
+        stop_requests: &StopRequests,
+    ) -> Result<(), Unsettled> {
         let first = self.prepared(first).await?;
-        self.run(first, signals).await?;
-        self.go_on(signals).await
+        self.run(first, stop_requests).await?;
+        self.go_on(stop_requests).await
     }
 
     /// What a stage needs and is not at hand, or asks an engine for in vain.
@@ -432,29 +436,31 @@ impl<'a> Executor<'a> {
     ///
     /// As of [`carry_out`](Self::carry_out). What cannot be restored is no error: its tasks have
     /// failed.
-    async fn restore(&mut self, signals: &Signals) -> Result<bool, Unsettled> {
+    async fn restore(&mut self, stop_requests: &StopRequests) -> Result<bool, Unsettled> {
         let stage = self
             .planned(|known| Some(restore::first(known)))
             .await?
             .unwrap_or_default();
         let is_needed = !stage.is_empty();
         if is_needed {
-            self.run(stage, signals).await?;
-            self.go_on(signals).await?;
+            self.run(stage, stop_requests).await?;
+            self.go_on(stop_requests).await?;
         }
         Ok(is_needed)
     }
 
     /// Carries out the stages that follow from what came of those before.
-    async fn go_on(&mut self, signals: &Signals) -> Result<(), Unsettled> {
+    async fn go_on(&mut self, stop_requests: &StopRequests) -> Result<(), Unsettled> {
         let retries = self.policy.subgraph_retries;
-        while !signals.is_aborted() && plan::may_go_on(self.record, self.drivers.plugins, retries) {
+        while !stop_requests.is_aborted()
+            && plan::may_go_on(self.record, self.drivers.plugins, retries)
+        {
             self.settle_open().await?;
             let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else {
                 break;
             };
             let stage = self.prepared(stage).await?;
-            self.run(stage, signals).await?;
+            self.run(stage, stop_requests).await?;
         }
         Ok(())
     }
@@ -487,7 +493,11 @@ impl<'a> Executor<'a> {
     /// # Errors
     ///
     /// If the journal cannot be written; calls under way have ended by then.
-    pub async fn run(&mut self, stage: Stage, signals: &Signals) -> Result<(), JournalError> {
+    pub async fn run(
+        &mut self,
+        stage: Stage,
+        stop_requests: &StopRequests,
+    ) -> Result<(), JournalError> {
         let restores = stage.restores.is_some();
         self.emit(Event::StageAdopted { stage })?;
         let (said, mut heard) = unbounded_channel();
@@ -505,24 +515,24 @@ impl<'a> Executor<'a> {
             stop: if restores {
                 CancellationToken::new()
             } else {
-                signals.stop.child_token()
+                stop_requests.stop.child_token()
             },
         };
         loop {
-            let asked = signals.is_stopped() && self.record.stopped().is_none();
+            let asked = stop_requests.is_stopped() && self.record.stopped().is_none();
             let heeded = if asked {
-                self.stop(signals.why(), &running)
+                self.stop(stop_requests.why(), &running)
             } else {
                 Ok(())
             };
             if let Err(error) = heeded.and_then(|()| self.fill(&mut running)) {
                 drop(heard);
-                return Err(drain(running, error, signals).await);
+                return Err(drain(running, error, stop_requests).await);
             }
             let next = tokio::select! {
                 biased;
-                () = signals.abort.cancelled() => return self.stop(signals.why(), &running),
-                () = signals.stop.cancelled(), if self.record.stopped().is_none() => Ok(()),
+                () = stop_requests.abort.cancelled() => return self.stop(stop_requests.why(), &running),
+                () = stop_requests.stop.cancelled(), if self.record.stopped().is_none() => Ok(()),
                 () = over(running.deadline) => {
                     if self.record.stopped() == Some(Why::Timeout) {
                         return Ok(());
@@ -542,7 +552,7 @@ impl<'a> Executor<'a> {
             if let Err(error) = next {
                 // Who waits to be heard goes on.
                 drop(heard);
-                return Err(drain(running, error, signals).await);
+                return Err(drain(running, error, stop_requests).await);
             }
         }
     }
@@ -941,12 +951,16 @@ fn limit(planned: &crate::stage::Task, attempt: u32, running: &mut Running<'_>) 
 }
 
 /// Lets calls under way end before the run is given up: what they do is at least done.
-async fn drain(mut running: Running<'_>, error: JournalError, signals: &Signals) -> JournalError {
+async fn drain(
+    mut running: Running<'_>,
+    error: JournalError,
+    stop_requests: &StopRequests,
+) -> JournalError {
     running.stop.cancel();
     let ended = async { while running.calls.next().await.is_some() {} };
     tokio::select! {
         () = ended => {}
-        () = signals.abort.cancelled() => {}
+        () = stop_requests.abort.cancelled() => {}
     }
     error
 }

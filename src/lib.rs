@@ -12,8 +12,8 @@
 //! [`seam`], [`stage`], [`author`], [`known`], [`told`] and [`event`] are the vocabulary that the
 //! kernel and the plugins share; [`record`] folds events, [`journal`] keeps them, [`report`] tells.
 //! [`engine`] is the connection to Docker engines, [`plugins`] the systems that deployments are on.
-//! [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does. [`graph`] draws,
-//! [`cli`] is the command line.
+//! [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does. [`operate`]
+//! is the application, [`graph`] draws, [`cli`] is the command line.
 
 pub mod diagnostic;
 mod digest;
@@ -46,6 +46,8 @@ pub mod plan;
 pub mod preflight;
 
 pub mod executor;
+
+pub mod operate;
 
 pub mod graph;
 

@@ -5,7 +5,8 @@ use super::{
     args::Global,
     complain,
     error::{CliError, Kind},
-    workspace::Workspace,
+    runtime,
+    terminal::Terminal,
 };
 use crate::{
     plugins::{Adoptable, Candidate},
@@ -31,8 +32,9 @@ pub(crate) fn adopt(
     } else {
         None
     };
-    let workspace = Workspace::new(global)?;
-    let Adoptable { found, blueprint } = Workspace::runtime()?.block_on(async {
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let Adoptable { found, blueprint } = runtime()?.block_on(async {
         let systems = workspace.connect()?;
         let looked = systems.drivers().adoptable(names, filters.as_deref()).await;
         looked.map_err(|failure| {

@@ -9,10 +9,10 @@ use super::{
     completions::{deployments, executions, instances, nodes},
     error::CliError,
 };
-use crate::{engine::ANSWER, stage::parameters::Update};
+use crate::{engine::ANSWER, operate::settings::RunOptions, stage::parameters::Update};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Installs Cloudify blueprints on a Docker engine, and takes them down again.
 #[derive(Debug, Parser)]
@@ -691,6 +691,18 @@ pub(crate) struct RunArgs {
     /// Give up when the run takes longer, in seconds
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub timeout: Option<f64>,
+}
+
+impl RunArgs {
+    pub(crate) fn options(self) -> RunOptions {
+        let timeout = self.timeout;
+        RunOptions {
+            fail_fast: self.fail_fast,
+            subgraph_retries: self.subgraph_retries,
+            timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            ..RunOptions::default()
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug)]

@@ -5,9 +5,10 @@ use super::{
     args::{ExecutionArgs, Global},
     complain,
     error::CliError,
-    workspace::Workspace,
+    named,
+    terminal::Terminal,
 };
-use crate::{event, journal::Holder};
+use crate::{event, journal::Holder, operate::Workspace};
 use serde_json::json;
 use std::{thread::sleep, time::Duration};
 
@@ -21,8 +22,9 @@ pub(crate) fn cancel(
     force: bool,
     wait: bool,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let (name, id) = workspace.execution(args)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let (name, id) = named::execution(&workspace, args)?;
     let Some(holder) = workspace.state.holder(&name)? else {
         return nothing(&workspace, &name, id.as_deref());
     };

@@ -3,10 +3,9 @@
 use super::{
     Outcome,
     args::{Cli, Shell},
-    blueprint,
     error::{CliError, Kind},
 };
-use crate::{journal::StateDir, model::Deployment, record::Record};
+use crate::{journal::StateDir, model::Deployment, operate::blueprint, record::Record};
 use clap::CommandFactory as _;
 use clap_complete::{
     CompletionCandidate,
@@ -185,7 +184,7 @@ fn state() -> Option<StateDir> {
     let given = flag(&["--state-dir"]).or_else(|| env::var("DOCKCTL_STATE_DIR").ok());
     given
         .map(Into::into)
-        .or_else(super::workspace::default_state_dir)
+        .or_else(super::settings::default_state_dir)
         .map(StateDir::new)
 }
 

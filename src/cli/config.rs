@@ -405,8 +405,8 @@ mod tests {
             path: PathBuf::from("/project/dockctl.toml"),
             is_project,
         };
-        let command =
-            apply(Cli::command(), &text.parse().unwrap(), &file).map_err(|error| error.message)?;
+        let command = apply(Cli::command(), &text.parse().unwrap(), &file)
+            .map_err(|error| error.error.message)?;
         let matches = command
             .try_get_matches_from(words)
             .map_err(|error| error.to_string())?;

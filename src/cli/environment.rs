@@ -1,12 +1,16 @@
 //! Environment variables that are set for dockctl, and whether it reads them.
 
-use super::{error::CliError, warn};
-use crate::diagnostic::nearest;
+use super::warn;
+use crate::{diagnostic::nearest, operate::given, secrets};
 use clap::{Arg, Command};
-use std::{collections::BTreeSet, env};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::OsString,
+};
 
 /// Prefixes of variables that hold secrets and inputs.
-const OPEN: [&str; 2] = ["DOCKCTL_SECRET_", "DOCKCTL_INPUT_"];
+const OPEN: [&str; 2] = [secrets::VARIABLE, given::VARIABLE];
 
 /// Warns of variables that are set for dockctl and that it does not read: they were mistyped, or
 /// mean a flag that has none.
@@ -68,58 +72,23 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
     }
 }
 
-/// The variable of an input and its value: under the input's name as it is written, else in
-/// capitals, with `_` for what cannot stand in the name of a variable. One that is empty says
-/// nothing.
-///
-/// # Errors
-///
-/// If the value is not UTF-8.
-pub(crate) fn input(name: &str) -> Result<Option<(String, String)>, CliError> {
-    let plain = !name.is_empty() && !name.contains(['=', '\0']);
-    let exact = format!("DOCKCTL_INPUT_{name}");
-    let names = [plain.then_some(exact), Some(capitals(name))];
-    let is_set = |name: &String| env::var_os(name).is_some_and(|value| !value.is_empty());
-    match names.into_iter().flatten().find(is_set) {
-        Some(name) => read(&name).map(|value| Some((name, value))),
-        None => Ok(None),
-    }
+/// Returns the variables of inputs that are not empty.
+pub(crate) fn inputs() -> BTreeMap<String, OsString> {
+    let set = set(given::VARIABLE);
+    set.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-fn read(name: &str) -> Result<String, CliError> {
-    let value = env::var_os(name).unwrap_or_default();
-    let not_utf8 = |_| {
-        CliError::usage(format!(
-            "the variable {name} cannot be read: it is not UTF-8"
-        ))
-    };
-    value.into_string().map_err(not_utf8)
+/// Returns the variables of secrets whose values are UTF-8.
+pub(crate) fn secrets() -> BTreeMap<String, String> {
+    let set = set(secrets::VARIABLE);
+    set.filter_map(|(name, value)| Some((name, value.into_string().ok()?)))
+        .collect()
 }
 
-fn capitals(name: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        }
-    };
-    format!(
-        "DOCKCTL_INPUT_{}",
-        name.chars().map(plain).collect::<String>()
-    )
-}
-
-/// All values of inputs in the environment, where it is not known which inputs there are.
-///
-/// # Errors
-///
-/// If one of them is not UTF-8.
-pub(crate) fn inputs() -> Result<Vec<String>, CliError> {
-    let is_input = |name: &String| name.len() > OPEN[1].len() && name.starts_with(OPEN[1]);
-    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
-    let names = set.filter_map(|(name, _)| name.into_string().ok());
-    names.filter(is_input).map(|name| read(&name)).collect()
+/// The variables whose names begin with a prefix and go on after it.
+fn set(prefix: &str) -> impl Iterator<Item = (String, OsString)> {
+    let named = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    named.filter(move |(name, _)| name.len() > prefix.len() && name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -1,124 +1,115 @@
 //! Everything that can go wrong with a command, and the exit code of each.
 
+use super::{claims, run, unsupported_lines};
 use crate::{
-    diagnostic::{self, Diagnostic, Diagnostics, Sources},
+    diagnostic::{self, Diagnostics, Sources},
     engine::ConnectError,
     journal::JournalError,
+    operate::{
+        self,
+        error::{Detail, Ended, Faults, Lacking},
+    },
     printable::printable,
     seam::Failure,
 };
 use serde_json::{Value as Json, json};
 
+pub(crate) use crate::operate::error::Kind;
+
 /// The first word of an error on a terminal with colours.
 const RED_ERROR: &str = "\u{1b}[1;31merror\u{1b}[0m";
 
-/// What kind of fault ended a command, with the exit code that says so.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// An execution failed.
-    Failed = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// The blueprint or its inputs are invalid, or ask for what dockctl cannot run.
-    Invalid = 3,
-    /// There is no engine to talk to.
-    Engine = 4,
-    /// Another run holds the deployment.
-    Busy = 5,
-    /// There are differences.
-    Different = 6,
-    /// The user stopped it.
-    Interrupted = 130,
+/// Returns the exit code of an error; part of the contract in `docs/cli.md`.
+pub(crate) fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Failed => 1,
+        Kind::Usage => 2,
+        Kind::Invalid => 3,
+        Kind::Engine => 4,
+        Kind::Busy => 5,
+        Kind::Different => 6,
+        Kind::Interrupted => 130,
+    }
 }
 
-impl Kind {
-    /// The exit code; part of the contract in `docs/cli.md`.
-    pub(crate) fn exit_code(self) -> u8 {
-        self as u8
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Usage => "usage",
-            Self::Invalid => "invalid",
-            Self::Engine => "engine",
-            Self::Busy => "busy",
-            Self::Different => "different",
-            Self::Interrupted => "interrupted",
-        }
+fn code(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Failed => "failed",
+        Kind::Usage => "usage",
+        Kind::Invalid => "invalid",
+        Kind::Engine => "engine",
+        Kind::Busy => "busy",
+        Kind::Different => "different",
+        Kind::Interrupted => "interrupted",
     }
 }
 
 /// Why a command ended without having done what it was asked.
 #[derive(Debug)]
 pub(crate) struct CliError {
-    pub kind: Kind,
-    pub message: String,
-    pub hints: Vec<String>,
-    pub execution: Option<String>,
+    /// The error of the application.
+    pub error: operate::Error,
+    /// What is shown besides; none shows the facts of the error.
+    pub shown: Option<Shown>,
+}
+
+/// What is shown of an error besides message and hints.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
     /// Fields of the JSON document besides the error.
     pub fields: Json,
-    /// What is shown above the message.
+    /// Text above the message.
     pub preamble: String,
-    /// What standard output gets although the command failed.
+    /// Text for standard output.
     pub result: String,
-    /// What has to be added to the command if it is given again.
-    pub again: String,
 }
 
 impl CliError {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self {
-            kind,
-            message,
-            hints: Vec::new(),
-            execution: None,
-            fields: json!({}),
-            preamble: String::new(),
-            result: String::new(),
-            again: String::new(),
-        }
-    }
-
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
-    }
-
-    /// Adds the whole command that repeats this one, if it has to be given more.
-    pub(crate) fn repeated(self, command: &str) -> Self {
-        let again = self.again.clone();
-        if again.is_empty() {
-            self
-        } else {
-            self.hint(format!("give it again: {command}{again}"))
-        }
+        operate::Error::new(kind, message).into()
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// A blueprint with errors.
-    pub(crate) fn invalid(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Self {
-        let summary = diagnostic::render::summary(diagnostics);
-        let message = format!("the blueprint cannot be used: {summary}");
-        let mut error = Self::new(Kind::Invalid, message);
-        let all = in_json(diagnostics, sources);
-        error.fields = json!({ "valid": false, "diagnostics": all });
-        diagnostic::json::omitted(diagnostics, &mut error.fields);
-        error.preamble = diagnostic::render::render(diagnostics, sources, color);
-        error
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.error.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        exit_code(self.error.kind)
+    }
+
+    /// Fields of the JSON document besides the error.
+    pub(crate) fn fields(&self) -> Json {
+        match &self.shown {
+            Some(shown) => shown.fields.clone(),
+            None => fields(&self.error.detail),
+        }
+    }
+
+    /// Text for standard output.
+    pub(crate) fn result(&self) -> String {
+        match (&self.shown, &self.error.detail) {
+            (Some(shown), _) => shown.result.clone(),
+            (None, Detail::Ended(ended)) => run::closing_text(ended.last()),
+            (None, _) => String::new(),
+        }
     }
 
     /// The `error` of the JSON document.
     pub(crate) fn to_json(&self) -> Json {
-        let mut error =
-            json!({ "code": self.kind.as_str(), "message": self.message, "hints": self.hints });
-        if let Some(execution) = &self.execution {
+        let operate::Error {
+            kind,
+            message,
+            hints,
+            execution,
+            ..
+        } = &self.error;
+        let mut error = json!({ "code": code(*kind), "message": message, "hints": hints });
+        if let Some(execution) = execution {
             error["execution"] = execution.as_str().into();
         }
         error
@@ -126,61 +117,133 @@ impl CliError {
 
     /// The error for people.
     pub(crate) fn to_text(&self, color: bool) -> String {
-        let error = if color { RED_ERROR } else { "error" };
-        let hint = |hint: &String| format!("  = help: {}\n", printable(hint));
-        let hints: String = self.hints.iter().map(hint).collect();
-        let message = printable(&self.message);
-        format!("{}{error}: {message}\n{hints}", self.preamble)
+        match &self.shown {
+            Some(shown) => text(&self.error, &shown.preamble, color),
+            None => to_text(&self.error, color),
+        }
     }
+}
+
+/// An error of the application for people.
+pub(crate) fn to_text(error: &operate::Error, color: bool) -> String {
+    text(error, &preamble(&error.detail, color), color)
+}
+
+fn text(error: &operate::Error, preamble: &str, color: bool) -> String {
+    let head = if color { RED_ERROR } else { "error" };
+    let hint = |hint: &String| format!("  = help: {}\n", printable(hint));
+    let hints: String = error.hints.iter().map(hint).collect();
+    format!("{preamble}{head}: {}\n{hints}", printable(&error.message))
+}
+
+/// The facts of an error for people.
+fn preamble(detail: &Detail, color: bool) -> String {
+    match detail {
+        Detail::None | Detail::NoBlueprint | Detail::Moved { .. } => String::new(),
+        Detail::Faults(faults) => {
+            diagnostic::render::render(&faults.diagnostics, &faults.sources, color)
+        }
+        Detail::Claims(claimed) => claims::lines(&claimed.claims),
+        Detail::Early(early) => early
+            .iter()
+            .map(|reading| format!("{reading}, which is started later\n"))
+            .collect(),
+        Detail::Unsupported(unsupported) => unsupported_lines(unsupported),
+        Detail::Refused(lines) | Detail::TooOld(lines) => lines.concat(),
+        Detail::Different { differences, .. } => differences
+            .iter()
+            .map(|difference| format!("  {difference}\n"))
+            .collect(),
+        Detail::Lacking(all) => all.iter().map(lacking).collect(),
+        Detail::Ended(ended) => failures(ended),
+    }
+}
+
+fn lacking(it: &Lacking) -> String {
+    let Lacking {
+        instance,
+        operation,
+        why,
+        place,
+        ..
+    } = it;
+    format!("{instance}.{operation}: {why}\n  --> {place}\n")
+}
+
+fn failures(ended: &Ended) -> String {
+    let records = std::iter::once(&ended.record).chain(&ended.rollback);
+    records
+        .map(|record| run::failures(record.executions.last(), false))
+        .collect()
+}
+
+/// The facts of an error for programs.
+fn fields(detail: &Detail) -> Json {
+    match detail {
+        Detail::None => json!({}),
+        Detail::Faults(faults) => faults_json(faults),
+        Detail::NoBlueprint => json!({ "valid": false, "diagnostics": [] }),
+        Detail::Claims(claimed) => {
+            let mut fields = json!({
+                "deployment": claimed.deployment,
+                "claims": claims::fields(&claimed.claims),
+            });
+            if let Some(objects) = &claimed.objects {
+                fields["objects"] = json!(objects);
+            }
+            fields
+        }
+        Detail::Early(early) => json!({ "early": early }),
+        Detail::Unsupported(unsupported) => json!({ "unsupported": unsupported }),
+        Detail::Refused(lines) => json!({ "refused": lines }),
+        Detail::TooOld(lines) => json!({ "too_old": lines }),
+        Detail::Different {
+            deployment,
+            differences,
+        } => {
+            json!({ "deployment": deployment, "differences": differences })
+        }
+        Detail::Moved { deployment, moved } => {
+            json!({ "deployment": deployment, "moved": moved })
+        }
+        Detail::Lacking(all) => json!({ "lacking": all }),
+        Detail::Ended(ended) => run::ended_fields(ended),
+    }
+}
+
+fn faults_json(faults: &Faults) -> Json {
+    let all = in_json(&faults.diagnostics, &faults.sources);
+    let mut fields = json!({ "valid": false, "diagnostics": all });
+    diagnostic::json::omitted(&faults.diagnostics, &mut fields);
+    fields
 }
 
 /// All diagnostics for programs.
 pub(crate) fn in_json(diagnostics: &Diagnostics, sources: &Sources) -> Vec<Json> {
-    let one = |one: &Diagnostic| diagnostic::json::diagnostic(one, sources);
+    let one = |one: &diagnostic::Diagnostic| diagnostic::json::diagnostic(one, sources);
     diagnostics.iter().map(one).collect()
+}
+
+impl From<operate::Error> for CliError {
+    fn from(error: operate::Error) -> Self {
+        Self { error, shown: None }
+    }
 }
 
 impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
-        let kind = if matches!(error, JournalError::Busy { .. }) {
-            Kind::Busy
-        } else {
-            Kind::Failed
-        };
-        let message = error.to_string();
-        match error {
-            JournalError::Busy { .. } => {
-                Self::new(kind, message).hint("wait until it is done; a holder that died frees the deployment by itself")
-            }
-            JournalError::Format { .. } | JournalError::Unknown { .. } => Self::new(kind, message).hint("use the dockctl that wrote it, or a newer one"),
-            _ if error.is_damage() => Self::new(kind, message)
-                .hint("install, uninstall, resume and recover keep it under another name, and take what the engine's labels tell"),
-            _ if error.is_full() => Self::new(kind, message).hint("free some room there, or name another folder: --state-dir"),
-            JournalError::Sqlite { .. } | JournalError::Row { .. } | JournalError::Illegal { .. } | JournalError::Damaged { .. } => {
-                Self::new(kind, message).hint("the file was not changed; keep a copy before anything else")
-            }
-            JournalError::Distrusted { .. } => Self::new(kind, message)
-                .hint("only the owner of a state folder, or root, writes to it, and nobody else may be able to: chmod o-w")
-                .hint("or name a folder of your own: --state-dir"),
-            JournalError::Io { .. } | JournalError::NoRoom { .. } => {
-                Self::new(kind, message).hint("--state-dir or DOCKCTL_STATE_DIR names another folder")
-            }
-        }
+        operate::Error::from(error).into()
     }
 }
 
 impl From<ConnectError> for CliError {
     fn from(error: ConnectError) -> Self {
-        Self::from(Failure::from(error))
+        operate::Error::from(error).into()
     }
 }
 
-/// A failure outside any execution: the engine was asked what there is, and did not say.
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        failure
-            .hints
-            .iter()
-            .fold(Self::new(Kind::Engine, failure.message), Self::hint)
+        operate::Error::from(failure).into()
     }
 }

@@ -4,10 +4,13 @@ use super::{
     Outcome,
     args::{ExecArgs, Global},
     error::{CliError, Kind},
-    target::{require, targets},
-    workspace::Workspace,
+    named, runtime,
+    terminal::Terminal,
 };
-use crate::seam::{Command, Streams, Typed};
+use crate::{
+    operate::target::{require, targets},
+    seam::{Command, Streams, Typed},
+};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;
 use std::{
@@ -27,8 +30,9 @@ const NOBODY_READS: u8 = 141;
 
 /// Runs a command in the container of an instance, and ends as that ends.
 pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let name = workspace.name(args.deployment.as_deref())?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let name = named::name(&workspace, args.deployment.as_deref())?;
     let record = workspace.record(&name)?;
     let found = targets(&workspace, &record, std::slice::from_ref(&args.instance))?;
     let [target] = &found[..] else {
@@ -53,7 +57,7 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         terminal,
         input: passes_on,
     };
-    let code = Workspace::runtime()?.block_on(async {
+    let code = runtime()?.block_on(async {
         let systems = workspace.connect()?;
         let shell = systems.drivers().shell(&target.place)?;
         require(shell, target, &name).await?;

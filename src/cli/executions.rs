@@ -4,11 +4,13 @@ use super::{
     Outcome,
     args::{ExecutionArgs, Global, Output, ProgressMode},
     error::CliError,
+    named,
     run::execution_json,
-    workspace::Workspace,
+    terminal::Terminal,
 };
 use crate::{
     event::{self, Entry, Event},
+    operate::Workspace,
     record::{Execution, Record},
     report::{self, JsonLines, Junit, Plain, Reporter as _, table::fitted},
     stage::Workflow,
@@ -21,7 +23,8 @@ pub(crate) fn executions(
     id: Option<&str>,
     given: Option<&str>,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
     let (name, id) = named(&workspace, id, given)?;
     let id = id.as_deref();
     let record = workspace.record(&name)?;
@@ -45,12 +48,19 @@ fn named(
     given: Option<&str>,
 ) -> Result<(String, Option<String>), CliError> {
     if id.is_none() || given.is_some() {
-        return Ok((workspace.name_to_read(given)?, id.map(str::to_owned)));
+        return Ok((
+            named::name_to_read(workspace, given)?,
+            id.map(str::to_owned),
+        ));
     }
-    workspace.execution(&ExecutionArgs {
-        execution: id.map(str::to_owned),
-        deployment: None,
-    })
+    let found = named::execution(
+        workspace,
+        &ExecutionArgs {
+            execution: id.map(str::to_owned),
+            deployment: None,
+        },
+    );
+    Ok(found?)
 }
 
 fn all(name: &str, record: &Record, busy: bool) -> Outcome {

@@ -3,13 +3,15 @@
 use super::{
     Outcome,
     args::{Global, GraphArgs, GraphFormat},
-    blueprint,
     error::{CliError, Kind},
-    workspace::Workspace,
+    named, runtime,
+    settings::stateless,
+    terminal::Terminal,
 };
 use crate::{
     graph::{Arrow, Graph, Mood, Vertex, dot, mermaid, svg},
     model::{Blueprint, Deployment, InstanceState, inputs::Missing},
+    operate::blueprint,
     plugins::Plugins,
     record::Record,
     seam::Observed,
@@ -72,14 +74,10 @@ fn declared(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
         &args.blueprint.inputs.inputs,
         None,
         Missing::Open,
-        global,
+        &stateless(global),
     )?;
     if !loaded.is_valid() {
-        return Err(CliError::invalid(
-            &loaded.diagnostics,
-            &loaded.sources,
-            super::color(global),
-        ));
+        return Err(loaded.refusal().into());
     }
     Ok(of_blueprint(&loaded.blueprint))
 }
@@ -136,7 +134,8 @@ fn shortened(name: &str) -> String {
 }
 
 fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
-    let workspace = Workspace::new(global)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
     let given = args.blueprint.deployment.as_deref();
     let named = args
         .blueprint
@@ -145,14 +144,14 @@ fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
         .map(|path| blueprint::find(Some(path)))
         .transpose()?;
     let name = match (given, named) {
-        (None, Some(path)) => blueprint::deployment_name(&args.blueprint, &path)?,
-        _ => workspace.name_to_read(given)?,
+        (None, Some(path)) => blueprint::deployment_name(given, &path)?,
+        _ => named::name_to_read(&workspace, given)?,
     };
     let record = workspace.record(&name)?;
     let Some(deployment) = &record.deployment else {
         return Err(CliError::usage(format!("there is no deployment `{name}`")));
     };
-    let observed = Workspace::runtime()?.block_on(async {
+    let observed = runtime()?.block_on(async {
         workspace
             .observe(&workspace.connect()?.drivers(), deployment, &record)
             .await

@@ -1,12 +1,6 @@
 //! `dockctl inspect`.
 
-use super::{
-    Outcome,
-    args::Global,
-    blueprint::{self, Loaded},
-    color, complain,
-    error::CliError,
-};
+use super::{Outcome, args::Global, color, complain, error::CliError, settings::stateless};
 use crate::{
     diagnostic,
     model::{
@@ -14,6 +8,7 @@ use crate::{
         inputs::Missing,
         normal::{self, Stage},
     },
+    operate::blueprint::{self, Loaded},
     secrets::{HIDDEN, Secrets},
 };
 use serde_json::{Value as Json, json};
@@ -30,11 +25,13 @@ pub(crate) fn inspect(
     if !deploy && !inputs.is_empty() {
         complain("warning: inputs say nothing without --deploy\n\n");
     }
-    let mut loaded = blueprint::resolve(&path, global);
+    let settings = stateless(global);
+    let mut loaded = blueprint::resolve(&path, &settings);
     let mut instances = Vec::new();
     if deploy && loaded.is_valid() {
-        blueprint::apply_inputs(&mut loaded, inputs, None, Missing::Fault)?;
-        let secrets = Secrets::new(global.secrets.clone());
+        let given = (inputs, &settings.inputs);
+        blueprint::apply_inputs(&mut loaded, given, None, Missing::Fault)?;
+        let secrets = Secrets::new(settings.secrets.clone());
         blueprint::check_secrets(&loaded.blueprint, &secrets, &mut loaded.diagnostics);
         let mut random = global
             .seed
@@ -43,11 +40,7 @@ pub(crate) fn inspect(
     }
     loaded.diagnostics.settle(global.strict);
     if !loaded.is_valid() {
-        return Err(CliError::invalid(
-            &loaded.diagnostics,
-            &loaded.sources,
-            color(global),
-        ));
+        return Err(loaded.refusal().into());
     }
     complain(&diagnostic::render::render(
         &loaded.diagnostics,

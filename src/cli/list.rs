@@ -1,13 +1,20 @@
 //! `dockctl list`.
 
-use super::{Outcome, args::Global, error::CliError, recover, workspace::Workspace};
-use crate::{event, model::InstanceState, record::Record, report::table::fitted};
+use super::{Outcome, args::Global, error::CliError, runtime, terminal::Terminal};
+use crate::{
+    event,
+    model::InstanceState,
+    operate::{Workspace, recover},
+    record::Record,
+    report::table::fitted,
+};
 use serde_json::{Value as Json, json};
 
 /// Lists deployments; those that are taken down, and those that only labels tell of, only if asked
 /// for.
 pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
     let mut found = Vec::new();
     for name in workspace.state.names()? {
         match workspace.state.read(&name) {
@@ -34,7 +41,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     }
     let mut unlisted = None;
     if all {
-        match Workspace::runtime()?.block_on(labelled(&workspace, &found)) {
+        match runtime()?.block_on(labelled(&workspace, &found)) {
             Ok(labelled) => {
                 let is_replaced = |row: &Row| {
                     labelled
@@ -48,7 +55,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
             Err(error) => {
                 super::warn(&format!(
                     "what the engine's labels tell is not listed: {}",
-                    error.message
+                    error.error.message
                 ));
                 unlisted = Some(error);
             }
@@ -58,7 +65,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     let mut fields =
         json!({ "deployments": found.iter().map(Row::to_json).collect::<Vec<Json>>() });
     if let Some(error) = &unlisted {
-        fields["not_listed"] = error.message.clone().into();
+        fields["not_listed"] = error.error.message.clone().into();
     }
     let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
     let screen = super::screen().map(|(_, columns)| columns);
@@ -76,7 +83,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
         }
     };
     Ok(Outcome {
-        exit: unlisted.map_or(0, |error| error.kind.exit_code()),
+        exit: unlisted.map_or(0, |error| error.exit_code()),
         ..Outcome::new(fields, text)
     })
 }

@@ -4,11 +4,17 @@ use super::{
     Outcome,
     args::{Global, LogsArgs},
     error::CliError,
-    print,
-    target::{Running, require, targets},
-    workspace::Workspace,
+    named, print, runtime,
+    terminal::Terminal,
 };
-use crate::{seam::Excerpt, secrets::Secrets};
+use crate::{
+    operate::{
+        Workspace,
+        target::{Running, require, targets},
+    },
+    seam::Excerpt,
+    secrets::Secrets,
+};
 use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;
@@ -22,8 +28,9 @@ const LONG: usize = 64 << 10;
 
 /// Shows what containers write.
 pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let name = workspace.name_to_read(args.instances.deployment.as_deref())?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let name = named::name_to_read(&workspace, args.instances.deployment.as_deref())?;
     workspace.supply(&args.inputs.inputs)?;
     let record = workspace.record(&name)?;
     let targets = targets(&workspace, &record, &args.instances.instances)?;
@@ -44,14 +51,14 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
         tail: args.tail,
         timestamps: args.timestamps,
     };
-    Workspace::runtime()?.block_on(async {
-        let signals = workspace.signals()?;
+    runtime()?.block_on(async {
+        let signals = workspace.caller.stop_requests()?;
         tokio::select! {
             // What began to come ends as a whole.
             biased;
-            shown = show(&workspace, &name, &targets, excerpt, args.no_prefix) => shown,
+            shown = show(global, (&workspace, &name), &targets, (excerpt, args.no_prefix)) => shown,
             // What was asked for did not begin to come yet.
-            () = signals.stopped() => Ok(Outcome { silent: true, ..Outcome::new(json!({}), "") }),
+            () = signals.stopped() => Ok(Outcome::silent()),
         }
     })
 }
@@ -72,11 +79,10 @@ fn since(text: &str) -> Result<i32, CliError> {
 }
 
 async fn show(
-    workspace: &Workspace<'_>,
-    name: &str,
+    global: &Global,
+    (workspace, name): (&Workspace<'_>, &str),
     targets: &[Running],
-    excerpt: Excerpt,
-    bare: bool,
+    (excerpt, bare): (Excerpt, bool),
 ) -> Result<Outcome, CliError> {
     let systems = workspace.connect()?;
     let width = targets
@@ -90,7 +96,7 @@ async fn show(
         let prefix = if bare || targets.len() == 1 {
             String::new()
         } else {
-            prefix(workspace.global, at, &target.instance, width)
+            prefix(global, at, &target.instance, width)
         };
         sources.push(Source {
             prefix,
@@ -102,8 +108,8 @@ async fn show(
         let pieces = shell.log(&target.place, excerpt).await?;
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
-    let signals = workspace.signals()?;
-    let mut shown = Shown::new(workspace, sources);
+    let signals = workspace.caller.stop_requests()?;
+    let mut shown = Shown::new(global, workspace, sources);
     let mut failed = None;
     loop {
         let piece = tokio::select! {
@@ -134,6 +140,7 @@ struct Source {
 
 /// Where lines go, as soon as they are there: of one without an end, too.
 struct Shown<'a> {
+    global: &'a Global,
     workspace: &'a Workspace<'a>,
     sources: Vec<Source>,
     /// The source whose line is written in part.
@@ -145,8 +152,8 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(workspace: &'a Workspace<'a>, sources: Vec<Source>) -> Self {
-        let is_json = workspace.global.output == super::args::Output::Json;
+    fn new(global: &'a Global, workspace: &'a Workspace<'a>, sources: Vec<Source>) -> Self {
+        let is_json = global.output == super::args::Output::Json;
         if is_json {
             print(&format!(
                 "{{\"format\": {}, \"kind\": \"logs\", \"lines\": [",
@@ -155,6 +162,7 @@ impl<'a> Shown<'a> {
         }
         let back = workspace.secrets.longest().saturating_sub(1);
         Self {
+            global,
             workspace,
             sources,
             open: None,
@@ -256,8 +264,8 @@ impl<'a> Shown<'a> {
             print(&format!("\n], \"ok\": {}{error}}}\n", failed.is_none()));
         }
         let exit = failed.map_or(0, |error| {
-            super::complain(&error.to_text(super::color(self.workspace.global)));
-            error.kind.exit_code()
+            super::complain(&error.to_text(super::color(self.global)));
+            error.exit_code()
         });
         Outcome {
             silent: true,
@@ -326,7 +334,7 @@ mod tests {
         assert!((now - 600 - ago).abs() <= 1, "{ago}");
         assert_eq!(since("1970-01-01T00:01:00Z").unwrap(), 60);
         assert_eq!(
-            since("yesterday").unwrap_err().message,
+            since("yesterday").unwrap_err().error.message,
             "`yesterday` is no time"
         );
     }

@@ -2,7 +2,6 @@
 
 mod adopt;
 mod args;
-mod blueprint;
 mod cancel;
 mod claims;
 mod completions;
@@ -14,36 +13,35 @@ mod exec;
 mod execute;
 mod executions;
 mod explain;
-mod given;
 mod graph;
 mod heal;
 mod inspect;
 mod install;
 mod list;
 mod logs;
+mod named;
 mod outputs;
 mod plan;
-mod plan_file;
 mod recover;
 mod resume;
 mod run;
-mod scale;
 mod schema;
-mod session;
+mod settings;
 mod status;
-mod target;
+mod terminal;
 mod uninstall;
 mod unlock;
 mod validate;
-mod workspace;
 
-use crate::stage::{Parameters, Selection, Workflow};
+use crate::{
+    operate::{execute::Asked, settings::RunOptions, watch::Patience},
+    plan::Unsupported,
+    stage::{Parameters, Workflow},
+};
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
-use error::{CliError, Kind};
-use execute::Order;
+use error::{CliError, Kind, exit_code};
 use serde_json::{Value as Json, json};
-use session::How;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -76,6 +74,33 @@ impl Outcome {
             silent: false,
         }
     }
+
+    /// The result of a command that wrote everything itself.
+    pub(crate) fn silent() -> Self {
+        Self {
+            silent: true,
+            ..Self::new(json!({}), "")
+        }
+    }
+}
+
+/// A runtime on this thread: calls to the engine run concurrently on it.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| CliError::new(Kind::Failed, format!("cannot start: {error}")))
+}
+
+/// One line for each operation that nothing here can run.
+pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
+    let line = |one: &Unsupported| {
+        format!(
+            "node `{}`: {} belongs to the plugin `{}`, which dockctl does not have\n  --> {}\n",
+            one.node, one.operation, one.plugin, one.place
+        )
+    };
+    unsupported.iter().map(line).collect()
 }
 
 /// Runs the command line and gives the exit code.
@@ -113,7 +138,7 @@ fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
             Err(told) if told.exit_code() == 0 => return Err(usage(&told, arguments)),
             _ => {
                 complain(&error.to_text(false));
-                return Err(error.kind.exit_code());
+                return Err(error.exit_code());
             }
         },
     };
@@ -165,18 +190,17 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             plan,
             run,
         } => {
-            let how = How {
-                run: *run,
+            let options = RunOptions {
                 rollback: *rollback_on_failure,
-                ignore_failures: false,
+                ..run.options()
             };
             let ask = install::Ask {
                 parameters: Workflow::Install.into(),
                 skip_unsupported: *skip_unsupported,
-                how,
-                plan: plan.clone(),
+                options,
+                plan: plan.as_deref(),
             };
-            install::converge(global, blueprint, &ask)
+            install::install(global, blueprint, ask)
         }
         Command::Update {
             blueprint,
@@ -185,18 +209,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             rolling,
             run,
         } => {
-            let how = How {
-                run: *run,
-                rollback: false,
-                ignore_failures: false,
-            };
             let ask = install::Ask {
                 parameters: Parameters::Update(rolling.parameters()),
                 skip_unsupported: *skip_unsupported,
-                how,
-                plan: plan.clone(),
+                options: run.options(),
+                plan: plan.as_deref(),
             };
-            install::converge(global, blueprint, &ask)
+            install::install(global, blueprint, ask)
         }
         Command::Uninstall {
             deployment,
@@ -206,16 +225,15 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             inputs,
             run,
         } => {
-            let how = How {
-                run: *run,
-                rollback: false,
+            let options = RunOptions {
                 ignore_failures: *ignore_failure,
+                ..run.options()
             };
             let ask = uninstall::Ask {
                 from_labels: from_labels.as_deref(),
                 volumes: *volumes,
                 inputs: &inputs.inputs,
-                how,
+                options,
             };
             uninstall::uninstall(global, deployment.given()?, &ask)
         }
@@ -226,62 +244,54 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             inputs,
             run,
         } => {
-            let words = ["execute".to_owned(), workflow.clone()].into_iter().chain(
-                parameters
-                    .iter()
-                    .flat_map(|it| ["-p".to_owned(), it.clone()]),
-            );
-            order(global, deployment.as_deref(), inputs, *run, words.collect())
-                .execute(workflow, parameters)
+            let given = parameters
+                .iter()
+                .flat_map(|it| ["-p".to_owned(), it.clone()]);
+            let words = ["execute".to_owned(), workflow.clone()].into_iter();
+            let words = words.chain(given).collect();
+            order(global, deployment.as_deref(), inputs, *run, words)
+                .execute(&execute::workflow(workflow, parameters)?)
         }
         Command::ExecuteOperation {
             operation,
             inputs,
             run,
-        } => order(
-            global,
-            operation.deployment.as_deref(),
-            inputs,
-            *run,
-            operation.words(),
-        )
-        .execute_operation(operation),
+        } => {
+            let deployment = operation.deployment.as_deref();
+            order(global, deployment, inputs, *run, operation.words())
+                .execute(&execute::operation(operation)?)
+        }
         Command::Start {
             instances,
             inputs,
             run,
-        } => halt(global, execute::started, instances, &inputs.inputs, *run),
+        } => about("start", global, instances, inputs, *run)
+            .execute(&Asked::Start(instances.instances.clone())),
         Command::Stop {
             instances,
             inputs,
             run,
-        } => halt(global, execute::stopped, instances, &inputs.inputs, *run),
+        } => about("stop", global, instances, inputs, *run)
+            .execute(&Asked::Stop(instances.instances.clone())),
         Command::Restart {
             instances,
             inputs,
             run,
-        } => halt(global, execute::restarted, instances, &inputs.inputs, *run),
+        } => about("restart", global, instances, inputs, *run)
+            .execute(&Asked::Restart(instances.instances.clone())),
         Command::Reinstall {
             instances,
             ignore_failure,
             inputs,
             run,
-        } => {
-            let words = ["reinstall".to_owned()]
-                .into_iter()
-                .chain(instances.instances.iter().cloned())
-                .collect();
-            order(global, instances.deployment.as_deref(), inputs, *run, words)
-                .reinstall(&instances.instances, *ignore_failure)
+        } => about("reinstall", global, instances, inputs, *run).execute(&Asked::Reinstall {
+            instances: instances.instances.clone(),
+            ignore_failure: *ignore_failure,
+        }),
+        Command::Scale { scale, inputs, run } => {
+            let deployment = scale.deployment.as_deref();
+            order(global, deployment, inputs, *run, scale.words()).execute(&execute::scale(scale))
         }
-        Command::Scale { scale, inputs, run } => order(
-            global,
-            scale.deployment.as_deref(),
-            inputs,
-            *run,
-            scale.words(),
-        )
-        .scale(scale),
         Command::Heal {
             instances,
             watch,
@@ -291,19 +301,15 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             inputs,
             run,
         } => {
-            let words = ["heal".to_owned()]
-                .into_iter()
-                .chain(instances.instances.iter().cloned())
-                .collect();
-            let order = order(global, instances.deployment.as_deref(), inputs, *run, words);
-            let patience = heal::Patience {
+            let order = about("heal", global, instances, inputs, *run);
+            let patience = Patience {
                 budget: *budget,
                 cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX),
             };
             if *watch {
-                heal::watch(&order, &instances.instances, patience)
+                order.watch(&instances.instances, patience)
             } else {
-                order.heal(&instances.instances)
+                order.execute(&Asked::Heal(instances.instances.clone()))
             }
         }
         Command::Graph { graph } => graph::graph(global, graph),
@@ -316,12 +322,12 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             ignore_failure,
             run,
         } => {
-            let how = How {
-                run: *run,
+            let options = RunOptions {
                 rollback: *rollback_on_failure,
                 ignore_failures: *ignore_failure,
+                ..run.options()
             };
-            resume::resume(global, execution, &inputs.inputs, how)
+            resume::resume(global, execution, &inputs.inputs, options)
         }
         Command::Cancel {
             execution,
@@ -372,45 +378,27 @@ fn order<'a>(
     inputs: &'a SensitiveArgs,
     run: RunArgs,
     words: Vec<String>,
-) -> Order<'a> {
-    Order {
+) -> execute::Command<'a> {
+    execute::Command {
         global,
         deployment,
         inputs: &inputs.inputs,
-        how: How {
-            run,
-            rollback: false,
-            ignore_failures: false,
-        },
+        run,
         words,
     }
 }
 
-fn halt(
-    global: &Global,
-    parameters: fn(Selection) -> Parameters,
-    args: &InstancesArgs,
-    inputs: &[String],
+/// A command that names instances.
+fn about<'a>(
+    command: &str,
+    global: &'a Global,
+    args: &'a InstancesArgs,
+    inputs: &'a SensitiveArgs,
     run: RunArgs,
-) -> Result<Outcome, CliError> {
-    let workflow = parameters(Selection::All).workflow();
-    let words = [workflow.as_str().to_owned()]
-        .into_iter()
-        .chain(args.instances.iter().cloned())
-        .collect();
-    let how = How {
-        run,
-        rollback: false,
-        ignore_failures: false,
-    };
-    Order {
-        global,
-        deployment: args.deployment.as_deref(),
-        inputs,
-        how,
-        words,
-    }
-    .halt(parameters, &args.instances)
+) -> execute::Command<'a> {
+    let words = [command.to_owned()].into_iter();
+    let words = words.chain(args.instances.iter().cloned()).collect();
+    order(global, args.deployment.as_deref(), inputs, run, words)
 }
 
 fn name(command: &Command) -> &'static str {
@@ -463,7 +451,7 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             if written {
                 outcome.exit
             } else {
-                Kind::Failed.exit_code()
+                exit_code(Kind::Failed)
             }
         }
         Err(error) => {
@@ -471,19 +459,15 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             let document = || {
                 format!(
                     "{:#}\n",
-                    document(kind, false, &error.fields, Some(error.to_json()))
+                    document(kind, false, &error.fields(), Some(error.to_json()))
                 )
             };
-            let _ = print(&if json {
-                document()
-            } else {
-                error.result.clone()
-            });
+            let _ = print(&if json { document() } else { error.result() });
             complain(&error.to_text(color(global)));
             if kind == "exec" {
                 exec::OWN_FAULT
             } else {
-                error.kind.exit_code()
+                error.exit_code()
             }
         }
     }
@@ -548,7 +532,7 @@ pub(crate) fn complain(text: &str) {
 
 fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let _ = error.print();
-    let exit = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
+    let exit = u8::try_from(error.exit_code()).unwrap_or(exit_code(Kind::Usage));
     let said = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
     let wants_json = arguments.windows(2).any(said)
         || arguments.iter().any(|argument| argument == "--output=json")

@@ -5,7 +5,8 @@ use super::{
     args::{Global, OutputsFormat},
     complain,
     error::CliError,
-    workspace::Workspace,
+    named, runtime,
+    terminal::Terminal,
 };
 use crate::{
     model::{
@@ -27,8 +28,9 @@ pub(crate) fn outputs(
     given: Option<&str>,
     format: OutputsFormat,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let name = workspace.name_to_read(given)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let name = named::name_to_read(&workspace, given)?;
     let mut record = workspace.record(&name)?;
     if !record.is_installed() {
         complain(&format!(
@@ -38,7 +40,7 @@ pub(crate) fn outputs(
     let Some(deployment) = record.deployment.clone() else {
         return Err(CliError::usage(format!("there is no deployment `{name}`")));
     };
-    let observed = Workspace::runtime()?.block_on(async {
+    let observed = runtime()?.block_on(async {
         workspace
             .observe(&workspace.connect()?.drivers(), &deployment, &record)
             .await

@@ -3,25 +3,29 @@
 use super::{
     Outcome,
     args::{BlueprintArgs, Global, Output, PlanArgs},
-    blueprint, complain,
-    confirm::protected_nodes,
-    error::{CliError, Kind},
-    install::{Decision, Wish, too_old, unsupported_lines},
-    plan_file::PlanFile,
-    workspace::Workspace,
+    complain,
+    error::{CliError, Kind, exit_code},
+    runtime,
+    terminal::Terminal,
+    unsupported_lines,
 };
 use crate::{
     model::Difference,
+    operate,
+    operate::{
+        blueprint,
+        plan_file::PlanFile,
+        wish::{Decision, Wish, not_compared, too_old},
+    },
     plan::{
         Known, Proposal,
         effect::{PlannedEffect, Prospect, in_words, prospects},
-        restore,
+        protected, restore,
     },
     plugins::Plugins,
-    printable::printable,
     record::Record,
     report::count,
-    seam::{Object, Observed},
+    seam::Observed,
     stage::{Parameters, Stage, Task, Workflow, parameters::Update},
 };
 use serde_json::{Value as Json, json};
@@ -42,15 +46,17 @@ pub(crate) fn plan(
     args: &BlueprintArgs,
     plan: &PlanArgs,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
     let path = blueprint::find(args.blueprint.as_deref())?;
-    let name = blueprint::deployment_name(args, &path)?;
-    let wish = Wish::read(&workspace, args, &path, &name, None);
+    let name = blueprint::deployment_name(args.deployment.as_deref(), &path)?;
+    let wish = Wish::read(&workspace, (&path, &name), &args.inputs.inputs, None);
     let wish = wish.map_err(|error| {
-        error.repeated(&workspace.again(&["plan", &path.display().to_string(), "-d", &name]))
+        let words = ["plan", &path.display().to_string(), "-d", &name];
+        error.repeated(&workspace.caller.command_line(&words))
     })?;
     let parameters = plan.parameters();
-    let (observed, preview) = Workspace::runtime()?.block_on(async {
+    let (observed, preview) = runtime()?.block_on(async {
         let systems = workspace.connect()?;
         let drivers = systems.drivers();
         let observed = workspace
@@ -60,7 +66,7 @@ pub(crate) fn plan(
             .await?;
         let mut preview = Preview::new(&wish, &observed, parameters);
         preview.too_old = too_old(&drivers, &preview.proposal.stage).await?;
-        Ok::<_, CliError>((observed, preview))
+        Ok::<_, operate::Error>((observed, preview))
     })?;
     complain(&preview.too_old.concat());
     complain(&unsupported_lines(&preview.proposal.unsupported));
@@ -84,7 +90,7 @@ pub(crate) fn plan(
         _ => coloured(preview.to_text(plan.steps), super::color_result(global)),
     };
     let exit = if plan.exit_code && preview.changes() {
-        Kind::Different.exit_code()
+        exit_code(Kind::Different)
     } else {
         0
     };
@@ -158,7 +164,7 @@ impl Preview {
             Vec::new()
         };
         let conflicts = conflicts(&proposal.stage, observed);
-        let protected = protected_nodes(&wish.deployment, wish.before(), &proposal.stage);
+        let protected = protected::nodes(&wish.deployment, wish.before(), &proposal.stage);
         let plugins = Plugins::default();
         let restores = if restore::comes_first(known, plugins, &parameters) {
             restore::whose(known, plugins)
@@ -367,25 +373,7 @@ impl Preview {
     }
 }
 
-/// What of each instance cannot be compared.
-pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>> {
-    let unseen = |object: &Object| {
-        let fields: Vec<String> = object
-            .comparison
-            .unseen
-            .iter()
-            .map(|field| printable(field))
-            .collect();
-        object
-            .owner
-            .as_ref()
-            .filter(|_| !fields.is_empty())
-            .map(|owner| (owner.instance.clone(), fields))
-    };
-    observed.objects().iter().filter_map(unseen).collect()
-}
-
-/// The same in words, a line for each instance.
+/// The fields of each instance that cannot be compared, a line each.
 pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let line = |(id, fields): (&String, &Vec<String>)| {
         format!(
@@ -532,26 +520,11 @@ fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
         .collect()
 }
 
-/// What a stage comes to, instance by instance: what somebody is asked about.
-pub(crate) fn told(known: &Known<'_>, stage: &Stage) -> String {
-    prospects(known, stage)
+/// The effects on instances, a paragraph each, without those that stay as they are.
+pub(crate) fn prospect_lines(prospects: &[Prospect]) -> String {
+    prospects
         .iter()
         .filter(|prospect| prospect.effect != PlannedEffect::None)
         .map(prospect_text)
         .collect()
-}
-
-/// What a stage comes to for instances that are there, in words; none if it only adds.
-pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
-    let touched: Vec<Prospect> = prospects(known, stage)
-        .into_iter()
-        .filter(|it| {
-            !matches!(
-                it.effect,
-                PlannedEffect::None | PlannedEffect::Create | PlannedEffect::Adopt
-            )
-        })
-        .collect();
-    let words = in_words(&touched);
-    (!words.is_empty()).then_some(words)
 }

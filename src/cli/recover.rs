@@ -1,315 +1,53 @@
-//! `dockctl recover`, and making good for a journal that is damaged.
+//! `dockctl recover`.
 
 use super::{
     Outcome,
     args::Global,
-    claims, complain,
-    error::{CliError, Kind},
-    session::Session,
-    status::known_table,
-    workspace::Workspace,
+    claims::words,
+    error::CliError,
+    named, runtime,
+    status::{known_instances, known_table},
+    terminal::Terminal,
 };
 use crate::{
-    event::{Entry, Event},
-    journal::Holder,
-    model::{Deployment, Instance},
-    plugins::Places,
-    printable::printable,
+    operate::recover::{self, Recovery},
     record::Record,
-    report::count,
-    told::{Claim, Recovered, Told},
+    told::Recovered,
 };
 use serde_json::json;
-use std::sync::Arc;
 
-/// Rebuilds what is known of a deployment from the labels on the engine. The user says by that that
-/// its objects are theirs.
+/// Rebuilds what is known of a deployment from the labels on the engine.
 pub(crate) fn recover(
     global: &Global,
     given: Option<&str>,
     id: Option<&str>,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let name = workspace.name(given)?;
-    Workspace::runtime()?.block_on(async {
-        let is_mended = mend(&workspace, &name).await?;
-        let systems = workspace.connect()?;
-        let drivers = systems.drivers();
-        let told = workspace.told(&drivers, &name).await?;
-        let installed = workspace.state.read(&name)?.filter(Record::is_installed);
-        match &installed {
-            Some(record) if elsewhere(&told, record).is_none() => {
-                return Ok(nothing(&name, record, is_mended));
-            }
-            None if claims::chosen(&told, &name, id, "--id")?.is_none() => {
-                let error = CliError::usage(format!(
-                    "nothing on the engine carries the labels of a deployment `{name}`"
-                ));
-                return Err(error.hint("dockctl list --all shows those there are"));
-            }
-            _ => {}
-        }
-        let mut session = Session::begin(&workspace, &drivers, &name, "recover")?;
-        let noted = put_down(&mut session, &name, |told| {
-            claims::chosen(told, &name, id, "--id")
-        })
-        .await;
-        let record = session.end().await;
-        let recovered = noted?;
-        let mut outcome = known(&name, &record, true);
-        let left_out = recovered.iter().flat_map(|it| &it.left_out);
-        outcome.fields["not_recovered"] = left_out
-            .map(|(name, why)| json!({ "name": name, "reason": why }))
-            .collect();
-        outcome.text += &recovered.as_ref().map(words).unwrap_or_default();
-        Ok(outcome)
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let name = named::name(&workspace, given)?;
+    let recovery = runtime()?.block_on(recover::recover(&workspace, (&name, id)))?;
+    Ok(match recovery {
+        Some(Recovery { record, found }) => recovered(&name, &record, found.as_ref()),
+        None => Outcome {
+            text: format!("`{name}` is known here: there is nothing to recover\n"),
+            ..known(&name, &Record::default(), false)
+        },
     })
 }
 
-/// What another state directory made for a deployment that is installed here.
-pub(crate) fn elsewhere(told: &Told, record: &Record) -> Option<Recovered> {
-    told.made_elsewhere(&record.deployment.as_ref()?.id, &record.object_ids())
-}
-
-/// Refuses to work beside objects that another state directory made for the same deployment.
-pub(crate) fn refuse_elsewhere(told: &Told, record: &Record, name: &str) -> Result<(), CliError> {
-    if elsewhere(told, record).is_none() {
-        return Ok(());
-    }
-    Err(claims::elsewhere(name, &of_deployment(told, record)))
-}
-
-/// The claims that bear the id of a deployment that is installed here.
-pub(crate) fn of_deployment(told: &Told, record: &Record) -> Vec<Claim> {
-    let id = record
-        .deployment
-        .as_ref()
-        .map(|deployment| deployment.id.as_str())
-        .unwrap_or_default();
-    told.claims()
-        .into_iter()
-        .filter(|claim| claim.id == id)
-        .collect()
-}
-
-fn nothing(name: &str, record: &Record, is_mended: bool) -> Outcome {
-    if is_mended {
-        return known(name, record, true);
-    }
-    let text = format!("`{name}` is known here: there is nothing to recover\n");
-    Outcome {
-        text,
-        ..known(name, &Record::default(), false)
-    }
+fn recovered(name: &str, record: &Record, found: Option<&Recovered>) -> Outcome {
+    let mut outcome = known(name, record, true);
+    let left_out = found.iter().flat_map(|found| &found.left_out);
+    outcome.fields["not_recovered"] = left_out
+        .map(|(name, why)| json!({ "name": name, "reason": why }))
+        .collect();
+    outcome.text += &found.map(words).unwrap_or_default();
+    outcome
 }
 
 /// What is known of a deployment, whether or not it was recovered now.
 fn known(name: &str, record: &Record, recovered: bool) -> Outcome {
-    let fields = json!({ "deployment": name, "recovered": recovered, "instances": super::status::known_instances(record) });
+    let instances = known_instances(record);
+    let fields = json!({ "deployment": name, "recovered": recovered, "instances": instances });
     Outcome::new(fields, known_table(record))
-}
-
-/// Puts down what the user takes over, once nobody works on the deployment any more.
-async fn put_down(
-    session: &mut Session<'_>,
-    name: &str,
-    choose: impl Fn(&Told) -> Result<Option<Recovered>, CliError>,
-) -> Result<Option<Recovered>, CliError> {
-    session.settle(name, &Places::new(), "recover").await?;
-    let told = session.told(name).await?;
-    let is_installed = session.record.is_installed();
-    let recovered = if is_installed {
-        elsewhere(&told, &session.record)
-    } else {
-        choose(&told)?
-    };
-    session.note(
-        recovered
-            .iter()
-            .map(|recovered| taken_over(&session.record, recovered))
-            .collect(),
-    )?;
-    Ok(recovered)
-}
-
-/// Sets a damaged journal aside, and puts what labels tell in its place; whether there was one.
-pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, CliError> {
-    let damage = match workspace.state.read(name) {
-        Err(error) if error.is_damage() => error,
-        _ => return Ok(false),
-    };
-    let systems = workspace.connect()?;
-    let drivers = systems.drivers();
-    // Looked at before anything is touched: without an engine there is nothing to put in its place.
-    drivers.told(name).await?;
-    let lock = workspace.state.lock(name, &Holder::this("recover", ""))?;
-    if !workspace
-        .state
-        .read(name)
-        .is_err_and(|error| error.is_damage())
-    {
-        return Ok(false);
-    }
-    let kept = workspace.state.set_aside(name)?;
-    drop(lock);
-    let mut session = Session::begin(workspace, &drivers, name, "recover")?;
-    let noted = put_in_place(&mut session, name).await;
-    session.end().await;
-    let recovered = noted.map_err(|error| {
-        error.hint(format!(
-            "the damaged journal was kept as {}",
-            kept.display()
-        ))
-    })?;
-    let told = recovered.as_ref().map_or_else(
-        || format!("nothing on the engine carries the labels of `{name}`\n"),
-        words,
-    );
-    complain(&format!(
-        "warning: {damage}\n  it was kept as {}; from the engine's labels:\n{told}",
-        kept.display()
-    ));
-    Ok(true)
-}
-
-/// Puts down what this state directory sealed: nobody was asked for more.
-async fn put_in_place(
-    session: &mut Session<'_>,
-    name: &str,
-) -> Result<Option<Recovered>, CliError> {
-    session.settle(name, &Places::new(), "recover").await?;
-    if session.record.is_installed() {
-        return Err(CliError::new(
-            Kind::Busy,
-            format!("another run put down `{name}` in the meantime"),
-        ));
-    }
-    let recovered = session.told(name).await?.ours();
-    session.note(recovered.clone().map(event).into_iter().collect())?;
-    Ok(recovered)
-}
-
-/// The event that puts down what labels tell.
-pub(crate) fn event(recovered: Recovered) -> Event {
-    Event::Recovered {
-        deployment: Box::new(recovered.deployment),
-        instances: recovered.instances,
-        by_consent: false,
-    }
-}
-
-/// The event that puts down what the user takes over: beside the definition, where there is one.
-pub(crate) fn taken_over(record: &Record, recovered: &Recovered) -> Event {
-    let known = record.deployment.as_ref().filter(|_| record.is_installed());
-    let deployment = known.map_or_else(
-        || recovered.deployment.clone(),
-        |known| joined(known, record, recovered),
-    );
-    Event::Recovered {
-        deployment: Box::new(deployment),
-        instances: recovered.instances.clone(),
-        by_consent: true,
-    }
-}
-
-/// The definition of what is installed, with the instances that another state directory made. Where
-/// both count instances of a node, theirs take the places of those that have no object here.
-fn joined(known: &Deployment, record: &Record, recovered: &Recovered) -> Deployment {
-    // What is there was not made from the definition that is known here, or not all of it.
-    let (mut whole, told) = (
-        Deployment {
-            recovered: true,
-            ..known.clone()
-        },
-        &recovered.deployment,
-    );
-    let has_object = |id: &str| {
-        record.instances.get(id).is_some_and(|known| {
-            known
-                .object_ids()
-                .iter()
-                .any(|id| recovered.seen.contains(id))
-        })
-    };
-    for instance in told
-        .instances
-        .iter()
-        .filter(|it| known.instance(&it.id).is_none())
-    {
-        let has_place = |it: &Instance| {
-            it.node == instance.node && it.index == instance.index && !has_object(&it.id)
-        };
-        match whole.instances.iter().position(has_place) {
-            Some(at) => whole.exchange(at, &instance.id),
-            None => whole.instances.push(instance.clone()),
-        }
-        if let Some(node) = told
-            .node(instance)
-            .filter(|_| !whole.nodes.contains_key(&instance.node))
-        {
-            whole
-                .nodes
-                .insert(instance.node.clone(), Arc::new(node.clone()));
-        }
-    }
-    whole
-}
-
-/// The definition of what is installed, with the instances that only labels tell of; none if
-/// nothing is installed.
-pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment> {
-    let mut whole = record
-        .deployment
-        .clone()
-        .filter(|_| record.is_installed())?;
-    let is_dropped = |id: &str| record.dropped.iter().any(|(dropped, _)| dropped.id == id);
-    for mut instance in told
-        .instances
-        .iter()
-        .filter(|it| !is_dropped(&it.id))
-        .cloned()
-    {
-        let Some(node) = told
-            .node(&instance)
-            .filter(|_| whole.instance(&instance.id).is_none())
-        else {
-            continue;
-        };
-        // A node of today can have the name of one that was dropped.
-        if whole.nodes.contains_key(&instance.node) {
-            instance.node = format!("{}.{}", instance.node, instance.id);
-        }
-        whole
-            .nodes
-            .insert(instance.node.clone(), Arc::new(node.clone()));
-        whole.instances.push(instance);
-    }
-    Some(whole)
-}
-
-/// What is known if labels are all that tells.
-pub(crate) fn record(recovered: &Recovered) -> Record {
-    let mut record = Record::default();
-    let told = Entry::now(event(recovered.clone()));
-    record.apply(&told).expect("it can always be recovered");
-    record
-}
-
-/// What labels do not tell, a line each.
-pub(crate) fn left_out(recovered: &Recovered) -> String {
-    let line = |(name, why): &(String, String)| {
-        format!("  not recovered: {}: {}\n", printable(name), printable(why))
-    };
-    recovered.left_out.iter().map(line).collect()
-}
-
-/// What labels tell, and what they do not.
-pub(crate) fn words(recovered: &Recovered) -> String {
-    let names: Vec<&str> = recovered.instances.keys().map(String::as_str).collect();
-    format!(
-        "  recovered: {} ({})\n{}",
-        count(names.len(), "instance"),
-        printable(&names.join(", ")),
-        left_out(recovered)
-    )
 }

@@ -4,14 +4,15 @@ use super::{
     Outcome,
     args::{Global, Output, StatusArgs},
     claims,
-    error::{CliError, Kind},
-    recover,
-    workspace::Workspace,
+    error::{CliError, Kind, exit_code},
+    named, runtime,
+    terminal::Terminal,
 };
 use crate::{
     event::{self, now, timestamp},
     known::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
+    operate::{Workspace, claims as claimed_by, recover},
     plugins::{Drivers, Part, Plugins},
     record::{Execution, Record},
     report::{
@@ -35,14 +36,22 @@ pub(crate) fn status(
     given: Option<&str>,
     args: &StatusArgs,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let name = workspace.name_to_read(given)?;
-    Workspace::runtime()?.block_on(async {
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let name = named::name_to_read(&workspace, given)?;
+    runtime()?.block_on(async {
         match args.watch {
-            None => look(&workspace, &name)
+            None => look(global, &workspace, &name)
                 .await
                 .map(|seen| seen.outcome(args.exit_code)),
-            Some(seconds) => watch(&workspace, &name, Duration::from_secs_f64(seconds)).await,
+            Some(seconds) => {
+                watch(
+                    global,
+                    (&workspace, &name),
+                    Duration::from_secs_f64(seconds),
+                )
+                .await
+            }
         }
     })
 }
@@ -50,23 +59,23 @@ pub(crate) fn status(
 /// Looks again and again until the user has seen enough. On a terminal each look is written over
 /// the one before, on a screen of its own.
 async fn watch(
-    workspace: &Workspace<'_>,
-    name: &str,
+    global: &Global,
+    (workspace, name): (&Workspace<'_>, &str),
     pause: Duration,
 ) -> Result<Outcome, CliError> {
-    let signals = workspace.signals()?;
-    let over = super::screen().is_some() && workspace.global.output == Output::Text;
+    let signals = workspace.caller.stop_requests()?;
+    let over = super::screen().is_some() && global.output == Output::Text;
     let screen = over.then(Screen::open);
     let mut last = String::new();
     let looks = async {
         loop {
-            let seen = look(workspace, name).await;
+            let seen = look(global, workspace, name).await;
             last = if over {
                 seen_text(&seen)
             } else {
                 String::new()
             };
-            if !show(seen, workspace, name, over)? {
+            if !show(global, seen, name, over)? {
                 return Ok::<(), CliError>(());
             }
             tokio::time::sleep(pause).await;
@@ -91,16 +100,16 @@ fn seen_text(seen: &Result<Seen, CliError>) -> String {
 /// Shows what came of a look; whether anybody reads it. An engine that does not answer may do so the
 /// next time.
 fn show(
+    global: &Global,
     seen: Result<Seen, CliError>,
-    workspace: &Workspace<'_>,
     name: &str,
     over: bool,
 ) -> Result<bool, CliError> {
-    let color = super::color(workspace.global);
+    let color = super::color(global);
     let title = format!("{name}  {}", timestamp(now()));
-    let is_json = workspace.global.output == Output::Json;
+    let is_json = global.output == Output::Json;
     let text = match seen {
-        Err(error) if error.kind != Kind::Engine => return Err(error),
+        Err(error) if error.error.kind != Kind::Engine => return Err(error),
         Err(error) if is_json => {
             let fields = json!({ "deployment": name });
             let document = super::document("status", false, &fields, Some(error.to_json()));
@@ -183,13 +192,13 @@ impl Seen {
         text.lines().enumerate().map(coloured).collect()
     }
 
-    fn outcome(self, exit_code: bool) -> Outcome {
+    fn outcome(self, fails_on_drift: bool) -> Outcome {
         let drifted = self
             .rows
             .iter()
             .any(|row| row.last().is_some_and(|drift| drift != "-"));
-        let exit = if exit_code && drifted {
-            super::error::Kind::Different.exit_code()
+        let exit = if fails_on_drift && drifted {
+            exit_code(Kind::Different)
         } else {
             0
         };
@@ -224,7 +233,7 @@ impl Seen {
     }
 }
 
-async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
+async fn look(global: &Global, workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
     let There {
         record,
         recovered,
@@ -269,7 +278,7 @@ async fn look(workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
         fields,
         rows,
         below: text,
-        color: super::color_result(workspace.global),
+        color: super::color_result(global),
     })
 }
 
@@ -322,7 +331,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
 }
 
 fn by_labels(name: &str, recovered: &Recovered) -> String {
-    let left_out = recover::left_out(recovered);
+    let left_out = claims::left_out(recovered);
     format!(
         "this state folder does not know `{name}`: this is what the engine's labels tell; dockctl recover {name} takes it over\n{left_out}"
     )
@@ -374,9 +383,10 @@ async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There,
         (None, None) => workspace.record(name)?,
     };
     let Some(deployment) = record.deployment.clone() else {
-        return Err(claims::chosen(&told, name, None, "--id")
+        let error = claimed_by::chosen(&told, name, None, "--id")
             .err()
-            .unwrap_or_else(|| Workspace::unknown(name)));
+            .unwrap_or_else(|| Workspace::unknown(name));
+        return Err(error.into());
     };
     let observed = workspace.observe(&drivers, &deployment, &record).await?;
     let claims = if installed {

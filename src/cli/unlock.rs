@@ -4,7 +4,8 @@ use super::{
     Outcome,
     args::Global,
     error::{CliError, Kind},
-    workspace::Workspace,
+    named, runtime,
+    terminal::Terminal,
 };
 use crate::{journal::Holder, plugins::GuardHolder};
 use serde_json::json;
@@ -16,11 +17,12 @@ pub(crate) fn unlock(
     given: Option<&str>,
     force: bool,
 ) -> Result<Outcome, CliError> {
-    let workspace = Workspace::new(global)?;
-    let name = workspace.name(given)?;
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let name = named::name(&workspace, given)?;
     let this = Holder::this("unlock", "");
     let lock = workspace.state.lock(&name, &this)?;
-    Workspace::runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let systems = workspace.connect()?;
         let drivers = systems.drivers();
         let me = GuardHolder::this(this, &lock);

@@ -3,13 +3,14 @@
 use super::{
     Outcome,
     args::{Global, Output},
-    blueprint::{self, Loaded},
     color, complain,
-    error::{CliError, Kind},
+    error::{CliError, Kind, Shown},
+    settings::stateless,
 };
 use crate::{
     diagnostic::{self, Code, Diagnostics, Severity},
     model::inputs::Missing,
+    operate::blueprint::{self, Loaded},
     plugins::Plugins,
     report::count,
     stage::runs,
@@ -29,6 +30,7 @@ pub(crate) fn validate(
     } else {
         blueprints.iter().map(|path| Some(path.as_path())).collect()
     };
+    let settings = stateless(global);
     let mut all = Vec::new();
     for path in given {
         // A folder without a blueprint is a fault like any other: the rest is looked at all the
@@ -36,13 +38,13 @@ pub(crate) fn validate(
         let (path, mut loaded) = match (blueprint::find(path), path) {
             (Ok(path), _) => (
                 path.clone(),
-                blueprint::load(&path, inputs, None, Missing::Open, global)?,
+                blueprint::load(&path, inputs, None, Missing::Open, &settings)?,
             ),
             (Err(error), Some(folder)) => (
                 folder.to_owned(),
                 blueprint::unreadable(folder, &error.message),
             ),
-            (Err(error), None) => return Err(error),
+            (Err(error), None) => return Err(error.into()),
         };
         warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
         all.push((path, loaded));
@@ -71,9 +73,11 @@ pub(crate) fn validate(
         return Ok(Outcome::new(fields, text));
     }
     let mut error = CliError::new(Kind::Invalid, diagnostic::render::summary(&faults));
-    error.preamble = drawn;
-    error.fields = fields;
-    error.result = for_machines.unwrap_or_default();
+    error.shown = Some(Shown {
+        fields,
+        preamble: drawn,
+        result: for_machines.unwrap_or_default(),
+    });
     Err(error)
 }
 

@@ -42,6 +42,7 @@ pub enum SourceError {
     },
 }
 
+#[derive(Clone)]
 struct Source {
     name: String,
     /// Where the file lies; none for bundled text.
@@ -104,13 +105,23 @@ impl Source {
 }
 
 /// Every text that was read, so that a [`Span`] can be shown.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     files: Vec<Source>,
     /// Places whose text must not be shown.
     withheld: Vec<Span>,
     /// Files of which no line is shown.
     unquoted: Vec<FileId>,
+}
+
+/// Shows no text: it can hold what must not be shown.
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files = self.files.len();
+        f.debug_struct("Sources")
+            .field("files", &files)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sources {

@@ -94,6 +94,21 @@ pub struct Prospect {
     pub tasks: Vec<TaskId>,
 }
 
+/// What a stage comes to for instances that are there, in words; none if it only adds.
+pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
+    let touched: Vec<Prospect> = prospects(known, stage)
+        .into_iter()
+        .filter(|it| {
+            !matches!(
+                it.effect,
+                PlannedEffect::None | PlannedEffect::Create | PlannedEffect::Adopt
+            )
+        })
+        .collect();
+    let words = in_words(&touched);
+    (!words.is_empty()).then_some(words)
+}
+
 /// What a stage comes to for every instance that there is or will be, in the order of the stage;
 /// then those that nothing happens to.
 #[must_use]

@@ -12,6 +12,7 @@ pub mod install;
 mod neighbours;
 pub mod operation;
 mod order;
+pub mod protected;
 mod readers;
 pub mod reinstall;
 pub mod restore;

@@ -19,10 +19,12 @@ use serde_json::{Value as Json, json};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
+/// What the names of variables of secrets begin with.
+pub const VARIABLE: &str = "DOCKCTL_SECRET_";
 /// Written in the place of a secret.
 pub const HIDDEN: &str = "********";
 /// Shorter texts are not blotted out: they are found in everything, and hide nothing.
@@ -32,10 +34,30 @@ const SHORTEST_LINE: usize = 8;
 /// Largest secret in a file of its own.
 const LIMIT: u64 = 1 << 20;
 
+/// Where secrets come from.
+#[derive(Clone, Debug, Default)]
+pub struct SecretSources {
+    /// Variables `DOCKCTL_SECRET_<NAME>`, by their whole names. They take precedence.
+    pub variables: BTreeMap<String, String>,
+    /// Files of secrets, and directories with one file per secret.
+    pub places: Vec<PathBuf>,
+}
+
+impl SecretSources {
+    /// Returns the value of `DOCKCTL_SECRET_<name>` as it is written, else in capitals with `_` for
+    /// what cannot stand in a variable.
+    fn variable(&self, name: &str) -> Option<String> {
+        let exact = self.variables.get(&format!("{VARIABLE}{name}"));
+        exact
+            .or_else(|| self.variables.get(&variable(name)))
+            .cloned()
+    }
+}
+
 /// A secrets provider.
 #[derive(Debug, Default)]
 pub struct Secrets {
-    places: Vec<PathBuf>,
+    sources: SecretSources,
     known: RefCell<BTreeSet<String>>,
     /// Values of this run that must not be kept, by digest.
     withheld: RefCell<BTreeMap<String, Json>>,
@@ -49,11 +71,11 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Secrets of the environment, then of these files and folders.
+    /// Secrets of these sources.
     #[must_use]
-    pub fn new(places: Vec<PathBuf>) -> Self {
+    pub fn new(sources: SecretSources) -> Self {
         Self {
-            places,
+            sources,
             ..Self::default()
         }
     }
@@ -64,9 +86,10 @@ impl Secrets {
     ///
     /// If it is nowhere, or its place cannot be read: what to do about it.
     pub fn get(&self, name: &str) -> Result<String, String> {
-        let found = match from_environment(name) {
+        let found = match self.sources.variable(name) {
             Some(text) => Some(text),
             None => self
+                .sources
                 .places
                 .iter()
                 .find_map(|place| from_place(place, name).transpose())
@@ -383,17 +406,7 @@ fn variable(name: &str) -> String {
             }
         })
         .collect();
-    format!("DOCKCTL_SECRET_{clean}")
-}
-
-/// `DOCKCTL_SECRET_<name>` as it is written, else in capitals with `_` for what cannot stand in a
-/// variable.
-fn from_environment(name: &str) -> Option<String> {
-    let plain = !name.is_empty() && !name.contains(['=', '\0']);
-    let exact = plain
-        .then(|| env::var(format!("DOCKCTL_SECRET_{name}")).ok())
-        .flatten();
-    exact.or_else(|| env::var(variable(name)).ok())
+    format!("{VARIABLE}{clean}")
 }
 
 fn from_place(place: &Path, name: &str) -> Result<Option<String>, String> {
@@ -461,7 +474,10 @@ mod tests {
         fs::write(folder.path().join("password"), "from a folder\n").unwrap();
         let file = folder.path().join("all.yaml");
         fs::write(&file, "password: from a file\nport: 22\nkeys: {a: 1}\n").unwrap();
-        let secrets = Secrets::new(vec![folder.path().to_owned(), file]);
+        let secrets = Secrets::new(SecretSources {
+            places: vec![folder.path().to_owned(), file],
+            ..SecretSources::default()
+        });
         assert_eq!(secrets.get("password").unwrap(), "from a folder");
         assert_eq!(secrets.get("port").unwrap(), "22");
         assert_eq!(secrets.get("keys").unwrap(), r#"{"a":1}"#);

@@ -11,7 +11,7 @@ use crate::{
 };
 use dockctl::{
     event::{Entry, Event, Outcome},
-    executor::{self, Executor, Policy, Signals},
+    executor::{self, Executor, Policy, StopRequests},
     journal::{Holder, Journal as _, StateDir},
     known::PREDECESSOR,
     plan::{self, Known},
@@ -100,7 +100,7 @@ fn world_of(record: &Record) -> Simulated {
 /// One run on what is known, as a process that starts now.
 fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
     with_runtime(async {
-        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
+        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
         let mut journal: Vec<Entry> = Vec::new();
         let mut executor = Executor {
             record,

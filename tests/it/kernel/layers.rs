@@ -5,7 +5,7 @@ use crate::support::project;
 use std::{fs, path::Path};
 
 /// Modules from low to high; those of one line know nothing of each other.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "digest printable web",
     "diagnostic",
     "syntax",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 21] = [
     "plan",
     "preflight",
     "executor",
+    "operate",
     "graph",
     "cli",
 ];
@@ -77,11 +78,9 @@ fn leaves(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every path of a file that starts at the crate, or above the module.
-fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
-    let code = code(text);
-    let mut found: Vec<String> = Vec::new();
-    let mut rest = code.as_str();
+/// Every path that a file uses by name.
+fn uses(code: &str) -> Vec<String> {
+    let (mut found, mut rest) = (Vec::new(), code);
     while let Some(at) = rest.find("use ") {
         let is_word = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
         rest = &rest[at + 4..];
@@ -90,6 +89,13 @@ fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
             rest = after;
         }
     }
+    found
+}
+
+/// Every path of a file that starts at the crate, or above the module.
+fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
+    let code = code(text);
+    let mut found = uses(&code);
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let inline = code.split(|c: char| !is_path(c)).filter(|word| {
         let starts = word.starts_with("crate::") || word.starts_with("super::");
@@ -163,6 +169,31 @@ fn may_use_client(file: &str) -> bool {
     file.starts_with("engine/") || file.starts_with("plugins/docker/")
 }
 
+/// What the application must not know: its caller has these.
+const NOT_IN_OPERATE: [&str; 9] = [
+    "clap",
+    "eprint!",
+    "eprintln!",
+    "print!",
+    "println!",
+    "std::env",
+    "std::io::std",
+    "signal::",
+    "termios",
+];
+
+/// What a file of the application knows and must not.
+fn outward(file: &str, text: &str) -> Vec<String> {
+    let code = code(text);
+    let all = format!("{code}\n{}", uses(&code).join("\n"));
+    let known = NOT_IN_OPERATE.iter().filter(|word| all.contains(**word));
+    let is_inside = file.starts_with("operate/");
+    known
+        .filter(|_| is_inside)
+        .map(|word| format!("{file}: the application must not know `{word}`"))
+        .collect()
+}
+
 fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
     let fault = |path: Vec<String>| {
         let why = broken(file, &path, plugins)?;
@@ -177,6 +208,7 @@ fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
             "{file}: only engine/ and plugins/docker/ know the client of an engine"
         ));
     }
+    all.extend(outward(file, text));
     all.sort();
     all.dedup();
     all
@@ -302,6 +334,41 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
         "use bollard::Docker;",
         "only engine/ and plugins/docker/ know",
     ),
+    (
+        "operate/session.rs",
+        "use crate::cli::args::Global;",
+        "it leads up",
+    ),
+    (
+        "operate/scale.rs",
+        "use clap::Args;",
+        "must not know `clap`",
+    ),
+    (
+        "operate/watch.rs",
+        "eprintln!(\"died\");",
+        "must not know `eprintln!`",
+    ),
+    (
+        "operate/settings.rs",
+        "fn f() { std::env::var(\"HOME\"); }",
+        "must not know `std::env`",
+    ),
+    (
+        "operate/settings.rs",
+        "use std::{\n    collections::BTreeMap,\n    env,\n};",
+        "must not know `std::env`",
+    ),
+    (
+        "operate/session.rs",
+        "use tokio::signal::unix::SignalKind;",
+        "must not know `signal::`",
+    ),
+    (
+        "operate/caller.rs",
+        "use std::io::{IsTerminal as _, stderr};",
+        "must not know `std::io::std`",
+    ),
 ];
 
 /// Files, and lines that may be in them.
@@ -325,6 +392,10 @@ const ALLOWED: &[(&str, &str)] = &[
     (
         "plugins/docker/drive/engine.rs",
         "use crate::plugins::docker::declare::label; use bollard::Docker;",
+    ),
+    (
+        "operate/session.rs",
+        "// as std::env says\nlet signals = caller.stop_requests()?; use std::{fs::File, io};",
     ),
     (
         "plan/heal.rs",

@@ -7,5 +7,6 @@ pub(crate) mod readers;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod seam;
+pub(crate) mod session;
 pub(crate) mod sweep;
 pub(crate) mod workflows;

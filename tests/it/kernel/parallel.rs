@@ -6,7 +6,7 @@ use crate::{
 };
 use dockctl::{
     event::Outcome,
-    executor::{Executor, Policy, Signals},
+    executor::{Executor, Policy, StopRequests},
     plugins::{Answer, Driver, Inside, Places, Scene, Tools},
     record::Record,
     report::Quiet,
@@ -72,7 +72,7 @@ fn most(parallel: usize) -> usize {
             },
         };
         let stage = begun(&mut executor, &deployment);
-        executor.run(stage, &Signals::default()).await.unwrap();
+        executor.run(stage, &StopRequests::default()).await.unwrap();
         assert_eq!(executor.finish().unwrap(), Outcome::Terminated);
     });
     slow.most.get()

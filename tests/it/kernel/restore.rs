@@ -5,7 +5,7 @@ use crate::kernel::run::{replay, with_runtime, written};
 use crate::simulated::{Fate, Simulated, drivers};
 use dockctl::{
     event::{Entry, Event, Outcome, Why},
-    executor::{Executor, Policy, Run, Signals},
+    executor::{Executor, Policy, Run, StopRequests},
     model::Deployment,
     plan::{self, Known},
     plugins::{Answer, Driver, Inside, Places, Plugins, Scene, Tools},
@@ -56,7 +56,7 @@ fn is_long() -> bool {
 struct Watched<'a> {
     world: &'a Simulated,
     stop_at: Option<(usize, Trouble)>,
-    signals: &'a Signals,
+    signals: &'a StopRequests,
 }
 
 impl Driver for Watched<'_> {
@@ -125,7 +125,7 @@ impl Life {
                 replay(&self.journal),
                 Quiet,
                 Secrets::default(),
-                Signals::default(),
+                StopRequests::default(),
             );
             let backend = Watched {
                 world: &self.world,

@@ -5,7 +5,7 @@ use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
     event::{Entry, Event, Outcome, Why},
-    executor::{Executor, Policy, Signals},
+    executor::{Executor, Policy, StopRequests},
     journal::{Journal, JournalError},
     model::{self, Deployment, InstanceState, Origin, inputs},
     plan::{self, Known, Proposal, install, rollback, uninstall},
@@ -173,7 +173,7 @@ async fn process(
         ),
     };
     executor.begin("x", &workflow.into(), None).unwrap();
-    let signals = Signals::default();
+    let signals = StopRequests::default();
     let ran = tokio::time::timeout(
         Duration::from_mins(10),
         executor.run(proposal.stage, &signals),
@@ -542,7 +542,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
             policy,
         };
         let stage = begun(&mut executor, &deployment);
-        let signals = Signals::default();
+        let signals = StopRequests::default();
         let stop = signals.clone();
         let (ran, ()) = tokio::join!(executor.run(stage, &signals), async {
             stop.stop(Why::Asked)
@@ -607,7 +607,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
                 policy,
             };
             let stage = begun(&mut executor, &deployment);
-            assert!(executor.run(stage, &Signals::default()).await.is_err());
+            assert!(executor.run(stage, &StopRequests::default()).await.is_err());
         });
         stopped += 1;
         // What was asked is finished: the world and the journal can be brought together again.

@@ -8,7 +8,7 @@ use crate::{
 use dockctl::{
     diagnostic::{Code, Diagnostics},
     event::{Entry, Event, Outcome},
-    executor::{Executor, Policy, Run, Signals, Unsettled},
+    executor::{Executor, Policy, Run, StopRequests, Unsettled},
     journal::{Journal, JournalError},
     model::{Definition, Deployment, Planned},
     plan::{self, Known},
@@ -384,7 +384,8 @@ impl Life {
                 vec![("docker", &self.containers), (ID, &self.notebook)],
             );
             let mut record = replay(&self.journal.0.borrow());
-            let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
+            let (mut quiet, secrets, signals) =
+                (Quiet, Secrets::default(), StopRequests::default());
             let policy = Policy {
                 retries: 1.0,
                 ..Policy::default()

@@ -6,7 +6,7 @@ use crate::kernel::run::{carried_out, deployment, diamond, replay, with_runtime}
 use crate::simulated::{Change, Fate, Simulated, drivers};
 use dockctl::{
     event::{Entry, Event, Outcome, Why},
-    executor::{Executor, Policy, Signals},
+    executor::{Executor, Policy, StopRequests},
     journal::{Journal, JournalError},
     model::Deployment,
     plan::{install, uninstall},
@@ -44,7 +44,7 @@ struct Seen<'a> {
     mutation: Mutation,
     /// The request at which the user stops the run.
     stop_at: Option<usize>,
-    signals: &'a Signals,
+    signals: &'a StopRequests,
 }
 
 impl Driver for Seen<'_> {
@@ -136,7 +136,7 @@ impl<'a> Life<'a> {
     /// One process, from the journal to its end, or to where it hangs and is given up. What it knew
     /// at the end.
     async fn process(&mut self, workflow: Workflow) -> Record {
-        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), Signals::default());
+        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
         let backend = Seen {
             world: &self.world,
             mutation: self.mutation,

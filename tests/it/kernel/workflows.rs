@@ -10,7 +10,7 @@ use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
     event::{Entry, Event, Outcome},
-    executor::{Executor, Policy, Signals},
+    executor::{Executor, Policy, StopRequests},
     journal::{Journal, JournalError},
     model::{self, Deployment, End, InstanceState, Planned},
     plan::{self, Known},
@@ -341,7 +341,7 @@ impl Life {
         );
         executor.begin("x", &parameters, None).unwrap();
         executor
-            .carry_out(proposal.stage, &Signals::default())
+            .carry_out(proposal.stage, &StopRequests::default())
             .await
             .unwrap();
         executor.finish().unwrap()

@@ -1,11 +1,11 @@
-//! From a path on the command line to a deployment, or to its faults.
+//! From the path of a blueprint to a deployment, or to its faults.
 
 use super::{
-    args::{BlueprintArgs, Global},
-    color,
-    config::path_variable,
-    error::{CliError, Kind},
+    caller::Notice,
+    error::{Detail, Error, Kind},
     given::{self, Hidden},
+    settings::Settings,
+    workspace::Workspace,
 };
 use crate::{
     catalog,
@@ -80,14 +80,9 @@ impl Loaded {
         secrets
     }
 
-    /// What is wrong with it, for people.
-    pub(crate) fn drawn(&self, global: &Global) -> String {
-        diagnostic::render::render(&self.diagnostics, &self.sources, color(global))
-    }
-
-    /// Why a command cannot use it.
-    pub(crate) fn refusal(&self, global: &Global) -> CliError {
-        CliError::invalid(&self.diagnostics, &self.sources, color(global))
+    /// Why a request cannot use it.
+    pub(crate) fn refusal(&self) -> Error {
+        Error::invalid(self.diagnostics.clone(), self.sources.clone())
     }
 
     pub(crate) fn is_valid(&self) -> bool {
@@ -102,7 +97,7 @@ fn sensitive_defaults(blueprint: &Blueprint) -> impl Iterator<Item = &Value> {
 }
 
 /// Finds the blueprint: the given file, one in the given folder, or one here.
-pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
+pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = match given {
         Some(path) if !path.is_dir() => return Ok(path.to_owned()),
         Some(folder) => folder,
@@ -114,15 +109,15 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
 }
 
 /// There is no blueprint in a folder, or here.
-fn none_in(folder: Option<&Path>) -> CliError {
+fn none_in(folder: Option<&Path>) -> Error {
     let place = match folder {
         Some(folder) => folder.display().to_string(),
         None => "the current folder".to_owned(),
     };
     let message = format!("there is no blueprint.yaml in {place}");
-    let mut error = CliError::new(Kind::Invalid, message);
-    error.fields = serde_json::json!({ "valid": false, "diagnostics": [] });
-    error.hint("name the blueprint: dockctl COMMAND FILE")
+    Error::new(Kind::Invalid, message)
+        .with(Detail::NoBlueprint)
+        .hint("name the blueprint: dockctl COMMAND FILE")
 }
 
 /// The name of a blueprint's deployment where none is given.
@@ -158,20 +153,19 @@ fn sanitize(name: &str) -> String {
 }
 
 /// A given name, which must be one already.
-pub(crate) fn checked_name(name: &str) -> Result<String, CliError> {
+pub(crate) fn checked_name(name: &str) -> Result<String, Error> {
     if !name.is_empty() && sanitize(name) == name {
         return Ok(name.to_owned());
     }
     Err(
-        CliError::usage(format!("`{name}` cannot be the name of a deployment"))
+        Error::usage(format!("`{name}` cannot be the name of a deployment"))
             .hint("names have characters of [a-z0-9_.-] and start with a letter or digit"),
     )
 }
 
-pub(crate) fn deployment_name(args: &BlueprintArgs, path: &Path) -> Result<String, CliError> {
-    args.deployment
-        .as_deref()
-        .map_or_else(|| Ok(default_name(path)), checked_name)
+/// A given name, or that of the blueprint.
+pub(crate) fn deployment_name(given: Option<&str>, path: &Path) -> Result<String, Error> {
+    given.map_or_else(|| Ok(default_name(path)), checked_name)
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {
@@ -180,27 +174,10 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
         .unwrap_or_else(|_| path.to_owned())
 }
 
-/// How imports are found.
-pub(crate) fn import_options(global: &Global) -> catalog::Options {
-    let cache = global.cache_dir.clone().or_else(default_cache_dir);
-    let network = catalog::Network {
-        offline: global.offline,
-        cache: cache.map(|folder| folder.join("imports")),
-    };
-    let rules = global.import_rules.clone();
-    catalog::Options { network, rules }
-}
-
-fn default_cache_dir() -> Option<PathBuf> {
-    let base = path_variable("XDG_CACHE_HOME");
-    let base = base.or_else(|| Some(path_variable("HOME")?.join(".cache")))?;
-    Some(base.join("dockctl"))
-}
-
 /// Reads a blueprint with its imports, and collects the faults that show without any inputs.
-pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
+pub(crate) fn resolve(path: &Path, settings: &Settings) -> Loaded {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
-    let ast = match catalog::load(path, &import_options(global), &mut sources, &mut d) {
+    let ast = match catalog::load(path, &settings.imports, &mut sources, &mut d) {
         Ok(ast) => ast,
         Err(error) => return unreadable(path, &error.to_string()),
     };
@@ -213,10 +190,10 @@ pub(crate) fn resolve(path: &Path, global: &Global) -> Loaded {
 /// unless they are given anew.
 pub(crate) fn apply_inputs(
     loaded: &mut Loaded,
-    arguments: &[String],
+    (arguments, variables): (&[String], &given::Variables),
     before: Option<&Deployment>,
     missing: inputs::Missing,
-) -> Result<(), CliError> {
+) -> Result<(), Error> {
     let sensitive = loaded.blueprint.notes.sensitive.clone();
     // A blueprint that cannot be read may declare anything.
     let is_unknown = !loaded.is_valid() && loaded.blueprint.inputs.is_empty();
@@ -231,9 +208,9 @@ pub(crate) fn apply_inputs(
         &mut loaded.sources,
         &mut loaded.diagnostics,
     )?;
-    given::add_environment(
+    given::add_variables(
         &mut given,
-        &loaded.blueprint.inputs,
+        (&loaded.blueprint.inputs, variables),
         hidden,
         (&mut loaded.sources, &mut loaded.diagnostics),
     )?;
@@ -329,10 +306,10 @@ pub(crate) fn load(
     arguments: &[String],
     before: Option<&Deployment>,
     missing: inputs::Missing,
-    global: &Global,
-) -> Result<Loaded, CliError> {
-    let mut loaded = resolve(path, global);
-    apply_inputs(&mut loaded, arguments, before, missing)?;
+    settings: &Settings,
+) -> Result<Loaded, Error> {
+    let mut loaded = resolve(path, settings);
+    apply_inputs(&mut loaded, (arguments, &settings.inputs), before, missing)?;
     loaded.blueprint.strip_input_types();
     let mut faults = Diagnostics::default();
     Plugins::default().check(&loaded.blueprint, &loaded.sources, &mut faults);
@@ -349,11 +326,11 @@ pub(crate) fn load(
     if missing == inputs::Missing::Fault {
         check_secrets(
             &loaded.blueprint,
-            &Secrets::new(global.secrets.clone()),
+            &Secrets::new(settings.secrets.clone()),
             &mut loaded.diagnostics,
         );
     }
-    loaded.diagnostics.settle(global.strict);
+    loaded.diagnostics.settle(settings.strict);
     Ok(loaded)
 }
 
@@ -372,7 +349,7 @@ fn remember(
     blueprint: &Blueprint,
     given: &mut IndexMap<String, inputs::Given>,
     sources: &mut Sources,
-) -> Result<(), CliError> {
+) -> Result<(), Error> {
     let known = before.into_iter().flat_map(|before| &before.given);
     let open: Vec<_> = known
         .filter(|(name, _)| blueprint.inputs.contains_key(*name) && !given.contains_key(*name))
@@ -400,8 +377,8 @@ fn remember(
 }
 
 /// Sensitive inputs that have to be given again. What the command is, its caller adds.
-fn not_kept(names: &[&String]) -> CliError {
-    let mut error = CliError::new(Kind::Invalid, hold_secrets(names));
+fn not_kept(names: &[&String]) -> Error {
+    let mut error = Error::new(Kind::Invalid, hold_secrets(names));
     let again = names.iter().map(|name| format!(" -i {name}=VALUE"));
     error.again = again.collect();
     error
@@ -433,8 +410,8 @@ pub(crate) fn deploy(
     path: &Path,
     (before, planned): (Option<&Deployment>, &[Instance]),
     mut random: fastrand::Rng,
-    global: &Global,
-) -> Result<Deployment, CliError> {
+    workspace: &Workspace<'_>,
+) -> Result<Deployment, Error> {
     let path = absolute(path);
     let origin = Origin {
         name,
@@ -450,13 +427,14 @@ pub(crate) fn deploy(
         .is_valid()
         .then(|| Deployment::new(&origin, blueprint, inputs, &mut random, &mut d));
     loaded.diagnostics.append(d);
-    loaded.diagnostics.settle(global.strict);
+    loaded.diagnostics.settle(workspace.settings.strict);
     match deployment {
         Some(deployment) if loaded.is_valid() => {
-            super::complain_once(&loaded.drawn(global));
+            let caller = workspace.caller;
+            caller.say(&Notice::Faults(&loaded.diagnostics, &loaded.sources));
             Ok(deployment)
         }
-        _ => Err(loaded.refusal(global)),
+        _ => Err(loaded.refusal()),
     }
 }
 

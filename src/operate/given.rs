@@ -1,6 +1,6 @@
-//! Inputs as they are given on the command line and in files.
+//! Inputs as they are written: arguments, files and variables.
 
-use super::{environment, error::CliError};
+use super::error::Error;
 use crate::{
     diagnostic::{Diagnostics, FileId, Sources, Span},
     model::inputs::Given,
@@ -11,7 +11,17 @@ use crate::{
     },
 };
 use indexmap::IndexMap;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+/// Variables of inputs, by their whole names.
+pub(crate) type Variables = BTreeMap<String, OsString>;
+
+/// What the names of variables of inputs begin with.
+pub(crate) const VARIABLE: &str = "DOCKCTL_INPUT_";
 
 /// Which given values must not be shown when something is wrong with them.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +58,7 @@ pub(crate) fn read(
     hidden: Hidden<'_>,
     sources: &mut Sources,
     d: &mut Diagnostics,
-) -> Result<IndexMap<String, Given>, CliError> {
+) -> Result<IndexMap<String, Given>, Error> {
     let mut all = IndexMap::new();
     for argument in arguments {
         match argument.split_once('=') {
@@ -87,19 +97,19 @@ pub(crate) fn read(
     Ok(all)
 }
 
-/// Adds inputs of the environment that are not given otherwise. They are read as `KEY=TEXT` is;
-/// where a list or a mapping is declared, as YAML.
-pub(crate) fn add_environment(
+/// Adds the inputs of variables that are not given otherwise. They are read as `KEY=TEXT` is; where
+/// a list or a mapping is declared, as YAML.
+pub(crate) fn add_variables(
     given: &mut IndexMap<String, Given>,
-    declared: &Named<Schema>,
+    (declared, variables): (&Named<Schema>, &Variables),
     hidden: Hidden<'_>,
     (sources, d): (&mut Sources, &mut Diagnostics),
-) -> Result<(), CliError> {
+) -> Result<(), Error> {
     for (name, input) in declared {
         if given.contains_key(name) {
             continue;
         }
-        let Some((variable, text)) = environment::input(name)? else {
+        let Some((variable, text)) = variable(name, variables)? else {
             continue;
         };
         let written = Written {
@@ -127,14 +137,18 @@ fn has_parts(schema: &Schema) -> bool {
 
 /// Returns the values of all input variables, for commands that do not know the declared inputs.
 /// Each value is read as text, and as YAML if it is a list or a mapping.
-pub(crate) fn of_environment(sources: &mut Sources) -> Result<Vec<Given>, CliError> {
+pub(crate) fn of_variables(
+    variables: &Variables,
+    sources: &mut Sources,
+) -> Result<Vec<Given>, Error> {
     let written = Written {
         place: "<environment>",
         shown: "DOCKCTL_INPUT_<NAME>=VALUE",
         is_hidden: true,
     };
     let mut all = Vec::new();
-    for text in environment::inputs()? {
+    for (name, value) in variables {
+        let text = utf8(name, value)?;
         all.push(Given {
             value: bare(&written, &text, sources),
             bare: true,
@@ -148,6 +162,40 @@ pub(crate) fn of_environment(sources: &mut Sources) -> Result<Vec<Given>, CliErr
         );
     }
     Ok(all)
+}
+
+/// Returns the variable of an input and its value: under the input's name as it is written, else
+/// in capitals, with `_` for what cannot stand in the name of a variable.
+fn variable(name: &str, variables: &Variables) -> Result<Option<(String, String)>, Error> {
+    let names = [format!("{VARIABLE}{name}"), capitals(name)];
+    let mut set = names
+        .into_iter()
+        .filter_map(|name| variables.get_key_value(&name));
+    let found = set.next();
+    found
+        .map(|(name, value)| Ok((name.clone(), utf8(name, value)?)))
+        .transpose()
+}
+
+fn utf8(name: &str, value: &OsStr) -> Result<String, Error> {
+    let text = value.to_str().map(str::to_owned);
+    text.ok_or_else(|| {
+        Error::usage(format!(
+            "the variable {name} cannot be read: it is not UTF-8"
+        ))
+    })
+}
+
+fn capitals(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    let clean: String = name.chars().map(plain).collect();
+    format!("{VARIABLE}{clean}")
 }
 
 /// The arguments as a command to repeat shows them: what was given may be a secret, and is only
@@ -215,7 +263,7 @@ fn withhold(file: FileId, sources: &mut Sources) {
 }
 
 /// The files that an argument stands for.
-fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
+fn files(argument: &str) -> Result<Vec<PathBuf>, Error> {
     let path = Path::new(argument);
     let pattern = if path.is_dir() {
         format!("{argument}/*")
@@ -226,7 +274,7 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
         return Ok(vec![path.to_owned()]);
     }
     let found = glob::glob(&pattern).map_err(|error| {
-        CliError::usage(format!(
+        Error::usage(format!(
             "the input pattern `{argument}` cannot be used: {error}"
         ))
     })?;
@@ -246,7 +294,7 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, CliError> {
             format!("that begins with `{start}`")
         };
         let what = "is not a file, a folder with YAML or JSON files, or KEY=VALUE";
-        return Err(CliError::usage(format!("the input {shown} {what}")));
+        return Err(Error::usage(format!("the input {shown} {what}")));
     }
     Ok(found)
 }
@@ -257,10 +305,10 @@ fn file(
     sources: &mut Sources,
     d: &mut Diagnostics,
     all: &mut IndexMap<String, Given>,
-) -> Result<(), CliError> {
+) -> Result<(), Error> {
     let file = sources
         .read(path)
-        .map_err(|error| CliError::usage(error.to_string()))?;
+        .map_err(|error| Error::usage(error.to_string()))?;
     if hidden.is_any() {
         sources.never_quote(file);
     }
@@ -293,7 +341,7 @@ fn file(
             }));
         }
         None => {
-            return Err(CliError::usage(format!(
+            return Err(Error::usage(format!(
                 "the input file {} must hold a mapping of names to values",
                 path.display()
             )));

@@ -1,6 +1,6 @@
 //! A plan that was written down, to carry out exactly that.
 
-use super::error::{CliError, Kind};
+use super::error::{Detail, Error, Kind};
 use crate::{
     digest::plain,
     model::{Deployment, Instance},
@@ -61,9 +61,9 @@ impl PlanFile {
     }
 
     /// Reads one.
-    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let cannot = |why: String| {
-            CliError::usage(format!("the plan {} cannot be used: {why}", path.display()))
+            Error::usage(format!("the plan {} cannot be used: {why}", path.display()))
         };
         let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
         let json: Json = serde_json::from_str(&text).map_err(|error| cannot(error.to_string()))?;
@@ -84,9 +84,9 @@ impl PlanFile {
     }
 
     /// Refuses to go on if anything moved since it was written.
-    pub(crate) fn expect(&self, now: &Self) -> Result<(), CliError> {
+    pub(crate) fn expect(&self, now: &Self) -> Result<(), Error> {
         let inputs = self.inputs != now.inputs;
-        let mut moved: Vec<&str> = [
+        let mut moved: Vec<&'static str> = [
             ("the deployment", self.deployment != now.deployment),
             ("the inputs", inputs),
             // Other inputs make something else of the same blueprint.
@@ -100,7 +100,7 @@ impl PlanFile {
         let is_empty = |plan: &Self| plan.stages.iter().all(Stage::is_empty);
         let (planned, asked) = (self.parameters.workflow(), now.parameters.workflow());
         if moved.is_empty() && planned != asked && !(is_empty(self) && is_empty(now)) {
-            let error = CliError::new(
+            let error = Error::new(
                 Kind::Different,
                 format!("this is the plan of an {planned}, not of an {asked}; nothing was done"),
             );
@@ -117,13 +117,13 @@ impl PlanFile {
             moved.join(" and ")
         );
         let mut error =
-            CliError::new(Kind::Different, message).hint("plan again, and look at what changed");
+            Error::new(Kind::Different, message).hint("plan again, and look at what changed");
         if inputs {
             error = error.hint(
                 "a plan is carried out with the inputs that it was made with: give the same -i",
             );
         }
-        error.fields = json!({ "deployment": now.deployment, "moved": moved });
-        Err(error)
+        let deployment = now.deployment.clone();
+        Err(error.with(Detail::Moved { deployment, moved }))
     }
 }

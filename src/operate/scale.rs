@@ -1,14 +1,12 @@
-//! `dockctl scale`: how many instances are added, and which ones go.
+//! Scaling: which instances are added and removed.
 
 use super::{
-    Outcome,
-    args::ScaleArgs,
-    error::{CliError, Kind},
-    execute::{Order, named, unknown},
+    error::{Error, Kind},
+    execute::{named, unknown},
 };
 use crate::{
     event,
-    model::{Deployment, Instance, Scaled, Scaling, Structure, Unscalable},
+    model::{self, Deployment, Instance, Scaled, Structure, Unscalable},
     plan,
     plugins::{PORT, Part, Plugins},
     record::Record,
@@ -16,34 +14,58 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-impl Order<'_> {
-    /// Adds or removes instances: `to` so many, or `delta` more.
-    pub(crate) fn scale(&self, args: &ScaleArgs) -> Result<Outcome, CliError> {
-        self.run(|record| Ok(Parameters::Scale(read(args, record)?)))
+/// A request to add or remove instances.
+#[derive(Clone, Debug)]
+pub(crate) struct Scaling {
+    /// Node or scaling group.
+    pub entity: String,
+    /// How many instances there will be.
+    pub number: Number,
+    /// Instances to remove first, by id, node or object.
+    pub remove: Vec<String>,
+    /// Instances to keep.
+    pub keep: Vec<String>,
+    /// Continue after failed operations while instances are removed.
+    pub ignore_failure: bool,
+    /// Remove what was added if something fails.
+    pub rollback: bool,
+}
+
+/// A number of instances, for each instance of what contains them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    /// So many.
+    To(u32),
+    /// So many more; fewer, if it is negative.
+    By(i64),
+}
+
+impl Scaling {
+    /// Returns the parameters of the workflow, for a deployment as it is known now.
+    pub(crate) fn parameters(&self, record: &Record) -> Result<Scale, Error> {
+        let Some(deployment) = &record.deployment else {
+            return Err(Error::usage("there is nothing to scale"));
+        };
+        let current = deployment.number(&self.entity);
+        let current = current.ok_or_else(|| no_entity(&self.entity, deployment))?;
+        let current = i64::try_from(current).unwrap_or(i64::MAX);
+        let ids = |names: &[String]| named(names, record).map(|chosen| chosen.instances().to_vec());
+        Ok(Scale {
+            scalable_entity_name: self.entity.clone(),
+            delta: match self.number {
+                Number::To(to) => i64::from(to) - current,
+                Number::By(delta) => delta,
+            },
+            include_instances: ids(&self.remove)?,
+            exclude_instances: ids(&self.keep)?,
+            ignore_failure: self.ignore_failure,
+            rollback_if_failed: self.rollback,
+            ..Scale::default()
+        })
     }
 }
 
-fn read(args: &ScaleArgs, record: &Record) -> Result<Scale, CliError> {
-    let Some(deployment) = &record.deployment else {
-        return Err(CliError::usage("there is nothing to scale"));
-    };
-    let current = deployment.number(&args.entity);
-    let current = current.ok_or_else(|| no_entity(&args.entity, deployment))?;
-    let current = i64::try_from(current).unwrap_or(i64::MAX);
-    let to = args.to.map(|to| i64::from(to) - current);
-    let ids = |names: &[String]| named(names, record).map(|chosen| chosen.instances().to_vec());
-    Ok(Scale {
-        scalable_entity_name: args.entity.clone(),
-        delta: to.or(args.delta).unwrap_or_default(),
-        include_instances: ids(&args.remove)?,
-        exclude_instances: ids(&args.keep)?,
-        ignore_failure: args.ignore_failure,
-        rollback_if_failed: !args.no_rollback,
-        ..Scale::default()
-    })
-}
-
-fn no_entity(name: &str, deployment: &Deployment) -> CliError {
+fn no_entity(name: &str, deployment: &Deployment) -> Error {
     let groups = deployment.structure.groups.keys();
     let known = deployment.nodes.keys().chain(groups);
     let known: Vec<&str> = known.map(String::as_str).collect();
@@ -52,12 +74,12 @@ fn no_entity(name: &str, deployment: &Deployment) -> CliError {
 
 /// The deployment with the instances that scaling adds; which are added and removed goes into the
 /// parameters. What a run that died began is gone on with.
-pub(super) fn begin(
+pub(crate) fn begin(
     deployment: Deployment,
     parameters: &mut Scale,
     record: &Record,
     random: &mut fastrand::Rng,
-) -> Result<Deployment, CliError> {
+) -> Result<Deployment, Error> {
     if let Some(begun) = begun(record, parameters) {
         (parameters.added, parameters.removed) = begun;
         return Ok(deployment);
@@ -66,7 +88,7 @@ pub(super) fn begin(
     let scaled = deployment.scale(&scaling, random);
     let scaled = scaled.map_err(|error| match error {
         Unscalable::Unknown(name) => no_entity(&name, &deployment),
-        other => CliError::usage(other.to_string()),
+        other => Error::usage(other.to_string()),
     })?;
     refuse_fixed_ports(&deployment, &scaled)?;
     (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
@@ -116,7 +138,7 @@ fn scaling(
     deployment: &Deployment,
     parameters: &Scale,
     record: &Record,
-) -> Result<Scaling, CliError> {
+) -> Result<model::Scaling, Error> {
     let entity = entity(deployment, parameters)?;
     refuse_adopted(deployment, &entity)?;
     let set = |ids: &[String]| ids.iter().cloned().collect();
@@ -124,7 +146,7 @@ fn scaling(
     if include.is_empty() && parameters.delta < 0 {
         include = half_done(deployment, &entity, parameters, record);
     }
-    Ok(Scaling {
+    Ok(model::Scaling {
         entity,
         delta: parameters.delta,
         include,
@@ -133,13 +155,13 @@ fn scaling(
 }
 
 /// Returns the name of the node or group to scale; with `scale_compute`, of the node's host.
-fn entity(deployment: &Deployment, parameters: &Scale) -> Result<String, CliError> {
+fn entity(deployment: &Deployment, parameters: &Scale) -> Result<String, Error> {
     let name = parameters.scalable_entity_name.clone();
     if !parameters.scale_compute || deployment.structure.groups.contains_key(&name) {
         return Ok(name);
     }
     if !parameters.include_instances.is_empty() || !parameters.exclude_instances.is_empty() {
-        return Err(CliError::usage(
+        return Err(Error::usage(
             "instances to remove or to keep cannot be named together with scale_compute",
         ));
     }
@@ -149,7 +171,7 @@ fn entity(deployment: &Deployment, parameters: &Scale) -> Result<String, CliErro
     Ok(host.map_or(name, |host| host.node.clone()))
 }
 
-fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), CliError> {
+fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), Error> {
     let members = deployment.structure.groups.get(entity);
     let mut nodes = members.into_iter().flatten().chain([entity]);
     let is_adopted = |name: &&String| {
@@ -157,7 +179,7 @@ fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), CliErr
         node.is_some_and(|node| node.is_adopted())
     };
     match nodes.find(is_adopted) {
-        Some(node) => Err(CliError::usage(format!(
+        Some(node) => Err(Error::usage(format!(
             "`{node}` was adopted: there is only the one that exists"
         ))),
         None => Ok(()),
@@ -181,7 +203,7 @@ fn half_done(
     instances.take(most).map(|it| it.id.clone()).collect()
 }
 
-fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), CliError> {
+fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), Error> {
     let added = scaled.instances.iter();
     let added = added.filter(|it| scaled.added.contains(&it.id));
     let nodes: BTreeSet<&str> = added.map(|it| it.node.as_str()).collect();
@@ -190,7 +212,7 @@ fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), Cl
         return Ok(());
     };
     let message = format!("`{node}` publishes {port}, and only one container can have that");
-    Err(CliError::new(Kind::Invalid, message)
+    Err(Error::new(Kind::Invalid, message)
         .hint("give it a range of ports, such as 8080-8089, or leave the choice to the engine"))
 }
 

@@ -1,7 +1,7 @@
 //! Objects that a command is about: those that run commands and write logs.
 
 use super::{
-    error::{CliError, Kind},
+    error::{Error, Kind},
     execute::named,
     workspace::Workspace,
 };
@@ -23,7 +23,7 @@ pub(crate) fn targets(
     workspace: &Workspace<'_>,
     record: &Record,
     names: &[String],
-) -> Result<Vec<Running>, CliError> {
+) -> Result<Vec<Running>, Error> {
     let selection = named(names, record)?;
     let Some(deployment) = &record.deployment else {
         return Ok(Vec::new());
@@ -34,7 +34,7 @@ pub(crate) fn targets(
         record,
         secrets: &workspace.secrets,
     });
-    let places = places.map_err(|message| CliError::new(Kind::Engine, message))?;
+    let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
     let is_meant = |instance: &&Instance| {
         let node = deployment.node(instance);
         selection.has(deployment, instance) && node.is_some_and(|node| plugins.has_shell(node))
@@ -59,9 +59,9 @@ fn running(places: &Places, instance: &str) -> Option<Running> {
     })
 }
 
-fn none_there(deployment: &str) -> CliError {
+fn none_there(deployment: &str) -> Error {
     let message = format!("`{deployment}` has no container there");
-    let error = CliError::new(Kind::Failed, message);
+    let error = Error::new(Kind::Failed, message);
     error.hint(format!(
         "dockctl status -d {deployment} shows what there is"
     ))
@@ -72,12 +72,12 @@ pub(crate) async fn require(
     shell: &dyn Shell,
     target: &Running,
     deployment: &str,
-) -> Result<(), CliError> {
+) -> Result<(), Error> {
     if shell.has(&target.place).await? {
         return Ok(());
     }
     let short: String = target.place.object.chars().take(12).collect();
     let message = format!("the container {short} of {} is gone", target.instance);
-    let error = CliError::new(Kind::Failed, message);
+    let error = Error::new(Kind::Failed, message);
     Err(error.hint(format!("dockctl heal -d {deployment} makes it anew")))
 }

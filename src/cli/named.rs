@@ -1,0 +1,113 @@
+//! Which deployment or execution a command is about.
+
+use super::args::ExecutionArgs;
+use crate::operate::{
+    Error, Workspace,
+    blueprint::{absolute, checked_name, default_name, find},
+};
+use std::path::Path;
+
+/// The deployment that is named, or that the blueprint in the current folder names.
+///
+/// # Errors
+///
+/// If there is no such blueprint, or deployments were made from it that have names of their
+/// own: which one is meant has to be said.
+pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<String, Error> {
+    if let Some(name) = given {
+        return checked_name(name);
+    }
+    let path = find(None).map_err(|_| {
+        Error::usage("no deployment is named, and there is no blueprint here to name it after")
+            .hint("dockctl list shows the deployments there are")
+    })?;
+    let name = default_name(&path);
+    let others = if is_known(workspace, &name) {
+        Vec::new()
+    } else {
+        made_from(workspace, &path)?
+    };
+    if others.is_empty() {
+        return Ok(name);
+    }
+    let error = Error::usage(format!(
+        "there is no deployment `{name}`, but others were made from {}",
+        path.display()
+    ));
+    Err(error.hint(format!(
+        "name the one that is meant: -d {}",
+        others.join(", or -d ")
+    )))
+}
+
+/// As [`name`], for commands that only read: where no blueprint says which one is
+/// meant, the only one there is.
+pub(crate) fn name_to_read(
+    workspace: &Workspace<'_>,
+    given: Option<&str>,
+) -> Result<String, Error> {
+    if given.is_some() || find(None).is_ok() {
+        return name(workspace, given);
+    }
+    match &workspace.installed()?[..] {
+        [only] => Ok(only.clone()),
+        _ => name(workspace, given),
+    }
+}
+
+fn is_known(workspace: &Workspace<'_>, name: &str) -> bool {
+    workspace
+        .state
+        .read(name)
+        .is_ok_and(|record| record.is_some())
+}
+
+/// Names of those that were made from a blueprint.
+fn made_from(workspace: &Workspace<'_>, path: &Path) -> Result<Vec<String>, Error> {
+    let path = absolute(path);
+    let is_from = |name: &String| {
+        let record = workspace.state.read(name).ok().flatten();
+        record
+            .and_then(|record| record.deployment)
+            .is_some_and(|deployment| deployment.blueprint == path)
+    };
+    Ok(workspace.installed()?.into_iter().filter(is_from).collect())
+}
+
+/// The deployment, and the id of an execution of it if one is given. An id alone is looked for
+/// in all deployments.
+pub(crate) fn execution(
+    workspace: &Workspace<'_>,
+    args: &ExecutionArgs,
+) -> Result<(String, Option<String>), Error> {
+    let (given, deployment) = (args.execution.as_deref(), args.deployment.as_deref());
+    let Some(id) = given else {
+        return name(workspace, deployment).map(|name| (name, None));
+    };
+    let has = |name: &String| {
+        let known = workspace
+            .state
+            .read(name)
+            .ok()
+            .flatten()
+            .is_some_and(|record| record.executions.iter().any(|it| it.id == id));
+        known
+            || workspace
+                .state
+                .holder(name)
+                .is_ok_and(|holder| holder.is_some_and(|holder| holder.execution == id))
+    };
+    match deployment {
+        Some(name) => Ok((checked_name(name)?, Some(id.to_owned()))),
+        None => match workspace.state.names()?.into_iter().find(has) {
+            Some(name) => Ok((name, Some(id.to_owned()))),
+            None if workspace.state.names()?.iter().any(|name| name == id) => {
+                Ok((id.to_owned(), None))
+            }
+            None => Err(Error::usage(format!(
+                "there is no execution `{id}`, and no deployment of that name"
+            ))
+            .hint("dockctl executions shows those there are")),
+        },
+    }
+}

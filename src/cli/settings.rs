@@ -1,0 +1,98 @@
+//! What the command line and its environment say, as settings of the application. The environment
+//! and the home directory are read here, once.
+
+use super::{args::Global, config::path_variable, environment, error::CliError};
+use crate::{
+    catalog,
+    engine::{Host, broken_config},
+    operate::{Settings, settings::Engine},
+    seam::Failure,
+    secrets::SecretSources,
+};
+use std::{env, path::PathBuf};
+
+/// Returns the settings of a command that keeps state.
+///
+/// # Errors
+///
+/// If there is no state directory.
+pub(crate) fn settings(global: &Global) -> Result<Settings, CliError> {
+    let path = global.state_dir.clone().or_else(default_state_dir);
+    let path = path.ok_or_else(|| {
+        CliError::usage("there is no home folder to keep the state in")
+            .hint("name one with --state-dir or DOCKCTL_STATE_DIR")
+    })?;
+    Ok(of(global, path))
+}
+
+/// Returns the settings of a command that keeps no state.
+pub(crate) fn stateless(global: &Global) -> Settings {
+    of(global, PathBuf::new())
+}
+
+fn of(global: &Global, state_dir: PathBuf) -> Settings {
+    Settings {
+        state_dir,
+        engine: engine(global),
+        user: user(),
+        parallel: global.parallel,
+        task_retries: global.task_retries,
+        task_retry_interval: global.task_retry_interval,
+        keep_history: global.keep_history,
+        guarded: !global.no_guard,
+        seed: global.seed,
+        imports: imports(global),
+        secrets: SecretSources {
+            variables: environment::secrets(),
+            places: global.secrets.clone(),
+        },
+        inputs: environment::inputs(),
+        strict: global.strict,
+    }
+}
+
+fn engine(global: &Global) -> Engine {
+    let host = Host::find(global.host.as_deref(), global.context.as_deref());
+    Engine {
+        host: host
+            .map(|host| host.with_timeout(global.engine_timeout))
+            .map_err(Failure::from),
+        fault: broken_config(),
+    }
+}
+
+fn user() -> String {
+    let named = ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+fn imports(global: &Global) -> catalog::Options {
+    let cache = global.cache_dir.clone().or_else(default_cache_dir);
+    catalog::Options {
+        network: catalog::Network {
+            offline: global.offline,
+            cache: cache.map(|directory| directory.join("imports")),
+        },
+        rules: global.import_rules.clone(),
+    }
+}
+
+fn default_cache_dir() -> Option<PathBuf> {
+    let base = path_variable("XDG_CACHE_HOME");
+    let base = base.or_else(|| Some(path_variable("HOME")?.join(".cache")))?;
+    Some(base.join("dockctl"))
+}
+
+pub(crate) fn default_state_dir() -> Option<PathBuf> {
+    let variable = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let base = variable("XDG_STATE_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(variable("HOME")?.join(".local/state")));
+    base.map(|base| base.join("dockctl"))
+}

@@ -1,0 +1,204 @@
+//! The command line as the application's caller: it prints, asks and hears signals.
+
+use super::{
+    args::Global,
+    claims, color, complain, complain_once, confirm,
+    error::{CliError, Kind, to_text},
+    plan::{prospect_lines, unseen_lines},
+    run,
+    settings::settings,
+    warn,
+};
+use crate::{
+    diagnostic::render::render,
+    event::{Why, now, timestamp},
+    executor::StopRequests,
+    operate::{
+        Caller, Error, Workspace,
+        caller::{About, Notice, Question},
+    },
+    report::Reporter,
+};
+use std::{cell::OnceCell, path::PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The caller of one command.
+pub(crate) struct Terminal<'g> {
+    global: &'g Global,
+    signals: OnceCell<StopRequests>,
+}
+
+impl<'g> Terminal<'g> {
+    pub(crate) fn new(global: &'g Global) -> Self {
+        Self {
+            global,
+            signals: OnceCell::new(),
+        }
+    }
+
+    /// Opens the state directory that the command line names.
+    pub(crate) fn workspace(&self) -> Result<Workspace<'_>, CliError> {
+        Ok(Workspace::new(settings(self.global)?, self))
+    }
+}
+
+impl Caller for Terminal<'_> {
+    fn reporter(&self) -> Box<dyn Reporter> {
+        run::reporter(self.global)
+    }
+
+    fn say(&self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Warning(text) => warn(text),
+            Notice::Faults(faults, sources) => {
+                complain_once(&render(faults, sources, color(self.global)));
+            }
+            other => complain(&words(other, color(self.global))),
+        }
+    }
+
+    fn is_attended(&self) -> bool {
+        confirm::is_asked()
+    }
+
+    fn ask(&self, question: &Question<'_>) -> Result<(), Error> {
+        complain(&about(&question.about));
+        confirm::ask(&question.words)
+    }
+
+    fn confirm(&self, question: &Question<'_>) -> Result<(), Error> {
+        if confirm::is_typed() && !self.global.yes {
+            complain(&about(&question.about));
+        }
+        let danger = question.danger.as_deref();
+        confirm::confirm(self.global, &question.words, danger)
+    }
+
+    fn command_line(&self, words: &[&str]) -> String {
+        again(self.global, words)
+    }
+
+    /// The first call registers the signal handlers, which stay: without a reader a registered
+    /// handler would swallow later signals.
+    fn stop_requests(&self) -> Result<&StopRequests, Error> {
+        if let Some(signals) = self.signals.get() {
+            return Ok(signals);
+        }
+        let signals = StopRequests::default();
+        listen(signals.clone()).map_err(|error| {
+            Error::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+        })?;
+        Ok(self.signals.get_or_init(|| signals))
+    }
+}
+
+/// A notice as text.
+fn words(notice: &Notice<'_>, color: bool) -> String {
+    match notice {
+        Notice::Warning(text) => format!("warning: {text}\n"),
+        Notice::Note(text) => format!("note: {text}\n"),
+        Notice::Faults(faults, sources) => render(faults, sources, color),
+        Notice::NotCompared(fields) => unseen_lines(fields).concat(),
+        Notice::Labels { why, found } => format!("{why}:\n{}", claims::words(found)),
+        Notice::SetAside {
+            deployment,
+            damage,
+            kept,
+            found,
+        } => {
+            let nothing =
+                || format!("nothing on the engine carries the labels of `{deployment}`\n");
+            format!(
+                "warning: {damage}\n  it was kept as {}; from the engine's labels:\n{}",
+                kept.display(),
+                found.map_or_else(nothing, claims::words)
+            )
+        }
+        Notice::Watch { deployment, news } => {
+            format!("{} `{deployment}`: {news}\n", timestamp(now()))
+        }
+        Notice::RepairFailed(error) => to_text(error, color),
+    }
+}
+
+/// What a question is about, as text.
+fn about(about: &About<'_>) -> String {
+    match about {
+        About::Nothing => String::new(),
+        About::Plan(prospects) => prospect_lines(prospects),
+        About::Claims { deployment, claims } => format!(
+            "only labels on the engine name `{deployment}`:\n{}",
+            claims::lines(claims)
+        ),
+    }
+}
+
+/// A command line that can be typed as it stands: global flags that matter are repeated.
+pub(crate) fn again(global: &Global, command: &[&str]) -> String {
+    let shown = |path: &PathBuf| path.display().to_string();
+    let once = [
+        ("--state-dir", global.state_dir.as_ref().map(shown)),
+        ("--host", global.host.clone()),
+        ("--context", global.context.clone()),
+    ];
+    let once = once
+        .into_iter()
+        .filter_map(|(flag, value)| Some((flag, value?)));
+    let secrets = global.secrets.iter().map(|path| ("--secrets", shown(path)));
+    let rules = global
+        .import_rules
+        .iter()
+        .map(|(prefix, with)| ("--import-rule", format!("{prefix}={with}")));
+    let flags = once
+        .chain(secrets)
+        .chain(rules)
+        .flat_map(|(flag, value)| [flag.to_owned(), value]);
+    let switches = [
+        (global.offline, "--offline"),
+        (global.no_guard, "--no-guard"),
+    ];
+    let flags = flags.chain(
+        switches
+            .into_iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, flag)| flag.to_owned()),
+    );
+    let words = ["dockctl".to_owned()]
+        .into_iter()
+        .chain(command.iter().map(|word| (*word).to_owned()))
+        .chain(flags);
+    words
+        .map(|word| quoted(&word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The first signal asks to stop, the second drops everything.
+fn listen(asked: StopRequests) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        for time in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if time == 0 {
+                asked.stop(Why::Asked);
+            } else {
+                asked.abort(Why::Asked);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,107 @@
+//! Objects whose labels claim to be of a deployment: shown, and taken over only when the user says
+//! so.
+
+use super::error::{Detail, Error, Kind};
+use crate::{
+    printable::printable,
+    told::{Claim, Recovered, Told},
+};
+
+/// Objects that only labels connect to a deployment, as errors show them.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Name of the deployment.
+    pub deployment: String,
+    /// Names of the objects that are in the way, if that is the error.
+    pub objects: Option<Vec<String>>,
+    /// What the labels say.
+    pub claims: Vec<Claim>,
+}
+
+fn claimed(name: &str, claims: &[Claim]) -> Detail {
+    Detail::Claims(Claimed {
+        deployment: name.to_owned(),
+        objects: None,
+        claims: claims.to_vec(),
+    })
+}
+
+/// What a user means by a name, and by an id if there is one. None if nothing carries the name.
+///
+/// # Errors
+///
+/// If nothing carries the id, or several deployments claim the name and no id says which is meant.
+pub(crate) fn chosen(
+    told: &Told,
+    name: &str,
+    id: Option<&str>,
+    flag: &str,
+) -> Result<Option<Recovered>, Error> {
+    let claims = told.claims();
+    let ids = || {
+        claims
+            .iter()
+            .map(|claim| format!("{flag} {}", printable(&claim.id)))
+            .collect::<Vec<_>>()
+            .join(", or ")
+    };
+    let chosen = match id {
+        Some(id) => told.identified(id),
+        None => told.meant(),
+    };
+    let error = match (&chosen, id) {
+        (None, Some(id)) => Error::usage(format!(
+            "nothing on the engine carries the labels of `{name}` with the id `{id}`"
+        )),
+        (None, None) if !claims.is_empty() => Error::usage(format!(
+            "{} deployments claim the name `{name}`",
+            claims.len()
+        )),
+        _ => return Ok(chosen),
+    };
+    let error = if claims.is_empty() {
+        error
+    } else {
+        error.hint(format!("name the one that is meant: {}", ids()))
+    };
+    Err(error.with(claimed(name, &claims)))
+}
+
+/// Nothing is taken down that nothing proves to be ours.
+pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
+    let message = format!(
+        "`{name}` is not installed from this state directory; only labels on the engine name it, and nothing was done"
+    );
+    let error = Error::new(Kind::Failed, message).with(claimed(name, claims));
+    proceed(
+        error.hint("use the state directory that it was installed from: --state-dir DIR"),
+        name,
+        claims,
+    )
+}
+
+/// Another state directory made a part of what is to be taken down.
+pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> Error {
+    let message = format!(
+        "another state directory made objects of `{name}` that this one does not know; nothing was done"
+    );
+    let error = Error::new(Kind::Failed, message).with(claimed(name, claims));
+    proceed(error, name, claims)
+}
+
+/// How to proceed with what somebody claims.
+pub(crate) fn proceed(error: Error, name: &str, claims: &[Claim]) -> Error {
+    let ids = claims.iter().map(|claim| printable(&claim.id));
+    let taken = |error: Error, id: String| {
+        let which = if claims.len() > 1 {
+            format!(" --id {id}")
+        } else {
+            String::new()
+        };
+        let error = error.hint(format!("to take it over: dockctl recover {name}{which}"));
+        error.hint(format!(
+            "to take it down: dockctl uninstall {name} --from-labels {id}"
+        ))
+    };
+    ids.fold(error, taken)
+}

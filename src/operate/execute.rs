@@ -1,0 +1,660 @@
+//! Workflows and operations of a deployment that exists.
+
+use super::{
+    caller::{About, Question},
+    error::{Error, Kind},
+    given::{self, Hidden},
+    recover, scale,
+    session::{Held, Job, Session},
+    settings::RunOptions,
+    wish,
+    workspace::Workspace,
+};
+use crate::{
+    diagnostic::{Diagnostics, Sources, nearest},
+    event::{Entry, Event},
+    model::{DeclaredWorkflow, Deployment, Instance},
+    plan::{self, Known, effect, operation, protected, restore},
+    plugins::{Part, Plugins, Scene},
+    record::Record,
+    seam::{Effect, Observed},
+    stage::{
+        Chosen, Parameters, Selection, Stage, Task, Workflow, parameter_names,
+        parameters::{self, ExecuteOperation, OneOperation},
+    },
+};
+use indexmap::IndexSet;
+use serde_json::{Map as JsonMap, Value as Json};
+
+/// Who asks a deployment for something, and how it is carried out.
+pub(crate) struct Order<'a> {
+    /// The state directory.
+    pub workspace: &'a Workspace<'a>,
+    /// Name of the deployment.
+    pub deployment: String,
+    /// Sensitive inputs, which are not kept, as `-i` takes them.
+    pub inputs: Vec<String>,
+    /// How the run is carried out.
+    pub options: RunOptions,
+    /// The command and its arguments, without flags that every command takes: for advice.
+    pub words: Vec<String>,
+}
+
+/// What a deployment is asked for. Instances are named by id, node or object.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// A workflow that is built in or declared by the blueprint.
+    Workflow {
+        /// Its name.
+        name: String,
+        /// Its parameters.
+        parameters: JsonMap<String, Json>,
+    },
+    /// One operation.
+    Operation(Operation),
+    /// `start`, which is recorded.
+    Start(Vec<String>),
+    /// `stop`, which is recorded.
+    Stop(Vec<String>),
+    /// `restart`, which is recorded.
+    Restart(Vec<String>),
+    /// Uninstalling and installing instances.
+    Reinstall {
+        /// The instances; none means all.
+        instances: Vec<String>,
+        /// Continue after failed operations.
+        ignore_failure: bool,
+    },
+    /// Repairing instances; none means all.
+    Heal(Vec<String>),
+    /// Repairing these instances, by id.
+    HealOnly(Selection),
+    /// Adding or removing instances.
+    Scale(scale::Scaling),
+}
+
+/// One operation of some instances.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    /// Its name; the last part, if only one operation has it.
+    pub name: String,
+    /// Inputs of the call.
+    pub kwargs: JsonMap<String, Json>,
+    /// Whether these replace inputs of the blueprint.
+    pub allow_override: bool,
+    /// Whether instances follow those that they need.
+    pub in_order: bool,
+    /// Only instances of these nodes.
+    pub nodes: Vec<String>,
+    /// Only these instances.
+    pub instances: Vec<String>,
+    /// Only instances of these types.
+    pub types: Vec<String>,
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub(crate) enum Executed {
+    /// A run succeeded; the deployment after it.
+    Ran(Record),
+    /// Nothing was to be done.
+    Nothing {
+        /// What was asked for.
+        parameters: Parameters,
+        /// The deployment.
+        record: Record,
+    },
+}
+
+impl Asked {
+    /// Returns the workflow with its parameters, for a deployment as it is known now.
+    fn parameters(&self, record: &Record) -> Result<Parameters, Error> {
+        Ok(match self {
+            Self::Workflow { name, parameters } => of_workflow(name, parameters.clone(), record)?,
+            Self::Operation(operation) => Parameters::ExecuteOperation(ExecuteOperation {
+                operation_kwargs: operation.kwargs.clone(),
+                selection: selected(operation, record)?,
+                operation: known_operation(&operation.name, record)?,
+                allow_kwargs_override: Some(operation.allow_override),
+                run_by_dependency_order: Some(operation.in_order),
+            }),
+            Self::Start(names) => Parameters::Start(recorded(named(names, record)?)),
+            Self::Stop(names) => Parameters::Stop(recorded(named(names, record)?)),
+            Self::Restart(names) => Parameters::Restart(parameters::Restart {
+                selection: named(names, record)?,
+                is_recorded: true,
+                ..parameters::Restart::default()
+            }),
+            Self::Reinstall {
+                instances,
+                ignore_failure,
+            } => Parameters::Reinstall(parameters::Reinstall {
+                selection: named(instances, record)?,
+                ignore_failure: *ignore_failure,
+            }),
+            Self::Heal(names) => Parameters::Heal(forgiving(named(names, record)?)),
+            Self::HealOnly(selection) => Parameters::Heal(forgiving(selection.clone())),
+            Self::Scale(scaling) => Parameters::Scale(scaling.parameters(record)?),
+        })
+    }
+}
+
+fn of_workflow(
+    name: &str,
+    mut parameters: JsonMap<String, Json>,
+    record: &Record,
+) -> Result<Parameters, Error> {
+    let deployment = record.deployment.as_ref();
+    let declared = deployment.and_then(|deployment| deployment.workflows.get(name));
+    let workflow = workflow(name, declared, deployment)?;
+    // What older editions of the library call it.
+    if let Some(node) = parameters
+        .shift_remove("node_id")
+        .filter(|_| workflow == Workflow::Scale)
+    {
+        parameters.insert("scalable_entity_name".to_owned(), node);
+    }
+    let parameters = match declared {
+        Some(declared) => with_defaults(name, declared, parameters, &parameter_names(workflow))?,
+        None => parameters,
+    };
+    Parameters::read(workflow, typed(parameters)?).map_err(Error::usage)
+}
+
+impl Order<'_> {
+    /// Carries out what a deployment is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the request is refused, or its run does not succeed.
+    pub(crate) async fn execute(&self, asked: &Asked) -> Result<Executed, Error> {
+        let (workspace, name) = (self.workspace, self.deployment.as_str());
+        recover::mend(workspace, name).await?;
+        // What is typed wrong is told before anything is held.
+        let known = workspace.record(name)?;
+        let parameters = asked.parameters(&known)?;
+        let workflow = parameters.workflow();
+        require_installed(name, workflow, &known)?;
+        let ill: Vec<String> = parameters
+            .named_ill()
+            .map(str::to_owned)
+            .into_iter()
+            .collect();
+        named(&ill, &known)?;
+        workspace.supply(&self.inputs)?;
+        let systems = workspace.connect()?;
+        let drivers = systems.drivers();
+        let mut session = Session::new(workspace, &drivers, name);
+        let mut held = session.hold(workflow.as_str())?;
+        let done = Box::pin(self.run_held(&mut held, asked)).await;
+        held.release().await;
+        let record = session.record;
+        Ok(if done? {
+            Executed::Ran(record)
+        } else {
+            Executed::Nothing { parameters, record }
+        })
+    }
+
+    /// Asks before instances are deleted.
+    fn confirm(&self, asked: &Settled, stage: &Stage) -> Result<(), Error> {
+        let (observed, workflow) = (Observed::default(), asked.parameters.workflow());
+        let known = Known::new(&asked.deployment, &asked.record, &observed);
+        let deletes = stage.tasks().iter().any(|task| task.step.traits.deletes);
+        let words =
+            effect::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
+        let Some(words) = words else { return Ok(()) };
+        let (workflow, name) = (workflow.capitalized(), &asked.deployment.name);
+        self.workspace.caller.confirm(&Question {
+            words: format!("{workflow} `{name}`: {words}?"),
+            danger: protected::words(&asked.deployment, None, stage),
+            about: About::Plan(effect::prospects(&known, stage)),
+        })
+    }
+
+    /// Whether there was anything to do.
+    async fn run_held(&self, held: &mut Held<'_, '_>, asked: &Asked) -> Result<bool, Error> {
+        let Some(deployment) = held.record().deployment.clone() else {
+            return Ok(false);
+        };
+        let parameters = self.settled(held, &deployment, asked).await?;
+        let settled = Settled::of(parameters, deployment, self.workspace, held.record())?;
+        settled.check(self.workspace)?;
+        let observed = held.observe().await?;
+        if observed.objects().iter().any(|object| object.is_claimed) {
+            let told = held.told(&self.deployment).await?;
+            recover::refuse_elsewhere(&told, held.record(), &self.deployment)?;
+        }
+        let stage = self.planned(&settled, &observed)?;
+        if stage.is_empty() && settled.is_done() {
+            return Ok(false);
+        }
+        let job = Job {
+            parameters: settled.parameters,
+            of: None,
+            stage,
+            before: settled.before,
+            how: self.options,
+            again: self.again(),
+            replan: None,
+        };
+        held.carry_out(job).await.map(|()| true)
+    }
+
+    /// Settles the last run, then returns the requested parameters.
+    async fn settled(
+        &self,
+        held: &mut Held<'_, '_>,
+        deployment: &Deployment,
+        asked: &Asked,
+    ) -> Result<Parameters, Error> {
+        let scene = Scene {
+            deployment,
+            record: held.record(),
+            secrets: &self.workspace.secrets,
+        };
+        let places = Plugins::default().places(scene);
+        let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
+        let parameters = asked.parameters(held.record())?;
+        let command = parameters.workflow().as_str();
+        held.settle(&deployment.name, &places, command).await?;
+        Ok(parameters)
+    }
+
+    /// The first stage, if nothing speaks against it.
+    fn planned(&self, settled: &Settled, observed: &Observed) -> Result<Stage, Error> {
+        let known = Known::new(&settled.deployment, &settled.record, observed);
+        let proposal = plan::first(&settled.parameters, &known);
+        refuse_hearsay(&settled.deployment, &proposal.stage)?;
+        self.confirm(settled, &proposal.stage)?;
+        wish::refuse_unsupported(&proposal.unsupported, false)?;
+        Ok(proposal.stage)
+    }
+
+    /// The command that does it again.
+    fn again(&self) -> String {
+        let words = self.words.iter().cloned();
+        let words = words.chain(["-d".to_owned(), self.deployment.clone()]);
+        let words = words.chain(self.options.flags());
+        let words: Vec<String> = words.chain(given::named(&self.inputs)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.workspace.caller.command_line(&words)
+    }
+}
+
+fn recorded(selection: Selection) -> OneOperation {
+    OneOperation {
+        selection,
+        is_recorded: true,
+        ..OneOperation::default()
+    }
+}
+
+/// A requested workflow with the deployment and the record that it is planned from.
+struct Settled {
+    parameters: Parameters,
+    deployment: Deployment,
+    /// The record with the events of `before` applied.
+    record: Record,
+    /// Events that belong to the run and are put down first.
+    before: Vec<Event>,
+}
+
+impl Settled {
+    fn of(
+        mut parameters: Parameters,
+        mut deployment: Deployment,
+        workspace: &Workspace<'_>,
+        record: &Record,
+    ) -> Result<Self, Error> {
+        let (mut before, mut record) = (Vec::new(), record.clone());
+        if let Parameters::Scale(asked) = &mut parameters {
+            let mut random = workspace.random(&deployment.name, Some(&record))?;
+            deployment = scale::begin(deployment, asked, &record, &mut random)?;
+            before.push(Event::Defined {
+                deployment: Box::new(deployment.clone()),
+            });
+        }
+        for event in &before {
+            let applied = record.apply(&Entry::now(event.clone()));
+            applied.expect("a definition can always follow");
+        }
+        Ok(Self {
+            parameters,
+            deployment,
+            record,
+            before,
+        })
+    }
+
+    /// Refuses a request that the blueprint does not allow.
+    fn check(&self, workspace: &Workspace<'_>) -> Result<(), Error> {
+        wish::warn_of_early(workspace, &self.deployment);
+        wish::refuse_unpopulated(&self.deployment.without(self.removed()))?;
+        if let Parameters::ExecuteOperation(asked) = &self.parameters {
+            operation::check(asked, &self.deployment)
+                .map_err(|message| Error::new(Kind::Invalid, message))?;
+        }
+        Ok(())
+    }
+
+    /// Ids of the instances that scaling removes.
+    fn removed(&self) -> &[String] {
+        match &self.parameters {
+            Parameters::Scale(asked) => &asked.removed,
+            _ => &[],
+        }
+    }
+
+    /// Whether an empty stage means that there is nothing to do at all.
+    fn is_done(&self) -> bool {
+        let may_be =
+            self.removed().is_empty() && !matches!(self.parameters, Parameters::Rollback(_));
+        may_be && !restore::comes_first(&self.record, Plugins::default(), &self.parameters)
+    }
+}
+
+/// What needs something that is there.
+fn require_installed(name: &str, workflow: Workflow, record: &Record) -> Result<(), Error> {
+    let makes_sense = match workflow {
+        Workflow::Install
+        | Workflow::Uninstall
+        | Workflow::Rollback
+        | Workflow::ExecuteOperation
+        | Workflow::Pull => true,
+        Workflow::Reinstall
+        | Workflow::Start
+        | Workflow::Stop
+        | Workflow::Restart
+        | Workflow::Heal
+        | Workflow::Scale
+        | Workflow::Update
+        | Workflow::CheckStatus
+        | Workflow::CheckDrift => record.is_installed(),
+    };
+    let blueprint = record
+        .deployment
+        .as_ref()
+        .map(|deployment| deployment.blueprint.display().to_string())
+        .unwrap_or_default();
+    let error = || {
+        Error::usage(format!(
+            "`{name}` is not installed: there is nothing to {}",
+            verb(workflow)
+        ))
+    };
+    if makes_sense {
+        Ok(())
+    } else {
+        Err(error().hint(format!(
+            "install it first: dockctl install {blueprint} -d {name}"
+        )))
+    }
+}
+
+fn verb(workflow: Workflow) -> &'static str {
+    match workflow {
+        Workflow::CheckStatus | Workflow::CheckDrift => "check",
+        other => other.as_str(),
+    }
+}
+
+/// The workflow of a name: the blueprint's goes first.
+fn workflow(
+    name: &str,
+    declared: Option<&DeclaredWorkflow>,
+    deployment: Option<&Deployment>,
+) -> Result<Workflow, Error> {
+    let Some(declared) = declared else {
+        return Workflow::named(name).ok_or_else(|| {
+            let own = deployment
+                .into_iter()
+                .flat_map(|deployment| deployment.workflows.keys().map(String::as_str));
+            let names: Vec<&str> = Workflow::ALL
+                .iter()
+                .map(|workflow| workflow.as_str())
+                .chain(own)
+                .collect();
+            unknown("workflow", name, &names)
+        });
+    };
+    Workflow::of_mapping(&declared.operation).ok_or_else(|| {
+        let message = format!(
+            "the workflow `{name}` is `{}` of the plugin `{}`, which dockctl does not have",
+            declared.operation, declared.plugin
+        );
+        Error::new(Kind::Invalid, message)
+            .hint("dockctl runs the workflows of cloudify.plugins.workflows")
+    })
+}
+
+/// Labels do not tell what an object is made from.
+fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
+    let makes = |task: &Task| matches!(task.step.effect(), Effect::Creates | Effect::Replaces);
+    let Some(task) = stage
+        .tasks()
+        .iter()
+        .find(|task| deployment.recovered && makes(task))
+    else {
+        return Ok(());
+    };
+    let message = format!(
+        "`{}` has to be created, and the labels that tell of it do not say from what",
+        task.instance
+    );
+    let error = Error::new(Kind::Failed, message);
+    Err(error.hint(format!(
+        "give the blueprint once: dockctl update BLUEPRINT -d {}",
+        deployment.name
+    )))
+}
+
+/// Something that does not exist, with those that do.
+pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+    let mut error = Error::usage(format!("there is no {what} `{name}`"));
+    if let Some(near) = nearest(name, known.iter().copied()) {
+        error = error.hint(format!("did you mean `{near}`?"));
+    }
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    error.hint(format!("there are: {}", known.join(", ")))
+}
+
+/// Reads parameters as they are written: `NAME=TEXT`, `NAME:=YAML` or a file.
+///
+/// # Errors
+///
+/// If one of them cannot be read.
+pub(crate) fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>, Error> {
+    let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
+    let read = given::read(given, Hidden::Named(&[]), &mut sources, &mut d)?;
+    match d.iter().next() {
+        Some(fault) => Err(Error::usage(format!(
+            "a parameter cannot be read: {}",
+            fault.message
+        ))),
+        None => Ok(read
+            .into_iter()
+            .map(|(name, given)| (name, given.value.to_json()))
+            .collect()),
+    }
+}
+
+/// What is declared to be there where nothing is given; what has to be given is asked for.
+fn with_defaults(
+    name: &str,
+    declared: &DeclaredWorkflow,
+    given: JsonMap<String, Json>,
+    built_in: &[&str],
+) -> Result<JsonMap<String, Json>, Error> {
+    let known: Vec<&str> = declared
+        .parameters
+        .keys()
+        .map(String::as_str)
+        .chain(built_in.iter().copied())
+        .collect();
+    if let Some(other) = given.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(unknown(
+            &format!("parameter of the workflow `{name}` called"),
+            other,
+            &known,
+        ));
+    }
+    // What libraries declare for other editions of the workflow says nothing here.
+    let is_taken = |name: &&String| built_in.contains(&name.as_str());
+    let mut all = given;
+    for (parameter, schema) in &declared.parameters {
+        match &schema.default {
+            _ if all.contains_key(parameter) => {}
+            Some(value) if is_taken(&parameter) => {
+                drop(all.insert(parameter.clone(), value.clone()))
+            }
+            None if schema.required
+                && !(parameter == "node_id" && all.contains_key("scalable_entity_name")) =>
+            {
+                return Err(Error::usage(format!(
+                    "the workflow `{name}` needs the parameter `{parameter}`: -p {parameter}=VALUE"
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Parameters that are texts stay so, others are read as YAML: `-p ignore_failure=true`.
+fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
+    const TEXTS: [&str; 7] = [
+        "scalable_entity_name",
+        "operation",
+        "node_instance_id",
+        "diagnose_value",
+        "node_ids",
+        "node_instance_ids",
+        "type_names",
+    ];
+    let read = |(name, value): (String, Json)| match value {
+        Json::String(text) if !TEXTS.contains(&name.as_str()) => {
+            let arguments = [format!("{name}:={text}")];
+            let mut read = read_parameters(&arguments)?;
+            let value = read.remove(&name).unwrap_or_default();
+            Ok((name, value))
+        }
+        value => Ok((name, value)),
+    };
+    given.into_iter().map(read).collect()
+}
+
+/// Instances by their ids, their nodes, or the names of their containers.
+pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, Error> {
+    let Some(deployment) = &record.deployment else {
+        return Ok(Selection::All);
+    };
+    let mut ids: Vec<String> = Vec::new();
+    for name in names {
+        let found: Vec<String> = deployment
+            .instances
+            .iter()
+            .filter(|it| is_called(it, name, deployment, record))
+            .map(|it| it.id.clone())
+            .collect();
+        if found.is_empty() {
+            let known: Vec<&str> = deployment
+                .instances
+                .iter()
+                .flat_map(|it| [it.node.as_str(), it.id.as_str()])
+                .collect();
+            return Err(unknown("instance or node", name, &known));
+        }
+        ids.extend(
+            found
+                .into_iter()
+                .filter(|id| !ids.contains(id))
+                .collect::<Vec<_>>(),
+        );
+    }
+    Ok(if names.is_empty() {
+        Selection::All
+    } else {
+        Selection::of_instances(ids)
+    })
+}
+
+fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &Record) -> bool {
+    let object = || {
+        let node = record.made_from(instance, deployment.node(instance)?);
+        Plugins::default().known_id(record, instance, node)
+    };
+    instance.id == name
+        || instance.node == name
+        || Part::of(deployment, instance)
+            .and_then(|part| Plugins::default().name(part))
+            .as_deref()
+            == Some(name)
+        || (name.len() >= 12 && object().is_some_and(|id| id.starts_with(name)))
+}
+
+/// A filter that can match nothing was typed wrong.
+fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
+    let instances = named(&args.instances, record)?;
+    let nodes = || {
+        record
+            .deployment
+            .iter()
+            .flat_map(|deployment| &deployment.nodes)
+    };
+    let names: Vec<&str> = nodes().map(|(name, _)| name.as_str()).collect();
+    let types: Vec<&str> = nodes()
+        .flat_map(|(_, node)| node.hierarchy.iter().map(String::as_str))
+        .collect();
+    for (what, given, known) in [
+        ("node", &args.nodes, names),
+        ("type of a node", &args.types, types),
+    ] {
+        if let Some(name) = given.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(unknown(what, name, &known));
+        }
+    }
+    let chosen = Chosen {
+        node_ids: args.nodes.clone(),
+        type_names: args.types.clone(),
+        ..instances.into()
+    };
+    Ok(chosen.into())
+}
+
+/// The full name of an operation; a last part that only one operation has stands for it.
+fn known_operation(asked: &str, record: &Record) -> Result<String, Error> {
+    let Some(deployment) = &record.deployment else {
+        return Ok(asked.to_owned());
+    };
+    let operations = deployment
+        .nodes
+        .values()
+        .flat_map(|node| node.operations.keys());
+    let all: IndexSet<&str> = operations.map(String::as_str).collect();
+    let last = format!(".{asked}");
+    let is_meant = |name: &&str| *name == asked || name.ends_with(&last);
+    let matching: Vec<&str> = all.iter().copied().filter(is_meant).collect();
+    match &matching[..] {
+        [only] => Ok((*only).to_owned()),
+        [] => {
+            let all: Vec<&str> = all.into_iter().collect();
+            Err(unknown("operation", asked, &all))
+        }
+        several => Err(
+            Error::usage(format!("`{asked}` stands for several operations"))
+                .hint(format!("say which: {}", several.join(", "))),
+        ),
+    }
+}
+
+/// Returns the parameters of a repair that ignores failures while it stops and deletes.
+pub(crate) fn forgiving(selection: Selection) -> parameters::Heal {
+    parameters::Heal {
+        selection,
+        ignore_failure: true,
+        ..parameters::Heal::default()
+    }
+}

@@ -1,0 +1,548 @@
+//! A deployment at work: lock, guard, requests to stop, and carrying out stages.
+
+use super::{
+    caller::{Caller, Notice},
+    ended::{cannot_go_on, ended_badly, lacking, rolled_back, stuck, unguarded, went_away},
+    error::{Error, Kind},
+    settings::RunOptions,
+    workspace::Workspace,
+};
+use crate::{
+    event::{Event, Outcome, Why},
+    executor::{Executor, Policy, Replan, Run, StopRequests, Unsettled},
+    journal::{self, Holder, JournalError, Requests, Store, write_holder},
+    model::InstanceState,
+    plan::{
+        Known,
+        install::{self, Scope},
+        rollback, scale,
+    },
+    plugins::{Drivers, GuardHolder, Guards, Places, Plugins},
+    record::Record,
+    report::Reporter,
+    seam::Observed,
+    stage::{Parameters, Selection, Stage, Workflow},
+    told::Told,
+};
+use serde_json::json;
+use std::{fs::File, time::Duration};
+use tokio::task::JoinHandle;
+
+/// How often it is looked whether another command asks to stop.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long the engine has to take the guard back from a run that was told to drop everything.
+const HURRY: Duration = Duration::from_secs(2);
+/// How often a run looks at what it made after a connection was lost, and mends it.
+const ROUNDS: usize = 3;
+
+/// What is to be carried out.
+pub struct Job<'j> {
+    /// The workflow, with what is said of it.
+    pub parameters: Parameters,
+    /// The execution that is gone on with, or taken back.
+    pub of: Option<String>,
+    /// The first stage.
+    pub stage: Stage,
+    /// Events that belong to the run and are put down first.
+    pub before: Vec<Event>,
+    /// How the run is carried out.
+    pub how: RunOptions,
+    /// The command that takes the run up again.
+    pub again: String,
+    /// Plans the stage again, if something had to be restored first; none: as the workflow does.
+    pub replan: Option<Replan<'j>>,
+}
+
+/// One deployment, as one caller works on it.
+///
+/// Reading takes no lock. [`hold`](Self::hold) takes it for as long as the caller keeps what it
+/// returns: a command for its whole run, a daemon while stages run. Others may work on the deployment
+/// between two holds, so the record is read again with the lock.
+pub struct Session<'a> {
+    workspace: &'a Workspace<'a>,
+    drivers: &'a Drivers<'a>,
+    name: String,
+    /// The deployment as of the last [`refresh`](Self::refresh) or hold; empty before.
+    pub record: Record,
+}
+
+impl<'a> Session<'a> {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(workspace: &'a Workspace<'a>, drivers: &'a Drivers<'a>, name: &str) -> Self {
+        Self {
+            workspace,
+            drivers,
+            name: name.to_owned(),
+            record: Record::default(),
+        }
+    }
+
+    /// Reads the record again, without a lock.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be read.
+    pub fn refresh(&mut self) -> Result<&Record, Error> {
+        self.record = self.workspace.state.read(&self.name)?.unwrap_or_default();
+        Ok(&self.record)
+    }
+
+    /// Takes the lock, and reads the record again. Requests to stop are heeded from now on.
+    ///
+    /// # Errors
+    ///
+    /// If somebody else holds the deployment, its journal cannot be read, or a plugin worked on it
+    /// that is not here.
+    pub fn hold(&mut self, command: &str) -> Result<Held<'_, 'a>, Error> {
+        let execution = fresh_id();
+        let holder = Holder::this(command, &execution);
+        let journal::Held {
+            store,
+            record,
+            lock,
+        } = self.workspace.state.hold(&self.name, &holder)?;
+        expect_known(&record)?;
+        self.record = record;
+        let stop_requests = self.workspace.caller.stop_requests()?.child();
+        Ok(Held {
+            _requests: Listener(heed(store.requests()?, stop_requests.clone())),
+            reporter: self.workspace.caller.reporter(),
+            session: self,
+            store,
+            lock,
+            guard: None,
+            stop_requests,
+            execution,
+        })
+    }
+
+    /// Asks the engines for the deployment's present state.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not answer.
+    pub async fn observe(&self) -> Result<Observed, Error> {
+        match &self.record.deployment {
+            Some(deployment) => {
+                let (workspace, record) = (self.workspace, &self.record);
+                workspace.observe(self.drivers, deployment, record).await
+            }
+            None => Ok(Observed::default()),
+        }
+    }
+
+    /// What another run put down can hold secrets that this one has not asked for, and ids of what
+    /// the user took over.
+    fn learn(&self) {
+        self.drivers.trust(&self.record);
+        let deployment = self.record.deployment.iter();
+        let definitions = deployment.map(|deployment| json!(deployment));
+        let dropped = self.record.dropped.iter();
+        let dropped = dropped.map(|(_, definition)| json!(definition));
+        definitions
+            .chain(dropped)
+            .for_each(|definition| self.workspace.secrets.learn(&definition));
+    }
+}
+
+/// A deployment whose lock this process has.
+pub struct Held<'s, 'a> {
+    session: &'s mut Session<'a>,
+    store: Store,
+    lock: File,
+    guard: Option<Guards>,
+    stop_requests: StopRequests,
+    reporter: Box<dyn Reporter>,
+    /// Id of the execution that it will be.
+    execution: String,
+    /// Listens to other commands meanwhile.
+    _requests: Listener,
+}
+
+/// Refuses to plan on top of what a plugin did that is not here.
+pub(crate) fn expect_known(record: &Record) -> Result<(), Error> {
+    let Some((instance, plugin)) = record.unknown_plugin(|id| Plugins::default().has(id)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the plugin `{plugin}` worked on `{instance}`, and this dockctl does not have it; nothing was done"
+    );
+    let error = Error::new(Kind::Failed, message);
+    Err(error.hint("use the dockctl that did it, or a newer one"))
+}
+
+/// A task that ends with the session.
+struct Listener(JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Held<'_, '_> {
+    /// The deployment.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.session.record
+    }
+
+    /// Holds it on its engines too, and settles what an earlier run left open.
+    ///
+    /// # Errors
+    ///
+    /// If somebody else holds it there, an engine does not answer, the journal cannot be written, or
+    /// a request to stop comes first.
+    pub async fn settle(
+        &mut self,
+        name: &str,
+        places: &Places,
+        command: &str,
+    ) -> Result<(), Error> {
+        if self.session.workspace.settings.guarded {
+            let me = GuardHolder::this(Holder::this(command, &self.execution), &self.lock);
+            let taken = unless_stopped(
+                &self.stop_requests,
+                self.session.drivers.guard(name, places, &me),
+            )
+            .await?;
+            self.guard = Some(taken.map_err(unguarded)?);
+        }
+        self.session.learn();
+        let stop_requests = self.stop_requests.clone();
+        let (mut executor, _) = self.executor(Policy::default());
+        unless_stopped(&stop_requests, executor.settle())
+            .await?
+            .map_err(|error| match error {
+                Unsettled::Journal(error) => error.into(),
+                Unsettled::Engine(failure) => failure.into(),
+            })
+    }
+
+    fn executor(&mut self, policy: Policy) -> (Executor<'_>, (Option<&mut Guards>, &StopRequests)) {
+        let executor = Executor {
+            record: &mut self.session.record,
+            drivers: self.session.drivers,
+            journal: &mut self.store,
+            reporter: self.reporter.as_mut(),
+            secrets: &self.session.workspace.secrets,
+            policy,
+        };
+        (executor, (self.guard.as_mut(), &self.stop_requests))
+    }
+
+    /// Puts events down that belong to no execution.
+    pub(crate) fn note(&mut self, events: Vec<Event>) -> Result<(), Error> {
+        let (mut executor, _) = self.executor(Policy::default());
+        Ok(events
+            .into_iter()
+            .try_for_each(|event| executor.emit(event))?)
+    }
+
+    /// Asks the engines for the deployment's present state.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not answer, or a request to stop comes first.
+    pub async fn observe(&self) -> Result<Observed, Error> {
+        unless_stopped(&self.stop_requests, self.session.observe()).await?
+    }
+
+    /// What labels on the default engine tell of the deployments of a name.
+    pub(crate) async fn told(&self, name: &str) -> Result<Told, Error> {
+        self.session.drivers.trust(&self.session.record);
+        let asked = async { Ok(self.session.drivers.told(name).await?) };
+        unless_stopped(&self.stop_requests, asked).await?
+    }
+
+    /// Carries a job out, and takes it back if that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// If the run cannot begin, or does not succeed.
+    pub async fn carry_out(&mut self, job: Job<'_>) -> Result<(), Error> {
+        if !job.how.ignore_failures {
+            self.expect_all(&job).await?;
+        }
+        self.note(job.before)?;
+        self.session.learn();
+        let (id, workflow) = (self.execution.clone(), job.parameters.workflow());
+        let policy = job.how.policy(&self.session.workspace.settings);
+        let run = Run {
+            id: &id,
+            parameters: &job.parameters,
+            of: job.of,
+            replan: job.replan,
+        };
+        self.execute(run, job.stage, policy)
+            .await
+            .map_err(|error| stuck(error, &self.execution, &job.again))?;
+        let takes_back = job.how.rollback
+            && workflow == Workflow::Install
+            && self.session.record.outcome() == Outcome::Failed
+            && !self.stop_requests.is_stopped();
+        if !takes_back {
+            self.release_guard().await;
+        }
+        let was_cut = self.session.record.is_done() && self.session.drivers.was_cut();
+        if was_cut
+            && !self
+                .lost(workflow)
+                .await
+                .is_some_and(|stage| stage.is_empty())
+        {
+            return Err(went_away(&self.execution, &job.again));
+        }
+        let outcome = self
+            .finish()
+            .map_err(|error| cannot_go_on(error, &job.again))?;
+        match outcome {
+            Outcome::Terminated => Ok(()),
+            _ if takes_back => {
+                self.take_back(&id, ended_badly(&self.session.record, outcome, &job.again))
+                    .await
+            }
+            _ => Err(ended_badly(&self.session.record, outcome, &job.again)),
+        }
+    }
+
+    /// Everything that the first stage needs is at hand, or nothing is begun.
+    async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), Error> {
+        let (executor, _) = self.executor(Policy::default());
+        // What is taken down anyway is restored only as far as it goes.
+        if job.parameters.workflow() != Workflow::Uninstall {
+            let restoring = executor.lacks_to_restore(&job.parameters).await;
+            let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
+            if !lacks.is_empty() {
+                return Err(lacking(&lacks, &first, job));
+            }
+        }
+        let lacks = executor.lacks(&job.stage).await?;
+        if lacks.is_empty() {
+            Ok(())
+        } else {
+            Err(lacking(&lacks, &job.stage, job))
+        }
+    }
+
+    /// The end of an execution is put down when nothing is left on an engine that the next run
+    /// would have to clear away.
+    fn finish(&mut self) -> Result<Outcome, JournalError> {
+        let settled = scale::settled(&self.session.record);
+        let (mut executor, _) = self.executor(Policy::default());
+        if let Some(deployment) = settled {
+            executor.emit(Event::Defined {
+                deployment: Box::new(deployment),
+            })?;
+        }
+        executor.finish()
+    }
+
+    /// What brings back what a workflow brought up and is not there any more; none if the engine
+    /// does not say.
+    async fn lost(&self, workflow: Workflow) -> Option<Stage> {
+        let Some(selection) = self.brought_up(workflow) else {
+            return Some(Stage::default());
+        };
+        let (deployment, observed) = (
+            self.session.record.deployment.as_ref()?,
+            self.observe().await.ok()?,
+        );
+        let known = Known::new(deployment, &self.session.record, &observed);
+        Some(
+            install::of(
+                &known,
+                &Scope {
+                    selection: &selection,
+                    ..Scope::default()
+                },
+            )
+            .stage,
+        )
+    }
+
+    /// The instances that a workflow is to leave working; none if it is to leave none so.
+    fn brought_up(&self, workflow: Workflow) -> Option<Selection> {
+        match workflow {
+            Workflow::Install | Workflow::Update => Some(Selection::All),
+            Workflow::Scale
+            | Workflow::Heal
+            | Workflow::Start
+            | Workflow::Restart
+            | Workflow::Reinstall => {
+                let touched = self
+                    .session
+                    .record
+                    .stage()
+                    .tasks()
+                    .iter()
+                    .map(|task| task.instance.clone());
+                let started =
+                    touched.filter(|id| self.session.record.state(id) == InstanceState::Started);
+                Some(Selection::of_instances(started)).filter(|selection| !selection.is_none())
+            }
+            Workflow::Uninstall
+            | Workflow::Rollback
+            | Workflow::Stop
+            | Workflow::Pull
+            | Workflow::ExecuteOperation
+            | Workflow::CheckStatus
+            | Workflow::CheckDrift => None,
+        }
+    }
+
+    async fn release_guard(&mut self) {
+        let Some(guard) = self.guard.take() else {
+            return;
+        };
+        // Who was told to drop everything waits for no engine that does not answer.
+        tokio::select! {
+            () = guard.release() => {}
+            () = hurried(&self.stop_requests) => {}
+        }
+    }
+
+    async fn take_back(&mut self, failed: &str, error: Error) -> Result<(), Error> {
+        let Some(deployment) = self.session.record.deployment.clone() else {
+            return Err(error);
+        };
+        let id = fresh_id();
+        // Who asks is told what runs now.
+        let _ = write_holder(&mut self.lock, &Holder::this("rollback", &id));
+        let observed = match self.observe().await {
+            Ok(observed) => observed,
+            Err(cause) => {
+                return Err(error.hint(format!("nothing was taken back: {}", cause.message)));
+            }
+        };
+        let proposal = rollback::next(&deployment, &self.session.record, &observed, failed);
+        let policy = RunOptions::default().policy(&self.session.workspace.settings);
+        let parameters = Workflow::Rollback.into();
+        let of = Some(failed.to_owned());
+        let run = Run {
+            id: &id,
+            parameters: &parameters,
+            of,
+            replan: None,
+        };
+        let words = ["resume", "-d", &deployment.name];
+        let again = self.session.workspace.caller.command_line(&words);
+        let done = self
+            .execute(run, proposal.stage, policy)
+            .await
+            .map_err(|error| stuck(error, &id, &again));
+        self.release_guard().await;
+        done?;
+        let outcome = self.finish().map_err(|error| cannot_go_on(error, &again))?;
+        Err(rolled_back(error, &self.session.record, outcome, &again))
+    }
+
+    async fn execute(
+        &mut self,
+        run: Run<'_>,
+        stage: Stage,
+        policy: Policy,
+    ) -> Result<(), Unsettled> {
+        let caller = self.session.workspace.caller;
+        let workflow = run.parameters.workflow();
+        let (mut executor, (guard, stop_requests)) = self.executor(policy);
+        guarded(
+            executor.execute(run, stage, stop_requests),
+            guard,
+            (stop_requests, caller),
+        )
+        .await?;
+        Ok(self.mend(workflow, policy).await?)
+    }
+
+    /// An engine that went away may have taken containers with it that were started a moment ago:
+    /// after a lost connection a run is not over before it has looked once more.
+    async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
+        for _ in 0..ROUNDS {
+            if !self.session.record.is_done() || !self.session.drivers.was_cut() {
+                return Ok(());
+            }
+            let Some(stage) = self.lost(workflow).await.filter(|stage| !stage.is_empty()) else {
+                return Ok(());
+            };
+            let caller = self.session.workspace.caller;
+            let (mut executor, (guard, stop_requests)) = self.executor(policy);
+            guarded(
+                executor.run(stage, stop_requests),
+                guard,
+                (stop_requests, caller),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Releases the deployment, and removes executions that are too old.
+    pub async fn release(mut self) {
+        self.release_guard().await;
+        let workspace = self.session.workspace;
+        if let Err(error) = self.store.prune(workspace.settings.keep_history.into()) {
+            workspace.warn(format!("old executions are still remembered: {error}"));
+        }
+    }
+}
+
+/// Comes a moment after everything is to be dropped.
+async fn hurried(stop_requests: &StopRequests) {
+    while !stop_requests.is_aborted() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(HURRY).await;
+}
+
+/// What has not begun anything yet is simply left when the user asks to stop.
+async fn unless_stopped<T>(
+    stop_requests: &StopRequests,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = stop_requests.stopped() => Err(Error::new(Kind::Interrupted, "stopped before anything was begun")),
+    }
+}
+
+/// Carries out for as long as the guard is ours.
+async fn guarded<E>(
+    run: impl Future<Output = Result<(), E>>,
+    guard: Option<&mut Guards>,
+    (stop_requests, caller): (&StopRequests, &dyn Caller),
+) -> Result<(), E> {
+    let mut run = std::pin::pin!(run);
+    let Some(guard) = guard else { return run.await };
+    tokio::select! {
+        ran = &mut run => ran,
+        holder = guard.lost() => {
+            caller.say(&Notice::Warning(format!("the deployment was taken over on the engine by {holder}; this run stops")));
+            stop_requests.abort(Why::GuardLost);
+            run.await
+        }
+    }
+}
+
+/// Ids of executions: eight characters of [a-z0-9].
+fn fresh_id() -> String {
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .take(8)
+        .collect()
+}
+
+/// Heeds what other commands ask.
+fn heed(requests: Requests, stop_requests: StopRequests) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            match requests.stop() {
+                Some(true) => return stop_requests.abort(Why::Asked),
+                Some(false) => stop_requests.stop(Why::Asked),
+                None => {}
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+}

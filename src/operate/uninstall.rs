@@ -1,0 +1,426 @@
+//! Removing a deployment.
+
+use super::{
+    caller::{About, Notice, Question},
+    claims,
+    error::{Error, Kind},
+    recover,
+    session::{Held, Job, Session},
+    settings::RunOptions,
+    workspace::Workspace,
+};
+use crate::{
+    event::Event,
+    model::{Definition, Deployment},
+    plan::{self, Known},
+    plugins::{Drivers, Plugins, Scene},
+    printable::printable,
+    record::Record,
+    report::count,
+    seam::Target,
+    stage::{Parameters, parameters},
+    told::{Claim, Recovered},
+};
+
+/// A request to remove a deployment.
+pub(crate) struct Request {
+    /// Name of the deployment.
+    pub deployment: String,
+    /// Remove what only labels name: the deployment with this id, or the only one if the id is
+    /// empty.
+    pub from_labels: Option<String>,
+    /// Remove volumes too.
+    pub volumes: bool,
+    /// Sensitive inputs, as `-i` takes them.
+    pub inputs: Vec<String>,
+    /// How the run is carried out.
+    pub options: RunOptions,
+}
+
+/// Removes a deployment, and returns it as it is then; none if it was not installed. What this state directory sealed is
+/// found by its labels without a question; what others made only if the user says so.
+///
+/// # Errors
+///
+/// If the request is refused, or its run does not succeed.
+pub(crate) async fn uninstall(
+    workspace: &Workspace<'_>,
+    request: &Request,
+) -> Result<Option<Record>, Error> {
+    let name = request.deployment.as_str();
+    workspace.supply(&request.inputs)?;
+    recover::mend(workspace, name).await?;
+    let systems = workspace.connect()?;
+    let drivers = systems.drivers();
+    let known = workspace
+        .state
+        .read(name)?
+        .filter(|record| record.is_installed() || record.running().is_some());
+    let labelled = match &known {
+        Some(record) => beside(workspace, &drivers, (name, record), request).await?,
+        None => labelled(workspace, &drivers, name, request).await?,
+    };
+    if known.is_none() && labelled.is_none() {
+        tell_others(workspace, name)?;
+        return Ok(None);
+    }
+    let told = labelled.as_ref().map(|it| it.recovered.deployment.clone());
+    let deployment = known.and_then(|record| record.deployment).or(told);
+    if !labelled.as_ref().is_some_and(|it| it.is_confirmed) || request.volumes {
+        confirmed(workspace, (name, request.volumes), deployment.as_ref())?;
+    }
+    let mut session = Session::new(workspace, &drivers, name);
+    let mut held = session.hold("uninstall")?;
+    let done = Box::pin(take_down(workspace, &mut held, labelled, request)).await;
+    held.release().await;
+    Ok(done?.then_some(session.record))
+}
+
+/// The deployment with what it made and the record does not name any more, such as the volumes of
+/// nodes that an update dropped; none if there is nothing of that.
+async fn left_behind(held: &Held<'_, '_>, volumes: bool) -> Result<Option<Event>, Error> {
+    let Some(deployment) = held
+        .record()
+        .deployment
+        .as_ref()
+        .filter(|_| held.record().is_installed())
+    else {
+        return Ok(None);
+    };
+    let told = held.told(&deployment.name).await?;
+    let left = told.left_of(&deployment.id, &held.record().object_ids(), volumes);
+    let whole = left.and_then(|left| recover::with_more(held.record(), &left.deployment));
+    let whole = whole.filter(|whole| whole.instances.len() > deployment.instances.len());
+    Ok(whole.map(|whole| Event::Defined {
+        deployment: Box::new(whole),
+    }))
+}
+
+/// What labels tell of a deployment that is to be taken down.
+struct Labelled {
+    recovered: Recovered,
+    /// The user was asked.
+    is_confirmed: bool,
+    /// The user said that it is to be taken down, whoever made it.
+    by_consent: bool,
+}
+
+/// What another state directory made for a deployment that is installed here, if the user says that
+/// it is to be taken down too.
+async fn beside(
+    workspace: &Workspace<'_>,
+    drivers: &Drivers<'_>,
+    (name, record): (&str, &Record),
+    request: &Request,
+) -> Result<Option<Labelled>, Error> {
+    let deployment = record.deployment.as_ref();
+    let places = deployment
+        .map(|deployment| {
+            Plugins::default().places(Scene {
+                deployment,
+                record,
+                secrets: &workspace.secrets,
+            })
+        })
+        .transpose();
+    let places = places
+        .map_err(|message| Error::new(Kind::Engine, message))?
+        .unwrap_or_default();
+    let is_asked = request.from_labels.is_some();
+    // Labels are read on the default engine, which a deployment need not use.
+    if !is_asked
+        && !places.is_empty()
+        && places.values().all(|place| place.target != Target::Default)
+    {
+        return Ok(None);
+    }
+    let told = workspace.told(drivers, name).await?;
+    let own_id = deployment
+        .map(|deployment| deployment.id.as_str())
+        .unwrap_or_default();
+    match (
+        request.from_labels.as_deref(),
+        recover::elsewhere(&told, record),
+    ) {
+        (None, None) => Ok(None),
+        (Some(id), Some(recovered)) if id.is_empty() || id == own_id => {
+            Ok(Some(consented(workspace, recovered, false)))
+        }
+        (Some(id), _) => Err(known_here(name, id)),
+        (None, Some(recovered)) => {
+            let claims = recover::of_deployment(&told, record);
+            agreed(workspace, (name, &claims), claims::elsewhere(name, &claims))?;
+            Ok(Some(consented(workspace, recovered, true)))
+        }
+    }
+}
+
+fn consented(workspace: &Workspace<'_>, recovered: Recovered, is_confirmed: bool) -> Labelled {
+    workspace.caller.say(&Notice::Labels {
+        why: "the engine's labels tell what another state directory made".to_owned(),
+        found: &recovered,
+    });
+    Labelled {
+        recovered,
+        is_confirmed,
+        by_consent: true,
+    }
+}
+
+/// Labels are not asked for what the journal knows.
+fn known_here(name: &str, id: &str) -> Error {
+    let error = Error::usage(format!(
+        "`{name}` is installed from this state directory; --from-labels is for what only labels name"
+    ));
+    let id = if id.is_empty() { "ID" } else { id };
+    error.hint(format!("for another deployment of that name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR"))
+}
+
+/// What only labels tell of a deployment, if it is ours or the user says that it is to be taken
+/// down; none if nothing is there.
+async fn labelled(
+    workspace: &Workspace<'_>,
+    drivers: &Drivers<'_>,
+    name: &str,
+    request: &Request,
+) -> Result<Option<Labelled>, Error> {
+    let told = workspace.told(drivers, name).await?;
+    let claims = told.claims();
+    let ours = told.ours();
+    // A part of what is ours can be of others by now.
+    let is_shared = ours
+        .as_ref()
+        .is_some_and(|ours| claims.iter().any(|claim| claim.id == ours.deployment.id));
+    let (recovered, is_confirmed) = match (request.from_labels.as_deref(), ours) {
+        (Some(id), _) => (
+            claims::chosen(
+                &told,
+                name,
+                Some(id).filter(|id| !id.is_empty()),
+                "--from-labels",
+            )?,
+            false,
+        ),
+        (None, Some(ours)) if !is_shared => (Some(ours), false),
+        (None, None) if claims.is_empty() => (None, false),
+        (None, _) => {
+            let unproven = || claims::unproven(name, &claims);
+            let meant = told.meant().ok_or_else(unproven)?;
+            agreed(workspace, (name, &claims), unproven())?;
+            (Some(meant), true)
+        }
+    };
+    if let Some(recovered) = &recovered {
+        workspace.caller.say(&Notice::Labels {
+            why: format!(
+                "this state folder does not know `{name}`; this is what the engine's labels tell"
+            ),
+            found: recovered,
+        });
+    }
+    let by_consent = is_confirmed || request.from_labels.is_some();
+    Ok(recovered.map(|recovered| Labelled {
+        recovered,
+        is_confirmed,
+        by_consent,
+    }))
+}
+
+/// Asks on a terminal; `--yes` does not answer, for it was not said of this.
+fn agreed(
+    workspace: &Workspace<'_>,
+    (name, claims): (&str, &[Claim]),
+    otherwise: Error,
+) -> Result<(), Error> {
+    if !workspace.caller.is_attended() {
+        return Err(otherwise);
+    }
+    workspace.caller.ask(&Question {
+        words: format!("Take down `{name}`, with everything that these labels name?"),
+        danger: None,
+        about: About::Claims {
+            deployment: name,
+            claims,
+        },
+    })
+}
+
+/// What there is to write before anything is taken down; nothing if another run ended since the
+/// first look.
+fn known_first(record: &Record, labelled: &Labelled) -> Option<Event> {
+    let is_same = record
+        .deployment
+        .as_ref()
+        .is_some_and(|known| known.id == labelled.recovered.deployment.id);
+    match (labelled.by_consent, record.is_installed()) {
+        (true, true) if !is_same => None,
+        (true, _) => Some(recover::taken_over(record, &labelled.recovered)),
+        (false, true) => None,
+        (false, false) => Some(recover::event(labelled.recovered.clone())),
+    }
+}
+
+/// Whether there was anything to take down.
+async fn take_down(
+    workspace: &Workspace<'_>,
+    held: &mut Held<'_, '_>,
+    labelled: Option<Labelled>,
+    request: &Request,
+) -> Result<bool, Error> {
+    let known = labelled.and_then(|labelled| known_first(held.record(), &labelled));
+    let told = known.as_ref().and_then(|event| {
+        if let Event::Recovered { deployment, .. } = event {
+            Some(deployment)
+        } else {
+            None
+        }
+    });
+    let Some(deployment) = told
+        .map(|it| *it.clone())
+        .or_else(|| held.record().deployment.clone())
+    else {
+        return Ok(false);
+    };
+    let name = deployment.name.clone();
+    let record = if held.record().is_installed() {
+        held.record().clone()
+    } else {
+        Record::default()
+    };
+    let places = Plugins::default()
+        .places(Scene {
+            deployment: &deployment,
+            record: &record,
+            secrets: &workspace.secrets,
+        })
+        .map_err(|message| Error::new(Kind::Engine, message))?;
+    held.settle(&name, &places, "uninstall").await?;
+    held.note(known.into_iter().collect())?;
+    let left = left_behind(held, request.volumes).await?;
+    held.note(left.into_iter().collect())?;
+    let Some(deployment) = held
+        .record()
+        .deployment
+        .clone()
+        .filter(|_| held.record().is_installed())
+    else {
+        return Ok(false);
+    };
+    let parameters = Parameters::Uninstall(parameters::Uninstall {
+        volumes: request.volumes,
+        ..parameters::Uninstall::default()
+    });
+    let observed = held.observe().await?;
+    let known = Known::new(&deployment, held.record(), &observed);
+    let proposal = plan::first(&parameters, &known);
+    let volumes = request.volumes.then(|| "--volumes".to_owned());
+    let words: Vec<String> = ["uninstall", &name]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(volumes)
+        .chain(request.options.flags())
+        .collect();
+    let again: Vec<&str> = words.iter().map(String::as_str).collect();
+    let job = Job {
+        parameters,
+        of: None,
+        stage: proposal.stage,
+        before: Vec::new(),
+        how: request.options,
+        again: workspace.caller.command_line(&again),
+        replan: None,
+    };
+    held.carry_out(job).await?;
+    tell_staying(workspace, held, request.volumes).await?;
+    Ok(true)
+}
+
+/// Says which objects stay: volumes that are kept, and what no operation of its node removes. As in
+/// the reference, their instances are deleted all the same.
+async fn tell_staying(
+    workspace: &Workspace<'_>,
+    held: &Held<'_, '_>,
+    volumes: bool,
+) -> Result<(), Error> {
+    const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
+    let Some(deployment) = &held.record().deployment else {
+        return Ok(());
+    };
+    let plugins = Plugins::default();
+    let stays = |node: &Definition| match plugins.kind(node) {
+        Some(_) if node.is_adopted() || !plugins.has_object(node) => false,
+        Some("volume") => !volumes,
+        Some(_) => !node.operations.contains_key(DELETE),
+        None => false,
+    };
+    let staying = |id: &str| {
+        deployment
+            .instance(id)
+            .and_then(|instance| deployment.node(instance))
+            .is_some_and(stays)
+    };
+    if !deployment.nodes.values().any(|node| stays(node)) {
+        return Ok(());
+    }
+    for object in held.observe().await?.objects() {
+        let Some(owner) = object
+            .owner
+            .as_ref()
+            .filter(|owner| staying(&owner.instance))
+        else {
+            continue;
+        };
+        let what = format!("{} `{}`", object.kind, printable(&object.name));
+        let note = match object.kind {
+            "volume" => format!(
+                "{what} is kept; dockctl uninstall {} --volumes removes it",
+                deployment.name
+            ),
+            _ => format!(
+                "no operation of {} removes {what}, and it stays",
+                owner.instance
+            ),
+        };
+        workspace.caller.say(&Notice::Note(note));
+    }
+    Ok(())
+}
+
+fn confirmed(
+    workspace: &Workspace<'_>,
+    (name, volumes): (&str, bool),
+    deployment: Option<&Deployment>,
+) -> Result<(), Error> {
+    let instances = deployment
+        .map(|deployment| format!(" ({})", count(deployment.instances.len(), "instance")))
+        .unwrap_or_default();
+    let what = if volumes {
+        "all its containers and everything in its volumes"
+    } else {
+        "all its containers"
+    };
+    let protected = deployment
+        .map(|deployment| deployment.protected.join(", "))
+        .filter(|names| !names.is_empty());
+    let danger = match protected {
+        Some(nodes) => Some(format!("this deletes what the blueprint protects: {nodes}")),
+        None => volumes.then(|| "--volumes removes what cannot be made again".to_owned()),
+    };
+    workspace.caller.confirm(&Question {
+        words: format!("Take down `{name}`{instances}, with {what}?"),
+        danger,
+        about: About::Nothing,
+    })
+}
+
+/// A name that was never heard of may be a slip.
+fn tell_others(workspace: &Workspace<'_>, name: &str) -> Result<(), Error> {
+    let installed = workspace.installed()?;
+    if workspace.state.read(name)?.is_none() && !installed.is_empty() {
+        workspace.warn(format!(
+            "there never was a deployment `{name}` here; installed are: {}",
+            installed.join(", ")
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,433 @@
+//! What a blueprint asks for, beside what is known.
+
+use super::{
+    blueprint::{self, Loaded},
+    claims::{self, Claimed},
+    error::{Detail, Error, Kind},
+    plan_file::PlanFile,
+    recover,
+    session::expect_known,
+    workspace::Workspace,
+};
+use crate::{
+    diagnostic::Diagnostics,
+    digest::keyed,
+    event::{Entry, Event},
+    model::{Deployment, Difference, Instance, inputs::Missing},
+    plan::{self, Known, Proposal, Reading, Unsupported},
+    plugins::{Drivers, Plugins},
+    printable::printable,
+    record::Record,
+    seam::{Object, Observed, Step},
+    stage::{Parameters, Stage, Task},
+};
+use indexmap::IndexSet;
+use std::{collections::BTreeMap, path::Path};
+
+/// What the user wants, beside what is known.
+pub(crate) struct Wish {
+    pub deployment: Deployment,
+    pub record: Option<Record>,
+    /// What the record will say once the wish is put down: instances that it drops are to be
+    /// removed.
+    pub known: Record,
+    loaded: Loaded,
+}
+
+/// What is known once a deployment is defined.
+fn defined(record: Option<Record>, deployment: &Deployment) -> Record {
+    let mut record = record.unwrap_or_default();
+    let deployment = Box::new(deployment.clone());
+    let applied = record.apply(&Entry::now(Event::Defined { deployment }));
+    applied.expect("a definition can always follow");
+    record
+}
+
+/// What comes of a wish.
+pub(crate) enum Decision {
+    UpToDate,
+    Different(Vec<Difference>),
+    Work,
+}
+
+impl Wish {
+    /// Reads the blueprint. Instances that there are not yet get the ids that a plan gives them.
+    pub(crate) fn read(
+        workspace: &Workspace<'_>,
+        (path, name): (&Path, &str),
+        inputs: &[String],
+        plan: Option<&PlanFile>,
+    ) -> Result<Self, Error> {
+        let record = workspace.state.read(name)?;
+        record.as_ref().map_or(Ok(()), expect_known)?;
+        let before = record
+            .as_ref()
+            .filter(|record| record.is_installed())
+            .and_then(|record| record.deployment.as_ref());
+        refuse_other_blueprint(
+            before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)),
+            path,
+        )?;
+        let mut loaded =
+            blueprint::load(path, inputs, before, Missing::Fault, &workspace.settings)?;
+        let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
+        let random = workspace.random(name, record.as_ref())?;
+        let mut deployment = blueprint::deploy(
+            &mut loaded,
+            name,
+            path,
+            (before, &planned),
+            random,
+            workspace,
+        )?;
+        let known = record
+            .as_ref()
+            .and_then(|record| record.deployment.as_ref())
+            .map(|known| known.id.clone());
+        let key = workspace.state.key()?;
+        deployment.id = known
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| first_id(&key, name));
+        deployment.withhold(&loaded.sensitive, &key, &workspace.secrets);
+        deployment.note_secrets(&key, &workspace.secrets, before);
+        refuse_unpopulated(&deployment)?;
+        refuse_early(&deployment)?;
+        Ok(Self {
+            known: defined(record.clone(), &deployment),
+            deployment,
+            record,
+            loaded,
+        })
+    }
+
+    /// What `install` or `update` would do.
+    pub(crate) fn propose(&self, parameters: &Parameters, observed: &Observed) -> Proposal {
+        plan::first(
+            parameters,
+            &Known::new(&self.deployment, &self.known, observed),
+        )
+    }
+
+    /// What is installed.
+    pub(crate) fn before(&self) -> Option<&Deployment> {
+        self.record
+            .as_ref()
+            .filter(|record| record.is_installed())
+            .and_then(|record| record.deployment.as_ref())
+    }
+
+    /// What is not as it was. Of what was read from labels only the engines tell that.
+    pub(crate) fn differences(&self, observed: &Observed) -> Vec<Difference> {
+        if self.is_recovered() {
+            return self.other_than_made(observed);
+        }
+        self.before()
+            .map(|before| before.differences(&self.deployment))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
+        let complete = self.record.as_ref().is_some_and(Record::is_complete);
+        let unfinished = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.running().is_some());
+        let differences = self.differences(observed);
+        let is_former = self.record.as_ref().is_some_and(Record::has_former);
+        match (complete, differences.is_empty() && !is_former) {
+            (true, false) => Decision::Different(differences),
+            // What labels did not tell is put down.
+            (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => {
+                Decision::UpToDate
+            }
+            _ => Decision::Work,
+        }
+    }
+
+    /// Whether something is installed and is to become something else.
+    pub(crate) fn is_changed(&self, observed: &Observed) -> bool {
+        let is_former = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.is_installed() && record.has_former());
+        is_former || !self.differences(observed).is_empty()
+    }
+
+    fn is_recovered(&self) -> bool {
+        self.record
+            .as_ref()
+            .and_then(|record| record.deployment.as_ref())
+            .is_some_and(|before| before.recovered)
+    }
+
+    /// Nodes that have objects which are not as declared, or that the blueprint does not have any
+    /// more.
+    fn other_than_made(&self, observed: &Observed) -> Vec<Difference> {
+        let is_other = |object: &&Object| {
+            object
+                .owner
+                .as_ref()
+                .is_some_and(|owner| !owner.as_declared)
+                || !object.drift.is_empty()
+        };
+        let owners = observed
+            .objects()
+            .iter()
+            .filter(is_other)
+            .filter_map(|object| object.owner.as_ref());
+        let other =
+            owners.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node));
+        let stays = |instance: &Instance| {
+            self.before()?
+                .node(instance)
+                .filter(|_| self.is_recovered())
+                .map(|node| Plugins::default().outlives(node))
+        };
+        let is_gone = |instance: &&Instance| {
+            self.deployment.instance(&instance.id).is_none() && stays(instance) != Some(true)
+        };
+        let before = self
+            .before()
+            .map(|before| &before.instances[..])
+            .unwrap_or_default();
+        let nodes: IndexSet<&String> = other
+            .chain(before.iter().filter(is_gone).map(|instance| &instance.node))
+            .collect();
+        nodes
+            .into_iter()
+            .map(|node| Difference {
+                field: format!("nodes.{node}"),
+                before: None,
+                after: None,
+            })
+            .collect()
+    }
+
+    /// Objects that labels, and nothing else, name as of this deployment: they would stand in the
+    /// way.
+    pub(crate) async fn refuse_strangers(
+        &self,
+        workspace: &Workspace<'_>,
+        drivers: &Drivers<'_>,
+        observed: &Observed,
+    ) -> Result<(), Error> {
+        // Of another state folder, or of a journal that this one has lost.
+        let unknown = |instance: &str| self.deployment.instance(instance).is_none();
+        let is_strange = |object: &&Object| {
+            object.is_claimed
+                || object
+                    .owner
+                    .as_ref()
+                    .is_some_and(|owner| unknown(&owner.instance))
+        };
+        let strangers: Vec<String> = observed
+            .objects()
+            .iter()
+            .filter(is_strange)
+            .map(|object| printable(&object.name))
+            .collect();
+        if strangers.is_empty() {
+            return Ok(());
+        }
+        let name = &self.deployment.name;
+        let told = workspace.told(drivers, name).await?;
+        if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
+            return recover::refuse_elsewhere(&told, record, name);
+        }
+        let message = format!(
+            "this state folder does not know `{name}`, but the engine has objects of it: {}",
+            strangers.join(", ")
+        );
+        let error = Error::new(Kind::Failed, message).with(Detail::Claims(Claimed {
+            deployment: name.clone(),
+            objects: Some(strangers),
+            claims: told.claims(),
+        }));
+        let error = if told.ours().is_some() {
+            error.hint(format!(
+                "dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"
+            ))
+        } else {
+            claims::proceed(error, name, &told.claims())
+        };
+        Err(error.hint("to install another one beside it: -d OTHER, or name the state folder that it was installed from: --state-dir"))
+    }
+
+    /// A missing tarball is found before anything is written.
+    pub(crate) fn check_files(&self, proposal: &Proposal) -> Result<(), Error> {
+        if !proposal.stage.tasks().iter().any(|task| task.step.brings()) {
+            return Ok(());
+        }
+        let mut d = Diagnostics::default();
+        Plugins::default().check_files(
+            &self.loaded.blueprint,
+            self.deployment.blueprint.parent().unwrap_or(Path::new(".")),
+            &mut d,
+        );
+        if d.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::invalid(d, self.loaded.sources.clone()))
+        }
+    }
+
+    /// The event that puts the wish down, unless it says what is known.
+    pub(crate) fn definition(&self, record: &Record) -> Vec<Event> {
+        let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
+        if known {
+            Vec::new()
+        } else {
+            vec![Event::Defined {
+                deployment: Box::new(self.deployment.clone()),
+            }]
+        }
+    }
+}
+
+/// The id that a deployment has from its first definition on. It follows from the key of the state
+/// directory: if the journal is lost, the objects are still those of the same deployment.
+fn first_id(key: &[u8], name: &str) -> String {
+    keyed(key, &format!("deployment {name}"))
+        .chars()
+        .take(12)
+        .collect()
+}
+
+fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), Error> {
+    let path = blueprint::absolute(path);
+    // A file that is not there is told so by whoever reads it.
+    let Some(before) = before.filter(|before| before.blueprint != path && path.exists()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the deployment `{}` was made from {}, not from {}",
+        before.name,
+        before.blueprint.display(),
+        path.display()
+    );
+    let error = Error::usage(message).hint("give this one a name of its own: -d NAME");
+    if before.blueprint.exists() {
+        return Err(error);
+    }
+    Err(error.hint(format!(
+        "if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}",
+        before.name
+    )))
+}
+
+/// A node that nobody scaled to 0 has an instance: without one, a plan would remove what the node
+/// has, and report success.
+pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), Error> {
+    let nodes = deployment.unpopulated();
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "fault in dockctl: it counts no instance of {}, and nothing says 0; nothing was done",
+        nodes.join(", ")
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
+}
+
+/// What a container is made from must be there by then. Most of it is found in the blueprint; this
+/// also sees what only the names that inputs give make known.
+fn refuse_early(deployment: &Deployment) -> Result<(), Error> {
+    let early: Vec<Reading> = plan::unordered(deployment, Plugins::default())
+        .into_iter()
+        .filter(|reading| reading.makes)
+        .collect();
+    if early.is_empty() {
+        return Ok(());
+    }
+    let message =
+        "containers would be created from attributes that do not exist yet; nothing was done";
+    let error = Error::new(Kind::Invalid, message).with(Detail::Early(early));
+    Err(error.hint("dockctl explain D0121 says more"))
+}
+
+/// A deployment that an older dockctl installed can hold what is refused now: its workflows run,
+/// and say so.
+pub(crate) fn warn_of_early(workspace: &Workspace<'_>, deployment: &Deployment) {
+    for reading in plan::unordered(deployment, Plugins::default()) {
+        workspace.warn(format!(
+            "{reading}, which is started later: it may be null or out of date"
+        ));
+    }
+}
+
+pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), Error> {
+    if skip || unsupported.is_empty() {
+        return Ok(());
+    }
+    let message = "the blueprint has operations that nothing here can run; nothing was done";
+    let error = Error::new(Kind::Invalid, message).with(Detail::Unsupported(unsupported.to_vec()));
+    Err(error.hint("--skip-unsupported installs everything else"))
+}
+
+/// What is known to be refused is refused before anything is begun.
+pub(crate) fn refuse_refused(stage: &Stage) -> Result<(), Error> {
+    let line = |task: &Task| {
+        let why = task.step.refusal()?;
+        Some(format!("{}: {why}\n  --> {}\n", task.instance, task.place))
+    };
+    let lines: Vec<String> = stage.tasks().iter().filter_map(line).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let message = "the blueprint asks for changes that cannot be made; nothing was done";
+    Err(Error::new(Kind::Invalid, message).with(Detail::Refused(lines)))
+}
+
+/// What asks for more than its engine has: place and words of each.
+pub(crate) async fn too_old(drivers: &Drivers<'_>, stage: &Stage) -> Result<Vec<String>, Error> {
+    let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
+    let refusals = drivers.refusals(&steps).await?;
+    let lines = |(Task { node, place, .. }, reasons): (&Task, Vec<String>)| {
+        let line = |why: String| format!("node `{node}`: {why}\n  --> {place}\n");
+        reasons.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let refused = stage.tasks().iter().zip(refusals);
+    Ok(refused.flat_map(lines).collect())
+}
+
+pub(crate) fn refuse_too_old(lines: &[String]) -> Result<(), Error> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let message = "the blueprint asks for more than its engine has; nothing was done";
+    let error = Error::new(Kind::Invalid, message).with(Detail::TooOld(lines.to_vec()));
+    Err(error.hint("leave the argument out, or name a newer engine with --host"))
+}
+
+pub(crate) fn different(name: &str, differences: &[Difference]) -> Error {
+    let why = if differences.is_empty() {
+        "an update of it came to no end"
+    } else {
+        "its blueprint or inputs changed since"
+    };
+    let message = format!("`{name}` is installed and {why}; nothing was done");
+    let error = Error::new(Kind::Different, message).with(Detail::Different {
+        deployment: name.to_owned(),
+        differences: differences.to_vec(),
+    });
+    error.hint("dockctl update changes it; dockctl plan shows how")
+}
+
+/// Returns the fields that engines do not show, by instance.
+pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>> {
+    let unseen = |object: &Object| {
+        let fields: Vec<String> = object
+            .comparison
+            .unseen
+            .iter()
+            .map(|field| printable(field))
+            .collect();
+        object
+            .owner
+            .as_ref()
+            .filter(|_| !fields.is_empty())
+            .map(|owner| (owner.instance.clone(), fields))
+    };
+    observed.objects().iter().filter_map(unseen).collect()
+}

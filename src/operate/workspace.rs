@@ -1,0 +1,200 @@
+//! One state directory with its engine and secrets.
+
+use super::{
+    caller::{Caller, Notice},
+    error::{Error, Kind},
+    given::{self, Hidden},
+    settings::Settings,
+};
+use crate::{
+    author::{Author, AuthorName},
+    diagnostic::{Diagnostics, Sources},
+    engine::Connections,
+    journal::StateDir,
+    model::Deployment,
+    plugins::{self, Connected, Drivers, Plugins, Scene},
+    record::Record,
+    seam::Observed,
+    secrets::{SHORTEST, Secrets, sensitive},
+    told::Told,
+};
+use serde_json::Value as Json;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    rc::Rc,
+};
+
+/// One state directory with its engine and secrets, as a caller uses it.
+pub struct Workspace<'c> {
+    /// The surroundings.
+    pub settings: Settings,
+    /// The state directory.
+    pub state: StateDir,
+    /// What is known of secrets.
+    pub secrets: Secrets,
+    /// The application's counterpart.
+    pub caller: &'c dyn Caller,
+}
+
+impl<'c> Workspace<'c> {
+    /// Connects to nothing, and writes nothing.
+    pub fn new(settings: Settings, caller: &'c dyn Caller) -> Self {
+        let state = StateDir::new(settings.state_dir.clone());
+        if let Some(error) = state.distrusted() {
+            caller.say(&Notice::Warning(format!(
+                "what this state folder says may be somebody else's words: {error}"
+            )));
+        }
+        Self {
+            state,
+            secrets: Secrets::new(settings.secrets.clone()),
+            settings,
+            caller,
+        }
+    }
+
+    /// What carries steps out; nothing is connected to yet.
+    ///
+    /// # Errors
+    ///
+    /// If no engine is known, or the state directory cannot be used.
+    pub(crate) fn connect(&self) -> Result<Connected, Error> {
+        let engine = &self.settings.engine;
+        if let Some(fault) = &engine.fault {
+            self.warn(format!(
+                "the configuration of the docker command is broken: {fault}"
+            ));
+        }
+        let host = engine.host.clone()?;
+        Ok(Plugins::default().connect(&plugins::Settings {
+            author: self.author()?,
+            connections: Rc::new(Connections::new(host)),
+        }))
+    }
+
+    /// Says that something may be wrong.
+    pub fn warn(&self, what: impl Into<String>) {
+        self.caller.say(&Notice::Warning(what.into()));
+    }
+
+    /// Who makes objects.
+    fn author(&self) -> Result<Author, Error> {
+        Ok(Author {
+            key: self.state.key()?,
+            name: AuthorName::this(self.settings.user.clone(), self.state.path()),
+        })
+    }
+
+    /// What labels on the default engine tell of the deployments of a name. What the user took over
+    /// is as good as ours.
+    pub(crate) async fn told(&self, drivers: &Drivers<'_>, name: &str) -> Result<Told, Error> {
+        // A journal that cannot be read tells nothing; whoever needs it says why.
+        if let Ok(Some(record)) = self.state.read(name) {
+            drivers.trust(&record);
+        }
+        Ok(drivers.told(name).await?)
+    }
+
+    /// What the engines say of a deployment now.
+    pub(crate) async fn observe(
+        &self,
+        drivers: &Drivers<'_>,
+        deployment: &Deployment,
+        record: &Record,
+    ) -> Result<Observed, Error> {
+        drivers.trust(record);
+        let scene = Scene {
+            deployment,
+            record,
+            secrets: &self.secrets,
+        };
+        let places = Plugins::default().places(scene);
+        let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
+        drivers.reach(&places).await?;
+        Ok(drivers.look(scene).await?)
+    }
+
+    /// Where ids of instances come from: the same for a plan as for the install that follows it,
+    /// and others for the next installation.
+    pub(crate) fn random(
+        &self,
+        name: &str,
+        record: Option<&Record>,
+    ) -> Result<fastrand::Rng, Error> {
+        if let Some(seed) = self.settings.seed {
+            return Ok(fastrand::Rng::with_seed(seed));
+        }
+        let mut hasher = DefaultHasher::new();
+        // Of what labels tell, all state directories make the same.
+        let told = record
+            .and_then(|record| record.deployment.as_ref())
+            .filter(|deployment| deployment.recovered);
+        match told {
+            Some(deployment) => {
+                (&deployment.id, name, deployment.instances.len()).hash(&mut hasher)
+            }
+            None => (
+                self.state.key()?,
+                name,
+                record.map_or(0, |record| record.ran),
+            )
+                .hash(&mut hasher),
+        }
+        Ok(fastrand::Rng::with_seed(hasher.finish()))
+    }
+
+    /// Names of the deployments that are installed.
+    pub(crate) fn installed(&self) -> Result<Vec<String>, Error> {
+        let installed = |name: &String| {
+            self.state
+                .read(name)
+                .is_ok_and(|record| record.is_some_and(|record| record.is_installed()))
+        };
+        Ok(self.state.names()?.into_iter().filter(installed).collect())
+    }
+
+    /// Sensitive inputs are kept as digests: given again, they are known for this run. What they
+    /// were declared as is not known here: bare text can be a number.
+    pub(crate) fn supply(&self, inputs: &[String]) -> Result<(), Error> {
+        let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+        let given = given::read(inputs, Hidden::All, &mut sources, &mut faults)?;
+        if !faults.is_empty() {
+            let names = given::named(inputs).join(" ");
+            return Err(Error::usage(format!(
+                "what is given as input cannot be read as YAML: {names}"
+            )));
+        }
+        let key = self.state.key()?;
+        let given = given
+            .into_values()
+            .chain(given::of_variables(&self.settings.inputs, &mut sources)?);
+        for value in given.flat_map(|given| given.readings()) {
+            self.secrets.hide_value(&value);
+            for part in sensitive::parts(&value) {
+                let digest = sensitive::digest(&key, part);
+                match part {
+                    Json::String(text) if *part == value && text.len() >= SHORTEST => {
+                        self.secrets.withhold_text(digest, text)
+                    }
+                    part => self.secrets.withhold(digest, part),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of a deployment that has to exist.
+    pub(crate) fn record(&self, name: &str) -> Result<Record, Error> {
+        let record = self
+            .state
+            .read(name)?
+            .filter(|record| record.deployment.is_some());
+        record.ok_or_else(|| Self::unknown(name))
+    }
+
+    /// There is no deployment of this name.
+    pub(crate) fn unknown(name: &str) -> Error {
+        Error::usage(format!("there is no deployment `{name}`"))
+            .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")
+    }
+}
