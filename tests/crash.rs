@@ -1,6 +1,6 @@
 //! The process is killed at every request to the engine, before and after the engine heard of it;
-//! then the same command is run again. A sample of the points, unless `DOCKCTL_SWEEP=all`
-//! (scripts/sweep).
+//! then the same command is run again. A sample of the points, most of them on an engine in memory;
+//! with `DOCKCTL_SWEEP=all` all of them, on the machine's engine (scripts/sweep).
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
@@ -10,7 +10,6 @@
     reason = "how many points were tried is the result"
 )]
 
-#[path = "it/support.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod support;
 mod sweep;
@@ -35,19 +34,18 @@ fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize
     (first.code != 0, sweep.created())
 }
 
-fn sweep(name: &str, fault: Fault) {
-    let sweep = Sweep::new(name);
+fn sweep(sweep: &Sweep, fault: Fault) {
     let (mut installs, mut uninstalls) = (0, 0);
     for at in Sweep::points(sweep.install, 6, fault) {
         let point = format!("killed {fault:?} at request {at} of the install");
-        let (hit, created) = killed(&sweep, "install", at, fault);
+        let (hit, created) = killed(sweep, "install", at, fault);
         assert_eq!(
             created, CONTAINERS,
             "{point}: each container is created once"
         );
         sweep.expect_installed(&point);
         let point = format!("killed {fault:?} at request {at} of the uninstall");
-        let (down, created) = killed(&sweep, "uninstall", at, fault);
+        let (down, created) = killed(sweep, "uninstall", at, fault);
         assert_eq!(created, 0, "{point}");
         sweep.expect_nothing(&point);
         installs += usize::from(hit);
@@ -65,12 +63,13 @@ fn sweep(name: &str, fault: Fault) {
 
 #[test]
 fn a_run_killed_before_any_request_is_taken_up() {
-    sweep("crash-before", Fault::KillBefore);
+    sweep(&Sweep::new("crash-before"), Fault::KillBefore);
 }
 
 #[test]
 fn a_run_killed_after_any_request_is_taken_up() {
-    sweep("crash-after", Fault::KillAfter);
+    // What an engine still does after an answer that nobody hears shows on a real one.
+    sweep(&Sweep::real("crash-after"), Fault::KillAfter);
 }
 
 /// A command on an installed deployment, killed before and after requests.

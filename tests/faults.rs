@@ -1,6 +1,7 @@
 //! Trouble at every request to the engine: what comes of it is the same end, or a clear failure
-//! from which the same command goes on to the same end. A sample of the points, unless
-//! `DOCKCTL_SWEEP=all` (scripts/sweep).
+//! from which the same command goes on to the same end. A sample of the points, on an engine in
+//! memory but for restarts; with `DOCKCTL_SWEEP=all` all of them, on the machine's engine
+//! (scripts/sweep).
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
@@ -10,17 +11,12 @@
     reason = "how many points were tried is the result"
 )]
 
-#[path = "it/private.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
-mod private;
-#[path = "it/support.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod support;
 mod sweep;
 
-use private::Private;
 use std::path::Path;
-use support::Test;
+use support::{Test, private::Private};
 use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
 
 /// Points that were tried, and those of them where the first run already came to its end.

@@ -502,8 +502,9 @@ async fn unless_stopped<T>(
     work: impl Future<Output = T>,
 ) -> Result<T, Error> {
     tokio::select! {
-        done = work => Ok(done),
+        biased;
         () = stop_requests.stopped() => Err(Error::new(Kind::Interrupted, "stopped before anything was begun")),
+        done = work => Ok(done),
     }
 }
 

@@ -11,10 +11,9 @@
 
 mod cli;
 mod docker;
-mod fake;
 mod kernel;
 mod language;
-mod private;
 mod simulated;
+#[path = "../support/mod.rs"]
 mod support;
 mod trouble;

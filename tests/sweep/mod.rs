@@ -74,6 +74,9 @@ node_templates:
         start: {inputs: {params: {binds: {FOLDER: {bind: /out, mode: rw}}}, wait_for: {exited: 0, interval: 0.1}}}
 ";
 
+/// The socket of the machine's own engine.
+const MACHINE: &str = "/var/run/docker.sock";
+
 /// Containers of the blueprint.
 pub(crate) const CONTAINERS: usize = 6;
 
@@ -223,13 +226,28 @@ impl Sweep {
         (first.code != 0, created)
     }
 
-    /// Installs and takes down once, undisturbed.
+    /// On an engine in memory; a sweep over everything, on the machine's own.
     pub(crate) fn new(name: &str) -> Self {
-        Self::on(name, Path::new("/var/run/docker.sock"))
+        if is_long() {
+            return Self::real(name);
+        }
+        let test = Test::fake(name);
+        let engine = test.engine().socket().to_owned();
+        Self::of(test, &engine)
     }
 
+    /// On the machine's own engine.
+    pub(crate) fn real(name: &str) -> Self {
+        Self::on(name, Path::new(MACHINE))
+    }
+
+    /// On the engine behind a socket.
     pub(crate) fn on(name: &str, engine: &Path) -> Self {
-        let test = Test::new(name);
+        Self::of(Test::new(name), engine)
+    }
+
+    /// Installs and takes down once, undisturbed.
+    fn of(test: Test, engine: &Path) -> Self {
         std::fs::create_dir(test.path("out")).unwrap();
         let proxy = Proxy::start(&test.path("proxy.sock"), engine);
         let mut sweep = Self {

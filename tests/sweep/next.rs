@@ -2,12 +2,12 @@
 //! working container of each is there.
 
 use super::{
-    Sweep,
+    MACHINE, Sweep, is_long,
     proxy::{Fault, Proxy},
 };
-use crate::support::{Run, Test, docker};
+use crate::support::{Run, Test};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -30,13 +30,29 @@ enum After {
 pub(crate) struct Next {
     test: Test,
     proxy: Proxy,
+    engine: PathBuf,
 }
 
 impl Next {
     pub(crate) fn new(name: &str) -> Self {
-        let test = Test::new(name);
-        let proxy = Proxy::start(&test.path("proxy.sock"), Path::new("/var/run/docker.sock"));
-        Self { test, proxy }
+        let is_long = is_long();
+        let test = if is_long {
+            Test::new(name)
+        } else {
+            Test::fake(name)
+        };
+        let engine = if is_long {
+            Path::new(MACHINE)
+        } else {
+            test.engine().socket()
+        };
+        let engine = engine.to_owned();
+        let proxy = Proxy::start(&test.path("proxy.sock"), &engine);
+        Self {
+            test,
+            proxy,
+            engine,
+        }
     }
 
     /// Tries a sample of the points, or all. The number of points.
@@ -88,10 +104,10 @@ impl Next {
     /// The five are there as they were before any update.
     fn installed(&self) {
         let image = format!("{}:latest", self.test.prefix);
-        if docker(&["images", "-q", &image]).is_empty() {
+        if self.test.docker(&["images", "-q", &image]).is_empty() {
             self.test.image();
         }
-        docker(&[
+        self.test.docker(&[
             "run",
             "-d",
             "--name",
@@ -106,7 +122,7 @@ impl Next {
     }
 
     fn works(&self, said: &str) {
-        let running = docker(&[
+        let running = self.test.docker(&[
             "ps",
             "--filter",
             &format!("name=^{}", self.test.prefix),
@@ -134,7 +150,7 @@ impl Next {
             .next()
             .unwrap_or_default()
             .replace("PREFIX", &self.test.prefix);
-        docker(&["rm", "-f", &name]);
+        self.test.docker(&["rm", "-f", &name]);
     }
 
     fn write(&self, external: &str, after: After, round: u32) {
@@ -182,7 +198,7 @@ impl Next {
         let host = if through_proxy {
             self.proxy.address()
         } else {
-            "unix:///var/run/docker.sock".to_owned()
+            format!("unix://{}", self.engine.display())
         };
         let mut command: Command = self.test.command(arguments);
         command.args([

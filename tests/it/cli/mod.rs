@@ -1,8 +1,134 @@
 //! What people and programs see of the commands.
 
-pub(crate) mod contract;
-pub(crate) mod daytwo;
-pub(crate) mod interrupt;
-pub(crate) mod runs;
-pub(crate) mod shown;
-pub(crate) mod watch_ends;
+pub(crate) mod args;
+pub(crate) mod cancel;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod confirm;
+pub(crate) mod environment;
+pub(crate) mod exec;
+pub(crate) mod execute;
+pub(crate) mod executions;
+pub(crate) mod explain;
+pub(crate) mod failures;
+pub(crate) mod graph;
+pub(crate) mod guard;
+pub(crate) mod heal;
+pub(crate) mod inspect;
+pub(crate) mod logs;
+pub(crate) mod output;
+pub(crate) mod outputs;
+pub(crate) mod resume;
+pub(crate) mod rollback;
+pub(crate) mod scale;
+pub(crate) mod session;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod validate;
+pub(crate) mod watch;
+
+use crate::{
+    cli::session::{endless, waits},
+    support::{Test, eventually},
+};
+use std::process::Child;
+
+/// `web` needs `db`.
+pub(crate) const PAIR: &str = "node_templates:
+  db:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-db, image: {src: TARBALL, repository: dockctl-demo}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sh -c 'echo db says hello; echo db complains >&2; sleep 1000', stop_timeout: 0, host_config: {restart_policy: {Name: 'no'}}}}}
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: dockctl-demo}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sh -c 'echo web says hello; sleep 1000', stop_timeout: 0}}}
+    relationships: [{type: cloudify.relationships.connected_to, target: db}]
+outputs:
+  web-url: {value: \"it's here\"}
+";
+
+pub(crate) fn installed(name: &str) -> Test {
+    let test = Test::fake(name);
+    test.blueprint(PAIR);
+    test.run(&["install"]).exits(0);
+    test
+}
+
+pub(crate) fn instance(test: &Test, node: &str) -> String {
+    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    let found = status["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["node"] == node)
+        .unwrap()["id"]
+        .clone();
+    found.as_str().unwrap().to_owned()
+}
+
+pub(crate) fn drift(test: &Test) -> Vec<String> {
+    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    status["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["drift"].to_string())
+        .collect()
+}
+
+/// A run that waits for a process which never comes; it has got as far as that.
+pub(crate) fn waiting(test: &Test) -> Child {
+    test.blueprint(&endless());
+    let child = test.start(&["install"]);
+    eventually("the container", || waits(test));
+    child
+}
+
+pub(crate) fn executions(test: &Test) -> Vec<serde_json::Value> {
+    test.run(&["executions", "--output", "json"])
+        .exits(0)
+        .json()["executions"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+/// Two branches: one that fails at once, one that takes a while, and what needs each of them.
+pub(crate) fn branches() -> String {
+    let node = |name: &str, image: &str, start: &str, needs: &str| {
+        format!(
+            "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-{name}, image: {image}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{command: sleep 1000, stop_timeout: 0}}}}}}
+        start: {{inputs: {{retry_interval: 1{start}}}}}
+{needs}"
+        )
+    };
+    let needs = |target: &str| {
+        format!(
+            "    relationships: [{{type: cloudify.relationships.connected_to, target: {target}}}]\n"
+        )
+    };
+    let (good, bad) = (
+        "{src: TARBALL, repository: dockctl-demo}",
+        "{repository: PREFIX-absent, pull_policy: never}",
+    );
+    let slow = ", wait_for: {log: nothing, timeout: 3, interval: 0.1}";
+    [
+        "node_templates:\n".to_owned(),
+        node("base", good, "", ""),
+        node("bad", bad, "", &needs("base")),
+    ]
+    .concat()
+        + &node("after", good, "", &needs("bad"))
+        + &node("slow", good, slow, "")
+        + &node("later", good, "", "")
+}

@@ -1,6 +1,6 @@
 //! Containers that exist already.
 
-use crate::support::{Test, docker};
+use crate::support::Test;
 use serde_json::{Value as Json, json};
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -18,7 +18,7 @@ node_templates:
 fn a_running_container_is_left_alone_from_end_to_end() {
     let test = Test::new("running");
     test.foreign("db", &["sleep", "1000"]);
-    docker(&["start", &test.name("db")]);
+    test.docker(&["start", &test.name("db")]);
     let before = test.inspect(
         "db",
         "{{.Id}} {{.State.StartedAt}} {{.HostConfig}} {{.Config}}",
@@ -53,7 +53,7 @@ fn a_stopped_container_is_started_and_stopped_again() {
     test.run(&["install"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
     // A second install, even after somebody stopped it, still knows how it was found.
-    docker(&["stop", "-t", "0", &test.name("db")]);
+    test.docker(&["stop", "-t", "0", &test.name("db")]);
     test.run(&["install"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
     test.run(&["uninstall"]).exits(0);
@@ -64,14 +64,14 @@ fn a_stopped_container_is_started_and_stopped_again() {
 fn a_paused_container_is_paused_again() {
     let test = Test::new("paused");
     test.foreign("db", &["sleep", "1000"]);
-    docker(&["start", &test.name("db")]);
-    docker(&["pause", &test.name("db")]);
+    test.docker(&["start", &test.name("db")]);
+    test.docker(&["pause", &test.name("db")]);
     test.blueprint(ADOPTED);
     test.run(&["install"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db paused"]);
-    docker(&["unpause", &test.name("db")]);
+    test.docker(&["unpause", &test.name("db")]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_was_removed_behind_our_back_is_no_fault_of_uninstall() {
     test.foreign("db", &["sleep", "1000"]);
     test.blueprint(ADOPTED);
     test.run(&["install"]).exits(0);
-    docker(&["rm", "-f", &test.name("db")]);
+    test.docker(&["rm", "-f", &test.name("db")]);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
@@ -126,10 +126,10 @@ fn a_container_can_be_named_by_its_id() {
 fn a_container_that_was_replaced_is_adopted_anew() {
     let test = Test::new("replaced");
     test.foreign("db", &["sleep", "1000"]);
-    docker(&["start", &test.name("db")]);
+    test.docker(&["start", &test.name("db")]);
     test.blueprint(ADOPTED);
     test.run(&["install"]).exits(0);
-    docker(&["rm", "-f", &test.name("db")]);
+    test.docker(&["rm", "-f", &test.name("db")]);
     let id = test.foreign("db", &["sleep", "2000"]);
     let status = test
         .run(&["status", "--exit-code", "--output", "json"])
@@ -152,10 +152,10 @@ fn a_container_that_was_replaced_is_adopted_anew() {
 fn a_running_container_that_somebody_paused_goes_on_again() {
     let test = Test::new("goes-on");
     test.foreign("db", &["sleep", "1000"]);
-    docker(&["start", &test.name("db")]);
+    test.docker(&["start", &test.name("db")]);
     test.blueprint(ADOPTED);
     test.run(&["install"]).exits(0);
-    docker(&["pause", &test.name("db")]);
+    test.docker(&["pause", &test.name("db")]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
 }
@@ -171,7 +171,7 @@ fn a_container_that_is_adopted_has_one_instance() {
 
 /// What decides what a container is like; what the engine gives anew each time is left out.
 fn likeness(test: &Test, name: &str) -> Json {
-    let all: Json = serde_json::from_str(&docker(&["inspect", &test.name(name)])).unwrap();
+    let all: Json = serde_json::from_str(&test.docker(&["inspect", &test.name(name)])).unwrap();
     let mut it = all[0].clone();
     let id: String = it["Id"].as_str().unwrap().chars().take(12).collect();
     let mut networks = json!({});
@@ -240,7 +240,7 @@ fn bare(test: &Test) {
         test.name("bare"),
         crate::support::tarball().display().to_string(),
     );
-    docker(&[
+    test.docker(&[
         "import",
         "-c",
         "ENTRYPOINT [\"sleep\"]",
@@ -249,7 +249,7 @@ fn bare(test: &Test) {
         &tarball,
         &rich,
     ]);
-    docker(&[
+    test.docker(&[
         "run",
         "-d",
         "--name",
@@ -298,10 +298,10 @@ const SLEEPERS: [(&str, &str); 8] = [
 /// Containers as people make them by hand.
 fn by_hand(test: &Test) -> Vec<&'static str> {
     let image = test.image();
-    docker(&["network", "create", &test.name("back")]);
+    test.docker(&["network", "create", &test.name("back")]);
     let run = |name: &str, options: &[&str], command: &[&str]| {
         let name = test.name(name);
-        docker(&[&["run", "-d", "--name", &name], options, &[&image], command].concat());
+        test.docker(&[&["run", "-d", "--name", &name], options, &[&image], command].concat());
     };
     let sleeps = |name: &str, options: &str| {
         let options = options.replace("PREFIX", &test.prefix);
@@ -376,7 +376,7 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
 
     // The same blueprint makes equal containers once it may.
     for name in full.iter().rev() {
-        docker(&["rm", "-fv", name]);
+        test.docker(&["rm", "-fv", name]);
     }
     let text = fs::read_to_string(&path).unwrap();
     let (head, networks) = text
@@ -408,7 +408,7 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
     let image = test.image();
     let label = format!("team={}", test.prefix);
     for name in ["a", "b"] {
-        docker(&[
+        test.docker(&[
             "create",
             "--name",
             &test.name(name),
@@ -419,7 +419,7 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
             "1",
         ]);
     }
-    docker(&[
+    test.docker(&[
         "create",
         "--name",
         &test.name("c"),

@@ -3,8 +3,7 @@
 
 use crate::{
     docker::install::SLEEPER,
-    private::Private,
-    support::{Run, Test, docker, free_port},
+    support::{Run, Test, docker, free_port, private::Private},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{

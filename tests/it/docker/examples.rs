@@ -1,6 +1,6 @@
 //! Every example is installed, used and taken down, as its README says.
 
-use crate::support::{Test, docker, fetch, free_port, project};
+use crate::support::{Test, fetch, free_port, project};
 use serde_json::json;
 use std::fs;
 
@@ -145,7 +145,7 @@ fn adopt_joins_an_existing_container_and_leaves_it_as_it_was() {
         .exits(0);
     test.run(&["plan", &example("adopt"), "--exit-code"])
         .exits(0);
-    let wines = docker(&[
+    let wines = test.docker(&[
         "exec",
         &test.name("client"),
         "sh",

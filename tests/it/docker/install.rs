@@ -1,6 +1,6 @@
 //! What install and uninstall do, by what they find.
 
-use crate::support::{Test, docker};
+use crate::support::Test;
 use serde_json::json;
 
 /// A container that sleeps; `MORE` goes under its properties' siblings.
@@ -200,7 +200,7 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
     assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), kept);
     assert_eq!(test.inspect("app", "{{.Config.Cmd}}"), "[sleep 3000]");
     // A node that the mended blueprint does not have any more goes.
-    docker(&["rm", "-f", &test.name("web")]);
+    test.docker(&["rm", "-f", &test.name("web")]);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
@@ -227,7 +227,7 @@ fn what_vanished_or_stopped_is_brought_back() {
     let test = Test::new("back");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
-    docker(&["rm", "-f", &test.name("web")]);
+    test.docker(&["rm", "-f", &test.name("web")]);
     assert_eq!(
         test.run(&["status", "--exit-code", "--output", "json"])
             .exits(6)
@@ -236,7 +236,7 @@ fn what_vanished_or_stopped_is_brought_back() {
     );
     test.run(&["plan", "--exit-code"]).exits(6);
     test.run(&["install"]).exits(0);
-    docker(&["stop", "-t", "0", &test.name("web")]);
+    test.docker(&["stop", "-t", "0", &test.name("web")]);
     let id = test.inspect("web", "{{.Id}}");
     assert_eq!(
         test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"],
@@ -247,7 +247,7 @@ fn what_vanished_or_stopped_is_brought_back() {
         test.inspect("web", "{{.Id}} {{.State.Running}}"),
         format!("{id} true")
     );
-    docker(&["pause", &test.name("web")]);
+    test.docker(&["pause", &test.name("web")]);
     assert_eq!(
         test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"],
         json!(["paused"])
@@ -296,11 +296,11 @@ fn uninstall_leaves_nothing_but_images_and_a_second_one_is_no_fault() {
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
     assert!(
-        !docker(&["volume", "ls", "-q"]).contains(&volume),
+        !test.docker(&["volume", "ls", "-q"]).contains(&volume),
         "the anonymous volume is left"
     );
     assert!(
-        docker(&["images", "-q", "dockctl-demo"])
+        test.docker(&["images", "-q", "dockctl-demo"])
             .lines()
             .next()
             .is_some(),
@@ -351,20 +351,20 @@ fn what_is_created_carries_labels_that_say_for_whom() {
 fn a_saved_image_is_loaded_and_named() {
     let test = Test::new("load");
     let image = test.image();
-    docker(&[
+    test.docker(&[
         "save",
         "-o",
         &test.path("saved.tar").display().to_string(),
         &image,
     ]);
-    docker(&["rmi", "-f", &image]);
+    test.docker(&["rmi", "-f", &image]);
     test.blueprint(&SLEEPER.replace(
         "{src: TARBALL, repository: dockctl-demo}",
         "{src: saved.tar, repository: PREFIX-loaded, tag: v2}",
     ));
     test.run(&["install"]).exits(0);
     assert!(
-        docker(&["images", "-q", &format!("{}-loaded:v2", test.prefix)])
+        test.docker(&["images", "-q", &format!("{}-loaded:v2", test.prefix)])
             .lines()
             .next()
             .is_some()
@@ -464,7 +464,7 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
     ));
     test.run(&["install"]).exits(0);
     let untouched = test.inspect("aside", "{{.Id}}");
-    docker(&["rm", "-f", &test.name("db")]);
+    test.docker(&["rm", "-f", &test.name("db")]);
     let plan = test.run(&["plan"]).exits(0).stdout;
     assert_eq!(
         plan.matches("what it is bound to is made anew").count(),
@@ -577,7 +577,7 @@ fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let labels = labels_of(&test, "web");
-    docker(&["rm", "-f", &test.name("web")]);
+    test.docker(&["rm", "-f", &test.name("web")]);
     labelled(&test, "web", &labels);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -598,7 +598,7 @@ fn labels_of(test: &Test, name: &str) -> Vec<String> {
 fn labelled(test: &Test, name: &str, labels: &[String]) {
     let (name, image) = (test.name(name), test.image());
     let labels = labels.iter().map(String::as_str);
-    docker(
+    test.docker(
         &["create", "--name", &name]
             .into_iter()
             .chain(labels)

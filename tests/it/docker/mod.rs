@@ -12,4 +12,4 @@ pub(crate) mod podman;
 pub(crate) mod registry;
 pub(crate) mod update;
 pub(crate) mod waits;
-pub(crate) mod watching;
+pub(crate) mod watch;

@@ -1,9 +1,6 @@
 //! Networks and volumes as nodes, and what containers have to do with them.
 
-use crate::{
-    docker::install::SLEEPER,
-    support::{Test, docker},
-};
+use crate::{docker::install::SLEEPER, support::Test};
 
 const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
 imports:
@@ -67,7 +64,7 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
     );
     test.run(&["install"]).exits(0);
     let of = |name: &str, format: &str| {
-        docker(&["network", "inspect", "--format", format, &test.name(name)])
+        test.docker(&["network", "inspect", "--format", format, &test.name(name)])
     };
     assert_eq!(
         of(
@@ -85,7 +82,7 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
         test.name("back")
     );
     assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
-    let page = docker(&[
+    let page = test.docker(&[
         "exec",
         &test.name("asker"),
         "wget",
@@ -96,12 +93,12 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["status", "--exit-code"]).exits(0);
     // A container that is made anew is on its networks again.
-    docker(&["rm", "-f", &test.name("web")]);
+    test.docker(&["rm", "-f", &test.name("web")]);
     test.run(&["install"]).exits(0);
     assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
     test.run(&["uninstall"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "network",
             "ls",
             "-q",
@@ -115,7 +112,7 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
 #[test]
 fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
     let test = Test::new("adopted");
-    docker(&["network", "create", &test.name("front")]);
+    test.docker(&["network", "create", &test.name("front")]);
     let web = container("web", "sleep 1000", &attached("front", ""));
     write(&test, &[web.clone(), network("front", "")]);
     test.run(&["install"]).exits(1).says(&[
@@ -132,7 +129,7 @@ fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "network",
             "ls",
             "--format",
@@ -173,14 +170,14 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
     plain.says(&["keep volume"]);
     // The next installation finds it, although its instances have other ids.
     test.run(&["install"]).exits(0);
-    let lines = docker(&["exec", &test.name("reader"), "cat", "/data/log"]);
+    let lines = test.docker(&["exec", &test.name("reader"), "cat", "/data/log"]);
     assert_eq!(lines.lines().count(), 2, "{lines}");
     test.run(&["uninstall", "--volumes"])
         .exits(2)
         .says(&["--yes"]);
     test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "volume",
             "ls",
             "-q",
@@ -200,7 +197,7 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
         format!("  {node}: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-{name}}}}}\n")
     };
     let volumes = || {
-        docker(&[
+        test.docker(&[
             "volume",
             "ls",
             "--quiet",
@@ -238,7 +235,7 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
 #[test]
 fn a_volume_of_somebody_else_is_not_taken() {
     let test = Test::new("foreign");
-    docker(&["volume", "create", &test.name("data")]);
+    test.docker(&["volume", "create", &test.name("data")]);
     write(
         &test,
         &[
@@ -251,7 +248,7 @@ fn a_volume_of_somebody_else_is_not_taken() {
         .says(&["is taken by a volume that was not made by dockctl"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "volume",
             "ls",
             "-q",
@@ -321,7 +318,7 @@ fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
 fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
     let test = Test::new("copied");
     let deployment = format!("dockctl.deployment={}", test.prefix);
-    docker(&[
+    test.docker(&[
         "volume",
         "create",
         "--label",
@@ -340,7 +337,7 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
     test.run(&["uninstall"]).exits(0);
     write(&test, &[network("front", "")]);
     test.run(&["install"]).exits(0);
-    let labels: serde_json::Value = serde_json::from_str(&docker(&[
+    let labels: serde_json::Value = serde_json::from_str(&test.docker(&[
         "network",
         "inspect",
         "--format",
@@ -355,7 +352,7 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
         .map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap()))
         .collect();
     let copy = test.name("a-copy");
-    docker(
+    test.docker(
         &["network", "create"]
             .into_iter()
             .chain(copied.iter().map(String::as_str))
@@ -365,7 +362,7 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
     let names = |what: &str| {
-        docker(&[
+        test.docker(&[
             what,
             "ls",
             "--format",
@@ -396,7 +393,7 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
     write(&test, &nodes("{a: 2}", "sleep 1000"));
     test.run(&["install"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "network",
             "inspect",
             "--format",
@@ -406,7 +403,7 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
         "2 1"
     );
     // As if the run had died before it could write down the id.
-    let labels: serde_json::Value = serde_json::from_str(&docker(&[
+    let labels: serde_json::Value = serde_json::from_str(&test.docker(&[
         "network",
         "inspect",
         "--format",
@@ -420,10 +417,10 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
         .iter()
         .map(|(name, value)| format!("--label={name}={}", value.as_str().unwrap()))
         .collect();
-    docker(&["rm", "-f", &test.name("web"), &test.name("bad")]);
-    docker(&["network", "rm", &test.name("front")]);
+    test.docker(&["rm", "-f", &test.name("web"), &test.name("bad")]);
+    test.docker(&["network", "rm", &test.name("front")]);
     let name = test.name("front");
-    docker(
+    test.docker(
         &["network", "create"]
             .into_iter()
             .chain(own.iter().map(String::as_str))
@@ -432,7 +429,7 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
     );
     test.run(&["uninstall"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "network",
             "ls",
             "-q",
@@ -505,7 +502,7 @@ fn of_two_networks_that_a_repeated_call_made_one_is_left() {
     );
     test.blueprint(&nodes);
     test.run(&["install", "--seed", "3"]).exits(0);
-    let labels: serde_json::Value = serde_json::from_str(&docker(&[
+    let labels: serde_json::Value = serde_json::from_str(&test.docker(&[
         "network",
         "inspect",
         "--format",
@@ -517,7 +514,7 @@ fn of_two_networks_that_a_repeated_call_made_one_is_left() {
     let body = serde_json::json!({ "Name": test.name("net"), "Labels": labels }).to_string();
     create_network_twice(&body);
     let count = || {
-        docker(&[
+        test.docker(&[
             "network",
             "ls",
             "-q",

@@ -234,7 +234,7 @@ fn what_is_asked_for_is_what_the_engine_then_has() {
     let test = Test::new("params");
     let image = test.image();
     for name in OTHERS {
-        docker(&[
+        test.docker(&[
             "run",
             "-d",
             "--name",
@@ -299,7 +299,7 @@ fn declarations_are_compared_with_what_the_engine_shows() {
     let test = Test::new("compare");
     let image = test.image();
     for name in OTHERS {
-        docker(&[
+        test.docker(&[
             "run",
             "-d",
             "--name",

@@ -1,6 +1,6 @@
 //! The container and image types of the docker plugin 2.x.
 
-use crate::support::{Test, docker};
+use crate::support::Test;
 use std::fs;
 
 const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
@@ -69,7 +69,7 @@ outputs:
     // What ended as it was to end is no drift, and a second install has nothing to do.
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["status", "--exit-code"]).exits(0);
-    docker(&["stop", "-t", "0", &test.name("web")]);
+    test.docker(&["stop", "-t", "0", &test.name("web")]);
     test.run(&["status", "--exit-code"]).exits(6);
     test.run(&["install"]).exits(0);
     assert_eq!(
@@ -116,7 +116,7 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
     write(&test, &nodes.concat());
     test.run(&["install"]).exits(0);
     let env = |name: &str| {
-        docker(&[
+        test.docker(&[
             "inspect",
             "--format",
             "{{json .Config.Env}}",
@@ -128,7 +128,7 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
     assert_eq!(outputs["outputs"]["said"], "hellowell\n");
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
-    let left = docker(&[
+    let left = test.docker(&[
         "images",
         "--format",
         "{{.Repository}}",
@@ -136,7 +136,7 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
         &format!("reference={}*", test.prefix),
     ]);
     assert_eq!(left, test.prefix, "what was there before is kept");
-    docker(&[
+    test.docker(&[
         "image",
         "prune",
         "-f",
@@ -168,7 +168,7 @@ fn a_build_that_fails_shows_its_last_lines() {
         "/Dockerfile.absent",
         "nothing was done",
     ]);
-    docker(&[
+    test.docker(&[
         "image",
         "prune",
         "-f",
@@ -238,7 +238,7 @@ fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
     ]);
     assert_eq!(test.containers(), ["PREFIX-job exited"]);
     write(&test, &node);
-    docker(&["rm", "-f", &test.name("job")]);
+    test.docker(&["rm", "-f", &test.name("job")]);
     test.run(&["uninstall"]).exits(0);
     // One that names no image has nothing to do, also later.
     test.write(

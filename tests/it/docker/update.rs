@@ -1,6 +1,6 @@
 //! `update`, plans of it, and plan files.
 
-use crate::support::{Test, docker, eventually, free_port};
+use crate::support::{Test, eventually, free_port};
 use serde_json::{Value as Json, json};
 use std::fs;
 
@@ -193,7 +193,7 @@ fn limits_are_changed_as_it_runs() {
 #[test]
 fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() {
     let test = installed("carried");
-    docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
+    test.docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
     let volume = test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}");
     for seconds in ["2000", "3000"] {
         blueprint(&test, |text| {
@@ -201,7 +201,7 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
         });
         test.run(&["update"]).exits(0);
         assert_eq!(
-            docker(&["exec", &test.name("db"), "cat", "/data/x"]),
+            test.docker(&["exec", &test.name("db"), "cat", "/data/x"]),
             "kept"
         );
     }
@@ -211,7 +211,7 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
     );
     test.run(&["uninstall"]).exits(0);
     assert_eq!(
-        docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]),
+        test.docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]),
         ""
     );
 }
@@ -299,7 +299,7 @@ fn a_changed_network_is_made_anew_with_those_on_it() {
     });
     test.run(&["update"]).exits(0);
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "network",
             "inspect",
             "-f",
@@ -374,9 +374,9 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
     );
     refused(&["update", "-i", "port=82", "--plan", &file])
         .says(&["the inputs", "give the same -i"]);
-    docker(&["kill", &test.name("aside")]);
+    test.docker(&["kill", &test.name("aside")]);
     refused(&["update", "-i", "port=81", "--plan", &file]).says(&["what is on the engine"]);
-    docker(&["start", &test.name("aside")]);
+    test.docker(&["start", &test.name("aside")]);
     test.run(&["install", "-i", "port=81", "--plan", &file])
         .exits(6)
         .says(&["this is the plan of an update", "dockctl update --plan"]);
@@ -499,7 +499,7 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
                 1,
             )
     };
-    docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
+    test.docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
     let db = test.inspect("db", "{{.Id}}");
     blueprint(&test, broken);
     let is_kept = || {
@@ -508,7 +508,7 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
             format!("{db} true")
         );
         assert_eq!(
-            docker(&["exec", &test.name("db"), "cat", "/data/x"]),
+            test.docker(&["exec", &test.name("db"), "cat", "/data/x"]),
             "kept"
         );
         assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
@@ -522,14 +522,14 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
     let healed = test.run(&["heal"]).exits(0);
     assert!(healed.stdout.contains("all is well"), "{}", healed.stdout);
     test.run(&["status", "--exit-code"]).exits(6);
-    docker(&["kill", &test.name("db")]);
+    test.docker(&["kill", &test.name("db")]);
     test.run(&["heal"]).exits(0);
     is_kept();
     // Something else that stands still does not make install bolder.
     test.run(&["stop", "aside"]).exits(0);
     test.run(&["install"]).exits(6);
     is_kept();
-    docker(&["rm", "-f", &test.name("aside")]);
+    test.docker(&["rm", "-f", &test.name("aside")]);
     test.run(&["start", "aside"]).exits(0);
     blueprint(&test, |text| text);
     test.run(&["update"]).exits(0);
@@ -666,7 +666,7 @@ fn a_limit_that_is_lifted_is_lifted() {
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "0");
     // Somebody raised it: swap goes with it.
     test.run(&["update", "-i", "memory:=67108864"]).exits(0);
-    docker(&[
+    test.docker(&[
         "update",
         "--memory",
         "80m",
@@ -674,7 +674,7 @@ fn a_limit_that_is_lifted_is_lifted() {
         "-1",
         &test.name("db"),
     ]);
-    docker(&["kill", &test.name("aside")]);
+    test.docker(&["kill", &test.name("aside")]);
     test.run(&["heal"]).exits(0);
     assert_eq!(
         test.inspect("db", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"),
@@ -731,7 +731,7 @@ fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_
     let (port, image) = (free_port().to_string(), test.image());
     let publish = format!("127.0.0.1:{port}:80");
     let name = test.name("to");
-    let old = docker(&[
+    let old = test.docker(&[
         "run",
         "-d",
         "--name",
@@ -786,7 +786,7 @@ fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_
 fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
     let test = Test::new("stays");
     let old = test.foreign("to", &["sh", "-c", PROMPT]);
-    docker(&["start", &old]);
+    test.docker(&["start", &old]);
     single(&test, "to", "", ", use_external_resource: true");
     test.run(&["install"]).exits(0);
     single(&test, "to", "command: no-such-command", "");
@@ -809,7 +809,7 @@ fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
 fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
     let test = Test::new("still");
     let old = test.foreign("to", &["sh", "-c", PROMPT]);
-    docker(&["start", &old]);
+    test.docker(&["start", &old]);
     single(&test, "to", "", ", use_external_resource: true");
     test.run(&["install"]).exits(0);
     single(&test, "to", "command: no-such-command", "");
@@ -828,12 +828,12 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
         test.run(&[command, "--yes"]).exits(0);
         assert_eq!(started(), before, "{command}");
     }
-    docker(&["stop", &old]);
+    test.docker(&["stop", &old]);
     test.run(&["heal"]).exits(0);
     assert!(started().starts_with(&format!("{old} true")));
     test.run(&["restart", "to"]).exits(0);
     single(&test, "to", "command: sleep 1000, stop_timeout: 0", "");
-    docker(&[
+    test.docker(&[
         "create",
         "--name",
         &test.name("to.before-dockctl"),
@@ -845,7 +845,7 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
         .exits(1)
         .says(&["to.before-dockctl` is taken"]);
     assert_eq!(started(), before, "it was not even stopped");
-    docker(&["rm", &test.name("to.before-dockctl")]);
+    test.docker(&["rm", &test.name("to.before-dockctl")]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-to running"]);
 }
@@ -854,15 +854,15 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
 fn networks_and_volumes_that_were_adopted_cannot_make_way() {
     let test = Test::new("rename");
     let (net, data) = (test.name("net"), test.name("data"));
-    docker(&["network", "create", &net]);
-    docker(&["volume", "create", &data]);
+    test.docker(&["network", "create", &net]);
+    test.docker(&["volume", "create", &data]);
     let both = |suffix: &str, external: &str| {
         test.blueprint(&format!(
             "  - plugin:dockctl\nnode_templates:\n  net: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-net{suffix}{external}}}}}\n  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data{suffix}{external}, keep: false}}}}\n"
         ));
     };
     let named = |what: &str| {
-        docker(&[
+        test.docker(&[
             what,
             "ls",
             "-q",

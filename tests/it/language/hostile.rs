@@ -150,7 +150,7 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
 
 #[test]
 fn a_file_under_a_thousand_namespaces_is_refused_by_a_limit() {
-    let test = Test::new("namespaces");
+    let test = Test::fake("namespaces");
     let types: String = (0..300)
         .map(|n| format!("  t{n}: {{properties: {{a: {{default: 1}}, b: {{default: x}}}}}}\n"))
         .collect();
@@ -164,7 +164,7 @@ fn a_file_under_a_thousand_namespaces_is_refused_by_a_limit() {
 
 #[test]
 fn a_flood_of_faults_is_counted_and_each_is_shown_near_its_place() {
-    let test = Test::new("flood");
+    let test = Test::fake("flood");
     let inputs: Vec<String> = (0..30_000).map(|n| format!("ä{n}: {{typ: x}}")).collect();
     test.write(
         "blueprint.yaml",
@@ -227,7 +227,7 @@ fn line_ends_and_byte_order_marks_are_no_trouble() {
 
 #[test]
 fn what_is_no_file_of_text_is_refused() {
-    let test = Test::new("nofile");
+    let test = Test::fake("nofile");
     fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9, b'\n']).unwrap();
     fs::write(
         test.path("wide.yaml"),

@@ -73,7 +73,7 @@ fn an_address_is_fetched_once_and_kept() {
         ("/deep/types.yaml", 200, "imports: [more.yaml]\n"),
         ("/deep/more.yaml", 200, "node_types: {t: {}}\n"),
     ]);
-    let test = Test::new("fetch");
+    let test = Test::fake("fetch");
     test.write(
         "blueprint.yaml",
         &importing(&format!("{}/deep/types.yaml", server.address)),
@@ -99,7 +99,7 @@ fn an_address_is_fetched_once_and_kept() {
 #[test]
 fn an_old_copy_is_better_than_none() {
     let server = Server::new(&[("/types.yaml", 200, "node_types: {t: {}}\n")]);
-    let test = Test::new("stale");
+    let test = Test::fake("stale");
     test.write(
         "blueprint.yaml",
         &importing(&format!("{}/types.yaml", server.address)),
@@ -130,7 +130,7 @@ fn what_a_server_refuses_is_told() {
         ("/gone.yaml", 410, ""),
         ("/login.yaml", 200, "<html>"),
     ]);
-    let test = Test::new("refuse");
+    let test = Test::fake("refuse");
     for (file, says) in [
         ("none.yaml", "404"),
         ("gone.yaml", "410"),
@@ -160,7 +160,7 @@ fn what_a_server_refuses_is_told() {
 
 #[test]
 fn rules_put_other_places_first() {
-    let test = Test::new("rules");
+    let test = Test::fake("rules");
     std::fs::create_dir(test.path("mirror")).unwrap();
     test.write("mirror/types.yaml", "node_types: {t: {}}\n");
     test.write(
@@ -206,7 +206,7 @@ fn rules_put_other_places_first() {
 
 #[test]
 fn every_bundled_edition_can_be_imported() {
-    let test = Test::new("bundled");
+    let test = Test::fake("bundled");
     let folder = crate::support::project().join("src/catalog");
     let mut addresses = vec![
         "cloudify/types/types.yaml".to_owned(),
@@ -255,7 +255,7 @@ fn every_bundled_edition_can_be_imported() {
 
 #[test]
 fn a_namespace_keeps_two_files_apart() {
-    let test = Test::new("names");
+    let test = Test::fake("names");
     let library = "inputs: {tag: {default: latest}}\nnode_types: {app: {properties: {tag: {default: {get_input: tag}}}}}\nnode_templates: {one: {type: app}}\n";
     test.write("library.yaml", library);
     let text = "tosca_definitions_version: cloudify_dsl_1_4

@@ -1,6 +1,6 @@
 //! Values that are data, whatever they look like.
 
-use crate::support::{Test, docker};
+use crate::support::Test;
 use serde_json::json;
 
 const BLUEPRINT: &str = "
@@ -28,7 +28,7 @@ outputs:
 
 #[test]
 fn what_is_marked_as_data_reaches_the_engine_as_it_is_written() {
-    let test = Test::new("literals");
+    let test = Test::fake("literals");
     let image = format!("{{ repository: {} }}", test.image());
     test.write("blueprint.yaml", &BLUEPRINT.replace("IMAGE", &image));
     test.run(&["install"]).exits(0);
@@ -37,7 +37,7 @@ fn what_is_marked_as_data_reaches_the_engine_as_it_is_written() {
     let label = test.inspect("web", "{{index .Config.Labels \"dockctl.literal\"}}");
     assert_eq!(label, "z");
     let net = test.name("net");
-    let label = docker(&["network", "inspect", &net, "-f", "{{.Labels.get_input}}"]);
+    let label = test.docker(&["network", "inspect", &net, "-f", "{{.Labels.get_input}}"]);
     assert_eq!(label, "y");
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert_eq!(
@@ -52,7 +52,7 @@ fn what_is_marked_as_data_reaches_the_engine_as_it_is_written() {
 
 #[test]
 fn inspect_shows_the_mark_and_what_it_shows_is_read_as_the_same() {
-    let test = Test::new("marked");
+    let test = Test::fake("marked");
     let blueprint = test.write(
         "blueprint.yaml",
         &BLUEPRINT.replace("IMAGE", "{ repository: i }"),
@@ -75,7 +75,7 @@ fn inspect_shows_the_mark_and_what_it_shows_is_read_as_the_same() {
 
 #[test]
 fn a_plugin_that_only_tests_had_is_refused_like_any_other() {
-    let test = Test::new("simulated");
+    let test = Test::fake("simulated");
     test.write(
         "blueprint.yaml",
         "

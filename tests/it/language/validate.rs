@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The faults of a blueprint, as shown.
 fn faults(name: &str, rest: &str) -> String {
-    let test = Test::new(name);
+    let test = Test::fake(name);
     test.blueprint(rest);
     test.run(&["validate"]).exits(3).stderr
 }
@@ -91,7 +91,7 @@ fn two_nodes_of_one_name_and_bad_names_are_shown() {
 
 #[test]
 fn text_that_is_no_blueprint_is_told_so() {
-    let test = Test::new("text");
+    let test = Test::fake("text");
     for (text, says) in [
         ("a: [1\n", "error[D0002]: the text is not YAML"),
         ("a: 1\n\tb: 2\n", "error[D0006]"),
@@ -138,7 +138,7 @@ fn text_that_is_no_blueprint_is_told_so() {
 
 #[test]
 fn what_is_unknown_hides_no_other_fault_and_causes_none() {
-    let test = Test::new("unknown");
+    let test = Test::fake("unknown");
     let head = "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml]\nplugins: {p: {executor: host_agent, install: false}}\n";
     let node = "properties: {x: {get_input: nope}}, capabilities: {scalable: {properties: {min_instances: 5}}}";
     test.write(
@@ -181,7 +181,7 @@ fn what_is_unknown_hides_no_other_fault_and_causes_none() {
 
 #[test]
 fn the_basic_types_are_advised_only_where_they_are_not() {
-    let test = Test::new("basic");
+    let test = Test::fake("basic");
     let parents = "relationships:\n  a: {derived_from: cloudify.relationships.connectd_to}\n  b: {derived_from: cloudify.relationships.connectd_to}\n";
     let head = "tosca_definitions_version: cloudify_dsl_1_3\n";
     test.write(
@@ -205,7 +205,7 @@ fn the_basic_types_are_advised_only_where_they_are_not() {
 
 #[test]
 fn faults_of_libraries_are_told_at_the_import() {
-    let test = Test::new("library");
+    let test = Test::fake("library");
     test.write(
         "blueprint.yaml",
         "tosca_definitions_version: cloudify_dsl_1_3\nimports: [plugin:cloudify-docker-plugin]\n",
@@ -237,7 +237,7 @@ fn faults_of_libraries_are_told_at_the_import() {
 
 #[test]
 fn a_result_that_cannot_be_written_is_a_failure() {
-    let test = Test::new("full");
+    let test = Test::fake("full");
     let full = std::fs::File::options()
         .write(true)
         .open("/dev/full")
@@ -253,7 +253,7 @@ fn a_result_that_cannot_be_written_is_a_failure() {
 
 #[test]
 fn files_that_cannot_be_read_are_told_so() {
-    let test = Test::new("files");
+    let test = Test::fake("files");
     test.run(&["validate", "nowhere.yaml"])
         .exits(3)
         .says(&["error[D0001]: cannot read nowhere.yaml"]);
@@ -282,7 +282,7 @@ fn files_that_cannot_be_read_are_told_so() {
 
 #[test]
 fn a_diagnostic_is_data_too() {
-    let test = Test::new("data");
+    let test = Test::fake("data");
     test.blueprint("node_templates:\n  é:\n    type: cloudify.nodes.Rot\n");
     let json = test.run(&["validate", "--output", "json"]).exits(3).json();
     assert_eq!(
@@ -301,7 +301,7 @@ fn a_diagnostic_is_data_too() {
 
 #[test]
 fn what_the_original_accepts_with_a_shrug_is_a_warning() {
-    let test = Test::new("shrug");
+    let test = Test::fake("shrug");
     test.blueprint(
         "node_templates:\n  a:\n    type: cloudify.nodes.Root\n    type: cloudify.nodes.Tier\n",
     );
@@ -314,7 +314,7 @@ fn what_the_original_accepts_with_a_shrug_is_a_warning() {
 
 #[test]
 fn blueprints_can_be_split_over_files() {
-    let test = Test::new("split");
+    let test = Test::fake("split");
     test.write("types.yaml", "node_types:\n  my.Web:\n    derived_from: cloudify.docker.Container\n    properties:\n      image: {default: {repository: busybox}}\n");
     let import = |rest: &str| {
         let path = test.blueprint(rest);
@@ -346,7 +346,7 @@ fn blueprints_can_be_split_over_files() {
 
 #[test]
 fn a_billion_instances_are_refused() {
-    let test = Test::new("billion");
+    let test = Test::fake("billion");
     test.blueprint(
         "node_templates:\n  a: {type: cloudify.nodes.Root, instances: {deploy: 1000000000}}\n",
     );
@@ -365,7 +365,7 @@ fn a_billion_instances_are_refused() {
 
 #[test]
 fn what_the_engine_would_refuse_is_found_without_it() {
-    let test = Test::new("early");
+    let test = Test::fake("early");
     let container = |node: &str, image: &str, start: &str| {
         format!(
             "  {node}:\n    type: cloudify.docker.Container\n    properties: {{image: {image}}}\n    interfaces:\n      \
@@ -391,7 +391,7 @@ fn what_the_engine_would_refuse_is_found_without_it() {
 
 #[test]
 fn long_chains_and_many_faults_are_no_trouble() {
-    let test = Test::new("long");
+    let test = Test::fake("long");
     let types: String = (1..2000)
         .map(|n| format!("  t{n}: {{derived_from: t{}}}\n", n - 1))
         .collect();
@@ -403,7 +403,7 @@ fn long_chains_and_many_faults_are_no_trouble() {
 
 #[test]
 fn older_editions_of_the_catalogs_are_stood_in_for() {
-    let test = Test::new("older");
+    let test = Test::fake("older");
     let text = "tosca_definitions_version: cloudify_dsl_1_0
 imports:
   - http://www.getcloudify.org/spec/cloudify/3.1/types.yaml
@@ -447,7 +447,7 @@ fn create(rest: &str) -> String {
 
 #[test]
 fn attributes_are_read_of_what_comes_first() {
-    let test = Test::new("early");
+    let test = Test::fake("early");
     let validate = |a: &str, b: &str, ties_of_a: &str, ties_of_b: &str| {
         validate_two(&test, a, b, ties_of_a, ties_of_b)
     };

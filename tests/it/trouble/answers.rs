@@ -3,18 +3,16 @@
 
 use crate::{
     docker::install::SLEEPER,
-    fake::{Answer, Fake},
-    support::Test,
+    support::{Test, engine::Answer},
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
-    let test = Test::new("wrong");
+    let test = Test::fake("wrong");
     test.blueprint(SLEEPER);
-    let fake = Fake::start(&test);
-    fake.run(&test, &["install"]).exits(0);
+    test.run_limited(&["install"]).exits(0);
     for path in ["/containers/json", "/containers/*/json"] {
         for wrong in [
             json!({ "a": 1 }),
@@ -23,9 +21,10 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
             json!([{ "Names": ["/x"] }]),
             json!([7]),
         ] {
-            fake.lies("GET", path, Answer::Json(200, wrong.clone()));
+            test.engine()
+                .lies("GET", path, Answer::Json(200, wrong.clone()));
             for command in [&["status"][..], &["uninstall", "--task-retries", "0"]] {
-                let run = fake.run(&test, command);
+                let run = test.run_limited(command);
                 assert!(
                     run.code == 4 || run.code == 1,
                     "{path} {wrong} {command:?}: {}\n{}{}",
@@ -46,30 +45,28 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
                 );
             }
             assert_eq!(test.containers(), ["PREFIX-web running"], "{path} {wrong}");
-            fake.repents();
+            test.engine().repents();
         }
     }
     for path in ["/containers/json", "/networks", "/volumes"] {
         for wrong in [json!(null), json!({ "a": 1 })] {
-            fake.lies("GET", path, Answer::Json(200, wrong.clone()));
-            let listed = fake
-                .run(&test, &["list", "--all"])
+            test.engine()
+                .lies("GET", path, Answer::Json(200, wrong.clone()));
+            let listed = test
+                .run_limited(&["list", "--all"])
                 .exits(4)
                 .says(&["is not listed", "cannot be used"]);
             assert!(listed.stdout.contains(&test.prefix), "{path} {wrong}");
             let elsewhere = test.path("elsewhere").display().to_string();
-            let listed = fake
-                .run(
-                    &test,
-                    &[
-                        "list",
-                        "--all",
-                        "--output",
-                        "json",
-                        "--state-dir",
-                        &elsewhere,
-                    ],
-                )
+            let listed = test
+                .run_limited(&[
+                    "list",
+                    "--all",
+                    "--output",
+                    "json",
+                    "--state-dir",
+                    &elsewhere,
+                ])
                 .exits(4)
                 .json();
             assert_eq!(
@@ -77,34 +74,34 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
                 (&json!(false), true),
                 "{listed}"
             );
-            fake.repents();
+            test.engine().repents();
         }
     }
-    fake.lies("GET", "/version", Answer::Json(200, json!({ "a": 1 })));
-    fake.run(&test, &["status"])
+    test.engine()
+        .lies("GET", "/version", Answer::Json(200, json!({ "a": 1 })));
+    test.run_limited(&["status"])
         .exits(4)
         .says(&["it is not a Docker engine"]);
-    fake.repents();
-    fake.run(&test, &["uninstall"]).exits(0);
+    test.engine().repents();
+    test.run_limited(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
 
 /// What was asked for was not done if the answer says something else.
 #[test]
 fn a_wrong_answer_to_a_command_is_not_its_success() {
-    let test = Test::new("not-done");
+    let test = Test::fake("not-done");
     test.blueprint(SLEEPER);
-    let fake = Fake::start(&test);
-    fake.lies(
+    test.engine().lies(
         "POST",
         "/containers/*/start",
         Answer::Json(200, json!({ "a": 1 })),
     );
-    fake.run(&test, &["install", "--task-retries", "0"])
+    test.run_limited(&["install", "--task-retries", "0"])
         .exits(1)
         .says(&["it does not say that this was done"]);
-    fake.repents();
-    fake.run(&test, &["install"]).exits(0);
+    test.engine().repents();
+    test.run_limited(&["install"]).exits(0);
     for (method, path, command) in [
         ("DELETE", "/containers/*", "uninstall"),
         ("POST", "/containers/*/stop", "stop"),
@@ -115,18 +112,19 @@ fn a_wrong_answer_to_a_command_is_not_its_success() {
             json!([null]),
             json!([{ "Id": "1", "Err": "it is in use" }]),
         ] {
-            fake.lies(method, path, Answer::Json(200, wrong.clone()));
-            let run = fake.run(&test, &[command, "--task-retries", "0"]).exits(1);
+            test.engine()
+                .lies(method, path, Answer::Json(200, wrong.clone()));
+            let run = test.run_limited(&[command, "--task-retries", "0"]).exits(1);
             assert!(
                 !run.stdout.contains("deleted") && !run.stdout.contains("stopped "),
                 "{wrong}: {}",
                 run.stdout
             );
-            fake.repents();
+            test.engine().repents();
         }
-        fake.run(&test, &["install"]).exits(0);
+        test.run_limited(&["install"]).exits(0);
     }
-    fake.run(&test, &["uninstall"]).exits(0);
+    test.run_limited(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
 
@@ -134,10 +132,9 @@ fn a_wrong_answer_to_a_command_is_not_its_success() {
 /// touched nor called deleted.
 #[test]
 fn a_container_whose_labels_are_not_told_is_not_called_deleted() {
-    let test = Test::new("no-labels");
+    let test = Test::fake("no-labels");
     test.blueprint(SLEEPER);
-    let fake = Fake::start(&test);
-    fake.run(&test, &["install"]).exits(0);
+    test.run_limited(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}}");
     let state = json!({ "Running": true, "Status": "running" });
     for config in [
@@ -146,43 +143,43 @@ fn a_container_whose_labels_are_not_told_is_not_called_deleted() {
         json!({ "Labels": [1] }),
     ] {
         let answer = json!({ "Id": id, "Name": "/x", "State": state, "Config": config });
-        fake.lies(
+        test.engine().lies(
             "GET",
             &format!("/containers/{id}/json"),
             Answer::Json(200, answer),
         );
-        let run = fake
-            .run(&test, &["uninstall", "--task-retries", "0"])
+        let run = test
+            .run_limited(&["uninstall", "--task-retries", "0"])
             .exits(1)
             .says(&["it was not touched"]);
         assert!(!run.stdout.contains("deleted "), "{}", run.stdout);
-        fake.repents();
+        test.engine().repents();
         assert_eq!(test.containers(), ["PREFIX-web running"], "{config}");
     }
-    fake.lies(
+    test.engine().lies(
         "GET",
         &format!("/containers/{id}/json"),
         Answer::Json(404, json!({ "message": "page not found" })),
     );
-    fake.run(&test, &["uninstall", "--task-retries", "0"])
+    test.run_limited(&["uninstall", "--task-retries", "0"])
         .exits(4);
-    fake.repents();
-    fake.run(&test, &["uninstall"]).exits(0);
+    test.engine().repents();
+    test.run_limited(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
 fn what_an_engine_leaves_out_may_be_left_out() {
-    let test = Test::new("sparse");
+    let test = Test::fake("sparse");
     test.blueprint(SLEEPER);
-    let fake = Fake::start(&test);
-    fake.lies("GET", "/networks", Answer::Json(200, json!([])));
-    fake.lies(
+    test.engine()
+        .lies("GET", "/networks", Answer::Json(200, json!([])));
+    test.engine().lies(
         "GET",
         "/volumes",
         Answer::Json(200, json!({ "Volumes": null, "Warnings": null })),
     );
-    fake.lies(
+    test.engine().lies(
         "GET",
         "/containers/json",
         Answer::Json(
@@ -190,78 +187,76 @@ fn what_an_engine_leaves_out_may_be_left_out() {
             json!([{ "Id": "1".repeat(64), "Names": null, "Labels": null }]),
         ),
     );
-    fake.lies(
+    test.engine().lies(
         "GET",
         &format!("/containers/{}/json", "1".repeat(64)),
         Answer::Json(200, json!({ "Id": "1".repeat(64) })),
     );
-    fake.run(&test, &["plan", "--exit-code"]).exits(6);
-    fake.run(&test, &["list", "--all"]).exits(0);
+    test.run_limited(&["plan", "--exit-code"]).exits(6);
+    test.run_limited(&["list", "--all"]).exits(0);
 }
 
 #[test]
 fn no_answer_is_too_large_for_the_memory() {
-    let test = Test::new("endless");
+    let test = Test::fake("endless");
     test.blueprint(SLEEPER);
-    let fake = Fake::start(&test);
-    fake.run(&test, &["install"]).exits(0);
+    test.run_limited(&["install"]).exits(0);
     // More than fits: the end never comes.
     let endless = |status| Answer::Bytes(status, vec![b' '; 1 << 20], 1 << 20);
     for path in ["/containers/json", "/containers/*/json"] {
-        fake.lies("GET", path, endless(200));
-        fake.run(&test, &["status", "--engine-timeout", "60"])
+        test.engine().lies("GET", path, endless(200));
+        test.run_limited(&["status", "--engine-timeout", "60"])
             .exits(4)
             .says(&["it is larger than 64 MiB"]);
-        fake.lies("GET", path, endless(500));
-        fake.run(&test, &["status", "--engine-timeout", "60"])
+        test.engine().lies("GET", path, endless(500));
+        test.run_limited(&["status", "--engine-timeout", "60"])
             .exits(4);
-        fake.repents();
+        test.engine().repents();
     }
     // Few bytes can be many values.
     for part in [b"0,", &b"{},"[..]] {
         let many = [b"[", &part.repeat(10 << 20)[..], b"0]"].concat();
-        fake.lies("GET", "/containers/json", Answer::Bytes(200, many, 1));
-        fake.run(&test, &["status"])
+        test.engine()
+            .lies("GET", "/containers/json", Answer::Bytes(200, many, 1));
+        test.run_limited(&["status"])
             .exits(4)
             .says(&["it holds more than"]);
     }
-    fake.lies("GET", "/version", endless(200));
-    fake.run(&test, &["status"]).exits(4);
-    fake.repents();
+    test.engine().lies("GET", "/version", endless(200));
+    test.run_limited(&["status"]).exits(4);
+    test.engine().repents();
     let message = json!({ "message": format!("\u{1b}[31m{}", "no ".repeat(1 << 21)) });
-    fake.lies("POST", "/containers/*/stop", Answer::Json(409, message));
-    let run = fake
-        .run(&test, &["uninstall", "--task-retries", "0"])
+    test.engine()
+        .lies("POST", "/containers/*/stop", Answer::Json(409, message));
+    let run = test
+        .run_limited(&["uninstall", "--task-retries", "0"])
         .exits(1)
         .says(&["\\u{1b}[31mno no", "more bytes"]);
     assert!(run.stderr.len() < 20_000, "{}", run.stderr.len());
-    fake.repents();
-    fake.run(&test, &["uninstall"]).exits(0);
+    test.engine().repents();
+    test.run_limited(&["uninstall"]).exits(0);
 }
 
 #[test]
 fn logs_come_as_they_are_written_and_are_given_up_in_silence() {
-    let test = Test::new("logs-stream");
+    let test = Test::fake("logs-stream");
     test.blueprint(SLEEPER);
-    let fake = Fake::start(&test);
-    fake.run(&test, &["install"]).exits(0);
+    test.run_limited(&["install"]).exits(0);
     // One line of 150 MB in frames, without an end.
-    let frame = [&[1, 0, 0, 0, 0, 16, 0, 0][..], &vec![b'x'; 1 << 20]].concat();
-    fake.lies("GET", "/containers/*/logs", Answer::Bytes(200, frame, 150));
+    let frame = [&[1, 0, 0, 0, 0, 16, 0, 0][..], &vec![b'X'; 1 << 20]].concat();
+    test.engine()
+        .lies("GET", "/containers/*/logs", Answer::Bytes(200, frame, 150));
     for json in [false, true] {
         let begun = Instant::now();
-        let run = fake
-            .run(
-                &test,
-                if json {
-                    &["logs", "--output", "json"]
-                } else {
-                    &["logs"]
-                },
-            )
+        let run = test
+            .run_limited(if json {
+                &["logs", "--output", "json"]
+            } else {
+                &["logs"]
+            })
             .exits(0);
         assert_eq!(
-            run.stdout.matches('x').count(),
+            run.stdout.matches('X').count(),
             150 << 20,
             "nothing is lost"
         );
@@ -279,28 +274,25 @@ fn logs_come_as_they_are_written_and_are_given_up_in_silence() {
             assert!(parts["lines"].as_array().unwrap().len() > 100);
         }
     }
-    fake.lies("GET", "/containers/*/logs", Answer::Silence);
-    let run = fake
-        .run(&test, &["logs", "--engine-timeout", "1"])
+    test.engine()
+        .lies("GET", "/containers/*/logs", Answer::Silence);
+    let run = test
+        .run_limited(&["logs", "--engine-timeout", "1"])
         .exits(4)
         .says(&["did not answer in time"]);
     assert!(run.stdout.is_empty());
-    let json = fake
-        .run(
-            &test,
-            &["logs", "--engine-timeout", "1", "--output", "json"],
-        )
+    let json = test
+        .run_limited(&["logs", "--engine-timeout", "1", "--output", "json"])
         .exits(4)
         .json();
     assert_eq!((&json["ok"], &json["lines"]), (&json!(false), &json!([])));
-    fake.repents();
-    fake.run(&test, &["uninstall"]).exits(0);
+    test.engine().repents();
+    test.run_limited(&["uninstall"]).exits(0);
 }
 
 #[test]
 fn the_last_words_of_a_container_are_cut() {
-    let test = Test::new("last-words");
-    let fake = Fake::start(&test);
+    let test = Test::fake("last-words");
     test.blueprint(
         "
 node_templates:
@@ -319,9 +311,10 @@ node_templates:
         b"\n",
     ]
     .concat();
-    fake.lies("GET", "/containers/*/logs", Answer::Bytes(200, line, 1000));
-    let run = fake
-        .run(&test, &["install", "--task-retries", "0"])
+    test.engine()
+        .lies("GET", "/containers/*/logs", Answer::Bytes(200, line, 1000));
+    let run = test
+        .run_limited(&["install", "--task-retries", "0"])
         .exits(1);
     let lines: Vec<&str> = run
         .stderr
@@ -332,7 +325,7 @@ node_templates:
     assert!((20..=60).contains(&lines.len()), "{}", lines.len());
     assert!(lines.iter().all(|line| line.matches('y').count() == 400));
     // An engine that never ends is not listened to for ever.
-    fake.lies(
+    test.engine().lies(
         "GET",
         "/containers/*/logs",
         Answer::Bytes(
@@ -341,17 +334,17 @@ node_templates:
             1 << 40,
         ),
     );
-    fake.run(&test, &["install", "--task-retries", "0"])
+    test.run_limited(&["install", "--task-retries", "0"])
         .exits(1)
         .says(&["this is not all"]);
-    fake.lies(
+    test.engine().lies(
         "GET",
         "/containers/*/logs",
         Answer::Json(500, json!({ "message": "no log" })),
     );
-    fake.run(&test, &["install", "--task-retries", "0"])
+    test.run_limited(&["install", "--task-retries", "0"])
         .exits(1)
         .says(&["cannot be read", "no log"]);
-    fake.repents();
-    fake.run(&test, &["uninstall"]).exits(0);
+    test.engine().repents();
+    test.run_limited(&["uninstall"]).exits(0);
 }

@@ -1,7 +1,7 @@
 //! Many runs at once, many runs one after another, and disks that are full or cannot be written.
 
 use crate::{
-    cli::interrupt::{endless, signal, waits},
+    cli::session::{endless, signal, waits},
     docker::install::SLEEPER,
     support::{Run, Test, docker, eventually, project},
 };
@@ -16,36 +16,36 @@ const CROWD: usize = 20;
 
 #[test]
 fn of_twenty_installs_of_one_deployment_one_works_and_the_others_say_who() {
-    let test = Test::new("crowd");
+    let test = Test::fake("crowd");
     test.blueprint(&endless());
     let all: Vec<_> = (0..CROWD).map(|_| test.start(&["install"])).collect();
     eventually("the container", || waits(&test));
     let holder = eventually("the holder", || {
         test.run(&["status", "--output", "json"]).json()["busy"]["pid"].as_u64()
     });
-    let (mut busy, mut works) = (0, 0);
-    for child in all {
-        if u64::from(child.id()) == holder {
-            signal(child.id(), "INT");
-            Test::end(child).exits(130);
-            works += 1;
-        } else {
-            Test::end(child).exits(5).says(&[
-                "in use by `dockctl install`",
-                &format!("process {holder}"),
-                "since 20",
-                "execution ",
-            ]);
-            busy += 1;
-        }
+    // The one that works holds it until the others have tried.
+    let (works, others): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|child| u64::from(child.id()) == holder);
+    assert_eq!((works.len(), others.len()), (1, CROWD - 1));
+    for child in others {
+        Test::end(child).exits(5).says(&[
+            "in use by `dockctl install`",
+            &format!("process {holder}"),
+            "since 20",
+            "execution ",
+        ]);
     }
-    assert_eq!((works, busy), (1, CROWD - 1));
+    for child in works {
+        signal(child.id(), "INT");
+        Test::end(child).exits(130);
+    }
     test.run(&["uninstall"]).exits(0);
 }
 
 #[test]
 fn twenty_deployments_are_installed_at_once() {
-    let test = Test::new("many");
+    let test = Test::fake("many");
     test.blueprint(
         &SLEEPER
             .replace(
@@ -140,7 +140,7 @@ fn left(test: &Test) -> [usize; 3] {
 fn round_after_round_nothing_grows() {
     let long = std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all");
     let rounds = if long { 300 } else { 8 };
-    let test = Test::new("soak");
+    let test = Test::fake("soak");
     let own = "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}";
     test.blueprint(&SLEEPER.replace("node_templates:", own));
     let keep = ["--keep-history", "4"];
@@ -217,7 +217,7 @@ impl Drop for Disk {
 
 #[test]
 fn on_a_full_disk_nothing_begins_and_what_was_begun_is_found_again() {
-    let test = Test::new("full");
+    let test = Test::fake("full");
     let disk = Disk::new(&test, 4096);
     let state = disk.0.join("state").display().to_string();
     let at = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &state]].concat());
@@ -259,7 +259,7 @@ fn on_a_full_disk_nothing_begins_and_what_was_begun_is_found_again() {
 
 #[test]
 fn where_nothing_can_be_written_nothing_begins_and_what_is_known_is_read() {
-    let test = Test::new("read-only");
+    let test = Test::fake("read-only");
     let disk = Disk::new(&test, 8192);
     let state = disk.0.join("state").display().to_string();
     let at = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &state]].concat());

@@ -1,15 +1,12 @@
 //! What can go wrong: each says what, where and what to do, and leaves nothing unrecorded.
 
-use crate::{
-    docker::install::SLEEPER,
-    support::{Test, docker},
-};
+use crate::{docker::install::SLEEPER, support::Test};
 use serde_json::json;
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
 
 #[test]
 fn a_taken_name_is_never_touched() {
-    let test = Test::new("taken");
+    let test = Test::fake("taken");
     let id = test.foreign("web", &["sleep", "1000"]);
     test.blueprint(SLEEPER);
     let plan = test.run(&["plan"]).exits(0);
@@ -39,7 +36,7 @@ fn a_taken_name_is_never_touched() {
 
 #[test]
 fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
-    let test = Test::new("silent");
+    let test = Test::fake("silent");
     test.blueprint(SLEEPER);
     let socket = format!("unix://{}", test.path("no.sock").display());
     for command in ["install", "plan"] {
@@ -76,7 +73,7 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
 
 #[test]
 fn a_context_names_the_engine_as_it_does_for_docker() {
-    let test = Test::new("context");
+    let test = Test::fake("context");
     test.blueprint(SLEEPER);
     let plan = |arguments: &[&str]| {
         let mut command = test.command(&[&["plan"], arguments].concat());
@@ -130,7 +127,7 @@ fn a_context_names_the_engine_as_it_does_for_docker() {
 
 #[test]
 fn a_missing_tarball_is_found_before_anything_is_written() {
-    let test = Test::new("missing");
+    let test = Test::fake("missing");
     test.blueprint(&SLEEPER.replace("TARBALL", "nope.tar"));
     test.run(&["install"]).exits(3).says(&[
         "error[D0104]: node `web`: there is no file",
@@ -151,7 +148,7 @@ fn a_missing_tarball_is_found_before_anything_is_written() {
 
 #[test]
 fn a_tarball_that_is_no_image_is_named_with_its_node() {
-    let test = Test::new("noimage");
+    let test = Test::fake("noimage");
     test.write("text.tar", "this is no tarball");
     test.blueprint(&SLEEPER.replace("TARBALL", "text.tar"));
     test.run(&["install"]).exits(1).says(&[
@@ -170,7 +167,7 @@ fn a_tarball_that_is_no_image_is_named_with_its_node() {
 
 #[test]
 fn an_image_that_cannot_be_pulled_is_named_with_its_node() {
-    let test = Test::new("nopull");
+    let test = Test::fake("nopull");
     test.blueprint(&SLEEPER.replace(
         "{src: TARBALL, repository: dockctl-demo}",
         "{repository: '127.0.0.1:1/no/such', tag: v1}",
@@ -191,7 +188,7 @@ fn an_image_that_cannot_be_pulled_is_named_with_its_node() {
 
 #[test]
 fn a_container_that_ends_while_it_is_waited_for_shows_its_last_words() {
-    let test = Test::new("dies");
+    let test = Test::fake("dies");
     test.blueprint(
         &SLEEPER
             .replace(
@@ -226,7 +223,7 @@ fn a_container_that_ends_while_it_is_waited_for_shows_its_last_words() {
 
 #[test]
 fn a_command_that_is_not_there_is_no_mystery() {
-    let test = Test::new("nocmd");
+    let test = Test::fake("nocmd");
     test.blueprint(&SLEEPER.replace("sleep 1000", "no-such-program"));
     test.run(&["install"])
         .exits(1)
@@ -237,7 +234,7 @@ fn a_command_that_is_not_there_is_no_mystery() {
 
 #[test]
 fn a_port_that_is_taken_says_so_at_once() {
-    let test = Test::new("port");
+    let test = Test::fake("port");
     let holder = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     test.blueprint(&SLEEPER.replace(
@@ -252,7 +249,7 @@ fn a_port_that_is_taken_says_so_at_once() {
 
 #[test]
 fn branches_that_do_not_depend_on_a_failure_are_finished() {
-    let test = Test::new("branch");
+    let test = Test::fake("branch");
     let other = SLEEPER
         .replace("\nnode_templates:\n", "")
         .replace("web", "other");
@@ -296,7 +293,7 @@ fn branches_that_do_not_depend_on_a_failure_are_finished() {
 
 #[test]
 fn operations_that_nothing_here_can_run_stop_install_before_any_write() {
-    let test = Test::new("script");
+    let test = Test::fake("script");
     test.write("setup.sh", "true\n");
     let script = "  tool:\n    type: cloudify.nodes.SoftwareComponent\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        configure: setup.sh\n";
     test.blueprint(&(SLEEPER.to_owned() + script));
@@ -321,7 +318,7 @@ fn operations_that_nothing_here_can_run_stop_install_before_any_write() {
 
 #[test]
 fn state_is_private_and_a_broken_journal_is_named() {
-    let test = Test::new("private");
+    let test = Test::fake("private");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     for name in [
@@ -350,7 +347,7 @@ fn state_is_private_and_a_broken_journal_is_named() {
         .exits(0)
         .says(&["cannot use the journal", &database.display().to_string()]);
     assert!(
-        docker(&[
+        test.docker(&[
             "ps",
             "-q",
             "--filter",
@@ -364,7 +361,7 @@ fn state_is_private_and_a_broken_journal_is_named() {
 
 #[test]
 fn something_else_that_answers_is_no_engine() {
-    let test = Test::new("other");
+    let test = Test::fake("other");
     test.blueprint(SLEEPER);
     let port = crate::support::free_port();
     let server = std::process::Command::new(crate::support::project().join("target/busybox"))

@@ -3,7 +3,7 @@
 
 use crate::{
     docker::install::SLEEPER,
-    support::{Run, Test, docker},
+    support::{Run, Test},
 };
 use rusqlite::Connection;
 use std::{fs, path::PathBuf};
@@ -70,7 +70,7 @@ fn expect_status_elsewhere(test: &Test) {
 
 #[test]
 fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
-    let test = Test::new("labels-only");
+    let test = Test::fake("labels-only");
     blueprint(&test);
     test.run(&["install"]).exits(0);
     let id = listed_elsewhere(&test);
@@ -127,7 +127,7 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
 
 #[test]
 fn what_is_recovered_is_installed_and_goes_on_as_before() {
-    let test = Test::new("recover");
+    let test = Test::fake("recover");
     blueprint(&test);
     test.run(&["install"]).exits(0);
     let ids = ["web", "db"].map(|name| test.inspect(name, "{{.Id}}"));
@@ -171,7 +171,7 @@ fn what_is_recovered_is_installed_and_goes_on_as_before() {
 #[test]
 fn a_damaged_journal_is_kept_and_labels_take_its_place() {
     for command in ["install", "uninstall", "recover"] {
-        let test = Test::new("damaged");
+        let test = Test::fake("damaged");
         test.blueprint(SLEEPER);
         test.run(&["install"]).exits(0);
         let id = test.inspect("web", "{{.Id}}");
@@ -214,7 +214,7 @@ fn a_damaged_journal_is_kept_and_labels_take_its_place() {
 
 #[test]
 fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
-    let test = Test::new("formats");
+    let test = Test::fake("formats");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let open = || Connection::open(database(&test)).unwrap();
@@ -244,15 +244,15 @@ fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
 
 #[test]
 fn a_container_that_only_inherited_labels_is_left_alone() {
-    let test = Test::new("inherited");
+    let test = Test::fake("inherited");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
-    docker(&[
+    test.docker(&[
         "commit",
         &test.name("web"),
         &format!("{}-copy:latest", test.prefix),
     ]);
-    docker(&[
+    test.docker(&[
         "create",
         "--name",
         &test.name("mine"),
@@ -268,16 +268,16 @@ fn a_container_that_only_inherited_labels_is_left_alone() {
 /// name is still somebody's own.
 #[test]
 fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
-    let test = Test::new("image-labels");
+    let test = Test::fake("image-labels");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
-    docker(&[
+    test.docker(&[
         "commit",
         &test.name("web"),
         &format!("{}-copy:latest", test.prefix),
     ]);
     test.run(&["uninstall"]).exits(0);
-    docker(&[
+    test.docker(&[
         "create",
         "--name",
         &test.name("web"),
@@ -314,7 +314,7 @@ fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
 /// Two people, two state directories, two blueprints in folders of one name.
 #[test]
 fn what_another_made_under_the_same_name_is_left_alone() {
-    let test = Test::new("two");
+    let test = Test::fake("two");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     fs::create_dir(test.path("b")).unwrap();
@@ -341,14 +341,14 @@ fn what_another_made_under_the_same_name_is_left_alone() {
 /// by their ids.
 #[test]
 fn networks_and_volumes_are_taken_over_and_removed() {
-    let test = Test::new("rest");
+    let test = Test::fake("rest");
     test.blueprint(&(SLEEPER.to_owned() + "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n"));
     let text = fs::read_to_string(test.path("blueprint.yaml"))
         .unwrap()
         .replacen("imports:\n", "imports:\n  - plugin:dockctl\n", 1);
     fs::write(test.path("blueprint.yaml"), text).unwrap();
     test.run(&["install"]).exits(0);
-    let id = docker(&[
+    let id = test.docker(&[
         "network",
         "inspect",
         "--format",
@@ -370,7 +370,7 @@ fn networks_and_volumes_are_taken_over_and_removed() {
     assert_eq!(net["runtime_properties"]["network_id"], id.as_str());
     elsewhere(&test, &["uninstall", "--volumes", "--yes"]).exits(0);
     let left = |kind: &str| {
-        docker(&[
+        test.docker(&[
             kind,
             "ls",
             "--quiet",
@@ -387,7 +387,7 @@ fn networks_and_volumes_are_taken_over_and_removed() {
 
 #[test]
 fn old_executions_are_forgotten_and_what_they_led_to_is_not() {
-    let test = Test::new("history");
+    let test = Test::fake("history");
     test.blueprint(SLEEPER);
     for _ in 0..4 {
         test.run(&["install", "--keep-history", "3"]).exits(0);
@@ -423,7 +423,7 @@ fn old_executions_are_forgotten_and_what_they_led_to_is_not() {
 
 #[test]
 fn damage_that_only_shows_in_a_row_is_damage_too() {
-    let test = Test::new("row");
+    let test = Test::fake("row");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let open = || Connection::open(database(&test)).unwrap();
@@ -448,7 +448,7 @@ fn damage_that_only_shows_in_a_row_is_damage_too() {
 
 #[test]
 fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
-    let test = Test::new("lost");
+    let test = Test::fake("lost");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     test.run(&["uninstall"]).exits(0);
@@ -472,7 +472,7 @@ fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
 /// not stay and is called deleted.
 #[test]
 fn what_has_no_delete_operation_is_removed_where_only_labels_know_it() {
-    let test = Test::new("no-delete");
+    let test = Test::fake("no-delete");
     let types = "node_types:
   made:
     derived_from: cloudify.nodes.Root
@@ -494,7 +494,7 @@ node_templates:
             .as_str(),
     ]);
     assert_eq!(test.containers().len(), 1);
-    docker(&["rm", "--force", &test.name("web")]);
+    test.docker(&["rm", "--force", &test.name("web")]);
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["uninstall"]).exits(1);
     let down = elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
@@ -642,7 +642,7 @@ fn other_values_are_seen(runner: &Runner<'_>) {
             .contains("TOKEN=paper-horse")
     );
     let network = || {
-        docker(&[
+        test.docker(&[
             "network",
             "inspect",
             "--format",
@@ -703,7 +703,7 @@ fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
     runner.run(&["uninstall", "--volumes", "--yes"]).exits(0);
     assert!(test.containers().is_empty());
     assert_eq!(
-        docker(&[
+        test.docker(&[
             "volume",
             "ls",
             "-q",

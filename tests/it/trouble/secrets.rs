@@ -1,6 +1,6 @@
 //! Secrets: found where they are said to be, used where they are needed, and nowhere to be seen.
 
-use crate::support::{Run, Test, docker};
+use crate::support::{Run, Test};
 use std::os::unix::fs::PermissionsExt as _;
 use std::{fs, path::Path};
 
@@ -43,7 +43,7 @@ pub(crate) fn holds(folder: &Path, text: &str) -> bool {
 
 #[test]
 fn a_secret_reaches_the_container_and_nothing_else() {
-    let test = Test::new("secret");
+    let test = Test::fake("secret");
     test.blueprint(BLUEPRINT);
     fs::create_dir(test.path("mounted")).unwrap();
     test.write("mounted/password", &format!("{SECRET}\n"));
@@ -66,13 +66,17 @@ fn a_secret_reaches_the_container_and_nothing_else() {
         );
     }
     let name = test.name("web");
-    let environment = docker(&["inspect", "--format", "{{json .Config.Env}}", &name]);
+    let environment = test.docker(&["inspect", "--format", "{{json .Config.Env}}", &name]);
     assert!(
         environment.contains(&format!("PASSWORD={SECRET}"))
             && environment.contains(&format!("http://root:{SECRET}@db")),
         "{environment}"
     );
-    assert!(!docker(&["inspect", "--format", "{{json .Config.Labels}}", &name]).contains(SECRET));
+    assert!(
+        !test
+            .docker(&["inspect", "--format", "{{json .Config.Labels}}", &name])
+            .contains(SECRET)
+    );
     assert!(
         !holds(&test.path("state"), SECRET),
         "the state holds the secret"
@@ -86,7 +90,7 @@ fn a_secret_reaches_the_container_and_nothing_else() {
 
 #[test]
 fn a_missing_secret_is_told_before_anything_begins() {
-    let test = Test::new("nosecret");
+    let test = Test::fake("nosecret");
     test.blueprint(BLUEPRINT);
     test.run(&["install"]).exits(3).says(&[
         "error[D0098]",
@@ -98,7 +102,7 @@ fn a_missing_secret_is_told_before_anything_begins() {
 
 #[test]
 fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
-    let test = Test::new("sensitive");
+    let test = Test::fake("sensitive");
     let inputs = "metadata: {dockctl: {sensitive: [password]}}\ninputs: {password: {}, colour: {default: red}}";
     let body = BLUEPRINT
         .replace("{get_secret: password}", "{get_input: password}")
@@ -130,7 +134,7 @@ fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
 #[test]
 fn a_new_value_behind_an_old_name_is_a_change() {
     const OTHER: &str = "another-one-entirely";
-    let test = Test::new("rotated");
+    let test = Test::fake("rotated");
     test.blueprint(BLUEPRINT);
     let run = |value: &str, arguments: &[&str]| {
         let mut command = test.command(arguments);
@@ -298,7 +302,7 @@ fn kept_and_shown(test: &Test, plan: &Path, given: &[&'static str]) -> Vec<(Stri
 
 #[test]
 fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
-    let test = Test::new("typed");
+    let test = Test::fake("typed");
     test.blueprint(TYPED);
     let given = GIVEN.map(|input| ["-i", input]).concat();
     let with = |words: &[&'static str]| [words, &given[..]].concat();
@@ -358,7 +362,7 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
 /// What is wrong with a sensitive value is told without it, and without the line that it stands in.
 #[test]
 fn faults_of_sensitive_values_do_not_show_them() {
-    let test = Test::new("faults-hidden");
+    let test = Test::fake("faults-hidden");
     let head = "metadata: {dockctl: {sensitive: [pin, password, creds]}}\ninputs:\n";
     let nodes = "node_templates:\n  a: {type: cloudify.nodes.Root, properties: {}}\noutputs:\n  b: {value: {string_find: [{get_input: password}, {get_input: creds}]}}\n";
     let inputs = "  pin: {type: integer, constraints: [{in_range: [1, 5]}]}\n  password: {type: string, constraints: [{max_length: 3}]}\n  creds: {default: x}\n";
@@ -412,7 +416,7 @@ fn faults_of_sensitive_values_do_not_show_them() {
 /// sensitive, or nobody knows.
 #[test]
 fn what_is_given_is_not_quoted_where_it_can_be_sensitive() {
-    let test = Test::new("not-quoted");
+    let test = Test::fake("not-quoted");
     let head = "metadata: {dockctl: {sensitive: [password, creds]}}
 data_types:
   account: {properties: {user: {type: string, required: false}, port: {type: integer, required: false}}}
@@ -490,7 +494,7 @@ inputs:
 /// outputs.
 #[test]
 fn what_functions_make_of_a_sensitive_input_is_not_shown() {
-    let test = Test::new("derived");
+    let test = Test::fake("derived");
     test.blueprint(
         "
 metadata: {dockctl: {sensitive: [password, creds]}}

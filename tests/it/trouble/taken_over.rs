@@ -3,7 +3,7 @@
 
 use crate::{
     docker::install::SLEEPER,
-    support::{Run, Test, docker},
+    support::{Run, Test},
 };
 use std::fs;
 
@@ -31,7 +31,7 @@ fn edited(nodes: &str) -> String {
 }
 
 fn volumes(test: &Test) -> String {
-    docker(&[
+    test.docker(&[
         "volume",
         "ls",
         "--quiet",
@@ -45,7 +45,7 @@ fn volumes(test: &Test) -> String {
 #[test]
 fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
     for takes_over in [true, false] {
-        let test = Test::new("since");
+        let test = Test::fake("since");
         test.blueprint(SLEEPER);
         test.run(&["install"]).exits(0);
         elsewhere(&test, &["recover", &test.prefix]).exits(0);
@@ -90,7 +90,7 @@ fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
 /// and still not ours.
 #[test]
 fn a_lost_journal_does_not_make_ours_what_another_made() {
-    let test = Test::new("lost-shared");
+    let test = Test::fake("lost-shared");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
@@ -114,7 +114,7 @@ fn a_lost_journal_does_not_make_ours_what_another_made() {
 /// What `recover` listed is known by its id, also once no node names it any more.
 #[test]
 fn a_volume_that_was_taken_over_goes_after_its_node_was_dropped() {
-    let test = Test::new("dropped");
+    let test = Test::fake("dropped");
     write(&test, &(SLEEPER.to_owned() + NETWORK_AND_VOLUME));
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
@@ -132,7 +132,7 @@ fn a_volume_that_was_taken_over_goes_after_its_node_was_dropped() {
 
 #[test]
 fn a_kept_volume_stays_known_to_who_took_it_over() {
-    let test = Test::new("kept");
+    let test = Test::fake("kept");
     write(&test, &(SLEEPER.to_owned() + NETWORK_AND_VOLUME));
     test.run(&["install"]).exits(0);
     test.run(&["uninstall"]).exits(0);
@@ -153,7 +153,7 @@ fn a_kept_volume_stays_known_to_who_took_it_over() {
 /// made from.
 #[test]
 fn what_was_taken_over_can_be_made_from_another_folder() {
-    let test = Test::new("folder");
+    let test = Test::fake("folder");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}}");
@@ -176,7 +176,7 @@ fn what_was_taken_over_can_be_made_from_another_folder() {
 /// down.
 #[test]
 fn volumes_without_a_name_go_with_the_last_container() {
-    let test = Test::new("nameless");
+    let test = Test::fake("nameless");
     let nodes = SLEEPER.replace(
         "command: sleep 1000",
         "command: sleep 1000, volumes: [/data]",
@@ -201,7 +201,7 @@ fn volumes_without_a_name_go_with_the_last_container() {
             fs::remove_dir_all(test.path("state")).unwrap();
         }
         assert_eq!(
-            docker(&[
+            test.docker(&[
                 "volume",
                 "ls",
                 "--quiet",
@@ -222,7 +222,7 @@ fn containers_between_two_names_are_taken_over_and_removed() {
         (&["dockctl-next", "dockctl-former"], false),
     ] {
         for is_ours in [true, false] {
-            let test = Test::new("between");
+            let test = Test::fake("between");
             test.blueprint(SLEEPER);
             let elsewhere = |arguments: &[&str]| {
                 if is_ours {
@@ -234,7 +234,7 @@ fn containers_between_two_names_are_taken_over_and_removed() {
             // As an update leaves them that dies between two of its steps.
             for ending in names {
                 test.run(&["install"]).exits(0);
-                docker(&[
+                test.docker(&[
                     "rename",
                     &test.name("web"),
                     &test.name(&format!("web.{ending}")),
@@ -243,9 +243,9 @@ fn containers_between_two_names_are_taken_over_and_removed() {
             }
             if plain {
                 let next = test.name(&format!("web.{}", names[0]));
-                docker(&["rename", &next, &test.name("aside")]);
+                test.docker(&["rename", &next, &test.name("aside")]);
                 test.run(&["install"]).exits(0);
-                docker(&["rename", &test.name("aside"), &next]);
+                test.docker(&["rename", &test.name("aside"), &next]);
                 fs::remove_dir_all(test.path("state/deployments")).unwrap();
             }
             assert!(
@@ -284,7 +284,7 @@ fn several(number: usize, more: &str) -> String {
 }
 
 fn ids(test: &Test) -> Vec<String> {
-    let listed = docker(&[
+    let listed = test.docker(&[
         "ps",
         "--quiet",
         "--no-trunc",
@@ -300,7 +300,7 @@ fn ids(test: &Test) -> Vec<String> {
 /// nothing is made twice, or removed.
 #[test]
 fn instances_of_two_state_directories_are_counted_once() {
-    let test = Test::new("counted");
+    let test = Test::fake("counted");
     test.blueprint(&several(2, ""));
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
@@ -334,7 +334,7 @@ fn instances_of_two_state_directories_are_counted_once() {
 /// Every workflow that changes something asks who made what is there.
 #[test]
 fn no_workflow_works_beside_another_state_directory() {
-    let test = Test::new("workflows-beside");
+    let test = Test::fake("workflows-beside");
     test.blueprint(&several(1, ""));
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
@@ -383,7 +383,7 @@ fn a_number_that_was_scaled_is_taken_over() {
 /// A plan that creates something is the same plan wherever the deployment was taken over.
 #[test]
 fn a_plan_of_one_runner_is_carried_out_by_another() {
-    let test = Test::new("two-jobs");
+    let test = Test::fake("two-jobs");
     test.blueprint(&several(1, ""));
     test.run(&["install"]).exits(0);
     let job = |name: &str, arguments: &[&str]| {
@@ -404,7 +404,7 @@ fn a_plan_of_one_runner_is_carried_out_by_another() {
 /// silence.
 #[test]
 fn protection_is_taken_over_and_kept_volumes_are_named() {
-    let test = Test::new("protected");
+    let test = Test::fake("protected");
     write(
         &test,
         &("\nmetadata: {dockctl: {protect: [web]}}".to_owned() + &several(1, NETWORK_AND_VOLUME)),

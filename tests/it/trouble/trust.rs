@@ -14,7 +14,7 @@ fn with(test: &Test, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
 
 #[test]
 fn a_project_chooses_no_engine_and_no_file() {
-    let test = Test::new("project");
+    let test = Test::fake("project");
     test.blueprint(SLEEPER);
     test.write("victim", "precious");
     for (text, flag) in [
@@ -62,7 +62,7 @@ fn a_project_chooses_no_engine_and_no_file() {
 /// However its folder is spelled, the user's own file is no project's.
 #[test]
 fn the_users_own_file_is_known_by_any_path() {
-    let test = Test::new("spelled");
+    let test = Test::fake("spelled");
     fs::create_dir_all(test.path("home/.config/dockctl")).unwrap();
     test.write("home/.config/dockctl/dockctl.toml", "yes = true\n");
     symlink(test.path("home"), test.path("link")).unwrap();
@@ -106,7 +106,7 @@ fn the_users_own_file_sets_everything_and_the_environment_beats_it() {
 #[test]
 fn a_state_folder_for_all_is_read_and_not_written() {
     use std::os::unix::fs::PermissionsExt as _;
-    let test = Test::new("open-state");
+    let test = Test::fake("open-state");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let mode =
@@ -181,7 +181,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
 /// Whoever wrote a blueprint may not be allowed to read what its reader can.
 #[test]
 fn what_a_blueprint_merely_names_is_not_shown() {
-    let test = Test::new("named");
+    let test = Test::fake("named");
     let secret = "root:$6$salt$very.secret.hash:19000:0:99999:7:::\n";
     test.write("shadow", secret);
     test.write(
@@ -235,7 +235,7 @@ fn what_a_blueprint_merely_names_is_not_shown() {
 
 #[test]
 fn a_broken_configuration_of_the_docker_command_is_a_warning() {
-    let test = Test::new("docker-config");
+    let test = Test::fake("docker-config");
     fs::create_dir(test.path("docker")).unwrap();
     test.write(
         "docker/config.json",

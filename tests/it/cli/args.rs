@@ -1,0 +1,44 @@
+//! The help of every command.
+
+use crate::support::Test;
+use std::process::Command;
+
+#[test]
+fn every_command_helps_with_examples() {
+    let test = Test::fake("help");
+    // Help shows what variables are set to.
+    let help_of = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
+        command
+            .args(arguments)
+            .current_dir(test.folder.path())
+            .env_clear();
+        crate::support::Run::of(&command.output().unwrap())
+            .exits(0)
+            .stdout
+    };
+    let overview = help_of(&["--help"]);
+    let commands = overview
+        .split("Commands:")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let names: Vec<&str> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .collect();
+    let mut all = overview.clone();
+    for name in names.iter().filter(|name| **name != "help") {
+        let help = help_of(&[name, "--help"]);
+        assert!(help.contains("Example"), "{name} has no examples");
+        all += &format!(
+            "\n=== {name}\n\n{}",
+            help.split("\nGlobal options:").next().unwrap()
+        );
+    }
+    assert!(names.len() > 28, "{names:?}");
+    insta::assert_snapshot!("help", all);
+}

@@ -1,0 +1,58 @@
+//! `dockctl cancel`.
+
+use crate::{
+    cli::{executions, waiting},
+    support::{Test, eventually},
+};
+use std::time::Duration;
+
+#[test]
+fn a_run_is_cancelled_from_another_terminal() {
+    let test = Test::fake("cancel");
+    let child = waiting(&test);
+    let cancelled = test.run(&["cancel", "--output", "json"]).exits(0);
+    assert_eq!(cancelled.json()["outcome"], "cancelled");
+    Test::end(child).exits(130).says(&[
+        "stopping: nothing new starts",
+        "given up: wait for processes",
+    ]);
+    let id = executions(&test)[0]["id"].as_str().unwrap().to_owned();
+    assert!(
+        test.run(&["cancel"])
+            .exits(0)
+            .stdout
+            .contains("nothing works on")
+    );
+    test.run(&["cancel", "nosuchid"])
+        .exits(2)
+        .says(&["no execution `nosuchid`"]);
+    assert!(
+        test.run(&["cancel", &id])
+            .exits(0)
+            .stdout
+            .contains("nothing works on")
+    );
+    // Resumed by its id alone, and cancelled by force.
+    let child = test.start(&["resume", &id]);
+    eventually("the resumed run", || {
+        test.run(&["status", "--output", "json"]).json()["busy"]["execution"]
+            .as_str()
+            .map(str::to_owned)
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    let cancelled = test
+        .run(&["cancel", "--force", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&cancelled["outcome"], &cancelled["forced"]),
+        (&"cancelled".into(), &true.into())
+    );
+    Test::end(child).exits(130);
+    let all = executions(&test);
+    assert_eq!(
+        (&all[1]["of"], &all[1]["stopped"]),
+        (&id.into(), &"asked".into())
+    );
+    test.run(&["uninstall"]).exits(0);
+}

@@ -1,0 +1,42 @@
+//! What is asked for before something is deleted.
+
+use crate::{cli::PAIR, support::Test};
+
+#[test]
+fn what_is_protected_is_not_deleted_without_a_word() {
+    let test = Test::fake("protect");
+    test.blueprint(&format!("metadata: {{dockctl: {{protect: [db]}}}}\n{PAIR}"));
+    test.run(&["install"]).exits(0);
+    for command in [
+        &["uninstall"][..],
+        &["reinstall"],
+        &["scale", "db", "--to", "0"],
+    ] {
+        test.run(command)
+            .exits(2)
+            .says(&["this deletes what the blueprint protects: db", "--yes"]);
+    }
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web running"]
+    );
+    test.run(&["reinstall", "web"]).exits(0);
+    // A network cannot be changed but by taking it down first.
+    let net = "node_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net, internal: INTERNAL}}\n";
+    let protected = format!(
+        "  - plugin:dockctl\nmetadata: {{dockctl: {{protect: [net]}}}}\n{}",
+        PAIR.replacen("node_templates:\n", net, 1)
+    );
+    test.blueprint(&protected.replace("INTERNAL", "false"));
+    test.run(&["update"]).exits(0);
+    test.blueprint(&protected.replace("INTERNAL", "true"));
+    let plan = test.run(&["plan"]).exits(0);
+    assert!(
+        plan.stdout
+            .contains("protected: this deletes containers or data of net"),
+        "{}",
+        plan.stdout
+    );
+    test.run(&["uninstall", "--yes"]).exits(0);
+    assert!(test.containers().is_empty());
+}

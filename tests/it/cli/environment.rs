@@ -1,0 +1,172 @@
+//! Environment variables.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Run, Test},
+};
+use serde_json::{Value as Json, json};
+use std::{os::unix::ffi::OsStrExt as _, process::Command};
+
+#[test]
+fn flags_can_be_set_by_the_environment() {
+    let test = Test::fake("env");
+    test.blueprint(SLEEPER);
+    let run = test
+        .command(&["plan"])
+        .env("DOCKCTL_OUTPUT", "json")
+        .env("DOCKCTL_SEED", "7")
+        .output()
+        .unwrap();
+    let again = test
+        .run(&["plan", "--output", "json", "--seed", "7"])
+        .json();
+    assert_eq!(serde_json::from_slice::<Json>(&run.stdout).unwrap(), again);
+    for (variable, value, code) in [
+        ("DOCKCTL_STRICT", "1", 0),
+        ("DOCKCTL_STRICT", "", 0),
+        ("DOCKCTL_YES", "no", 0),
+        // Only global flags have variables.
+        ("DOCKCTL_EXIT_CODE", "yes", 0),
+    ] {
+        let run = test
+            .command(&["plan"])
+            .env(variable, value)
+            .output()
+            .unwrap();
+        assert_eq!(
+            run.status.code(),
+            Some(code),
+            "{variable}={value}: {}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+    }
+    // What is typed beats what is set.
+    let run = test
+        .command(&["uninstall", "another"])
+        .env("DOCKCTL_DEPLOYMENT", "one")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&run.stdout).contains("`another` is not installed"));
+    let run = test
+        .command(&["frobnicate"])
+        .env("DOCKCTL_OUTPUT", "json")
+        .output()
+        .unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Json>(&run.stdout).unwrap()["error"]["code"],
+        "usage"
+    );
+}
+
+#[test]
+fn what_is_set_and_not_read_is_told_once() {
+    let test = Test::fake("unread");
+    test.blueprint(SLEEPER);
+    let graph = test.path("graph.svg");
+    let run = test
+        .command(&["graph"])
+        .env("DOCKCTL_OUT", &graph)
+        .env("DOCKCTL_PARAMETER", "x=1")
+        .env("DOCKCTL_SECRET_X", "1")
+        .env("DOCKCTL_INPUT_X", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(!graph.exists(), "a variable writes no file");
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "warning: the variable DOCKCTL_OUT is not read: only global flags have variables; give --out",
+            "warning: the variable DOCKCTL_PARAMETER is not read: give parameters as -p NAME=VALUE",
+        ]
+    );
+}
+
+#[test]
+fn inputs_are_taken_from_the_environment() {
+    let test = Test::fake("env-inputs");
+    let inputs = "
+inputs:
+  plain: {default: of blueprint}
+  number: {type: integer, default: 1}
+  list-of-things: {type: list, default: []}
+  pin: {type: integer, default: 1}
+metadata: {dockctl: {sensitive: [pin]}}
+outputs:
+  plain: {value: {get_input: plain}}
+  number: {value: {get_input: number}}
+  list: {value: {get_input: list-of-things}}
+";
+    test.blueprint(&(SLEEPER.to_owned() + inputs));
+    let set = |mut command: Command| {
+        command
+            .env("DOCKCTL_INPUT_plain", "of environment")
+            .env("DOCKCTL_INPUT_PLAIN", "of capitals")
+            .env("DOCKCTL_INPUT_NUMBER", "7")
+            .env("DOCKCTL_INPUT_LIST_OF_THINGS", "[a, b]")
+            .env("DOCKCTL_INPUT_PIN", "41524152");
+        Run::of(&command.output().unwrap())
+    };
+    let outputs = || test.run(&["outputs", "--output", "json"]).exits(0).json()["outputs"].clone();
+    set(test.command(&["install"])).exits(0);
+    assert_eq!(
+        outputs(),
+        json!({ "plain": "of environment", "number": 7, "list": ["a", "b"] })
+    );
+    // They are remembered as those on the command line, and what is typed beats them.
+    test.run(&["install", "-i", "pin=41524152"]).exits(0);
+    assert_eq!(outputs()["number"], 7);
+    set(test.command(&["update", "-i", "plain=typed", "--yes"])).exits(0);
+    assert_eq!(outputs()["plain"], "typed");
+    let state = std::fs::read(test.path(&format!("state/deployments/{}.db", test.prefix))).unwrap();
+    let state = String::from_utf8_lossy(&state);
+    assert!(!state.contains("41524152"), "what is sensitive is not kept");
+    // Lines are YAML, too; an empty variable says nothing.
+    let mut block = test.command(&["update", "-i", "pin=41524152", "--yes"]);
+    block.env("DOCKCTL_INPUT_LIST_OF_THINGS", "\n- c\n- d\n");
+    Run::of(&block.env("DOCKCTL_INPUT_NUMBER", "").output().unwrap()).exits(0);
+    assert_eq!(
+        (&outputs()["list"], &outputs()["number"]),
+        (&json!(["c", "d"]), &json!(7))
+    );
+    let mut odd = test.command(&["plan", "-i", "pin=1"]);
+    odd.env(
+        "DOCKCTL_INPUT_PLAIN",
+        std::ffi::OsStr::from_bytes(b"caf\xe9"),
+    );
+    let odd = Run::of(&odd.output().unwrap()).exits(2);
+    odd.says(&["the variable DOCKCTL_INPUT_PLAIN cannot be read: it is not UTF-8"]);
+    // A value that does not fit is told with where it is from.
+    let mut wrong = test.command(&["plan"]);
+    wrong.env("DOCKCTL_INPUT_NUMBER", "seven");
+    let wrong = Run::of(&wrong.env("DOCKCTL_INPUT_PIN", "1").output().unwrap());
+    wrong
+        .exits(3)
+        .says(&["DOCKCTL_INPUT_NUMBER=VALUE", "<environment>"]);
+    set(test.command(&["uninstall"])).exits(0);
+}
+
+#[test]
+fn sensitive_mappings_are_taken_from_the_environment_by_every_command() {
+    let test = Test::fake("env-sensitive");
+    let inputs = "
+inputs:
+  creds: {type: dict}
+metadata: {dockctl: {sensitive: [creds]}}
+";
+    let says = "command: [sh, -c, 'echo got $PW; exec sleep 1000'], environment: {PW: {get_input: [creds, a]}}";
+    test.blueprint(&(SLEEPER.replace("command: sleep 1000", says) + inputs));
+    let run = |arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        command.env("DOCKCTL_INPUT_CREDS", "{a: Topsecret-99}");
+        Run::of(&command.output().unwrap()).exits(0)
+    };
+    run(&["install"]);
+    let logs = run(&["logs"]);
+    assert!(logs.stdout.contains("got ********"), "{}", logs.stdout);
+    assert!(!logs.stderr.contains("warning"), "{}", logs.stderr);
+    test.docker(&["rm", "-f", &test.name("web")]);
+    run(&["heal"]);
+    run(&["reinstall"]);
+    run(&["uninstall"]);
+}

@@ -1,0 +1,279 @@
+//! `dockctl execute` and `execute-operation`.
+
+use crate::{
+    cli::{PAIR, drift, installed, instance, session::endless},
+    docker::install::SLEEPER,
+    support::Test,
+};
+use serde_json::Value as Json;
+use std::time::{Duration, Instant};
+
+#[test]
+fn workflows_and_operations_are_executed() {
+    let test = installed("execute");
+    let started = test.inspect("db", "{{.State.StartedAt}}");
+    test.run(&["execute", "restart", "-p", "node_ids=db"])
+        .exits(0);
+    assert_ne!(test.inspect("db", "{{.State.StartedAt}}"), started);
+    let id = test.inspect("web", "{{.Id}}");
+    test.run(&["execute", "reinstall", "-p", "node_ids:=[web]"])
+        .exits(0);
+    assert_ne!(test.inspect("web", "{{.Id}}"), id);
+    test.run(&[
+        "execute-operation",
+        "cloudify.interfaces.lifecycle.stop",
+        "--node",
+        "web",
+    ])
+    .exits(0);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web exited"]
+    );
+    assert_eq!(
+        drift(&test)[1],
+        "[\"stopped\"]",
+        "only dockctl stop is remembered"
+    );
+    test.run(&["heal"]).exits(0);
+    test.run(&["execute", "check_status"]).exits(0);
+    test.run(&["execute", "check_drift"]).exits(0);
+    test.docker(&["kill", &test.name("web")]);
+    test.docker(&["update", "--restart", "always", &test.name("db")]);
+    test.run(&["execute", "check_status"])
+        .exits(1)
+        .says(&["check_status failed: it is exited"]);
+    test.run(&["execute", "check_drift"])
+        .exits(1)
+        .says(&["check_drift failed: somebody changed it: RestartPolicy"]);
+    test.run(&["heal"]).exits(0);
+    test.run(&["execute", "restrat"])
+        .exits(2)
+        .says(&["there is no workflow `restrat`", "did you mean `restart`?"]);
+    test.run(&["execute", "restart", "-p", "nodes=db"])
+        .exits(2)
+        .says(&["takes no parameter `nodes`; it takes: "]);
+    test.run(&["execute-operation", "strat"])
+        .exits(2)
+        .says(&["there is no operation `strat`"]);
+    test.run(&["execute-operation", "lifecycle.stop", "--node", "wbe"])
+        .exits(2)
+        .says(&["there is no node `wbe`", "did you mean `web`?"]);
+    test.run(&["execute-operation", "lifecycle.stop", "--type", "nope"])
+        .exits(2)
+        .says(&["there is no type of a node `nope`"]);
+    test.run(&[
+        "execute-operation",
+        "lifecycle.stop",
+        "--kwarg",
+        "params:={timeout: 0}",
+    ])
+    .exits(3)
+    .says(&["allow_kwargs_override"]);
+}
+
+#[test]
+fn a_workflow_of_the_blueprint_brings_its_parameters() {
+    let test = Test::fake("declared");
+    let workflows = "workflows:\n  bounce: {mapping: default_workflows.cloudify.plugins.workflows.restart, parameters: {node_ids: {default: [web]}}}\n  own: {mapping: default_workflows.my.module.run, parameters: {x: {}}}\n  asks: {mapping: default_workflows.cloudify.plugins.workflows.start, parameters: {size: {}}}\n";
+    test.blueprint(&format!("{PAIR}{workflows}"));
+    test.run(&["install"]).exits(0);
+    let (db, web) = (
+        test.inspect("db", "{{.State.StartedAt}}"),
+        test.inspect("web", "{{.State.StartedAt}}"),
+    );
+    test.run(&["execute", "bounce"]).exits(0);
+    assert_eq!(test.inspect("db", "{{.State.StartedAt}}"), db);
+    assert_ne!(test.inspect("web", "{{.State.StartedAt}}"), web);
+    test.run(&["execute", "own"])
+        .exits(3)
+        .says(&["`my.module.run` of the plugin `default_workflows`, which dockctl does not have"]);
+    test.run(&["execute", "asks"])
+        .exits(2)
+        .says(&["needs the parameter `size`"]);
+}
+
+#[test]
+fn every_workflow_can_be_executed() {
+    let test = installed("every");
+    let outcome = |words: &[&str]| {
+        let run = test
+            .run(&[&["execute", "--output", "json"], words].concat())
+            .exits(0);
+        run.json()["execution"]["outcome"].clone()
+    };
+    assert_eq!(outcome(&["install"]), Json::Null, "nothing to do");
+    assert_eq!(outcome(&["update"]), Json::Null, "nothing to do");
+    assert_eq!(
+        outcome(&["scale", "-p", "scalable_entity_name=web", "-p", "delta=1"]),
+        "terminated"
+    );
+    assert_eq!(
+        test.containers(),
+        [
+            "PREFIX-db running",
+            "PREFIX-web running",
+            "PREFIX-web-1 running"
+        ]
+    );
+    assert_eq!(
+        outcome(&["scale", "-p", "node_id=web", "-p", "delta=-1"]),
+        "terminated"
+    );
+    assert_eq!(outcome(&["stop", "-p", "node_ids=web"]), "terminated");
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web exited"]
+    );
+    assert_eq!(outcome(&["start", "-p", "node_ids=web"]), "terminated");
+    assert_eq!(outcome(&["rollback"]), "terminated", "nothing is half made");
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web running"]
+    );
+    assert_eq!(
+        outcome(&[
+            "heal",
+            "-p",
+            &format!("node_instance_id={}", instance(&test, "web"))
+        ]),
+        Json::Null,
+        "it is well"
+    );
+    test.run(&["execute", "heal", "-p", "node_instance_id=wbe"])
+        .exits(2)
+        .says(&["there is no instance or node `wbe`"]);
+    let nothing = test
+        .run(&["execute", "restart", "-p", "node_ids=nope"])
+        .exits(0);
+    assert!(
+        nothing
+            .stdout
+            .contains("nothing to do, the filters match no instance"),
+        "{}",
+        nothing.stdout
+    );
+    assert_eq!(outcome(&["uninstall"]), "terminated");
+    assert!(test.containers().is_empty());
+    assert_eq!(outcome(&["uninstall"]), Json::Null, "nothing is there");
+    assert_eq!(outcome(&["install"]), "terminated");
+}
+
+#[test]
+fn what_is_not_installed_is_not_half_installed() {
+    let test = installed("gone");
+    test.run(&["uninstall"]).exits(0);
+    for command in [
+        &["heal"][..],
+        &["start"],
+        &["restart"],
+        &["reinstall"],
+        &["scale", "web", "--to", "2"],
+    ] {
+        test.run(command)
+            .exits(2)
+            .says(&["is not installed", "install it first: dockctl install"]);
+    }
+    assert!(test.containers().is_empty());
+    test.run(&["uninstall", "nobody"]).exits(0);
+}
+
+#[test]
+fn sensitive_inputs_are_given_again() {
+    let test = Test::fake("again-given");
+    let inputs = "metadata: {dockctl: {sensitive: [key]}}\ninputs: {key: {}}\n";
+    test.blueprint(&format!(
+        "{inputs}{}",
+        PAIR.replacen(
+            "stop_timeout: 0",
+            "environment: {KEY: {get_input: key}}, stop_timeout: 0",
+            1
+        )
+    ));
+    test.run(&["install", "-i", "key=very-much-so"]).exits(0);
+    test.docker(&["rm", "-f", &test.name("db")]);
+    let again = format!(
+        "then run: dockctl heal -d {} --state-dir {} -i key=VALUE",
+        test.prefix,
+        test.path("state").display()
+    );
+    test.run(&["heal"]).exits(3).says(&[
+        "sensitive input `key` was not given",
+        "nothing was done",
+        &again,
+    ]);
+    test.run(&["heal", "-i", "key=very-much-so"]).exits(0);
+    assert!(
+        test.inspect("db", "{{json .Config.Env}}")
+            .contains("KEY=very-much-so")
+    );
+    let shown = test
+        .run(&["inspect", "--deploy", "-i", "key=very-much-so"])
+        .exits(0)
+        .stdout;
+    assert!(!shown.contains("very-much-so"), "{shown}");
+}
+
+#[test]
+fn an_operation_has_as_long_as_its_timeout_says() {
+    let test = Test::fake("timeout");
+    let with =
+        |rules: &str| endless().replace("start: {inputs:", &format!("start: {{{rules}, inputs:"));
+    test.blueprint(&with("timeout: 0.5"));
+    let head = |text: String| text.replace("cloudify_dsl_1_2", "cloudify_dsl_1_5");
+    let write = |rules: &str| {
+        test.blueprint(&with(rules));
+        let path = test.path("blueprint.yaml");
+        std::fs::write(&path, head(std::fs::read_to_string(&path).unwrap())).unwrap();
+    };
+    write("timeout: 0.5");
+    let begin = Instant::now();
+    let failed = test
+        .run(&["install"])
+        .exits(1)
+        .says(&["not done within 0.5 s, the `timeout` of the operation"]);
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "it is not tried again: {}",
+        failed.stderr
+    );
+    assert!(!failed.stderr.contains("(try 2)"), "{}", failed.stderr);
+    write("timeout: 0.5, timeout_recoverable: true, max_retries: 2, retry_interval: 0.1");
+    test.run(&["install", "--progress", "plain"])
+        .exits(1)
+        .says(&["trying again in 0.1 s", "(try 3)"]);
+    test.run(&["uninstall"]).exits(0);
+}
+
+#[test]
+fn an_operation_does_not_pay_for_waiting_for_others() {
+    let test = Test::fake("patient");
+    let slow = SLEEPER
+        .replace(
+            "command: sleep 1000",
+            "command: [sh, -c, 'sleep 4; true late; sleep 1000']",
+        )
+        .replace("[sleep]", "[sleep 1000]");
+    let slow = slow
+        .replace(
+            "processes_to_wait_for: [sleep 1000]",
+            "wait_for: {log: ready, interval: 0.1}",
+        )
+        .replace("true late;", "echo ready;");
+    let next = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "next")
+        .replace("create: {inputs", "create: {timeout: 3, inputs")
+        .replace("    interfaces:", "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n    interfaces:");
+    test.blueprint(&(slow + &next));
+    let path = test.path("blueprint.yaml");
+    std::fs::write(
+        &path,
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("cloudify_dsl_1_2", "cloudify_dsl_1_5"),
+    )
+    .unwrap();
+    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits(0);
+}

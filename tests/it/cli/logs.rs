@@ -1,0 +1,72 @@
+//! `dockctl logs`.
+
+use crate::{
+    cli::{installed, instance},
+    support::{Test, eventually},
+};
+use serde_json::json;
+
+#[test]
+fn logs_have_names_before_them() {
+    let test = installed("logs");
+    let (db, web) = (instance(&test, "db"), instance(&test, "web"));
+    let all = eventually("the logs", || {
+        let all = test.run(&["logs"]).exits(0).stdout;
+        (all.lines().count() == 3).then_some(all)
+    });
+    assert!(
+        all.contains(&format!("{db}  | db says hello\n"))
+            || all.contains(&format!("{db} | db says hello\n")),
+        "{all}"
+    );
+    assert!(all.contains(&format!("{web} | web says hello\n")), "{all}");
+    assert_eq!(
+        test.run(&["logs", "web"]).exits(0).stdout,
+        "web says hello\n",
+        "one alone needs no name"
+    );
+    assert_eq!(
+        test.run(&["logs", "db", "--tail", "1"])
+            .exits(0)
+            .stdout
+            .lines()
+            .count(),
+        1
+    );
+    assert_eq!(
+        test.run(&["logs", "--since", "2000-01-01T00:00:00Z", "--no-prefix"])
+            .exits(0)
+            .stdout
+            .lines()
+            .count(),
+        3
+    );
+    let json = test
+        .run(&["logs", "web", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        json["lines"],
+        json!([{ "instance": web, "line": "web says hello" }])
+    );
+    assert!(
+        test.run(&["logs", "--color", "always"])
+            .exits(0)
+            .stdout
+            .contains("\x1b[38;5;33m")
+    );
+    test.run(&["logs", "--since", "soon"])
+        .exits(2)
+        .says(&["`soon` is no time"]);
+    let mut follow = test.start(&["logs", "web", "--follow"]);
+    let mut first = [0; 15];
+    std::io::Read::read_exact(follow.stdout.as_mut().unwrap(), &mut first).unwrap();
+    assert_eq!(&first, b"web says hello\n");
+    test.docker(&["rm", "-f", &test.name("web")]);
+    Test::end(follow).exits(0);
+    test.run(&["logs"]).exits(1).says(&[
+        "the container ",
+        &format!(" of {web} is gone"),
+        "dockctl heal -d",
+    ]);
+}

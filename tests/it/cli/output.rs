@@ -1,0 +1,300 @@
+//! Standard output, standard error and exit codes.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Test, project},
+};
+use serde_json::{Value as Json, json};
+use std::process::{Command, Stdio};
+
+const OUTPUTS: &str = "outputs:
+  ip: {value: {get_attribute: [web, network_settings, IPAddress]}}
+  missing: {value: {get_attribute: [web, no, such]}}
+";
+
+/// What a command that succeeds writes as JSON.
+fn document(test: &Test, arguments: &[&str]) -> Json {
+    let json = test
+        .run(&[arguments, &["--output", "json"]].concat())
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&json["format"], &json["kind"], &json["ok"]),
+        (&json!(1), &json!(arguments[0]), &json!(true)),
+        "{json}"
+    );
+    json
+}
+
+fn expect_installed(test: &Test, instance: &Json) {
+    assert_eq!(
+        (
+            &instance["node"],
+            &instance["index"],
+            &instance["state"],
+            &instance["adopted"]
+        ),
+        (&json!("web"), &json!(0), &json!("started"), &json!(false))
+    );
+    assert_eq!(instance["objects"][0]["kind"], "container");
+    assert_eq!(instance["objects"][0]["name"], test.name("web"));
+    assert_eq!(
+        instance["objects"][0]["id"],
+        instance["runtime_properties"]["container_id"]
+    );
+}
+
+fn expect_first_and_last_event(events: &Json) {
+    assert_eq!(
+        events["events"].as_array().unwrap().first().unwrap()["event"]["event"],
+        "execution_started"
+    );
+    assert_eq!(
+        events["events"].as_array().unwrap().last().unwrap()["event"]["outcome"],
+        "terminated"
+    );
+}
+
+#[test]
+fn every_command_writes_one_document() {
+    let test = Test::fake("json");
+    test.blueprint(&(SLEEPER.to_owned() + OUTPUTS));
+    let document = |arguments: &[&str]| document(&test, arguments);
+    assert_eq!(document(&["validate"])["valid"], true);
+    let plan = document(&["plan"]);
+    let steps: Vec<&str> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["operation"].as_str().unwrap())
+        .collect();
+    assert_eq!(steps, ["create", "create", "start", "start"]);
+    assert_eq!(plan["changes"], true);
+    let planned = plan["steps"][0]["instance"].clone();
+
+    let installed = document(&["install"]);
+    assert_eq!(
+        (
+            &installed["execution"]["outcome"],
+            &installed["execution"]["done"]
+        ),
+        (&json!("terminated"), &json!(4))
+    );
+    assert_eq!(
+        installed["instances"][0]["id"], planned,
+        "a plan tells the truth"
+    );
+    expect_installed(&test, &document(&["status"])["instances"][0]);
+    let outputs = document(&["outputs"]);
+    assert_eq!(
+        outputs["outputs"],
+        json!({ "ip": test.inspect("web", "{{.NetworkSettings.IPAddress}}"), "missing": null })
+    );
+    assert_eq!(
+        document(&["list"])["deployments"][0]["deployment"],
+        test.prefix
+    );
+    let executions = document(&["executions"]);
+    let id = executions["executions"][0]["id"].as_str().unwrap();
+    expect_first_and_last_event(&document(&["executions", id]));
+    assert_eq!(
+        document(&["uninstall"])["execution"]["outcome"],
+        "terminated"
+    );
+    assert_eq!(document(&["list"])["deployments"], json!([]));
+}
+
+#[test]
+fn usage_is_exit_code_2_and_a_document_too() {
+    let test = Test::fake("usage");
+    test.run(&["frobnicate"]).exits(2);
+    let json = test
+        .run(&["list", "--no-such-flag", "--output", "json"])
+        .exits(2)
+        .json();
+    assert_eq!(
+        (&json["ok"], &json["error"]["code"]),
+        (&json!(false), &json!("usage"))
+    );
+    test.run(&["status"])
+        .exits(2)
+        .says(&["there is no deployment"]);
+    test.run(&["install", "-d", "Not a name"]).exits(3);
+    test.blueprint(SLEEPER);
+    test.run(&["install", "-d", "Not a name"])
+        .exits(2)
+        .says(&["cannot be the name of a deployment"]);
+    test.run(&["--version"]).exits(0);
+}
+
+#[test]
+fn progress_goes_to_standard_error_and_the_result_to_standard_output() {
+    let test = Test::fake("streams");
+    test.blueprint(SLEEPER);
+    let plain = test.run(&["install"]).exits(0);
+    let stamped =
+        |line: &str| line.len() > 21 && line.as_bytes()[4] == b'-' && line.as_bytes()[19] == b'Z';
+    assert!(
+        plain.stderr.lines().all(stamped),
+        "off a terminal each line has a time stamp:\n{}",
+        plain.stderr
+    );
+    assert!(plain.stdout.starts_with("INSTANCE"), "{}", plain.stdout);
+    let lines = test.run(&["uninstall", "--progress", "json"]).exits(0);
+    let events: Vec<Json> = lines
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        events
+            .iter()
+            .all(|event| event["version"] == 1 && event["event"].is_string())
+    );
+    assert!(
+        events
+            .iter()
+            .any(|event| event["event"] == "task_succeeded" && event["operation"] == "delete")
+    );
+    assert!(
+        test.run(&["install", "--progress", "quiet"])
+            .exits(0)
+            .stderr
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_terminal_gets_a_live_view() {
+    let test = Test::fake("tty");
+    let slow = "\"sh -c 'sleep 1; exec sleep $((1000 + 1))'\"";
+    test.blueprint(
+        &SLEEPER
+            .replace("sleep 1000", slow)
+            .replace("[sleep]", "['sleep 1001']"),
+    );
+    let inner = test.command(&["install"]);
+    let line = format!("{} install", inner.get_program().to_string_lossy());
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &line, "/dev/null"])
+        .current_dir(test.folder.path())
+        .stdin(Stdio::null())
+        .env("TERM", "xterm");
+    command
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env_remove("NO_COLOR");
+    let output = command
+        .output()
+        .expect("script starts; it belongs to every Debian");
+    let screen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{screen}");
+    for part in [
+        "3/4 steps",
+        "✓",
+        "waiting for sleep 1001",
+        "\u{1b}[",
+        "INSTANCE",
+        "install terminated",
+    ] {
+        assert!(screen.contains(part), "`{part}` is not in:\n{screen}");
+    }
+    assert!(
+        !screen.contains("] done: "),
+        "plain lines on a terminal:\n{screen}"
+    );
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_error() {
+    let test = Test::fake("pipe");
+    let program = env!("CARGO_BIN_EXE_dockctl");
+    let run = Command::new("sh")
+        .args([
+            "-c",
+            &format!("{program} --help | true; {program} list --all | true"),
+        ])
+        .env("DOCKCTL_STATE_DIR", test.path("state"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&run.stderr), "");
+}
+
+#[test]
+fn a_deployment_is_named_after_its_folder() {
+    let test = Test::fake("named");
+    let folder = test.path(&format!("{} App", test.prefix));
+    std::fs::create_dir(&folder).unwrap();
+    test.blueprint(SLEEPER);
+    std::fs::rename(test.path("blueprint.yaml"), folder.join("blueprint.yaml")).unwrap();
+    let in_folder = |arguments: &[&str]| {
+        let output = test
+            .command(arguments)
+            .env_remove("DOCKCTL_DEPLOYMENT")
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    in_folder(&["install"]);
+    let label = test.docker(&[
+        "inspect",
+        "--format",
+        "{{index .Config.Labels \"dockctl.deployment\"}}",
+        &test.name("web"),
+    ]);
+    assert_eq!(label, format!("{}-app", test.prefix));
+    assert!(in_folder(&["status"]).contains("started"));
+    in_folder(&["uninstall"]);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn the_blueprint_in_the_readme_is_valid() {
+    let test = Test::fake("readme");
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    let blueprint = readme
+        .split("```yaml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("the README shows a blueprint");
+    test.write("demo-image.tar", "it only has to be there");
+    test.write("shown.yaml", blueprint);
+    test.run(&["validate", "shown.yaml", "--strict"]).exits(0);
+    for script in ["scripts/demo", "scripts/test"] {
+        assert!(readme.contains(script), "the README does not name {script}");
+    }
+}
+
+#[test]
+fn a_warning_of_a_blueprint_is_told_once() {
+    let test = Test::fake("once");
+    let reader = SLEEPER.replace(
+        "command: sleep 1000",
+        "command: sleep 1000, environment: {A: {get_attribute: [db, ip]}}",
+    );
+    let db = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "db");
+    test.blueprint(&(reader + &db));
+    for command in [&["install"][..], &["update"], &["uninstall"]] {
+        let run = test.run(command).exits(0);
+        let times = run.stderr.matches("warning[D0122]").count();
+        assert!(times <= 1, "{command:?}: {}", run.stderr);
+        assert_eq!(
+            times == 1,
+            command[0] != "uninstall",
+            "{command:?}: {}",
+            run.stderr
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! `dockctl scale`.
+
+use crate::{
+    cli::{PAIR, installed, instance},
+    support::Test,
+};
+
+#[test]
+fn nodes_are_scaled_and_stay_so() {
+    let test = installed("scaled");
+    test.run(&["scale", "web", "--to", "3"]).exits(0);
+    assert_eq!(
+        test.containers(),
+        [
+            "PREFIX-db running",
+            "PREFIX-web running",
+            "PREFIX-web-1 running",
+            "PREFIX-web-2 running"
+        ]
+    );
+    assert!(
+        test.run(&["install"])
+            .exits(0)
+            .stdout
+            .contains("up to date"),
+        "what was scaled is no change of the blueprint"
+    );
+    let first = instance(&test, "web");
+    test.run(&["scale", "web", "--delta", "-1"]).exits(0);
+    assert_eq!(
+        test.containers(),
+        [
+            "PREFIX-db running",
+            "PREFIX-web running",
+            "PREFIX-web-1 running"
+        ],
+        "the highest goes first"
+    );
+    test.run(&["scale", "web", "--to", "1", "--remove", &first])
+        .exits(0);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web-1 running"]
+    );
+    test.run(&["scale", "web", "--to", "1"]).exits(0);
+    test.run(&[
+        "execute",
+        "scale",
+        "-p",
+        "scalable_entity_name=web",
+        "-p",
+        "delta=1",
+    ])
+    .exits(0);
+    assert_eq!(test.containers().len(), 3);
+    test.run(&["scale", "nope", "--to", "1"])
+        .exits(2)
+        .says(&["no node or scaling group `nope`"]);
+    test.run(&["scale", "web", "--delta", "-9"])
+        .exits(2)
+        .says(&["-9 would make -7"]);
+    test.run(&["scale", "web", "--to", "9", "--keep", &first])
+        .exits(2)
+        .says(&["there is no instance or node"]);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn what_cannot_be_scaled_out_is_taken_back() {
+    let test = Test::fake("backs");
+    test.blueprint(
+        &PAIR
+            .replace(
+                "command: sh -c 'echo web says hello; sleep 1000'",
+                "command: sh -c 'test $HOSTNAME = PREFIX-web || exit 3; sleep 1000'",
+            )
+            .replace(
+                "stop_timeout: 0}}}\n    relationships",
+                "stop_timeout: 0}}}\n        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}\n    relationships",
+            ),
+    );
+    test.run(&["install"]).exits(0);
+    test.run(&["scale", "web", "--to", "2"])
+        .exits(1)
+        .says(&["ended with exit code 3"]);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web running"]
+    );
+    assert!(
+        test.run(&["install"])
+            .exits(0)
+            .stdout
+            .contains("up to date"),
+        "the deployment is what it was"
+    );
+    let port = PAIR.replace(
+        "command: sh -c 'echo web",
+        "ports: [80], host_config: {port_bindings: {80: 18980}}, command: sh -c 'echo web",
+    );
+    let test = Test::fake("port");
+    test.blueprint(&port);
+    test.run(&["install"]).exits(0);
+    test.run(&["scale", "web", "--to", "2"])
+        .exits(3)
+        .says(&["publishes port 18980 of the host", "a range of ports"]);
+}
+
+#[test]
+fn scaling_that_died_is_gone_on_with_and_not_done_twice() {
+    let test = installed("halfway");
+    test.killed_at("] create container", &["scale", "web", "--delta", "2"]);
+    test.run(&["scale", "web", "--delta", "2"]).exits(0);
+    assert_eq!(
+        test.containers(),
+        [
+            "PREFIX-db running",
+            "PREFIX-web running",
+            "PREFIX-web-1 running",
+            "PREFIX-web-2 running"
+        ]
+    );
+    // Of what a dead run took down as much comes back as is to stay.
+    test.killed_at(
+        "done: remove container",
+        &["scale", "web", "--to", "1", "--parallel", "1"],
+    );
+    test.run(&["scale", "web", "--to", "2"]).exits(0);
+    assert_eq!(
+        test.containers()
+            .iter()
+            .filter(|it| it.contains("-web") && it.ends_with("running"))
+            .count(),
+        2,
+        "{:?}",
+        test.containers()
+    );
+    assert_eq!(test.containers().len(), 3);
+    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits(0);
+}

@@ -1,0 +1,133 @@
+//! Runs that are stopped, killed, or met by another run.
+
+use crate::{
+    docker::install::SLEEPER,
+    support::{Test, eventually},
+};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
+pub(crate) fn signal(process: u32, name: &str) {
+    assert!(
+        Command::new("kill")
+            .args([&format!("-{name}"), &process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// A container whose process never comes.
+pub(crate) fn endless() -> String {
+    SLEEPER.replace("[sleep]", "[never]")
+}
+
+pub(crate) fn waits(test: &Test) -> Option<()> {
+    (test.containers() == ["PREFIX-web running"]).then_some(())
+}
+
+#[test]
+fn an_interrupt_ends_a_wait_and_the_same_command_goes_on() {
+    let test = Test::fake("ctrl-c");
+    test.blueprint(&endless());
+    let child = test.start(&["install"]);
+    eventually("the container", || waits(&test));
+    signal(child.id(), "INT");
+    Test::end(child).exits(130).says(&[
+        "nothing new starts",
+        "given up: wait for processes",
+        "go on with: dockctl install",
+    ]);
+    let id = test.inspect("web", "{{.Id}}");
+    test.blueprint(SLEEPER);
+    test.run(&["install"]).exits(0);
+    assert_eq!(test.inspect("web", "{{.Id}}"), id);
+}
+
+#[test]
+fn a_second_run_is_told_who_holds_the_deployment() {
+    let test = Test::fake("busy");
+    test.blueprint(&endless());
+    let child = test.start(&["install"]);
+    eventually("the container", || waits(&test));
+    let process = format!("process {}", child.id());
+    test.run(&["uninstall"])
+        .exits(5)
+        .says(&["`dockctl install`", &process, "since 20"]);
+    test.run(&["install"]).exits(5);
+    assert!(test.run(&["status"]).exits(0).stdout.contains(&process));
+    signal(child.id(), "KILL");
+    Test::end(child);
+    // A dead holder frees the deployment.
+    assert!(
+        test.run(&["executions"])
+            .exits(0)
+            .stdout
+            .contains("interrupted")
+    );
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+/// Kills dockctl after its `n`th line of progress; false if it ended before.
+fn kill_after(test: &Test, arguments: &[&str], n: usize) -> bool {
+    let mut child = test
+        .command(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .take(n)
+        .count();
+    let _ = child.kill();
+    child.wait().unwrap();
+    lines == n
+}
+
+#[test]
+fn a_run_that_is_killed_anywhere_is_taken_up_with_nothing_done_twice() {
+    let test = Test::fake("kill");
+    let app = SLEEPER
+        .replace("\nnode_templates:\n", "")
+        .replace("web", "app")
+        + "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n";
+    test.blueprint(&(SLEEPER.to_owned() + &app));
+    let mut points = 0;
+    for n in 1.. {
+        let since = test.docker(&["info", "--format", "{{.SystemTime}}"]);
+        if !kill_after(&test, &["install", "--progress", "plain"], n) {
+            break;
+        }
+        test.run(&["install"]).exits(0);
+        assert_eq!(
+            test.containers(),
+            ["PREFIX-app running", "PREFIX-web running"],
+            "killed after {n} lines"
+        );
+        let label = format!("label=dockctl.deployment={}", test.prefix);
+        let until = test.docker(&["info", "--format", "{{.SystemTime}}"]);
+        let created = test.docker(&[
+            "events",
+            "--since",
+            &since,
+            "--until",
+            &until,
+            "--filter",
+            "event=create",
+            "--filter",
+            &label,
+            "--format",
+            "{{.ID}}",
+        ]);
+        assert_eq!(created.lines().count(), 2, "killed after {n} lines");
+        kill_after(&test, &["uninstall", "--progress", "plain"], n);
+        test.run(&["uninstall"]).exits(0);
+        assert!(test.containers().is_empty(), "killed after {n} lines");
+        points += 1;
+    }
+    assert!(points >= 10, "{points} points");
+}

@@ -1,0 +1,131 @@
+//! `dockctl start`, `stop` and `restart`.
+
+use crate::{
+    cli::{PAIR, drift, installed},
+    support::Test,
+};
+
+#[test]
+fn what_is_stopped_rests_until_it_is_started() {
+    let test = installed("rests");
+    let run = test.run(&["stop", "--progress", "plain"]).exits(0);
+    assert!(
+        run.stderr.find("[web_").unwrap() < run.stderr.find("[db_").unwrap(),
+        "who needs others stops first:\n{}",
+        run.stderr
+    );
+    assert_eq!(test.containers(), ["PREFIX-db exited", "PREFIX-web exited"]);
+    assert_eq!(drift(&test), ["[]", "[]"], "that is as it should be");
+    assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
+    assert!(
+        test.run(&["stop"])
+            .exits(0)
+            .stdout
+            .contains("nothing of it runs")
+    );
+    test.run(&["start", "db"]).exits(0);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-db running", "PREFIX-web exited"]
+    );
+    let run = test.run(&["start", "--progress", "plain"]).exits(0);
+    assert!(!run.stderr.contains("create"), "{}", run.stderr);
+    let started = test.inspect("db", "{{.State.StartedAt}}");
+    test.run(&["restart", &test.name("db")]).exits(0);
+    assert_ne!(test.inspect("db", "{{.State.StartedAt}}"), started);
+    test.run(&["stop", "wbe"])
+        .exits(2)
+        .says(&["there is no instance or node `wbe`", "did you mean `web`?"]);
+    test.run(&["uninstall"]).exits(0);
+    assert!(test.containers().is_empty());
+}
+
+#[test]
+fn adopted_containers_are_stopped_only_by_name() {
+    let test = Test::fake("named");
+    test.foreign("old", &["sleep", "1000"]);
+    test.blueprint(
+        "node_templates:\n  old: {type: cloudify.docker.Container, properties: {name: PREFIX-old, use_external_resource: true}}\n",
+    );
+    test.run(&["install"]).exits(0);
+    test.run(&["stop"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-old running"]);
+    test.run(&["stop", "old"]).exits(0);
+    assert_eq!(test.containers(), ["PREFIX-old exited"]);
+    test.run(&["scale", "old", "--to", "2"])
+        .exits(2)
+        .says(&["was adopted"]);
+}
+
+#[test]
+fn nothing_is_stopped_that_could_not_be_made_again() {
+    let test = Test::fake("atonce");
+    let tarball = test.path("image.tar");
+    std::fs::copy(crate::support::tarball(), &tarball).unwrap();
+    let env = "environment: {KEY: {get_input: key}, PASSWORD: {get_secret: db_password}}, stop_timeout: 0";
+    let text =
+        PAIR.replacen("stop_timeout: 0", env, 1)
+            .replacen("src: TARBALL", "src: image.tar", 1);
+    test.blueprint(&format!(
+        "metadata: {{dockctl: {{sensitive: [key]}}}}\ninputs: {{key: {{}}}}\n{text}"
+    ));
+    let with_secret = |arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        crate::support::Run::of(
+            &command
+                .env("DOCKCTL_SECRET_DB_PASSWORD", "very-secret-indeed")
+                .output()
+                .unwrap(),
+        )
+    };
+    with_secret(&["install", "-i", "key=very-much-so"]).exits(0);
+    let started = || test.inspect("db", "{{.Id}} {{.State.StartedAt}} {{.State.Running}}");
+    let before = started();
+    let again = |words: &str| {
+        format!(
+            "then run: dockctl {words} -d {} --state-dir {} -i key=VALUE",
+            test.prefix,
+            test.path("state").display()
+        )
+    };
+    test.run(&["reinstall", "db", "--yes"]).exits(3).says(&[
+        "there is no secret `db_password`",
+        "sensitive input `key`",
+        &again("reinstall db"),
+    ]);
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=another"])
+        .exits(3)
+        .says(&["differs from the installed one"]);
+    assert_eq!(started(), before);
+    // What needs none of it runs without.
+    test.run(&["restart", "db"]).exits(0);
+    test.run(&["stop", "web"]).exits(0);
+    test.run(&["start", "web"]).exits(0);
+    // Without its tarball the image cannot be had a second time.
+    std::fs::rename(&tarball, test.path("elsewhere.tar")).unwrap();
+    let before = started();
+    let missing = format!("there is no {}", tarball.display());
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=very-much-so"])
+        .exits(3)
+        .says(&[&missing]);
+    let id = format!(
+        "node_instance_id={}",
+        test.inspect("db", "{{index .Config.Labels \"dockctl.instance\"}}")
+    );
+    let heal = [
+        "execute",
+        "heal",
+        "-p",
+        &id,
+        "-p",
+        "force_reinstall=true",
+        "-i",
+        "key=very-much-so",
+    ];
+    with_secret(&heal).exits(3).says(&[&missing]);
+    assert_eq!(started(), before);
+    std::fs::rename(test.path("elsewhere.tar"), &tarball).unwrap();
+    with_secret(&["reinstall", "db", "--yes", "-i", "key=very-much-so"]).exits(0);
+    assert_ne!(started(), before);
+    test.run(&["uninstall"]).exits(0);
+}

@@ -1,0 +1,145 @@
+//! `dockctl validate`.
+
+use crate::support::Test;
+use serde_json::json;
+
+/// A blueprint with faults in itself and in what it imports.
+fn faulty(test: &Test) {
+    test.write(
+        "types.yaml",
+        "node_types:
+  app:
+    derived_from: cloudify.nodes.Rot
+    properties:
+      port: {type: integer, default: eighty}
+      tls: {type: tls, required: false}
+data_types:
+  tls:
+    properties:
+      key: {type: string}
+      inner: {type: tls}
+plugins:
+  shell: {executor: local, install: false}
+",
+    );
+    test.write(
+        "blueprint.yaml",
+        "tosca_definitions_version: cloudify_dsl_1_3
+imports:
+  - cloudify/types/types.yaml
+  - types.yaml
+inputs:
+  count: {type: integer, default: 3, constraints: [{less_than: 3}, {in_rage: [1, 2]}]}
+  kind: {type: node_id}
+node_types:
+  app: {}
+node_templates:
+  web:
+    type: app
+    instances: {deploy: 2}
+    capabilities: {scalable: {properties: {default_instances: 2}}}
+    interfaces:
+      lifecycle: {create: {implementation: shel.run, max_retries: -3}}
+groups:
+  web: {members: [web, wbe]}
+policies:
+  scale: {type: cloudify.policies.scaling, targets: [wob]}
+outputs:
+  name: {value: {concat: {get_property: [web, nme]}}}
+  parts: {value: {string_split: [a]}}
+",
+    );
+}
+
+#[test]
+fn faults_in_several_files_are_shown_with_their_places() {
+    let test = Test::fake("several");
+    faulty(&test);
+    insta::assert_snapshot!(
+        "faults_in_several_files",
+        test.run(&["validate", "--offline"]).exits(3).stderr
+    );
+}
+
+#[test]
+fn faults_are_annotations_for_github() {
+    let test = Test::fake("github");
+    faulty(&test);
+    let run = test
+        .run(&["validate", "--offline", "--output", "github"])
+        .exits(3);
+    insta::assert_snapshot!("annotations_for_github", run.stdout);
+    assert!(
+        run.stdout
+            .lines()
+            .all(|line| line.starts_with("::error file=") && line.contains(",title=D")),
+        "one line each"
+    );
+}
+
+#[test]
+fn faults_are_a_sarif_log() {
+    let test = Test::fake("sarif");
+    faulty(&test);
+    let log = test
+        .run(&["validate", "--offline", "--output", "sarif"])
+        .exits(3)
+        .json();
+    assert_eq!(log["version"], "2.1.0");
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let rules: Vec<_> = log["runs"][0]["tool"]["driver"]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["id"])
+        .collect();
+    assert!(
+        results
+            .iter()
+            .all(|result| rules.contains(&&result["ruleId"])),
+        "each result has its rule"
+    );
+    let twice = results
+        .iter()
+        .find(|result| result["ruleId"] == "D0013")
+        .unwrap();
+    assert_eq!(
+        twice["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "blueprint.yaml"
+    );
+    assert_eq!(
+        twice["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "types.yaml"
+    );
+    let valid = Test::fake("valid");
+    valid.write(
+        "blueprint.yaml",
+        "tosca_definitions_version: cloudify_dsl_1_3\n",
+    );
+    assert_eq!(
+        valid
+            .run(&["validate", "--output", "sarif"])
+            .exits(0)
+            .json()["runs"][0]["results"],
+        json!([])
+    );
+}
+
+#[test]
+fn what_only_a_deployment_shows_is_a_warning_until_there_are_inputs() {
+    let test = Test::fake("soft");
+    let text = "tosca_definitions_version: cloudify_dsl_1_3
+inputs: {names: {default: 'a,b'}}
+outputs: {third: {value: {string_split: [{get_input: names}, ',', 2]}}}
+";
+    test.write("blueprint.yaml", text);
+    test.run(&["validate"]).exits(0).says(&[
+        "warning[D0077]",
+        "a deployment with these inputs would be refused",
+    ]);
+    test.run(&["validate", "--strict"]).exits(3);
+    test.run(&["validate", "-i", "names=a"])
+        .exits(3)
+        .says(&["error[D0077]"]);
+    test.run(&["validate", "-i", "names=a,b,c"]).exits(0);
+}

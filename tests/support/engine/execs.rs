@@ -1,0 +1,207 @@
+//! Commands in containers.
+
+use super::{
+    body::{Answered, Refused, full, json_of, ok, stream},
+    containers::frame,
+    processes::{self, Task},
+    routes::Asked,
+    world::{Exec, Shared, World, random_id},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream as streams};
+use http_body_util::BodyExt as _;
+use hyper::{Request, Response, StatusCode, body::Incoming, header, upgrade};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value as Json, json};
+use std::{
+    io::{Read, Write as _},
+    process::ChildStdin,
+    thread,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
+
+pub(super) fn create(world: &World, name: &str, asked: &Asked) -> Answered {
+    let wanted = asked.json()?;
+    let mut state = world.state();
+    let container = state.container_id(name)?;
+    if !state.containers[&container].status.is_running() {
+        return Err(Refused::conflict(format!(
+            "Container {container} is not running"
+        )));
+    }
+    let id = random_id();
+    let exec = Exec {
+        container: container.clone(),
+        wanted,
+        exit_code: None,
+        is_running: false,
+    };
+    state.execs.insert(id.clone(), exec);
+    let words = words(&state.execs[&id].wanted).join(" ");
+    state.tell_of(
+        &container,
+        &format!("exec_create: {words}"),
+        &json!({ "execID": id }),
+    );
+    Ok(json_of(201, &json!({ "Id": id })))
+}
+
+fn words(wanted: &Json) -> Vec<String> {
+    let all = wanted["Cmd"].as_array().into_iter().flatten();
+    all.filter_map(|it| Some(it.as_str()?.to_owned())).collect()
+}
+
+pub(super) fn inspect(world: &World, id: &str) -> Answered {
+    let state = world.state();
+    let missing = || Refused(404, format!("No such exec instance: {id}"));
+    let exec = state.execs.get(id).ok_or_else(missing)?;
+    ok(&json!({
+        "ID": id,
+        "Running": exec.is_running,
+        "ExitCode": exec.exit_code,
+        "ContainerID": exec.container,
+    }))
+}
+
+/// A command that runs: what it writes, and where it reads.
+struct Running {
+    output: mpsc::UnboundedReceiver<Bytes>,
+    input: Option<ChildStdin>,
+}
+
+fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
+    let mut state = world.state();
+    let missing = || Refused(404, format!("No such exec instance: {id}"));
+    let exec = state.execs.get(id).ok_or_else(missing)?;
+    let (container, wanted) = (exec.container.clone(), exec.wanted.clone());
+    let raw = wanted["Tty"] == true;
+    let mut task = Task::of(&state, &container, &world.directory, words(&wanted));
+    task.input = wanted["AttachStdin"] == true;
+    let directory = wanted["WorkingDir"]
+        .as_str()
+        .filter(|path| !path.is_empty());
+    task.directory = directory.map_or(task.directory, Into::into);
+    let more = wanted["Env"].as_array().into_iter().flatten();
+    task.environment
+        .extend(more.filter_map(|it| Some(it.as_str()?.to_owned())));
+    let (send, output) = mpsc::unbounded_channel();
+    let mut child = match task.start() {
+        Ok(child) => child,
+        Err(program) => {
+            let text = format!(
+                "OCI runtime exec failed: exec failed: exec: \"{program}\": executable file not found in $PATH: unknown\r\n"
+            );
+            let _ = send.send(frame(text.as_bytes(), false, raw));
+            state.execs[id].exit_code = Some(127);
+            return Ok(Running {
+                output,
+                input: None,
+            });
+        }
+    };
+    state.execs[id].is_running = true;
+    let group = processes::group(&child);
+    state.containers[&container].groups.push(group);
+    let input = child.stdin.take();
+    let pass = |output: Option<Box<dyn Read + Send>>, is_error: bool| {
+        let send = send.clone();
+        thread::spawn(move || {
+            let (mut buffer, Some(mut output)) = ([0; 8192], output) else {
+                return;
+            };
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                if send.send(frame(&buffer[..read], is_error, raw)).is_err() {
+                    return;
+                }
+            }
+        })
+    };
+    let readers = [
+        pass(child.stdout.take().map(|it| Box::new(it) as _), false),
+        pass(child.stderr.take().map(|it| Box::new(it) as _), true),
+    ];
+    let (world, id) = (world.clone(), id.to_owned());
+    thread::spawn(move || {
+        let code = processes::exit_code(&mut child);
+        // One that panicked has read what there was.
+        let _ = readers.map(thread::JoinHandle::join);
+        let mut state = world.state();
+        if let Some(it) = state.containers.get_mut(&container) {
+            it.groups.retain(|it| *it != group);
+        }
+        if let Some(exec) = state.execs.get_mut(&id) {
+            (exec.exit_code, exec.is_running) = (Some(code), false);
+        }
+        // Whoever reads is told of the end once it is known how it ended.
+        drop(state);
+        drop(send);
+    });
+    Ok(Running { output, input })
+}
+
+/// Starts a command, and passes its streams on.
+pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) -> Answered {
+    let is_upgrade = request.headers().contains_key(header::UPGRADE);
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
+        return Err(Refused(400, "the request ends too soon".to_owned()));
+    };
+    let wanted: Json = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let running = run(world, id)?;
+    if wanted["Detach"] == true {
+        return Ok(Response::new(full("")));
+    }
+    if !is_upgrade {
+        let next = |mut output: mpsc::UnboundedReceiver<Bytes>| async move {
+            let piece = output.recv().await?;
+            Some((piece, output))
+        };
+        let all = streams::unfold(running.output, next).boxed();
+        return Ok(stream(200, "application/vnd.docker.raw-stream", all));
+    }
+    let on = parts.extensions.remove::<upgrade::OnUpgrade>();
+    tokio::spawn(async move {
+        if let Some(Ok(upgraded)) = match on {
+            Some(on) => Some(on.await),
+            None => None,
+        } {
+            pass_on(TokioIo::new(upgraded), running).await;
+        }
+    });
+    let mut response = Response::new(full(""));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONNECTION,
+        header::HeaderValue::from_static("Upgrade"),
+    );
+    headers.insert(header::UPGRADE, header::HeaderValue::from_static("tcp"));
+    Ok(response)
+}
+
+async fn pass_on(connection: TokioIo<upgrade::Upgraded>, running: Running) {
+    let (mut from, mut to) = tokio::io::split(connection);
+    let Running { mut output, input } = running;
+    let reads = tokio::spawn(async move {
+        let (mut input, mut buffer) = (input, [0; 8192]);
+        while let (Some(input), Ok(read @ 1..)) = (&mut input, from.read(&mut buffer).await) {
+            if input
+                .write_all(&buffer[..read])
+                .and_then(|()| input.flush())
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    while let Some(piece) = output.recv().await {
+        if to.write_all(&piece).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+    reads.abort();
+}

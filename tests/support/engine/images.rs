@@ -1,0 +1,240 @@
+//! Images: names and settings. What is imported is not looked into: every container is run by
+//! busybox.
+
+use super::{
+    body::{Answered, Refused, json_of, line, ok, stream},
+    routes::{Asked, has_labels},
+    world::{Image, State, World, random_id, time},
+};
+use bytes::Bytes;
+use futures_util::stream as streams;
+use hyper::Response;
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+
+/// A name as people write it, with its tag.
+fn whole(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    let last = name.rsplit('/').next().unwrap_or_default();
+    if last.contains(':') || name.contains('@') {
+        name.to_owned()
+    } else {
+        format!("{name}:latest")
+    }
+}
+
+/// The id of the image of a name, an id or the start of one.
+pub(super) fn id_of(state: &State, name: &str) -> Result<String, Refused> {
+    let tag = whole(name);
+    let short = name.trim_start_matches("sha256:");
+    let is_named = |image: &&Image| image.tags.contains(&tag);
+    let is_start = |image: &&Image| {
+        let id = image.id.trim_start_matches("sha256:");
+        short.len() >= 4 && id.starts_with(short)
+    };
+    let by_name = state.images.values().find(is_named);
+    let found = by_name.or_else(|| state.images.values().find(is_start));
+    found
+        .map(|image| image.id.clone())
+        .ok_or_else(|| Refused::missing("image", &tag))
+}
+
+fn shown(image: &Image) -> Json {
+    json!({
+        "Id": image.id,
+        "RepoTags": image.tags,
+        "RepoDigests": [],
+        "Parent": "",
+        "Comment": "Imported from -",
+        "Created": time(Some(image.created)),
+        "Container": "",
+        "DockerVersion": "20.10.24",
+        "Author": "",
+        "Config": image.config,
+        "Architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "Os": "linux",
+        "Size": image.size,
+        "VirtualSize": image.size,
+        "RootFS": { "Type": "layers", "Layers": image.layers },
+        "Metadata": { "LastTagTime": time(Some(image.created)) },
+    })
+}
+
+pub(super) fn inspect(world: &World, name: &str) -> Answered {
+    let state = world.state();
+    let id = id_of(&state, name)?;
+    ok(&shown(&state.images[&id]))
+}
+
+pub(super) fn list(world: &World, asked: &Asked) -> Answered {
+    let (state, filters) = (world.state(), asked.filters());
+    let is_meant = |image: &&Image| {
+        let is_of = |name: &String| {
+            let is_tag = |tag: &String| *tag == whole(name) || tag.split(':').next() == Some(name);
+            image.tags.iter().any(is_tag)
+        };
+        has_labels(&image.config["Labels"], filters.get("label"))
+            && filters
+                .get("reference")
+                .is_none_or(|all| all.iter().any(is_of))
+            && filters
+                .get("dangling")
+                .is_none_or(|all| all.iter().any(|it| (it == "true") == image.tags.is_empty()))
+    };
+    let one = |image: &Image| {
+        json!({
+            "Id": image.id,
+            "ParentId": "",
+            "RepoTags": image.tags,
+            "RepoDigests": null,
+            "Labels": image.config["Labels"],
+            "Created": image.created.as_second(),
+            "Size": image.size,
+            "VirtualSize": image.size,
+            "SharedSize": -1,
+            "Containers": -1,
+        })
+    };
+    let all: Vec<Json> = state.images.values().filter(is_meant).map(one).collect();
+    ok(&Json::from(all))
+}
+
+/// Imports a file system. There is no registry: nothing is pulled.
+pub(super) fn create(world: &World, asked: &Asked) -> Answered {
+    if let Some(name) = asked.query("fromImage") {
+        let address = format!("https://registry-1.docker.io/v2/{name}");
+        let message =
+            format!("Get \"{address}\": dial tcp: lookup registry-1.docker.io: no such host");
+        return Err(Refused(500, message));
+    }
+    let id = format!("sha256:{}", random_id());
+    let image = Image {
+        id: id.clone(),
+        tags: Vec::new(),
+        created: Timestamp::now(),
+        config: config(asked),
+        layers: vec![format!("sha256:{}", digest(&asked.body))],
+        size: asked.body.len() as u64,
+    };
+    let mut state = world.state();
+    state.images.insert(id.clone(), image);
+    let repository = asked.query("repo").unwrap_or_default();
+    if !repository.is_empty() {
+        let tag = asked.query("tag").filter(|tag| !tag.is_empty());
+        let name = tag.map_or_else(|| whole(repository), |tag| format!("{repository}:{tag}"));
+        name_it(&mut state, &id, &name);
+    }
+    state.tell("image", "import", &id, &json!({ "name": id }));
+    let told = [line(&json!({ "status": id }))];
+    Ok(stream(200, "application/json", streams::iter(told)))
+}
+
+/// Makes an image of a container's settings.
+pub(super) fn commit(world: &World, asked: &Asked) -> Answered {
+    let mut state = world.state();
+    let container = state.container_id(asked.query("container").unwrap_or_default())?;
+    let id = format!("sha256:{}", random_id());
+    let image = Image {
+        id: id.clone(),
+        tags: Vec::new(),
+        created: Timestamp::now(),
+        config: state.containers[&container].config.clone(),
+        layers: vec![format!("sha256:{}", random_id())],
+        size: 0,
+    };
+    state.images.insert(id.clone(), image);
+    let (name, tag) = (asked.query("repo").unwrap_or_default(), asked.query("tag"));
+    let tag = tag.filter(|tag| !tag.is_empty()).unwrap_or("latest");
+    name_it(&mut state, &id, &format!("{name}:{tag}"));
+    Ok(json_of(201, &json!({ "Id": id })))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn config(asked: &Asked) -> Json {
+    let mut config = json!({ "Env": null, "Cmd": null, "Entrypoint": null, "Labels": null,
+        "Volumes": null, "WorkingDir": "", "User": "", "ExposedPorts": null });
+    let changes = asked.query.iter().filter(|(name, _)| name == "changes");
+    for (_, change) in changes {
+        let (word, rest) = change.split_once(' ').unwrap_or((change, ""));
+        let list = || serde_json::from_str(rest).unwrap_or_else(|_| json!(["/bin/sh", "-c", rest]));
+        match word {
+            "LABEL" => {
+                let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+                config["Labels"][name.trim_matches('"')] = value.trim_matches('"').into();
+            }
+            "ENV" => {
+                let mut all = config["Env"].as_array().cloned().unwrap_or_default();
+                all.push(rest.into());
+                config["Env"] = all.into();
+            }
+            "CMD" => config["Cmd"] = list(),
+            "ENTRYPOINT" => config["Entrypoint"] = list(),
+            "WORKDIR" => config["WorkingDir"] = rest.into(),
+            "USER" => config["User"] = rest.into(),
+            "EXPOSE" => config["ExposedPorts"][format!("{rest}/tcp")] = json!({}),
+            "VOLUME" => config["Volumes"][rest] = json!({}),
+            _ => {}
+        }
+    }
+    config
+}
+
+/// Gives a name to an image, and takes it from the one that had it.
+fn name_it(state: &mut State, id: &str, name: &str) {
+    let name = whole(name);
+    for image in state.images.values_mut() {
+        image.tags.retain(|tag| *tag != name);
+    }
+    state.images[id].tags.push(name);
+}
+
+pub(super) fn tag(world: &World, name: &str, asked: &Asked) -> Answered {
+    let mut state = world.state();
+    let id = id_of(&state, name)?;
+    let repository = asked.query("repo").unwrap_or_default();
+    let tag = asked
+        .query("tag")
+        .filter(|tag| !tag.is_empty())
+        .unwrap_or("latest");
+    name_it(&mut state, &id, &format!("{repository}:{tag}"));
+    Ok(Response::builder()
+        .status(201)
+        .body(super::body::full(Bytes::new()))
+        .expect("it is one"))
+}
+
+pub(super) fn remove(world: &World, name: &str, asked: &Asked) -> Answered {
+    let mut state = world.state();
+    let id = id_of(&state, name)?;
+    let tag = whole(name);
+    let mut told = Vec::new();
+    if state.images[&id].tags.contains(&tag) && state.images[&id].tags.len() > 1 {
+        state.images[&id].tags.retain(|it| *it != tag);
+        return ok(&json!([{ "Untagged": tag }]));
+    }
+    let user = state.containers.values().find(|it| it.image == id);
+    if let Some(user) = user.filter(|it| !asked.is_set("force") || it.status.is_running()) {
+        let short = |id: &str| {
+            id.trim_start_matches("sha256:")
+                .chars()
+                .take(12)
+                .collect::<String>()
+        };
+        return Err(Refused::conflict(format!(
+            "conflict: unable to remove repository reference \"{name}\" (must force) - container {} is using its referenced image {}",
+            short(&user.id),
+            short(&id)
+        )));
+    }
+    let image = state.images.shift_remove(&id).expect("it was found");
+    told.extend(image.tags.iter().map(|tag| json!({ "Untagged": tag })));
+    told.push(json!({ "Deleted": id }));
+    state.tell("image", "delete", &id, &json!({ "name": id }));
+    Ok(json_of(200, &Json::from(told)))
+}

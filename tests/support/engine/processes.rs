@@ -1,0 +1,226 @@
+//! The processes of containers, run by busybox on this machine.
+
+use super::world::{Shared, State, Written};
+use crate::support::project;
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value as Json;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
+
+/// The directory with a link to busybox for each of its commands.
+fn commands() -> &'static Path {
+    static COMMANDS: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let made = COMMANDS.get_or_init(|| {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let installed = Command::new(busybox())
+            .args(["--install", "-s"])
+            .arg(directory.path())
+            .status();
+        assert!(
+            installed.is_ok_and(|status| status.success()),
+            "busybox starts; scripts/demo-image fetches it"
+        );
+        directory
+    });
+    made.path()
+}
+
+fn busybox() -> PathBuf {
+    project().join("target/busybox")
+}
+
+/// The program of a command, if there is one.
+fn program(word: &str) -> Option<PathBuf> {
+    let name = Path::new(word).file_name()?;
+    let path = commands().join(name);
+    path.exists().then_some(path)
+}
+
+/// What is to be run.
+pub(super) struct Task {
+    pub words: Vec<String>,
+    pub environment: Vec<String>,
+    /// Paths in the container, with what they are on this machine.
+    pub mounts: Vec<(String, String)>,
+    pub directory: PathBuf,
+    pub input: bool,
+}
+
+impl Task {
+    /// What a container runs: its command or another one.
+    pub(super) fn of(state: &State, id: &str, directory: &Path, words: Vec<String>) -> Self {
+        let container = &state.containers[id];
+        let texts = |list: &Json| {
+            let all = list.as_array().into_iter().flatten();
+            all.filter_map(|it| Some(it.as_str()?.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let mut environment = texts(&container.config["Env"]);
+        environment.push(format!(
+            "HOSTNAME={}",
+            container.config["Hostname"].as_str().unwrap_or_default()
+        ));
+        let mount = |mount: &Json| {
+            let text = |name: &str| mount[name].as_str().unwrap_or_default().to_owned();
+            (text("Destination"), text("Source"))
+        };
+        Self {
+            words,
+            environment,
+            mounts: container.mounts.iter().map(mount).collect(),
+            directory: directory.join("containers").join(id),
+            input: false,
+        }
+    }
+
+    /// Starts it in a group of its own.
+    ///
+    /// # Errors
+    ///
+    /// The name of the program that there is not.
+    pub(super) fn start(&self) -> Result<Child, String> {
+        let word = self.words.first().cloned().unwrap_or_default();
+        let program = program(&word).ok_or_else(|| word.clone())?;
+        fs::create_dir_all(&self.directory).map_err(|error| error.to_string())?;
+        let here = |word: &String| {
+            let mut word = word.clone();
+            for (inside, outside) in &self.mounts {
+                word = word.replace(inside.as_str(), outside);
+            }
+            word
+        };
+        let mut command = Command::new(program);
+        command
+            .arg0(Path::new(&word).file_name().unwrap_or_default())
+            .args(self.words[1..].iter().map(here))
+            .env_clear()
+            .env("PATH", commands())
+            .env("HOME", "/root")
+            .envs(self.environment.iter().filter_map(|it| it.split_once('=')))
+            .current_dir(&self.directory)
+            .process_group(0)
+            .stdin(if self.input {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().map_err(|error| error.to_string())
+    }
+}
+
+/// The group of a process.
+pub(super) fn group(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap_or_default()
+}
+
+/// The exit code of a process, as engines tell it.
+pub(super) fn exit_code(child: &mut Child) -> i64 {
+    let status = child.wait().ok();
+    let killed = |by: i32| 128 + by;
+    let code = status.and_then(|status| status.code().or_else(|| status.signal().map(killed)));
+    code.unwrap_or(255).into()
+}
+
+/// Ends a group of processes.
+pub(super) fn kill_group(group: i32) {
+    send(group, Signal::KILL);
+}
+
+fn send(group: i32, signal: Signal) {
+    if let Some(group) = Pid::from_raw(group) {
+        // One that ended has no use for it.
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Sends a signal to the first process of a container. As the first process of a system it gets
+/// only signals that it handles, but for those that nobody can.
+pub(super) fn signal(group: i32, number: i32) {
+    let Some(signal) = Signal::from_named_raw(number) else {
+        return;
+    };
+    let always = [Signal::KILL, Signal::STOP, Signal::CONT];
+    if always.contains(&signal) {
+        send(group, signal);
+    } else if is_handled(group, number)
+        && let Some(process) = Pid::from_raw(group)
+    {
+        let _ = rustix::process::kill_process(process, signal);
+    }
+}
+
+fn is_handled(process: i32, number: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let handled = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = handled.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or_default() >> (number - 1) & 1 == 1
+}
+
+/// The number of a signal that has a name or a number.
+pub(super) fn signal_number(name: &str) -> i32 {
+    let plain = name.trim_start_matches("SIG");
+    let known = [
+        ("HUP", 1),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("KILL", 9),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("TERM", 15),
+    ];
+    let found = known.iter().find(|(known, _)| *known == plain);
+    found.map_or_else(|| plain.parse().unwrap_or(15), |(_, number)| *number)
+}
+
+/// Command lines of the processes of groups, with their numbers.
+pub(super) fn running(groups: &[i32]) -> Vec<(i32, String)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut found: Vec<(i32, String)> = numbers
+        .filter(|number| group_of(*number).is_some_and(|group| groups.contains(&group)))
+        .filter_map(|number| Some((number, command_line(number)?)))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+fn group_of(process: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let after = stat.rsplit(") ").next()?;
+    after.split(' ').nth(2)?.parse().ok()
+}
+
+fn command_line(process: i32) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{process}/cmdline")).ok()?;
+    let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let line = words.collect::<Vec<_>>().join(" ");
+    Some(line.trim_end().to_owned()).filter(|line| !line.is_empty())
+}
+
+/// Puts the lines that a container writes into its log, until it writes no more.
+pub(super) fn keep_log(world: &Shared, id: &str, output: impl Read, is_error: bool) {
+    let mut output = BufReader::new(output);
+    let mut bytes = Vec::new();
+    while output
+        .read_until(b'\n', &mut bytes)
+        .is_ok_and(|read| read > 0)
+    {
+        let written = Written {
+            at: Timestamp::now(),
+            is_error,
+            bytes: std::mem::take(&mut bytes),
+        };
+        if let Some(container) = world.state().containers.get_mut(id) {
+            container.log.push(written);
+        }
+    }
+}

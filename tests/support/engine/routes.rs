@@ -1,0 +1,287 @@
+//! Which request is answered by what.
+
+use super::{
+    body::{Answered, Body, Refused, line, ok, stream, text},
+    containers, execs, images, networks, volumes,
+    world::{Shared, World},
+};
+use bytes::Bytes;
+use futures_util::stream as streams;
+use http_body_util::BodyExt as _;
+use hyper::{Request, Response, body::Incoming};
+use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+
+/// A request with its parts taken apart.
+pub(super) struct Asked {
+    pub query: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Asked {
+    /// The first value of a parameter.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        let mut all = self.query.iter();
+        all.find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        matches!(self.query(name), Some("1" | "true" | "True"))
+    }
+
+    pub(super) fn json(&self) -> Result<Json, Refused> {
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| Refused(400, error.to_string()))
+    }
+
+    /// The filters, each with its values.
+    pub(super) fn filters(&self) -> HashMap<String, Vec<String>> {
+        let written = self.query("filters").unwrap_or("{}");
+        let filters: Json = serde_json::from_str(written).unwrap_or_default();
+        let values = |values: &Json| match values {
+            Json::Array(all) => all
+                .iter()
+                .filter_map(|it| Some(it.as_str()?.to_owned()))
+                .collect(),
+            Json::Object(all) => all.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let all = filters.as_object().into_iter().flatten();
+        all.map(|(name, all)| (name.clone(), values(all))).collect()
+    }
+}
+
+/// Whether labels have what a filter wants: `name` or `name=value`.
+pub(super) fn has_labels(labels: &Json, wanted: Option<&Vec<String>>) -> bool {
+    let has = |wanted: &String| match wanted.split_once('=') {
+        Some((name, value)) => labels[name] == value,
+        None => labels.get(wanted).is_some(),
+    };
+    wanted.into_iter().flatten().all(has)
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    world: &Shared,
+    request: Request<Incoming>,
+    is_hostile: bool,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let all: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let is_version = |part: &str| {
+        let rest = part.strip_prefix('v').unwrap_or_default();
+        rest.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let named = all.first().is_some_and(|part| is_version(part));
+    let path: Vec<String> = all[usize::from(named)..]
+        .iter()
+        .map(|part| decoded(part))
+        .collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let method = parts.method.as_str().to_owned();
+    let lie = world.lies.answer(&method, &path).filter(|_| is_hostile);
+    if let Some(lie) = lie {
+        return lie;
+    }
+    let query = parts.uri.query().unwrap_or_default().split('&');
+    let query = query.filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(&value.replace('+', " ")))
+    });
+    let query = query.collect();
+    if let ("POST", ["exec", id, "start"]) = (method.as_str(), path.as_slice()) {
+        let id = (*id).to_owned();
+        let request = Request::from_parts(parts, body);
+        return told(execs::start(world, &id, request).await);
+    }
+    let Ok(body) = body.collect().await else {
+        return Refused(400, "the request ends too soon".to_owned()).answer();
+    };
+    let asked = Asked {
+        query,
+        body: body.to_bytes(),
+    };
+    told(route(world, &method, &path, &asked).await)
+}
+
+fn told(answered: Answered) -> Response<Body> {
+    answered.unwrap_or_else(|refused| refused.answer())
+}
+
+#[rustfmt::skip]
+async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> Answered {
+    match (method, path) {
+        ("GET" | "HEAD", ["_ping"]) => Ok(ping()),
+        ("GET", ["version"]) => ok(&version()),
+        ("GET", ["info"]) => ok(&info(world)),
+        ("GET", ["system", "df"]) => ok(&volumes::usage(world)),
+        ("GET", ["events"]) => Ok(events(world, asked)),
+        ("GET", ["containers", "json"]) => containers::list(world, asked),
+        ("POST", ["containers", "create"]) => containers::create(world, asked),
+        ("GET", ["containers", id, "json"]) => containers::inspect(world, id),
+        ("GET", ["containers", id, "logs"]) => containers::logs(world, id, asked),
+        ("GET", ["containers", id, "top"]) => containers::top(world, id),
+        ("POST", ["containers", id, "start"]) => containers::start(world, id),
+        ("POST", ["containers", id, "stop"]) => containers::stop(world, id, asked).await,
+        ("POST", ["containers", id, "restart"]) => containers::restart(world, id, asked).await,
+        ("POST", ["containers", id, "kill"]) => containers::kill(world, id, asked).await,
+        ("POST", ["containers", id, "pause"]) => containers::pause(world, id, true),
+        ("POST", ["containers", id, "unpause"]) => containers::pause(world, id, false),
+        ("POST", ["containers", id, "rename"]) => containers::rename(world, id, asked),
+        ("POST", ["containers", id, "update"]) => containers::update(world, id, asked),
+        ("POST", ["containers", id, "wait"]) => containers::wait(world, id, asked),
+        ("POST", ["containers", id, "exec"]) => execs::create(world, id, asked),
+        ("DELETE", ["containers", id]) => containers::remove(world, id, asked).await,
+        ("GET", ["exec", id, "json"]) => execs::inspect(world, id),
+        ("POST", ["exec", _, "resize"]) => ok(&json!({})),
+        ("GET", ["images", "json"]) => images::list(world, asked),
+        ("POST", ["images", "create"]) => images::create(world, asked),
+        ("POST", ["commit"]) => images::commit(world, asked),
+        ("GET", ["images", .., "json"]) => images::inspect(world, &path[1..path.len() - 1].join("/")),
+        ("POST", ["images", .., "tag"]) => images::tag(world, &path[1..path.len() - 1].join("/"), asked),
+        ("DELETE", ["images", ..]) => images::remove(world, &path[1..].join("/"), asked),
+        ("GET", ["networks"]) => networks::list(world, asked),
+        ("POST", ["networks", "create"]) => networks::create(world, asked),
+        ("GET", ["networks", id]) => networks::inspect(world, id),
+        ("DELETE", ["networks", id]) => networks::remove(world, id),
+        ("POST", ["networks", id, "connect"]) => networks::connect(world, id, asked),
+        ("POST", ["networks", id, "disconnect"]) => networks::disconnect(world, id, asked),
+        ("GET", ["volumes"]) => volumes::list(world, asked),
+        ("POST", ["volumes", "create"]) => volumes::create(world, asked),
+        ("GET", ["volumes", name]) => volumes::inspect(world, name),
+        ("DELETE", ["volumes", name]) => volumes::remove(world, name, asked),
+        // What clients ask to say more of a container.
+        ("GET", ["plugins" | "swarm" | "nodes" | "services" | "secrets" | "configs", ..]) => {
+            Err(Refused(503, "This node is not a swarm manager.".to_owned()))
+        }
+        _ => Err(Refused(404, format!("page not found: {method} /{}", path.join("/")))),
+    }
+}
+
+fn ping() -> Response<Body> {
+    let mut response = text(200, "OK");
+    for (name, value) in [("api-version", "1.41"), ("ostype", "linux")] {
+        response
+            .headers_mut()
+            .insert(name, value.parse().expect("it is a value"));
+    }
+    response
+}
+
+fn version() -> Json {
+    json!({
+        "Platform": { "Name": "" },
+        "Components": [],
+        "Version": "20.10.24",
+        "ApiVersion": "1.41",
+        "MinAPIVersion": "1.12",
+        "Os": "linux",
+        "Arch": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "KernelVersion": "6.1.0",
+    })
+}
+
+fn info(world: &World) -> Json {
+    let state = world.state();
+    json!({
+        "ID": "FAKE",
+        "Containers": state.containers.len(),
+        "Images": state.images.len(),
+        "Driver": "overlay2",
+        "DefaultRuntime": "runc",
+        "Runtimes": { "runc": { "path": "runc" } },
+        "LoggingDriver": "json-file",
+        "CgroupVersion": "2",
+        "MemoryLimit": true,
+        "SwapLimit": true,
+        "OSType": "linux",
+        "Architecture": "x86_64",
+        "Name": "fake",
+        "ServerVersion": "20.10.24",
+        "Swarm": { "LocalNodeState": "inactive" },
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "SystemTime": super::world::time(Some(jiff::Timestamp::now())),
+    })
+}
+
+/// What happened since a time, and what happens from then on, or until another time.
+fn events(world: &Shared, asked: &Asked) -> Response<Body> {
+    let since = nanoseconds(asked.query("since")).unwrap_or(i64::MAX);
+    let until = nanoseconds(asked.query("until"));
+    let filters = asked.filters();
+    let first = {
+        let state = world.state();
+        let is_old = |event: &Json| event["timeNano"].as_i64().unwrap_or_default() < since;
+        state
+            .events
+            .iter()
+            .take_while(|event| is_old(event))
+            .count()
+    };
+    let next = move |(world, at): (Shared, usize)| {
+        let filters = filters.clone();
+        async move {
+            let found = match until {
+                None => world.when(|state| state.events.get(at).cloned()).await,
+                Some(until) => {
+                    let found = world.state().events.get(at).cloned()?;
+                    found["timeNano"].as_i64().filter(|time| *time <= until)?;
+                    found
+                }
+            };
+            let told = if is_wanted(&found, &filters) {
+                line(&found)
+            } else {
+                Bytes::new()
+            };
+            Some((told, (world.clone(), at + 1)))
+        }
+    };
+    let all = streams::unfold((world.clone(), first), next);
+    stream(200, "application/json", all)
+}
+
+/// A time as clients write it: seconds, with a fraction or without.
+fn nanoseconds(written: Option<&str>) -> Option<i64> {
+    let (seconds, fraction) = written?.split_once('.').unwrap_or((written?, ""));
+    let fraction: i64 = format!("{fraction:0<9}").parse().ok()?;
+    Some(seconds.parse::<i64>().ok()? * 1_000_000_000 + fraction)
+}
+
+fn is_wanted(event: &Json, filters: &HashMap<String, Vec<String>>) -> bool {
+    let is_one = |name: &str, value: &Json| {
+        let wanted = filters.get(name);
+        wanted.is_none_or(|all| all.iter().any(|it| value == it.as_str()))
+    };
+    // The filter of an action leaves out what stands behind it: `health_status: healthy`.
+    let action = event["Action"].as_str().unwrap_or_default();
+    let action = action.split(':').next().unwrap_or_default();
+    let attributes = &event["Actor"]["Attributes"];
+    let is_of = filters.get("container").is_none_or(|all| {
+        let id = event["Actor"]["ID"].as_str().unwrap_or_default();
+        all.iter()
+            .any(|it| id.starts_with(it.as_str()) || attributes["name"] == it.as_str())
+    });
+    is_one("type", &event["Type"])
+        && is_one("event", &action.into())
+        && is_of
+        && has_labels(attributes, filters.get("label"))
+}
+
+/// A part of an address without its escapes.
+fn decoded(part: &str) -> String {
+    let bytes = part.as_bytes();
+    let (mut plain, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let code = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        let code = code.and_then(|two| std::str::from_utf8(two).ok());
+        let byte = code.and_then(|two| u8::from_str_radix(two, 16).ok());
+        plain.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}

@@ -1,0 +1,143 @@
+//! Volumes: directories below that of the engine.
+
+use super::{
+    body::{Answered, Refused, done, json_of, ok},
+    routes::{Asked, has_labels},
+    world::{Shared, State, Volume, World, random_id, time},
+};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use std::path::{Path, PathBuf};
+
+pub(super) fn data(directory: &Path, name: &str) -> PathBuf {
+    directory.join("volumes").join(name).join("_data")
+}
+
+fn shown(volume: &Volume, directory: &Path) -> Json {
+    json!({
+        "CreatedAt": time(Some(volume.created)),
+        "Driver": volume.driver,
+        "Labels": volume.labels,
+        "Mountpoint": data(directory, &volume.name),
+        "Name": volume.name,
+        "Options": volume.options,
+        "Scope": "local",
+    })
+}
+
+/// The volume of a name, made if it is not there.
+pub(super) fn ensure(
+    state: &mut State,
+    directory: &Path,
+    name: Option<&str>,
+    wanted: &Json,
+) -> String {
+    let is_anonymous = name.is_none();
+    let name = name.map_or_else(random_id, str::to_owned);
+    if state.volumes.contains_key(&name) {
+        return name;
+    }
+    std::fs::create_dir_all(data(directory, &name)).expect("the directory can be made");
+    let volume = Volume {
+        name: name.clone(),
+        created: Timestamp::now(),
+        labels: wanted["Labels"].clone(),
+        options: wanted["DriverOpts"].clone(),
+        driver: wanted["Driver"].as_str().unwrap_or("local").to_owned(),
+        is_anonymous,
+    };
+    let attributes = json!({ "driver": volume.driver });
+    state.volumes.insert(name.clone(), volume);
+    state.tell("volume", "create", &name, &attributes);
+    name
+}
+
+pub(super) fn create(world: &World, asked: &Asked) -> Answered {
+    let wanted = asked.json()?;
+    let name = wanted["Name"].as_str().filter(|name| !name.is_empty());
+    let mut state = world.state();
+    let name = ensure(&mut state, &world.directory, name, &wanted);
+    Ok(json_of(
+        201,
+        &shown(&state.volumes[&name], &world.directory),
+    ))
+}
+
+pub(super) fn inspect(world: &World, name: &str) -> Answered {
+    let state = world.state();
+    let missing = || Refused(404, format!("get {name}: no such volume"));
+    let volume = state.volumes.get(name).ok_or_else(missing)?;
+    ok(&shown(volume, &world.directory))
+}
+
+pub(super) fn list(world: &World, asked: &Asked) -> Answered {
+    let (state, filters) = (world.state(), asked.filters());
+    let is_meant = |volume: &&Volume| {
+        let names = filters.get("name");
+        names.is_none_or(|all| all.iter().any(|it| volume.name.contains(it.as_str())))
+            && has_labels(&volume.labels, filters.get("label"))
+            && filters.get("dangling").is_none_or(|all| {
+                let is_free = users(&state, &volume.name).is_empty();
+                all.iter().any(|it| (it == "true" || it == "1") == is_free)
+            })
+    };
+    let all = state.volumes.values().filter(is_meant);
+    let all: Vec<Json> = all.map(|volume| shown(volume, &world.directory)).collect();
+    ok(&json!({ "Volumes": all, "Warnings": null }))
+}
+
+/// Ids of the containers that have a volume.
+fn users(state: &State, name: &str) -> Vec<String> {
+    let has = |mounts: &[Json]| mounts.iter().any(|mount| mount["Name"] == name);
+    let all = state.containers.values().filter(|it| has(&it.mounts));
+    all.map(|it| it.id.clone()).collect()
+}
+
+pub(super) fn remove(world: &Shared, name: &str, asked: &Asked) -> Answered {
+    let mut state = world.state();
+    if !state.volumes.contains_key(name) {
+        if asked.is_set("force") {
+            return done();
+        }
+        return Err(Refused(404, format!("get {name}: no such volume")));
+    }
+    let users = users(&state, name);
+    if !users.is_empty() {
+        let users = users.join(", ");
+        return Err(Refused::conflict(format!(
+            "remove {name}: volume is in use - [{users}]"
+        )));
+    }
+    drop_volume(&mut state, &world.directory, name);
+    done()
+}
+
+pub(super) fn drop_volume(state: &mut State, directory: &Path, name: &str) {
+    let Some(volume) = state.volumes.shift_remove(name) else {
+        return;
+    };
+    let _ = std::fs::remove_dir_all(directory.join("volumes").join(name));
+    state.tell(
+        "volume",
+        "destroy",
+        name,
+        &json!({ "driver": volume.driver }),
+    );
+}
+
+/// Volumes with what uses them and how much is in them.
+pub(super) fn usage(world: &World) -> Json {
+    let state = world.state();
+    let size = |name: &str| {
+        let files = std::fs::read_dir(data(&world.directory, name));
+        files.map_or(0, |files| files.flatten().count() * 1024)
+    };
+    let one = |volume: &Volume| {
+        let mut shown = shown(volume, &world.directory);
+        let users = users(&state, &volume.name).len();
+        shown["UsageData"] = json!({ "RefCount": users, "Size": size(&volume.name) });
+        shown
+    };
+    let volumes: Vec<Json> = state.volumes.values().map(one).collect();
+    json!({ "LayersSize": 0, "Images": [], "Containers": [], "Volumes": volumes, "BuildCache": [] })
+}

@@ -1,0 +1,298 @@
+//! What an engine keeps.
+
+use super::{body::Refused, lies::Lies};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+};
+use tokio::sync::Notify;
+
+/// What an engine keeps, and who waits for a change of it.
+pub(super) struct World {
+    state: Mutex<State>,
+    changed: Notify,
+    pub lies: Lies,
+    pub directory: PathBuf,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub containers: IndexMap<String, Container>,
+    pub images: IndexMap<String, Image>,
+    pub networks: IndexMap<String, Network>,
+    pub volumes: IndexMap<String, Volume>,
+    pub execs: IndexMap<String, Exec>,
+    /// Everything that happened.
+    pub events: Vec<Json>,
+    /// Addresses that were given out.
+    pub addresses: u32,
+}
+
+pub(super) struct Container {
+    pub id: String,
+    pub name: String,
+    pub created: Timestamp,
+    pub config: Json,
+    pub host: Json,
+    pub image: String,
+    pub status: Status,
+    pub exit_code: i64,
+    pub error: String,
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    pub health: Option<Health>,
+    pub restarts: u64,
+    /// Somebody stopped it: no restart policy starts it again.
+    pub stopped: bool,
+    /// Groups of processes: the first is the container's own.
+    pub groups: Vec<i32>,
+    /// By name of the network.
+    pub endpoints: IndexMap<String, Endpoint>,
+    pub mounts: Vec<Json>,
+    /// Ports of the machine, by port of the container; none unless it runs.
+    pub ports: JsonMap<String, Json>,
+    pub log: Vec<Written>,
+    /// Counts its starts: what belongs to an earlier one does not concern it any more.
+    pub run: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Status {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Exited,
+}
+
+impl Status {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+        }
+    }
+
+    pub(super) fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+    }
+}
+
+pub(super) struct Health {
+    pub status: &'static str,
+    pub failing: u64,
+    pub log: Vec<Json>,
+}
+
+/// A line that a container wrote.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub at: Timestamp,
+    pub is_error: bool,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Endpoint {
+    pub address: Option<String>,
+    pub aliases: Json,
+    pub ipam: Json,
+    pub links: Json,
+    pub id: String,
+}
+
+pub(super) struct Image {
+    pub id: String,
+    pub tags: Vec<String>,
+    pub created: Timestamp,
+    pub config: Json,
+    pub layers: Vec<String>,
+    pub size: u64,
+}
+
+pub(super) struct Network {
+    pub id: String,
+    pub name: String,
+    pub created: Timestamp,
+    pub wanted: Json,
+    pub subnet: String,
+}
+
+pub(super) struct Volume {
+    pub name: String,
+    pub created: Timestamp,
+    pub labels: Json,
+    pub options: Json,
+    pub driver: String,
+    pub is_anonymous: bool,
+}
+
+pub(super) struct Exec {
+    pub container: String,
+    pub wanted: Json,
+    pub exit_code: Option<i64>,
+    pub is_running: bool,
+}
+
+impl World {
+    pub(super) fn new(directory: &Path) -> Self {
+        let mut state = State::default();
+        for name in ["bridge", "host", "none"] {
+            let driver = if name == "none" { "null" } else { name };
+            let network = Network {
+                id: random_id(),
+                name: name.to_owned(),
+                created: Timestamp::now(),
+                wanted: json!({ "Driver": driver }),
+                subnet: if name == "bridge" { "172.17" } else { "" }.to_owned(),
+            };
+            state.networks.insert(network.id.clone(), network);
+        }
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            lies: Lies::default(),
+            directory: directory.to_owned(),
+        }
+    }
+
+    /// The state, to look at or to change. Whoever waits for a change looks again once it is let
+    /// go.
+    pub(super) fn state(&self) -> Changing<'_> {
+        Changing {
+            state: Some(self.state.lock().expect("no request died here")),
+            changed: &self.changed,
+        }
+    }
+
+    /// Waits until something holds of the state.
+    pub(super) async fn when<T>(&self, mut holds: impl FnMut(&State) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(found) = holds(&self.state.lock().expect("no request died here")) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends everything that runs.
+    pub(super) fn kill_all(&self) {
+        let mut state = self.state();
+        let groups = state
+            .containers
+            .values_mut()
+            .flat_map(|it| it.groups.drain(..));
+        groups.for_each(super::processes::kill_group);
+    }
+}
+
+/// The state, while it may change.
+pub(super) struct Changing<'w> {
+    state: Option<MutexGuard<'w, State>>,
+    changed: &'w Notify,
+}
+
+impl std::ops::Deref for Changing<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.state.as_ref().expect("it is held")
+    }
+}
+
+impl std::ops::DerefMut for Changing<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.state.as_mut().expect("it is held")
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.state = None;
+        self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// The id of the container of a name, an id or the start of one.
+    pub(super) fn container_id(&self, name: &str) -> Result<String, Refused> {
+        let name = name.trim_start_matches('/');
+        let mut all = self.containers.values();
+        let by_name = all.find(|it| it.name == name);
+        let by_id = || self.containers.values().find(|it| it.id.starts_with(name));
+        let found = by_name.or_else(by_id).filter(|_| !name.is_empty());
+        found
+            .map(|it| it.id.clone())
+            .ok_or_else(|| Refused::missing("container", name))
+    }
+
+    /// Puts an event down.
+    pub(super) fn tell(&mut self, kind: &str, action: &str, id: &str, attributes: &Json) {
+        let now = Timestamp::now();
+        let mut event = json!({
+            "Type": kind,
+            "Action": action,
+            "Actor": { "ID": id, "Attributes": attributes },
+            "scope": "local",
+            "time": now.as_second(),
+            "timeNano": i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX),
+        });
+        if kind == "container" {
+            event["status"] = action.into();
+            event["id"] = id.into();
+            event["from"] = event["Actor"]["Attributes"]["image"].clone();
+        }
+        self.events.push(event);
+    }
+
+    /// Puts an event of a container down, with what is added to its labels.
+    pub(super) fn tell_of(&mut self, id: &str, action: &str, more: &Json) {
+        let Some(container) = self.containers.get(id) else {
+            return;
+        };
+        let mut attributes = container.config["Labels"].clone();
+        if !attributes.is_object() {
+            attributes = json!({});
+        }
+        attributes["image"] = container.config["Image"].clone();
+        attributes["name"] = container.name.clone().into();
+        for (name, value) in more.as_object().into_iter().flatten() {
+            attributes[name] = value.clone();
+        }
+        self.tell("container", action, id, &attributes);
+    }
+
+    /// The next address of a subnet.
+    pub(super) fn address(&mut self, subnet: &str) -> String {
+        self.addresses += 1;
+        format!(
+            "{subnet}.{}.{}",
+            self.addresses / 250,
+            2 + self.addresses % 250
+        )
+    }
+}
+
+/// 64 hexadecimal digits.
+pub(super) fn random_id() -> String {
+    let digit = || char::from_digit(fastrand::u32(..16), 16).unwrap_or('0');
+    std::iter::repeat_with(digit).take(64).collect()
+}
+
+/// A time as the engine writes it; one that never was, too.
+pub(super) fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(
+        || "0001-01-01T00:00:00Z".to_owned(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string(),
+    )
+}
+
+/// The world, as tasks share it.
+pub(super) type Shared = Arc<World>;

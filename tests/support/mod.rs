@@ -1,0 +1,390 @@
+//! What the tests stand on: a throw-away state directory, a name of its own for each test, a busybox
+//! image, and an engine that holds nothing of the test when it is over: the machine's own, or one in
+//! memory.
+
+pub(crate) mod engine;
+pub(crate) mod private;
+
+use engine::Engine;
+use serde_json::Value as Json;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Longest wait for anything that a test waits for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Top folder of the project.
+pub(crate) fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The tarball of the demo image, built if it is not there yet.
+pub(crate) fn tarball() -> &'static Path {
+    static TARBALL: OnceLock<PathBuf> = OnceLock::new();
+    TARBALL.get_or_init(|| {
+        let path = project().join("blueprints/demo-image.tar");
+        if !path.exists() {
+            let built = Command::new(project().join("scripts/demo-image"))
+                .output()
+                .expect("scripts/demo-image starts");
+            assert!(
+                built.status.success(),
+                "scripts/demo-image fails: {}",
+                String::from_utf8_lossy(&built.stderr)
+            );
+        }
+        path
+    })
+}
+
+/// Runs the docker command, which has to succeed.
+pub(crate) fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker")
+        .args(arguments)
+        .output()
+        .expect("the docker command starts; scripts/engine installs it");
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert!(
+        output.status.success(),
+        "docker {arguments:?}: {}\nscripts/engine starts an engine",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free")
+        .port()
+}
+
+/// Asks again until there is an answer.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Some(answer) => return answer,
+            None if start.elapsed() > PATIENCE => panic!("{what} did not come within {PATIENCE:?}"),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Fetches a page.
+pub(crate) fn fetch(url: &str) -> String {
+    let fetched = Command::new(project().join("target/busybox"))
+        .args(["wget", "-qO-", url])
+        .output()
+        .expect("target/busybox starts");
+    assert!(
+        fetched.status.success(),
+        "{url}: {}",
+        String::from_utf8_lossy(&fetched.stderr)
+    );
+    String::from_utf8_lossy(&fetched.stdout).into_owned()
+}
+
+/// One test: its folder, its state, its names on the engine.
+pub(crate) struct Test {
+    /// The engine in memory; none uses the machine's own.
+    engine: Option<Engine>,
+    pub(crate) folder: TempDir,
+    /// Start of every name that the test uses on the engine.
+    pub(crate) prefix: String,
+}
+
+/// What a run of dockctl came to.
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
+}
+
+impl Run {
+    pub(crate) fn of(output: &Output) -> Self {
+        Self {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
+    /// The run ended with this exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// The JSON document on standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Json {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
+    }
+
+    /// Standard error holds each of these texts.
+    #[track_caller]
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stderr.contains(text),
+                "`{text}` is not in:\n{}",
+                self.stderr
+            );
+        }
+        self
+    }
+}
+
+impl Test {
+    /// A test on an engine in memory, for everything but what only a real one shows.
+    pub(crate) fn fake(name: &str) -> Self {
+        let mut test = Self::new(name);
+        test.engine = Some(Engine::start(&test.path("engine")));
+        test
+    }
+
+    /// A test on the machine's own engine.
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("dockctl-test-")
+            .tempdir()
+            .expect("a folder can be made");
+        let unique: String = std::iter::repeat_with(fastrand::alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .take(5)
+            .collect();
+        Self {
+            engine: None,
+            folder,
+            prefix: format!("t-{name}-{unique}"),
+        }
+    }
+
+    /// The engine in memory of a test that has one.
+    pub(crate) fn engine(&self) -> &Engine {
+        self.engine
+            .as_ref()
+            .expect("the test has an engine in memory")
+    }
+
+    /// Runs the docker command on the test's engine, where it has to succeed.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        match &self.engine {
+            None => docker(arguments),
+            Some(engine) => docker(&[&["--host", &engine.address()], arguments].concat()),
+        }
+    }
+
+    /// A name on the engine that only this test uses.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file into the test's folder. `PREFIX` and `TARBALL` stand for what they say.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        let text = text
+            .replace("PREFIX", &self.prefix)
+            .replace("TARBALL", &tarball().display().to_string());
+        fs::write(&path, text).expect("the file can be written");
+        path
+    }
+
+    /// Writes a blueprint: imports of the original's types, then these node templates and whatever
+    /// follows.
+    pub(crate) fn blueprint(&self, rest: &str) -> PathBuf {
+        let head = "tosca_definitions_version: cloudify_dsl_1_2\n\
+                    imports:\n  \
+                    - http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml\n  \
+                    - http://www.getcloudify.org/spec/docker-plugin/1.3.2/plugin.yaml\n";
+        self.write("blueprint.yaml", &format!("{head}{rest}"))
+    }
+
+    /// The dockctl command, in the test's folder, with the test's deployment and state.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+            .env("DOCKCTL_STATE_DIR", self.path("state"))
+            .env("DOCKCTL_TASK_RETRY_INTERVAL", "0.1");
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine.hostile_address());
+        }
+        for variable in [
+            "DOCKCTL_DEPLOYMENT",
+            "DOCKCTL_OUTPUT",
+            "DOCKCTL_PROGRESS",
+            "DOCKCTL_SWEEP",
+            "DOCKER_CONTEXT",
+            "NO_COLOR",
+        ] {
+            command.env_remove(variable);
+        }
+        let others = [
+            "validate",
+            "inspect",
+            "explain",
+            "schema",
+            "adopt",
+            "list",
+            "--version",
+            "--help",
+        ];
+        let is_named = |name: &&&str| !others.contains(*name) && !arguments.contains(&"-d");
+        if arguments.first().as_ref().is_some_and(is_named) {
+            command.env("DOCKCTL_DEPLOYMENT", &self.prefix);
+        }
+        command
+    }
+
+    /// Runs dockctl to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(&self.command(arguments).output().expect("dockctl starts"))
+    }
+
+    /// Runs dockctl with so much memory that an answer of any size does not fit.
+    pub(crate) fn run_limited(&self, arguments: &[&str]) -> Run {
+        let command = self.command(arguments);
+        let mut limited = Command::new("bash");
+        limited
+            .args(["-c", "ulimit -v 2000000; exec \"$@\"", "bash"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        limited.stdin(Stdio::null()).current_dir(self.folder.path());
+        Run::of(&limited.output().expect("bash starts"))
+    }
+
+    /// Starts dockctl and lets it run.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dockctl starts")
+    }
+
+    /// Runs dockctl until it says something, and kills it there.
+    pub(crate) fn killed_at(&self, moment: &str, arguments: &[&str]) {
+        let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
+        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let seen = lines
+            .map_while(Result::ok)
+            .any(|line| line.contains(moment));
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        assert!(seen, "{moment}");
+    }
+
+    /// Waits for a started dockctl.
+    pub(crate) fn end(child: Child) -> Run {
+        Run::of(&child.wait_with_output().expect("dockctl ends"))
+    }
+
+    /// Names and states of the containers on the engine that belong to the test, sorted.
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let text = self.docker(&[
+            "ps",
+            "-a",
+            "--filter",
+            &format!("name=^{}", self.prefix),
+            "--format",
+            "{{.Names}} {{.State}}",
+        ]);
+        let mut lines: Vec<String> = text
+            .lines()
+            .map(|line| line.replace(&self.prefix, "PREFIX"))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// A field of a container on the engine.
+    pub(crate) fn inspect(&self, name: &str, format: &str) -> String {
+        self.docker(&["inspect", "--format", format, &self.name(name)])
+    }
+
+    /// Makes a container that is none of dockctl's business.
+    pub(crate) fn foreign(&self, name: &str, command: &[&str]) -> String {
+        let image = self.image();
+        let name = self.name(name);
+        let arguments: Vec<&str> = ["create", "--name", &name, &image]
+            .into_iter()
+            .chain(command.iter().copied())
+            .collect();
+        self.docker(&arguments)
+    }
+
+    /// Brings the demo image under a name of the test's own.
+    pub(crate) fn image(&self) -> String {
+        let image = format!("{}:latest", self.prefix);
+        self.docker(&["import", &tarball().display().to_string(), &image]);
+        image
+    }
+}
+
+impl Drop for Test {
+    fn drop(&mut self) {
+        if self.engine.is_some() {
+            return;
+        }
+        let names = format!("name=^{}", self.prefix);
+        let label = format!("label=dockctl.deployment={}", self.prefix);
+        for filter in [names, label] {
+            let ids = docker(&["ps", "-aq", "--filter", &filter]);
+            for id in ids.lines() {
+                let _ = Command::new("docker").args(["rm", "-fv", id]).output();
+            }
+        }
+        for what in ["network", "volume"] {
+            for name in docker(&[
+                what,
+                "ls",
+                "-q",
+                "--filter",
+                &format!("name={}", self.prefix),
+            ])
+            .lines()
+            {
+                let _ = Command::new("docker").args([what, "rm", name]).output();
+            }
+        }
+        let images = docker(&[
+            "images",
+            "-q",
+            "--filter",
+            &format!("reference={}*", self.prefix),
+        ]);
+        for id in images.lines() {
+            let _ = Command::new("docker").args(["rmi", "-f", id]).output();
+        }
+    }
+}

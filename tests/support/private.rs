@@ -1,0 +1,186 @@
+//! An engine of a test's own.
+
+use super::{Test, docker, eventually, project, tarball};
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+/// An engine with a data folder of its own, that is gone when the test is over.
+pub(crate) struct Private {
+    daemon: Arc<Daemon>,
+    /// Its bridge, if it is on this machine's network.
+    bridge: Option<String>,
+    pub(crate) socket: String,
+}
+
+/// How the engine is started, and the process that it is.
+struct Daemon {
+    /// The command, and its arguments.
+    arguments: Vec<String>,
+    log: PathBuf,
+    socket: String,
+    process: Mutex<Option<Child>>,
+}
+
+impl Daemon {
+    fn start(&self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("the log can be made");
+        let command = Command::new(&self.arguments[0])
+            .args(&self.arguments[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        *self.process.lock().unwrap() =
+            Some(command.expect("dockerd starts; scripts/engine installs it"));
+        eventually("the private engine", || {
+            let asked = Command::new("docker")
+                .args(["-H", &self.socket, "version"])
+                .output()
+                .ok()?;
+            asked.status.success().then_some(())
+        });
+    }
+
+    /// Asked to end, it takes its own containerd with it.
+    fn stop(&self) {
+        if let Some(mut process) = self.process.lock().unwrap().take() {
+            let _ = Command::new("kill").arg(process.id().to_string()).status();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Private {
+    /// On this machine's network: what it publishes can be reached.
+    pub(crate) fn start(test: &Test, arguments: &[String]) -> Self {
+        // Two engines that share a bridge take each other's down, and their networks must not
+        // overlap.
+        let bridge = format!("dt{}", test.prefix.rsplit('-').next().unwrap_or_default());
+        ip(&["link", "add", "name", &bridge, "type", "bridge"]);
+        ip(&[
+            "addr",
+            "add",
+            &format!("198.51.100.{}/29", 1 + 8 * fastrand::u8(..31)),
+            "dev",
+            &bridge,
+        ]);
+        let pool = format!("base=10.{}.0.0/16,size=24", fastrand::u8(200..250));
+        let own = ["--bridge", &bridge, "--default-address-pool", &pool].map(str::to_owned);
+        Self::with(test, &[], &[&own, arguments].concat(), Some(bridge))
+    }
+
+    /// On a network of its own: this kind can be restarted. On a shared one, an engine that starts
+    /// again takes down the bridge of the machine's own engine.
+    #[allow(dead_code, reason = "only the sweep over faults restarts engines")]
+    pub(crate) fn isolated(test: &Test) -> Self {
+        Self::with(test, &["unshare", "--net"], &[], None)
+    }
+
+    fn with(test: &Test, before: &[&str], arguments: &[String], bridge: Option<String>) -> Self {
+        let at = |name: &str| test.path(name).display().to_string();
+        let socket = format!("unix://{}", at("engine.sock"));
+        let own = [
+            ["--data-root", &at("data")],
+            ["--exec-root", &at("exec")],
+            ["--pidfile", &at("engine.pid")],
+            ["-H", &socket],
+        ];
+        let fixed = ["--iptables=false", "--ip-forward=false"];
+        let command = before
+            .iter()
+            .copied()
+            .chain(["dockerd"])
+            .chain(own.concat())
+            .chain(fixed)
+            .map(str::to_owned);
+        let daemon = Daemon {
+            arguments: command.chain(arguments.iter().cloned()).collect(),
+            log: test.path("engine.log"),
+            socket: socket.clone(),
+            process: Mutex::default(),
+        };
+        daemon.start();
+        let engine = Self {
+            daemon: Arc::new(daemon),
+            bridge,
+            socket,
+        };
+        engine.docker(&[
+            "import",
+            &tarball().display().to_string(),
+            "dockctl-demo:latest",
+        ]);
+        engine
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        docker(&[&["-H", &self.socket], arguments].concat())
+    }
+
+    /// What stops the engine with everything in it, and starts it again.
+    #[allow(dead_code, reason = "likewise")]
+    pub(crate) fn restart(&self) -> impl Fn() + Send + use<> {
+        let daemon = self.daemon.clone();
+        move || {
+            daemon.stop();
+            daemon.start();
+        }
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let ids = Command::new("docker")
+            .args(["-H", &self.socket, "ps", "-aq"])
+            .output()
+            .map(|output| output.stdout);
+        for id in String::from_utf8_lossy(&ids.unwrap_or_default()).lines() {
+            let _ = Command::new("docker")
+                .args(["-H", &self.socket, "rm", "-f", id])
+                .output();
+        }
+        let networks = Command::new("docker")
+            .args([
+                "-H",
+                &self.socket,
+                "network",
+                "ls",
+                "-q",
+                "--filter",
+                "type=custom",
+            ])
+            .output();
+        for id in String::from_utf8_lossy(&networks.map(|output| output.stdout).unwrap_or_default())
+            .lines()
+        {
+            let _ = Command::new("docker")
+                .args(["-H", &self.socket, "network", "rm", id])
+                .output();
+        }
+        self.daemon.stop();
+        if let Some(bridge) = &self.bridge {
+            ip(&["link", "del", bridge]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let done = Command::new(project().join("target/busybox"))
+        .arg("ip")
+        .args(arguments)
+        .output();
+    let done = done.expect("target/busybox starts; scripts/demo-image fetches it");
+    assert!(
+        done.status.success(),
+        "ip {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
