@@ -4,6 +4,7 @@ use super::{
     Outcome,
     args::{Cli, Shell},
     error::{CliError, Kind},
+    named,
 };
 use crate::{journal::StateDir, model::Deployment, operate::blueprint, record::Record};
 use clap::CommandFactory as _;
@@ -202,7 +203,7 @@ fn deployment() -> Option<Deployment> {
 
 /// The deployment that is named after the blueprint here, if there is one.
 fn named_here(state: &StateDir) -> Option<String> {
-    let name = blueprint::default_name(&blueprint::find(None).ok()?);
+    let name = blueprint::default_name(&named::find(None).ok()?);
     state.read(&name).ok().flatten()?;
     Some(name)
 }

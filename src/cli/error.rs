@@ -139,7 +139,7 @@ fn text(error: &operate::Error, preamble: &str, color: bool) -> String {
 /// The facts of an error for people.
 fn preamble(detail: &Detail, color: bool) -> String {
     match detail {
-        Detail::None | Detail::NoBlueprint | Detail::Moved { .. } => String::new(),
+        Detail::None | Detail::Moved { .. } => String::new(),
         Detail::Faults(faults) => {
             diagnostic::render::render(&faults.diagnostics, &faults.sources, color)
         }
@@ -182,15 +182,12 @@ fn fields(detail: &Detail) -> Json {
     match detail {
         Detail::None => json!({}),
         Detail::Faults(faults) => faults_json(faults),
-        Detail::NoBlueprint => json!({ "valid": false, "diagnostics": [] }),
         Detail::Claims(claimed) => {
-            let mut fields = json!({
-                "deployment": claimed.deployment,
-                "claims": claims::fields(&claimed.claims),
-            });
+            let mut fields = json!({ "deployment": claimed.deployment });
             if let Some(objects) = &claimed.objects {
                 fields["objects"] = json!(objects);
             }
+            fields["claims"] = claims::fields(&claimed.claims);
             fields
         }
         Detail::Early(early) => json!({ "early": early }),

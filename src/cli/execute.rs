@@ -5,11 +5,12 @@ use super::{
     Outcome,
     args::{Global, OperationArgs, RunArgs, ScaleArgs},
     error::CliError,
-    heal, named,
+    named,
     run::closing,
     runtime,
     status::known_instances,
     terminal::Terminal,
+    watch,
 };
 use crate::{
     model::Deployment,
@@ -58,7 +59,7 @@ impl Command<'_> {
     ) -> Result<Outcome, CliError> {
         let terminal = Terminal::new(self.global);
         let workspace = terminal.workspace()?;
-        heal::watch(&self.order(&workspace)?, instances, patience)
+        watch::watch(&self.order(&workspace)?, instances, patience)
     }
 
     fn order<'w>(&self, workspace: &'w Workspace<'w>) -> Result<Order<'w>, CliError> {

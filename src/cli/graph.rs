@@ -68,7 +68,7 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
 }
 
 fn declared(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
-    let path = blueprint::find(args.blueprint.blueprint.as_deref())?;
+    let path = named::find(args.blueprint.blueprint.as_deref())?;
     let loaded = blueprint::load(
         &path,
         &args.blueprint.inputs.inputs,
@@ -141,7 +141,7 @@ fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
         .blueprint
         .blueprint
         .as_deref()
-        .map(|path| blueprint::find(Some(path)))
+        .map(|path| named::find(Some(path)))
         .transpose()?;
     let name = match (given, named) {
         (None, Some(path)) => blueprint::deployment_name(given, &path)?,

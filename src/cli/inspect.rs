@@ -1,6 +1,6 @@
 //! `dockctl inspect`.
 
-use super::{Outcome, args::Global, color, complain, error::CliError, settings::stateless};
+use super::{Outcome, args::Global, color, complain, error::CliError, named, settings::stateless};
 use crate::{
     diagnostic,
     model::{
@@ -21,7 +21,7 @@ pub(crate) fn inspect(
     deploy: bool,
     inputs: &[String],
 ) -> Result<Outcome, CliError> {
-    let path = blueprint::find(path)?;
+    let path = named::find(path)?;
     if !deploy && !inputs.is_empty() {
         complain("warning: inputs say nothing without --deploy\n\n");
     }

@@ -4,6 +4,7 @@ use super::{
     Outcome,
     args::{BlueprintArgs, Global},
     error::CliError,
+    named,
     run::closing,
     runtime,
     status::{known_instances, known_table},
@@ -40,7 +41,7 @@ pub(crate) fn install(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let blueprint = blueprint::find(args.blueprint.as_deref())?;
+    let blueprint = named::find(args.blueprint.as_deref())?;
     let request = Request {
         deployment: blueprint::deployment_name(args.deployment.as_deref(), &blueprint)?,
         blueprint,

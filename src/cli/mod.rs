@@ -14,7 +14,7 @@ mod execute;
 mod executions;
 mod explain;
 mod graph;
-mod heal;
+
 mod inspect;
 mod install;
 mod list;
@@ -32,6 +32,7 @@ mod terminal;
 mod uninstall;
 mod unlock;
 mod validate;
+mod watch;
 
 use crate::{
     operate::{execute::Asked, settings::RunOptions, watch::Patience},

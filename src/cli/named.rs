@@ -1,11 +1,42 @@
-//! Which deployment or execution a command is about.
+//! Which blueprint, deployment or execution a command is about.
 
-use super::args::ExecutionArgs;
+use super::{
+    args::ExecutionArgs,
+    error::{CliError, Kind, Shown},
+};
 use crate::operate::{
     Error, Workspace,
-    blueprint::{absolute, checked_name, default_name, find},
+    blueprint::{USUAL, absolute, checked_name, default_name},
 };
-use std::path::Path;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Finds the blueprint: the given file, one in the given folder, or one here.
+pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
+    let folder = match given {
+        Some(path) if !path.is_dir() => return Ok(path.to_owned()),
+        Some(folder) => folder,
+        None => Path::new(""),
+    };
+    let mut paths = USUAL.iter().map(|name| folder.join(name));
+    let found = paths.find(|path| path.exists());
+    found.ok_or_else(|| none_in(given))
+}
+
+/// There is no blueprint in a folder, or here.
+fn none_in(folder: Option<&Path>) -> CliError {
+    let place = match folder {
+        Some(folder) => folder.display().to_string(),
+        None => "the current folder".to_owned(),
+    };
+    let message = format!("there is no blueprint.yaml in {place}");
+    let mut error = CliError::new(Kind::Invalid, message);
+    error.shown = Some(Shown {
+        fields: json!({ "valid": false, "diagnostics": [] }),
+        ..Shown::default()
+    });
+    error.hint("name the blueprint: dockctl COMMAND FILE")
+}
 
 /// The deployment that is named, or that the blueprint in the current folder names.
 ///

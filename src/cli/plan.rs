@@ -5,7 +5,7 @@ use super::{
     args::{BlueprintArgs, Global, Output, PlanArgs},
     complain,
     error::{CliError, Kind, exit_code},
-    runtime,
+    named, runtime,
     terminal::Terminal,
     unsupported_lines,
 };
@@ -48,7 +48,7 @@ pub(crate) fn plan(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let path = blueprint::find(args.blueprint.as_deref())?;
+    let path = named::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args.deployment.as_deref(), &path)?;
     let wish = Wish::read(&workspace, (&path, &name), &args.inputs.inputs, None);
     let wish = wish.map_err(|error| {

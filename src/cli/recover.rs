@@ -37,11 +37,13 @@ pub(crate) fn recover(
 
 fn recovered(name: &str, record: &Record, found: Option<&Recovered>) -> Outcome {
     let mut outcome = known(name, record, true);
-    let left_out = found.iter().flat_map(|found| &found.left_out);
-    outcome.fields["not_recovered"] = left_out
-        .map(|(name, why)| json!({ "name": name, "reason": why }))
-        .collect();
-    outcome.text += &found.map(words).unwrap_or_default();
+    if let Some(found) = found {
+        let left_out = found.left_out.iter();
+        outcome.fields["not_recovered"] = left_out
+            .map(|(name, why)| json!({ "name": name, "reason": why }))
+            .collect();
+        outcome.text += &words(found);
+    }
     outcome
 }
 

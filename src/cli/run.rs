@@ -74,13 +74,19 @@ pub(crate) fn execution_json(execution: &Execution) -> Json {
 
 /// What a finished run has to say to people: a closing table.
 pub(crate) fn closing(record: &Record) -> Outcome {
-    let ignored = failures(record.executions.last(), true);
-    if !ignored.is_empty() {
-        super::complain(&format!(
-            "{ignored}warning: these failures were ignored; what is left of it on an engine still carries its labels\n"
-        ));
-    }
+    super::complain(&ignored(record));
     Outcome::new(execution_fields(record), closing_text(record))
+}
+
+/// The failures of a run that were ignored; nothing if there were none.
+pub(crate) fn ignored(record: &Record) -> String {
+    let ignored = failures(record.executions.last(), true);
+    if ignored.is_empty() {
+        return ignored;
+    }
+    format!(
+        "{ignored}warning: these failures were ignored; what is left of it on an engine still carries its labels\n"
+    )
 }
 
 /// The closing table.

@@ -1,11 +1,11 @@
-//! What the command line and its environment say, as settings of the application. The environment
-//! and the home directory are read here, once.
+//! What the command line and its environment say, as settings of the application. What the
+//! application is told of the environment and the home directory is read here, once.
 
 use super::{args::Global, config::path_variable, environment, error::CliError};
 use crate::{
     catalog,
     engine::{Host, broken_config},
-    operate::{Settings, settings::Engine},
+    operate::{Settings, settings::DefaultEngine},
     seam::Failure,
     secrets::SecretSources,
 };
@@ -51,9 +51,9 @@ fn of(global: &Global, state_dir: PathBuf) -> Settings {
     }
 }
 
-fn engine(global: &Global) -> Engine {
+fn engine(global: &Global) -> DefaultEngine {
     let host = Host::find(global.host.as_deref(), global.context.as_deref());
-    Engine {
+    DefaultEngine {
         host: host
             .map(|host| host.with_timeout(global.engine_timeout))
             .map_err(Failure::from),

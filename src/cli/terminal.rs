@@ -7,7 +7,6 @@ use super::{
     plan::{prospect_lines, unseen_lines},
     run,
     settings::settings,
-    warn,
 };
 use crate::{
     diagnostic::render::render,
@@ -48,12 +47,10 @@ impl Caller for Terminal<'_> {
     }
 
     fn say(&self, notice: &Notice<'_>) {
+        let words = words(notice, color(self.global));
         match notice {
-            Notice::Warning(text) => warn(text),
-            Notice::Faults(faults, sources) => {
-                complain_once(&render(faults, sources, color(self.global)));
-            }
-            other => complain(&words(other, color(self.global))),
+            Notice::Warning(_) | Notice::Faults(..) => complain_once(&words),
+            _ => complain(&words),
         }
     }
 
@@ -114,6 +111,7 @@ fn words(notice: &Notice<'_>, color: bool) -> String {
                 found.map_or_else(nothing, claims::words)
             )
         }
+        Notice::Ignored(record) => run::ignored(record),
         Notice::Watch { deployment, news } => {
             format!("{} `{deployment}`: {news}\n", timestamp(now()))
         }

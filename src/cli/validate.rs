@@ -5,6 +5,7 @@ use super::{
     args::{Global, Output},
     color, complain,
     error::{CliError, Kind, Shown},
+    named,
     settings::stateless,
 };
 use crate::{
@@ -35,16 +36,16 @@ pub(crate) fn validate(
     for path in given {
         // A folder without a blueprint is a fault like any other: the rest is looked at all the
         // same.
-        let (path, mut loaded) = match (blueprint::find(path), path) {
+        let (path, mut loaded) = match (named::find(path), path) {
             (Ok(path), _) => (
                 path.clone(),
                 blueprint::load(&path, inputs, None, Missing::Open, &settings)?,
             ),
             (Err(error), Some(folder)) => (
                 folder.to_owned(),
-                blueprint::unreadable(folder, &error.message),
+                blueprint::unreadable(folder, &error.error.message),
             ),
-            (Err(error), None) => return Err(error.into()),
+            (Err(error), None) => return Err(error),
         };
         warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
         all.push((path, loaded));

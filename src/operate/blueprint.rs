@@ -2,7 +2,7 @@
 
 use super::{
     caller::Notice,
-    error::{Detail, Error, Kind},
+    error::{Error, Kind},
     given::{self, Hidden},
     settings::Settings,
     workspace::Workspace,
@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Names of files that are found where only a folder is known.
-const USUAL: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
+pub(crate) const USUAL: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
 
 /// A blueprint that was read, whatever came of it.
 pub(crate) struct Loaded {
@@ -94,30 +94,6 @@ impl Loaded {
 fn sensitive_defaults(blueprint: &Blueprint) -> impl Iterator<Item = &Value> {
     let names = blueprint.notes.sensitive.iter();
     names.filter_map(move |name| blueprint.inputs.get(name)?.body.default.as_ref())
-}
-
-/// Finds the blueprint: the given file, one in the given folder, or one here.
-pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, Error> {
-    let folder = match given {
-        Some(path) if !path.is_dir() => return Ok(path.to_owned()),
-        Some(folder) => folder,
-        None => Path::new(""),
-    };
-    let mut paths = USUAL.iter().map(|name| folder.join(name));
-    let found = paths.find(|path| path.exists());
-    found.ok_or_else(|| none_in(given))
-}
-
-/// There is no blueprint in a folder, or here.
-fn none_in(folder: Option<&Path>) -> Error {
-    let place = match folder {
-        Some(folder) => folder.display().to_string(),
-        None => "the current folder".to_owned(),
-    };
-    let message = format!("there is no blueprint.yaml in {place}");
-    Error::new(Kind::Invalid, message)
-        .with(Detail::NoBlueprint)
-        .hint("name the blueprint: dockctl COMMAND FILE")
 }
 
 /// The name of a blueprint's deployment where none is given.

@@ -5,6 +5,7 @@ use crate::{
     diagnostic::{Diagnostics, Sources},
     executor::StopRequests,
     plan::effect::Prospect,
+    record::Record,
     report::Reporter,
     told::{Claim, Recovered},
 };
@@ -39,8 +40,8 @@ pub trait Caller {
     /// its arguments.
     fn command_line(&self, words: &[&str]) -> String;
 
-    /// Returns the requests to stop. The first call comes before the first write: until then, a
-    /// process can simply end.
+    /// Returns the requests to stop. The first call comes once a deployment is held, before anything
+    /// is asked of a system: until then, a process can simply end.
     ///
     /// # Errors
     ///
@@ -77,6 +78,8 @@ pub enum Notice<'n> {
         /// What labels say in its place.
         found: Option<&'n Recovered>,
     },
+    /// Failures of the last run that were ignored.
+    Ignored(&'n Record),
     /// News of a watch.
     Watch {
         /// Name of the deployment.

@@ -1,22 +1,11 @@
 //! Objects whose labels claim to be of a deployment: shown, and taken over only when the user says
 //! so.
 
-use super::error::{Detail, Error, Kind};
+use super::error::{Claimed, Detail, Error, Kind};
 use crate::{
     printable::printable,
     told::{Claim, Recovered, Told},
 };
-
-/// Objects that only labels connect to a deployment, as errors show them.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// Name of the deployment.
-    pub deployment: String,
-    /// Names of the objects that are in the way, if that is the error.
-    pub objects: Option<Vec<String>>,
-    /// What the labels say.
-    pub claims: Vec<Claim>,
-}
 
 fn claimed(name: &str, claims: &[Claim]) -> Detail {
     Detail::Claims(Claimed {

@@ -1,6 +1,5 @@
 //! Why a request was not carried out.
 
-use super::claims::Claimed;
 use crate::{
     diagnostic::{self, Diagnostics, Sources},
     engine::ConnectError,
@@ -9,6 +8,7 @@ use crate::{
     plan::{Reading, Unsupported},
     record::Record,
     seam::Failure,
+    told::Claim,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -58,8 +58,6 @@ pub enum Detail {
     None,
     /// Faults of a blueprint.
     Faults(Box<Faults>),
-    /// There is no blueprint.
-    NoBlueprint,
     /// Objects that only labels connect to the deployment.
     Claims(Claimed),
     /// Attributes that containers are created from before they exist.
@@ -88,6 +86,17 @@ pub enum Detail {
     Lacking(Vec<Lacking>),
     /// A run that did not succeed.
     Ended(Box<Ended>),
+}
+
+/// Objects that only labels connect to a deployment, as errors show them.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Name of the deployment.
+    pub deployment: String,
+    /// Names of the objects that are in the way, if that is the error.
+    pub objects: Option<Vec<String>>,
+    /// What the labels say.
+    pub claims: Vec<Claim>,
 }
 
 /// Faults of a blueprint, with its text.

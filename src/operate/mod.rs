@@ -2,12 +2,12 @@
 //!
 //! A caller (a command line, a daemon) makes a [`Workspace`] of [`Settings`], asks by the functions
 //! here, and gets results and errors with facts, which it renders. What happens meanwhile goes to
-//! the [`Caller`], and requests to stop come from it. Nothing here knows a command line, prints,
-//! registers signals or reads the environment.
+//! the [`Caller`], and requests to stop come from it. Nothing here reads arguments, prints,
+//! registers signals or reads the environment. Advice names the commands and flags of dockctl.
 
 pub(crate) mod blueprint;
 pub mod caller;
-pub mod claims;
+pub(crate) mod claims;
 pub(crate) mod converge;
 mod ended;
 pub mod error;

@@ -88,7 +88,8 @@ impl<'a> Session<'a> {
         Ok(&self.record)
     }
 
-    /// Takes the lock, and reads the record again. Requests to stop are heeded from now on.
+    /// Takes the lock, and reads the record again. Requests to stop are heeded from now on, by a task
+    /// of the present runtime.
     ///
     /// # Errors
     ///
@@ -172,7 +173,7 @@ pub(crate) fn expect_known(record: &Record) -> Result<(), Error> {
     Err(error.hint("use the dockctl that did it, or a newer one"))
 }
 
-/// A task that ends with the session.
+/// A task that ends with the hold.
 struct Listener(JoinHandle<()>);
 
 impl Drop for Listener {
@@ -496,7 +497,7 @@ async fn hurried(stop_requests: &StopRequests) {
     tokio::time::sleep(HURRY).await;
 }
 
-/// What has not begun anything yet is simply left when the user asks to stop.
+/// Leaves work that has begun nothing yet as soon as a request to stop is there.
 async fn unless_stopped<T>(
     stop_requests: &StopRequests,
     work: impl Future<Output = T>,

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 /// What the application is told about its surroundings. It reads no environment, no home directory
 /// and no command line itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// State directory.
     pub state_dir: PathBuf,
     /// Default engine, or the reason why none is known.
-    pub engine: Engine,
+    pub engine: DefaultEngine,
     /// Name of the user, as locks and labels show it.
     pub user: String,
     /// Steps that run at once.
@@ -38,7 +38,7 @@ pub struct Settings {
 
 /// The engine of nodes that name none.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub struct DefaultEngine {
     /// Its address, or the reason why none is known.
     pub host: Result<Host, Failure>,
     /// Fault of the docker command's configuration, which is not used then.

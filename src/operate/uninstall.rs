@@ -268,71 +268,82 @@ async fn take_down(
     request: &Request,
 ) -> Result<bool, Error> {
     let known = labelled.and_then(|labelled| known_first(held.record(), &labelled));
-    let told = known.as_ref().and_then(|event| {
-        if let Event::Recovered { deployment, .. } = event {
-            Some(deployment)
-        } else {
-            None
-        }
-    });
-    let Some(deployment) = told
-        .map(|it| *it.clone())
-        .or_else(|| held.record().deployment.clone())
-    else {
+    let Some(deployment) = described(known.as_ref(), held.record()) else {
         return Ok(false);
     };
-    let name = deployment.name.clone();
-    let record = if held.record().is_installed() {
-        held.record().clone()
-    } else {
-        Record::default()
-    };
-    let places = Plugins::default()
-        .places(Scene {
-            deployment: &deployment,
-            record: &record,
-            secrets: &workspace.secrets,
-        })
-        .map_err(|message| Error::new(Kind::Engine, message))?;
-    held.settle(&name, &places, "uninstall").await?;
+    settle(workspace, held, &deployment).await?;
     held.note(known.into_iter().collect())?;
     let left = left_behind(held, request.volumes).await?;
     held.note(left.into_iter().collect())?;
-    let Some(deployment) = held
-        .record()
-        .deployment
-        .clone()
-        .filter(|_| held.record().is_installed())
-    else {
+    let installed = held.record().is_installed();
+    let Some(deployment) = held.record().deployment.clone().filter(|_| installed) else {
         return Ok(false);
     };
+    let job = job(workspace, held, &deployment, request).await?;
+    held.carry_out(job).await?;
+    tell_staying(workspace, held, request.volumes).await?;
+    Ok(true)
+}
+
+/// The deployment as an event that comes first describes it, else as it is known.
+fn described(known: Option<&Event>, record: &Record) -> Option<Deployment> {
+    match known {
+        Some(Event::Recovered { deployment, .. }) => Some((**deployment).clone()),
+        _ => record.deployment.clone(),
+    }
+}
+
+/// Holds the deployment on its engines too, and settles what an earlier run left open.
+async fn settle(
+    workspace: &Workspace<'_>,
+    held: &mut Held<'_, '_>,
+    deployment: &Deployment,
+) -> Result<(), Error> {
+    let record = Some(held.record()).filter(|record| record.is_installed());
+    let record = record.cloned().unwrap_or_default();
+    let places = Plugins::default().places(Scene {
+        deployment,
+        record: &record,
+        secrets: &workspace.secrets,
+    });
+    let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
+    held.settle(&deployment.name, &places, "uninstall").await
+}
+
+/// Plans the removal of what is installed.
+async fn job<'j>(
+    workspace: &Workspace<'_>,
+    held: &Held<'_, '_>,
+    deployment: &Deployment,
+    request: &Request,
+) -> Result<Job<'j>, Error> {
     let parameters = Parameters::Uninstall(parameters::Uninstall {
         volumes: request.volumes,
         ..parameters::Uninstall::default()
     });
     let observed = held.observe().await?;
-    let known = Known::new(&deployment, held.record(), &observed);
-    let proposal = plan::first(&parameters, &known);
+    let known = Known::new(deployment, held.record(), &observed);
+    Ok(Job {
+        stage: plan::first(&parameters, &known).stage,
+        parameters,
+        of: None,
+        before: Vec::new(),
+        how: request.options,
+        again: again(workspace, &deployment.name, request),
+        replan: None,
+    })
+}
+
+/// The command that does it again.
+fn again(workspace: &Workspace<'_>, name: &str, request: &Request) -> String {
     let volumes = request.volumes.then(|| "--volumes".to_owned());
-    let words: Vec<String> = ["uninstall", &name]
-        .map(str::to_owned)
-        .into_iter()
+    let words = ["uninstall", name].map(str::to_owned).into_iter();
+    let words: Vec<String> = words
         .chain(volumes)
         .chain(request.options.flags())
         .collect();
-    let again: Vec<&str> = words.iter().map(String::as_str).collect();
-    let job = Job {
-        parameters,
-        of: None,
-        stage: proposal.stage,
-        before: Vec::new(),
-        how: request.options,
-        again: workspace.caller.command_line(&again),
-        replan: None,
-    };
-    held.carry_out(job).await?;
-    tell_staying(workspace, held, request.volumes).await?;
-    Ok(true)
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    workspace.caller.command_line(&words)
 }
 
 /// Says which objects stay: volumes that are kept, and what no operation of its node removes. As in

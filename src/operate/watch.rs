@@ -8,7 +8,7 @@
 use super::{
     caller::Notice,
     error::{Error, Kind},
-    execute::{Asked, Order, forgiving, named},
+    execute::{Asked, Executed, Order, forgiving, named},
     target::{Running, targets},
     workspace::Workspace,
 };
@@ -176,7 +176,7 @@ struct Attention {
 }
 
 impl Watch<'_> {
-    /// Watches until a signal. A repair in progress finishes first; everything else is cancelled at
+    /// Watches until a request to stop. A repair in progress finishes first; everything else is cancelled at
     /// once.
     async fn run(&mut self) -> Result<(), Error> {
         let (systems, stop_requests) = (
@@ -415,7 +415,12 @@ impl Watch<'_> {
                 return Ok(false);
             }
             Err(error) => self.workspace.caller.say(&Notice::RepairFailed(&error)),
-            Ok(_) => self.say(&format!("mended: {}", ids.join(", "))),
+            Ok(executed) => {
+                if let Executed::Ran(record) = &executed {
+                    self.workspace.caller.say(&Notice::Ignored(record));
+                }
+                self.say(&format!("mended: {}", ids.join(", ")));
+            }
         }
         for id in ids {
             self.known.entry(id).or_default().mended.push_back(at);

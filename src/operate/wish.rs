@@ -2,8 +2,8 @@
 
 use super::{
     blueprint::{self, Loaded},
-    claims::{self, Claimed},
-    error::{Detail, Error, Kind},
+    claims,
+    error::{Claimed, Detail, Error, Kind},
     plan_file::PlanFile,
     recover,
     session::expect_known,

@@ -12,7 +12,7 @@ pub mod install;
 mod neighbours;
 pub mod operation;
 mod order;
-pub mod protected;
+pub(crate) mod protected;
 mod readers;
 pub mod reinstall;
 pub mod restore;

@@ -35,12 +35,22 @@ const SHORTEST_LINE: usize = 8;
 const LIMIT: u64 = 1 << 20;
 
 /// Where secrets come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SecretSources {
     /// Variables `DOCKCTL_SECRET_<NAME>`, by their whole names. They take precedence.
     pub variables: BTreeMap<String, String>,
     /// Files of secrets, and directories with one file per secret.
     pub places: Vec<PathBuf>,
+}
+
+/// Shows no value.
+impl std::fmt::Debug for SecretSources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretSources")
+            .field("variables", &self.variables.keys())
+            .field("places", &self.places)
+            .finish()
+    }
 }
 
 impl SecretSources {

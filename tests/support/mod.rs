@@ -183,6 +183,12 @@ impl Test {
             .expect("the test has an engine in memory")
     }
 
+    /// The address of the test's engine.
+    pub(crate) fn host(&self) -> String {
+        let own = self.engine.as_ref().map(Engine::address);
+        own.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+    }
+
     /// Runs the docker command on the test's engine, where it has to succeed.
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         match &self.engine {

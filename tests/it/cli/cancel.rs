@@ -4,7 +4,6 @@ use crate::{
     cli::{executions, waiting},
     support::{Test, eventually},
 };
-use std::time::Duration;
 
 #[test]
 fn a_run_is_cancelled_from_another_terminal() {
@@ -39,7 +38,10 @@ fn a_run_is_cancelled_from_another_terminal() {
             .as_str()
             .map(str::to_owned)
     });
-    std::thread::sleep(Duration::from_millis(500));
+    let asked = test.engine().asked("/top");
+    eventually("the wait", || {
+        (test.engine().asked("/top") > asked).then_some(())
+    });
     let cancelled = test
         .run(&["cancel", "--force", "--output", "json"])
         .exits(0)

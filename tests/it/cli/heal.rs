@@ -16,7 +16,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(test: &Test, host: &str) -> Self {
+    fn start(test: &Test, engine: &Private) -> Self {
+        let listeners = || engine.docker(&["info", "--format", "{{.NEventsListener}}"]);
+        let before = listeners();
         let log = test.path("watch.log");
         let mut command = test.command(&[
             "heal",
@@ -26,7 +28,7 @@ impl Watch {
             "--budget",
             "9",
             "--host",
-            host,
+            &engine.socket,
         ]);
         let process = command
             .stdout(Stdio::null())
@@ -35,8 +37,7 @@ impl Watch {
             .unwrap();
         let watch = Self { process, log };
         watch.says("watching");
-        // The subscription follows.
-        std::thread::sleep(Duration::from_millis(700));
+        eventually("the subscription", || (listeners() != before).then_some(()));
         watch
     }
 
@@ -128,7 +129,9 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
             .then_some(())
     };
     eventually("the watch", || said("watching 2 containers"));
-    std::thread::sleep(Duration::from_millis(500));
+    eventually("the subscription", || {
+        (test.engine().asked("GET /events") > 0).then_some(())
+    });
     let crash = || {
         let pid = test.inspect("web", "{{.State.Pid}}");
         assert!(
@@ -146,11 +149,17 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
                 .then_some(())
         })
     };
-    for _ in 0..2 {
+    for times in 1..=2 {
         let before = test.inspect("web", "{{.State.Running}} {{.State.StartedAt}}");
         crash();
         runs_again(&before);
-        std::thread::sleep(Duration::from_millis(300));
+        let mended = || {
+            std::fs::read_to_string(&log)
+                .unwrap()
+                .matches("mended: ")
+                .count()
+        };
+        eventually("the repair", || (mended() == times).then_some(()));
     }
     crash();
     eventually("the end of the budget", || {
@@ -189,7 +198,7 @@ fn what_an_engine_ends_with_itself_is_started_again_and_what_a_person_stopped_is
         node("rests", prompt)
     ));
     test.run(&["install", "--host", &engine.socket]).exits(0);
-    let watch = Watch::start(&test, &engine.socket);
+    let watch = Watch::start(&test, &engine);
     let runs = |name: &str| {
         engine.docker(&["inspect", "-f", "{{.State.Running}}", &test.name(name)]) == "true"
     };

@@ -1,11 +1,11 @@
 //! `dockctl status` and the tables.
 
 use crate::{
-    cli::{PAIR, installed},
+    cli::{PAIR, installed, session::signal},
     docker::watch::proxy::Proxy,
     support::Test,
 };
-use std::{process::Command, time::Duration};
+use std::io::{BufRead as _, BufReader};
 
 /// A text without what differs from run to run: ids, times, names.
 fn settled(test: &Test, text: &str) -> String {
@@ -40,18 +40,14 @@ fn settled(test: &Test, text: &str) -> String {
 #[test]
 fn status_is_shown_again_and_again() {
     let test = installed("again-status");
-    let child = test.start(&["status", "--watch=0.1"]);
-    std::thread::sleep(Duration::from_secs(1));
-    Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    let run = Test::end(child).exits(0);
-    assert!(
-        run.stdout.matches("INSTANCE").count() >= 2,
-        "{}",
-        run.stdout
-    );
+    let mut child = test.start(&["status", "--watch=0.1"]);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut heads = lines
+        .map_while(Result::ok)
+        .filter(|line| line.starts_with("INSTANCE"));
+    assert_eq!(heads.by_ref().take(3).count(), 3);
+    signal(child.id(), "INT");
+    Test::end(child).exits(0);
 }
 
 #[test]

@@ -27,6 +27,21 @@ struct Watch<'t> {
 }
 
 impl<'t> Watch<'t> {
+    /// Starts one that has begun to look, or to listen.
+    fn begun(test: &'t Test, arguments: &[&str]) -> Self {
+        let looks = if arguments[0] == "heal" {
+            "GET /events"
+        } else {
+            "GET /containers"
+        };
+        let before = test.engine().asked(looks);
+        let watch = Self::start(test, test.command(arguments));
+        eventually("a look", || {
+            (test.engine().asked(looks) > before).then_some(())
+        });
+        watch
+    }
+
     fn start(test: &'t Test, mut command: Command) -> Self {
         let file = |name: &str| File::create(test.path(name)).unwrap();
         let child = command
@@ -75,9 +90,8 @@ fn a_watch_ends_at_any_signal_that_asks_to() {
     let test = installed("watch-ends");
     for arguments in WATCHES {
         for name in ["INT", "TERM"] {
-            let watch = Watch::start(&test, test.command(arguments));
+            let watch = Watch::begun(&test, arguments);
             watch.says(&test.prefix);
-            std::thread::sleep(Duration::from_millis(300));
             watch.ends_at(name);
         }
     }
@@ -87,9 +101,7 @@ fn a_watch_ends_at_any_signal_that_asks_to() {
 fn a_watch_ends_after_it_mended_something() {
     let test = installed("watch-mended");
     for name in ["TERM", "INT"] {
-        let watch = Watch::start(&test, test.command(WATCHES[0]));
-        watch.says("watching");
-        std::thread::sleep(Duration::from_millis(300));
+        let watch = Watch::begun(&test, WATCHES[0]);
         test.docker(&["rm", "-f", &test.name("web")]);
         watch.says("mended:");
         watch.ends_at(name);
@@ -104,8 +116,11 @@ fn a_watch_ends_while_the_engine_hangs() {
             .lies("GET", "/containers/json", Answer::Silence);
         test.engine()
             .lies("GET", "/containers/*/json", Answer::Silence);
+        let before = test.engine().asked("GET /containers");
         let watch = Watch::start(&test, test.command(arguments));
-        std::thread::sleep(Duration::from_millis(700));
+        eventually("a look", || {
+            (test.engine().asked("GET /containers") > before).then_some(())
+        });
         watch.ends_at("TERM");
     }
 }
@@ -142,9 +157,7 @@ fn a_repair_ends_as_any_run_does() {
     test.blueprint(&SLEEPER.replace("command: sleep 1000", &params));
     test.run(&["install"]).exits(0);
     for name in ["INT", "TERM"] {
-        let mut watch = Watch::start(&test, test.command(WATCHES[0]));
-        watch.says("watching");
-        std::thread::sleep(Duration::from_millis(300));
+        let mut watch = Watch::begun(&test, WATCHES[0]);
         test.docker(&["rm", "-f", &test.name("web")]);
         watch.says("is ill");
         watch.says("wait for processes");

@@ -4,6 +4,7 @@ pub(crate) mod adopt;
 pub(crate) mod engines;
 pub(crate) mod examples;
 pub(crate) mod images;
+pub(crate) mod in_memory;
 pub(crate) mod install;
 pub(crate) mod networks;
 pub(crate) mod params;

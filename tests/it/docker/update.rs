@@ -921,7 +921,8 @@ fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
             "",
         );
         test.killed_at("see that it stays up", &["update"]);
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        let status = || test.inspect("a", "{{.State.Status}}");
+        eventually("its end", || (status() == "exited").then_some(()));
         test.run(&[next]).exits(i32::from(next != "restart"));
         assert_eq!(
             (test.containers(), test.inspect("a", "{{.Id}}")),

@@ -7,7 +7,6 @@ pub(crate) mod proxy;
 
 use crate::support::Test;
 use proxy::{Fault, Proxy};
-use std::path::Path;
 
 /// Containers that become healthy after a second.
 const WAITERS: usize = 4;
@@ -45,7 +44,7 @@ fn asked(
 fn while_the_engine_tells_nobody_asks() {
     let test = Test::fake("watch");
     blueprint(&test);
-    let proxy = Proxy::start(&test.path("proxy.sock"), Path::new("/var/run/docker.sock"));
+    let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
     let asked_for = asked(&test, &proxy, None);
     assert_eq!(asked_for("/events"), 1, "one subscription for all");
     // Looked at when it was started, when the wait begins, at each change of health, and no more:
@@ -61,7 +60,7 @@ fn while_the_engine_tells_nobody_asks() {
 fn an_engine_that_does_not_tell_is_asked() {
     let test = Test::fake("poll");
     blueprint(&test);
-    let proxy = Proxy::start(&test.path("proxy.sock"), Path::new("/var/run/docker.sock"));
+    let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
     proxy.refuse("/events");
     let asked_for = asked(&test, &proxy, None);
     let looks = asked_for("GET /v1.41/containers/") - asked_for("GET /v1.41/containers/json");

@@ -6,18 +6,19 @@ use crate::{
 };
 use dockctl::{
     catalog,
-    event::Event,
+    event::{Entry, Event, Why},
     executor::StopRequests,
     model::{Deployment, InstanceState},
     operate::{
         Caller, Error, Session, Settings, Workspace,
         caller::{Notice, Question},
-        error::Kind,
+        error::{Detail, Kind},
         session::{Held, Job},
-        settings::{Engine, RunOptions},
+        settings::{DefaultEngine, RunOptions},
     },
     plan::{self, Known},
     plugins::Places,
+    record::Record,
     report::{Quiet, Reporter},
     seam::Failure,
     secrets::SecretSources,
@@ -28,13 +29,30 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path};
 /// A caller without a person or a terminal, as a daemon is one.
 #[derive(Default)]
 struct Daemon {
-    signals: StopRequests,
+    stop_requests: StopRequests,
     heard: RefCell<Vec<String>>,
+    /// Stops as soon as a task has begun.
+    is_hasty: bool,
+}
+
+/// Asks to stop as soon as a task has begun.
+struct Hasty(StopRequests);
+
+impl Reporter for Hasty {
+    fn report(&mut self, _record: &Record, entry: &Entry) {
+        if matches!(entry.event, Event::TaskStarted { .. }) {
+            self.0.stop(Why::Asked);
+        }
+    }
 }
 
 impl Caller for Daemon {
     fn reporter(&self) -> Box<dyn Reporter> {
-        Box::new(Quiet)
+        if self.is_hasty {
+            Box::new(Hasty(self.stop_requests.clone()))
+        } else {
+            Box::new(Quiet)
+        }
     }
 
     fn say(&self, notice: &Notice<'_>) {
@@ -58,14 +76,14 @@ impl Caller for Daemon {
     }
 
     fn stop_requests(&self) -> Result<&StopRequests, Error> {
-        Ok(&self.signals)
+        Ok(&self.stop_requests)
     }
 }
 
 fn settings(state_dir: &Path) -> Settings {
     Settings {
         state_dir: state_dir.to_owned(),
-        engine: Engine {
+        engine: DefaultEngine {
             host: Err(Failure::fatal("nothing here asks an engine")),
             fault: None,
         },
@@ -101,9 +119,7 @@ async fn run(
         .into_iter()
         .collect();
     for event in &before {
-        record
-            .apply(&dockctl::event::Entry::now(event.clone()))
-            .unwrap();
+        record.apply(&Entry::now(event.clone())).unwrap();
     }
     let parameters = workflow.into();
     let known = Known::new(deployment, &record, &observed);
@@ -163,7 +179,7 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
 }
 
 #[test]
-fn a_request_to_stop_reaches_the_run_that_holds_the_deployment() {
+fn a_request_to_stop_that_comes_first_lets_no_run_begin() {
     let (world, directory) = (Simulated::default(), tempfile::tempdir().unwrap());
     let (drivers, daemon) = (drivers(&world), Daemon::default());
     let one = deployment(&[("db", &[])]);
@@ -171,11 +187,38 @@ fn a_request_to_stop_reaches_the_run_that_holds_the_deployment() {
     let mut session = Session::new(&workspace, &drivers, "test");
     with_runtime(async {
         let mut held = session.hold("install").unwrap();
-        daemon.signals.stop(dockctl::event::Why::Asked);
+        daemon.stop_requests.stop(Why::Asked);
         let stopped = run(&mut held, &one, Workflow::Install).await.unwrap_err();
         assert_eq!(stopped.kind, Kind::Interrupted, "{stopped}");
         held.release().await;
     });
     assert_eq!(*world.changes.borrow(), Vec::new(), "nothing was begun");
     assert!(session.record.executions.is_empty());
+}
+
+#[test]
+fn a_request_to_stop_reaches_the_run_that_goes_on() {
+    let (world, directory) = (Simulated::default(), tempfile::tempdir().unwrap());
+    let daemon = Daemon {
+        is_hasty: true,
+        ..Daemon::default()
+    };
+    let drivers = drivers(&world);
+    let pair = deployment(&[("db", &[]), ("web", &["db"])]);
+    let workspace = Workspace::new(settings(directory.path()), &daemon);
+    let mut session = Session::new(&workspace, &drivers, "test");
+    with_runtime(async {
+        let mut held = session.hold("install").unwrap();
+        let stopped = run(&mut held, &pair, Workflow::Install).await.unwrap_err();
+        assert_eq!(stopped.kind, Kind::Interrupted, "{stopped}");
+        assert!(matches!(stopped.detail, Detail::Ended(_)), "{stopped:?}");
+        held.release().await;
+    });
+    let last = session.record.executions.last().unwrap();
+    assert_eq!(
+        (last.stopped, last.ended.is_some()),
+        (Some(Why::Asked), true)
+    );
+    let is_up = |id: &str| session.record.state(id) == InstanceState::Started;
+    assert!(!pair.instances.iter().any(|it| is_up(&it.id)));
 }

@@ -2,10 +2,10 @@
 
 use super::{
     body::{Answered, Refused, full, json_of, ok, stream},
-    containers::frame,
+    logs::frame,
     processes::{self, Task},
     routes::Asked,
-    world::{Exec, Shared, World, random_id},
+    world::{Exec, Shared, State, World, random_id},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream as streams};
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value as Json, json};
 use std::{
     io::{Read, Write as _},
-    process::ChildStdin,
+    process::{Child, ChildStdin},
     thread,
 };
 use tokio::{
@@ -72,13 +72,35 @@ struct Running {
     input: Option<ChildStdin>,
 }
 
+/// Starts a command that was created.
 fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
     let mut state = world.state();
+    let (task, container, is_raw) = task(&state, world, id)?;
+    let (send, output) = mpsc::unbounded_channel();
+    let mut child = match task.start() {
+        Ok(child) => child,
+        Err(program) => {
+            let _ = send.send(frame(no_program(&program).as_bytes(), false, is_raw));
+            state.execs[id].exit_code = Some(127);
+            let input = None;
+            return Ok(Running { output, input });
+        }
+    };
+    state.execs[id].is_running = true;
+    let group = processes::group(&child);
+    state.containers[&container].groups.push(group);
+    let input = child.stdin.take();
+    follow(world, (id, container), child, (send, is_raw));
+    Ok(Running { output, input })
+}
+
+/// What a command that was created runs, in which container, and whether on a terminal.
+fn task(state: &State, world: &Shared, id: &str) -> Result<(Task, String, bool), Refused> {
     let missing = || Refused(404, format!("No such exec instance: {id}"));
-    let exec = state.execs.get(id).ok_or_else(missing)?;
-    let (container, wanted) = (exec.container.clone(), exec.wanted.clone());
-    let raw = wanted["Tty"] == true;
-    let mut task = Task::of(&state, &container, &world.directory, words(&wanted));
+    let Exec {
+        container, wanted, ..
+    } = state.execs.get(id).ok_or_else(missing)?;
+    let mut task = Task::of(state, container, &world.directory, words(wanted));
     task.input = wanted["AttachStdin"] == true;
     let directory = wanted["WorkingDir"]
         .as_str()
@@ -87,44 +109,33 @@ fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
     let more = wanted["Env"].as_array().into_iter().flatten();
     task.environment
         .extend(more.filter_map(|it| Some(it.as_str()?.to_owned())));
-    let (send, output) = mpsc::unbounded_channel();
-    let mut child = match task.start() {
-        Ok(child) => child,
-        Err(program) => {
-            let text = format!(
-                "OCI runtime exec failed: exec failed: exec: \"{program}\": executable file not found in $PATH: unknown\r\n"
-            );
-            let _ = send.send(frame(text.as_bytes(), false, raw));
-            state.execs[id].exit_code = Some(127);
-            return Ok(Running {
-                output,
-                input: None,
-            });
-        }
-    };
-    state.execs[id].is_running = true;
-    let group = processes::group(&child);
-    state.containers[&container].groups.push(group);
-    let input = child.stdin.take();
-    let pass = |output: Option<Box<dyn Read + Send>>, is_error: bool| {
-        let send = send.clone();
-        thread::spawn(move || {
-            let (mut buffer, Some(mut output)) = ([0; 8192], output) else {
-                return;
-            };
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                if send.send(frame(&buffer[..read], is_error, raw)).is_err() {
-                    return;
-                }
-            }
-        })
-    };
-    let readers = [
-        pass(child.stdout.take().map(|it| Box::new(it) as _), false),
-        pass(child.stderr.take().map(|it| Box::new(it) as _), true),
+    Ok((task, container.clone(), wanted["Tty"] == true))
+}
+
+fn no_program(program: &str) -> String {
+    format!(
+        "OCI runtime exec failed: exec failed: exec: \"{program}\": executable file not found in $PATH: unknown\r\n"
+    )
+}
+
+/// Passes on what a command writes, and notes its end.
+fn follow(
+    world: &Shared,
+    (id, container): (&str, String),
+    mut child: Child,
+    (send, is_raw): (mpsc::UnboundedSender<Bytes>, bool),
+) {
+    let streams: [(Option<Box<dyn Read + Send>>, bool); 2] = [
+        (child.stdout.take().map(|it| Box::new(it) as _), false),
+        (child.stderr.take().map(|it| Box::new(it) as _), true),
     ];
+    let readers = streams.map(|(output, is_error)| {
+        let send = send.clone();
+        thread::spawn(move || output.map(|output| pass(output, is_error, is_raw, &send)))
+    });
     let (world, id) = (world.clone(), id.to_owned());
     thread::spawn(move || {
+        let group = processes::group(&child);
         let code = processes::exit_code(&mut child);
         // One that panicked has read what there was.
         let _ = readers.map(thread::JoinHandle::join);
@@ -139,7 +150,20 @@ fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
         drop(state);
         drop(send);
     });
-    Ok(Running { output, input })
+}
+
+fn pass(
+    mut output: Box<dyn Read + Send>,
+    is_error: bool,
+    is_raw: bool,
+    send: &mpsc::UnboundedSender<Bytes>,
+) {
+    let mut buffer = [0; 8192];
+    while let Ok(read @ 1..) = output.read(&mut buffer) {
+        if send.send(frame(&buffer[..read], is_error, is_raw)).is_err() {
+            return;
+        }
+    }
 }
 
 /// Starts a command, and passes its streams on.

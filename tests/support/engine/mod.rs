@@ -8,9 +8,14 @@
 mod body;
 mod containers;
 mod execs;
+mod health;
 mod images;
 mod lies;
+mod life;
+mod logs;
+mod mounts;
 mod networks;
+mod ports;
 mod processes;
 mod routes;
 mod shown;
@@ -99,6 +104,12 @@ impl Engine {
     /// path.
     pub(crate) fn lies(&self, method: &str, path: &str, answer: Answer) {
         self.world.lies.tell(method, path, answer);
+    }
+
+    /// How many requests dockctl made whose method and path hold a text.
+    pub(crate) fn asked(&self, text: &str) -> usize {
+        let asked = self.world.asked.lock().expect("no request died here");
+        asked.iter().filter(|line| line.contains(text)).count()
     }
 
     /// From now on it tells the truth.

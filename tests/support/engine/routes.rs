@@ -2,7 +2,7 @@
 
 use super::{
     body::{Answered, Body, Refused, line, ok, stream, text},
-    containers, execs, images, networks, volumes,
+    containers, execs, images, life, logs, networks, volumes,
     world::{Shared, World},
 };
 use bytes::Bytes;
@@ -83,6 +83,10 @@ pub(super) async fn answer(
         .collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let method = parts.method.as_str().to_owned();
+    if is_hostile {
+        let line = format!("{method} /{}", path.join("/"));
+        world.asked.lock().expect("no request died here").push(line);
+    }
     let lie = world.lies.answer(&method, &path).filter(|_| is_hostile);
     if let Some(lie) = lie {
         return lie;
@@ -112,7 +116,6 @@ fn told(answered: Answered) -> Response<Body> {
     answered.unwrap_or_else(|refused| refused.answer())
 }
 
-#[rustfmt::skip]
 async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> Answered {
     match (method, path) {
         ("GET" | "HEAD", ["_ping"]) => Ok(ping()),
@@ -123,17 +126,17 @@ async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> An
         ("GET", ["containers", "json"]) => containers::list(world, asked),
         ("POST", ["containers", "create"]) => containers::create(world, asked),
         ("GET", ["containers", id, "json"]) => containers::inspect(world, id),
-        ("GET", ["containers", id, "logs"]) => containers::logs(world, id, asked),
+        ("GET", ["containers", id, "logs"]) => logs::logs(world, id, asked),
         ("GET", ["containers", id, "top"]) => containers::top(world, id),
-        ("POST", ["containers", id, "start"]) => containers::start(world, id),
-        ("POST", ["containers", id, "stop"]) => containers::stop(world, id, asked).await,
-        ("POST", ["containers", id, "restart"]) => containers::restart(world, id, asked).await,
-        ("POST", ["containers", id, "kill"]) => containers::kill(world, id, asked).await,
-        ("POST", ["containers", id, "pause"]) => containers::pause(world, id, true),
-        ("POST", ["containers", id, "unpause"]) => containers::pause(world, id, false),
+        ("POST", ["containers", id, "start"]) => life::start(world, id),
+        ("POST", ["containers", id, "stop"]) => life::stop(world, id, asked).await,
+        ("POST", ["containers", id, "restart"]) => life::restart(world, id, asked).await,
+        ("POST", ["containers", id, "kill"]) => life::kill(world, id, asked).await,
+        ("POST", ["containers", id, "pause"]) => life::pause(world, id, true),
+        ("POST", ["containers", id, "unpause"]) => life::pause(world, id, false),
         ("POST", ["containers", id, "rename"]) => containers::rename(world, id, asked),
         ("POST", ["containers", id, "update"]) => containers::update(world, id, asked),
-        ("POST", ["containers", id, "wait"]) => containers::wait(world, id, asked),
+        ("POST", ["containers", id, "wait"]) => life::wait(world, id, asked),
         ("POST", ["containers", id, "exec"]) => execs::create(world, id, asked),
         ("DELETE", ["containers", id]) => containers::remove(world, id, asked).await,
         ("GET", ["exec", id, "json"]) => execs::inspect(world, id),
@@ -141,8 +144,12 @@ async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> An
         ("GET", ["images", "json"]) => images::list(world, asked),
         ("POST", ["images", "create"]) => images::create(world, asked),
         ("POST", ["commit"]) => images::commit(world, asked),
-        ("GET", ["images", .., "json"]) => images::inspect(world, &path[1..path.len() - 1].join("/")),
-        ("POST", ["images", .., "tag"]) => images::tag(world, &path[1..path.len() - 1].join("/"), asked),
+        ("GET", ["images", .., "json"]) => {
+            images::inspect(world, &path[1..path.len() - 1].join("/"))
+        }
+        ("POST", ["images", .., "tag"]) => {
+            images::tag(world, &path[1..path.len() - 1].join("/"), asked)
+        }
         ("DELETE", ["images", ..]) => images::remove(world, &path[1..].join("/"), asked),
         ("GET", ["networks"]) => networks::list(world, asked),
         ("POST", ["networks", "create"]) => networks::create(world, asked),
@@ -155,10 +162,17 @@ async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> An
         ("GET", ["volumes", name]) => volumes::inspect(world, name),
         ("DELETE", ["volumes", name]) => volumes::remove(world, name, asked),
         // What clients ask to say more of a container.
-        ("GET", ["plugins" | "swarm" | "nodes" | "services" | "secrets" | "configs", ..]) => {
-            Err(Refused(503, "This node is not a swarm manager.".to_owned()))
-        }
-        _ => Err(Refused(404, format!("page not found: {method} /{}", path.join("/")))),
+        (
+            "GET",
+            [
+                "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs",
+                ..,
+            ],
+        ) => Err(Refused(503, "This node is not a swarm manager.".to_owned())),
+        _ => Err(Refused(
+            404,
+            format!("page not found: {method} /{}", path.join("/")),
+        )),
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) fn config(asked: &Json, image: &Image, id: &str) -> Json {
             config[name] = over(inherited[name].clone(), &config[name]);
         }
     }
+    if config["Volumes"].as_object().is_some_and(JsonMap::is_empty) {
+        config["Volumes"] = Json::Null;
+    }
     let name_of = |it: &Json| {
         it.as_str()
             .and_then(|it| it.split('=').next())
@@ -99,6 +102,12 @@ pub(super) fn host(asked: &Json) -> Json {
     }
     if host["RestartPolicy"]["MaximumRetryCount"].is_null() {
         host["RestartPolicy"]["MaximumRetryCount"] = 0.into();
+    }
+    // What clients send for nothing.
+    for (name, nothing) in [("MemorySwappiness", -1), ("PidsLimit", 0)] {
+        if host[name] == nothing {
+            host[name] = Json::Null;
+        }
     }
     if host["NetworkMode"] == "" {
         host["NetworkMode"] = "default".into();

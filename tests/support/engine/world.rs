@@ -15,6 +15,8 @@ pub(super) struct World {
     state: Mutex<State>,
     changed: Notify,
     pub lies: Lies,
+    /// Requests of dockctl, as method and path.
+    pub asked: Mutex<Vec<String>>,
     pub directory: PathBuf,
 }
 
@@ -158,6 +160,7 @@ impl World {
             state: Mutex::new(state),
             changed: Notify::new(),
             lies: Lies::default(),
+            asked: Mutex::default(),
             directory: directory.to_owned(),
         }
     }

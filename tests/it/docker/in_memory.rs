@@ -1,0 +1,262 @@
+//! The engine in memory answers as a real one does, as far as tests ask it.
+
+use crate::support::Test;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, process::Command};
+
+/// What the docker command says of something: output, errors and exit code, without what differs
+/// from run to run.
+fn said(test: &Test, arguments: &[&str]) -> String {
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|it| it.replace("PREFIX", &test.prefix))
+        .collect();
+    let output = Command::new("docker")
+        .args(["--host", &test.host()])
+        .args(&arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| settled(&String::from_utf8_lossy(bytes), test);
+    let code = output.status.code().unwrap_or(-1);
+    format!("{code} {}{}", text(&output.stdout), text(&output.stderr))
+}
+
+/// A text with `ID` for ids, long and short.
+fn settled(text: &str, test: &Test) -> String {
+    let id = fancy_regex::Regex::new(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b").unwrap();
+    let text = text.replace(&test.prefix, "PREFIX");
+    id.replace_all(&text, "ID").into_owned()
+}
+
+/// What is done to both, in order.
+const DEEDS: [&[&str]; 39] = [
+    &[
+        "create",
+        "--name",
+        "PREFIX-a",
+        "-v",
+        "PREFIX-data:/data",
+        "--label",
+        "a=b",
+        "PREFIX",
+        "sleep",
+        "1000",
+    ],
+    &[
+        "ps",
+        "-a",
+        "--filter",
+        "name=^/PREFIX",
+        "--format",
+        "{{.Names}} {{.State}} {{.Status}}",
+    ],
+    &["create", "--name", "PREFIX-a", "PREFIX", "true"],
+    &["start", "PREFIX-a"],
+    &["start", "PREFIX-a"],
+    &["start", "PREFIX-none"],
+    &[
+        "ps",
+        "--filter",
+        "label=a=b",
+        "--filter",
+        "name=PREFIX",
+        "--format",
+        "{{.Names}} {{.State}} {{.Command}}",
+    ],
+    &[
+        "ps",
+        "-q",
+        "--filter",
+        "name=PREFIX",
+        "--filter",
+        "label=a=c",
+    ],
+    &["rm", "PREFIX-a"],
+    &[
+        "exec",
+        "PREFIX-a",
+        "sh",
+        "-c",
+        "echo out; echo err >&2; exit 3",
+    ],
+    &["exec", "-i", "PREFIX-a", "cat"],
+    &["network", "create", "--label", "a=b", "PREFIX-net"],
+    &["network", "create", "PREFIX-net"],
+    &[
+        "network",
+        "connect",
+        "--alias",
+        "web",
+        "PREFIX-net",
+        "PREFIX-a",
+    ],
+    &["network", "connect", "PREFIX-net", "PREFIX-a"],
+    &["network", "rm", "PREFIX-net"],
+    &[
+        "network",
+        "ls",
+        "--filter",
+        "label=a=b",
+        "--filter",
+        "name=PREFIX",
+        "--format",
+        "{{.Name}} {{.Driver}}",
+    ],
+    &["volume", "rm", "PREFIX-data"],
+    &[
+        "volume",
+        "ls",
+        "--filter",
+        "name=PREFIX",
+        "--format",
+        "{{.Name}} {{.Driver}}",
+    ],
+    &["rename", "PREFIX-a", "PREFIX-b"],
+    &[
+        "inspect",
+        "-f",
+        "{{.Name}} {{.State.Status}} {{.State.ExitCode}}",
+        "PREFIX-a",
+    ],
+    &[
+        "inspect",
+        "-f",
+        "{{.Name}} {{.State.Status}} {{.State.ExitCode}}",
+        "PREFIX-b",
+    ],
+    &["pause", "PREFIX-b"],
+    &[
+        "inspect",
+        "-f",
+        "{{.State.Status}} {{.State.Running}} {{.State.Paused}}",
+        "PREFIX-b",
+    ],
+    &["unpause", "PREFIX-b"],
+    &["unpause", "PREFIX-b"],
+    &["restart", "-t", "0", "PREFIX-b"],
+    &["kill", "PREFIX-b"],
+    &["kill", "PREFIX-b"],
+    &[
+        "inspect",
+        "-f",
+        "{{.State.Status}} {{.State.ExitCode}}",
+        "PREFIX-b",
+    ],
+    &["exec", "PREFIX-b", "true"],
+    &["stop", "PREFIX-b"],
+    &["network", "disconnect", "PREFIX-net", "PREFIX-b"],
+    &["network", "rm", "PREFIX-net"],
+    &["network", "inspect", "PREFIX-net"],
+    &["rm", "PREFIX-b"],
+    &["rm", "PREFIX-b"],
+    &["volume", "rm", "PREFIX-data"],
+    &["volume", "inspect", "PREFIX-data"],
+];
+
+#[test]
+fn it_says_what_a_real_one_says() {
+    let (real, fake) = (Test::new("both"), Test::fake("both"));
+    real.image();
+    fake.image();
+    let other: Vec<_> = DEEDS
+        .iter()
+        .map(|deed| (deed, said(&fake, deed), said(&real, deed)))
+        .filter(|(_, fake, real)| fake != real)
+        .collect();
+    assert!(other.is_empty(), "{other:#?}");
+}
+
+#[test]
+fn what_happens_is_told_in_the_same_order() {
+    let told = |test: &Test| {
+        test.image();
+        let since = test.docker(&["info", "--format", "{{.SystemTime}}"]);
+        let name = test.name("a");
+        let image = test.prefix.clone();
+        test.docker(&["create", "--name", &name, &image, "sleep", "1000"]);
+        for deed in [
+            &["start"][..],
+            &["restart", "-t", "0"],
+            &["stop", "-t", "0"],
+            &["start"],
+            &["kill"],
+            &["rm"],
+        ] {
+            test.docker(&[deed, &[&name]].concat());
+        }
+        let until = test.docker(&["info", "--format", "{{.SystemTime}}"]);
+        let attributes = "{{.Action}} {{.Actor.Attributes.signal}} {{.Actor.Attributes.exitCode}}";
+        let filter = format!("container={name}");
+        let events = ["events", "--since", &since, "--until", &until];
+        let shown = [
+            "--filter",
+            "type=container",
+            "--filter",
+            &filter,
+            "--format",
+            attributes,
+        ];
+        test.docker(&[&events[..], &shown].concat())
+    };
+    assert_eq!(told(&Test::fake("told")), told(&Test::new("told")));
+}
+
+/// The kind of every value, by its path.
+fn kinds(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
+    let kind = match value {
+        Json::Null => return,
+        Json::Bool(_) => "flag",
+        Json::Number(_) => "number",
+        Json::String(_) => "text",
+        Json::Array(items) => {
+            for it in items {
+                kinds(it, &format!("{path}[]"), found);
+            }
+            "list"
+        }
+        Json::Object(fields) => {
+            for (name, it) in fields {
+                kinds(it, &format!("{path}/{name}"), found);
+            }
+            "mapping"
+        }
+    };
+    found.insert(path.to_owned(), kind);
+}
+
+#[test]
+fn what_it_shows_a_real_one_shows_too() {
+    let shown = |test: &Test| {
+        test.image();
+        let (name, network, volume) = (test.name("a"), test.name("net"), test.name("data"));
+        let mount = format!("{volume}:/data");
+        test.docker(&["network", "create", "--label", "a=b", &network]);
+        let options = [
+            "--network",
+            &network,
+            "-v",
+            &mount,
+            "-p",
+            "80",
+            "-e",
+            "A=1",
+            "-l",
+            "c=d",
+        ];
+        let before = ["run", "-d", "--name", &name];
+        test.docker(&[&before[..], &options, &[&test.prefix, "sleep", "1000"]].concat());
+        let mut found = BTreeMap::new();
+        for what in [&name, &network, &volume, &test.prefix] {
+            let text = settled(&test.docker(&["inspect", what]), test);
+            kinds(&serde_json::from_str(&text).unwrap(), "", &mut found);
+        }
+        found
+    };
+    let (fake, real) = (shown(&Test::fake("shown")), shown(&Test::new("shown")));
+    assert!(fake.len() > 150, "{}", fake.len());
+    let other: Vec<_> = fake
+        .iter()
+        .filter(|(path, kind)| real.get(*path) != Some(kind))
+        .collect();
+    assert!(other.is_empty(), "{other:#?}");
+}

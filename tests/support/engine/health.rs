@@ -1,0 +1,97 @@
+//! Checks of the health of containers.
+
+use super::{
+    processes::Task,
+    world::{Health, Shared},
+};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// How the health of a container is checked.
+pub(super) struct Check {
+    words: Vec<String>,
+    interval: Duration,
+    retries: u64,
+}
+
+impl Check {
+    /// The check that a container's settings ask for, if they ask for one.
+    pub(super) fn of(config: &Json) -> Option<Self> {
+        let wanted = &config["Healthcheck"];
+        let words: Vec<String> = wanted["Test"]
+            .as_array()?
+            .iter()
+            .filter_map(|it| Some(it.as_str()?.to_owned()))
+            .collect();
+        let words = match words.split_first()? {
+            (kind, rest) if kind == "CMD-SHELL" => {
+                vec!["sh".to_owned(), "-c".to_owned(), rest.join(" ")]
+            }
+            (kind, rest) if kind == "CMD" => rest.to_vec(),
+            _ => return None,
+        };
+        let number = |name: &str| wanted[name].as_u64().filter(|given| *given > 0);
+        Some(Self {
+            words,
+            interval: Duration::from_nanos(number("Interval").unwrap_or(30_000_000_000)),
+            retries: number("Retries").unwrap_or(3),
+        })
+    }
+
+    /// What is known before the first check.
+    pub(super) fn begun() -> Health {
+        Health {
+            status: "starting",
+            failing: 0,
+            log: Vec::new(),
+        }
+    }
+
+    /// Checks a container for as long as it runs.
+    pub(super) async fn watch(self, world: Shared, id: String, run: u64) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            let Some(task) = self.task(&world, &id, run) else {
+                return;
+            };
+            let checked = tokio::task::spawn_blocking(move || result(&task)).await;
+            let (code, said) = checked.ok().flatten().unwrap_or((1, String::new()));
+            if self.note(&world, (&id, run), code, &said).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn task(&self, world: &Shared, id: &str, run: u64) -> Option<Task> {
+        let state = world.state();
+        let it = state.containers.get(id)?;
+        let is_up = it.run == run && it.status.is_running();
+        is_up.then(|| Task::of(&state, id, &world.directory, self.words.clone()))
+    }
+
+    /// Takes a result into account; none if the container is another one by now.
+    fn note(&self, world: &Shared, (id, run): (&str, u64), code: i32, said: &str) -> Option<()> {
+        let mut state = world.state();
+        let it = state.containers.get_mut(id).filter(|it| it.run == run)?;
+        let health = it.health.as_mut()?;
+        health.log.push(json!({ "ExitCode": code, "Output": said }));
+        health.failing = if code == 0 { 0 } else { health.failing + 1 };
+        let before = health.status;
+        health.status = match health.failing {
+            0 => "healthy",
+            n if n >= self.retries => "unhealthy",
+            _ => before,
+        };
+        let status = health.status;
+        if status != before {
+            state.tell_of(id, &format!("health_status: {status}"), &json!({}));
+        }
+        Some(())
+    }
+}
+
+fn result(task: &Task) -> Option<(i32, String)> {
+    let output = task.start().ok()?.wait_with_output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some((output.status.code().unwrap_or(1), said))
+}

@@ -1,0 +1,375 @@
+//! The life of containers: started, stopped, killed, paused, restarted and waited for.
+
+use super::{
+    body::{Answered, Refused, done, line, stream, unchanged},
+    containers,
+    health::Check,
+    networks, ports,
+    processes::{self, Task, kill_group},
+    routes::Asked,
+    shown,
+    world::{Container, Shared, State, Status, World},
+};
+use futures_util::stream as streams;
+use jiff::Timestamp;
+use serde_json::json;
+use std::{io::Read, process::Child, thread, time::Duration};
+
+/// Longest wait for a container that does not heed the signal to stop. Real ones wait as long as they
+/// are told; here that only takes the tests' time.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+pub(super) fn start(world: &Shared, name: &str) -> Answered {
+    let id = {
+        let state = world.state();
+        let id = state.container_id(name)?;
+        match state.containers[&id].status {
+            Status::Running | Status::Restarting => return unchanged(),
+            Status::Paused => {
+                return Err(Refused::conflict(
+                    "cannot start a paused container, try unpause instead",
+                ));
+            }
+            Status::Created | Status::Exited => id,
+        }
+    };
+    launch(world, &id)?;
+    done()
+}
+
+/// Starts a container's process.
+fn launch(world: &Shared, id: &str) -> Result<(), Refused> {
+    let mut state = world.state();
+    let begun = begin(&mut state, world, id);
+    if let Err(refused) = &begun {
+        // Who is refused for the lack of a program was started all the same.
+        if let Some(it) = state.containers.get_mut(id) {
+            it.error.clone_from(&refused.1);
+            it.ports.clear();
+            it.exit_code = if refused.1.contains("executable file") {
+                127
+            } else {
+                128
+            };
+        }
+        networks::pull_out(&mut state, id);
+    }
+    begun
+}
+
+/// Starts the process of a container that nothing keeps from it.
+fn begin(state: &mut State, world: &Shared, id: &str) -> Result<(), Refused> {
+    require_partners(state, id)?;
+    networks::plug_in(state, id)?;
+    let ports = ports::all(state, id)?;
+    let words = shown::words(&state.containers[id].config);
+    let task = Task::of(state, id, &world.directory, words);
+    let child = task.start().map_err(|program| no_program(&program))?;
+    let check = Check::of(&state.containers[id].config);
+    let it = &mut state.containers[id];
+    it.ports = ports;
+    it.status = Status::Running;
+    it.groups = vec![processes::group(&child)];
+    (it.exit_code, it.stopped) = (0, false);
+    it.error.clear();
+    it.started = Some(Timestamp::now());
+    it.health = check.as_ref().map(|_| Check::begun());
+    it.run += 1;
+    let run = it.run;
+    state.tell_of(id, "start", &json!({}));
+    follow(world, (id, run), child);
+    if let Some(check) = check {
+        tokio::spawn(check.watch(world.clone(), id.to_owned(), run));
+    }
+    Ok(())
+}
+
+fn no_program(program: &str) -> Refused {
+    let message = format!(
+        "OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"{program}\": executable file not found in $PATH: unknown"
+    );
+    Refused(400, message)
+}
+
+/// Keeps what a process writes, and notes its end.
+fn follow(world: &Shared, (id, run): (&str, u64), mut child: Child) {
+    let streams: [(Option<Box<dyn Read + Send>>, bool); 2] = [
+        (child.stdout.take().map(|it| Box::new(it) as _), false),
+        (child.stderr.take().map(|it| Box::new(it) as _), true),
+    ];
+    let readers = streams.map(|(output, is_error)| {
+        let (world, id) = (world.clone(), id.to_owned());
+        thread::spawn(move || {
+            output.map(|output| processes::keep_log(&world, &id, output, is_error))
+        })
+    });
+    let (world, id) = (world.clone(), id.to_owned());
+    let runtime = tokio::runtime::Handle::current();
+    thread::spawn(move || {
+        let group = processes::group(&child);
+        let code = processes::exit_code(&mut child);
+        kill_group(group);
+        // One that panicked has read what there was.
+        let _ = readers.map(thread::JoinHandle::join);
+        let _guard = runtime.enter();
+        ended(&world, &id, run, code);
+    });
+}
+
+/// Whose network, process or links a container uses has to run.
+fn require_partners(state: &State, id: &str) -> Result<(), Refused> {
+    let it = &state.containers[id];
+    for field in ["NetworkMode", "IpcMode", "PidMode"] {
+        let mode = it.host[field].as_str().unwrap_or_default();
+        let Some(other) = mode.strip_prefix("container:") else {
+            continue;
+        };
+        let other = state.container_id(other)?;
+        if !state.containers[&other].status.is_running() {
+            let message = format!("cannot join network of a non running container: {other}");
+            return Err(Refused::conflict(message));
+        }
+    }
+    for link in it.host["Links"].as_array().into_iter().flatten() {
+        let name = link
+            .as_str()
+            .unwrap_or_default()
+            .split(':')
+            .next()
+            .unwrap_or_default();
+        let other = state.container_id(name)?;
+        if !state.containers[&other].status.is_running() {
+            let message = format!(
+                "Cannot link to a non running container: /{name} AS /{}",
+                it.name
+            );
+            return Err(Refused(500, message));
+        }
+    }
+    Ok(())
+}
+
+/// A container's process ended.
+fn ended(world: &Shared, id: &str, run: u64, code: i64) {
+    let restarts = {
+        let mut state = world.state();
+        let Some(it) = state.containers.get_mut(id).filter(|it| it.run == run) else {
+            return;
+        };
+        it.groups.drain(..).for_each(kill_group);
+        it.exit_code = code;
+        it.finished = Some(Timestamp::now());
+        it.ports.clear();
+        let restarts = is_restarted(it);
+        it.status = if restarts {
+            Status::Restarting
+        } else {
+            Status::Exited
+        };
+        let removes = !restarts && it.host["AutoRemove"] == true;
+        networks::pull_out(&mut state, id);
+        state.tell_of(id, "die", &json!({ "exitCode": code.to_string() }));
+        if removes {
+            containers::destroy(&mut state, world, id, true);
+        }
+        restarts
+    };
+    if restarts {
+        tokio::spawn(again(world.clone(), id.to_owned(), run));
+    }
+}
+
+fn is_restarted(it: &Container) -> bool {
+    let policy = &it.host["RestartPolicy"];
+    let most = policy["MaximumRetryCount"].as_u64().unwrap_or_default();
+    match policy["Name"].as_str().unwrap_or_default() {
+        _ if it.stopped => false,
+        "always" | "unless-stopped" => true,
+        "on-failure" => it.exit_code != 0 && (most == 0 || it.restarts < most),
+        _ => false,
+    }
+}
+
+/// Starts a container again, after a pause that grows.
+async fn again(world: Shared, id: String, run: u64) {
+    let restarts = world
+        .state()
+        .containers
+        .get(&id)
+        .map_or(0, |it| it.restarts);
+    tokio::time::sleep(Duration::from_millis(100 << restarts.min(6))).await;
+    {
+        let mut state = world.state();
+        let Some(it) = state.containers.get_mut(&id) else {
+            return;
+        };
+        if it.run != run || it.status != Status::Restarting {
+            return;
+        }
+        it.restarts += 1;
+    }
+    let _ = launch(&world, &id);
+}
+
+/// Ends a container's process: by a signal first, and by force after so long. Whether it ran.
+pub(super) async fn halt(world: &Shared, id: &str, first: i32, within: Duration) -> bool {
+    if gives_up_restarting(world, id) {
+        return true;
+    }
+    let Some(group) = ask_to_end(world, id, first) else {
+        return false;
+    };
+    processes::signal(group, first);
+    if tokio::time::timeout(within, gone(world, id)).await.is_err() {
+        world.state().tell_of(id, "kill", &json!({ "signal": "9" }));
+        processes::signal(group, 9);
+        gone(world, id).await;
+    }
+    true
+}
+
+/// Lets a container that waits for its next start rest instead; whether it did.
+fn gives_up_restarting(world: &Shared, id: &str) -> bool {
+    let mut state = world.state();
+    let it = state.containers.get_mut(id);
+    let Some(it) = it.filter(|it| it.status == Status::Restarting) else {
+        return false;
+    };
+    (it.status, it.stopped) = (Status::Exited, true);
+    true
+}
+
+/// Notes that a container is to end; the group of its process, if it has one.
+fn ask_to_end(world: &Shared, id: &str, signal: i32) -> Option<i32> {
+    let mut state = world.state();
+    let it = state.containers.get_mut(id)?;
+    it.stopped = true;
+    let group = it.groups.first().copied();
+    let group = group.filter(|_| it.status.is_running())?;
+    if it.status == Status::Paused {
+        processes::signal(group, 18);
+    }
+    state.tell_of(id, "kill", &json!({ "signal": signal.to_string() }));
+    Some(group)
+}
+
+/// Waits until a container does not run.
+async fn gone(world: &Shared, id: &str) {
+    let is_down = |state: &State| {
+        let it = state.containers.get(id);
+        it.is_none_or(|it| !it.status.is_running()).then_some(())
+    };
+    world.when(is_down).await;
+}
+
+/// The signal and the time by which a container is stopped.
+fn manner(world: &World, id: &str, asked: &Asked) -> (i32, Duration) {
+    let state = world.state();
+    let config = &state.containers[id].config;
+    let given = asked.query("t").and_then(|it| it.parse().ok());
+    let seconds: i64 = given.or(config["StopTimeout"].as_i64()).unwrap_or(10);
+    let signal = processes::signal_number(config["StopSignal"].as_str().unwrap_or("TERM"));
+    // A negative one waits without end.
+    let within = u64::try_from(seconds).map_or(PATIENCE, Duration::from_secs);
+    (signal, within.min(PATIENCE))
+}
+
+pub(super) async fn stop(world: &Shared, name: &str, asked: &Asked) -> Answered {
+    let id = world.state().container_id(name)?;
+    let (signal, within) = manner(world, &id, asked);
+    if !halt(world, &id, signal, within).await {
+        return unchanged();
+    }
+    world.state().tell_of(&id, "stop", &json!({}));
+    done()
+}
+
+pub(super) async fn restart(world: &Shared, name: &str, asked: &Asked) -> Answered {
+    let id = world.state().container_id(name)?;
+    let (signal, within) = manner(world, &id, asked);
+    // One that the engine removes when it ends is kept for this.
+    let removes = std::mem::replace(
+        &mut world.state().containers[&id].host["AutoRemove"],
+        false.into(),
+    );
+    if halt(world, &id, signal, within).await {
+        world.state().tell_of(&id, "stop", &json!({}));
+    }
+    if let Some(it) = world.state().containers.get_mut(&id) {
+        it.host["AutoRemove"] = removes;
+    }
+    launch(world, &id)?;
+    world.state().tell_of(&id, "restart", &json!({}));
+    done()
+}
+
+pub(super) async fn kill(world: &Shared, name: &str, asked: &Asked) -> Answered {
+    let number = processes::signal_number(asked.query("signal").unwrap_or("KILL"));
+    let (id, group) = {
+        let mut state = world.state();
+        let id = state.container_id(name)?;
+        let it = &mut state.containers[&id];
+        if !it.status.is_running() {
+            let message = format!("Cannot kill container: {name}: Container {id} is not running");
+            return Err(Refused::conflict(message));
+        }
+        it.stopped |= number == 9 || number == 15;
+        let group = it.groups.first().copied().unwrap_or_default();
+        state.tell_of(&id, "kill", &json!({ "signal": number.to_string() }));
+        (id, group)
+    };
+    processes::signal(group, number);
+    if number == 9 {
+        gone(world, &id).await;
+    }
+    done()
+}
+
+pub(super) fn pause(world: &World, name: &str, pauses: bool) -> Answered {
+    let mut state = world.state();
+    let id = state.container_id(name)?;
+    let it = &mut state.containers[&id];
+    let (from, to, action, number) = if pauses {
+        (Status::Running, Status::Paused, "pause", 19)
+    } else {
+        (Status::Paused, Status::Running, "unpause", 18)
+    };
+    if it.status != from {
+        return Err(Refused::conflict(format!(
+            "Container {id} is not {}",
+            from.as_str()
+        )));
+    }
+    it.status = to;
+    let groups = it.groups.clone();
+    for group in groups {
+        processes::signal(group, number);
+    }
+    state.tell_of(&id, action, &json!({}));
+    done()
+}
+
+/// Answers at once, and says how the container ended when it does.
+pub(super) fn wait(world: &Shared, name: &str, asked: &Asked) -> Answered {
+    let id = world.state().container_id(name)?;
+    let condition = asked.query("condition").unwrap_or("not-running").to_owned();
+    let run = world.state().containers[&id].run;
+    let world = world.clone();
+    let code = async move {
+        let code = world
+            .when(|state| {
+                let Some(it) = state.containers.get(&id) else {
+                    return Some(0);
+                };
+                let is_over = match condition.as_str() {
+                    "removed" => false,
+                    "next-exit" => it.run > run && !it.status.is_running(),
+                    _ => !it.status.is_running(),
+                };
+                is_over.then_some(it.exit_code)
+            })
+            .await;
+        line(&json!({ "StatusCode": code, "Error": null }))
+    };
+    Ok(stream(200, "application/json", streams::once(code)))
+}

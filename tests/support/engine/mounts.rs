@@ -1,0 +1,87 @@
+//! What containers mount: directories of the machine and volumes.
+
+use super::{body::Refused, volumes, world::State};
+use serde_json::{Value as Json, json};
+use std::path::Path;
+
+/// The mounts of a container; volumes are made.
+pub(super) fn all(
+    state: &mut State,
+    directory: &Path,
+    (config, host): (&Json, &Json),
+) -> Result<Vec<Json>, Refused> {
+    let mut mounts: Vec<Json> = Vec::new();
+    for written in texts(&host["Binds"]) {
+        mounts.push(written_so(state, directory, &written)?);
+    }
+    for wanted in host["Mounts"].as_array().into_iter().flatten() {
+        mounts.push(described(state, directory, wanted));
+    }
+    for from in texts(&host["VolumesFrom"]) {
+        let other = state.container_id(from.split(':').next().unwrap_or_default())?;
+        mounts.extend(state.containers[&other].mounts.iter().cloned());
+    }
+    let declared = config["Volumes"].as_object().into_iter().flatten();
+    for (to, _) in declared {
+        if !mounts.iter().any(|it| it["Destination"] == to.as_str()) {
+            mounts.push(volume(state, directory, None, (to, &json!({}))));
+        }
+    }
+    Ok(mounts)
+}
+
+/// `FROM:TO` or `FROM:TO:MODE`.
+fn written_so(state: &mut State, directory: &Path, written: &str) -> Result<Json, Refused> {
+    let parts: Vec<&str> = written.split(':').collect();
+    let mode = parts.get(2).copied().unwrap_or_default();
+    match parts[..] {
+        [from, to, ..] if from.starts_with('/') => {
+            let _ = std::fs::create_dir_all(from);
+            Ok(bind(from, to, mode))
+        }
+        [name, to, ..] => Ok(volume(state, directory, Some(name), (to, &json!({})))),
+        _ => Err(Refused(
+            400,
+            format!("invalid volume specification: '{written}'"),
+        )),
+    }
+}
+
+/// A mapping with type, source and target.
+fn described(state: &mut State, directory: &Path, wanted: &Json) -> Json {
+    let text = |name: &str| wanted[name].as_str().unwrap_or_default();
+    let (from, to) = (text("Source"), text("Target"));
+    match text("Type") {
+        "bind" => bind(from, to, ""),
+        "tmpfs" => json!({ "Type": "tmpfs", "Destination": to, "RW": true, "Source": "" }),
+        _ => {
+            let name = Some(from).filter(|name| !name.is_empty());
+            volume(state, directory, name, (to, &wanted["VolumeOptions"]))
+        }
+    }
+}
+
+fn bind(from: &str, to: &str, mode: &str) -> Json {
+    json!({
+        "Type": "bind", "Source": from, "Destination": to, "Mode": mode,
+        "RW": !mode.split(',').any(|it| it == "ro"), "Propagation": "rprivate",
+    })
+}
+
+fn volume(
+    state: &mut State,
+    directory: &Path,
+    name: Option<&str>,
+    (to, wanted): (&str, &Json),
+) -> Json {
+    let name = volumes::ensure(state, directory, name, wanted);
+    json!({
+        "Type": "volume", "Name": name, "Source": volumes::data(directory, &name),
+        "Destination": to, "Driver": "local", "Mode": "z", "RW": true, "Propagation": "",
+    })
+}
+
+fn texts(list: &Json) -> Vec<String> {
+    let all = list.as_array().into_iter().flatten();
+    all.filter_map(|it| Some(it.as_str()?.to_owned())).collect()
+}

@@ -1,0 +1,79 @@
+//! Ports of the machine that containers get. Nothing listens on them.
+
+use super::{body::Refused, world::State};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::net::TcpListener;
+
+/// What an engine says first when a port cannot be had.
+const FAILED: &str = "driver failed programming external connectivity";
+
+/// The ports of the machine that a container gets, by its own.
+pub(super) fn all(state: &State, id: &str) -> Result<JsonMap<String, Json>, Refused> {
+    let it = &state.containers[id];
+    let exposed = it.config["ExposedPorts"].as_object().into_iter().flatten();
+    let mut given: JsonMap<String, Json> = exposed
+        .map(|(port, _)| (port.clone(), Json::Null))
+        .collect();
+    for (port, wanted) in it.host["PortBindings"].as_object().into_iter().flatten() {
+        let wanted = wanted.as_array().into_iter().flatten();
+        let all: Result<Vec<Json>, Refused> = wanted
+            .map(|binding| bound(state, &it.name, binding))
+            .collect();
+        given.insert(port.clone(), all?.into());
+    }
+    Ok(given)
+}
+
+fn bound(state: &State, name: &str, binding: &Json) -> Result<Json, Refused> {
+    let wanted = binding["HostPort"].as_str().unwrap_or_default();
+    let address = binding["HostIp"].as_str().filter(|it| !it.is_empty());
+    let address = address.unwrap_or("0.0.0.0");
+    let port = match wanted.split_once('-') {
+        _ if wanted.is_empty() || wanted == "0" => free_port().to_string(),
+        Some((first, last)) => of_range(state, first, last)?,
+        None => fixed(state, (name, address), wanted)?,
+    };
+    Ok(json!({ "HostIp": address, "HostPort": port }))
+}
+
+fn of_range(state: &State, first: &str, last: &str) -> Result<String, Refused> {
+    let (first, last) = (first.parse().unwrap_or(1), last.parse().unwrap_or(1));
+    let mut range = (first..=last).map(|port: u16| port.to_string());
+    let free = range.find(|port| !is_taken(state, port) && !is_busy(port));
+    free.ok_or_else(|| Refused(500, format!("{FAILED}: all ports are allocated")))
+}
+
+fn fixed(state: &State, (name, address): (&str, &str), port: &str) -> Result<String, Refused> {
+    let at = format!("{address}:{port}");
+    let why = match () {
+        () if is_taken(state, port) => format!("Bind for {at} failed: port is already allocated"),
+        () if is_busy(port) => {
+            format!("Error starting userland proxy: listen tcp4 {at}: bind: address already in use")
+        }
+        () => return Ok(port.to_owned()),
+    };
+    Err(Refused(500, format!("{FAILED} on endpoint {name}: {why}")))
+}
+
+/// Whether another container has a port.
+fn is_taken(state: &State, port: &str) -> bool {
+    let mut running = state
+        .containers
+        .values()
+        .filter(|it| it.status.is_running());
+    let has = |bindings: &Json| {
+        let mut all = bindings.as_array().into_iter().flatten();
+        all.any(|it| it["HostPort"] == port)
+    };
+    running.any(|it| it.ports.values().any(has))
+}
+
+/// Whether another program has a port.
+fn is_busy(port: &str) -> bool {
+    TcpListener::bind(format!("0.0.0.0:{port}")).is_err()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("0.0.0.0:0").and_then(|it| it.local_addr());
+    listener.map(|it| it.port()).unwrap_or_default()
+}
