@@ -11,22 +11,13 @@ use super::{
 };
 use crate::{
     model::Difference,
-    operate,
     operate::{
         blueprint,
-        plan_file::PlanFile,
-        wish::{Decision, Wish, not_compared, too_old},
+        preview::{self, Preview},
     },
-    plan::{
-        Known, Proposal,
-        effect::{PlannedEffect, Prospect, in_words, prospects},
-        protected, restore,
-    },
-    plugins::Plugins,
-    record::Record,
+    plan::effect::{PlannedEffect, Prospect, in_words},
     report::count,
-    seam::Observed,
-    stage::{Parameters, Stage, Task, Workflow, parameters::Update},
+    stage::{Stage, Task},
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -50,34 +41,19 @@ pub(crate) fn plan(
     let workspace = terminal.workspace()?;
     let path = named::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args.deployment.as_deref(), &path)?;
-    let wish = Wish::read(&workspace, (&path, &name), &args.inputs.inputs, None);
-    let wish = wish.map_err(|error| {
-        let words = ["plan", &path.display().to_string(), "-d", &name];
-        error.repeated(&workspace.caller.command_line(&words))
-    })?;
-    let parameters = plan.parameters();
-    let (observed, preview) = runtime()?.block_on(async {
-        let systems = workspace.connect()?;
-        let drivers = systems.drivers();
-        let observed = workspace
-            .observe(&drivers, &wish.deployment, &wish.known)
-            .await?;
-        wish.refuse_strangers(&workspace, &drivers, &observed)
-            .await?;
-        let mut preview = Preview::new(&wish, &observed, parameters);
-        preview.too_old = too_old(&drivers, &preview.proposal.stage).await?;
-        Ok::<_, operate::Error>((observed, preview))
-    })?;
+    let previewed = preview::preview(
+        &workspace,
+        (&path, &name),
+        &args.inputs.inputs,
+        plan.parameters(),
+    );
+    let previewed = runtime()?.block_on(previewed)?;
+    let preview = &previewed.preview;
     complain(&preview.too_old.concat());
     complain(&unsupported_lines(&preview.proposal.unsupported));
     if let Some(file) = &plan.out {
-        let saved = PlanFile::new(
-            &preview.parameters,
-            &wish.deployment,
-            &observed,
-            &preview.proposal.stage,
-        );
-        let written = write_private(file, &format!("{:#}\n", json!(saved)));
+        let saved = json!(previewed.plan_file());
+        let written = write_private(file, &format!("{saved:#}\n"));
         written.map_err(|error| {
             CliError::usage(format!(
                 "the plan cannot be written to {}: {error}",
@@ -86,8 +62,11 @@ pub(crate) fn plan(
         })?;
     }
     let text = match global.output {
-        Output::Markdown => preview.to_markdown(),
-        _ => coloured(preview.to_text(plan.steps), super::color_result(global)),
+        Output::Markdown => Shown(preview).to_markdown(),
+        _ => coloured(
+            Shown(preview).to_text(plan.steps),
+            super::color_result(global),
+        ),
     };
     let exit = if plan.exit_code && preview.changes() {
         exit_code(Kind::Different)
@@ -96,25 +75,8 @@ pub(crate) fn plan(
     };
     Ok(Outcome {
         exit,
-        ..Outcome::new(preview.to_json(), text)
+        ..Outcome::new(Shown(preview).to_json(), text)
     })
-}
-
-/// What `install` would do; or `update`, if everything is there and something changed.
-fn proposed(wish: &Wish, observed: &Observed, rolling: Update) -> (Parameters, Proposal) {
-    let (install, update) = (Workflow::Install.into(), Parameters::Update(rolling));
-    let proposal = wish.propose(&install, observed);
-    let is_update = match wish.decide(&proposal, observed) {
-        Decision::UpToDate => return (install, Proposal::default()),
-        Decision::Different(_) => true,
-        Decision::Work => wish.is_changed(observed),
-    };
-    if is_update {
-        let proposal = wish.propose(&update, observed);
-        (update, proposal)
-    } else {
-        (install, proposal)
-    }
 }
 
 /// A plan holds what a blueprint says: nobody else need read it.
@@ -132,79 +94,24 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What would be done, and what comes of it.
-pub(crate) struct Preview {
-    name: String,
-    pub parameters: Parameters,
-    pub proposal: Proposal,
-    differences: Vec<Difference>,
-    prospects: Vec<Prospect>,
-    conflicts: Vec<String>,
-    /// Nodes that the blueprint protects and that something is deleted of.
-    protected: Vec<String>,
-    /// Ids of the instances that are restored before anything else.
-    restores: Vec<String>,
-    /// What the engine does not show of objects that another state directory made, by instance.
-    not_compared: BTreeMap<String, Vec<String>>,
-    too_old: Vec<String>,
-}
+/// A preview as text and JSON.
+struct Shown<'p>(&'p Preview);
 
-impl Preview {
-    pub(crate) fn new(wish: &Wish, observed: &Observed, rolling: Update) -> Self {
-        let known = &wish.known;
-        let (parameters, proposal) = proposed(wish, observed, rolling);
-        let prospects = prospects(
-            &Known::new(&wish.deployment, known, observed),
-            &proposal.stage,
-        );
-        let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
-        let differences = if is_installed {
-            wish.differences(observed)
-        } else {
-            Vec::new()
-        };
-        let conflicts = conflicts(&proposal.stage, observed);
-        let protected = protected::nodes(&wish.deployment, wish.before(), &proposal.stage);
-        let plugins = Plugins::default();
-        let restores = if restore::comes_first(known, plugins, &parameters) {
-            restore::whose(known, plugins)
-        } else {
-            Vec::new()
-        };
-        let name = wish.deployment.name.clone();
-        let not_compared = not_compared(observed);
-        Self {
-            name,
-            parameters,
-            proposal,
-            differences,
-            prospects,
-            conflicts,
-            protected,
-            restores,
-            not_compared,
-            too_old: Vec::new(),
-        }
-    }
-
-    fn changes(&self) -> bool {
-        !self.proposal.stage.is_empty() || !self.differences.is_empty()
-    }
-
+impl Shown<'_> {
     fn to_json(&self) -> Json {
         json!({
-            "deployment": self.name,
-            "workflow": self.parameters.workflow(),
-            "changes": self.changes(),
-            "instances": self.prospects.iter().map(prospect_json).collect::<Vec<_>>(),
-            "steps": steps(&self.proposal.stage),
-            "differences": self.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
-            "conflicts": self.conflicts,
-            "protected": self.protected,
-            "restores": self.restores,
-            "not_compared": self.not_compared,
-            "unsupported": self.proposal.unsupported,
-            "too_old": self.too_old,
+            "deployment": self.0.name,
+            "workflow": self.0.parameters.workflow(),
+            "changes": self.0.changes(),
+            "instances": self.0.prospects.iter().map(prospect_json).collect::<Vec<_>>(),
+            "steps": steps(&self.0.proposal.stage),
+            "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
+            "conflicts": self.0.conflicts,
+            "protected": self.0.protected,
+            "restores": self.0.restores,
+            "not_compared": self.0.not_compared,
+            "unsupported": self.0.proposal.unsupported,
+            "too_old": self.0.too_old,
         })
     }
 
@@ -224,26 +131,28 @@ impl Preview {
                 })
             })
         };
-        self.differences
+        self.0
+            .differences
             .iter()
             .filter(move |difference| !is_shown(&difference.field))
     }
 
     fn touched(&self) -> impl Iterator<Item = &Prospect> {
-        self.prospects
+        self.0
+            .prospects
             .iter()
             .filter(|prospect| prospect.effect != PlannedEffect::None)
     }
 
     fn to_text(&self, steps: bool) -> String {
-        if !self.changes() {
+        if !self.0.changes() {
             return format!(
                 "`{}` is up to date: nothing to do\n{}",
-                self.name,
+                self.0.name,
                 self.unseen().concat()
             );
         }
-        let mut text = format!("{} of `{}`:\n", self.parameters.workflow(), self.name);
+        let mut text = format!("{} of `{}`:\n", self.0.parameters.workflow(), self.0.name);
         text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
         for prospect in self.touched() {
             text += &prospect_text(prospect);
@@ -251,7 +160,7 @@ impl Preview {
                 let tasks = prospect
                     .tasks
                     .iter()
-                    .map(|id| self.proposal.stage.task(*id));
+                    .map(|id| self.0.proposal.stage.task(*id));
                 text.extend(
                     tasks.map(|task| format!("        {:<9} {}\n", task.operation, task.step)),
                 );
@@ -262,7 +171,8 @@ impl Preview {
                 .map(|difference| format!("  ~ {difference}\n")),
         );
         text.extend(
-            self.conflicts
+            self.0
+                .conflicts
                 .iter()
                 .map(|name| format!("conflict: {}\n", conflict(name))),
         );
@@ -275,20 +185,20 @@ impl Preview {
     }
 
     fn unseen(&self) -> Vec<String> {
-        unseen_lines(&self.not_compared)
+        unseen_lines(&self.0.not_compared)
     }
 
     fn restoration(&self) -> Option<String> {
-        (!self.restores.is_empty()).then(|| {
+        (!self.0.restores.is_empty()).then(|| {
             format!(
                 "restored first, because the last run did not finish: {}",
-                named(&self.restores)
+                named(&self.0.restores)
             )
         })
     }
 
     fn protection(&self) -> Option<String> {
-        let nodes = self.protected.join(", ");
+        let nodes = self.0.protected.join(", ");
         (!nodes.is_empty()).then(|| format!("this deletes containers or data of {nodes}; it is only done with --yes, or once confirmed"))
     }
 
@@ -297,11 +207,12 @@ impl Preview {
             return "nothing is touched; only what is remembered of it changes\n".to_owned();
         }
         let idle = self
+            .0
             .prospects
             .iter()
             .filter(|prospect| prospect.effect == PlannedEffect::None)
             .count();
-        let words = in_words(&self.prospects);
+        let words = in_words(&self.0.prospects);
         let words = if words.is_empty() {
             "no instance is touched".to_owned()
         } else {
@@ -314,22 +225,22 @@ impl Preview {
         };
         format!(
             "{words}{idle}; {}\n",
-            count(self.proposal.stage.tasks().len(), "step")
+            count(self.0.proposal.stage.tasks().len(), "step")
         )
     }
 
     /// For a comment on a pull request.
     fn to_markdown(&self) -> String {
-        if !self.changes() {
+        if !self.0.changes() {
             return format!(
                 "### `{}`: nothing to do\n\nWhat runs is what the blueprint says.\n",
-                self.name
+                self.0.name
             );
         }
         let mut text = format!(
             "### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n",
-            self.parameters.workflow(),
-            self.name
+            self.0.parameters.workflow(),
+            self.0.name
         );
         text.extend(self.touched().map(|it| {
             format!(
@@ -360,7 +271,8 @@ impl Preview {
             .filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
         text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
         text.extend(
-            self.conflicts
+            self.0
+                .conflicts
                 .iter()
                 .map(|name| format!("\n> **conflict:** {}\n", conflict(name))),
         );
@@ -502,22 +414,6 @@ fn steps(stage: &Stage) -> Vec<Json> {
         })
     };
     stage.tasks().iter().enumerate().map(step).collect()
-}
-
-/// Names that are wanted for a new container and taken by one that is not ours.
-fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
-    let foreign = |task: &&Task| {
-        let creates = task.step.traits.creates.as_deref();
-        creates
-            .and_then(|name| observed.named(&task.instance, name))
-            .is_some_and(|object| object.owner.is_none())
-    };
-    stage
-        .tasks()
-        .iter()
-        .filter(foreign)
-        .filter_map(|task| task.step.traits.creates.clone())
-        .collect()
 }
 
 /// The effects on instances, a paragraph each, without those that stay as they are.

@@ -12,8 +12,11 @@ use crate::{
     event::{self, now, timestamp},
     known::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
-    operate::{Workspace, claims as claimed_by, recover},
-    plugins::{Drivers, Part, Plugins},
+    operate::{
+        Workspace,
+        observation::{self, Observation},
+    },
+    plugins::{Part, Plugins},
     record::{Execution, Record},
     report::{
         count,
@@ -21,7 +24,7 @@ use crate::{
     },
     seam::{Drift, Object, ObjectState, Observed},
     stage::Workflow,
-    told::{Claim, Recovered, Told},
+    told::{Claim, Recovered},
 };
 use console::truncate_str;
 use serde_json::{Value as Json, json};
@@ -234,12 +237,12 @@ impl Seen {
 }
 
 async fn look(global: &Global, workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
-    let There {
+    let Observation {
         record,
         recovered,
         claims,
         observed,
-    } = known_and_there(workspace, name).await?;
+    } = observation::observe(workspace, name).await?;
     let Some(deployment) = &record.deployment else {
         return Err(CliError::usage(format!("there is no deployment `{name}`")));
     };
@@ -346,88 +349,6 @@ fn claimed(name: &str, claims: &[Claim]) -> String {
         "claims on the name `{name}`, which nothing here proves:\n{}",
         claims::lines(claims)
     )
-}
-
-/// What is known of a deployment, and what is there.
-struct There {
-    record: Record,
-    /// What labels tell, if nothing else does.
-    recovered: Option<Recovered>,
-    /// What somebody claims to be of it.
-    claims: Vec<Claim>,
-    observed: Observed,
-}
-
-/// What is known of a deployment, by labels if nothing else tells, and what the engines say.
-async fn known_and_there(workspace: &Workspace<'_>, name: &str) -> Result<There, CliError> {
-    let systems = workspace.connect()?;
-    let drivers = systems.drivers();
-    let known = match workspace.state.read(name) {
-        Err(error) if error.is_damage() => {
-            super::warn(&error.to_string());
-            None
-        }
-        known => known?.filter(|record| record.deployment.is_some()),
-    };
-    let installed = known.as_ref().is_some_and(Record::is_installed);
-    let told = if installed {
-        Told::default()
-    } else {
-        workspace.told(&drivers, name).await?
-    };
-    let recovered = told.meant();
-    let record = match (&recovered, known) {
-        (Some(recovered), _) => recover::record(recovered),
-        (None, Some(known)) => known,
-        (None, None) if !told.claims().is_empty() => Record::default(),
-        (None, None) => workspace.record(name)?,
-    };
-    let Some(deployment) = record.deployment.clone() else {
-        let error = claimed_by::chosen(&told, name, None, "--id")
-            .err()
-            .unwrap_or_else(|| Workspace::unknown(name));
-        return Err(error.into());
-    };
-    let observed = workspace.observe(&drivers, &deployment, &record).await?;
-    let claims = if installed {
-        claims_on(workspace, &drivers, name, &observed).await?
-    } else {
-        told.claims()
-    };
-    Ok(There {
-        record,
-        recovered,
-        claims,
-        observed,
-    })
-}
-
-/// What somebody claims to be of a deployment that is installed here.
-async fn claims_on(
-    workspace: &Workspace<'_>,
-    drivers: &Drivers<'_>,
-    name: &str,
-    observed: &Observed,
-) -> Result<Vec<Claim>, CliError> {
-    if !observed.objects().iter().any(|object| object.is_claimed) {
-        return Ok(Vec::new());
-    }
-    let is_claimed = |claim: &Claim| {
-        let names = |object: &&Object| {
-            object.is_claimed
-                && claim
-                    .objects
-                    .contains(&format!("{} {}", object.kind, object.name))
-        };
-        observed.objects().iter().any(|object| names(&object))
-    };
-    Ok(workspace
-        .told(drivers, name)
-        .await?
-        .claims()
-        .into_iter()
-        .filter(is_claimed)
-        .collect())
 }
 
 /// An instance beside what stands for it on an engine.

@@ -76,7 +76,7 @@ fn a_paused_container_is_paused_again() {
 
 #[test]
 fn only_the_exact_name_is_adopted() {
-    let test = Test::new("exact");
+    let test = Test::fake("exact");
     test.foreign("db-2", &["sleep", "1000"]);
     test.blueprint(ADOPTED);
     let failed = test.run(&["install"]).exits(1);
@@ -88,7 +88,7 @@ fn only_the_exact_name_is_adopted() {
 
 #[test]
 fn what_was_removed_behind_our_back_is_no_fault_of_uninstall() {
-    let test = Test::new("removed");
+    let test = Test::fake("removed");
     test.foreign("db", &["sleep", "1000"]);
     test.blueprint(ADOPTED);
     test.run(&["install"]).exits(0);
@@ -99,7 +99,7 @@ fn what_was_removed_behind_our_back_is_no_fault_of_uninstall() {
 
 #[test]
 fn parameters_of_an_adopted_container_are_warned_of() {
-    let test = Test::new("warned");
+    let test = Test::fake("warned");
     test.blueprint(&ADOPTED.replace(
         "        stop:",
         "        create: {inputs: {params: {command: sleep 1}}}\n        stop:",
@@ -112,7 +112,7 @@ fn parameters_of_an_adopted_container_are_warned_of() {
 
 #[test]
 fn a_container_can_be_named_by_its_id() {
-    let test = Test::new("id");
+    let test = Test::fake("id");
     let id = test.foreign("db", &["sleep", "1000"]);
     test.blueprint(&ADOPTED.replace("name: PREFIX-db", &format!("name: {id}")));
     test.run(&["install"]).exits(0);
@@ -124,7 +124,7 @@ fn a_container_can_be_named_by_its_id() {
 
 #[test]
 fn a_container_that_was_replaced_is_adopted_anew() {
-    let test = Test::new("replaced");
+    let test = Test::fake("replaced");
     test.foreign("db", &["sleep", "1000"]);
     test.docker(&["start", &test.name("db")]);
     test.blueprint(ADOPTED);
@@ -162,7 +162,7 @@ fn a_running_container_that_somebody_paused_goes_on_again() {
 
 #[test]
 fn a_container_that_is_adopted_has_one_instance() {
-    let test = Test::new("one");
+    let test = Test::fake("one");
     test.blueprint(&(ADOPTED.to_owned() + "    instances: {deploy: 2}\n"));
     test.run(&["validate"])
         .exits(3)
@@ -404,7 +404,7 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
 
 #[test]
 fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
-    let test = Test::new("filter");
+    let test = Test::fake("filter");
     let image = test.image();
     let label = format!("team={}", test.prefix);
     for name in ["a", "b"] {

@@ -113,7 +113,7 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
         )
     };
     // Known at create already: nothing is made twice.
-    let test = Test::new("known");
+    let test = Test::fake("known");
     test.blueprint(&bind("node_instance_id"));
     let installed = test.run(&["install", "--output", "json"]).exits(0).json();
     let instance = &installed["instances"][0];
@@ -122,7 +122,7 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
         format!("[/tmp:/{}]", instance["id"].as_str().unwrap())
     );
 
-    let test = Test::new("late");
+    let test = Test::fake("late");
     test.blueprint(&bind("container_id"));
     let installed = test.run(&["install"]).exits(0);
     assert!(
@@ -138,7 +138,7 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
 
 #[test]
 fn a_second_install_does_nothing_and_says_so() {
-    let test = Test::new("again");
+    let test = Test::fake("again");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
@@ -154,7 +154,7 @@ fn a_second_install_does_nothing_and_says_so() {
 
 #[test]
 fn install_of_a_changed_deployment_changes_nothing() {
-    let test = Test::new("changed");
+    let test = Test::fake("changed");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}}");
@@ -174,7 +174,7 @@ fn install_of_a_changed_deployment_changes_nothing() {
 
 #[test]
 fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches() {
-    let test = Test::new("mended");
+    let test = Test::fake("mended");
     let two = |command: &str, wait: &str| {
         SLEEPER.to_owned()
             + &format!(
@@ -207,7 +207,7 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
 
 #[test]
 fn a_node_that_a_mended_blueprint_dropped_is_removed() {
-    let test = Test::new("dropped");
+    let test = Test::fake("dropped");
     let broken = SLEEPER.replace("web", "old")
         + &SLEEPER
             .replace("\nnode_templates:\n", "")
@@ -374,7 +374,7 @@ fn a_saved_image_is_loaded_and_named() {
 
 #[test]
 fn the_same_name_from_another_path_is_refused() {
-    let test = Test::new("path");
+    let test = Test::fake("path");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     std::fs::create_dir(test.path("other")).unwrap();
@@ -390,7 +390,7 @@ fn the_same_name_from_another_path_is_refused() {
 
 #[test]
 fn inputs_are_remembered_and_can_come_from_files() {
-    let test = Test::new("inputs");
+    let test = Test::fake("inputs");
     let inputs = "
 inputs:
   seconds: {type: integer}
@@ -433,7 +433,7 @@ outputs:
 
 #[test]
 fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
-    let test = Test::new("bound");
+    let test = Test::fake("bound");
     let container = |name: &str, params: &str, start: &str, needs: &str| {
         format!(
             "  {name}:
@@ -492,7 +492,7 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
 
 #[test]
 fn nodes_that_give_their_image_no_name_share_one() {
-    let test = Test::new("share");
+    let test = Test::fake("share");
     let nameless = SLEEPER.replace(", repository: dockctl-demo", "");
     test.blueprint(
         &(nameless.clone()
@@ -531,7 +531,7 @@ fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() 
 
 #[test]
 fn dropped_nodes_go_in_reverse_order_and_still_know_their_attributes() {
-    let test = Test::new("reverse");
+    let test = Test::fake("reverse");
     let node = |name: &str, stop: &str, needs: &str| {
         SLEEPER
             .replace("\nnode_templates:\n", "")
@@ -573,7 +573,7 @@ fn dropped_nodes_go_in_reverse_order_and_still_know_their_attributes() {
 
 #[test]
 fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
-    let test = Test::new("stale");
+    let test = Test::fake("stale");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let labels = labels_of(&test, "web");
@@ -609,7 +609,7 @@ fn labelled(test: &Test, name: &str, labels: &[String]) {
 
 #[test]
 fn labels_that_somebody_copied_do_not_make_a_container_ours() {
-    let test = Test::new("spoofed");
+    let test = Test::fake("spoofed");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     labelled(&test, "copy", &labels_of(&test, "web"));

@@ -1,4 +1,5 @@
-//! `update`, plans of it, and plan files.
+//! `update`, plans of it, and plan files. What an engine does with what it is told is looked at on a
+//! real one.
 
 use crate::support::{Test, eventually, free_port};
 use serde_json::{Value as Json, json};
@@ -48,7 +49,10 @@ fn blueprint(test: &Test, change: impl Fn(String) -> String) {
 }
 
 fn installed(name: &str) -> Test {
-    let test = Test::new(name);
+    installed_on(Test::fake(name))
+}
+
+fn installed_on(test: Test) -> Test {
     blueprint(&test, |text| text);
     test.run(&["install"]).exits(0);
     test
@@ -65,7 +69,7 @@ const WEBS: [&str; 3] = ["web", "web-1", "web-2"];
 
 #[test]
 fn what_changed_is_replaced_and_nothing_else() {
-    let test = installed("replaced");
+    let test = installed_on(Test::new("replaced"));
     let (webs, others) = (ids(&test, &WEBS), ids(&test, &["db", "aside"]));
     let plan = test.run(&["plan", "-i", "port=81"]).exits(0).stdout;
     assert_eq!(
@@ -115,7 +119,7 @@ fn what_changed_is_replaced_and_nothing_else() {
 
 #[test]
 fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
-    let test = installed("rolling");
+    let test = installed_on(Test::new("rolling"));
     let run = test
         .run(&[
             "update",
@@ -158,7 +162,7 @@ fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
 
 #[test]
 fn limits_are_changed_as_it_runs() {
-    let test = installed("limits");
+    let test = installed_on(Test::new("limits"));
     let before = test.inspect("db", "{{.Id}} {{.State.StartedAt}}");
     let plan = test
         .run(&["plan", "-i", "memory:=100000000", "--output", "json"])
@@ -192,7 +196,7 @@ fn limits_are_changed_as_it_runs() {
 
 #[test]
 fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() {
-    let test = installed("carried");
+    let test = installed_on(Test::new("carried"));
     test.docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
     let volume = test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}");
     for seconds in ["2000", "3000"] {
@@ -218,7 +222,7 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
 
 #[test]
 fn what_does_not_work_is_put_back() {
-    let test = installed("back");
+    let test = installed_on(Test::new("back"));
     let before = ids(&test, &WEBS);
     blueprint(&test, |text| {
         text.replacen(
@@ -289,7 +293,7 @@ fn nodes_come_and_go_and_numbers_change() {
 
 #[test]
 fn a_changed_network_is_made_anew_with_those_on_it() {
-    let test = installed("network");
+    let test = installed_on(Test::new("network"));
     let (db, web) = (
         test.inspect("db", "{{.Id}}"),
         test.inspect("web", "{{.Id}}"),
@@ -319,7 +323,7 @@ fn a_changed_network_is_made_anew_with_those_on_it() {
 
 #[test]
 fn a_container_that_was_adopted_is_taken_over_and_kept() {
-    let test = Test::new("over");
+    let test = Test::fake("over");
     let old = test.foreign("web", &["sleep", "1000"]);
     let node = |external: &str| {
         format!(
@@ -448,7 +452,7 @@ fn what_is_sensitive_is_not_in_a_plan() {
 
 #[test]
 fn what_is_not_installed_is_not_updated() {
-    let test = Test::new("none");
+    let test = Test::fake("none");
     blueprint(&test, |text| text);
     test.run(&["update"])
         .exits(2)
@@ -557,7 +561,7 @@ fn reading(test: &Test, command: &str, tail: &str) {
 
 #[test]
 fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
-    let test = Test::new("bound");
+    let test = Test::fake("bound");
     reading(&test, "sleep 1000", "");
     test.run(&["install"]).exits(0);
     let user = test.inspect("user", "{{.Id}}");
@@ -661,7 +665,7 @@ fn what_ends_as_soon_as_it_is_started_is_put_back() {
 
 #[test]
 fn a_limit_that_is_lifted_is_lifted() {
-    let test = installed("lifted");
+    let test = installed_on(Test::new("lifted"));
     test.run(&["update", "-i", "memory:=0"]).exits(0);
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "0");
     // Somebody raised it: swap goes with it.
@@ -689,7 +693,7 @@ fn a_limit_that_is_lifted_is_lifted() {
 
 #[test]
 fn what_is_refused_is_refused_before_anything_is_begun() {
-    let test = Test::new("refused");
+    let test = Test::fake("refused");
     let volume = |labels: &str| {
         format!(
             "  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data, keep: false, labels: {labels}}}}}\n"
@@ -784,7 +788,7 @@ fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_
 
 #[test]
 fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
-    let test = Test::new("stays");
+    let test = Test::fake("stays");
     let old = test.foreign("to", &["sh", "-c", PROMPT]);
     test.docker(&["start", &old]);
     single(&test, "to", "", ", use_external_resource: true");
@@ -807,7 +811,7 @@ fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
 
 #[test]
 fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
-    let test = Test::new("still");
+    let test = Test::fake("still");
     let old = test.foreign("to", &["sh", "-c", PROMPT]);
     test.docker(&["start", &old]);
     single(&test, "to", "", ", use_external_resource: true");
@@ -909,7 +913,7 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
 
 #[test]
 fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
-    let test = Test::new("again");
+    let test = Test::fake("again");
     single(&test, "a", "command: sleep 1000, stop_timeout: 0", "");
     test.run(&["install"]).exits(0);
     let old = test.inspect("a", "{{.Id}}");
@@ -934,7 +938,7 @@ fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
 
 #[test]
 fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
-    let test = Test::new("early");
+    let test = Test::fake("early");
     let three = |command: &str| {
         blueprint(&test, |text| {
             text.replacen(

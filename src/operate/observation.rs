@@ -1,0 +1,97 @@
+//! What is known of a deployment beside what is there. Reads only.
+
+use super::{claims, error::Error, recover, workspace::Workspace};
+use crate::{
+    plugins::Drivers,
+    record::Record,
+    seam::{Object, Observed},
+    told::{Claim, Recovered, Told},
+};
+
+/// What is known of a deployment, and what is there.
+pub(crate) struct Observation {
+    /// The deployment.
+    pub record: Record,
+    /// What labels tell, if nothing else does.
+    pub recovered: Option<Recovered>,
+    /// What somebody claims to be of it.
+    pub claims: Vec<Claim>,
+    /// What the engines say.
+    pub observed: Observed,
+}
+
+/// Returns what is known of a deployment, by labels if nothing else tells, and what the engines say.
+///
+/// # Errors
+///
+/// If nothing is known of it, or an engine does not answer.
+pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Observation, Error> {
+    let systems = workspace.connect()?;
+    let drivers = systems.drivers();
+    let known = match workspace.state.read(name) {
+        Err(error) if error.is_damage() => {
+            workspace.warn(error.to_string());
+            None
+        }
+        known => known?.filter(|record| record.deployment.is_some()),
+    };
+    let installed = known.as_ref().is_some_and(Record::is_installed);
+    let told = if installed {
+        Told::default()
+    } else {
+        workspace.told(&drivers, name).await?
+    };
+    let recovered = told.meant();
+    let record = match (&recovered, known) {
+        (Some(recovered), _) => recover::record(recovered),
+        (None, Some(known)) => known,
+        (None, None) if !told.claims().is_empty() => Record::default(),
+        (None, None) => workspace.record(name)?,
+    };
+    let Some(deployment) = record.deployment.clone() else {
+        let error = claims::chosen(&told, name, None, "--id")
+            .err()
+            .unwrap_or_else(|| Workspace::unknown(name));
+        return Err(error);
+    };
+    let observed = workspace.observe(&drivers, &deployment, &record).await?;
+    let claims = if installed {
+        claims_on(workspace, &drivers, name, &observed).await?
+    } else {
+        told.claims()
+    };
+    Ok(Observation {
+        record,
+        recovered,
+        claims,
+        observed,
+    })
+}
+
+/// What somebody claims to be of a deployment that is installed here.
+async fn claims_on(
+    workspace: &Workspace<'_>,
+    drivers: &Drivers<'_>,
+    name: &str,
+    observed: &Observed,
+) -> Result<Vec<Claim>, Error> {
+    if !observed.objects().iter().any(|object| object.is_claimed) {
+        return Ok(Vec::new());
+    }
+    let is_claimed = |claim: &Claim| {
+        let names = |object: &&Object| {
+            object.is_claimed
+                && claim
+                    .objects
+                    .contains(&format!("{} {}", object.kind, object.name))
+        };
+        observed.objects().iter().any(|object| names(&object))
+    };
+    Ok(workspace
+        .told(drivers, name)
+        .await?
+        .claims()
+        .into_iter()
+        .filter(is_claimed)
+        .collect())
+}
