@@ -352,6 +352,21 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
         "it leads up",
     ),
     (
+        "operate/execute.rs",
+        "let url = \"http://x\"; dbg!(url);",
+        "must not know `dbg!`",
+    ),
+    (
+        "operate/workspace.rs",
+        "let host = crate::engine::Host::find(None, None)?;",
+        "must not know `Host::find`",
+    ),
+    (
+        "operate/recover.rs",
+        "use std::io;\nfn f() { io::stdout().flush(); }",
+        "must not know `io::std`",
+    ),
+    (
         "operate/scale.rs",
         "use clap::Args;",
         "must not know `clap`",
