@@ -46,7 +46,7 @@ pub(crate) fn left_out(recovered: &Recovered) -> String {
     recovered.left_out.iter().map(line).collect()
 }
 
-/// What labels tell, and what they do not.
+/// The contents of labels, and what is missing from them.
 pub(crate) fn words(recovered: &Recovered) -> String {
     let names: Vec<&str> = recovered.instances.keys().map(String::as_str).collect();
     format!(

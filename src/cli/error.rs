@@ -49,11 +49,11 @@ fn code(kind: Kind) -> &'static str {
 pub(crate) struct CliError {
     /// The error of the application.
     pub error: operate::Error,
-    /// What is shown besides; none shows the facts of the error.
+    /// Replaces the facts of the error, if there is something else to show.
     pub shown: Option<Shown>,
 }
 
-/// What is shown of an error besides message and hints.
+/// The parts of an error that are shown besides message and hints.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     /// Fields of the JSON document besides the error.

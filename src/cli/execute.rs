@@ -37,7 +37,7 @@ pub(crate) struct Command<'a> {
 }
 
 impl Command<'_> {
-    /// Carries out what is asked for.
+    /// Carries out the request.
     pub(crate) fn execute(&self, asked: &Asked) -> Result<Outcome, CliError> {
         let terminal = Terminal::new(self.global);
         let workspace = terminal.workspace()?;

@@ -16,7 +16,7 @@ use crate::{
 };
 use serde_json::json;
 
-/// Rebuilds what is known of a deployment from the labels on the engine.
+/// Rebuilds the record of a deployment from the labels on the engine.
 pub(crate) fn recover(
     global: &Global,
     given: Option<&str>,

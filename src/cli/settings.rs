@@ -1,5 +1,5 @@
-//! What the command line and its environment say, as settings of the application. What the
-//! application is told of the environment and the home directory is read here, once.
+//! Turns the command line and its environment into settings of the application. The application's
+//! part of the environment and the home directory are read here, once.
 
 use super::{args::Global, config::path_variable, environment, error::CliError};
 use crate::{

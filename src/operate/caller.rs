@@ -16,7 +16,7 @@ pub trait Caller {
     /// Returns the reporter of one run.
     fn reporter(&self) -> Box<dyn Reporter>;
 
-    /// Takes what is worth knowing besides the events of a run and its result.
+    /// Takes news besides the events of a run and its result.
     fn say(&self, notice: &Notice<'_>);
 
     /// Whether a person can answer questions.
@@ -49,7 +49,7 @@ pub trait Caller {
     fn stop_requests(&self) -> Result<&StopRequests, Error>;
 }
 
-/// What is worth knowing besides the events of a run.
+/// News besides the events of a run.
 #[derive(Debug)]
 pub enum Notice<'n> {
     /// Something may be wrong.
@@ -71,9 +71,9 @@ pub enum Notice<'n> {
     SetAside {
         /// Name of the deployment.
         deployment: &'n str,
-        /// What is wrong with it.
+        /// The fault.
         damage: String,
-        /// Path of what was kept.
+        /// Path of the damaged journal.
         kept: &'n Path,
         /// What labels say in its place.
         found: Option<&'n Recovered>,

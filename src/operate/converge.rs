@@ -227,7 +227,7 @@ impl Converge<'_> {
         ))
     }
 
-    /// What is to be done; none if all is well. Everything that can be refused is refused here,
+    /// Returns the work to do; none if the deployment is up to date. Everything that can be refused is refused here,
     /// before any write.
     async fn settle(
         &self,

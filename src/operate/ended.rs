@@ -199,7 +199,7 @@ pub(crate) fn unguarded(unguarded: Unguarded) -> Error {
     }
 }
 
-/// Names what is missing, and the whole command to repeat.
+/// Names the missing values, and the whole command to repeat.
 pub(crate) fn lacking(lacks: &[Lack], stage: &Stage, job: &Job<'_>) -> Error {
     let message = format!(
         "{} cannot begin: values or files are missing; nothing was done",

@@ -99,7 +99,7 @@ pub(crate) enum Executed {
     Ran(Record),
     /// Nothing was to be done.
     Nothing {
-        /// What was asked for.
+        /// Parameters of the request.
         parameters: Parameters,
         /// The deployment.
         record: Record,
@@ -170,7 +170,7 @@ impl Order<'_> {
     pub(crate) async fn execute(&self, asked: &Asked) -> Result<Executed, Error> {
         let (workspace, name) = (self.workspace, self.deployment.as_str());
         recover::mend(workspace, name).await?;
-        // What is typed wrong is told before anything is held.
+        // Typing errors are reported before the lock is taken.
         let known = workspace.record(name)?;
         let parameters = asked.parameters(&known)?;
         let workflow = parameters.workflow();
@@ -296,7 +296,7 @@ struct Settled {
     deployment: Deployment,
     /// The record with the events of `before` applied.
     record: Record,
-    /// Events that belong to the run and are put down first.
+    /// Events that belong to the run and are journaled first.
     before: Vec<Event>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a deployment beside what is there. Reads only.
+//! The record of a deployment, compared with the present state of its engines. Reads only.
 
 use super::{claims, error::Error, recover, workspace::Workspace};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     told::{Claim, Recovered, Told},
 };
 
-/// What is known of a deployment, and what is there.
+/// The record of a deployment, with the present state of its engines.
 pub(crate) struct Observation {
     /// The deployment.
     pub record: Record,
@@ -16,11 +16,11 @@ pub(crate) struct Observation {
     pub recovered: Option<Recovered>,
     /// What somebody claims to be of it.
     pub claims: Vec<Claim>,
-    /// What the engines say.
+    /// The present state of the engines.
     pub observed: Observed,
 }
 
-/// Returns what is known of a deployment, by labels if nothing else tells, and what the engines say.
+/// Returns the record of a deployment, from labels if there is no journal, and the present state.
 ///
 /// # Errors
 ///

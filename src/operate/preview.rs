@@ -20,7 +20,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::Path};
 
-/// A preview with what it was made from.
+/// A preview with its inputs.
 pub(crate) struct Previewed {
     wish: Wish,
     observed: Observed,
@@ -86,7 +86,7 @@ pub(crate) struct Preview {
     pub parameters: Parameters,
     /// The first stage.
     pub proposal: Proposal,
-    /// What changed since the deployment was made.
+    /// Changes since the deployment was made.
     pub differences: Vec<Difference>,
     /// The effects on instances.
     pub prospects: Vec<Prospect>,

@@ -27,7 +27,7 @@ pub(crate) struct Scaling {
     pub keep: Vec<String>,
     /// Continue after failed operations while instances are removed.
     pub ignore_failure: bool,
-    /// Remove what was added if something fails.
+    /// Remove the added instances if something fails.
     pub rollback: bool,
 }
 

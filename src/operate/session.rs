@@ -43,7 +43,7 @@ pub struct Job<'j> {
     pub of: Option<String>,
     /// The first stage.
     pub stage: Stage,
-    /// Events that belong to the run and are put down first.
+    /// Events that belong to the run and are journaled first.
     pub before: Vec<Event>,
     /// How the run is carried out.
     pub how: RunOptions,

@@ -1,10 +1,10 @@
-//! What the application is told about its surroundings.
+//! The surroundings of the application.
 
 use crate::{catalog, engine::Host, executor::Policy, seam::Failure, secrets::SecretSources};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
-/// What the application is told about its surroundings. It reads no environment, no home directory
+/// The surroundings of the application. It reads no environment, no home directory
 /// and no command line itself.
 #[derive(Clone)]
 pub struct Settings {

@@ -310,7 +310,7 @@ async fn settle(
     held.settle(&deployment.name, &places, "uninstall").await
 }
 
-/// Plans the removal of what is installed.
+/// Plans the removal of the installed deployment.
 async fn job<'j>(
     workspace: &Workspace<'_>,
     held: &Held<'_, '_>,

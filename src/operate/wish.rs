@@ -1,4 +1,4 @@
-//! What a blueprint asks for, beside what is known.
+//! The deployment that a blueprint declares, beside the record.
 
 use super::{
     blueprint::{self, Loaded},
@@ -24,7 +24,7 @@ use crate::{
 use indexmap::IndexSet;
 use std::{collections::BTreeMap, path::Path};
 
-/// What the user wants, beside what is known.
+/// The declared deployment, beside the record.
 pub(crate) struct Wish {
     pub deployment: Deployment,
     pub record: Option<Record>,
@@ -34,7 +34,7 @@ pub(crate) struct Wish {
     loaded: Loaded,
 }
 
-/// What is known once a deployment is defined.
+/// The record once a deployment is defined.
 fn defined(record: Option<Record>, deployment: &Deployment) -> Record {
     let mut record = record.unwrap_or_default();
     let deployment = Box::new(deployment.clone());
@@ -108,7 +108,7 @@ impl Wish {
         )
     }
 
-    /// What is installed.
+    /// The installed deployment.
     pub(crate) fn before(&self) -> Option<&Deployment> {
         self.record
             .as_ref()
@@ -365,7 +365,7 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Res
     Err(error.hint("--skip-unsupported installs everything else"))
 }
 
-/// What is known to be refused is refused before anything is begun.
+/// Refuses known refusals before anything begins.
 pub(crate) fn refuse_refused(stage: &Stage) -> Result<(), Error> {
     let line = |task: &Task| {
         let why = task.step.refusal()?;

@@ -30,7 +30,7 @@ pub struct Workspace<'c> {
     pub settings: Settings,
     /// The state directory.
     pub state: StateDir,
-    /// What is known of secrets.
+    /// The known secrets.
     pub secrets: Secrets,
     /// The application's counterpart.
     pub caller: &'c dyn Caller,
@@ -183,7 +183,7 @@ impl<'c> Workspace<'c> {
         Ok(())
     }
 
-    /// What is known of a deployment that has to exist.
+    /// Returns the record of a deployment that must exist.
     pub(crate) fn record(&self, name: &str) -> Result<Record, Error> {
         let record = self
             .state

@@ -1,4 +1,4 @@
-//! What is asked for before something is deleted.
+//! Questions before something is deleted.
 
 use crate::{cli::PAIR, support::Test};
 

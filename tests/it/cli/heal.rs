@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// A watch with what it says, until the test is over.
+/// A watch with its output, until the test is over.
 struct Watch {
     process: std::process::Child,
     log: std::path::PathBuf,
@@ -170,7 +170,7 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
     eventually("the stop", || said("was stopped on purpose"));
     std::thread::sleep(Duration::from_millis(700));
     assert_eq!(test.inspect("db", "{{.State.Running}}"), "false");
-    // It is held only while something is mended.
+    // The lock is held only during a repair.
     test.run(&["start", "db"]).exits(0);
     Command::new("kill")
         .args(["-INT", &watch.id().to_string()])

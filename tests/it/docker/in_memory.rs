@@ -28,7 +28,7 @@ fn settled(text: &str, test: &Test) -> String {
     id.replace_all(&text, "ID").into_owned()
 }
 
-/// What is done to both, in order.
+/// The commands that both run, in order.
 const DEEDS: [&[&str]; 39] = [
     &[
         "create",

@@ -1,5 +1,4 @@
-//! `update`, plans of it, and plan files. What an engine does with what it is told is looked at on a
-//! real one.
+//! `update`, its plans, and plan files. The effects on an engine are tested on a real one.
 
 use crate::support::{Test, eventually, free_port};
 use serde_json::{Value as Json, json};

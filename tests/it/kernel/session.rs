@@ -150,7 +150,7 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
         let busy = other.hold("uninstall").map(|_| ()).unwrap_err();
         assert_eq!(busy.kind, Kind::Busy, "{busy}");
         run(&mut held, &pair, Workflow::Install).await.unwrap();
-        // A reader does not wait for the lock, and sees what is published.
+        // A reader does not wait for the lock, and sees the published record.
         assert_eq!(
             other.refresh().unwrap().state(&web.id),
             InstanceState::Started

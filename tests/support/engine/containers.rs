@@ -158,7 +158,7 @@ pub(super) fn update(world: &World, name: &str, asked: &Asked) -> Answered {
     let id = state.container_id(name)?;
     let it = &mut state.containers[&id];
     for (field, value) in wanted.as_object().into_iter().flatten() {
-        // What is 0 is not asked for.
+        // 0 means that a field stays as it is.
         if !value.is_null() && *value != 0 {
             it.host[field] = value.clone();
         }

@@ -66,7 +66,7 @@ pub(super) fn inspect(world: &World, id: &str) -> Answered {
     }))
 }
 
-/// A command that runs: what it writes, and where it reads.
+/// A running command with its output and input.
 struct Running {
     output: mpsc::UnboundedReceiver<Bytes>,
     input: Option<ChildStdin>,
@@ -146,7 +146,7 @@ fn follow(
         if let Some(exec) = state.execs.get_mut(&id) {
             (exec.exit_code, exec.is_running) = (Some(code), false);
         }
-        // Whoever reads is told of the end once it is known how it ended.
+        // Readers see the end of the output after the exit code is known.
         drop(state);
         drop(send);
     });

@@ -38,7 +38,7 @@ impl Check {
         })
     }
 
-    /// What is known before the first check.
+    /// The health before the first check.
     pub(super) fn begun() -> Health {
         Health {
             status: "starting",

@@ -1,5 +1,5 @@
-//! Images: names and settings. What is imported is not looked into: every container is run by
-//! busybox.
+//! Images: names and settings. The content of an import does not matter: busybox runs every
+//! container.
 
 use super::{
     body::{Answered, Refused, json_of, line, ok, stream},

@@ -23,7 +23,7 @@ struct Excerpt {
     is_raw: bool,
 }
 
-/// What a container wrote, and with `follow` what it writes until it ends.
+/// The log of a container; with `follow` until the container ends.
 pub(super) fn logs(world: &Shared, name: &str, asked: &Asked) -> Answered {
     let state = world.state();
     let id = state.container_id(name)?;

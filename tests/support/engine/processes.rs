@@ -43,11 +43,11 @@ fn program(word: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// What is to be run.
+/// A command to run.
 pub(super) struct Task {
     pub words: Vec<String>,
     pub environment: Vec<String>,
-    /// Paths in the container, with what they are on this machine.
+    /// Paths in the container, each with its path on this machine.
     pub mounts: Vec<(String, String)>,
     pub directory: PathBuf,
     pub input: bool,

@@ -38,7 +38,7 @@ fn config_defaults() -> Json {
     })
 }
 
-/// What is asked for over what is there anyway.
+/// The requested settings over the defaults.
 fn over(mut base: Json, asked: &Json) -> Json {
     for (name, value) in asked.as_object().into_iter().flatten() {
         if !value.is_null() {

@@ -236,7 +236,7 @@ impl State {
             .ok_or_else(|| Refused::missing("container", name))
     }
 
-    /// Puts an event down.
+    /// Records an event.
     pub(super) fn tell(&mut self, kind: &str, action: &str, id: &str, attributes: &Json) {
         let now = Timestamp::now();
         let mut event = json!({
@@ -255,7 +255,7 @@ impl State {
         self.events.push(event);
     }
 
-    /// Puts an event of a container down, with what is added to its labels.
+    /// Records an event of a container, with further attributes.
     pub(super) fn tell_of(&mut self, id: &str, action: &str, more: &Json) {
         let Some(container) = self.containers.get(id) else {
             return;
