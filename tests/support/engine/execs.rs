@@ -125,20 +125,13 @@ fn follow(
     mut child: Child,
     (send, is_raw): (mpsc::UnboundedSender<Bytes>, bool),
 ) {
-    let streams: [(Option<Box<dyn Read + Send>>, bool); 2] = [
-        (child.stdout.take().map(|it| Box::new(it) as _), false),
-        (child.stderr.take().map(|it| Box::new(it) as _), true),
-    ];
-    let readers = streams.map(|(output, is_error)| {
-        let send = send.clone();
-        thread::spawn(move || output.map(|output| pass(output, is_error, is_raw, &send)))
-    });
     let (world, id) = (world.clone(), id.to_owned());
     thread::spawn(move || {
         let group = processes::group(&child);
-        let code = processes::exit_code(&mut child);
-        // One that panicked has read what there was.
-        let _ = readers.map(thread::JoinHandle::join);
+        let to = send.clone();
+        let code = processes::follow(&mut child, move |output, is_error| {
+            pass(output, is_error, is_raw, &to);
+        });
         let mut state = world.state();
         if let Some(it) = state.containers.get_mut(&container) {
             it.groups.retain(|it| *it != group);
@@ -152,12 +145,7 @@ fn follow(
     });
 }
 
-fn pass(
-    mut output: Box<dyn Read + Send>,
-    is_error: bool,
-    is_raw: bool,
-    send: &mpsc::UnboundedSender<Bytes>,
-) {
+fn pass(output: &mut dyn Read, is_error: bool, is_raw: bool, send: &mpsc::UnboundedSender<Bytes>) {
     let mut buffer = [0; 8192];
     while let Ok(read @ 1..) = output.read(&mut buffer) {
         if send.send(frame(&buffer[..read], is_error, is_raw)).is_err() {

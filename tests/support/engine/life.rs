@@ -13,7 +13,7 @@ use super::{
 use futures_util::stream as streams;
 use jiff::Timestamp;
 use serde_json::json;
-use std::{io::Read, process::Child, thread, time::Duration};
+use std::{process::Child, thread, time::Duration};
 
 /// Longest wait for a container that does not heed the signal to stop. Real ones wait as long as they
 /// are told; here that only takes the tests' time.
@@ -91,26 +91,15 @@ fn no_program(program: &str) -> Refused {
     Refused(400, message)
 }
 
-/// Keeps what a process writes, and notes its end.
+/// Keeps the output of a process, and notes its end.
 fn follow(world: &Shared, (id, run): (&str, u64), mut child: Child) {
-    let streams: [(Option<Box<dyn Read + Send>>, bool); 2] = [
-        (child.stdout.take().map(|it| Box::new(it) as _), false),
-        (child.stderr.take().map(|it| Box::new(it) as _), true),
-    ];
-    let readers = streams.map(|(output, is_error)| {
-        let (world, id) = (world.clone(), id.to_owned());
-        thread::spawn(move || {
-            output.map(|output| processes::keep_log(&world, &id, output, is_error))
-        })
-    });
     let (world, id) = (world.clone(), id.to_owned());
     let runtime = tokio::runtime::Handle::current();
     thread::spawn(move || {
-        let group = processes::group(&child);
-        let code = processes::exit_code(&mut child);
-        kill_group(group);
-        // One that panicked has read what there was.
-        let _ = readers.map(thread::JoinHandle::join);
+        let (keeper, of) = (world.clone(), id.clone());
+        let code = processes::follow(&mut child, move |output, is_error| {
+            processes::keep_log(&keeper, &of, output, is_error);
+        });
         let _guard = runtime.enter();
         ended(&world, &id, run, code);
     });

@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
+    thread,
 };
 
 /// The directory with a link to busybox for each of its commands.
@@ -123,7 +124,7 @@ pub(super) fn group(child: &Child) -> i32 {
 }
 
 /// The exit code of a process, as engines tell it.
-pub(super) fn exit_code(child: &mut Child) -> i64 {
+fn exit_code(child: &mut Child) -> i64 {
     let status = child.wait().ok();
     let killed = |by: i32| 128 + by;
     let code = status.and_then(|status| status.code().or_else(|| status.signal().map(killed)));
@@ -206,8 +207,30 @@ fn command_line(process: i32) -> Option<String> {
     Some(line.trim_end().to_owned()).filter(|line| !line.is_empty())
 }
 
+/// Reads the two outputs of a process, each on a thread, and waits for its end: the exit code, once
+/// both are read.
+pub(super) fn follow(
+    child: &mut Child,
+    read: impl Fn(&mut dyn Read, bool) + Clone + Send + 'static,
+) -> i64 {
+    let outputs: [(Option<Box<dyn Read + Send>>, bool); 2] = [
+        (child.stdout.take().map(|it| Box::new(it) as _), false),
+        (child.stderr.take().map(|it| Box::new(it) as _), true),
+    ];
+    let readers = outputs.map(|(output, is_error)| {
+        let read = read.clone();
+        thread::spawn(move || output.map(|mut output| read(&mut *output, is_error)))
+    });
+    let code = exit_code(child);
+    // What a container left running would keep the outputs open.
+    kill_group(group(child));
+    // One that panicked has read what there was.
+    let _ = readers.map(thread::JoinHandle::join);
+    code
+}
+
 /// Puts the lines that a container writes into its log, until it writes no more.
-pub(super) fn keep_log(world: &Shared, id: &str, output: impl Read, is_error: bool) {
+pub(super) fn keep_log(world: &Shared, id: &str, output: &mut dyn Read, is_error: bool) {
     let mut output = BufReader::new(output);
     let mut bytes = Vec::new();
     while output
