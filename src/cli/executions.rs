@@ -70,7 +70,6 @@ fn all(name: &str, record: &Record, busy: bool) -> Outcome {
         .iter()
         .map(|execution| row(execution, busy))
         .collect();
-    let screen = crate::cli::screen().map(|(_, columns)| columns);
     let text = fitted(
         &[
             "EXECUTION",
@@ -81,7 +80,7 @@ fn all(name: &str, record: &Record, busy: bool) -> Outcome {
             "FIRST CAUSE",
         ],
         &rows,
-        screen,
+        super::table_screen(),
         &[4],
     );
     Outcome::new(
@@ -154,7 +153,10 @@ fn one(
     };
     let (mut inside, mut events) = (false, Vec::new());
     let (mut lines, mut objects, mut junit) = (
-        Plain { out: Vec::new() },
+        Plain {
+            out: Vec::new(),
+            charset: super::charset(),
+        },
         JsonLines { out: Vec::new() },
         Junit::default(),
     );

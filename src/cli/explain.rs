@@ -67,12 +67,7 @@ fn for_people(markdown: &str) -> String {
             .collect();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
         let rows: Vec<Vec<String>> = part.iter().skip(2).map(|line| cells(line)).collect();
-        text += &fitted(
-            &header,
-            &rows,
-            super::screen().map(|(_, columns)| columns),
-            &[header.len() - 1],
-        );
+        text += &fitted(&header, &rows, super::table_screen(), &[header.len() - 1]);
     }
     text
 }

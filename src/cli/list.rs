@@ -68,11 +68,10 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
         fields["not_listed"] = error.error.message.clone().into();
     }
     let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
-    let screen = super::screen().map(|(_, columns)| columns);
     let text = fitted(
         &["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"],
         &rows,
-        screen,
+        super::table_screen(),
         &[3],
     );
     let text = match (found.is_empty(), &unlisted) {

@@ -28,12 +28,14 @@ mod run;
 mod schema;
 mod settings;
 mod status;
+mod suggestions;
 mod terminal;
 mod uninstall;
 mod unlock;
 mod validate;
 mod watch;
 
+use crate::report::{charset::Charset, table::Screen};
 use crate::{
     operate::{execute::Asked, settings::RunOptions, watch::Patience},
     plan::Unsupported,
@@ -136,14 +138,14 @@ fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
             {
                 return Ok(cli);
             }
-            Err(told) if told.exit_code() == 0 => return Err(usage(&told, arguments)),
+            Err(told) if told.exit_code() == 0 => return Err(usage(told, arguments)),
             _ => {
                 complain(&error.to_text(false));
                 return Err(error.exit_code());
             }
         },
     };
-    read(command, arguments).map_err(|error| usage(&error, arguments))
+    read(command, arguments).map_err(|error| usage(error, arguments))
 }
 
 fn read(command: clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Error> {
@@ -528,10 +530,11 @@ pub(crate) fn complain_once(text: &str) {
 
 /// Writes to standard error. There is nowhere to say that this failed.
 pub(crate) fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(charset().show(text).as_bytes());
 }
 
-fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
+fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {
+    let error = &suggestions::closest_first(error);
     let _ = error.print();
     let exit = u8::try_from(error.exit_code()).unwrap_or(exit_code(Kind::Usage));
     let said = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
@@ -591,6 +594,26 @@ pub(crate) fn screen() -> Option<(usize, usize)> {
         .ok()
         .filter(|_| std::io::stdout().is_terminal() && !is_dumb())?;
     (size.ws_row > 0 && size.ws_col > 0).then(|| (size.ws_row.into(), size.ws_col.into()))
+}
+
+/// The screen that a table on standard output is for.
+pub(crate) fn table_screen() -> Screen {
+    Screen {
+        columns: screen().map(|(_, columns)| columns),
+        charset: charset(),
+    }
+}
+
+/// The charset that the environment declares. The first variable that is set and not empty decides,
+/// as POSIX requires.
+pub(crate) fn charset() -> Charset {
+    ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .find(|locale| !locale.is_empty())
+        .map_or_else(Charset::default, |locale| {
+            Charset::of_locale(&locale.to_string_lossy())
+        })
 }
 
 /// Whether a terminal can only be written to line by line.

@@ -64,7 +64,7 @@ pub(crate) fn plan(
     let text = match global.output {
         Output::Markdown => Shown(preview).to_markdown(),
         _ => coloured(
-            Shown(preview).to_text(plan.steps),
+            &super::charset().show(&Shown(preview).to_text(plan.steps)),
             super::color_result(global),
         ),
     };
@@ -297,16 +297,16 @@ pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<
 }
 
 /// The lines with a sign in the colour of what they mean.
-fn coloured(text: String, color: bool) -> String {
+fn coloured(text: &str, color: bool) -> String {
     let code = |line: &str| match line.strip_prefix("  ").and_then(|line| line.chars().next()) {
         Some('+') => Some(32),
         Some('-' | '!') => Some(31),
-        Some('±') => Some(35),
+        Some('±' | '*') => Some(35),
         Some('~') => Some(36),
         _ => None,
     };
     if !color {
-        return text;
+        return text.to_owned();
     }
     let line = |line: &str| {
         code(line).map_or_else(

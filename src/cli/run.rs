@@ -3,7 +3,7 @@
 use super::{
     Outcome,
     args::{Global, ProgressMode},
-    color, is_dumb,
+    charset, color, is_dumb,
     status::{known_instances, known_table},
 };
 use crate::{
@@ -20,11 +20,14 @@ pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
     let is_live = stderr().is_terminal() && !is_dumb();
     match global.progress {
         // Logs and a live view would tear each other.
-        ProgressMode::Auto if is_live && global.verbose == 0 => Box::new(Live::new(color(global))),
-        ProgressMode::Tty if is_live => Box::new(Live::new(color(global))),
-        ProgressMode::Auto | ProgressMode::Tty | ProgressMode::Plain => {
-            Box::new(Plain { out: stderr() })
+        ProgressMode::Auto if is_live && global.verbose == 0 => {
+            Box::new(Live::new(color(global), charset()))
         }
+        ProgressMode::Tty if is_live => Box::new(Live::new(color(global), charset())),
+        ProgressMode::Auto | ProgressMode::Tty | ProgressMode::Plain => Box::new(Plain {
+            out: stderr(),
+            charset: charset(),
+        }),
         ProgressMode::Json => Box::new(JsonLines { out: stderr() }),
         ProgressMode::Quiet => Box::new(Quiet),
     }

@@ -20,15 +20,15 @@ use crate::{
     record::{Execution, Record},
     report::{
         count,
-        table::{fitted, table},
+        table::{Screen, cut, fitted, table},
     },
     seam::{Drift, Object, ObjectState, Observed},
     stage::Workflow,
     told::{Claim, Recovered},
 };
-use console::truncate_str;
 use serde_json::{Value as Json, json};
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     time::{Duration, SystemTime},
 };
@@ -68,7 +68,7 @@ async fn watch(
 ) -> Result<Outcome, CliError> {
     let signals = workspace.caller.stop_requests()?;
     let over = super::screen().is_some() && global.output == Output::Text;
-    let screen = over.then(Screen::open);
+    let screen = over.then(AlternateScreen::open);
     let mut last = String::new();
     let looks = async {
         loop {
@@ -133,16 +133,16 @@ fn show(
 }
 
 /// The other screen of a terminal, without a cursor, until this is dropped.
-struct Screen;
+struct AlternateScreen;
 
-impl Screen {
+impl AlternateScreen {
     fn open() -> Self {
         super::print("\x1b[?1049h\x1b[?25l");
         Self
     }
 }
 
-impl Drop for Screen {
+impl Drop for AlternateScreen {
     fn drop(&mut self) {
         super::print("\x1b[?25h\x1b[?1049l");
     }
@@ -171,16 +171,15 @@ struct Seen {
 
 impl Seen {
     fn text(&self) -> String {
-        self.table(&self.rows) + &self.below
+        self.table(&self.rows) + &self.below()
+    }
+
+    fn below(&self) -> Cow<'_, str> {
+        super::charset().show(&self.below)
     }
 
     fn table(&self, rows: &[Vec<String>]) -> String {
-        let text = fitted(
-            &HEADER,
-            rows,
-            super::screen().map(|(_, columns)| columns),
-            &EXPENDABLE,
-        );
+        let text = fitted(&HEADER, rows, super::table_screen(), &EXPENDABLE);
         let drift = |at: usize| {
             rows.get(at.checked_sub(1)?)?
                 .last()
@@ -229,10 +228,12 @@ impl Seen {
         } else {
             String::new()
         };
-        let text = format!("{title}\n{}{left}{}", self.table(&rows), self.below);
-        text.lines()
-            .map(|line| format!("{}\x1b[K\n", truncate_str(line, columns, "…")))
-            .collect()
+        let text = format!("{title}\n{}{left}{}", self.table(&rows), self.below());
+        let screen = Screen {
+            columns: Some(columns),
+            charset: super::charset(),
+        };
+        cut(&text, screen).replace('\n', "\x1b[K\n")
     }
 }
 
@@ -651,7 +652,7 @@ pub(crate) fn known_table(record: &Record) -> String {
     let table = if shown.is_empty() {
         String::new()
     } else {
-        table(&["INSTANCE", "STATE", "CONTAINER"], shown)
+        table(&["INSTANCE", "STATE", "CONTAINER"], shown, super::charset())
     };
     table + &counted + &dropped_line(record)
 }

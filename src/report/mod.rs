@@ -3,6 +3,7 @@
 //! A reporter gets every event after it is in the journal, and ticks that are never kept. It cannot
 //! fail and must not slow the run down. Results go to standard output, which is not its business.
 
+pub mod charset;
 mod json;
 mod junit;
 mod lines;

@@ -1,7 +1,7 @@
 //! The live view on a terminal: a line for each instance at work, a bar for the whole; what is done
 //! scrolls up as plain lines.
 
-use super::{Reporter, lines::line};
+use super::{Reporter, charset::Charset, lines::line};
 use crate::{
     event::{Entry, Event},
     record::{Record, TaskState},
@@ -25,6 +25,7 @@ pub struct Live {
     /// One line for each instance at work.
     lines: HashMap<String, ProgressBar>,
     color: bool,
+    charset: Charset,
     /// The terminal's settings as they were found.
     terminal: Option<Termios>,
 }
@@ -42,13 +43,14 @@ fn silence_control_characters() -> Option<Termios> {
 impl Live {
     /// Draws on standard error.
     #[must_use]
-    pub fn new(color: bool) -> Self {
+    pub fn new(color: bool, charset: Charset) -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         Self {
             screen,
             whole: None,
             lines: HashMap::new(),
             color,
+            charset,
             terminal: silence_control_characters(),
         }
     }
@@ -56,11 +58,11 @@ impl Live {
     fn style(&self, template: &str) -> ProgressStyle {
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        style.progress_chars("━╸─").tick_chars(if self.color {
-            "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "
-        } else {
-            "|/-\\ "
-        })
+        match (self.charset, self.color) {
+            (Charset::Unicode, true) => style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "),
+            (Charset::Unicode, false) => style.progress_chars("━╸─").tick_chars("|/-\\ "),
+            (Charset::Ascii, _) => style.progress_chars("=>-").tick_chars("|/-\\ "),
+        }
     }
 
     fn adopt(&mut self, tasks: usize) {
@@ -133,18 +135,20 @@ impl Live {
             return self.scroll(record, event);
         }
         if mine.all(|it| matches!(record.task(it), TaskState::Succeeded | TaskState::Ignored)) {
-            let _ = self
-                .screen
-                .println(format!("{} {id} {}", self.mark(event), record.state(id)));
+            self.print(&format!("{} {id} {}", self.mark(event), record.state(id)));
         }
     }
 
     fn scroll(&self, record: &Record, event: &Event) {
         if let Some(line) = line(record, event) {
             let line = line.replacen("] done: ", "] ", 1);
-            // A terminal that went away is no reason to stop a run.
-            let _ = self.screen.println(format!("{} {line}", self.mark(event)));
+            self.print(&format!("{} {line}", self.mark(event)));
         }
+    }
+
+    /// A terminal that went away is no reason to stop a run.
+    fn print(&self, line: &str) {
+        let _ = self.screen.println(self.charset.show(line));
     }
 }
 
@@ -186,7 +190,7 @@ impl Reporter for Live {
         let Some(bar) = self.lines.get(&task.instance) else {
             return;
         };
-        bar.set_message(match progress {
+        let message = match progress {
             Progress::Bytes { done, total: 0 } => format!("{}  {}", task.step, BinaryBytes(*done)),
             Progress::Bytes { done, total } => format!(
                 "{}  {} of {}",
@@ -195,7 +199,8 @@ impl Reporter for Live {
                 BinaryBytes(*total)
             ),
             Progress::Note(note) => note.clone(),
-        });
+        };
+        bar.set_message(self.charset.show(&message).into_owned());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use super::charset::Charset;
 use crate::printable::printable;
 use comfy_table::{ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
@@ -7,16 +8,21 @@ use console::{measure_text_width, truncate_str};
 /// Lays rows out in columns without borders. Nothing is wrapped or cut: what stands in a table is
 /// there to be copied.
 #[must_use]
-pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub fn table(
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    charset: Charset,
+) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.to_vec());
-    table.add_rows(
-        rows.into_iter()
-            .map(|row| row.iter().map(|cell| printable(cell)).collect::<Vec<_>>()),
-    );
+    table.add_rows(rows.into_iter().map(|row| {
+        row.iter()
+            .map(|cell| shown(cell, charset))
+            .collect::<Vec<_>>()
+    }));
     let plain = |line: &str| {
         line.trim_end()
             .strip_prefix(' ')
@@ -25,42 +31,73 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     table.lines().map(|line| plain(&line) + "\n").collect()
 }
 
-/// As [`table`], for a screen of so many columns: what matters least is left out until it fits, in
-/// the order of `expendable`; what is too long even then is cut.
+fn shown(cell: &str, charset: Charset) -> String {
+    charset.show(&printable(cell)).into_owned()
+}
+
+/// The screen that a table is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Screen {
+    /// Width in columns; none without a limit.
+    pub columns: Option<usize>,
+    /// Characters that it can show.
+    pub charset: Charset,
+}
+
+/// Lays rows out as [`table`] does, for a screen. Columns are left out in the order of `expendable`
+/// until the rest fits; lines that are still too long are cut.
 #[must_use]
 pub fn fitted(
     header: &[&str],
     rows: &[Vec<String>],
-    screen: Option<usize>,
+    screen: Screen,
     expendable: &[usize],
 ) -> String {
-    let mut shown: Vec<usize> = (0..header.len()).collect();
+    let mut kept: Vec<usize> = (0..header.len()).collect();
     let lay_out = |shown: &[usize]| {
         let header: Vec<&str> = shown.iter().map(|at| header[*at]).collect();
         table(
             &header,
             rows.iter()
                 .map(|row| shown.iter().map(|at| row[*at].clone()).collect()),
+            screen.charset,
         )
     };
-    let mut text = lay_out(&shown);
-    let Some(columns) = screen else { return text };
+    let mut text = lay_out(&kept);
+    let Some(columns) = screen.columns else {
+        return text;
+    };
     let fits = |text: &str| text.lines().all(|line| measure_text_width(line) <= columns);
     for least in expendable {
         if fits(&text) {
             return text;
         }
-        shown.retain(|at| at != least);
-        text = lay_out(&shown);
+        kept.retain(|at| at != least);
+        text = lay_out(&kept);
     }
+    cut(
+        &text,
+        Screen {
+            columns: Some(columns),
+            ..screen
+        },
+    )
+}
+
+/// Cuts lines that are wider than a screen.
+#[must_use]
+pub fn cut(text: &str, screen: Screen) -> String {
+    let columns = screen.columns.unwrap_or(usize::MAX);
+    let tail = screen.charset.show("…");
     text.lines()
-        .map(|line| format!("{}\n", truncate_str(line, columns, "…")))
+        .map(|line| format!("{}\n", truncate_str(line, columns, &tail)))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fitted;
+    use super::{Screen, fitted};
+    use crate::report::charset::Charset;
 
     #[test]
     fn what_matters_least_goes_first_and_the_rest_is_cut() {
@@ -69,10 +106,28 @@ mod tests {
             "8080".to_owned(),
             "missing".to_owned(),
         ]];
-        let at = |screen| fitted(&["NAME", "PORT", "DRIFT"], &rows, screen, &[1]);
+        let at = |columns| {
+            let screen = Screen {
+                columns,
+                ..Screen::default()
+            };
+            fitted(&["NAME", "PORT", "DRIFT"], &rows, screen, &[1])
+        };
         assert_eq!(at(None), "NAME  PORT  DRIFT\nweb   8080  missing\n");
         assert_eq!(at(Some(19)), at(None));
         assert_eq!(at(Some(18)), "NAME  DRIFT\nweb   missing\n");
         assert_eq!(at(Some(10)), "NAME  DRI…\nweb   mis…\n");
+    }
+
+    #[test]
+    fn an_ascii_table_has_no_other_characters() {
+        let rows = [vec!["web".to_owned(), "8080→80/tcp".to_owned()]];
+        let screen = |columns| Screen {
+            columns,
+            charset: Charset::Ascii,
+        };
+        let at = |columns| fitted(&["NAME", "PORTS"], &rows, screen(columns), &[]);
+        assert_eq!(at(None), "NAME  PORTS\nweb   8080->80/tcp\n");
+        assert_eq!(at(Some(12)), "NAME  PORTS\nweb   808...\n");
     }
 }

@@ -245,6 +245,9 @@ impl Test {
             "DOCKCTL_PROGRESS",
             "DOCKCTL_SWEEP",
             "DOCKER_CONTEXT",
+            "LANG",
+            "LC_ALL",
+            "LC_CTYPE",
             "NO_COLOR",
         ] {
             command.env_remove(variable);

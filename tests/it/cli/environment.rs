@@ -170,3 +170,42 @@ metadata: {dockctl: {sensitive: [creds]}}
     run(&["reinstall"]);
     run(&["uninstall"]);
 }
+
+#[test]
+fn a_locale_without_utf_8_gets_ascii_signs() {
+    let test = Test::fake("locale");
+    let published = SLEEPER.replace(
+        "command: sleep 1000",
+        "command: sleep 1000, ports: [80], host_config: {port_bindings: {80: [127.0.0.1]}}",
+    );
+    test.blueprint(&published);
+    test.run(&["install"]).exits(0);
+    test.blueprint(&published.replace("sleep 1000", "sleep 1001"));
+    let shown = |arguments: &[&str], locale: &[(&str, &str)]| {
+        let mut command = test.command(arguments);
+        let output = command.envs(locale.iter().copied()).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    for locale in [
+        &[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")][..],
+        &[("LC_CTYPE", "POSIX"), ("LANG", "C.UTF-8")],
+        &[("LC_ALL", ""), ("LANG", "C")],
+    ] {
+        let plan = shown(&["plan"], locale);
+        assert!(plan.contains("\n  * web_"), "{locale:?}: {plan}");
+        assert!(plan.contains("1000\" -> \"sleep 1001\""), "{plan}");
+        for command in [&["status"][..], &["plan"], &["heal"], &["executions"]] {
+            let text = shown(command, locale);
+            assert!(text.is_ascii(), "{locale:?}, {command:?}: {text}");
+        }
+    }
+    for locale in [
+        &[("LC_ALL", "C.UTF-8"), ("LANG", "C")][..],
+        &[("LC_CTYPE", "de_DE.utf8"), ("LANG", "POSIX")],
+        &[],
+    ] {
+        let plan = shown(&["plan"], locale);
+        assert!(plan.contains("\n  ± web_"), "{locale:?}: {plan}");
+    }
+    test.run(&["uninstall"]).exits(0);
+}
