@@ -5,6 +5,7 @@ pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod confirm;
+mod documentation;
 pub(crate) mod environment;
 pub(crate) mod exec;
 pub(crate) mod execute;

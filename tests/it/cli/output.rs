@@ -1,9 +1,6 @@
 //! Standard output, standard error and exit codes.
 
-use crate::{
-    docker::install::SLEEPER,
-    support::{Test, project},
-};
+use crate::{docker::install::SLEEPER, support::Test};
 use serde_json::{Value as Json, json};
 use std::process::{Command, Stdio};
 
@@ -256,23 +253,6 @@ fn a_deployment_is_named_after_its_folder() {
     assert!(in_folder(&["status"]).contains("started"));
     in_folder(&["uninstall"]);
     assert!(test.containers().is_empty());
-}
-
-#[test]
-fn the_blueprint_in_the_readme_is_valid() {
-    let test = Test::fake("readme");
-    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    let blueprint = readme
-        .split("```yaml\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .expect("the README shows a blueprint");
-    test.write("demo-image.tar", "it only has to be there");
-    test.write("shown.yaml", blueprint);
-    test.run(&["validate", "shown.yaml", "--strict"]).exits(0);
-    for script in ["scripts/demo", "scripts/test"] {
-        assert!(readme.contains(script), "the README does not name {script}");
-    }
 }
 
 #[test]
