@@ -25,6 +25,7 @@ pub(crate) mod scale;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod stop;
+mod tables;
 pub(crate) mod validate;
 pub(crate) mod watch;
 
